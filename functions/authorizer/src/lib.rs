@@ -1,0 +1,1 @@
+//! Lambda that says who is calling and which paths they may reach.

@@ -1,0 +1,3 @@
+//! The `authorizer` Lambda: wiring and nothing else.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Lambda that answers health and the API description.

@@ -1,0 +1,3 @@
+//! The `console` Lambda: wiring and nothing else.
+
+fn main() {}

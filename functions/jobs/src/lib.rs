@@ -1,0 +1,1 @@
+//! Lambda behind /v1/jobs and /v1/providers.

@@ -1,0 +1,3 @@
+//! The `jobs` Lambda: wiring and nothing else.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! The `runs` Lambda: wiring and nothing else.
+
+fn main() {}

@@ -1,0 +1,21 @@
+//! The rules of Gatehouse: names, lifecycles, what a caller may do, and the ports the rules need.
+//!
+//! Nothing here does I/O. A rule takes ports (narrow traits that adapters implement), the clock and the
+//! id source, and answers with an error type that names only what a caller can decide on.
+
+pub mod access;
+pub mod api_key;
+pub mod caller;
+pub mod ci;
+pub mod clock;
+pub mod idempotency;
+pub mod jobs;
+pub mod lease;
+pub mod name;
+pub mod paging;
+pub mod parameter;
+pub mod project;
+pub mod providers;
+pub mod runs;
+pub mod secret;
+pub mod store;

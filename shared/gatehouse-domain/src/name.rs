@@ -1,0 +1,142 @@
+//! Names that people and files choose, parsed at the edge.
+//!
+//! None of them can hold `#`, which separates the parts of a key in the table, or a character that needs
+//! escaping in a URL path.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+/// A name that was refused, and why.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{what} must be 1 to {max} characters of {allowed}")]
+pub struct InvalidName {
+    /// What the name names, with an article: `a job id`.
+    pub what: &'static str,
+    /// The greatest length, in characters.
+    pub max: usize,
+    /// The characters that are allowed, in words.
+    pub allowed: &'static str,
+}
+
+macro_rules! name {
+    ($(#[$doc:meta])* $name:ident, $what:literal, $max:literal, $allowed:literal, $first:expr, $rest:expr) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(String);
+
+        impl $name {
+            /// The name as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = InvalidName;
+
+            fn from_str(raw: &str) -> Result<Self, InvalidName> {
+                let first: fn(u8) -> bool = $first;
+                let rest: fn(u8) -> bool = $rest;
+                let valid = raw.len() <= $max
+                    && raw.bytes().next().is_some_and(first)
+                    && raw.bytes().skip(1).all(rest);
+                if valid {
+                    Ok(Self(raw.to_owned()))
+                } else {
+                    Err(InvalidName { what: $what, max: $max, allowed: $allowed })
+                }
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = InvalidName;
+
+            fn try_from(raw: String) -> Result<Self, InvalidName> {
+                raw.parse()
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(name: $name) -> Self {
+                name.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+fn slug(byte: u8) -> bool {
+    byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-'
+}
+
+fn slug_start(byte: u8) -> bool {
+    byte.is_ascii_lowercase() || byte.is_ascii_digit()
+}
+
+fn word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-')
+}
+
+fn word_start(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_'
+}
+
+name!(
+    /// Id of a job, unique in the installation: `job_hello`.
+    JobId, "a job id", 128, "A-Z, a-z, 0-9, '_', '.' and '-', not starting with '.' or '-'", word_start, word
+);
+name!(
+    /// Name of a tenant: `example`.
+    TenantId, "a tenant", 39, "a-z, 0-9 and '-', not starting with '-'", slug_start, slug
+);
+name!(
+    /// Name of a project, unique in the installation: `payments`.
+    ProjectName, "a project", 39, "a-z, 0-9 and '-', not starting with '-'", slug_start, slug
+);
+name!(
+    /// Name under which a CI system is registered: `concourse`.
+    ProviderName, "a provider", 39, "a-z, 0-9 and '-', not starting with '-'", slug_start, slug
+);
+name!(
+    /// Name of an environment that a job serves: `prod`.
+    EnvironmentName, "an environment", 39, "a-z, 0-9, '_' and '-', not starting with '-' or '_'",
+    slug_start, |byte| slug(byte) || byte == b'_'
+);
+name!(
+    /// Name of a parameter that a job declares: `branch`.
+    ParameterName, "a parameter", 64, "A-Z, a-z, 0-9, '_', '.' and '-', not starting with '.' or '-'",
+    word_start, word
+);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_refuse_key_separators_and_path_tricks() {
+        for bad in ["", "#", "a#b", "a/b", "..", "-a", "a b", "a%2Fb", "a\0", "ä", &"x".repeat(129)] {
+            assert!(bad.parse::<JobId>().is_err(), "{bad:?} was accepted as a job id");
+            assert!(bad.parse::<ProjectName>().is_err(), "{bad:?} was accepted as a project");
+        }
+    }
+
+    #[test]
+    fn names_of_the_old_job_file_are_accepted() {
+        for good in ["job_hello", "deploy-prod", "v1.2", "J"] {
+            assert_eq!(good.parse::<JobId>().map(String::from).as_deref(), Ok(good));
+        }
+    }
+
+    #[test]
+    fn the_refusal_says_what_is_allowed() {
+        let refusal = "Bad!".parse::<TenantId>().unwrap_err().to_string();
+        assert_eq!(refusal, "a tenant must be 1 to 39 characters of a-z, 0-9 and '-', not starting with '-'");
+    }
+}

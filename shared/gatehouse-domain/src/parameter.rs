@@ -1,0 +1,328 @@
+//! Parameters: what a job declares, what a caller gives, and how a value reaches the CI system.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{
+    ci::{ProviderKind, Target},
+    name::ParameterName,
+};
+
+/// The longest text value, in bytes.
+const MAX_TEXT: usize = 4096;
+
+/// The most parameters that one job may declare.
+const MAX_PARAMETERS: usize = 50;
+
+/// A parameter that a job declares.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "WrittenSpec", into = "WrittenSpec")]
+pub struct ParameterSpec {
+    /// Unique in the job.
+    pub name: ParameterName,
+    /// What values are taken.
+    pub kind: ParameterType,
+    /// Whether a run needs a value; a default is one.
+    pub required: bool,
+    /// The value when the caller gives none.
+    pub default: Option<Value>,
+    /// What it is for, for people.
+    pub description: Option<String>,
+    /// How the value reaches the CI system.
+    pub deliver: Delivery,
+}
+
+/// What values a parameter takes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ParameterType {
+    /// Text of up to 4,096 bytes without NUL.
+    String,
+    /// A whole number of 64 bits.
+    Integer,
+    /// `true` or `false`.
+    Boolean,
+    /// One of these.
+    Choice(Vec<String>),
+}
+
+/// A parameter as it is written in a jobs file.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenSpec {
+    name: ParameterName,
+    #[serde(rename = "type")]
+    kind: WrittenType,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    options: Option<Vec<String>>,
+    #[serde(default)]
+    required: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    default: Option<Value>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    description: Option<String>,
+    deliver: Delivery,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum WrittenType {
+    String,
+    Integer,
+    Boolean,
+    Choice,
+}
+
+/// A parameter whose parts contradict each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("`options` belongs to parameters of type `choice`, which need it")]
+pub struct MismatchedOptions;
+
+impl TryFrom<WrittenSpec> for ParameterSpec {
+    type Error = MismatchedOptions;
+
+    fn try_from(written: WrittenSpec) -> Result<Self, MismatchedOptions> {
+        let kind = match (written.kind, written.options) {
+            (WrittenType::String, None) => ParameterType::String,
+            (WrittenType::Integer, None) => ParameterType::Integer,
+            (WrittenType::Boolean, None) => ParameterType::Boolean,
+            (WrittenType::Choice, Some(options)) => ParameterType::Choice(options),
+            (WrittenType::Choice, None) | (_, Some(_)) => return Err(MismatchedOptions),
+        };
+        let WrittenSpec { name, required, default, description, deliver, .. } = written;
+        Ok(Self { name, kind, required, default, description, deliver })
+    }
+}
+
+impl From<ParameterSpec> for WrittenSpec {
+    fn from(spec: ParameterSpec) -> Self {
+        let (kind, options) = match spec.kind {
+            ParameterType::String => (WrittenType::String, None),
+            ParameterType::Integer => (WrittenType::Integer, None),
+            ParameterType::Boolean => (WrittenType::Boolean, None),
+            ParameterType::Choice(options) => (WrittenType::Choice, Some(options)),
+        };
+        let ParameterSpec { name, required, default, description, deliver, .. } = spec;
+        Self { name, kind, options, required, default, description, deliver }
+    }
+}
+
+/// How a value reaches the CI system.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "as", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Delivery {
+    /// As an environment variable of the command (`process`).
+    Env {
+        /// Name of the variable.
+        name: String,
+    },
+    /// As an instance variable of the pipeline (`concourse` 7.0 and later): it selects the instance.
+    InstanceVar {
+        /// Name of the variable; dots reach into nested ones.
+        name: String,
+    },
+}
+
+/// A field that was refused: a JSON pointer into the request body, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FieldError {
+    /// RFC 6901, such as `/parameters/branch`.
+    pub pointer: String,
+    /// Why, for people.
+    pub detail: String,
+}
+
+impl FieldError {
+    /// A refusal of the field at `pointer`.
+    pub fn new(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self { pointer: pointer.into(), detail: detail.into() }
+    }
+}
+
+/// Values that were checked against what a job declares, ready to be delivered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResolvedParameters {
+    /// Every value, defaults included, by parameter.
+    pub values: BTreeMap<ParameterName, Value>,
+    /// The target, with the instance variables that parameters choose.
+    pub target: Target,
+    /// Environment variables for the command.
+    pub environment: BTreeMap<String, String>,
+}
+
+impl ParameterType {
+    /// Why `value` is not one of this type, if so.
+    fn refuse(&self, value: &Value) -> Option<String> {
+        match (self, value) {
+            (Self::String, Value::String(text)) if text.len() > MAX_TEXT => {
+                Some(format!("must be at most {MAX_TEXT} bytes"))
+            }
+            (Self::String, Value::String(text)) if text.contains('\0') => Some("must not hold NUL".into()),
+            (Self::String, Value::String(_)) | (Self::Boolean, Value::Bool(_)) => None,
+            (Self::Integer, Value::Number(number)) if number.is_i64() => None,
+            (Self::Choice(options), Value::String(text)) if options.contains(text) => None,
+            (Self::String, _) => Some("must be a string".into()),
+            (Self::Integer, _) => Some("must be a whole number".into()),
+            (Self::Boolean, _) => Some("must be true or false".into()),
+            (Self::Choice(options), _) => Some(format!("must be one of: {}", options.join(", "))),
+        }
+    }
+}
+
+impl Delivery {
+    fn refuse(&self, kind: ProviderKind) -> Option<String> {
+        match (self, kind) {
+            (Self::Env { name }, ProviderKind::Process) => (!is_variable_name(name))
+                .then(|| "must be letters, digits and '_', not starting with a digit".into()),
+            (Self::InstanceVar { name }, ProviderKind::Concourse) => {
+                name.split('.').any(str::is_empty).then(|| "must be names separated by single dots".into())
+            }
+            (Self::Env { .. }, ProviderKind::Concourse) => {
+                Some("Concourse takes no environment variables; deliver as `instance_var`".into())
+            }
+            (Self::InstanceVar { .. }, ProviderKind::Process) => {
+                Some("a process takes no instance variables; deliver as `env`".into())
+            }
+        }
+    }
+}
+
+fn is_variable_name(name: &str) -> bool {
+    let mut bytes = name.bytes();
+    bytes.next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_')
+        && bytes.all(|b| b.is_ascii_alphanumeric() || b == b'_')
+}
+
+/// What is wrong with the parameters that a job for `kind` declares; nothing when all is well.
+pub fn check_specs(specs: &[ParameterSpec], kind: ProviderKind) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    if specs.len() > MAX_PARAMETERS {
+        errors.push(FieldError::new("/parameters", format!("at most {MAX_PARAMETERS} parameters")));
+    }
+    let mut seen = BTreeSet::new();
+    for (index, spec) in specs.iter().enumerate() {
+        let at = |field: &str| format!("/parameters/{index}/{field}");
+        if !seen.insert(&spec.name) {
+            errors.push(FieldError::new(at("name"), "is declared twice"));
+        }
+        if matches!(&spec.kind, ParameterType::Choice(options) if options.is_empty()) {
+            errors.push(FieldError::new(at("options"), "must not be empty"));
+        }
+        if let Some(why) = spec.default.as_ref().and_then(|value| spec.kind.refuse(value)) {
+            errors.push(FieldError::new(at("default"), why));
+        }
+        if let Some(why) = spec.deliver.refuse(kind) {
+            errors.push(FieldError::new(at("deliver"), why));
+        }
+    }
+    errors
+}
+
+/// Checks what a caller gave against what the job declares.
+///
+/// # Errors
+///
+/// Every value that was refused: unknown, of the wrong type, or missing.
+pub fn resolve(
+    specs: &[ParameterSpec],
+    target: &Target,
+    given: &BTreeMap<String, Value>,
+) -> Result<ResolvedParameters, Vec<FieldError>> {
+    let mut errors = unknown(specs, given);
+    let mut resolved =
+        ResolvedParameters { values: BTreeMap::new(), target: target.clone(), environment: BTreeMap::new() };
+    for spec in specs {
+        let pointer = format!("/parameters/{}", spec.name);
+        match given.get(spec.name.as_str()).or(spec.default.as_ref()) {
+            Some(value) => match spec.kind.refuse(value) {
+                Some(why) => errors.push(FieldError::new(pointer, why)),
+                None => resolved.deliver(spec, value),
+            },
+            None if spec.required => errors.push(FieldError::new(pointer, "is required")),
+            None => {}
+        }
+    }
+    if errors.is_empty() { Ok(resolved) } else { Err(errors) }
+}
+
+fn unknown(specs: &[ParameterSpec], given: &BTreeMap<String, Value>) -> Vec<FieldError> {
+    let declared: BTreeSet<_> = specs.iter().map(|spec| spec.name.as_str()).collect();
+    let detail = if declared.is_empty() {
+        "this job takes no parameters".to_owned()
+    } else {
+        format!("this job takes: {}", declared.iter().copied().collect::<Vec<_>>().join(", "))
+    };
+    let unknown = given.keys().filter(|name| !declared.contains(name.as_str()));
+    unknown.map(|name| FieldError::new(format!("/parameters/{}", escape(name)), detail.clone())).collect()
+}
+
+/// Escapes a name for use in a JSON pointer, RFC 6901 section 3.
+fn escape(name: &str) -> String {
+    name.chars().take(100).collect::<String>().replace('~', "~0").replace('/', "~1")
+}
+
+impl ResolvedParameters {
+    fn deliver(&mut self, spec: &ParameterSpec, value: &Value) {
+        match &spec.deliver {
+            Delivery::Env { name } => {
+                let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+                self.environment.insert(name.clone(), text);
+            }
+            Delivery::InstanceVar { name } => self.target.set_instance_var(name, value.clone()),
+        }
+        self.values.insert(spec.name.clone(), value.clone());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn target() -> Target {
+        serde_json::from_value(json!({
+            "kind": "concourse", "ref": { "team": "main", "pipeline": "app", "job": "build" }
+        }))
+        .unwrap()
+    }
+
+    fn specs() -> Vec<ParameterSpec> {
+        serde_json::from_value(json!([
+            { "name": "branch", "type": "string", "required": true,
+              "deliver": { "as": "instance_var", "name": "branch" } },
+            { "name": "size", "type": "choice", "options": ["s", "l"], "default": "s",
+              "deliver": { "as": "instance_var", "name": "shape.size" } },
+        ]))
+        .unwrap()
+    }
+
+    fn given(value: Value) -> BTreeMap<String, Value> {
+        serde_json::from_value(value).unwrap()
+    }
+
+    #[test]
+    fn values_choose_the_pipeline_instance() {
+        let resolved = resolve(&specs(), &target(), &given(json!({ "branch": "main" }))).unwrap();
+        let Target::Concourse(target) = resolved.target else { panic!("not a concourse target") };
+        assert_eq!(json!(target.vars), json!({ "branch": "main", "shape": { "size": "s" } }));
+    }
+
+    #[test]
+    fn every_refused_value_is_named() {
+        let errors = resolve(&specs(), &target(), &given(json!({ "size": "xl", "colour": 1 }))).unwrap_err();
+        let pointers: Vec<_> = errors.iter().map(|error| error.pointer.as_str()).collect();
+        assert_eq!(pointers, ["/parameters/colour", "/parameters/branch", "/parameters/size"]);
+    }
+
+    #[test]
+    fn a_delivery_that_the_provider_lacks_is_refused() {
+        let spec: ParameterSpec = serde_json::from_value(json!({
+            "name": "branch", "type": "string", "deliver": { "as": "env", "name": "BRANCH" }
+        }))
+        .unwrap();
+        let errors = check_specs(&[spec], ProviderKind::Concourse);
+        assert_eq!(errors[0].pointer, "/parameters/0/deliver");
+    }
+}

@@ -1,0 +1,409 @@
+//! Providers: the CI systems that are registered, and the rules for registering them.
+
+use std::collections::BTreeSet;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    caller::Caller,
+    ci::ProviderKind,
+    clock::{Clock, IdSource, random_id},
+    jobs::Revision,
+    name::ProviderName,
+    parameter::FieldError,
+    secret::{DeleteSecret, SecretError, SecretName, WriteSecret},
+    store::StoreError,
+};
+
+/// A CI system that is registered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Provider {
+    /// Unique in the installation.
+    pub name: ProviderName,
+    /// How to speak with it.
+    pub kind: ProviderKind,
+    /// Where it is, without a trailing slash.
+    pub url: Option<String>,
+    /// Who we are there; the secret half is kept in the secret store.
+    pub account: Option<Account>,
+    /// A certificate authority in PEM to trust beside the public ones.
+    pub ca_certificate: Option<String>,
+    /// Changes with every edit, for optimistic locking.
+    pub revision: Revision,
+    /// Changes when the credentials change, so that tokens made from older ones are not used.
+    pub credentials_version: String,
+    /// When it was last edited.
+    pub updated_at: Timestamp,
+    /// By whom.
+    pub updated_by: String,
+}
+
+/// Who we are at a CI system.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "grant", rename_all = "snake_case")]
+pub enum Account {
+    /// A local user and password.
+    Password {
+        /// The user.
+        username: String,
+    },
+    /// An OAuth client of its own.
+    ClientCredentials {
+        /// The client.
+        client_id: String,
+    },
+}
+
+/// The secret half of an account, as it is kept in the secret store.
+#[derive(Debug)]
+pub struct Credentials {
+    /// The account it belongs to.
+    pub account: Account,
+    /// The password or the client's secret.
+    pub secret: SecretString,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredCredentials {
+    #[serde(flatten)]
+    account: Account,
+    secret: String,
+}
+
+/// Credentials that cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("the stored credentials are unreadable")]
+pub struct UnreadableCredentials;
+
+impl Credentials {
+    /// The text that is kept in the secret store.
+    pub fn to_secret(&self) -> SecretString {
+        let stored = StoredCredentials {
+            account: self.account.clone(),
+            secret: self.secret.expose_secret().to_owned(),
+        };
+        serde_json::to_string(&stored).unwrap_or_default().into()
+    }
+
+    /// Reads what [`Credentials::to_secret`] wrote.
+    ///
+    /// # Errors
+    ///
+    /// When the text is something else; what it is stays secret.
+    pub fn from_secret(text: &SecretString) -> Result<Self, UnreadableCredentials> {
+        let stored: StoredCredentials =
+            serde_json::from_str(text.expose_secret()).map_err(|_| UnreadableCredentials)?;
+        Ok(Self { account: stored.account, secret: stored.secret.into() })
+    }
+}
+
+/// Looks providers up. Needs `dynamodb:GetItem`.
+#[async_trait]
+pub trait FindProvider: Send + Sync {
+    /// Returns `None` when no such provider is registered. Strongly consistent.
+    async fn find_provider(&self, name: &ProviderName) -> Result<Option<Provider>, StoreError>;
+}
+
+/// Lists providers. Needs `dynamodb:Query`.
+#[async_trait]
+pub trait ListProviders: Send + Sync {
+    /// Every provider, by name: an installation has a handful, at most 100 are registered.
+    async fn list_providers(&self) -> Result<Vec<Provider>, StoreError>;
+}
+
+/// Whether an edit was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EditOutcome {
+    /// It was.
+    Done,
+    /// Somebody else's edit came first.
+    Conflict,
+}
+
+/// Saves providers. Needs `dynamodb:PutItem`.
+#[async_trait]
+pub trait SaveProvider: Send + Sync {
+    /// Writes `provider` where `previous` still stands; where nothing stands without it.
+    async fn save_provider(
+        &self,
+        provider: &Provider,
+        previous: Option<&Revision>,
+    ) -> Result<EditOutcome, StoreError>;
+}
+
+/// Deletes providers. Needs `dynamodb:DeleteItem`.
+#[async_trait]
+pub trait DeleteProvider: Send + Sync {
+    /// Deletes the provider where `revision` still stands.
+    async fn delete_provider(
+        &self,
+        name: &ProviderName,
+        revision: &Revision,
+    ) -> Result<EditOutcome, StoreError>;
+}
+
+/// What an edit expects to find.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Precondition {
+    /// Nothing in particular was said.
+    None,
+    /// Nothing yet (`If-None-Match: *`).
+    Absent,
+    /// This revision (`If-Match`).
+    Revision(Revision),
+}
+
+impl Precondition {
+    /// Whether `current` is what was expected; an existing thing is replaced only knowingly.
+    ///
+    /// # Errors
+    ///
+    /// Which answer the caller gets instead.
+    pub fn admit(&self, current: Option<&Revision>) -> Result<(), PreconditionError> {
+        match (self, current) {
+            (Self::None | Self::Absent, None) => Ok(()),
+            (Self::Revision(expected), Some(current)) if expected == current => Ok(()),
+            (Self::None, Some(_)) => Err(PreconditionError::Required),
+            (Self::Absent, Some(_)) | (Self::Revision(_), _) => Err(PreconditionError::Failed),
+        }
+    }
+}
+
+/// Why an edit is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum PreconditionError {
+    /// The thing exists, and the caller did not say which revision they saw.
+    #[error("it exists already; send its ETag in If-Match to replace or delete it")]
+    Required,
+    /// The thing is not as the caller expects.
+    #[error("it is not as expected any more; read it again and repeat the change")]
+    Failed,
+}
+
+/// What a caller wants to register.
+#[derive(Debug)]
+pub struct ProviderDraft {
+    /// Under which name.
+    pub name: ProviderName,
+    /// How to speak with it.
+    pub kind: ProviderKind,
+    /// Where it is.
+    pub url: Option<String>,
+    /// Who we are there. The secret may be left out when the account stays the same.
+    pub account: Option<(Account, Option<SecretString>)>,
+    /// A certificate authority in PEM.
+    pub ca_certificate: Option<String>,
+}
+
+/// Why a provider cannot be registered.
+#[derive(Debug, thiserror::Error)]
+pub enum PutProviderError {
+    /// Fields were refused.
+    #[error("the provider is not valid")]
+    Invalid(Vec<FieldError>),
+    /// It is not as the caller expects.
+    #[error(transparent)]
+    Precondition(#[from] PreconditionError),
+    /// The store failed.
+    #[error("could not save the provider")]
+    Store(#[from] StoreError),
+    /// The secret store failed.
+    #[error("could not save the provider's credentials")]
+    Secrets(#[from] SecretError),
+}
+
+/// What registering needs.
+pub struct PutPorts<'a> {
+    /// Reads what is there.
+    pub find: &'a dyn FindProvider,
+    /// Writes it.
+    pub save: &'a dyn SaveProvider,
+    /// Keeps the credentials.
+    pub secrets: &'a dyn WriteSecret,
+    /// Tells the time.
+    pub clock: &'a dyn Clock,
+    /// Makes revisions.
+    pub ids: &'a dyn IdSource,
+    /// The kinds that this deployment has.
+    pub kinds: &'a BTreeSet<ProviderKind>,
+}
+
+/// A provider was registered.
+#[derive(Debug)]
+pub struct PutProvider {
+    /// As it stands now.
+    pub provider: Provider,
+    /// Whether there was none before.
+    pub created: bool,
+}
+
+/// Registers a provider, or changes one.
+///
+/// The credentials are written before the settings that name them: a crash between the two leaves old
+/// settings with credentials that are at least as new.
+pub async fn put(
+    ports: &PutPorts<'_>,
+    caller: &Caller,
+    draft: ProviderDraft,
+    expected: &Precondition,
+) -> Result<PutProvider, PutProviderError> {
+    let previous = ports.find.find_provider(&draft.name).await?;
+    expected.admit(previous.as_ref().map(|provider| &provider.revision))?;
+    let errors = check(&draft, previous.as_ref(), ports.kinds);
+    if !errors.is_empty() {
+        return Err(PutProviderError::Invalid(errors));
+    }
+    let new_secret = match draft.account {
+        Some((ref account, Some(ref secret))) => {
+            Some(Credentials { account: account.clone(), secret: secret.clone() })
+        }
+        _ => None,
+    };
+    if let Some(credentials) = &new_secret {
+        ports.secrets.write(&SecretName::provider_credentials(&draft.name), &credentials.to_secret()).await?;
+    }
+    let kept = previous.as_ref().filter(|_| new_secret.is_none()).map(|old| old.credentials_version.clone());
+    let provider = Provider {
+        name: draft.name,
+        kind: draft.kind,
+        url: draft.url.map(|url| url.trim_end_matches('/').to_owned()),
+        account: draft.account.map(|(account, _)| account),
+        ca_certificate: draft.ca_certificate,
+        revision: Revision::new(ports.ids),
+        credentials_version: kept.unwrap_or_else(|| random_id(ports.ids, "cred")),
+        updated_at: ports.clock.now(),
+        updated_by: caller.actor(),
+    };
+    let revision = previous.as_ref().map(|provider| &provider.revision);
+    match ports.save.save_provider(&provider, revision).await? {
+        EditOutcome::Done => Ok(PutProvider { provider, created: previous.is_none() }),
+        EditOutcome::Conflict => Err(PreconditionError::Failed.into()),
+    }
+}
+
+fn check(
+    draft: &ProviderDraft,
+    previous: Option<&Provider>,
+    kinds: &BTreeSet<ProviderKind>,
+) -> Vec<FieldError> {
+    if !kinds.contains(&draft.kind) {
+        return vec![FieldError::new("/kind", "this deployment does not have this kind of provider")];
+    }
+    match draft.kind {
+        ProviderKind::Process => {
+            vec![FieldError::new("/kind", "`process` is built into the local stack; there is nothing to set")]
+        }
+        ProviderKind::Concourse => check_concourse(draft, previous),
+    }
+}
+
+fn check_concourse(draft: &ProviderDraft, previous: Option<&Provider>) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    match draft.url.as_deref() {
+        None => errors.push(FieldError::new("/url", "is required")),
+        Some(url) if !is_http_url(url) => {
+            errors.push(FieldError::new(
+                "/url",
+                "must be an http or https URL without user, query or fragment",
+            ));
+        }
+        Some(_) => {}
+    }
+    match &draft.account {
+        None => errors.push(FieldError::new("/auth", "is required")),
+        Some((account, None)) if previous.and_then(|old| old.account.as_ref()) != Some(account) => {
+            errors.push(FieldError::new("/auth", "a new account needs its password or client_secret"));
+        }
+        Some(_) => {}
+    }
+    let pem = draft.ca_certificate.as_deref();
+    if pem.is_some_and(|pem| !pem.contains("-----BEGIN CERTIFICATE-----")) {
+        errors.push(FieldError::new("/ca_certificate", "must be a certificate in PEM"));
+    }
+    errors
+}
+
+/// A cheap test at the edge; the adapter parses the URL for good and guards where it leads.
+fn is_http_url(url: &str) -> bool {
+    let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+    let forbidden = |c: char| c.is_control() || c.is_whitespace() || matches!(c, '@' | '?' | '#' | '\\');
+    rest.is_some_and(|rest| {
+        rest.len() <= 1024 && !rest.starts_with(['/', ':']) && !rest.is_empty() && !rest.contains(forbidden)
+    })
+}
+
+/// Why a provider cannot be deleted.
+#[derive(Debug, thiserror::Error)]
+pub enum DeleteProviderError {
+    /// There is none under that name.
+    #[error("there is no such provider")]
+    NotFound,
+    /// It is not as the caller expects.
+    #[error(transparent)]
+    Precondition(#[from] PreconditionError),
+    /// The store failed.
+    #[error("could not delete the provider")]
+    Store(#[from] StoreError),
+    /// The secret store failed.
+    #[error("could not delete the provider's credentials")]
+    Secrets(#[from] SecretError),
+}
+
+/// Deletes a provider with its credentials and token. Jobs that use it stay and say so when triggered.
+pub async fn delete(
+    find: &dyn FindProvider,
+    providers: &dyn DeleteProvider,
+    secrets: &dyn DeleteSecret,
+    name: &ProviderName,
+    expected: &Precondition,
+) -> Result<(), DeleteProviderError> {
+    let Some(current) = find.find_provider(name).await? else { return Err(DeleteProviderError::NotFound) };
+    expected.admit(Some(&current.revision))?;
+    if providers.delete_provider(name, &current.revision).await? == EditOutcome::Conflict {
+        return Err(PreconditionError::Failed.into());
+    }
+    secrets.delete(&SecretName::provider_credentials(name)).await?;
+    secrets.delete(&SecretName::provider_token(name)).await?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_with_tricks_are_refused() {
+        for good in ["https://ci.example.com", "http://127.0.0.1:8080/prefix"] {
+            assert!(is_http_url(good), "{good}");
+        }
+        for bad in
+            ["ftp://x", "https://", "https://user@host", "https:///etc", "http://a b", "https://h/?q", "//h"]
+        {
+            assert!(!is_http_url(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn existing_things_are_replaced_only_knowingly() {
+        let current = Revision::unverified("r1".into());
+        assert_eq!(Precondition::None.admit(None), Ok(()));
+        assert_eq!(Precondition::None.admit(Some(&current)), Err(PreconditionError::Required));
+        assert_eq!(Precondition::Absent.admit(Some(&current)), Err(PreconditionError::Failed));
+        assert_eq!(Precondition::Revision(current.clone()).admit(Some(&current)), Ok(()));
+        assert_eq!(Precondition::Revision(current).admit(None), Err(PreconditionError::Failed));
+    }
+
+    #[test]
+    fn credentials_survive_the_secret_store_and_never_show() {
+        let credentials = Credentials {
+            account: Account::Password { username: "ci".into() },
+            secret: "canary".to_owned().into(),
+        };
+        assert!(!format!("{credentials:?}").contains("canary"));
+        let read = Credentials::from_secret(&credentials.to_secret()).unwrap();
+        assert_eq!(read.secret.expose_secret(), "canary");
+    }
+}

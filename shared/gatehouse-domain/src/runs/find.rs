@@ -1,0 +1,187 @@
+//! Showing runs: recorded ones, and builds that Gatehouse did not start.
+
+use futures_util::future::join_all;
+
+use super::{FindRun, ListRuns, RecordRun, Run, RunId};
+use crate::{
+    caller::Caller,
+    ci::{BuildId, CiError, CiErrorKind, ProviderDirectory, ProviderLookupError, Target},
+    clock::Clock,
+    jobs::{FindJob, FindJobsByTarget, Job, ListError, ShowJobError},
+    name::JobId,
+    paging::{Page, PageRequest},
+    store::StoreError,
+};
+
+/// How many runs of a list are looked up in their CI system at once: those at its top that still go on.
+const REFRESHED_PER_LIST: usize = 10;
+
+/// What showing a run needs.
+pub struct FindPorts<'a> {
+    /// Reads recorded runs.
+    pub runs: &'a dyn FindRun,
+    /// Writes down what is seen.
+    pub record: &'a dyn RecordRun,
+    /// Finds the jobs that a build may belong to.
+    pub jobs: &'a dyn FindJobsByTarget,
+    /// Finds the CI systems.
+    pub providers: &'a dyn ProviderDirectory,
+    /// Tells the time.
+    pub clock: &'a dyn Clock,
+}
+
+/// A run, and how fresh what is said of it is.
+#[derive(Debug)]
+pub struct FoundRun {
+    /// The run.
+    pub run: Run,
+    /// Whether Gatehouse has a record of it.
+    pub recorded: bool,
+    /// Why the CI system could not be asked just now, if so: the run is as it was last seen.
+    pub stale: Option<String>,
+}
+
+/// Why a run cannot be shown.
+#[derive(Debug, thiserror::Error)]
+pub enum ShowRunError {
+    /// There is none, or it belongs to a tenant that the caller is not in.
+    #[error("there is no such run")]
+    NotFound,
+    /// There is no such provider any more.
+    #[error(transparent)]
+    Provider(#[from] ProviderLookupError),
+    /// The CI system failed.
+    #[error("could not ask the CI system")]
+    Ci(#[from] CiError),
+    /// The store failed.
+    #[error("could not read the run")]
+    Store(#[from] StoreError),
+}
+
+/// Shows one run as it stands now.
+pub async fn show(ports: &FindPorts<'_>, caller: &Caller, id: &RunId) -> Result<FoundRun, ShowRunError> {
+    match ports.runs.find_run(id).await? {
+        Some(run) if caller.tenants.include(&run.tenant) => {
+            Ok(refresh(ports.providers, ports.record, run).await?)
+        }
+        Some(_) => Err(ShowRunError::NotFound),
+        None => show_unrecorded(ports, caller, id).await,
+    }
+}
+
+/// Asks the CI system how a recorded run stands, and writes down what changed.
+async fn refresh(
+    providers: &dyn ProviderDirectory,
+    record: &dyn RecordRun,
+    run: Run,
+) -> Result<FoundRun, StoreError> {
+    if run.status.is_terminal() {
+        return Ok(FoundRun { run, recorded: true, stale: None });
+    }
+    match ask(providers, &run).await {
+        Ok(build) => {
+            let seen = run.clone().observed(build);
+            if seen != run {
+                record.record_observation(&seen).await?;
+            }
+            Ok(FoundRun { run: seen, recorded: true, stale: None })
+        }
+        Err(why) => Ok(FoundRun { run, recorded: true, stale: Some(why) }),
+    }
+}
+
+async fn ask(providers: &dyn ProviderDirectory, run: &Run) -> Result<crate::ci::Build, String> {
+    let provider = providers.provider(&run.provider).await.map_err(|error| error.to_string())?;
+    provider.build(&run.target, &run.build).await.map_err(|error| error.advice)
+}
+
+/// Finds a build that Gatehouse did not start by the job of the caller's that points at it.
+async fn show_unrecorded(
+    ports: &FindPorts<'_>,
+    caller: &Caller,
+    id: &RunId,
+) -> Result<FoundRun, ShowRunError> {
+    let Some(named) = id.as_pipeline_build() else { return Err(ShowRunError::NotFound) };
+    let target = Target::Concourse(named.target);
+    let mut jobs = ports.jobs.jobs_with_target(&named.provider, &target).await?;
+    jobs.retain(|job| caller.tenants.include(&job.tenant));
+    if jobs.is_empty() {
+        return Err(ShowRunError::NotFound);
+    }
+    let provider = ports.providers.provider(&named.provider).await?;
+    let build = match provider.build(&target, &BuildId(named.build.to_string())).await {
+        Ok(build) => build,
+        Err(error) if error.kind == CiErrorKind::NotFound => return Err(ShowRunError::NotFound),
+        Err(error) => return Err(error.into()),
+    };
+    let job = jobs.into_iter().find(|job| covers(&job.spec.target, &build.target));
+    let run = Run::of_build(&job.ok_or(ShowRunError::NotFound)?, build, ports.clock.now());
+    // The id may name the build's number of another pipeline job: what it says must be true.
+    if run.id == *id {
+        Ok(FoundRun { run, recorded: false, stale: None })
+    } else {
+        Err(ShowRunError::NotFound)
+    }
+}
+
+/// Whether a build of `actual` is a run of a job that points at `declared`: the same pipeline job, with at
+/// least the declared instance variables.
+fn covers(declared: &Target, actual: &Target) -> bool {
+    match (declared, actual) {
+        (Target::Concourse(declared), Target::Concourse(actual)) => {
+            (&declared.team, &declared.pipeline, &declared.job)
+                == (&actual.team, &actual.pipeline, &actual.job)
+                && declared.vars.iter().all(|(name, value)| actual.vars.get(name) == Some(value))
+        }
+        (declared, actual) => declared == actual,
+    }
+}
+
+/// What listing runs needs.
+pub struct ListPorts<'a> {
+    /// Reads the job.
+    pub job: &'a dyn FindJob,
+    /// Reads its runs.
+    pub runs: &'a dyn ListRuns,
+    /// Writes down what is seen.
+    pub record: &'a dyn RecordRun,
+    /// Finds the CI systems.
+    pub providers: &'a dyn ProviderDirectory,
+}
+
+/// Why runs cannot be listed.
+#[derive(Debug, thiserror::Error)]
+pub enum ListRunsError {
+    /// The job cannot be shown.
+    #[error(transparent)]
+    Job(#[from] ShowJobError),
+    /// The list cannot be read.
+    #[error(transparent)]
+    List(#[from] ListError),
+}
+
+/// Lists the runs of a job that were started through Gatehouse, the newest first. Those at the top that
+/// still go on are looked up; where the CI system does not answer they are shown as last seen.
+pub async fn list(
+    ports: &ListPorts<'_>,
+    caller: &Caller,
+    job: &JobId,
+    page: &PageRequest,
+) -> Result<Page<FoundRun>, ListRunsError> {
+    let job: Job = crate::jobs::show(ports.job, caller, job).await?;
+    let page = ports.runs.list_runs(&job.id, page).await?;
+    let mut budget = REFRESHED_PER_LIST;
+    let lookups = page.items.into_iter().map(|run| {
+        let ask = !run.status.is_terminal() && budget > 0;
+        budget -= usize::from(ask);
+        async move {
+            if ask {
+                refresh(ports.providers, ports.record, run).await
+            } else {
+                Ok(FoundRun { run, recorded: true, stale: None })
+            }
+        }
+    });
+    let items = join_all(lookups).await.into_iter().collect::<Result<_, _>>().map_err(ListError::Store)?;
+    Ok(Page { items, next: page.next })
+}

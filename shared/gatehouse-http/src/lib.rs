@@ -1,0 +1,1 @@
+//! Problem bodies, extractors, idempotency, the request log line.

@@ -1,0 +1,1 @@
+//! Secrets Manager adapter with a short in-memory cache.

@@ -1,0 +1,1 @@
+//! Tests that cross crates or the wire; see the folders beside this one.
