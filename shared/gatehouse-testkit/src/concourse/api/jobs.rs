@@ -1,0 +1,163 @@
+//! Jobs: list, show, trigger, rerun, pause.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, RawQuery, State};
+use axum::response::IntoResponse;
+use http::StatusCode;
+
+use super::pipelines::is_visible;
+use super::present::{self, Comment};
+use super::{Answer, Json, PipelineRef, Rejection};
+use crate::concourse::auth::Caller;
+use crate::concourse::run::{self, NewBuild};
+use crate::concourse::script::Status;
+use crate::concourse::server::Shared;
+
+type JobPath = Path<(String, String, String)>;
+
+pub(super) async fn list_all_jobs(State(shared): State<Arc<Shared>>, caller: Caller) -> Answer {
+    caller.not_invalid()?;
+    let state = shared.lock();
+    let visible = state.pipelines.iter().filter(|it| !it.archived && is_visible(&state, &caller, it));
+    let jobs = visible.flat_map(|pipeline| pipeline.jobs.iter().map(move |job| (pipeline, job)));
+    let jobs: Vec<_> = jobs.map(|(pipeline, job)| present::job_summary(&state, pipeline, job)).collect();
+    Ok(Json(jobs).into_response())
+}
+
+pub(super) async fn list_jobs(
+    State(shared): State<Arc<Shared>>,
+    caller: Caller,
+    Path((team, name)): Path<(String, String)>,
+    RawQuery(query): RawQuery,
+) -> Answer {
+    let pipeline = PipelineRef::parse(&shared, team, name, query.as_deref())?;
+    let state = shared.lock();
+    let pipeline = pipeline.readable(&state, &caller)?;
+    let jobs: Vec<_> = pipeline.jobs.iter().map(|job| present::job_summary(&state, pipeline, job)).collect();
+    Ok(Json(jobs).into_response())
+}
+
+pub(super) async fn show_job(
+    State(shared): State<Arc<Shared>>,
+    caller: Caller,
+    Path((team, name, job)): JobPath,
+    RawQuery(query): RawQuery,
+) -> Answer {
+    let pipeline = PipelineRef::parse(&shared, team, name, query.as_deref())?;
+    let state = shared.lock();
+    let pipeline = pipeline.readable(&state, &caller)?;
+    let job = pipeline.job(&job).ok_or(Rejection::NotFound)?;
+    Ok(Json(present::job(&shared, &state, pipeline, job)).into_response())
+}
+
+/// Makes one more build with every call; reads no body.
+pub(super) async fn trigger_job(
+    State(shared): State<Arc<Shared>>,
+    caller: Caller,
+    Path((team, name, job)): JobPath,
+    RawQuery(query): RawQuery,
+) -> Answer {
+    let pipeline = PipelineRef::parse(&shared, team, name, query.as_deref())?;
+    let (new, breaks) = shared.update(|state| {
+        let pipeline = pipeline.operable(state, &caller)?;
+        let id = pipeline.id;
+        let known = pipeline.job(&job).ok_or(Rejection::NotFound)?;
+        if known.disable_manual_trigger {
+            return Err(Rejection::Conflict);
+        }
+        let breaks = known.input_check_fails && shared.config.version.checks_inputs_after_insert();
+        let new = NewBuild {
+            team: pipeline.team.clone(),
+            job: Some((id, job.clone())),
+            created_by: caller.token().map(|token| token.claims.display_user_id().to_owned()),
+            rerun_of: None,
+            script: known.script.clone(),
+        };
+        if let Some(job) = state.job_mut(id, &job) {
+            job.triggers += 1;
+        }
+        Ok((new, breaks))
+    })?;
+    let answer = created(&shared, new);
+    if breaks { Err(Rejection::Internal) } else { answer }
+}
+
+/// Makes a build with the inputs of an old one.
+pub(super) async fn rerun_build(
+    State(shared): State<Arc<Shared>>,
+    caller: Caller,
+    Path((team, name, job, build)): Path<(String, String, String, String)>,
+    RawQuery(query): RawQuery,
+) -> Answer {
+    let pipeline = PipelineRef::parse(&shared, team, name, query.as_deref())?;
+    let new = {
+        let state = shared.lock();
+        let pipeline = pipeline.operable(&state, &caller)?;
+        let known = pipeline.job(&job).ok_or(Rejection::NotFound)?;
+        let old =
+            state.job_builds(pipeline.id, &job).find(|it| it.name == build).ok_or(Rejection::NotFound)?;
+        if known.disable_reruns && shared.config.version.has_disable_reruns() {
+            return Err(Rejection::Conflict);
+        }
+        if old.start_time.is_none() {
+            // It never had inputs.
+            return Err(Rejection::Internal);
+        }
+        NewBuild {
+            team: pipeline.team.clone(),
+            job: Some((pipeline.id, job.clone())),
+            created_by: caller.token().map(|token| token.claims.display_user_id().to_owned()),
+            rerun_of: Some(old.rerun_of.unwrap_or(old.id)),
+            script: known.script.clone(),
+        }
+    };
+    created(&shared, new)
+}
+
+/// Answers with the build as it was made: pending, whatever has become of it since.
+fn created(shared: &Arc<Shared>, new: NewBuild) -> Answer {
+    let id = run::create(shared, new);
+    let state = shared.lock();
+    let build = state.builds.get(&id).ok_or(Rejection::Internal)?;
+    let mut shown = present::build(shared, &state, build, Comment::Hidden);
+    shown["status"] = Status::Pending.as_str().into();
+    if let Some(shown) = shown.as_object_mut() {
+        shown.remove("start_time");
+        shown.remove("end_time");
+    }
+    Ok(Json(shown).into_response())
+}
+
+pub(super) async fn pause_job(
+    State(shared): State<Arc<Shared>>,
+    caller: Caller,
+    Path(path): JobPath,
+    RawQuery(query): RawQuery,
+) -> Answer {
+    set_paused(&shared, &caller, path, query.as_deref(), true)
+}
+
+pub(super) async fn unpause_job(
+    State(shared): State<Arc<Shared>>,
+    caller: Caller,
+    Path(path): JobPath,
+    RawQuery(query): RawQuery,
+) -> Answer {
+    set_paused(&shared, &caller, path, query.as_deref(), false)
+}
+
+fn set_paused(
+    shared: &Shared,
+    caller: &Caller,
+    (team, name, job): (String, String, String),
+    query: Option<&str>,
+    paused: bool,
+) -> Answer {
+    let pipeline = PipelineRef::parse(shared, team, name, query)?;
+    shared.update(|state| {
+        let id = pipeline.operable(state, caller)?.id;
+        state.job_mut(id, &job).ok_or(Rejection::NotFound)?.paused = paused;
+        Ok(StatusCode::OK.into_response())
+    })
+}

@@ -1,0 +1,112 @@
+//! Pages of builds.
+
+use axum::response::{IntoResponse, Response};
+use http::HeaderValue;
+use http::header::LINK;
+use serde_json::Value;
+
+use super::Json;
+use super::present::{self, Comment};
+use crate::concourse::server::Shared;
+use crate::concourse::state::{BuildRecord, State};
+
+/// Builds on a page if the caller does not say.
+const DEFAULT_LIMIT: usize = 100;
+
+#[derive(Debug, Default)]
+pub(super) struct Page {
+    from: Option<i64>,
+    to: Option<i64>,
+    limit: usize,
+    by_time: bool,
+}
+
+impl Page {
+    /// What is not a number counts as 0.
+    pub(super) fn parse(query: Option<&str>) -> Self {
+        let mut page = Self { limit: DEFAULT_LIMIT, ..Self::default() };
+        for (key, value) in url::form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
+            match key.as_ref() {
+                "from" if !value.is_empty() => page.from = Some(value.parse().unwrap_or(0)),
+                "to" if !value.is_empty() => page.to = Some(value.parse().unwrap_or(0)),
+                "limit" => page.limit = value.parse().ok().filter(|it| *it > 0).unwrap_or(DEFAULT_LIMIT),
+                "timestamps" => page.by_time = !value.is_empty(),
+                _ => {}
+            }
+        }
+        page
+    }
+
+    /// A range that ends before it begins has no answer.
+    pub(super) fn is_reversed(&self) -> bool {
+        matches!((self.from, self.to), (Some(from), Some(to)) if from > to)
+    }
+
+    fn holds(&self, state: &State, build: &BuildRecord) -> bool {
+        if self.by_time {
+            let time = build.start_time.unwrap_or(0);
+            return self.from.is_none_or(|from| time >= from) && self.to.is_none_or(|to| time <= to);
+        }
+        let key = |id: i64| state.builds.get(&id).map_or((id, id), BuildRecord::order_key);
+        self.from.is_none_or(|from| build.order_key() >= key(from))
+            && self.to.is_none_or(|to| build.order_key() <= key(to))
+    }
+
+    /// Takes this page of `builds`, which come newest first.
+    fn take<'s>(&self, state: &State, builds: &[&'s BuildRecord]) -> Vec<&'s BuildRecord> {
+        let mut inside: Vec<_> = builds.iter().copied().filter(|it| self.holds(state, it)).collect();
+        match (self.from, self.to) {
+            (Some(_), Some(_)) => {
+                inside.reverse();
+                inside.truncate(self.limit);
+            }
+            (Some(_), None) => {
+                inside.drain(..inside.len().saturating_sub(self.limit));
+            }
+            (None, _) => inside.truncate(self.limit),
+        }
+        inside
+    }
+}
+
+/// Answers with a page of `builds` and the links to its neighbours.
+pub(super) fn respond<'s>(
+    shared: &Shared,
+    state: &'s State,
+    builds: impl Iterator<Item = &'s BuildRecord>,
+    page: &Page,
+    path: &str,
+    vars: Option<&Value>,
+    comment: Comment,
+) -> Response {
+    let mut all: Vec<_> = builds.collect();
+    all.sort_unstable_by_key(|build| std::cmp::Reverse(build.order_key()));
+    let taken = page.take(state, &all);
+    let shown: Vec<_> = taken.iter().map(|it| present::build(shared, state, it, comment)).collect();
+    let mut answer = Json(shown).into_response();
+    let keys = || taken.iter().map(|build| build.order_key());
+    let (Some(oldest), Some(newest)) = (keys().min(), keys().max()) else { return answer };
+    let older = all.iter().find(|build| build.order_key() < oldest);
+    let newer = all.iter().rev().find(|build| build.order_key() > newest);
+    let mut link = |name: &str, build: Option<&&BuildRecord>, rel: &str| {
+        let Some(build) = build else { return };
+        let vars = vars.map(encoded).unwrap_or_default();
+        let url = format!("{}{path}?{name}={}&limit={}{vars}", shared.url, build.id, page.limit);
+        if let Ok(link) = HeaderValue::try_from(format!(r#"<{url}>; rel="{rel}""#)) {
+            answer.headers_mut().append(LINK, link);
+        }
+    };
+    link("to", older, "next");
+    link("from", newer, "previous");
+    answer
+}
+
+/// Writes instance vars as the query `&vars.a=…`.
+fn encoded(vars: &Value) -> String {
+    let pairs = vars.as_object().into_iter().flatten();
+    pairs.fold(String::new(), |query, (key, value)| {
+        let mut pair = url::form_urlencoded::Serializer::new(String::new());
+        pair.append_pair(&format!("vars.{key}"), &value.to_string());
+        format!("{query}&{}", pair.finish())
+    })
+}

@@ -1,0 +1,319 @@
+//! How a test describes the Concourse it wants.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use super::script::Script;
+use super::server;
+use super::state::{JobRecord, PipelineRecord, State, TeamRecord, User};
+use super::version::Version;
+use super::{ConcourseTwin, Role};
+
+/// A Concourse to be started.
+#[derive(Debug)]
+pub struct TwinBuilder {
+    pub(super) address: SocketAddr,
+    pub(super) config: Config,
+    pub(super) state: State,
+}
+
+/// What stays as it is while the twin runs.
+#[derive(Clone, Debug)]
+pub(super) struct Config {
+    pub(super) version: Version,
+    pub(super) token_lifetime: Duration,
+    pub(super) grants_only_openid: bool,
+    pub(super) abort: AbortPace,
+    pub(super) fixed_time: Option<i64>,
+    pub(super) cluster_name: String,
+}
+
+/// How long an abort takes to have its effect.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum AbortPace {
+    After(Duration),
+    UntilReleased,
+}
+
+impl Default for TwinBuilder {
+    fn default() -> Self {
+        let config = Config {
+            version: Version::V7_14,
+            token_lifetime: Duration::from_hours(24),
+            grants_only_openid: false,
+            abort: AbortPace::After(Duration::ZERO),
+            fixed_time: None,
+            cluster_name: "twin".to_owned(),
+        };
+        let state = State { next_build_id: 1, ..State::default() };
+        Self { address: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0), config, state }
+    }
+}
+
+impl TwinBuilder {
+    /// Takes on the behaviour of `version`; 7.14 if not said.
+    #[must_use]
+    pub fn version(mut self, version: Version) -> Self {
+        self.config.version = version;
+        self
+    }
+
+    /// Listens on `port` of loopback instead of a free one.
+    #[must_use]
+    pub fn port(mut self, port: u16) -> Self {
+        self.address.set_port(port);
+        self
+    }
+
+    /// Listens on `address`.
+    #[must_use]
+    pub fn address(mut self, address: SocketAddr) -> Self {
+        self.address = address;
+        self
+    }
+
+    /// Adds a local user.
+    #[must_use]
+    pub fn user(mut self, name: &str, password: &str) -> Self {
+        let user = User { password: password.to_owned(), groups: Vec::new() };
+        self.state.users.insert(name.to_owned(), user);
+        self
+    }
+
+    /// Puts a local user into a group, which reaches its token with scope `groups`.
+    #[must_use]
+    pub fn group(mut self, user: &str, group: &str) -> Self {
+        if let Some(user) = self.state.users.get_mut(user) {
+            user.groups.push(group.to_owned());
+        }
+        self
+    }
+
+    /// Adds an OAuth client, as `CONCOURSE_ADD_CLIENT` does; its roles go to `client:<id>`.
+    #[must_use]
+    pub fn client(mut self, id: &str, secret: &str) -> Self {
+        self.state.clients.insert(id.to_owned(), secret.to_owned());
+        self
+    }
+
+    /// Adds a team, or adds roles to it.
+    #[must_use]
+    pub fn team(mut self, name: &str, roles: impl FnOnce(TeamBuilder) -> TeamBuilder) -> Self {
+        let team = self.state.team_or_insert(name);
+        let filled = roles(TeamBuilder { record: team.clone() });
+        *team = filled.record;
+        self
+    }
+
+    /// Adds a pipeline to a team; the team is made if need be.
+    #[must_use]
+    pub fn pipeline(
+        mut self,
+        team: &str,
+        name: &str,
+        fill: impl FnOnce(PipelineBuilder) -> PipelineBuilder,
+    ) -> Self {
+        self.state.team_or_insert(team);
+        let filled = fill(PipelineBuilder { record: PipelineRecord::new(team, name) });
+        self.state.add_pipeline(filled.record);
+        self
+    }
+
+    /// Gives the first build this id; ids of old installations do not fit 32 bits.
+    #[must_use]
+    pub fn first_build_id(mut self, id: i64) -> Self {
+        self.state.next_build_id = id;
+        self
+    }
+
+    /// Sets how long a token is good; 24 hours if not said.
+    #[must_use]
+    pub fn token_lifetime(mut self, lifetime: Duration) -> Self {
+        self.config.token_lifetime = lifetime;
+        self
+    }
+
+    /// Hands out tokens that lack every claim but `openid`'s, whatever scope is asked for.
+    #[must_use]
+    pub fn grants_only_openid(mut self) -> Self {
+        self.config.grants_only_openid = true;
+        self
+    }
+
+    /// Lets `delay` pass between the answer to an abort and its effect.
+    #[must_use]
+    pub fn abort_delay(mut self, delay: Duration) -> Self {
+        self.config.abort = AbortPace::After(delay);
+        self
+    }
+
+    /// Gives an abort its effect only when the test releases the build.
+    #[must_use]
+    pub fn abort_waits_for_release(mut self) -> Self {
+        self.config.abort = AbortPace::UntilReleased;
+        self
+    }
+
+    /// Writes `unix_seconds` wherever a time goes, for tests that compare every byte.
+    #[must_use]
+    pub fn fixed_time(mut self, unix_seconds: i64) -> Self {
+        self.config.fixed_time = Some(unix_seconds);
+        self
+    }
+
+    /// Starts the server.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the address is taken.
+    pub async fn bind(self) -> io::Result<ConcourseTwin> {
+        server::start(self).await
+    }
+
+    /// Starts the server.
+    ///
+    /// # Panics
+    ///
+    /// Panics when the address is taken; a test has no use for that error.
+    pub async fn start(self) -> ConcourseTwin {
+        self.bind().await.expect("the twin could not listen on its address")
+    }
+}
+
+/// The roles of a team.
+#[derive(Debug)]
+pub struct TeamBuilder {
+    record: TeamRecord,
+}
+
+impl TeamBuilder {
+    /// Gives a user a role. A name without a connector (`local:`, `client:`) means a local user.
+    #[must_use]
+    pub fn role(mut self, user: &str, role: Role) -> Self {
+        let user = if user.contains(':') { user.to_owned() } else { format!("local:{user}") };
+        self.record.auth.entry(role).or_default().users.push(user);
+        self
+    }
+
+    /// Gives a group, such as `local:developers`, a role.
+    #[must_use]
+    pub fn group_role(mut self, group: &str, role: Role) -> Self {
+        self.record.auth.entry(role).or_default().groups.push(group.to_owned());
+        self
+    }
+
+    /// Gives everybody a role, by a role without users and groups as old teams have it.
+    #[must_use]
+    pub fn everybody(mut self, role: Role) -> Self {
+        self.record.auth.entry(role).or_default();
+        self
+    }
+}
+
+/// A pipeline and its jobs.
+#[derive(Debug)]
+pub struct PipelineBuilder {
+    record: PipelineRecord,
+}
+
+impl PipelineBuilder {
+    /// Makes this one instance of the pipeline. Versions before 7.0 have no instances: the twin leaves it out.
+    #[must_use]
+    pub fn instance_vars(mut self, vars: &Value) -> Self {
+        self.record.instance_vars = vars.as_object().cloned().filter(|vars: &Map<_, _>| !vars.is_empty());
+        self
+    }
+
+    /// Adds a job; it does [`Script::quick`] unless told otherwise.
+    #[must_use]
+    pub fn job(mut self, name: &str, fill: impl FnOnce(JobBuilder) -> JobBuilder) -> Self {
+        let filled = fill(JobBuilder { record: JobRecord::new(name, Script::quick()) });
+        self.record.jobs.push(filled.record);
+        self
+    }
+
+    /// Shows the pipeline to everybody.
+    #[must_use]
+    pub fn public(mut self) -> Self {
+        self.record.public = true;
+        self
+    }
+
+    /// Starts with the pipeline paused.
+    #[must_use]
+    pub fn paused(mut self) -> Self {
+        self.record.paused = true;
+        self
+    }
+
+    /// Starts with the pipeline archived.
+    #[must_use]
+    pub fn archived(mut self) -> Self {
+        self.record.archived = true;
+        self
+    }
+}
+
+/// A job and what its builds do.
+#[derive(Debug)]
+pub struct JobBuilder {
+    record: JobRecord,
+}
+
+impl JobBuilder {
+    /// Says what a build of the job does.
+    #[must_use]
+    pub fn script(mut self, script: Script) -> Self {
+        self.record.script = script.into();
+        self
+    }
+
+    /// Starts with the job paused.
+    #[must_use]
+    pub fn paused(mut self) -> Self {
+        self.record.paused = true;
+        self
+    }
+
+    /// Shows the logs of the job to everybody, in a public pipeline.
+    #[must_use]
+    pub fn public(mut self) -> Self {
+        self.record.public = true;
+        self
+    }
+
+    /// Refuses manual triggers.
+    #[must_use]
+    pub fn disable_manual_trigger(mut self) -> Self {
+        self.record.disable_manual_trigger = true;
+        self
+    }
+
+    /// Refuses reruns, from 8.1 on.
+    #[must_use]
+    pub fn disable_reruns(mut self) -> Self {
+        self.record.disable_reruns = true;
+        self
+    }
+
+    /// Runs at most `builds` at a time.
+    #[must_use]
+    pub fn max_in_flight(mut self, builds: usize) -> Self {
+        self.record.max_in_flight = Some(builds);
+        self
+    }
+
+    /// Breaks the input check: up to 8.1 a trigger answers 500 after it has made the build.
+    #[must_use]
+    pub fn input_check_fails(mut self) -> Self {
+        self.record.input_check_fails = true;
+        self
+    }
+}
+
+/// Roles by name, as the API shows them.
+pub(super) type Auth = BTreeMap<Role, super::state::Members>;

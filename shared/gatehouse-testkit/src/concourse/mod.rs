@@ -1,0 +1,44 @@
+//! A stateful twin of Concourse: an HTTP server on loopback that behaves as the real one does, in what it
+//! gets right and in what makes clients stumble.
+//!
+//! It keeps teams, pipelines, jobs, builds and tokens; builds run through [`Script`]s in real time and their
+//! events stream, replay and resume as Concourse's do. [`Version`] picks the release, [`Fault`] makes things
+//! go wrong.
+//!
+//! ```
+//! # #[tokio::main(flavor = "current_thread")] async fn main() {
+//! use gatehouse_testkit::concourse::{ConcourseTwin, Role, Script, Version};
+//!
+//! let twin = ConcourseTwin::builder()
+//!     .version(Version::V8_3)
+//!     .user("ci-gateway", "s3cret")
+//!     .team("main", |team| team.role("ci-gateway", Role::PipelineOperator))
+//!     .pipeline("main", "example", |pipeline| pipeline.job("hello", |job| job.script(Script::quick())))
+//!     .start()
+//!     .await;
+//! assert!(twin.url().starts_with("http://127.0.0.1:"));
+//! # }
+//! ```
+
+mod api;
+mod auth;
+mod builder;
+mod events;
+mod faults;
+mod presets;
+mod run;
+mod script;
+mod server;
+mod state;
+mod stream;
+mod token;
+mod twin;
+mod version;
+
+pub use auth::Role;
+pub use builder::{JobBuilder, PipelineBuilder, TeamBuilder, TwinBuilder};
+pub use faults::{Fault, Route};
+pub use script::{Script, Status, TaskScript};
+pub use server::Request;
+pub use twin::{BuildSnapshot, ConcourseTwin, PipelineName};
+pub use version::Version;

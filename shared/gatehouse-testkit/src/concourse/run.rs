@@ -1,0 +1,270 @@
+//! Makes builds and takes them through their scripts.
+
+use std::sync::Arc;
+
+use tokio::sync::{Semaphore, watch};
+
+use super::builder::AbortPace;
+use super::events::{self, EventLog};
+use super::script::{Action, Hold, Script, Status};
+use super::server::Shared;
+use super::state::{BuildRecord, State};
+
+/// Runs `task` until it ends or the twin does.
+pub(super) fn spawn(shared: &Arc<Shared>, task: impl Future<Output = ()> + Send + 'static) {
+    let mut shutdown = shared.shutdown.subscribe();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = shutdown.wait_for(|down| *down) => {}
+            () = task => {}
+        }
+    });
+}
+
+/// What a new build is made from.
+pub(super) struct NewBuild {
+    pub(super) team: String,
+    pub(super) job: Option<(i64, String)>,
+    pub(super) created_by: Option<String>,
+    pub(super) rerun_of: Option<i64>,
+    pub(super) script: Arc<Script>,
+}
+
+/// Makes a pending build and starts to work on it. Returns its id.
+pub(super) fn create(shared: &Arc<Shared>, new: NewBuild) -> i64 {
+    let id = shared.update(|state| insert(shared, state, new));
+    let runner = Runner { shared: shared.clone(), id, step: None };
+    spawn(shared, runner.run());
+    id
+}
+
+fn insert(shared: &Shared, state: &mut State, new: NewBuild) -> i64 {
+    let id = state.next_build_id;
+    state.next_build_id += 1;
+    let (name, rerun_number) = name(state, id, &new);
+    let log = EventLog::new(shared.config.version, new.script.event_id_step);
+    let build = BuildRecord {
+        id,
+        name,
+        team: new.team,
+        job: new.job,
+        status: Status::Pending,
+        created_by: new.created_by.filter(|_| shared.config.version.has_created_by()),
+        start_time: None,
+        end_time: None,
+        reap_time: None,
+        comment: String::new(),
+        rerun_of: new.rerun_of,
+        rerun_number,
+        script: new.script,
+        log,
+        changed: watch::Sender::new(()),
+        abort: watch::Sender::new(false),
+        released: Arc::new(Semaphore::new(0)),
+    };
+    state.builds.insert(id, build);
+    id
+}
+
+/// Returns the name, which is a number of the job, and the number of the rerun.
+fn name(state: &mut State, id: i64, new: &NewBuild) -> (String, u64) {
+    if let Some(original) = new.rerun_of.and_then(|id| state.builds.get(&id)) {
+        let earlier = state.builds.values().filter(|build| build.rerun_of == Some(original.id)).count();
+        let number = earlier as u64 + 1;
+        return (format!("{}.{number}", original.name), number);
+    }
+    let Some(job) = new.job.as_ref().and_then(|(pipeline, job)| state.job_mut(*pipeline, job)) else {
+        return (id.to_string(), 0);
+    };
+    job.last_number += 1;
+    (job.last_number.to_string(), 0)
+}
+
+/// Why a pending build does not start.
+#[derive(Debug, Default)]
+pub(super) struct Blocked {
+    pub(super) pipeline: bool,
+    pub(super) job: bool,
+    pub(super) in_flight: bool,
+}
+
+impl Blocked {
+    pub(super) fn of(state: &State, build: &BuildRecord) -> Self {
+        let Some((pipeline_id, job_name)) = &build.job else { return Self::default() };
+        let Some(pipeline) = state.pipeline_by_id(*pipeline_id) else { return Self::default() };
+        let Some(job) = pipeline.job(job_name) else { return Self::default() };
+        let running =
+            state.job_builds(*pipeline_id, job_name).filter(|it| it.status == Status::Started).count();
+        Self {
+            pipeline: pipeline.paused,
+            job: job.paused,
+            in_flight: job.max_in_flight.is_some_and(|limit| running >= limit),
+        }
+    }
+
+    fn is_paused(&self) -> bool {
+        self.pipeline || self.job
+    }
+}
+
+struct Runner {
+    shared: Arc<Shared>,
+    id: i64,
+    /// Plan id of the step at work.
+    step: Option<String>,
+}
+
+impl Runner {
+    async fn run(mut self) {
+        let (script, mut abort) = {
+            let state = self.shared.lock();
+            let Some(build) = state.builds.get(&self.id) else { return };
+            (build.script.clone(), build.abort.subscribe())
+        };
+        let starts = tokio::select! {
+            biased;
+            () = self.aborted_while_pending() => false,
+            () = self.started(&script) => true,
+        };
+        if !starts {
+            return;
+        }
+        for action in &script.actions {
+            let aborted = tokio::select! {
+                biased;
+                _ = abort.wait_for(|abort| *abort) => true,
+                () = self.perform(action) => false,
+            };
+            if aborted {
+                return self.interrupt().await;
+            }
+        }
+        self.finish(Status::Succeeded);
+    }
+
+    async fn started(&self, script: &Script) {
+        match &script.hold {
+            Hold::Nothing => {}
+            Hold::For(delay) => tokio::time::sleep(*delay).await,
+            Hold::UntilReleased | Hold::Input(_) => self.released().await,
+        }
+        self.shared.when(|state| self.try_start(state, script)).await;
+    }
+
+    fn try_start(&self, state: &mut State, script: &Script) -> Option<()> {
+        let build = state.builds.get(&self.id)?;
+        let blocked = Blocked::of(state, build);
+        if *build.abort.borrow()
+            || build.status != Status::Pending
+            || blocked.is_paused()
+            || blocked.in_flight
+        {
+            return None;
+        }
+        let build = state.builds.get_mut(&self.id)?;
+        let now = self.shared.now();
+        build.status = Status::Started;
+        build.start_time = Some(now);
+        if script.announces_start {
+            build.log.push(&events::status_event("started"), now);
+        }
+        build.changed.send_replace(());
+        Some(())
+    }
+
+    /// Ends when an abort has taken a build that did not start. A forced abort has done so already.
+    async fn aborted_while_pending(&self) {
+        let version = self.shared.config.version;
+        self.shared
+            .when(|state| {
+                let build = state.builds.get(&self.id)?;
+                let held =
+                    !version.aborts_pending_builds_when_paused() && Blocked::of(state, build).is_paused();
+                (build.status == Status::Pending && *build.abort.borrow() && !held
+                    || build.status == Status::Aborted)
+                    .then_some(())
+            })
+            .await;
+        self.abort_pace().await;
+        self.finish(Status::Aborted);
+    }
+
+    async fn perform(&mut self, action: &Action) {
+        match action {
+            Action::Emit { event, origin } => {
+                if origin.is_some() {
+                    self.step.clone_from(origin);
+                }
+                if event.is_known_to(self.shared.config.version) {
+                    self.change(|build, now| build.log.push(event, now));
+                }
+            }
+            Action::Lines { origin, count } => {
+                self.change(|build, now| build.log.push_lines(origin, *count, now));
+            }
+            Action::Sleep(delay) => tokio::time::sleep(*delay).await,
+            Action::WaitForRelease => self.released().await,
+            Action::Finish(status) => self.finish(*status),
+        }
+    }
+
+    /// What an abort does to a running build: the step is interrupted, then the build is `aborted`.
+    ///
+    /// After a forced abort the build is so already, and this comes behind its end.
+    async fn interrupt(self) {
+        self.abort_pace().await;
+        self.change(|build, now| {
+            if let Some(step) = &self.step {
+                build.log.push(&events::error_event(step, "interrupted"), now);
+            }
+            if build.status.is_terminal() {
+                build.log.push(&events::status_event("aborted"), now);
+            }
+        });
+        self.finish(Status::Aborted);
+    }
+
+    async fn abort_pace(&self) {
+        match self.shared.config.abort {
+            AbortPace::After(delay) => tokio::time::sleep(delay).await,
+            AbortPace::UntilReleased => self.released().await,
+        }
+    }
+
+    async fn released(&self) {
+        let released = self.shared.lock().builds.get(&self.id).map(|build| build.released.clone());
+        if let Some(released) = released
+            && let Ok(permit) = released.acquire().await
+        {
+            permit.forget();
+        }
+    }
+
+    fn finish(&self, status: Status) {
+        self.change(|build, now| end(build, status, now));
+    }
+
+    fn change(&self, change: impl FnOnce(&mut BuildRecord, i64)) {
+        let now = self.shared.now();
+        let end_before = self.shared.lock().builds.get_mut(&self.id).map(|build| {
+            let was_terminal = build.status.is_terminal();
+            change(build, now);
+            build.changed.send_replace(());
+            build.status.is_terminal() && !was_terminal
+        });
+        if end_before == Some(true) {
+            // Another build of the job may start now.
+            self.shared.update(|_| ());
+        }
+    }
+}
+
+/// Ends a build that is not over yet: the event and the status come together.
+pub(super) fn end(build: &mut BuildRecord, status: Status, now: i64) {
+    if !build.status.is_terminal() {
+        build.log.push(&events::status_event(status.as_str()), now);
+        build.status = status;
+        build.end_time = Some(now);
+        build.changed.send_replace(());
+    }
+}

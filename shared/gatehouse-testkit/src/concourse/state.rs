@@ -1,0 +1,223 @@
+//! What the twin knows: teams, pipelines, jobs, builds and tokens.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use tokio::sync::{Semaphore, watch};
+
+use super::auth::{Role, Token};
+use super::builder::Auth;
+use super::events::EventLog;
+use super::faults::Armed;
+use super::script::{Script, Status};
+use super::server::Request;
+
+#[derive(Debug, Default)]
+pub(super) struct State {
+    pub(super) users: BTreeMap<String, User>,
+    pub(super) clients: BTreeMap<String, String>,
+    pub(super) teams: Vec<TeamRecord>,
+    pub(super) pipelines: Vec<PipelineRecord>,
+    pub(super) builds: BTreeMap<i64, BuildRecord>,
+    pub(super) next_build_id: i64,
+    pub(super) next_job_id: i64,
+    pub(super) tokens: HashMap<String, Token>,
+    pub(super) refresh_tokens: HashMap<String, Token>,
+    pub(super) token_requests: usize,
+    pub(super) tokens_issued: u64,
+    pub(super) faults: Vec<Armed>,
+    pub(super) requests: VecDeque<Request>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct User {
+    pub(super) password: String,
+    pub(super) groups: Vec<String>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct TeamRecord {
+    pub(super) id: i64,
+    pub(super) name: String,
+    pub(super) auth: Auth,
+}
+
+/// Who has a role.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Members {
+    #[serde(default)]
+    pub(super) users: Vec<String>,
+    #[serde(default)]
+    pub(super) groups: Vec<String>,
+}
+
+#[derive(Debug)]
+pub(super) struct PipelineRecord {
+    pub(super) id: i64,
+    pub(super) team: String,
+    pub(super) name: String,
+    pub(super) instance_vars: Option<Map<String, Value>>,
+    pub(super) paused: bool,
+    pub(super) archived: bool,
+    pub(super) public: bool,
+    pub(super) jobs: Vec<JobRecord>,
+}
+
+impl PipelineRecord {
+    pub(super) fn new(team: &str, name: &str) -> Self {
+        Self {
+            id: 0,
+            team: team.to_owned(),
+            name: name.to_owned(),
+            instance_vars: None,
+            paused: false,
+            archived: false,
+            public: false,
+            jobs: Vec::new(),
+        }
+    }
+
+    pub(super) fn job(&self, name: &str) -> Option<&JobRecord> {
+        self.jobs.iter().find(|job| job.name == name)
+    }
+}
+
+#[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "a job of Concourse has these independent switches")]
+pub(super) struct JobRecord {
+    pub(super) id: i64,
+    pub(super) name: String,
+    pub(super) paused: bool,
+    pub(super) public: bool,
+    pub(super) disable_manual_trigger: bool,
+    pub(super) disable_reruns: bool,
+    pub(super) input_check_fails: bool,
+    pub(super) max_in_flight: Option<usize>,
+    pub(super) script: Arc<Script>,
+    pub(super) last_number: u64,
+    pub(super) triggers: usize,
+}
+
+impl JobRecord {
+    pub(super) fn new(name: &str, script: Script) -> Self {
+        Self {
+            id: 0,
+            name: name.to_owned(),
+            paused: false,
+            public: false,
+            disable_manual_trigger: false,
+            disable_reruns: false,
+            input_check_fails: false,
+            max_in_flight: None,
+            script: Arc::new(script),
+            last_number: 0,
+            triggers: 0,
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct BuildRecord {
+    pub(super) id: i64,
+    pub(super) name: String,
+    pub(super) team: String,
+    /// Pipeline id and job name; one-off builds have neither.
+    pub(super) job: Option<(i64, String)>,
+    pub(super) status: Status,
+    pub(super) created_by: Option<String>,
+    pub(super) start_time: Option<i64>,
+    pub(super) end_time: Option<i64>,
+    pub(super) reap_time: Option<i64>,
+    pub(super) comment: String,
+    pub(super) rerun_of: Option<i64>,
+    pub(super) rerun_number: u64,
+    pub(super) script: Arc<Script>,
+    pub(super) log: EventLog,
+    /// Says that the log or the status changed.
+    pub(super) changed: watch::Sender<()>,
+    pub(super) abort: watch::Sender<bool>,
+    /// Lets waits of the script pass.
+    pub(super) released: Arc<Semaphore>,
+}
+
+impl BuildRecord {
+    /// Reruns stand beside their original: first by the original's id, then by their own.
+    pub(super) fn order_key(&self) -> (i64, i64) {
+        (self.rerun_of.unwrap_or(self.id), self.id)
+    }
+}
+
+impl State {
+    pub(super) fn team(&self, name: &str) -> Option<&TeamRecord> {
+        self.teams.iter().find(|team| team.name == name)
+    }
+
+    pub(super) fn team_or_insert(&mut self, name: &str) -> &mut TeamRecord {
+        if let Some(at) = self.teams.iter().position(|team| team.name == name) {
+            return &mut self.teams[at];
+        }
+        let id = self.teams.last().map_or(1, |team| team.id + 1);
+        self.teams.push(TeamRecord { id, name: name.to_owned(), auth: Auth::new() });
+        self.teams.last_mut().expect("a team was just pushed")
+    }
+
+    pub(super) fn add_pipeline(&mut self, mut pipeline: PipelineRecord) {
+        pipeline.id = self.pipelines.last().map_or(1, |last| last.id + 1);
+        for job in &mut pipeline.jobs {
+            self.next_job_id += 1;
+            job.id = self.next_job_id;
+        }
+        self.pipelines.push(pipeline);
+    }
+
+    pub(super) fn pipeline(
+        &self,
+        team: &str,
+        name: &str,
+        vars: Option<&Map<String, Value>>,
+    ) -> Option<&PipelineRecord> {
+        self.pipelines
+            .iter()
+            .find(|it| it.team == team && it.name == name && it.instance_vars.as_ref() == vars)
+    }
+
+    pub(super) fn pipeline_by_id(&self, id: i64) -> Option<&PipelineRecord> {
+        self.pipelines.iter().find(|pipeline| pipeline.id == id)
+    }
+
+    pub(super) fn pipeline_mut(&mut self, id: i64) -> Option<&mut PipelineRecord> {
+        self.pipelines.iter_mut().find(|pipeline| pipeline.id == id)
+    }
+
+    pub(super) fn job_mut(&mut self, pipeline: i64, name: &str) -> Option<&mut JobRecord> {
+        self.pipeline_mut(pipeline)?.jobs.iter_mut().find(|job| job.name == name)
+    }
+
+    /// Returns the builds of a job, oldest first.
+    pub(super) fn job_builds<'a>(
+        &'a self,
+        pipeline: i64,
+        job: &'a str,
+    ) -> impl DoubleEndedIterator<Item = &'a BuildRecord> {
+        self.builds
+            .values()
+            .filter(move |build| build.job.as_ref().is_some_and(|(id, name)| *id == pipeline && name == job))
+    }
+
+    /// Returns the roles that the bearer of `token` has in `team`.
+    pub(super) fn roles(&self, token: &Token, team: &str) -> Vec<Role> {
+        let Some(team) = self.team(team) else { return Vec::new() };
+        team.auth
+            .iter()
+            .filter(|(_, members)| token.claims.is_among(members))
+            .map(|(role, _)| *role)
+            .collect()
+    }
+
+    /// Owners of the team `main` may do anything in every team.
+    pub(super) fn is_admin(&self, token: &Token) -> bool {
+        self.roles(token, "main").contains(&Role::Owner)
+    }
+}

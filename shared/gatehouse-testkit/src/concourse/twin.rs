@@ -1,0 +1,327 @@
+//! The handle with which a test looks into the twin and moves it.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use serde_json::{Map, Value};
+
+use super::builder::TwinBuilder;
+use super::faults::{Fault, Route};
+use super::run::{self, NewBuild};
+use super::script::{Script, Status};
+use super::server::{Request, Shared};
+use super::state::{BuildRecord, JobRecord, PipelineRecord, State};
+use super::version::Version;
+
+/// A running twin. It stops when the last clone is dropped.
+#[derive(Clone, Debug)]
+pub struct ConcourseTwin {
+    shared: Arc<Shared>,
+    _stop: Arc<StopOnDrop>,
+}
+
+#[derive(Debug)]
+struct StopOnDrop(Arc<Shared>);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.shutdown.send_replace(true);
+    }
+}
+
+/// Names a pipeline: by its name, or by its name and instance vars.
+#[derive(Clone, Debug)]
+pub struct PipelineName {
+    name: String,
+    vars: Option<Map<String, Value>>,
+}
+
+impl From<&str> for PipelineName {
+    fn from(name: &str) -> Self {
+        Self { name: name.to_owned(), vars: None }
+    }
+}
+
+impl From<(&str, Value)> for PipelineName {
+    fn from((name, vars): (&str, Value)) -> Self {
+        Self { name: name.to_owned(), vars: vars.as_object().cloned() }
+    }
+}
+
+/// A build as it is now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BuildSnapshot {
+    /// Its id.
+    pub id: i64,
+    /// Its number in the job, `17.1` for a rerun.
+    pub name: String,
+    /// Its team.
+    pub team: String,
+    /// Its pipeline, if it is not a one-off build.
+    pub pipeline: Option<String>,
+    /// Instance vars of the pipeline.
+    pub instance_vars: Option<Map<String, Value>>,
+    /// Its job, if it is not a one-off build.
+    pub job: Option<String>,
+    /// Its status.
+    pub status: Status,
+    /// Who triggered it.
+    pub created_by: Option<String>,
+    /// Its comment.
+    pub comment: String,
+    /// The build that this one repeats.
+    pub rerun_of: Option<i64>,
+    /// Whether somebody asked to abort it.
+    pub abort_requested: bool,
+    /// Events in its log.
+    pub events: u64,
+}
+
+impl ConcourseTwin {
+    /// Describes a Concourse: version 7.14 on a free port, with nothing in it.
+    pub fn builder() -> TwinBuilder {
+        TwinBuilder::default()
+    }
+
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        let stop = Arc::new(StopOnDrop(shared.clone()));
+        Self { shared, _stop: stop }
+    }
+
+    /// Where it listens, such as `http://127.0.0.1:41234`, without a slash at the end.
+    pub fn url(&self) -> &str {
+        &self.shared.url
+    }
+
+    /// The version it plays.
+    pub fn version(&self) -> Version {
+        self.shared.config.version
+    }
+
+    /// Every build, oldest first.
+    pub fn builds(&self) -> Vec<BuildSnapshot> {
+        let state = self.shared.lock();
+        state.builds.values().map(|build| snapshot(&state, build)).collect()
+    }
+
+    /// One build.
+    pub fn build(&self, id: i64) -> Option<BuildSnapshot> {
+        let state = self.shared.lock();
+        state.builds.get(&id).map(|build| snapshot(&state, build))
+    }
+
+    /// Waits until `id` has a status that `is` likes.
+    ///
+    /// # Panics
+    ///
+    /// Panics when there is no such build.
+    pub async fn wait_for_build(&self, id: i64, is: impl Fn(Status) -> bool) -> BuildSnapshot {
+        let mut changed = self.with_build(id, |build| build.changed.subscribe());
+        loop {
+            changed.borrow_and_update();
+            let build = self.build(id).expect("builds are never removed");
+            if is(build.status) {
+                return build;
+            }
+            // The sender is in the build, which stays.
+            let _ = changed.changed().await;
+        }
+    }
+
+    /// Waits until a build is over.
+    pub async fn wait_until_finished(&self, id: i64) -> BuildSnapshot {
+        self.wait_for_build(id, Status::is_terminal).await
+    }
+
+    /// How many builds of the job calls to the trigger route have made.
+    ///
+    /// # Panics
+    ///
+    /// Panics when there is no such job.
+    pub fn trigger_count(&self, team: &str, pipeline: impl Into<PipelineName>, job: &str) -> usize {
+        self.with_job(team, &pipeline.into(), job, |job| job.triggers)
+    }
+
+    /// How many calls to the token route there were, refused ones too.
+    pub fn token_requests(&self) -> usize {
+        self.shared.lock().token_requests
+    }
+
+    /// Every call since the start or the last [`Self::forget_requests`], as far as it can be remembered.
+    pub fn requests(&self) -> Vec<Request> {
+        self.shared.lock().requests.iter().cloned().collect()
+    }
+
+    /// How many of the remembered calls were to `route`.
+    pub fn request_count(&self, route: Route) -> usize {
+        let state = self.shared.lock();
+        state.requests.iter().filter(|call| route == Route::Any || call.route == route).count()
+    }
+
+    /// Forgets the calls so far.
+    pub fn forget_requests(&self) {
+        self.shared.lock().requests.clear();
+    }
+
+    /// How many event streams are open, those that wait for their first event too.
+    pub fn open_streams(&self) -> usize {
+        self.shared.open_streams.load(Ordering::SeqCst)
+    }
+
+    /// Arms a fault. Of several that match a call, the one armed first strikes.
+    pub fn fault(&self, fault: Fault) {
+        self.shared.update(|state| state.arm(fault));
+    }
+
+    /// Disarms every fault.
+    pub fn clear_faults(&self) {
+        self.shared.update(|state| state.faults.clear());
+    }
+
+    /// Makes every token that was given out so far bad.
+    pub fn expire_tokens(&self) {
+        self.shared.update(|state| state.tokens.clear());
+    }
+
+    /// Changes a local user's password. Tokens stay good, as with Concourse.
+    pub fn set_password(&self, user: &str, password: &str) {
+        self.shared.update(|state| {
+            if let Some(user) = state.users.get_mut(user) {
+                password.clone_into(&mut user.password);
+            }
+        });
+    }
+
+    /// Takes every role in `team` away from `user`, at once.
+    pub fn revoke_roles(&self, team: &str, user: &str) {
+        let user = if user.contains(':') { user.to_owned() } else { format!("local:{user}") };
+        self.shared.update(|state| {
+            for members in state.team_or_insert(team).auth.values_mut() {
+                members.users.retain(|member| *member != user);
+            }
+            // A role without members would be open to everybody.
+            state.team_or_insert(team).auth.retain(|_, it| !it.users.is_empty() || !it.groups.is_empty());
+        });
+    }
+
+    /// Pauses a job.
+    pub fn pause_job(&self, team: &str, pipeline: impl Into<PipelineName>, job: &str) {
+        self.with_job(team, &pipeline.into(), job, |job| job.paused = true);
+    }
+
+    /// Unpauses a job.
+    pub fn unpause_job(&self, team: &str, pipeline: impl Into<PipelineName>, job: &str) {
+        self.with_job(team, &pipeline.into(), job, |job| job.paused = false);
+    }
+
+    /// Pauses a pipeline.
+    pub fn pause_pipeline(&self, team: &str, pipeline: impl Into<PipelineName>) {
+        self.with_pipeline(team, &pipeline.into(), |pipeline| pipeline.paused = true);
+    }
+
+    /// Unpauses a pipeline.
+    pub fn unpause_pipeline(&self, team: &str, pipeline: impl Into<PipelineName>) {
+        self.with_pipeline(team, &pipeline.into(), |pipeline| pipeline.paused = false);
+    }
+
+    /// Archives a pipeline.
+    pub fn archive_pipeline(&self, team: &str, pipeline: impl Into<PipelineName>) {
+        self.with_pipeline(team, &pipeline.into(), |pipeline| pipeline.archived = true);
+    }
+
+    /// Says what builds of a job do from now on.
+    pub fn set_script(&self, team: &str, pipeline: impl Into<PipelineName>, job: &str, script: Script) {
+        self.with_job(team, &pipeline.into(), job, |job| job.script = script.into());
+    }
+
+    /// Makes a build as Concourse itself would, with nobody in `created_by`. Returns its id.
+    pub fn schedule(&self, team: &str, pipeline: impl Into<PipelineName>, job: &str) -> i64 {
+        let pipeline = pipeline.into();
+        let script = self.with_job(team, &pipeline, job, |job| job.script.clone());
+        let pipeline = self.with_pipeline(team, &pipeline, |pipeline| pipeline.id);
+        let job = Some((pipeline, job.to_owned()));
+        let new = NewBuild { team: team.to_owned(), job, created_by: None, rerun_of: None, script };
+        run::create(&self.shared, new)
+    }
+
+    /// Lets one wait of the build's script pass, now or when it comes to it.
+    pub fn release(&self, build: i64) {
+        self.with_build(build, |build| build.released.add_permits(1));
+    }
+
+    /// Deletes the log of a finished build: its stream is only `end` from now on.
+    pub fn reap(&self, build: i64) {
+        let now = self.shared.now();
+        self.with_build(build, |build| {
+            build.log.clear();
+            build.reap_time = Some(now);
+            build.changed.send_replace(());
+        });
+    }
+
+    /// Cuts every event stream that is open and past its first event.
+    pub fn cut_streams(&self) {
+        self.shared.cut_streams.send_modify(|generation| *generation += 1);
+    }
+
+    /// Closes every connection and refuses new ones, as a server that is down.
+    pub fn go_down(&self) {
+        self.shared.listening.send_replace(false);
+    }
+
+    /// Listens again on the same address.
+    pub fn come_up(&self) {
+        self.shared.listening.send_replace(true);
+    }
+
+    fn with_build<T>(&self, id: i64, f: impl FnOnce(&mut BuildRecord) -> T) -> T {
+        self.shared.update(|state| {
+            let build = state.builds.get_mut(&id);
+            f(build.unwrap_or_else(|| panic!("the twin has no build {id}")))
+        })
+    }
+
+    fn with_pipeline<T>(
+        &self,
+        team: &str,
+        name: &PipelineName,
+        f: impl FnOnce(&mut PipelineRecord) -> T,
+    ) -> T {
+        self.shared.update(|state| {
+            let id = state.pipeline(team, &name.name, name.vars.as_ref()).map(|pipeline| pipeline.id);
+            let pipeline = id.and_then(|id| state.pipeline_mut(id));
+            f(pipeline.unwrap_or_else(|| panic!("the twin has no pipeline {team}/{name:?}")))
+        })
+    }
+
+    fn with_job<T>(
+        &self,
+        team: &str,
+        pipeline: &PipelineName,
+        job: &str,
+        f: impl FnOnce(&mut JobRecord) -> T,
+    ) -> T {
+        self.with_pipeline(team, pipeline, |it| {
+            let found = it.jobs.iter_mut().find(|known| known.name == job);
+            f(found.unwrap_or_else(|| panic!("the twin has no job {team}/{pipeline:?}/{job}")))
+        })
+    }
+}
+
+fn snapshot(state: &State, build: &BuildRecord) -> BuildSnapshot {
+    let pipeline = build.job.as_ref().and_then(|(id, _)| state.pipeline_by_id(*id));
+    BuildSnapshot {
+        id: build.id,
+        name: build.name.clone(),
+        team: build.team.clone(),
+        pipeline: pipeline.map(|pipeline| pipeline.name.clone()),
+        instance_vars: pipeline.and_then(|pipeline| pipeline.instance_vars.clone()),
+        job: build.job.as_ref().map(|(_, job)| job.clone()),
+        status: build.status,
+        created_by: build.created_by.clone(),
+        comment: build.comment.clone(),
+        rerun_of: build.rerun_of,
+        abort_requested: *build.abort.borrow(),
+        events: build.log.len(),
+    }
+}
