@@ -152,14 +152,15 @@ pub struct JobEdit {
     pub job: Job,
     /// As it stands now.
     pub previous: Option<Job>,
-    /// Its project, when that is new.
+    /// Its project, when that did not exist; another edit may create it first.
     pub new_project: Option<Project>,
 }
 
 /// Saves jobs. Needs `dynamodb:PutItem`, `dynamodb:DeleteItem` and `dynamodb:ConditionCheckItem`.
 #[async_trait]
 pub trait SaveJobs: Send + Sync {
-    /// Makes all of these edits or none, where every `previous` still stands.
+    /// Makes all of these edits or none, where every `previous` still stands. At most
+    /// [`MAX_ATOMIC_IMPORT`] at once.
     async fn save_jobs(&self, edits: &[JobEdit]) -> Result<EditOutcome, StoreError>;
 }
 
@@ -504,17 +505,11 @@ pub async fn import(
     let drafts = || entries.iter().filter_map(|entry| entry.draft.as_ref().ok());
     let ids = drafts().map(|draft| draft.id.clone()).collect();
     let projects = drafts().map(|draft| draft.spec.project.clone()).collect();
-    let mut existing = ports.find.find_for_edit(&ids, &projects).await?;
+    let existing = ports.find.find_for_edit(&ids, &projects).await?;
     let mut plan = Vec::with_capacity(entries.len());
     let mut seen = BTreeSet::new();
     for entry in entries {
-        let planned = plan_entry(ports, caller, &existing, &mut seen, entry, tenant);
-        if let Planned::Edit(edit) = &planned
-            && let Some(project) = &edit.new_project
-        {
-            existing.projects.insert(project.name.clone(), project.clone());
-        }
-        plan.push(planned);
+        plan.push(plan_entry(ports, caller, &existing, &mut seen, entry, tenant));
     }
     match mode {
         ImportMode::EachOnItsOwn => import_each(ports, plan).await,

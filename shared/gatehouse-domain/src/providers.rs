@@ -110,7 +110,7 @@ pub trait FindProvider: Send + Sync {
 /// Lists providers. Needs `dynamodb:Query`.
 #[async_trait]
 pub trait ListProviders: Send + Sync {
-    /// Every provider, by name: an installation has a handful, at most 100 are registered.
+    /// Every provider, by name: an installation has a handful.
     async fn list_providers(&self) -> Result<Vec<Provider>, StoreError>;
 }
 

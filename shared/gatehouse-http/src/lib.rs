@@ -1,1 +1,12 @@
-//! Problem bodies, extractors, idempotency, the request log line.
+//! What every HTTP function shares: mounting operations, extracting what handlers need, problem bodies,
+//! and the one log line of each request.
+
+pub mod extract;
+pub mod gateway;
+pub mod page;
+pub mod problem;
+pub mod request_log;
+pub mod routes;
+
+pub use problem::Problem;
+pub use routes::Routes;

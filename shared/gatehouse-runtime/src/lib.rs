@@ -1,1 +1,8 @@
-//! Configuration from the environment, tracing, AWS clients, clock, ids.
+//! What every function needs around its own code: configuration from the environment, tracing, AWS
+//! clients, the clock and ids. The only crate that may touch the environment, the system's clock and its
+//! random source; `clippy.toml` keeps them out of the others.
+
+pub mod aws;
+pub mod clock;
+pub mod env;
+pub mod tracing;

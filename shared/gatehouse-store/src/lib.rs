@@ -1,1 +1,42 @@
-//! The table: keys, items, the DynamoDB adapter.
+//! The table: keys, items, and the domain's ports on top of `DynamoDB`.
+//!
+//! The only crate that knows `DynamoDB`. Each port is implemented in the file of its resource, and each
+//! call there is one request; `docs/TABLE.md` lists keys and access patterns.
+
+mod api_keys;
+mod cursor;
+mod error;
+pub mod item;
+mod jobs;
+pub mod keys;
+mod leases;
+mod projects;
+mod providers;
+mod runs;
+mod starts;
+mod transaction;
+
+use std::sync::Arc;
+
+use aws_sdk_dynamodb::Client;
+use gatehouse_domain::clock::Clock;
+
+/// The table, behind every port of the domain that needs it.
+#[derive(Clone)]
+pub struct Table {
+    client: Client,
+    name: String,
+    clock: Arc<dyn Clock>,
+}
+
+impl Table {
+    /// The table `name`, reached by `client`.
+    pub fn new(client: Client, name: impl Into<String>, clock: Arc<dyn Clock>) -> Self {
+        Self { client, name: name.into(), clock }
+    }
+
+    /// The time now in whole seconds since 1970, as `expires_at` is kept.
+    fn epoch_seconds(&self) -> i64 {
+        self.clock.now().as_second()
+    }
+}

@@ -18,7 +18,7 @@ use serde_json::Value;
 pub use self::{
     cancel::{CancelError, cancel},
     find::{FindPorts, FoundRun, ListPorts, ListRunsError, ShowRunError, list, show},
-    id::{InvalidRunId, PipelineBuild, RunId},
+    id::{InvalidRunId, PipelineBuild, RunId, escape},
 };
 use crate::{
     ci::{Build, BuildId, Reason, Target},

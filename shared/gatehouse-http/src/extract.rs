@@ -1,0 +1,224 @@
+//! What handlers take from a request. Each extractor refuses with a problem that names the fault.
+
+use std::str::FromStr;
+
+use axum::{
+    body::Bytes,
+    extract::{
+        FromRequest, FromRequestParts, OptionalFromRequest, Path, Query, Request,
+        rejection::{BytesRejection, FailedToBufferBody, PathRejection, QueryRejection},
+    },
+    http::{HeaderMap, header, request::Parts},
+};
+use gatehouse_domain::{
+    caller::Caller, idempotency::IdempotencyKey, jobs::Revision, parameter::FieldError,
+    providers::Precondition,
+};
+use serde::de::DeserializeOwned;
+
+use crate::problem::{self, Problem};
+
+/// The caller whom the operation admitted.
+#[derive(Debug, Clone)]
+pub struct Admitted(pub Caller);
+
+impl<S: Sync> FromRequestParts<S> for Admitted {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
+        let caller = parts.extensions.get::<Caller>().cloned();
+        caller.map(Self).ok_or_else(|| Problem::new(problem::UNAUTHORIZED, "Nobody was admitted."))
+    }
+}
+
+/// The path's one parameter, parsed.
+#[derive(Debug)]
+pub struct PathParameter<T>(pub T);
+
+impl<S, T> FromRequestParts<S> for PathParameter<T>
+where
+    S: Send + Sync,
+    T: FromStr,
+    T::Err: std::fmt::Display,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let refused = |detail: String| Problem::new(problem::INVALID_PATH, detail);
+        let Path(raw): Path<String> = Path::from_request_parts(parts, state)
+            .await
+            .map_err(|rejection: PathRejection| refused(rejection.body_text()))?;
+        raw.parse().map(Self).map_err(|error: T::Err| refused(error.to_string()))
+    }
+}
+
+/// The query, with unknown parameters refused by `T`.
+#[derive(Debug)]
+pub struct QueryParameters<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for QueryParameters<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let query: Result<Query<T>, QueryRejection> = Query::from_request_parts(parts, state).await;
+        query
+            .map(|Query(query)| Self(query))
+            .map_err(|rejection| Problem::new(problem::INVALID_QUERY, rejection.body_text()))
+    }
+}
+
+/// A JSON body, with unknown members refused by `T`.
+#[derive(Debug)]
+pub struct JsonBody<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        if !is_json(request.headers()) {
+            let detail = "Send the body as `Content-Type: application/json`.";
+            return Err(Problem::new(problem::UNSUPPORTED_MEDIA_TYPE, detail));
+        }
+        parse(&body(request, state).await?).map(Self)
+    }
+}
+
+impl<S: Send + Sync, T: DeserializeOwned> OptionalFromRequest<S> for JsonBody<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Option<Self>, Problem> {
+        let json = is_json(request.headers());
+        let body = body(request, state).await?;
+        match (body.is_empty(), json) {
+            (true, _) => Ok(None),
+            (false, true) => parse(&body).map(|body| Some(Self(body))),
+            (false, false) => {
+                let detail = "Send the body as `Content-Type: application/json`.";
+                Err(Problem::new(problem::UNSUPPORTED_MEDIA_TYPE, detail))
+            }
+        }
+    }
+}
+
+/// The body as bytes, whatever its type.
+#[derive(Debug)]
+pub struct RawBody(pub Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for RawBody {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        body(request, state).await.map(Self)
+    }
+}
+
+async fn body<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
+    Bytes::from_request(request, state).await.map_err(|rejection| match rejection {
+        BytesRejection::FailedToBufferBody(FailedToBufferBody::LengthLimitError(_)) => {
+            Problem::new(problem::BODY_TOO_LARGE, "The body is larger than this operation takes.")
+        }
+        other => Problem::new(problem::MALFORMED_BODY, other.body_text()),
+    })
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let essence = content_type.and_then(|text| text.split(';').next()).unwrap_or_default().trim();
+    essence.eq_ignore_ascii_case("application/json")
+}
+
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    let mut json = serde_json::Deserializer::from_slice(body);
+    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        let pointer = pointer(error.path());
+        let reason = error.into_inner();
+        if reason.is_data() {
+            Problem::invalid(vec![FieldError::new(pointer, reason.to_string())])
+        } else {
+            Problem::new(problem::MALFORMED_BODY, format!("The body is not JSON: {reason}"))
+        }
+    })?;
+    match json.end() {
+        Ok(()) => Ok(value),
+        Err(error) => {
+            Err(Problem::new(problem::MALFORMED_BODY, format!("More follows the JSON value: {error}")))
+        }
+    }
+}
+
+/// A serde path as a JSON pointer.
+pub fn pointer(path: &serde_path_to_error::Path) -> String {
+    use serde_path_to_error::Segment;
+
+    path.iter().fold(String::new(), |mut pointer, segment| {
+        match segment {
+            Segment::Seq { index } => pointer.extend(["/", &index.to_string()]),
+            Segment::Map { key } => {
+                pointer.extend(["/", &key.replace('~', "~0").replace('/', "~1")]);
+            }
+            Segment::Enum { .. } | Segment::Unknown => {}
+        }
+        pointer
+    })
+}
+
+/// The `Idempotency-Key` that the caller sent, if any.
+#[derive(Debug)]
+pub struct Idempotency(pub Option<IdempotencyKey>);
+
+impl<S: Sync> FromRequestParts<S> for Idempotency {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
+        let Some(raw) = single(&parts.headers, "idempotency-key")? else { return Ok(Self(None)) };
+        let key = raw.parse::<IdempotencyKey>();
+        key.map(|key| Self(Some(key)))
+            .map_err(|error| Problem::new(problem::INVALID_HEADER, error.to_string()))
+    }
+}
+
+/// What `If-Match` or `If-None-Match` expects.
+#[derive(Debug)]
+pub struct Expected(pub Precondition);
+
+impl<S: Sync> FromRequestParts<S> for Expected {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
+        let refused = |detail: &str| Err(Problem::new(problem::INVALID_HEADER, detail));
+        let if_match = single(&parts.headers, "if-match")?;
+        let if_none_match = single(&parts.headers, "if-none-match")?;
+        match (if_match, if_none_match) {
+            (None, None) => Ok(Self(Precondition::None)),
+            (None, Some("*")) => Ok(Self(Precondition::Absent)),
+            (None, Some(_)) => refused("If-None-Match: only `*` is understood"),
+            (Some(_), Some(_)) => refused("If-Match and If-None-Match contradict each other"),
+            (Some(etag), None) => match etag.strip_prefix('"').and_then(|etag| etag.strip_suffix('"')) {
+                Some(revision) => Ok(Self(Precondition::Revision(Revision::unverified(revision.to_owned())))),
+                None => refused("If-Match: must be one strong ETag, with its quotes"),
+            },
+        }
+    }
+}
+
+/// The header's one value; more than one contradict each other.
+///
+/// # Errors
+///
+/// When it is there twice, or is not text.
+pub fn single<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, Problem> {
+    let mut values = headers.get_all(name).iter();
+    let Some(first) = values.next() else { return Ok(None) };
+    // API Gateway passes a header both alone and in a list, so the same value may come twice.
+    if values.any(|other| other != first) {
+        return Err(Problem::new(problem::INVALID_HEADER, format!("{name}: was sent more than once")));
+    }
+    let text = first.to_str();
+    text.map(Some)
+        .map_err(|_| Problem::new(problem::INVALID_HEADER, format!("{name}: must be visible ASCII")))
+}
+
+/// The strong `ETag` of a revision.
+pub fn etag(revision: &Revision) -> (header::HeaderName, String) {
+    (header::ETAG, format!("\"{}\"", revision.as_str()))
+}

@@ -1,0 +1,283 @@
+//! Problem bodies, RFC 9457: what callers see of anything that went wrong.
+//!
+//! What the caller sees and what is logged are different things: [`Problem::internal`] keeps its cause for
+//! the log line and shows a fixed text.
+
+use std::{error::Error, fmt, sync::Arc, time::Duration};
+
+use axum::{
+    body::Body,
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use gatehouse_domain::{parameter::FieldError, secret::SecretError, store::StoreError};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// A kind of problem: stable, listed in `docs/API.md`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProblemType {
+    /// Last segment of the `type`: `/problems/<slug>`.
+    pub slug: &'static str,
+    /// The same for every problem of this kind.
+    pub title: &'static str,
+    /// Its status.
+    pub status: StatusCode,
+}
+
+macro_rules! problems {
+    ($($(#[$doc:meta])* $name:ident = $slug:literal, $status:ident, $title:literal;)*) => {
+        $($(#[$doc])* pub const $name: ProblemType =
+            ProblemType { slug: $slug, title: $title, status: StatusCode::$status };)*
+
+        /// Every kind, in the order of their status.
+        pub const ALL: &[ProblemType] = &[$($name),*];
+    };
+}
+
+problems! {
+    /// An id or name in the path cannot be one.
+    INVALID_PATH = "invalid-path", BAD_REQUEST, "Invalid path parameter";
+    /// A query parameter is unknown or cannot be read.
+    INVALID_QUERY = "invalid-query", BAD_REQUEST, "Invalid query parameter";
+    /// A header cannot be read.
+    INVALID_HEADER = "invalid-header", BAD_REQUEST, "Invalid header";
+    /// The body is not what the operation takes.
+    MALFORMED_BODY = "malformed-body", BAD_REQUEST, "Malformed body";
+    /// No credential, or none that opens anything.
+    UNAUTHORIZED = "unauthorized", UNAUTHORIZED, "Unauthorized";
+    /// The caller is known and may not do this.
+    FORBIDDEN = "forbidden", FORBIDDEN, "Forbidden";
+    /// The thing does not exist for this caller.
+    NOT_FOUND = "not-found", NOT_FOUND, "Not found";
+    /// The path is none of the API.
+    NO_SUCH_ROUTE = "no-such-route", NOT_FOUND, "No such route";
+    /// The path has no such method.
+    METHOD_NOT_ALLOWED = "method-not-allowed", METHOD_NOT_ALLOWED, "Method not allowed";
+    /// The thing cannot be had like this just now.
+    CONFLICT = "conflict", CONFLICT, "Conflict";
+    /// The first request with this key is still at work.
+    REQUEST_IN_PROGRESS = "request-in-progress", CONFLICT, "Request in progress";
+    /// The run has ended already.
+    RUN_ENDED = "run-ended", CONFLICT, "Run has ended";
+    /// The run has not ended yet.
+    RUN_NOT_ENDED = "run-not-ended", CONFLICT, "Run has not ended";
+    /// The CI system will not do this as things stand there.
+    PROVIDER_REFUSED = "provider-refused", CONFLICT, "CI system refused";
+    /// No such provider is registered.
+    PROVIDER_NOT_CONFIGURED = "provider-not-configured", CONFLICT, "Provider not configured";
+    /// The thing was changed since the caller read it.
+    PRECONDITION_FAILED = "precondition-failed", PRECONDITION_FAILED, "Precondition failed";
+    /// The body is larger than the operation takes.
+    BODY_TOO_LARGE = "body-too-large", PAYLOAD_TOO_LARGE, "Body too large";
+    /// The body is of a type that the operation does not take.
+    UNSUPPORTED_MEDIA_TYPE = "unsupported-media-type", UNSUPPORTED_MEDIA_TYPE, "Unsupported media type";
+    /// The body can be read, and fields in it are refused.
+    VALIDATION_FAILED = "validation-failed", UNPROCESSABLE_ENTITY, "Validation failed";
+    /// The key was used for another request.
+    IDEMPOTENCY_KEY_REUSED = "idempotency-key-reused", UNPROCESSABLE_ENTITY, "Idempotency-Key reused";
+    /// The CI system has no such ability.
+    NOT_SUPPORTED = "not-supported", UNPROCESSABLE_ENTITY, "Not supported";
+    /// Replacing or deleting needs `If-Match`.
+    PRECONDITION_REQUIRED = "precondition-required", PRECONDITION_REQUIRED, "Precondition required";
+    /// Too many requests.
+    THROTTLED = "throttled", TOO_MANY_REQUESTS, "Too many requests";
+    /// Something went wrong on our side.
+    INTERNAL = "internal", INTERNAL_SERVER_ERROR, "Internal error";
+    /// The CI system refused Gatehouse's own credentials.
+    PROVIDER_CREDENTIALS = "provider-credentials", BAD_GATEWAY, "CI system refused our credentials";
+    /// Gatehouse's account at the CI system may not do this.
+    PROVIDER_FORBIDDEN = "provider-forbidden", BAD_GATEWAY, "CI system forbids this to our account";
+    /// What the provider points at does not exist in the CI system.
+    PROVIDER_NOT_FOUND = "provider-not-found", BAD_GATEWAY, "Not found in the CI system";
+    /// The CI system answered something that makes no sense.
+    PROVIDER_ERROR = "provider-error", BAD_GATEWAY, "CI system answered wrongly";
+    /// The CI system cannot be reached just now.
+    PROVIDER_UNAVAILABLE = "provider-unavailable", SERVICE_UNAVAILABLE, "CI system unavailable";
+    /// Our own state cannot be reached just now.
+    UNAVAILABLE = "unavailable", SERVICE_UNAVAILABLE, "Temporarily unavailable";
+    /// A run may or may not have been started.
+    OUTCOME_UNKNOWN = "outcome-unknown", GATEWAY_TIMEOUT, "Outcome unknown";
+}
+
+/// A problem on its way to the caller.
+#[derive(Debug, Clone)]
+pub struct Problem {
+    kind: ProblemType,
+    detail: String,
+    errors: Vec<FieldError>,
+    retry_after: Option<Duration>,
+    extra: Option<(&'static str, String)>,
+    cause: Option<Arc<dyn Error + Send + Sync>>,
+}
+
+/// The body of a problem.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub struct ProblemBody {
+    /// `/problems/<slug>`: stable, listed in the documentation.
+    #[serde(rename = "type")]
+    #[schema(example = "/problems/not-found")]
+    kind: String,
+    /// The same for every problem of this type.
+    title: &'static str,
+    /// The HTTP status.
+    #[schema(example = 404)]
+    status: u16,
+    /// What happened this time, and what would help.
+    detail: String,
+    /// The request's id, to be quoted when asking for help.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<String>,
+    /// Fields that were refused.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<ProblemField>,
+    /// What belongs to this type of problem, such as `idempotency_key`.
+    #[serde(flatten)]
+    #[schema(value_type = Object)]
+    extra: std::collections::BTreeMap<&'static str, String>,
+}
+
+/// A field that was refused.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ProblemField {
+    /// JSON pointer into the request body, RFC 6901.
+    pointer: String,
+    /// Why.
+    detail: String,
+}
+
+impl Problem {
+    /// A problem of this kind. The detail is shown to the caller.
+    pub fn new(kind: ProblemType, detail: impl Into<String>) -> Self {
+        Self { kind, detail: detail.into(), errors: Vec::new(), retry_after: None, extra: None, cause: None }
+    }
+
+    /// Fields that were refused.
+    pub fn invalid(errors: Vec<FieldError>) -> Self {
+        let fields: Vec<_> = errors.iter().map(|error| error.pointer.as_str()).collect();
+        let detail = format!("refused: {}", fields.join(", "));
+        Self { errors, ..Self::new(VALIDATION_FAILED, detail) }
+    }
+
+    /// A problem of ours. The cause is logged, and never shown.
+    pub fn internal(cause: impl Error + Send + Sync + 'static) -> Self {
+        Self::new(INTERNAL, "Something went wrong on our side.").caused_by(cause)
+    }
+
+    /// Our state could not be read or written.
+    pub fn store(error: StoreError) -> Self {
+        match error {
+            StoreError::Unavailable(_) => Self::unavailable(error),
+            StoreError::Corrupt(_) => Self::internal(error),
+        }
+    }
+
+    /// Our secrets could not be read or written.
+    pub fn secrets(error: SecretError) -> Self {
+        Self::unavailable(error)
+    }
+
+    fn unavailable(cause: impl Error + Send + Sync + 'static) -> Self {
+        Self::new(UNAVAILABLE, "A part of Gatehouse does not answer just now; nothing was lost.")
+            .retry_after(Duration::from_secs(2))
+            .caused_by(cause)
+    }
+
+    /// The same problem with a cause for the log.
+    #[must_use]
+    pub fn caused_by(self, cause: impl Error + Send + Sync + 'static) -> Self {
+        Self { cause: Some(Arc::new(cause)), ..self }
+    }
+
+    /// The same problem, saying when to try again.
+    #[must_use]
+    pub fn retry_after(self, pause: Duration) -> Self {
+        Self { retry_after: Some(pause), ..self }
+    }
+
+    /// The same problem with one more member in its body.
+    #[must_use]
+    pub fn with(self, name: &'static str, value: impl Into<String>) -> Self {
+        Self { extra: Some((name, value.into())), ..self }
+    }
+
+    /// What lies below, for the log line.
+    pub(crate) fn cause(&self) -> Option<String> {
+        self.cause.as_ref().map(|cause| Chain(&**cause).to_string())
+    }
+
+    /// The kind, for the log line.
+    pub(crate) fn slug(&self) -> &'static str {
+        self.kind.slug
+    }
+
+    /// The answer, once the request's id is known.
+    pub(crate) fn render(&self, request_id: Option<&str>) -> Response {
+        let body = ProblemBody {
+            kind: format!("/problems/{}", self.kind.slug),
+            title: self.kind.title,
+            status: self.kind.status.as_u16(),
+            detail: self.detail.clone(),
+            request_id: request_id.map(str::to_owned),
+            errors: self
+                .errors
+                .iter()
+                .map(|error| ProblemField { pointer: error.pointer.clone(), detail: error.detail.clone() })
+                .collect(),
+            extra: self.extra.iter().cloned().collect(),
+        };
+        // Every member is text or a number, so this cannot fail.
+        let text = serde_json::to_string(&body).unwrap_or_default();
+        let mut response = (self.kind.status, Body::from(text)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if let Some(pause) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(pause.as_secs().max(1)));
+        }
+        response
+    }
+}
+
+impl IntoResponse for Problem {
+    /// The answer without the request's id; the request log adds it.
+    fn into_response(self) -> Response {
+        let mut response = self.render(None);
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+/// Prints an error and every cause below it, joined by `: `.
+struct Chain<'a>(&'a dyn Error);
+
+impl fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut next = self.0.source();
+        while let Some(cause) = next {
+            write!(f, ": {cause}")?;
+            next = cause.source();
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_are_listed_once_and_by_status() {
+        let mut seen = std::collections::BTreeSet::new();
+        assert!(ALL.iter().all(|kind| seen.insert(kind.slug)), "a slug is used twice");
+        assert!(ALL.is_sorted_by_key(|kind| kind.status.as_u16()));
+    }
+
+    #[test]
+    fn an_internal_problem_shows_nothing_of_its_cause() {
+        let problem = Problem::internal(std::io::Error::other("canary"));
+        assert_eq!(problem.cause().as_deref(), Some("canary"));
+        assert!(!problem.detail.contains("canary"));
+    }
+}

@@ -1,0 +1,89 @@
+//! The one log line of a request: documented in `docs/LOGGING.md`.
+
+use std::time::Instant;
+
+use axum::{
+    extract::Request,
+    http::{HeaderValue, StatusCode, header},
+    middleware::Next,
+    response::Response,
+};
+
+use crate::{gateway, problem::Problem, routes::Answered};
+
+/// Runs the request, gives its problem the request's id, and writes the log line.
+pub(crate) async fn log(request: Request, next: Next) -> Response {
+    let begun = Instant::now();
+    let method = request.method().clone();
+    let request_id = gateway::request_id(request.extensions());
+    let caller = gateway::caller(request.extensions()).map(|caller| caller.actor());
+    let mut response = next.run(request).await;
+    let problem = response.extensions_mut().remove::<Problem>();
+    let answered = response.extensions().get::<Answered>().map(|answered| answered.0);
+    if let Some(problem) = &problem {
+        response = problem.render(request_id.as_deref());
+    }
+    seal(&mut response);
+    let status = response.status();
+    let line = Line {
+        method: method.as_str(),
+        operation: answered.unwrap_or("none"),
+        caller: caller.as_deref().unwrap_or("nobody"),
+        request_id: request_id.as_deref().unwrap_or("none"),
+        duration_ms: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
+        problem: problem.as_ref().map(Problem::slug),
+        cause: problem.as_ref().and_then(Problem::cause),
+    };
+    line.write(status);
+    response
+}
+
+/// Answers are for one caller, and what they hold is not to be guessed at.
+fn seal(response: &mut Response) {
+    let headers = response.headers_mut();
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    headers.entry(header::X_CONTENT_TYPE_OPTIONS).or_insert(HeaderValue::from_static("nosniff"));
+}
+
+struct Line<'a> {
+    method: &'a str,
+    operation: &'a str,
+    caller: &'a str,
+    request_id: &'a str,
+    duration_ms: u64,
+    problem: Option<&'static str>,
+    cause: Option<String>,
+}
+
+impl Line<'_> {
+    /// Level from the status: what is our fault, or our dependency's, is an error.
+    fn write(&self, status: StatusCode) {
+        let Self { method, operation, caller, request_id, duration_ms, problem, cause } = self;
+        let (status_code, cause) = (status.as_u16(), cause.as_deref());
+        if status.is_server_error() {
+            tracing::error!(
+                method,
+                operation,
+                status = status_code,
+                caller,
+                request_id,
+                duration_ms,
+                problem,
+                cause,
+                "{operation} answered {status_code}"
+            );
+        } else {
+            tracing::info!(
+                method,
+                operation,
+                status = status_code,
+                caller,
+                request_id,
+                duration_ms,
+                problem,
+                cause,
+                "{operation} answered {status_code}"
+            );
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! Mounting operations: no handler is reachable without an entry in the table of who may call what.
+
+use axum::{
+    Router,
+    extract::{DefaultBodyLimit, Request},
+    handler::Handler,
+    middleware::{Next, from_fn},
+    response::{IntoResponse, Response},
+    routing::{MethodFilter, on},
+};
+use gatehouse_domain::access::{Operation, Reach};
+use http::Method;
+use tower::util::MapRequestLayer;
+
+use crate::{
+    gateway,
+    problem::{self, Problem},
+    request_log,
+};
+
+/// The largest body that an operation takes unless it says otherwise, in bytes: larger ones than anybody
+/// writes by hand.
+const BODY_LIMIT: usize = 1024 * 1024;
+
+/// Which operation answered, for the log line.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Answered(pub &'static str);
+
+/// The routes of one function.
+pub struct Routes<S> {
+    router: Router<S>,
+    mounted: Vec<&'static Operation>,
+}
+
+impl<S: Clone + Send + Sync + 'static> Default for Routes<S> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<S: Clone + Send + Sync + 'static> Routes<S> {
+    /// No routes yet.
+    pub fn new() -> Self {
+        Self { router: Router::new(), mounted: Vec::new() }
+    }
+
+    /// Mounts the handler of an operation. It is reached only by callers whom the operation admits, and
+    /// finds them in [`crate::extract::Admitted`].
+    ///
+    /// # Panics
+    ///
+    /// When the operation has a method that HTTP does not have: a defect of the table.
+    #[must_use]
+    pub fn on<H, T>(mut self, operation: &'static Operation, handler: H) -> Self
+    where
+        H: Handler<T, S>,
+        T: 'static,
+    {
+        let admit = from_fn(move |request, next| admit(operation, request, next));
+        let route = on(filter(operation.method), handler).layer(admit);
+        self.router = self.router.route(operation.path, route);
+        self.mounted.push(operation);
+        self
+    }
+
+    /// Mounts a handler that anybody may reach.
+    ///
+    /// # Panics
+    ///
+    /// When the path is mounted already.
+    #[must_use]
+    pub fn open<H, T>(mut self, path: &'static str, handler: H) -> Self
+    where
+        H: Handler<T, S>,
+        T: 'static,
+    {
+        let answered = from_fn(move |request, next: Next| async move {
+            let mut response: Response = next.run(request).await;
+            response.extensions_mut().insert(Answered(path));
+            response
+        });
+        self.router = self.router.route(path, on(MethodFilter::GET, handler).layer(answered));
+        self
+    }
+
+    /// The operations that are mounted.
+    pub fn mounted(&self) -> &[&'static Operation] {
+        &self.mounted
+    }
+
+    /// The function: routing by API Gateway's match, limits, problem bodies, and the log line.
+    pub fn into_app(self, state: S) -> Router {
+        let routes = self
+            .router
+            .fallback(|| async { Problem::new(problem::NO_SUCH_ROUTE, "There is no such route.") })
+            .method_not_allowed_fallback(|method: Method| async move {
+                Problem::new(problem::METHOD_NOT_ALLOWED, format!("This path does not take {method}."))
+            })
+            .layer(DefaultBodyLimit::max(BODY_LIMIT))
+            .with_state(state);
+        let restored = tower::Layer::layer(&MapRequestLayer::new(gateway::restore_path), routes);
+        Router::new().fallback_service(restored).layer(from_fn(request_log::log))
+    }
+}
+
+fn filter(method: &str) -> MethodFilter {
+    let method = Method::from_bytes(method.as_bytes()).expect("the table has HTTP methods");
+    MethodFilter::try_from(method).expect("the table has methods that can be routed")
+}
+
+/// Lets admitted callers through. The authorizer's policy says the same; this holds when a policy is
+/// cached, or wrong.
+async fn admit(operation: &'static Operation, mut request: Request, next: Next) -> Response {
+    let mut response = match gateway::caller(request.extensions()) {
+        None => Problem::new(problem::UNAUTHORIZED, "Send an API key as a bearer token.").into_response(),
+        Some(caller) if caller.may(operation) => {
+            request.extensions_mut().insert(caller);
+            next.run(request).await
+        }
+        Some(_) => Problem::new(problem::FORBIDDEN, needs(operation)).into_response(),
+    };
+    response.extensions_mut().insert(Answered(operation.id));
+    response
+}
+
+fn needs(operation: &Operation) -> String {
+    let (scope, role) = (operation.scope, operation.role.as_str());
+    match operation.reach {
+        Reach::Tenant => format!("This takes an API key with the scope `{scope}`, or the role `{role}`."),
+        Reach::Platform => {
+            format!("This takes an API key for all tenants with the scope `{scope}`, or a platform admin.")
+        }
+    }
+}

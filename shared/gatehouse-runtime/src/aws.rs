@@ -1,0 +1,136 @@
+//! AWS clients that start fast: one HTTP client for all, a handful of certificate authorities, and
+//! credentials from the environment, where Lambda puts them.
+
+use std::time::Duration;
+
+use aws_config::{
+    BehaviorVersion, Region, SdkConfig,
+    environment::{EnvironmentVariableCredentialsProvider, EnvironmentVariableRegionProvider},
+    meta::region::ProvideRegion,
+    retry::RetryConfig,
+    timeout::TimeoutConfig,
+};
+use aws_sdk_dynamodb::config::SharedCredentialsProvider;
+use aws_smithy_http_client::{
+    Builder,
+    tls::{self, TlsContext, TrustStore, rustls_provider::CryptoMode},
+};
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
+
+use crate::env;
+
+/// The authorities that AWS endpoints chain to. Parsing the system's 140 takes a millisecond or two of
+/// every cold start; these take next to nothing. `AWS_CA_BUNDLE` replaces them.
+const AMAZON_ROOT_CAS: &[u8] = include_bytes!("certificates/amazon-root-cas.pem");
+
+/// How long a connection may take to open: AWS endpoints answer in a few milliseconds from Lambda.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How long one attempt may take.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How long a call may take with its repetitions: well below the 29 s that a request has.
+const OPERATION_TIMEOUT: Duration = Duration::from_secs(8);
+
+/// How often a call is tried. The SDK is the only layer that repeats AWS calls.
+const ATTEMPTS: u32 = 3;
+
+/// How long opening the first connection may hold up the start of a function.
+const WARM_UP_TIMEOUT: Duration = Duration::from_millis(300);
+
+/// The AWS clients of one process. They share one HTTP client, and so its connections.
+#[derive(Debug, Clone)]
+pub struct Aws {
+    config: SdkConfig,
+}
+
+/// The AWS configuration is not usable.
+#[derive(Debug, thiserror::Error)]
+pub enum AwsError {
+    /// `AWS_CA_BUNDLE` cannot be read.
+    #[error("could not read the certificates of AWS_CA_BUNDLE")]
+    CaBundle(#[source] std::io::Error),
+    /// The certificates are not usable.
+    #[error("could not prepare TLS")]
+    Tls(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl Aws {
+    /// Reads `AWS_REGION`, the credentials' variables, `AWS_ENDPOINT_URL` and `AWS_CA_BUNDLE`.
+    ///
+    /// # Errors
+    ///
+    /// When the certificates cannot be used.
+    pub async fn from_env() -> Result<Self, AwsError> {
+        let region = EnvironmentVariableRegionProvider::new().region().await;
+        let credentials = SharedCredentialsProvider::new(EnvironmentVariableCredentialsProvider::new());
+        Self::new(region, credentials, env::optional("AWS_ENDPOINT_URL"))
+    }
+
+    /// Clients of `endpoint`, or of AWS itself without one.
+    ///
+    /// # Errors
+    ///
+    /// When the certificates cannot be used.
+    pub fn new(
+        region: Option<Region>,
+        credentials: SharedCredentialsProvider,
+        endpoint: Option<String>,
+    ) -> Result<Self, AwsError> {
+        let mut config = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(region)
+            .credentials_provider(credentials)
+            .http_client(http_client(endpoint.as_deref())?)
+            .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
+            .timeout_config(timeouts());
+        config.set_endpoint_url(endpoint);
+        Ok(Self { config: config.build() })
+    }
+
+    /// A client of `DynamoDB`.
+    pub fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
+        aws_sdk_dynamodb::Client::new(&self.config)
+    }
+
+    /// A client of Secrets Manager.
+    pub fn secrets_manager(&self) -> aws_sdk_secretsmanager::Client {
+        aws_sdk_secretsmanager::Client::new(&self.config)
+    }
+}
+
+fn timeouts() -> TimeoutConfig {
+    TimeoutConfig::builder()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .operation_attempt_timeout(ATTEMPT_TIMEOUT)
+        .operation_timeout(OPERATION_TIMEOUT)
+        .build()
+}
+
+fn http_client(endpoint: Option<&str>) -> Result<SharedHttpClient, AwsError> {
+    if endpoint.is_some_and(|url| url.starts_with("http://")) {
+        return Ok(Builder::new().build_http());
+    }
+    let pem = match env::optional("AWS_CA_BUNDLE") {
+        Some(path) => std::fs::read(path).map_err(AwsError::CaBundle)?,
+        None => AMAZON_ROOT_CAS.to_vec(),
+    };
+    let context = TlsContext::builder()
+        .with_trust_store(TrustStore::empty().with_pem_certificate(pem))
+        .build()
+        .map_err(|error| AwsError::Tls(error.into()))?;
+    Ok(Builder::new()
+        .tls_provider(tls::Provider::Rustls(CryptoMode::Ring))
+        .tls_context(context)
+        .build_https())
+}
+
+/// Opens the connection to `DynamoDB` while the function starts, when CPU time is free, so that the first
+/// request need not. Whether it works makes no difference: the first request tries again.
+pub async fn warm_up(client: &aws_sdk_dynamodb::Client, table: &str) {
+    use aws_sdk_dynamodb::types::AttributeValue;
+
+    let nobody = || AttributeValue::S("WARMUP".to_owned());
+    let call = client.get_item().table_name(table).key("pk", nobody()).key("sk", nobody()).send();
+    let _outcome = tokio::time::timeout(WARM_UP_TIMEOUT, call).await;
+}

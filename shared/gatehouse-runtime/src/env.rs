@@ -1,0 +1,121 @@
+//! The environment, read once at start-up. A missing variable fails the start by name.
+
+use std::{env, fmt};
+
+/// A variable that is missing or not usable.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("environment variable {name} {problem}")]
+pub struct EnvError {
+    name: &'static str,
+    problem: Problem,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Problem {
+    Missing,
+    Unknown { allowed: &'static [&'static str] },
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing => f.write_str("is not set"),
+            Self::Unknown { allowed } => write!(f, "must be one of: {}", allowed.join(", ")),
+        }
+    }
+}
+
+/// The variable's text; an empty one counts as not set.
+#[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
+pub fn optional(name: &'static str) -> Option<String> {
+    env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// The variable's text.
+///
+/// # Errors
+///
+/// When it is not set.
+pub fn required(name: &'static str) -> Result<String, EnvError> {
+    optional(name).ok_or(EnvError { name, problem: Problem::Missing })
+}
+
+/// Where state is kept.
+#[derive(Debug, Clone)]
+pub struct TableConfig {
+    /// `GATEHOUSE_TABLE`: name of the `DynamoDB` table.
+    pub table: String,
+}
+
+impl TableConfig {
+    /// Reads the variables.
+    ///
+    /// # Errors
+    ///
+    /// When one is not set.
+    pub fn from_env() -> Result<Self, EnvError> {
+        Ok(Self { table: required("GATEHOUSE_TABLE")? })
+    }
+}
+
+/// Where secrets are kept.
+#[derive(Debug, Clone)]
+pub struct SecretsConfig {
+    /// `GATEHOUSE_SECRET_PREFIX`: what the names of all secrets begin with, without a trailing slash.
+    pub prefix: String,
+}
+
+impl SecretsConfig {
+    /// Reads the variables.
+    ///
+    /// # Errors
+    ///
+    /// When one is not set.
+    pub fn from_env() -> Result<Self, EnvError> {
+        Ok(Self { prefix: required("GATEHOUSE_SECRET_PREFIX")? })
+    }
+}
+
+/// How a function's answers leave it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ResponseMode {
+    /// Byte by byte, as API Gateway's streaming integrations want it.
+    Stream,
+    /// Whole.
+    Buffered,
+}
+
+impl ResponseMode {
+    /// Reads `GATEHOUSE_RESPONSE_MODE`: `stream` or `buffered`.
+    ///
+    /// # Errors
+    ///
+    /// When it is not set, or something else.
+    pub fn from_env() -> Result<Self, EnvError> {
+        const NAME: &str = "GATEHOUSE_RESPONSE_MODE";
+        match required(NAME)?.as_str() {
+            "stream" => Ok(Self::Stream),
+            "buffered" => Ok(Self::Buffered),
+            _ => Err(EnvError { name: NAME, problem: Problem::Unknown { allowed: &["stream", "buffered"] } }),
+        }
+    }
+}
+
+/// Whether CI systems may be on this very machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LoopbackProviders {
+    /// They may: for the local stack and for proofs on one machine.
+    Allowed,
+    /// They may not: on Lambda, the runtime's own API listens there.
+    Refused,
+}
+
+impl LoopbackProviders {
+    /// Reads `GATEHOUSE_LOOPBACK_PROVIDERS`: `allowed`; anything else, or nothing, refuses them.
+    pub fn from_env() -> Self {
+        match optional("GATEHOUSE_LOOPBACK_PROVIDERS").as_deref() {
+            Some("allowed") => Self::Allowed,
+            _ => Self::Refused,
+        }
+    }
+}

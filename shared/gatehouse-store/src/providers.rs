@@ -1,0 +1,148 @@
+//! Providers.
+
+use async_trait::async_trait;
+use aws_sdk_dynamodb::operation::{delete_item::DeleteItemError, put_item::PutItemError};
+use gatehouse_domain::{
+    ci::ProviderKind,
+    jobs::Revision,
+    name::ProviderName,
+    providers::{Account, DeleteProvider, EditOutcome, FindProvider, ListProviders, Provider, SaveProvider},
+    store::StoreError,
+};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Table,
+    error::{conditional, unavailable},
+    item::{IF_ABSENT, IF_REVISION, Item, compose, decompose, key_attributes, text},
+    keys,
+};
+
+/// A provider as it is stored.
+#[derive(Serialize, Deserialize)]
+struct StoredProvider {
+    name: ProviderName,
+    kind: ProviderKind,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    url: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    account: Option<Account>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ca_certificate: Option<String>,
+    revision: Revision,
+    credentials_version: String,
+    updated_at: Timestamp,
+    updated_by: String,
+}
+
+impl StoredProvider {
+    fn of(provider: &Provider) -> Self {
+        Self {
+            name: provider.name.clone(),
+            kind: provider.kind,
+            url: provider.url.clone(),
+            account: provider.account.clone(),
+            ca_certificate: provider.ca_certificate.clone(),
+            revision: provider.revision.clone(),
+            credentials_version: provider.credentials_version.clone(),
+            updated_at: provider.updated_at,
+            updated_by: provider.updated_by.clone(),
+        }
+    }
+
+    fn read(item: Item) -> Result<Provider, StoreError> {
+        let stored: Self = decompose(item)?;
+        Ok(Provider {
+            name: stored.name,
+            kind: stored.kind,
+            url: stored.url,
+            account: stored.account,
+            ca_certificate: stored.ca_certificate,
+            revision: stored.revision,
+            credentials_version: stored.credentials_version,
+            updated_at: stored.updated_at,
+            updated_by: stored.updated_by,
+        })
+    }
+}
+
+#[async_trait]
+impl FindProvider for Table {
+    async fn find_provider(&self, name: &ProviderName) -> Result<Option<Provider>, StoreError> {
+        self.find(keys::provider(name)).await?.map(StoredProvider::read).transpose()
+    }
+}
+
+#[async_trait]
+impl ListProviders for Table {
+    async fn list_providers(&self) -> Result<Vec<Provider>, StoreError> {
+        let items = self.query_partition(keys::PROVIDERS.to_owned()).await?;
+        items.into_iter().map(StoredProvider::read).collect()
+    }
+}
+
+#[async_trait]
+impl SaveProvider for Table {
+    async fn save_provider(
+        &self,
+        provider: &Provider,
+        previous: Option<&Revision>,
+    ) -> Result<EditOutcome, StoreError> {
+        let item = compose(keys::provider(&provider.name), None, &StoredProvider::of(provider))?;
+        let call = self.client.put_item().table_name(&self.name).set_item(Some(item));
+        let call = match previous {
+            None => call.condition_expression(IF_ABSENT),
+            Some(revision) => call
+                .condition_expression(IF_REVISION)
+                .expression_attribute_values(":revision", text(revision.as_str())),
+        };
+        conditional(call.send().await, PutItemError::is_conditional_check_failed_exception).map(outcome)
+    }
+}
+
+#[async_trait]
+impl DeleteProvider for Table {
+    async fn delete_provider(
+        &self,
+        name: &ProviderName,
+        revision: &Revision,
+    ) -> Result<EditOutcome, StoreError> {
+        let call = self
+            .client
+            .delete_item()
+            .table_name(&self.name)
+            .set_key(Some(key_attributes(keys::provider(name))))
+            .condition_expression(IF_REVISION)
+            .expression_attribute_values(":revision", text(revision.as_str()));
+        conditional(call.send().await, DeleteItemError::is_conditional_check_failed_exception).map(outcome)
+    }
+}
+
+fn outcome(done: bool) -> EditOutcome {
+    if done { EditOutcome::Done } else { EditOutcome::Conflict }
+}
+
+impl Table {
+    /// Every item of a partition that is known to be small, strongly consistent.
+    pub(crate) async fn query_partition(&self, partition: String) -> Result<Vec<Item>, StoreError> {
+        let mut items = Vec::new();
+        let mut from = None;
+        loop {
+            let call = self
+                .client
+                .query()
+                .table_name(&self.name)
+                .key_condition_expression("pk = :pk")
+                .expression_attribute_values(":pk", text(partition.clone()))
+                .consistent_read(true)
+                .set_exclusive_start_key(from);
+            let page = call.send().await.map_err(unavailable)?;
+            items.extend(page.items.unwrap_or_default());
+            from = page.last_evaluated_key;
+            if from.is_none() {
+                return Ok(items);
+            }
+        }
+    }
+}

@@ -1,0 +1,259 @@
+//! Runs.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use aws_sdk_dynamodb::{
+    operation::{put_item::PutItemError, update_item::UpdateItemError},
+    types::AttributeValue,
+};
+use gatehouse_domain::{
+    ci::{BuildId, Reason, Target},
+    jobs::ListError,
+    name::{JobId, ParameterName, ProjectName, ProviderName, TenantId},
+    paging::{InvalidCursor, Page, PageRequest},
+    runs::{FindRun, ListRuns, RecordRun, Run, RunId, RunStatus},
+    store::StoreError,
+};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{
+    Table, cursor,
+    error::{conditional, unavailable},
+    item::{
+        EXPIRES_AT, IF_ABSENT, INDEX, INDEX_PK, INDEX_SK, Item, compose, corrupt, decompose, key_attributes,
+        number, text,
+    },
+    keys,
+};
+
+/// How long a run is kept after it was asked for, in seconds: 90 days. A build that its CI system still
+/// has can be shown for longer.
+const RETENTION_SECONDS: i64 = 90 * 24 * 60 * 60;
+
+/// The condition that keeps a run as it ended.
+const UNLESS_ENDED: &str =
+    "attribute_exists(pk) AND NOT #status IN (:succeeded, :failed, :errored, :cancelled)";
+
+/// A run as it is stored.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct StoredRun {
+    run_id: RunId,
+    job_id: JobId,
+    project: ProjectName,
+    tenant: TenantId,
+    provider: ProviderName,
+    target: Target,
+    build: BuildId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    number: Option<String>,
+    status: RunStatus,
+    provider_status: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reason: Option<Reason>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    parameters: BTreeMap<ParameterName, Value>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    triggered_by: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    rerun_of: Option<RunId>,
+    created_at: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    started_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    finished_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cancel_requested_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    web_url: Option<String>,
+}
+
+impl From<Run> for StoredRun {
+    fn from(run: Run) -> Self {
+        Self {
+            run_id: run.id,
+            job_id: run.job_id,
+            project: run.project,
+            tenant: run.tenant,
+            provider: run.provider,
+            target: run.target,
+            build: run.build,
+            number: run.number,
+            status: run.status,
+            provider_status: run.provider_status,
+            reason: run.reason,
+            parameters: run.parameters,
+            triggered_by: run.triggered_by,
+            rerun_of: run.rerun_of,
+            created_at: run.created_at,
+            started_at: run.started_at,
+            finished_at: run.finished_at,
+            cancel_requested_at: run.cancel_requested_at,
+            web_url: run.web_url,
+        }
+    }
+}
+
+impl From<StoredRun> for Run {
+    fn from(stored: StoredRun) -> Self {
+        Self {
+            id: stored.run_id,
+            job_id: stored.job_id,
+            project: stored.project,
+            tenant: stored.tenant,
+            provider: stored.provider,
+            target: stored.target,
+            build: stored.build,
+            number: stored.number,
+            status: stored.status,
+            provider_status: stored.provider_status,
+            reason: stored.reason,
+            parameters: stored.parameters,
+            triggered_by: stored.triggered_by,
+            rerun_of: stored.rerun_of,
+            created_at: stored.created_at,
+            started_at: stored.started_at,
+            finished_at: stored.finished_at,
+            cancel_requested_at: stored.cancel_requested_at,
+            web_url: stored.web_url,
+        }
+    }
+}
+
+/// The item of a run.
+pub(crate) fn item(run: &Run) -> Result<Item, StoreError> {
+    let mut item = compose(keys::run(&run.id), Some(keys::run_in_list(run)), &StoredRun::from(run.clone()))?;
+    item.insert(EXPIRES_AT.to_owned(), number(run.created_at.as_second() + RETENTION_SECONDS));
+    Ok(item)
+}
+
+fn read(item: Item) -> Result<Run, StoreError> {
+    decompose::<StoredRun>(item).map(Run::from)
+}
+
+#[async_trait]
+impl FindRun for Table {
+    async fn find_run(&self, id: &RunId) -> Result<Option<Run>, StoreError> {
+        self.find(keys::run(id)).await?.map(read).transpose()
+    }
+}
+
+#[async_trait]
+impl ListRuns for Table {
+    async fn list_runs(&self, job: &JobId, page: &PageRequest) -> Result<Page<Run>, ListError> {
+        let list = keys::runs_of(job);
+        let mut call = self
+            .client
+            .query()
+            .table_name(&self.name)
+            .index_name(INDEX)
+            .key_condition_expression("gsi1pk = :list")
+            .expression_attribute_values(":list", text(list.clone()))
+            .scan_index_forward(false)
+            .limit(page.limit.get().into());
+        if let Some(cursor) = &page.cursor {
+            let sort_key = cursor::decode(&list, cursor)?;
+            call = call.set_exclusive_start_key(Some(list_position(&list, &sort_key)?));
+        }
+        let answer = call.send().await.map_err(unavailable)?;
+        let items = answer.items.unwrap_or_default().into_iter().map(read);
+        let end = answer.last_evaluated_key.as_ref().and_then(|key| key.get(INDEX_SK)?.as_s().ok());
+        Ok(Page {
+            items: items.collect::<Result<_, _>>()?,
+            next: end.map(|sort_key| cursor::encode(&list, sort_key)),
+        })
+    }
+}
+
+/// The key of the item in the index that has this sort key.
+fn list_position(list: &str, sort_key: &str) -> Result<Item, InvalidCursor> {
+    let (_, id) = sort_key.split_once('#').ok_or(InvalidCursor)?;
+    let mut position = key_attributes(keys::run(&id.parse().map_err(|_| InvalidCursor)?));
+    position.insert(INDEX_PK.to_owned(), text(list));
+    position.insert(INDEX_SK.to_owned(), text(sort_key));
+    Ok(position)
+}
+
+#[async_trait]
+impl RecordRun for Table {
+    async fn record_observation(&self, run: &Run) -> Result<(), StoreError> {
+        let mut call = self
+            .client
+            .update_item()
+            .table_name(&self.name)
+            .set_key(Some(key_attributes(keys::run(&run.id))))
+            .update_expression(
+                "SET #status = :status, provider_status = :provider_status, reason = :reason, \
+                 started_at = :started_at, finished_at = :finished_at, web_url = :web_url, #number = :number",
+            )
+            .condition_expression(UNLESS_ENDED)
+            .expression_attribute_names("#status", "status")
+            .expression_attribute_names("#number", "number");
+        for (name, value) in observation(run)? {
+            call = call.expression_attribute_values(name, value);
+        }
+        // Refused means that it has ended, or is forgotten: what was seen is old news.
+        conditional(ended(call).send().await, UpdateItemError::is_conditional_check_failed_exception)
+            .map(drop)
+    }
+
+    async fn record_cancel_request(&self, run: &Run) -> Result<(), StoreError> {
+        let call = self
+            .client
+            .update_item()
+            .table_name(&self.name)
+            .set_key(Some(key_attributes(keys::run(&run.id))))
+            .update_expression(
+                "SET cancel_requested_at = if_not_exists(cancel_requested_at, :at), #status = :status",
+            )
+            .condition_expression(UNLESS_ENDED)
+            .expression_attribute_names("#status", "status")
+            .expression_attribute_values(":at", time(run.cancel_requested_at))
+            .expression_attribute_values(":status", text(run.status.as_str()));
+        let open =
+            conditional(ended(call).send().await, UpdateItemError::is_conditional_check_failed_exception)?;
+        if open { Ok(()) } else { self.record_foreign_run(run).await }
+    }
+}
+
+impl Table {
+    /// Records a run that was started elsewhere. One that is recorded by now has ended, and stays so.
+    async fn record_foreign_run(&self, run: &Run) -> Result<(), StoreError> {
+        let call = self
+            .client
+            .put_item()
+            .table_name(&self.name)
+            .set_item(Some(item(run)?))
+            .condition_expression(IF_ABSENT);
+        conditional(call.send().await, PutItemError::is_conditional_check_failed_exception).map(drop)
+    }
+}
+
+type UpdateCall = aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
+
+/// The values that [`UNLESS_ENDED`] needs.
+fn ended(call: UpdateCall) -> UpdateCall {
+    let statuses = [RunStatus::Succeeded, RunStatus::Failed, RunStatus::Errored, RunStatus::Cancelled];
+    statuses.into_iter().fold(call, |call, status| {
+        call.expression_attribute_values(format!(":{}", status.as_str()), text(status.as_str()))
+    })
+}
+
+fn observation(run: &Run) -> Result<Vec<(&'static str, AttributeValue)>, StoreError> {
+    let optional = |value: &Option<String>| value.clone().map_or(AttributeValue::Null(true), text);
+    Ok(vec![
+        (":status", text(run.status.as_str())),
+        (":provider_status", text(run.provider_status.clone())),
+        (":reason", serde_dynamo::to_attribute_value(&run.reason).map_err(corrupt)?),
+        (":started_at", time(run.started_at)),
+        (":finished_at", time(run.finished_at)),
+        (":web_url", optional(&run.web_url)),
+        (":number", optional(&run.number)),
+    ])
+}
+
+fn time(time: Option<Timestamp>) -> AttributeValue {
+    time.map_or(AttributeValue::Null(true), |time| text(time.to_string()))
+}
