@@ -115,10 +115,10 @@ struct Identity {
 struct Response {
     #[serde(default)]
     status_code: Value,
-    #[serde(default)]
-    response_parameters: ResponseParameters,
-    #[serde(default)]
-    response_templates: BTreeMap<String, String>,
+    #[serde(default, rename = "ResponseParameters")]
+    parameters: ResponseParameters,
+    #[serde(default, rename = "ResponseTemplates")]
+    templates: BTreeMap<String, String>,
 }
 
 #[derive(Default, Deserialize)]
@@ -208,11 +208,11 @@ fn function_of(arn: &Value) -> Option<&str> {
 }
 
 fn gateway_response((kind, response): (String, Response)) -> (String, GatewayResponseSettings) {
-    let headers = response.response_parameters.headers.into_iter();
+    let headers = response.parameters.headers.into_iter();
     let settings = GatewayResponseSettings {
         status: whole_number(&response.status_code).and_then(|status| u16::try_from(status).ok()),
         headers: headers.filter_map(|(name, value)| Some((name, scalar_text(&value)?))).collect(),
-        templates: response.response_templates,
+        templates: response.templates,
     };
     (kind, settings)
 }

@@ -56,6 +56,8 @@ pub struct RouteSettings {
     pub authorizer: Option<String>,
     /// How the answer travels.
     pub transfer: TransferMode,
+    /// `TimeoutInMillis`: how long API Gateway waits, for a stream including its whole body.
+    pub timeout: Option<Duration>,
     /// The API that the event names; `None` stands for SAM's implicit API.
     pub api: Option<String>,
 }
@@ -109,6 +111,8 @@ struct ApiEvent {
     #[serde(default)]
     rest_api_id: Value,
     response_transfer_mode: Option<String>,
+    #[serde(default)]
+    timeout_in_millis: Value,
 }
 
 #[derive(Default, Deserialize)]
@@ -119,10 +123,10 @@ struct EventAuth {
 
 /// Reads every function of the template.
 pub fn all(resources: &Resources<'_>) -> Result<Vec<FunctionSettings>, TemplateError> {
-    resources.of_type("AWS::Serverless::Function")?.iter().map(read).collect()
+    resources.of_type("AWS::Serverless::Function")?.iter().map(|one| read(resources, one)).collect()
 }
 
-fn read(resource: &Resource) -> Result<FunctionSettings, TemplateError> {
+fn read(resources: &Resources<'_>, resource: &Resource) -> Result<FunctionSettings, TemplateError> {
     let properties: Properties = resource.shaped()?;
     Ok(FunctionSettings {
         logical_id: resource.id.clone(),
@@ -130,7 +134,7 @@ fn read(resource: &Resource) -> Result<FunctionSettings, TemplateError> {
         timeout: Duration::from_secs(whole_number(&properties.timeout).unwrap_or(DEFAULT_TIMEOUT_SECONDS)),
         memory_mb: memory(&properties.memory_size),
         environment: properties.environment.variables.into_iter().map(setting).collect(),
-        routes: routes(resource, properties.events)?,
+        routes: routes(resources, resource, properties.events)?,
     })
 }
 
@@ -151,13 +155,20 @@ fn setting((name, value): (String, Value)) -> (String, Setting) {
     (name, setting)
 }
 
-fn routes(resource: &Resource, events: BTreeMap<String, Event>) -> Result<Vec<RouteSettings>, TemplateError> {
+fn routes(
+    resources: &Resources<'_>,
+    resource: &Resource,
+    events: BTreeMap<String, Event>,
+) -> Result<Vec<RouteSettings>, TemplateError> {
     let mut routes = Vec::new();
     for (name, event) in events {
         let label = format!("{}.{name}", resource.id);
         match event.kind.as_str() {
             "Api" => {
-                refuse_conditional_transfer_mode(&label, &resource.raw["Events"][&name]["Properties"])?;
+                let written = &resource.raw["Events"][&name]["Properties"]["ResponseTransferMode"];
+                if !resources.resolved_before_sam() {
+                    refuse_conditional_transfer_mode(&label, written)?;
+                }
                 routes.push(route(label, event.properties)?);
             }
             "HttpApi" => {
@@ -169,15 +180,15 @@ fn routes(resource: &Resource, events: BTreeMap<String, Event>) -> Result<Vec<Ro
     Ok(routes)
 }
 
-/// SAM compares this property before conditions are evaluated, so an `!If` silently deploys buffered.
-fn refuse_conditional_transfer_mode(label: &str, raw: &Value) -> Result<(), TemplateError> {
-    match raw["ResponseTransferMode"].get("Fn::If") {
-        None => Ok(()),
-        Some(_) => Err(TemplateError::resource(
-            label,
-            "SAM ignores !If in ResponseTransferMode and deploys a buffered route: use !Ref of a parameter",
-        )),
+/// SAM compares this property with a text before conditions are evaluated, so an `!If` silently
+/// deploys a buffered route.
+fn refuse_conditional_transfer_mode(label: &str, written: &Value) -> Result<(), TemplateError> {
+    if written.get("Fn::If").is_none() {
+        return Ok(());
     }
+    let message = "SAM ignores !If in ResponseTransferMode and deploys a buffered route: put \
+                   AWS::LanguageExtensions before the SAM transform";
+    Err(TemplateError::resource(label, message))
 }
 
 fn route(label: String, properties: Value) -> Result<RouteSettings, TemplateError> {
@@ -187,6 +198,7 @@ fn route(label: String, properties: Value) -> Result<RouteSettings, TemplateErro
         method: method(&label, &event.method)?,
         authorizer: event.auth.authorizer,
         transfer: transfer(&label, event.response_transfer_mode.as_deref())?,
+        timeout: whole_number(&event.timeout_in_millis).map(Duration::from_millis),
         api: event.rest_api_id["Ref"].as_str().map(str::to_owned),
         event: label,
     })

@@ -141,7 +141,7 @@ impl Resolver {
         list.as_array()?.iter().map(|condition| self.evaluate(condition, depth)).collect()
     }
 
-    /// Parameters are text for CloudFormation, so `true` equals `"true"`.
+    /// Every parameter is a text, so `true` equals `"true"`.
     fn equals(&self, argument: &Value) -> Option<bool> {
         let left = scalar_text(&self.resolve(&argument[0])?)?;
         let right = scalar_text(&self.resolve(&argument[1])?)?;

@@ -43,6 +43,15 @@ impl<'a> Resources<'a> {
         self.read("ServerlessRestApi", "AWS::Serverless::Api", &Value::Null)
     }
 
+    /// Whether `AWS::LanguageExtensions` resolves intrinsic functions before SAM looks at them.
+    pub fn resolved_before_sam(&self) -> bool {
+        let transforms = self.document["Transform"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let place = |start: &str| {
+            transforms.iter().position(|name| name.as_str().is_some_and(|name| name.starts_with(start)))
+        };
+        place("AWS::LanguageExtensions").is_some_and(|first| place("AWS::Serverless") > Some(first))
+    }
+
     fn exists(&self, id: &str, resource: &Value) -> Result<bool, TemplateError> {
         let Some(condition) = resource["Condition"].as_str() else { return Ok(true) };
         self.resolver.condition(condition).ok_or_else(|| {

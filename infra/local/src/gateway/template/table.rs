@@ -77,7 +77,8 @@ struct Properties {
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Index {
-    index_name: String,
+    #[serde(rename = "IndexName")]
+    name: String,
     key_schema: Vec<KeyPart>,
     projection: Projection,
 }
@@ -119,7 +120,7 @@ fn read(resource: &Resource) -> Result<TableSettings, TemplateError> {
 
 fn index(index: Index) -> IndexSettings {
     IndexSettings {
-        name: index.index_name,
+        name: index.name,
         key: index.key_schema,
         projection: index.projection.projection_type,
         included: index.projection.non_key_attributes,

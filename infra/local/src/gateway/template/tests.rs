@@ -79,6 +79,20 @@ fn a_parameter_may_switch_streaming_off() {
 }
 
 #[test]
+fn language_extensions_resolve_a_conditional_transfer_mode() {
+    let event = "{Path: /x, Method: get, RestApiId: !Ref Api, TimeoutInMillis: !If [On, 900000, 29000], \
+                 ResponseTransferMode: !If [On, RESPONSE_STREAM, BUFFERED]}";
+    let head = "Transform: [AWS::LanguageExtensions, AWS::Serverless-2016-10-31]\nParameters: {Mode: {Type: \
+                String, Default: \"on\"}}\nConditions: {On: !Equals [!Ref Mode, \"on\"]}\n";
+    let text = format!("{head}{}", with_event(event));
+    let route = |overrides| parse(&text, overrides).unwrap().functions[0].routes[0].clone();
+    let on = route(&[]);
+    assert_eq!((on.transfer, on.timeout), (TransferMode::Streaming, Some(Duration::from_mins(15))));
+    let off = route(&[("Mode", "off")]);
+    assert_eq!((off.transfer, off.timeout), (TransferMode::Buffered, Some(Duration::from_secs(29))));
+}
+
+#[test]
 fn the_api_brings_its_authorizer_and_gateway_responses() {
     let api = sample().api;
     assert_eq!((api.stage.as_str(), api.default_authorizer.as_deref()), ("dev", Some("Caller")));

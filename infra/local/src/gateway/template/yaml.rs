@@ -1,4 +1,4 @@
-//! YAML with CloudFormation's short tags, read into JSON with the long names.
+//! YAML with the short tags of templates, read into JSON with the long names.
 //!
 //! `!Ref X` becomes `{"Ref": "X"}` and `!GetAtt A.B` becomes `{"Fn::GetAtt": ["A", "B"]}`, so that
 //! everything after this file sees one spelling of each intrinsic function.

@@ -1,0 +1,117 @@
+//! Putting a gateway together from a template and the code of its functions.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use super::{
+    GatewayError, GatewaySettings,
+    authorizer::Authorizer,
+    event::ApiIdentity,
+    invoke::{DeployedFunction, LambdaFunction},
+    limits::Limits,
+    routes::Routes,
+    template::{RouteSettings, Template, TransferMode},
+};
+
+/// What a method leads to.
+#[derive(Debug)]
+pub struct Target {
+    /// The function that answers.
+    pub function: DeployedFunction,
+    /// Who decides; `None` lets anybody through.
+    pub authorizer: Option<Arc<Authorizer>>,
+    /// How the answer travels.
+    pub transfer: TransferMode,
+    /// How long the integration may take; for a stream, the whole body included.
+    pub timeout: Duration,
+}
+
+/// The parts of a gateway that come from the template.
+#[derive(Debug)]
+pub struct Assembly {
+    /// The names that AWS would give.
+    pub api: ApiIdentity,
+    /// The resource tree.
+    pub routes: Routes<Target>,
+    /// Every authorizer.
+    pub authorizers: Vec<Arc<Authorizer>>,
+}
+
+/// Puts the functions behind the template's routes.
+pub fn assemble(
+    template: &Template,
+    functions: &BTreeMap<String, LambdaFunction>,
+    settings: &GatewaySettings,
+) -> Result<Assembly, GatewayError> {
+    let api = ApiIdentity { stage: template.api.stage.clone(), ..settings.api.clone() };
+    let deployed = deploy(template, functions, &api, settings)?;
+    let authorizers = authorizers(template, &deployed)?;
+    let routes = routes(template, &deployed, &authorizers, &settings.limits)?;
+    Ok(Assembly { api, routes, authorizers: authorizers.into_values().collect() })
+}
+
+type Deployed = BTreeMap<String, DeployedFunction>;
+
+fn deploy(
+    template: &Template,
+    functions: &BTreeMap<String, LambdaFunction>,
+    api: &ApiIdentity,
+    settings: &GatewaySettings,
+) -> Result<Deployed, GatewayError> {
+    if let Some(name) = functions.keys().find(|name| template.function(name).is_none()) {
+        return Err(GatewayError::UnknownFunction(name.clone()));
+    }
+    let known = template.functions.iter().filter_map(|function| {
+        let code = functions.get(&function.name)?.clone();
+        let arn = api.function_arn(&function.name);
+        let sources = settings.sources.clone();
+        let deployed = DeployedFunction::new(code, function, arn, &settings.limits, sources);
+        Some((function.name.clone(), deployed))
+    });
+    Ok(known.collect())
+}
+
+fn find(deployed: &Deployed, name: &str) -> Result<DeployedFunction, GatewayError> {
+    deployed.get(name).cloned().ok_or_else(|| GatewayError::MissingFunction(name.to_owned()))
+}
+
+fn authorizers(
+    template: &Template,
+    deployed: &Deployed,
+) -> Result<BTreeMap<String, Arc<Authorizer>>, GatewayError> {
+    let settings = template.api.authorizers.iter();
+    settings
+        .map(|(name, settings)| {
+            let function = find(deployed, &settings.function)?;
+            Ok((name.clone(), Arc::new(Authorizer::new(settings.clone(), function))))
+        })
+        .collect()
+}
+
+fn routes(
+    template: &Template,
+    deployed: &Deployed,
+    authorizers: &BTreeMap<String, Arc<Authorizer>>,
+    limits: &Limits,
+) -> Result<Routes<Target>, GatewayError> {
+    let mut routes = Routes::default();
+    for (function, route) in template.routes() {
+        let authorizer = template.api.authorizer_of(route).and_then(|name| authorizers.get(name));
+        let target = Target {
+            function: find(deployed, &function.name)?,
+            authorizer: authorizer.cloned(),
+            transfer: route.transfer,
+            timeout: integration_timeout(route, limits),
+        };
+        routes.insert(&route.method, &route.path, target)?;
+    }
+    Ok(routes)
+}
+
+/// A buffered integration cannot wait longer than API Gateway's limit, whatever the route says.
+fn integration_timeout(route: &RouteSettings, limits: &Limits) -> Duration {
+    match (route.transfer, route.timeout) {
+        (TransferMode::Buffered, Some(timeout)) => timeout.min(limits.integration),
+        (TransferMode::Streaming, Some(timeout)) => timeout,
+        (_, None) => limits.integration,
+    }
+}
