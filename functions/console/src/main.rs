@@ -1,3 +1,9 @@
 //! The `console` Lambda: wiring and nothing else.
 
-fn main() {}
+use lambda_http::Error;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    gatehouse_runtime::tracing::init();
+    lambda_http::run(console::router()).await
+}

@@ -10,9 +10,17 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use gatehouse_domain::{parameter::FieldError, secret::SecretError, store::StoreError};
+use gatehouse_domain::{
+    ci::{CiError, CiErrorKind, ProviderLookupError},
+    parameter::FieldError,
+    secret::SecretError,
+    store::StoreError,
+};
 use serde::Serialize;
 use utoipa::ToSchema;
+
+/// When to ask a CI system again that does not answer and does not say itself.
+const PROVIDER_PAUSE: Duration = Duration::from_secs(5);
 
 /// A kind of problem: stable, listed in `docs/API.md`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,7 +110,10 @@ problems! {
 
 /// A problem on its way to the caller.
 #[derive(Debug, Clone)]
-pub struct Problem {
+pub struct Problem(Box<Parts>);
+
+#[derive(Debug, Clone)]
+struct Parts {
     kind: ProblemType,
     detail: String,
     errors: Vec<FieldError>,
@@ -150,14 +161,24 @@ pub struct ProblemField {
 impl Problem {
     /// A problem of this kind. The detail is shown to the caller.
     pub fn new(kind: ProblemType, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), errors: Vec::new(), retry_after: None, extra: None, cause: None }
+        let detail = detail.into();
+        Self(Box::new(Parts {
+            kind,
+            detail,
+            errors: Vec::new(),
+            retry_after: None,
+            extra: None,
+            cause: None,
+        }))
     }
 
     /// Fields that were refused.
     pub fn invalid(errors: Vec<FieldError>) -> Self {
         let fields: Vec<_> = errors.iter().map(|error| error.pointer.as_str()).collect();
         let detail = format!("refused: {}", fields.join(", "));
-        Self { errors, ..Self::new(VALIDATION_FAILED, detail) }
+        let mut problem = Self::new(VALIDATION_FAILED, detail);
+        problem.0.errors = errors;
+        problem
     }
 
     /// A problem of ours. The cause is logged, and never shown.
@@ -178,6 +199,41 @@ impl Problem {
         Self::unavailable(error)
     }
 
+    /// A CI system failed. Its advice is for people, and is shown.
+    pub fn ci(error: CiError) -> Self {
+        let kind = match error.kind {
+            CiErrorKind::NotFound => PROVIDER_NOT_FOUND,
+            CiErrorKind::CredentialsRefused => PROVIDER_CREDENTIALS,
+            CiErrorKind::Forbidden => PROVIDER_FORBIDDEN,
+            CiErrorKind::Refused => PROVIDER_REFUSED,
+            CiErrorKind::Unsupported => NOT_SUPPORTED,
+            CiErrorKind::Throttled | CiErrorKind::Unavailable => PROVIDER_UNAVAILABLE,
+            CiErrorKind::OutcomeUnknown => OUTCOME_UNKNOWN,
+            CiErrorKind::Protocol => PROVIDER_ERROR,
+        };
+        let problem = Self::new(kind, error.advice.clone());
+        let pause = error.retry_after.or(error.kind.is_retryable().then_some(PROVIDER_PAUSE));
+        match pause {
+            Some(pause) => problem.retry_after(pause),
+            None => problem,
+        }
+        .caused_by(error)
+    }
+
+    /// There is no provider to talk to.
+    pub fn provider_lookup(error: ProviderLookupError) -> Self {
+        match error {
+            ProviderLookupError::NotConfigured(name) => Self::new(
+                PROVIDER_NOT_CONFIGURED,
+                format!(
+                    "Provider `{name}` is not configured: a platform admin can PUT /v1/providers/{name}."
+                ),
+            ),
+            ProviderLookupError::KindUnavailable(_) => Self::new(NOT_SUPPORTED, format!("{error}.")),
+            ProviderLookupError::Store(error) => Self::store(error),
+        }
+    }
+
     fn unavailable(cause: impl Error + Send + Sync + 'static) -> Self {
         Self::new(UNAVAILABLE, "A part of Gatehouse does not answer just now; nothing was lost.")
             .retry_after(Duration::from_secs(2))
@@ -186,53 +242,57 @@ impl Problem {
 
     /// The same problem with a cause for the log.
     #[must_use]
-    pub fn caused_by(self, cause: impl Error + Send + Sync + 'static) -> Self {
-        Self { cause: Some(Arc::new(cause)), ..self }
+    pub fn caused_by(mut self, cause: impl Error + Send + Sync + 'static) -> Self {
+        self.0.cause = Some(Arc::new(cause));
+        self
     }
 
     /// The same problem, saying when to try again.
     #[must_use]
-    pub fn retry_after(self, pause: Duration) -> Self {
-        Self { retry_after: Some(pause), ..self }
+    pub fn retry_after(mut self, pause: Duration) -> Self {
+        self.0.retry_after = Some(pause);
+        self
     }
 
     /// The same problem with one more member in its body.
     #[must_use]
-    pub fn with(self, name: &'static str, value: impl Into<String>) -> Self {
-        Self { extra: Some((name, value.into())), ..self }
+    pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.0.extra = Some((name, value.into()));
+        self
     }
 
     /// What lies below, for the log line.
     pub(crate) fn cause(&self) -> Option<String> {
-        self.cause.as_ref().map(|cause| Chain(&**cause).to_string())
+        self.0.cause.as_ref().map(|cause| Chain(&**cause).to_string())
     }
 
     /// The kind, for the log line.
     pub(crate) fn slug(&self) -> &'static str {
-        self.kind.slug
+        self.0.kind.slug
     }
 
     /// The answer, once the request's id is known.
     pub(crate) fn render(&self, request_id: Option<&str>) -> Response {
         let body = ProblemBody {
-            kind: format!("/problems/{}", self.kind.slug),
-            title: self.kind.title,
-            status: self.kind.status.as_u16(),
-            detail: self.detail.clone(),
+            kind: format!("/problems/{}", self.0.kind.slug),
+            title: self.0.kind.title,
+            status: self.0.kind.status.as_u16(),
+            detail: self.0.detail.clone(),
             request_id: request_id.map(str::to_owned),
             errors: self
+                .0
                 .errors
                 .iter()
                 .map(|error| ProblemField { pointer: error.pointer.clone(), detail: error.detail.clone() })
                 .collect(),
-            extra: self.extra.iter().cloned().collect(),
+            extra: self.0.extra.iter().cloned().collect(),
         };
         // Every member is text or a number, so this cannot fail.
         let text = serde_json::to_string(&body).unwrap_or_default();
-        let mut response = (self.kind.status, Body::from(text)).into_response();
+        let mut response = (self.0.kind.status, Body::from(text)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        if let Some(pause) = self.retry_after {
+        if let Some(pause) = self.0.retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(pause.as_secs().max(1)));
         }
         response
@@ -278,6 +338,6 @@ mod tests {
     fn an_internal_problem_shows_nothing_of_its_cause() {
         let problem = Problem::internal(std::io::Error::other("canary"));
         assert_eq!(problem.cause().as_deref(), Some("canary"));
-        assert!(!problem.detail.contains("canary"));
+        assert!(!problem.0.detail.contains("canary"));
     }
 }
