@@ -44,6 +44,8 @@ macro_rules! problems {
 }
 
 problems! {
+    /// The request is refused before it reaches an operation.
+    BAD_REQUEST = "bad-request", BAD_REQUEST, "Bad request";
     /// An id or name in the path cannot be one.
     INVALID_PATH = "invalid-path", BAD_REQUEST, "Invalid path parameter";
     /// A query parameter is unknown or cannot be read.
