@@ -1,3 +1,54 @@
 //! The `runs` Lambda: wiring and nothing else.
 
-fn main() {}
+use std::sync::Arc;
+
+use gatehouse_providers::{Directory, OutboundHttp};
+use gatehouse_runtime::{
+    aws::{self, Aws},
+    clock::{SystemClock, SystemIds},
+    env::{LoopbackProviders, ResponseMode, SecretsConfig, TableConfig},
+    tracing,
+};
+use gatehouse_secrets::Secrets;
+use gatehouse_store::Table;
+use lambda_http::Error;
+use runs::AppState;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    tracing::init();
+    let mode = ResponseMode::from_env()?;
+    let table = TableConfig::from_env()?.table;
+    let prefix = SecretsConfig::from_env()?.prefix;
+    let aws = Aws::from_env().await?;
+    aws::warm_up(&aws.dynamodb(), &table).await;
+    let clock = Arc::new(SystemClock);
+    let ids = Arc::new(SystemIds);
+    let table = Arc::new(Table::new(aws.dynamodb(), table, clock.clone()));
+    let secrets = Arc::new(Secrets::new(aws.secrets_manager(), prefix, clock.clone()));
+    let http = OutboundHttp::new(LoopbackProviders::from_env() == LoopbackProviders::Allowed);
+    let providers = Directory::new(
+        table.clone(),
+        secrets.clone(),
+        secrets,
+        table.clone(),
+        clock.clone(),
+        ids.clone(),
+        http,
+    );
+    let state = AppState {
+        find_job: table.clone(),
+        jobs_by_target: table.clone(),
+        find_run: table.clone(),
+        list_runs: table.clone(),
+        record_run: table.clone(),
+        starts: table,
+        providers: Arc::new(providers),
+        clock,
+        ids,
+    };
+    match mode {
+        ResponseMode::Stream => lambda_http::run_with_streaming_response(runs::router(state)).await,
+        ResponseMode::Buffered => lambda_http::run(runs::router(state)).await,
+    }
+}

@@ -6,6 +6,8 @@ use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::clock::{IdSource, random_id};
+
 /// What a caller wrote into `Idempotency-Key`: 1 to 255 visible ASCII characters.
 ///
 /// A quoted string, as draft-ietf-httpapi-idempotency-key-header writes it, is the same key as the bare one.
@@ -16,6 +18,13 @@ pub struct IdempotencyKey(String);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("Idempotency-Key must be 1 to 255 visible ASCII characters, quoted or bare")]
 pub struct InvalidIdempotencyKey;
+
+impl IdempotencyKey {
+    /// A key for a request that came without one, so that it can be repeated all the same.
+    pub fn generate(ids: &dyn IdSource) -> Self {
+        Self(random_id(ids, "key"))
+    }
+}
 
 impl std::str::FromStr for IdempotencyKey {
     type Err = InvalidIdempotencyKey;
@@ -40,14 +49,9 @@ impl fmt::Display for IdempotencyKey {
 pub struct StartKey(String);
 
 impl StartKey {
-    /// The key that `actor` chose.
-    pub fn chosen(actor: &str, key: &IdempotencyKey) -> Self {
-        Self(hash(&["chosen", actor, &key.0]))
-    }
-
-    /// A key for a start of which the caller said none; `id` is unique.
-    pub fn unique(id: &str) -> Self {
-        Self(hash(&["unique", id]))
+    /// The key of `actor`.
+    pub fn of(actor: &str, key: &IdempotencyKey) -> Self {
+        Self(hash(&[actor, &key.0]))
     }
 
     /// The key as text: 64 hexadecimal digits.
@@ -97,7 +101,7 @@ mod tests {
     #[test]
     fn keys_of_different_callers_never_meet() {
         let key: IdempotencyKey = "k".parse().unwrap();
-        assert_ne!(StartKey::chosen("user:a", &key), StartKey::chosen("user:b", &key));
+        assert_ne!(StartKey::of("user:a", &key), StartKey::of("user:b", &key));
         assert_ne!(Fingerprint::of(&["ab", "c"]), Fingerprint::of(&["a", "bc"]));
     }
 }

@@ -202,8 +202,11 @@ pub enum StartError {
     #[error("a request with this Idempotency-Key is still at work")]
     InProgress,
     /// The CI system may or may not have started a run; a repetition with the same key will find out.
-    #[error("the CI system's answer was lost; repeat the request with the same Idempotency-Key")]
-    OutcomeUnknown,
+    #[error("the CI system's answer was lost: repeat the request with this Idempotency-Key to find out")]
+    OutcomeUnknown {
+        /// The key, the caller's own or the one that the start got for want of it.
+        key: IdempotencyKey,
+    },
     /// The store failed.
     #[error("could not record the start")]
     Store(#[from] StoreError),
@@ -280,6 +283,8 @@ struct Attempt<'a> {
     job: &'a Job,
     /// Distinguishes this request from others.
     holder: String,
+    /// With which a repetition finds this start.
+    key: IdempotencyKey,
     /// When this request answers at the latest.
     deadline: Timestamp,
 }
@@ -300,11 +305,12 @@ async fn start(
         provider: &*provider,
         job: &wanted.job,
         holder: random_id(ports.ids, "req"),
+        key: key.cloned().unwrap_or_else(|| IdempotencyKey::generate(ports.ids)),
         deadline: now + PATIENCE,
     };
     let id = ordered_id(ports.ids, now, "run");
     let actor = caller.actor();
-    let start_key = key.map_or_else(|| StartKey::unique(&id), |key| StartKey::chosen(&actor, key));
+    let start_key = StartKey::of(&actor, &attempt.key);
     if key.is_some()
         && let Some(existing) = ports.starts.find_start(&start_key, now).await?
     {
@@ -342,6 +348,10 @@ enum Looking {
 impl Attempt<'_> {
     fn now(&self) -> Timestamp {
         self.ports.clock.now()
+    }
+
+    fn unknown(&self) -> StartError {
+        StartError::OutcomeUnknown { key: self.key.clone() }
     }
 
     fn open(&self, called_at: Timestamp, looking: Looking) -> StartState {
@@ -419,7 +429,7 @@ impl Attempt<'_> {
     async fn look_from(&self, start: Start) -> Result<Started, StartError> {
         match self.hold(&start, called_at(&start), Looking::Yes).await? {
             Some(held) => self.look(held).await,
-            None => Err(StartError::OutcomeUnknown),
+            None => Err(self.unknown()),
         }
     }
 
@@ -435,7 +445,7 @@ impl Attempt<'_> {
         match self.ports.starts.finish_start(start, &run).await? {
             FinishOutcome::Finished => Ok(Some(Started { run, replayed: false })),
             FinishOutcome::BuildTaken => Ok(None),
-            FinishOutcome::HoldLost => Err(StartError::OutcomeUnknown),
+            FinishOutcome::HoldLost => Err(self.unknown()),
         }
     }
 
@@ -454,7 +464,7 @@ impl Attempt<'_> {
             self.ports.clock.sleep(LOOK_INTERVAL).await;
         }
         self.let_go(&start).await?;
-        Err(StartError::OutcomeUnknown)
+        Err(self.unknown())
     }
 
     async fn adopt(&self, start: &Start, builds: Vec<Build>) -> Result<Option<Started>, StartError> {
@@ -484,14 +494,14 @@ impl Attempt<'_> {
     /// Calls once more, long after a call that certainly began nothing; its answer must not be lost again.
     async fn call_again(&self, start: Start) -> Result<Started, StartError> {
         let Some(start) = self.hold(&start, self.now(), Looking::No).await? else {
-            return Err(StartError::OutcomeUnknown);
+            return Err(self.unknown());
         };
         match self.provider.start(&request(&start)).await {
-            Ok(build) => self.finish(&start, build).await?.ok_or(StartError::OutcomeUnknown),
+            Ok(build) => self.finish(&start, build).await?.ok_or_else(|| self.unknown()),
             Err(error) => {
                 self.let_go(&start).await?;
                 match error.kind {
-                    CiErrorKind::OutcomeUnknown => Err(StartError::OutcomeUnknown),
+                    CiErrorKind::OutcomeUnknown => Err(self.unknown()),
                     _ => Err(error.into()),
                 }
             }

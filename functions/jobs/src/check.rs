@@ -1,0 +1,128 @@
+//! Asking a CI system who we are and what will work.
+
+use axum::{Json, extract::State};
+use gatehouse_domain::{
+    caller::Tenants,
+    ci::{CheckReport, CiErrorKind, ProviderLookupError, Target, TeamCheck},
+    jobs::{JobFilter, ListError},
+    name::ProviderName,
+    paging::{Limit, PageRequest},
+};
+use gatehouse_http::{
+    Problem,
+    extract::{Admitted, PathParameter},
+    problem::ProblemBody,
+};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::{AppState, job::list_problem, provider::not_found};
+
+/// How many pages of jobs a check looks at: enough for 2,000 jobs within the time of a request.
+const PAGES: usize = 20;
+
+/// What will work.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct CheckAnswer {
+    check: CheckView,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct CheckView {
+    /// Whether everything that the jobs need will work.
+    ok: bool,
+    /// The version that the CI system says it has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<String>,
+    /// Who Gatehouse is there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    identity: Option<String>,
+    /// What will work, per team that jobs point at.
+    teams: Vec<TeamView>,
+    /// What does not work at all, with what would mend it.
+    problems: Vec<String>,
+}
+
+/// What will work in one team.
+#[derive(Debug, Serialize, ToSchema)]
+#[expect(clippy::struct_excessive_bools, reason = "one answer per verb")]
+struct TeamView {
+    team: String,
+    /// The roles that Gatehouse has in it.
+    roles: Vec<String>,
+    list: bool,
+    trigger: bool,
+    watch: bool,
+    cancel: bool,
+    /// What would mend what does not work.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    remedy: Option<String>,
+}
+
+impl From<CheckReport> for CheckView {
+    fn from(report: CheckReport) -> Self {
+        let works = |team: &TeamCheck| team.list && team.trigger && team.watch && team.cancel;
+        Self {
+            ok: report.problems.is_empty() && report.teams.iter().all(works),
+            version: report.version,
+            identity: report.identity,
+            teams: report.teams.into_iter().map(Into::into).collect(),
+            problems: report.problems,
+        }
+    }
+}
+
+impl From<TeamCheck> for TeamView {
+    fn from(check: TeamCheck) -> Self {
+        let TeamCheck { team, roles, list, trigger, watch, cancel, remedy } = check;
+        Self { team, roles, list, trigger, watch, cancel, remedy }
+    }
+}
+
+/// Asks the CI system who Gatehouse is there and says, per team that jobs point at, whether listing,
+/// triggering, watching and cancelling will work, and what would mend what does not.
+#[utoipa::path(
+    post, path = "/v1/providers/{name}/check", operation_id = "check_provider", tag = "providers",
+    params(("name" = String, Path, description = "The provider's name.")),
+    responses(
+        (status = 200, description = "What will work.", body = CheckAnswer),
+        (status = 404, description = "There is no such provider.", body = ProblemBody),
+    )
+)]
+pub(crate) async fn check(
+    State(state): State<AppState>,
+    Admitted(_caller): Admitted,
+    PathParameter(name): PathParameter<ProviderName>,
+) -> Result<Json<CheckAnswer>, Problem> {
+    let provider = state.providers.provider(&name).await.map_err(|error| match error {
+        ProviderLookupError::NotConfigured(_) => not_found(),
+        other => Problem::provider_lookup(other),
+    })?;
+    let targets = targets(&state, &name).await.map_err(list_problem)?;
+    let report = match provider.check(&targets).await {
+        Ok(report) => report,
+        // What stands in the way of a check is what was asked for.
+        Err(error) if error.kind != CiErrorKind::Unsupported => {
+            CheckReport { version: None, identity: None, teams: Vec::new(), problems: vec![error.advice] }
+        }
+        Err(error) => return Err(Problem::ci(error)),
+    };
+    Ok(Json(CheckAnswer { check: report.into() }))
+}
+
+/// What jobs point at in this provider, whoever's they are.
+async fn targets(state: &AppState, name: &ProviderName) -> Result<Vec<Target>, ListError> {
+    let filter = JobFilter { tenants: Tenants::All, project: None, environment: None };
+    let mut page = PageRequest { limit: Limit::new(Limit::MAX).unwrap_or_default(), cursor: None };
+    let mut targets = Vec::new();
+    for _page in 0..PAGES {
+        let jobs = state.list_jobs.list_jobs(&filter, &page).await?;
+        let ours = jobs.items.into_iter().filter(|job| job.spec.provider == *name);
+        targets.extend(ours.map(|job| job.spec.target));
+        match jobs.next {
+            Some(cursor) => page.cursor = Some(cursor),
+            None => break,
+        }
+    }
+    Ok(targets)
+}

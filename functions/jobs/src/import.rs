@@ -1,0 +1,227 @@
+//! Importing a jobs file.
+
+use axum::{
+    Json,
+    extract::State,
+    http::{HeaderMap, header},
+};
+use gatehouse_domain::{
+    jobs::{self, ImportEntry, ImportError, ImportMode, ImportRefusal, Imported, JobDraft, Refusal},
+    name::TenantId,
+    parameter::FieldError,
+};
+use gatehouse_http::{
+    Problem,
+    extract::{self, Admitted, QueryParameters, RawBody},
+    problem::{BODY_TOO_LARGE, MALFORMED_BODY, ProblemBody},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::{AppState, wire::JobBody};
+
+/// How a jobs file is imported.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct ImportQuery {
+    /// Import everything or nothing; without it, what can be.
+    #[serde(default)]
+    atomic: bool,
+    /// The tenant that projects which do not exist yet are to belong to; the caller's own without it.
+    #[param(value_type = Option<String>)]
+    tenant: Option<TenantId>,
+}
+
+/// A jobs file. Its entries are read one by one, so that each can be refused on its own.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct JobsFile {
+    jobs: Vec<Map<String, Value>>,
+    /// What `discover` had to say; for people.
+    #[serde(default)]
+    #[expect(dead_code, reason = "accepted so that what discover answers can be imported as it is")]
+    notes: Vec<Value>,
+}
+
+/// A jobs file, for the description.
+#[derive(Debug, ToSchema)]
+#[schema(as = JobsFile)]
+#[expect(dead_code, reason = "it only describes what JobsFile reads")]
+pub(crate) struct JobsFileBody {
+    jobs: Vec<crate::wire::JobEntry>,
+}
+
+/// What became of each entry, in their order.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ImportAnswer {
+    summary: Summary,
+    entries: Vec<EntryReport>,
+}
+
+/// How many entries came to what.
+#[derive(Debug, Default, Serialize, ToSchema)]
+struct Summary {
+    created: usize,
+    changed: usize,
+    unchanged: usize,
+    refused: usize,
+    skipped: usize,
+}
+
+/// What became of one entry.
+#[derive(Debug, Serialize, ToSchema)]
+struct EntryReport {
+    /// The id as it was written.
+    job_id: String,
+    outcome: Outcome,
+    /// Why, when it was refused.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<EntryError>,
+}
+
+/// What became of one entry.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum Outcome {
+    /// There is a new job.
+    Created,
+    /// A job is different now.
+    Changed,
+    /// The job was already so.
+    Unchanged,
+    /// Nothing was done.
+    Refused,
+    /// Nothing was done, since another entry was refused and everything or nothing was wanted.
+    Skipped,
+}
+
+/// Why an entry was refused.
+#[derive(Debug, Serialize, ToSchema)]
+struct EntryError {
+    /// JSON pointer into the document.
+    pointer: String,
+    detail: String,
+}
+
+/// Imports a jobs file, YAML or JSON: creates what is new, replaces what is different, leaves the rest.
+/// Importing the same file again changes nothing.
+#[utoipa::path(
+    post, path = "/v1/jobs/import", operation_id = "import_jobs", tag = "jobs", params(ImportQuery),
+    request_body(
+        content((JobsFileBody = "application/yaml"), (JobsFileBody = "application/json")),
+        description = "A jobs file."
+    ),
+    responses(
+        (status = 200, description = "What became of each entry. With `atomic=true`, entries that were not \
+            refused are `skipped` when another one was.", body = ImportAnswer),
+        (status = 400, description = "The file cannot be read.", body = ProblemBody),
+        (status = 413, description = "The file has too many entries.", body = ProblemBody),
+    )
+)]
+pub(crate) async fn import(
+    State(state): State<AppState>,
+    Admitted(caller): Admitted,
+    QueryParameters(query): QueryParameters<ImportQuery>,
+    headers: HeaderMap,
+    RawBody(body): RawBody,
+) -> Result<Json<ImportAnswer>, Problem> {
+    let file = read_file(&headers, &body)?;
+    let entries: Vec<_> = file.jobs.into_iter().map(read_entry).collect();
+    let ids: Vec<_> = entries.iter().map(|entry| entry.written_id.clone()).collect();
+    let mode = if query.atomic { ImportMode::AllOrNothing } else { ImportMode::EachOnItsOwn };
+    let imported = jobs::import(&state.edit_ports(), &caller, entries, query.tenant.as_ref(), mode)
+        .await
+        .map_err(|error| match error {
+            ImportError::TooMany { .. } => Problem::new(BODY_TOO_LARGE, error.to_string()),
+            ImportError::Store(error) => Problem::store(error),
+        })?;
+    Ok(Json(report(ids, imported)))
+}
+
+/// JSON is asked for by its name; everything else is read as YAML, which is what `curl` sends without a
+/// content type of its own.
+fn read_file(headers: &HeaderMap, body: &[u8]) -> Result<JobsFile, Problem> {
+    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let json = content_type.is_some_and(|text| text.to_ascii_lowercase().contains("json"));
+    let value: Value = if json {
+        serde_json::from_slice(body).map_err(|error| malformed("JSON", &error))?
+    } else {
+        let text = std::str::from_utf8(body).map_err(|error| malformed("UTF-8", &error))?;
+        serde_saphyr::from_str(text).map_err(|error| malformed("YAML", &error))?
+    };
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        let pointer = extract::pointer(error.path());
+        Problem::invalid(vec![FieldError::new(pointer, error.into_inner().to_string())])
+    })
+}
+
+fn malformed(what: &str, error: &dyn std::fmt::Display) -> Problem {
+    let reason: String = error.to_string().lines().next().unwrap_or_default().chars().take(300).collect();
+    Problem::new(MALFORMED_BODY, format!("The file is not {what}: {reason}"))
+}
+
+fn read_entry(mut entry: Map<String, Value>) -> ImportEntry {
+    let written = entry.remove("job_id");
+    let written_id = match &written {
+        Some(Value::String(id)) => id.chars().take(200).collect(),
+        Some(other) => other.to_string().chars().take(200).collect(),
+        None => String::new(),
+    };
+    ImportEntry { written_id, draft: read_draft(written, entry) }
+}
+
+fn read_draft(id: Option<Value>, entry: Map<String, Value>) -> Result<JobDraft, FieldError> {
+    let at_id = |detail: String| FieldError::new("/job_id", detail);
+    let id = match id {
+        Some(Value::String(id)) => id.parse().map_err(|error| at_id(format!("{error}")))?,
+        Some(_) => return Err(at_id("must be a string".to_owned())),
+        None => return Err(at_id("is required".to_owned())),
+    };
+    let body: JobBody = serde_path_to_error::deserialize(Value::Object(entry)).map_err(|error| {
+        let pointer = extract::pointer(error.path());
+        FieldError::new(pointer, error.into_inner().to_string())
+    })?;
+    body.into_draft(id)
+}
+
+fn report(ids: Vec<String>, imported: Vec<Imported>) -> ImportAnswer {
+    let mut summary = Summary::default();
+    let entries = ids.into_iter().zip(imported).enumerate().map(|(index, (job_id, imported))| {
+        let (outcome, count) = match &imported {
+            Imported::Created => (Outcome::Created, &mut summary.created),
+            Imported::Changed => (Outcome::Changed, &mut summary.changed),
+            Imported::Unchanged => (Outcome::Unchanged, &mut summary.unchanged),
+            Imported::Refused(_) => (Outcome::Refused, &mut summary.refused),
+            Imported::Skipped => (Outcome::Skipped, &mut summary.skipped),
+        };
+        *count += 1;
+        let errors = match imported {
+            Imported::Refused(refusal) => explain(index, refusal),
+            _ => Vec::new(),
+        };
+        EntryReport { job_id, outcome, errors }
+    });
+    let entries = entries.collect();
+    ImportAnswer { summary, entries }
+}
+
+fn explain(index: usize, refusal: ImportRefusal) -> Vec<EntryError> {
+    let entry = format!("/jobs/{index}");
+    let errors = match refusal {
+        ImportRefusal::Unreadable(error) => vec![error],
+        ImportRefusal::Job(Refusal::Invalid(errors)) => errors,
+        ImportRefusal::Job(refusal @ Refusal::IdTaken(_)) => {
+            vec![FieldError::new("/job_id", refusal.to_string())]
+        }
+        ImportRefusal::Job(refusal) => vec![FieldError::new("/project", refusal.to_string())],
+        ImportRefusal::Duplicate => vec![FieldError::new("/job_id", "an earlier entry has the same id")],
+        ImportRefusal::Conflict => {
+            vec![FieldError::new("", "somebody edited the job at the same moment; import again")]
+        }
+    };
+    let inside =
+        |error: FieldError| EntryError { pointer: format!("{entry}{}", error.pointer), detail: error.detail };
+    errors.into_iter().map(inside).collect()
+}

@@ -1,0 +1,272 @@
+//! What happens in a run, as server-sent events.
+//!
+//! The stream opens at once and is kept alive by comments. It ends itself with `reconnect` before the
+//! function's time is up; a reader comes back with `Last-Event-ID` and misses nothing. Every event that has
+//! a place in the CI system's own stream carries it as its id.
+
+use std::{sync::Arc, time::Duration};
+
+use async_stream::stream;
+use axum::{
+    body::Body,
+    extract::State,
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use bytes::Bytes;
+use futures_core::Stream;
+use futures_util::StreamExt;
+use gatehouse_domain::{
+    ci::{CiError, EventStream, LogStream, Position, RunEvent, RunEventBody, StepPhase},
+    clock::Clock,
+    runs::{self, RecordRun, Run, RunId, RunStatus},
+};
+use gatehouse_http::{
+    Problem,
+    extract::{Admitted, PathParameter, QueryParameters, single},
+    gateway::Deadline,
+    problem::{INVALID_HEADER, ProblemBody},
+};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use utoipa::IntoParams;
+
+use crate::{AppState, problems, wire::ReasonView};
+
+/// How long a silent stream stays silent: below the 30 s after which the strictest front between a reader
+/// and us ends idle connections.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+
+/// How long before the function's end the stream ends itself.
+const MARGIN: Duration = Duration::from_secs(5);
+
+/// What a stream begins with: readers wait this long, in milliseconds, before they come back.
+const OPENING: &str = ": gatehouse\nretry: 1000\n\n";
+
+/// The id of the last event.
+const END: &str = "end";
+
+/// What precedes a position in an id, so that an id is never empty and never [`END`].
+const ID_PREFIX: &str = "e";
+
+/// Where to start, for readers that cannot send a header.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct EventsQuery {
+    /// The id of the last event that was read; the header `Last-Event-ID` wins over it.
+    after: Option<String>,
+}
+
+/// Streams what happens in a run, from its beginning or from `Last-Event-ID` on, until it ends.
+///
+/// Events are `status`, `step`, `log`, `error`, `reconnect` and `end`. After `end` nothing more comes, and a
+/// reader that comes back all the same is told so by 204.
+#[utoipa::path(
+    get, path = "/v1/runs/{run_id}/events", operation_id = "stream_run_events", tag = "runs",
+    params(
+        ("run_id" = String, Path, description = "The run's id."), EventsQuery,
+        ("Last-Event-ID" = Option<String>, Header, description = "The id of the last event that was read."),
+    ),
+    responses(
+        (status = 200, description = "The events.", content_type = "text/event-stream"),
+        (status = 204, description = "The reader has seen everything."),
+        (status = 404, description = "There is no such run.", body = ProblemBody),
+    )
+)]
+pub(crate) async fn stream(
+    State(state): State<AppState>,
+    Admitted(caller): Admitted,
+    PathParameter(id): PathParameter<RunId>,
+    QueryParameters(query): QueryParameters<EventsQuery>,
+    headers: HeaderMap,
+    deadline: Deadline,
+) -> Result<Response, Problem> {
+    let last = single(&headers, "last-event-id")?.map(str::to_owned).or(query.after);
+    let after = match last.as_deref() {
+        None | Some("") => None,
+        Some(END) => return Ok(StatusCode::NO_CONTENT.into_response()),
+        Some(id) => Some(read_id(id)?),
+    };
+    let run = runs::show(&state.find_ports(), &caller, &id).await.map_err(problems::show_run)?.run;
+    let provider = state.providers.provider(&run.provider).await.map_err(Problem::provider_lookup)?;
+    let source = Source {
+        events: provider.events(run.target.clone(), run.build.clone(), after),
+        run,
+        record: state.record_run,
+        clock: state.clock,
+        deadline: deadline.0,
+    };
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8")),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    ];
+    Ok((headers, Body::from_stream(source.into_stream())).into_response())
+}
+
+fn read_id(id: &str) -> Result<Position, Problem> {
+    let position = id.strip_prefix(ID_PREFIX).filter(|position| {
+        (1..=64).contains(&position.len()) && position.bytes().all(|byte| byte.is_ascii_alphanumeric())
+    });
+    let refused = || Problem::new(INVALID_HEADER, "Last-Event-ID: is no id of an event of this stream");
+    position.map(|position| Position(position.to_owned())).ok_or_else(refused)
+}
+
+/// Where the events come from, and what is to be done with them.
+struct Source {
+    events: EventStream,
+    run: Run,
+    record: Arc<dyn RecordRun>,
+    clock: Arc<dyn Clock>,
+    deadline: Option<Timestamp>,
+}
+
+/// What the stream waited for.
+enum Next {
+    Event(Option<Result<RunEvent, CiError>>),
+    Silence,
+    Deadline,
+}
+
+impl Source {
+    fn into_stream(mut self) -> impl Stream<Item = Result<Bytes, std::convert::Infallible>> + Send {
+        stream! {
+            yield Ok(Bytes::from_static(OPENING.as_bytes()));
+            loop {
+                match self.next().await {
+                    Next::Silence => yield Ok(Bytes::from_static(b": alive\n\n")),
+                    Next::Deadline => {
+                        yield Ok(frame("reconnect", None, &json!({})));
+                        break;
+                    }
+                    Next::Event(Some(Ok(event))) => {
+                        let ended = event.body == RunEventBody::End;
+                        self.note(&event).await;
+                        yield Ok(render(&self.run, event));
+                        if ended {
+                            break;
+                        }
+                    }
+                    Next::Event(Some(Err(error))) => {
+                        yield Ok(failure(&error));
+                        break;
+                    }
+                    Next::Event(None) => {
+                        yield Ok(frame("reconnect", None, &json!({})));
+                        break;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn next(&mut self) -> Next {
+        let left = self.deadline.map(|deadline| time_until(deadline, self.clock.now()));
+        let wait = left.map_or(HEARTBEAT, |left| left.min(HEARTBEAT));
+        tokio::select! {
+            biased;
+            event = self.events.next() => Next::Event(event),
+            () = self.clock.sleep(wait) => match left {
+                Some(left) if left <= HEARTBEAT => Next::Deadline,
+                _ => Next::Silence,
+            },
+        }
+    }
+
+    /// Writes down how the run ended, so that lists need not ask. A failure loses nothing: the next reader
+    /// sees the same.
+    async fn note(&mut self, event: &RunEvent) {
+        let RunEventBody::Status { status, provider_status, reason } = &event.body else { return };
+        if !status.is_terminal() || self.run.status.is_terminal() {
+            return;
+        }
+        self.run.status = *status;
+        self.run.provider_status.clone_from(provider_status);
+        self.run.reason.clone_from(reason);
+        self.run.finished_at = event.time;
+        if let Err(error) = self.record.record_observation(&self.run).await {
+            tracing::warn!(run_id = %self.run.id, %error, "could not record how run {} ended", self.run.id);
+        }
+    }
+}
+
+fn time_until(deadline: Timestamp, now: Timestamp) -> Duration {
+    Duration::try_from(deadline.duration_since(now)).unwrap_or_default().saturating_sub(MARGIN)
+}
+
+fn failure(error: &CiError) -> Bytes {
+    let retryable = error.kind.is_retryable();
+    let mut bytes =
+        frame("error", None, &json!({ "message": error.advice, "retryable": retryable })).to_vec();
+    bytes.extend(frame("reconnect", None, &json!({})));
+    bytes.into()
+}
+
+/// One event as readers get it.
+fn render(run: &Run, event: RunEvent) -> Bytes {
+    let id = event.position.map(|position| format!("{ID_PREFIX}{}", position.0));
+    let time = event.time;
+    match event.body {
+        RunEventBody::Status { status, provider_status, reason } => {
+            let status = shown(run, status);
+            frame("status", id, &StatusData { status, provider_status, reason: reason.map(Into::into), time })
+        }
+        RunEventBody::Step { step, name, phase } => {
+            frame("step", id, &step_data(&step, name.as_deref(), &phase, time))
+        }
+        RunEventBody::Log { step, stream, text } => frame("log", id, &LogData { step, stream, text, time }),
+        RunEventBody::Error { step, message } => {
+            frame("error", id, &json!({ "step": step, "message": message, "time": time }))
+        }
+        RunEventBody::End => frame("end", Some(END.to_owned()), &json!({ "status": run.status })),
+    }
+}
+
+/// A run that was asked to stop and still goes on is `cancelling`.
+fn shown(run: &Run, status: RunStatus) -> RunStatus {
+    let asked = run.cancel_requested_at.is_some() && !status.is_terminal();
+    if asked { RunStatus::Cancelling } else { status }
+}
+
+#[derive(Serialize)]
+struct StatusData {
+    status: RunStatus,
+    provider_status: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<ReasonView>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    time: Option<Timestamp>,
+}
+
+#[derive(Serialize)]
+struct LogData {
+    step: Option<String>,
+    stream: LogStream,
+    text: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    time: Option<Timestamp>,
+}
+
+fn step_data(step: &str, name: Option<&str>, phase: &StepPhase, time: Option<Timestamp>) -> Value {
+    let mut data = match phase {
+        StepPhase::Preparing { detail } => json!({ "phase": "preparing", "detail": detail }),
+        StepPhase::Started => json!({ "phase": "started" }),
+        StepPhase::Finished { exit_status, succeeded } => {
+            json!({ "phase": "finished", "exit_status": exit_status, "succeeded": succeeded })
+        }
+    };
+    data["step"] = json!(step);
+    data["name"] = json!(name);
+    data["time"] = json!(time);
+    data
+}
+
+/// An event as WHATWG HTML section 9.2 writes it. JSON on one line never holds a line end.
+fn frame(event: &str, id: Option<String>, data: &impl Serialize) -> Bytes {
+    let data = serde_json::to_string(data).unwrap_or_default();
+    match id {
+        Some(id) => format!("id: {id}\nevent: {event}\ndata: {data}\n\n").into(),
+        None => format!("event: {event}\ndata: {data}\n\n").into(),
+    }
+}

@@ -1,0 +1,141 @@
+//! The log of a run as plain text.
+
+use std::{sync::Arc, time::Duration};
+
+use async_stream::stream;
+use axum::{
+    body::Body,
+    extract::State,
+    http::{HeaderName, HeaderValue, header},
+    response::{IntoResponse, Response},
+};
+use bytes::Bytes;
+use futures_core::Stream;
+use futures_util::StreamExt;
+use gatehouse_domain::{
+    ci::{EventStream, RunEvent, RunEventBody},
+    clock::Clock,
+    runs::{self, RunId, RunStatus},
+};
+use gatehouse_http::{
+    Problem,
+    extract::{Admitted, PathParameter, QueryParameters},
+    gateway::Deadline,
+    problem::ProblemBody,
+};
+use jiff::Timestamp;
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use crate::{AppState, plain_text::PlainText, problems};
+
+/// How long a run that goes on may be silent before what there is counts as all there is.
+const CAUGHT_UP: Duration = Duration::from_secs(1);
+
+/// How long before the function's end the log ends.
+const MARGIN: Duration = Duration::from_secs(5);
+
+/// The run's status when the log was asked for: whether this is all of it.
+const RUN_STATUS: HeaderName = HeaderName::from_static("gatehouse-run-status");
+
+/// How much of the log is wanted.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct LogQuery {
+    /// Wait for what a run that goes on still writes; without it, what there is now.
+    #[serde(default)]
+    follow: bool,
+}
+
+/// Shows the log of a run as plain text, without escape sequences, streamed as it is read.
+///
+/// The header `Gatehouse-Run-Status` says how the run stood when the log was asked for: of a run that has
+/// not ended, it may be a part.
+#[utoipa::path(
+    get, path = "/v1/runs/{run_id}/log", operation_id = "show_run_log", tag = "runs",
+    params(("run_id" = String, Path, description = "The run's id."), LogQuery),
+    responses(
+        (status = 200, description = "The log.", content_type = "text/plain"),
+        (status = 404, description = "There is no such run.", body = ProblemBody),
+    )
+)]
+pub(crate) async fn show(
+    State(state): State<AppState>,
+    Admitted(caller): Admitted,
+    PathParameter(id): PathParameter<RunId>,
+    QueryParameters(query): QueryParameters<LogQuery>,
+    deadline: Deadline,
+) -> Result<Response, Problem> {
+    let run = runs::show(&state.find_ports(), &caller, &id).await.map_err(problems::show_run)?.run;
+    let provider = state.providers.provider(&run.provider).await.map_err(Problem::provider_lookup)?;
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8")),
+        (RUN_STATUS, HeaderValue::from_static(run.status.as_str())),
+    ];
+    if run.status == RunStatus::Queued && !query.follow {
+        return Ok((headers, Body::empty()).into_response());
+    }
+    let log = Log {
+        events: provider.events(run.target, run.build, None),
+        patience: (!query.follow && !run.status.is_terminal()).then_some(CAUGHT_UP),
+        clock: state.clock,
+        deadline: deadline.0,
+    };
+    Ok((headers, Body::from_stream(log.into_stream())).into_response())
+}
+
+struct Log {
+    events: EventStream,
+    /// How long to wait for more; for ever without it.
+    patience: Option<Duration>,
+    clock: Arc<dyn Clock>,
+    deadline: Option<Timestamp>,
+}
+
+impl Log {
+    /// A log that cannot be read to its end is cut, not ended: the reader sees a broken transfer rather
+    /// than a log that seems whole.
+    fn into_stream(mut self) -> impl Stream<Item = Result<Bytes, std::io::Error>> + Send {
+        stream! {
+            let mut plain = PlainText::default();
+            while let Some(event) = self.next().await {
+                match event {
+                    Ok(RunEvent { body: RunEventBody::Log { step, stream, text }, .. }) => {
+                        let text = plain.push(step, stream, &text);
+                        if !text.is_empty() {
+                            yield Ok(Bytes::from(text));
+                        }
+                    }
+                    Ok(RunEvent { body: RunEventBody::Error { message, .. }, .. }) => {
+                        yield Ok(Bytes::from(format!("{message}\n")));
+                    }
+                    Ok(RunEvent { body: RunEventBody::End, .. }) => break,
+                    Ok(_) => {}
+                    Err(error) => {
+                        yield Err(std::io::Error::other(error));
+                        break;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn next(&mut self) -> Option<Result<RunEvent, gatehouse_domain::ci::CiError>> {
+        let left = self.deadline.map(|deadline| {
+            Duration::try_from(deadline.duration_since(self.clock.now()))
+                .unwrap_or_default()
+                .saturating_sub(MARGIN)
+        });
+        let wait = match (self.patience, left) {
+            (Some(patience), Some(left)) => patience.min(left),
+            (Some(wait), None) | (None, Some(wait)) => wait,
+            (None, None) => return self.events.next().await,
+        };
+        tokio::select! {
+            biased;
+            event = self.events.next() => event,
+            () = self.clock.sleep(wait) => None,
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! What the rules of runs refuse, as problems.
+
+use std::time::Duration;
+
+use gatehouse_domain::{
+    jobs::{ListError, ShowJobError},
+    runs::{CancelError, ListRunsError, ShowRunError, start::StartError},
+};
+use gatehouse_http::{
+    Problem,
+    problem::{
+        IDEMPOTENCY_KEY_REUSED, INVALID_QUERY, NOT_FOUND, NOT_SUPPORTED, OUTCOME_UNKNOWN,
+        REQUEST_IN_PROGRESS, RUN_ENDED, RUN_NOT_ENDED,
+    },
+};
+
+/// When to repeat a request whose twin is still at work.
+const IN_PROGRESS_PAUSE: Duration = Duration::from_secs(5);
+
+/// When to repeat a request whose outcome is not known: the CI system gets time to show the build.
+const UNKNOWN_PAUSE: Duration = Duration::from_secs(10);
+
+pub(crate) fn show_job(error: ShowJobError) -> Problem {
+    match error {
+        ShowJobError::NotFound => Problem::new(NOT_FOUND, "There is no such job."),
+        ShowJobError::Store(error) => Problem::store(error),
+    }
+}
+
+pub(crate) fn show_run(error: ShowRunError) -> Problem {
+    match error {
+        ShowRunError::NotFound => Problem::new(NOT_FOUND, "There is no such run."),
+        ShowRunError::Provider(error) => Problem::provider_lookup(error),
+        ShowRunError::Ci(error) => Problem::ci(error),
+        ShowRunError::Store(error) => Problem::store(error),
+    }
+}
+
+pub(crate) fn list_runs(error: ListRunsError) -> Problem {
+    match error {
+        ListRunsError::Job(error) => show_job(error),
+        ListRunsError::List(ListError::Cursor(error)) => {
+            Problem::new(INVALID_QUERY, format!("cursor: {error}"))
+        }
+        ListRunsError::List(ListError::Store(error)) => Problem::store(error),
+    }
+}
+
+pub(crate) fn cancel(error: CancelError) -> Problem {
+    match error {
+        CancelError::Show(error) => show_run(error),
+        CancelError::Ended(_) => Problem::new(RUN_ENDED, format!("{error}.")),
+        CancelError::ForceUnsupported => Problem::new(NOT_SUPPORTED, format!("{error}.")),
+        CancelError::Provider(error) => Problem::provider_lookup(error),
+        CancelError::Ci(error) => Problem::ci(error),
+        CancelError::Store(error) => Problem::store(error),
+    }
+}
+
+pub(crate) fn start(error: StartError) -> Problem {
+    match error {
+        StartError::Job(error) => show_job(error),
+        StartError::Run(error) => show_run(error),
+        StartError::Parameters(errors) => Problem::invalid(errors),
+        StartError::StillRunning => Problem::new(RUN_NOT_ENDED, format!("{error}.")),
+        StartError::RerunUnsupported => Problem::new(NOT_SUPPORTED, format!("{error}.")),
+        StartError::Provider(error) => Problem::provider_lookup(error),
+        StartError::Ci(error) => Problem::ci(error),
+        StartError::KeyReused => Problem::new(IDEMPOTENCY_KEY_REUSED, format!("{error}.")),
+        StartError::InProgress => {
+            Problem::new(REQUEST_IN_PROGRESS, format!("{error}.")).retry_after(IN_PROGRESS_PAUSE)
+        }
+        StartError::OutcomeUnknown { ref key } => {
+            Problem::new(OUTCOME_UNKNOWN, format!("{error}; it never starts a second run."))
+                .retry_after(UNKNOWN_PAUSE)
+                .with("idempotency_key", key.to_string())
+        }
+        StartError::Store(error) => Problem::store(error),
+    }
+}

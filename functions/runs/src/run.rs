@@ -1,0 +1,73 @@
+//! Showing and listing runs.
+
+use axum::{Json, extract::State, response::IntoResponse};
+use gatehouse_domain::{
+    name::JobId,
+    runs::{self, RunId},
+};
+use gatehouse_http::{
+    Problem,
+    extract::{Admitted, PathParameter, QueryParameters},
+    page,
+    problem::ProblemBody,
+};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use crate::{
+    AppState, problems,
+    wire::{RunAnswer, RunsAnswer},
+};
+
+/// Shows one run as it stands now.
+#[utoipa::path(
+    get, path = "/v1/runs/{run_id}", operation_id = "show_run", tag = "runs",
+    params(("run_id" = String, Path, description = "The run's id.")),
+    responses(
+        (status = 200, description = "The run. `stale` says when the CI system could not be asked.",
+            body = RunAnswer),
+        (status = 404, description = "There is no such run.", body = ProblemBody),
+    )
+)]
+pub(crate) async fn show(
+    State(state): State<AppState>,
+    Admitted(caller): Admitted,
+    PathParameter(id): PathParameter<RunId>,
+) -> Result<Json<RunAnswer>, Problem> {
+    let found = runs::show(&state.find_ports(), &caller, &id).await.map_err(problems::show_run)?;
+    Ok(Json(RunAnswer { run: found.into() }))
+}
+
+/// Which page of runs is wanted.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct ListQuery {
+    /// How many at most, 1 to 100; 50 without it.
+    limit: Option<u8>,
+    /// Where to start: the `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
+/// Lists the runs of a job that were started through Gatehouse, the newest first.
+#[utoipa::path(
+    get, path = "/v1/jobs/{job_id}/runs", operation_id = "list_runs", tag = "runs",
+    params(("job_id" = String, Path, description = "The job's id."), ListQuery),
+    responses(
+        (status = 200, description = "A page of runs.", body = RunsAnswer),
+        (status = 404, description = "There is no such job.", body = ProblemBody),
+    )
+)]
+pub(crate) async fn list(
+    State(state): State<AppState>,
+    Admitted(caller): Admitted,
+    PathParameter(job): PathParameter<JobId>,
+    QueryParameters(query): QueryParameters<ListQuery>,
+) -> Result<impl IntoResponse, Problem> {
+    let request = page::request(query.limit, query.cursor)?;
+    let page = runs::list(&state.list_ports(), &caller, &job, &request).await.map_err(problems::list_runs)?;
+    let link = page::link(page.next.as_ref(), request.limit, &[]);
+    let next_cursor = page.next.map(|cursor| cursor.as_str().to_owned());
+    let runs = page.items.into_iter().map(Into::into).collect();
+    Ok((link, Json(RunsAnswer { runs, next_cursor })))
+}
