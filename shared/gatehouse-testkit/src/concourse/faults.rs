@@ -255,7 +255,9 @@ impl Fault {
     }
 
     async fn strike(&self) -> Result<Option<Response>, Cut> {
-        tokio::time::sleep(self.delay).await;
+        if !self.delay.is_zero() {
+            tokio::time::sleep(self.delay).await;
+        }
         match &self.effect {
             Effect::Cut => Err(Cut),
             Effect::Answer { status, content_type, body } => {

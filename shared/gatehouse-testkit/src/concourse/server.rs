@@ -5,7 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -129,7 +129,10 @@ async fn accept(shared: Arc<Shared>, router: Router, first: TcpListener) {
         }
         let Some(open) = &listener else {
             listener = TcpListener::bind(shared.address).await.ok();
-            tokio::task::yield_now().await;
+            if listener.is_none() {
+                // Somebody else has the port at the moment.
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
             continue;
         };
         tokio::select! {

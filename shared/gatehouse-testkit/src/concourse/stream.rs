@@ -83,8 +83,9 @@ fn last_event_id(headers: &HeaderMap) -> Result<Option<u64>, Rejection> {
 fn wants_gzip(headers: &HeaderMap) -> bool {
     headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok()).any(|value| {
         value.split(',').any(|coding| {
-            let (name, quality) = coding.split_once(';').unwrap_or((coding, ""));
-            name.trim().eq_ignore_ascii_case("gzip") && !quality.trim().starts_with("q=0")
+            let (name, quality) = coding.split_once(';').unwrap_or((coding, "q=1"));
+            let quality = quality.trim().strip_prefix("q=").and_then(|it| it.parse::<f32>().ok());
+            name.trim().eq_ignore_ascii_case("gzip") && quality.is_none_or(|it| it > 0.0)
         })
     })
 }

@@ -1,0 +1,8 @@
+//! The twin of Concourse against what is known of Concourse, over the wire.
+
+mod auth;
+mod builds;
+mod client;
+mod faults;
+mod jobs;
+mod stream;
