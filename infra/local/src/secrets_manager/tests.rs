@@ -117,7 +117,7 @@ async fn a_token_counts_once() {
     let first = create("one").await.unwrap();
     assert_eq!(create("one").await.unwrap().arn(), first.arn());
     let other = create("two").await.map_err(SdkError::into_service_error);
-    assert!(other.as_ref().is_err_and(|error| error.is_resource_exists_exception()));
+    assert!(other.is_err_and(|error| error.is_resource_exists_exception()));
     let put = |token: String, value: &str| {
         client.put_secret_value().secret_id("s").client_request_token(token).secret_string(value).send()
     };

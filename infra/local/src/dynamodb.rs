@@ -1,1 +1,0 @@
-//! DynamoDB on this machine: dynoxide over a SQLite file.
