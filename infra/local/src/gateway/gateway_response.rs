@@ -40,6 +40,8 @@ pub enum Refusal {
     PathTooLong,
     /// The body broke off.
     BodyIncomplete,
+    /// The `Host` header is missing or names no host.
+    BadHost,
     /// The function did not answer in time.
     IntegrationTimeout,
     /// The function failed, or answered something that is not a response.
@@ -56,7 +58,9 @@ impl Refusal {
             Self::AuthorizerFailed => "AUTHORIZER_FAILURE",
             Self::AuthorizerMisconfigured => "AUTHORIZER_CONFIGURATION_ERROR",
             Self::BodyTooLarge { .. } | Self::EventTooLarge => "REQUEST_TOO_LARGE",
-            Self::HeadersTooLarge { .. } | Self::PathTooLong | Self::BodyIncomplete => "DEFAULT_4XX",
+            Self::HeadersTooLarge { .. } | Self::PathTooLong | Self::BodyIncomplete | Self::BadHost => {
+                "DEFAULT_4XX"
+            }
             Self::IntegrationTimeout => "INTEGRATION_TIMEOUT",
             Self::FunctionFailed => "DEFAULT_5XX",
         }
@@ -71,7 +75,7 @@ impl Refusal {
             Self::BodyTooLarge { .. } | Self::EventTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::HeadersTooLarge { .. } => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::PathTooLong => StatusCode::URI_TOO_LONG,
-            Self::BodyIncomplete => StatusCode::BAD_REQUEST,
+            Self::BodyIncomplete | Self::BadHost => StatusCode::BAD_REQUEST,
             Self::IntegrationTimeout => StatusCode::GATEWAY_TIMEOUT,
             Self::FunctionFailed => StatusCode::BAD_GATEWAY,
         }
@@ -92,7 +96,7 @@ impl Refusal {
             Self::EventTooLarge => Some("Request Too Long".into()),
             Self::HeadersTooLarge { limit } => Some(format!("HTTP header is larger than {limit} bytes.")),
             Self::PathTooLong => Some("Request URI Too Long".into()),
-            Self::BodyIncomplete => Some("Bad Request".into()),
+            Self::BodyIncomplete | Self::BadHost => Some("Bad Request".into()),
             Self::IntegrationTimeout => Some("Endpoint request timed out".into()),
             Self::FunctionFailed => Some("Internal server error".into()),
         }
@@ -106,7 +110,9 @@ impl Refusal {
             Self::AccessDenied { .. } => "AccessDeniedException",
             Self::AuthorizerFailed | Self::AuthorizerMisconfigured => "AuthorizerConfigurationException",
             Self::BodyTooLarge { .. } | Self::EventTooLarge => "RequestTooLargeException",
-            Self::HeadersTooLarge { .. } | Self::PathTooLong | Self::BodyIncomplete => "BadRequestException",
+            Self::HeadersTooLarge { .. } | Self::PathTooLong | Self::BodyIncomplete | Self::BadHost => {
+                "BadRequestException"
+            }
             Self::IntegrationTimeout | Self::FunctionFailed => "InternalServerErrorException",
         }
     }

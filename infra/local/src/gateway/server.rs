@@ -14,9 +14,10 @@ use tracing::debug;
 
 use super::pipeline::Gateway;
 
-/// Room for the request line and all headers. The gateway's own limit on header values is smaller, and
-/// answers better.
-const READ_BUFFER: usize = 64 * 1024;
+/// Room for the request line and all headers, and for their number. The gateway's own limits are smaller,
+/// and answer better.
+const READ_BUFFER: usize = 256 * 1024;
+const MAX_HEADERS: usize = 1_000;
 
 /// Pause after the system refused a connection, most often for want of file descriptors.
 const ACCEPT_PAUSE: std::time::Duration = std::time::Duration::from_millis(50);
@@ -95,6 +96,7 @@ impl Gateway {
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .max_buf_size(READ_BUFFER)
+            .max_headers(MAX_HEADERS)
             .serve_connection(TokioIo::new(socket), service);
         tokio::pin!(connection);
         let ended = tokio::select! {

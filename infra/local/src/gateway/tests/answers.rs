@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
@@ -90,6 +91,39 @@ async fn odd_request_targets_get_an_answer() {
     {
         let answer = stack.get_as("allow *", target).await;
         assert!([200, 404].contains(&answer.status()), "{target}: {}", answer.status());
+    }
+}
+
+#[tokio::test]
+async fn a_host_cannot_change_the_path() {
+    let stack = Stack::start().await;
+    for host in ["", "x/secret?", "a b", "x@y", "[::1", "x:port", "x\\y"] {
+        let answer = stack.send(Request::post("/echo").header("host", host), "").await;
+        assert_eq!((answer.status(), answer.text()), (400, r#"{"message":"Bad Request"}"#), "{host}");
+    }
+    for host in ["localhost", "127.0.0.1:3000", "[::1]:3000", "api.example.com"] {
+        let answer = stack.send(Request::post("/echo").header("host", host), "").await;
+        assert_eq!(answer.status(), 200, "{host}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn no_request_goes_unanswered(
+        target in r"/(echo|secret|whole|stream|odd|%[0-9a-f]{2}|[!-~]|/|\.\./){0,12}(\?[!-~]{0,20})?",
+        header in "[ -~]{0,20}",
+        body in proptest::collection::vec(any::<u8>(), 0..50),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let Ok(request) = Request::post(target).header("host", "x").header("x-any", header).body(Full::from(body))
+        else {
+            return Ok(());
+        };
+        let gateway = Gateway::new(&template(), &Toys::default().functions(), settings(Limits::default()).0);
+        let response = runtime.block_on(gateway.unwrap().answer(request, [127, 0, 0, 1].into()));
+        prop_assert!(response.status().as_u16() < 500, "{}", response.status());
     }
 }
 

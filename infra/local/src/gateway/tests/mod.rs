@@ -13,7 +13,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Method, Request, Response};
+use http::{HeaderValue, Method, Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming as IncomingBody;
 use hyper_util::rt::TokioIo;
@@ -92,7 +92,8 @@ impl Stack {
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(socket)).await.unwrap();
         tokio::spawn(connection);
-        let request = request.header("host", "localhost").body(Full::new(body.into())).unwrap();
+        let mut request = request.body(Full::new(body.into())).unwrap();
+        request.headers_mut().entry("host").or_insert(HeaderValue::from_static("localhost"));
         let response = sender.send_request(request).await.unwrap();
         // The connection lives as long as somebody may still send on it.
         tokio::spawn(async move { sender.ready().await });
