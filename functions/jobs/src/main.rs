@@ -26,7 +26,10 @@ async fn main() -> Result<(), Error> {
     let ids = Arc::new(SystemIds);
     let table = Arc::new(Table::new(aws.dynamodb(), table, clock.clone()));
     let secrets = Arc::new(Secrets::new(aws.secrets_manager(), prefix, clock.clone()));
-    let http = OutboundHttp::new(LoopbackProviders::from_env() == LoopbackProviders::Allowed);
+    let http = match LoopbackProviders::from_env() {
+        LoopbackProviders::Allowed => OutboundHttp::new().allow_loopback(),
+        LoopbackProviders::Refused => OutboundHttp::new(),
+    };
     let providers = Directory::new(
         table.clone(),
         secrets.clone(),

@@ -1,5 +1,8 @@
 //! The local stack: API Gateway, DynamoDB, Secrets Manager and the functions in one process.
 
+pub mod command;
 pub mod dynamodb;
 pub mod gateway;
+pub mod process;
 pub mod secrets_manager;
+pub mod stack;

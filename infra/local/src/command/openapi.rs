@@ -1,0 +1,53 @@
+//! The API description, made from the routes of every function.
+
+use anyhow::Context;
+use utoipa::{
+    Modify, OpenApi,
+    openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
+};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Gatehouse",
+        version = "1",
+        description = "One front door for CI systems: list and trigger jobs, watch runs live, cancel them. \
+            Errors are `application/problem+json` (RFC 9457); their types are listed in `docs/API.md`.",
+        license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0"),
+    ),
+    servers((url = "/", description = "The stage's base URL")),
+    security(("bearer" = [])),
+    modifiers(&Bearer),
+    tags(
+        (name = "jobs", description = "What can be run."),
+        (name = "runs", description = "What was run."),
+        (name = "providers", description = "Where it runs."),
+        (name = "operations", description = "Gatehouse itself."),
+    ),
+)]
+struct Whole;
+
+/// How callers say who they are.
+struct Bearer;
+
+impl Modify for Bearer {
+    fn modify(&self, description: &mut utoipa::openapi::OpenApi) {
+        let scheme =
+            HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some("An API key.")).build();
+        let components = description.components.get_or_insert_default();
+        components.add_security_scheme("bearer", SecurityScheme::Http(scheme));
+    }
+}
+
+/// The description as JSON, as it is kept in `infra/openapi.json`.
+///
+/// # Errors
+///
+/// When the routes cannot be described: a defect.
+pub fn description() -> anyhow::Result<String> {
+    let mut whole = Whole::openapi();
+    whole.merge(console::Description::openapi());
+    whole.merge(jobs::Description::openapi());
+    whole.merge(runs::Description::openapi());
+    whole.to_pretty_json().context("the routes cannot be described")
+}

@@ -1,0 +1,103 @@
+//! The functions, wired as their own `main` wires them, to what this process plays.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use authorizer::{Authorizer, Request};
+use gatehouse_domain::{
+    ci::ProviderKind,
+    clock::{Clock, IdSource},
+};
+use gatehouse_providers::{Directory, OutboundHttp};
+use gatehouse_secrets::Secrets;
+use gatehouse_store::Table;
+use lambda_runtime::LambdaEvent;
+
+use crate::{gateway::LambdaFunction, process::ProcessProvider};
+
+/// What the functions are wired to.
+pub(super) struct Parts {
+    pub table: Arc<Table>,
+    pub secrets: Arc<Secrets>,
+    pub processes: Arc<ProcessProvider>,
+    pub clock: Arc<dyn Clock>,
+    pub ids: Arc<dyn IdSource>,
+}
+
+/// Every function, by the name it has in the template.
+pub(super) fn all(parts: &Parts) -> BTreeMap<String, LambdaFunction> {
+    let directory = Arc::new(directory(parts));
+    let functions = [
+        ("authorizer", authorizer(parts)),
+        ("console", LambdaFunction::http(console::router())),
+        ("jobs", LambdaFunction::http(jobs::router(jobs_state(parts, directory.clone())))),
+        ("runs", LambdaFunction::http(runs::router(runs_state(parts, directory)))),
+    ];
+    functions.map(|(name, function)| (name.to_owned(), function)).into()
+}
+
+/// The name under which commands on this machine are a provider.
+pub(super) fn process_provider() -> gatehouse_domain::name::ProviderName {
+    ProviderKind::Process.as_str().parse().expect("the name of a kind is a name")
+}
+
+/// The CI systems: those that are registered, which may be on this machine, and this machine itself.
+fn directory(parts: &Parts) -> Directory {
+    Directory::new(
+        parts.table.clone(),
+        parts.secrets.clone(),
+        parts.secrets.clone(),
+        parts.table.clone(),
+        parts.clock.clone(),
+        parts.ids.clone(),
+        OutboundHttp::new().allow_loopback(),
+    )
+    .with_builtin(process_provider(), parts.processes.clone())
+}
+
+fn authorizer(parts: &Parts) -> LambdaFunction {
+    let authorizer = Authorizer { api_keys: parts.table.clone(), clock: parts.clock.clone() };
+    LambdaFunction::json(move |event: LambdaEvent<Request>| {
+        let authorizer = authorizer.clone();
+        async move { authorizer.authorize(event.payload).await }
+    })
+}
+
+fn jobs_state(parts: &Parts, providers: Arc<Directory>) -> jobs::AppState {
+    let table = &parts.table;
+    jobs::AppState {
+        find_job: table.clone(),
+        find_for_edit: table.clone(),
+        list_jobs: table.clone(),
+        save_jobs: table.clone(),
+        delete_job: table.clone(),
+        find_project: table.clone(),
+        find_provider: table.clone(),
+        list_providers: table.clone(),
+        save_provider: table.clone(),
+        delete_provider: table.clone(),
+        write_secret: parts.secrets.clone(),
+        delete_secret: parts.secrets.clone(),
+        providers,
+        clock: parts.clock.clone(),
+        ids: parts.ids.clone(),
+        kinds: BTreeSet::from(ProviderKind::ALL),
+    }
+}
+
+fn runs_state(parts: &Parts, providers: Arc<Directory>) -> runs::AppState {
+    let table = &parts.table;
+    runs::AppState {
+        find_job: table.clone(),
+        jobs_by_target: table.clone(),
+        find_run: table.clone(),
+        list_runs: table.clone(),
+        record_run: table.clone(),
+        starts: table.clone(),
+        providers,
+        clock: parts.clock.clone(),
+        ids: parts.ids.clone(),
+    }
+}

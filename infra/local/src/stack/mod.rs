@@ -1,0 +1,163 @@
+//! The whole of Gatehouse in one process.
+
+mod functions;
+mod seed;
+
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+
+use anyhow::Context;
+use gatehouse_domain::clock::{Clock, IdSource};
+use gatehouse_runtime::{
+    aws::Aws,
+    clock::{SystemClock, SystemIds},
+};
+use gatehouse_secrets::Secrets;
+use gatehouse_store::Table;
+use tokio::sync::watch;
+
+use crate::{
+    dynamodb::{DynamoDb, Storage, prepare_table},
+    gateway::{ApiIdentity, Gateway, GatewaySettings, Limits, RunningGateway, Sources, Template},
+    process::{ProcessProvider, ProcessSettings},
+    secrets_manager::{RunningSecretsManager, SecretsManager},
+};
+
+/// The template that is deployed, which says what exists here too.
+const TEMPLATE: &str = include_str!("../../../../template.yaml");
+
+/// What AWS would call things. None of it leaves this machine.
+const REGION: &str = "us-east-1";
+const ACCOUNT: &str = "000000000000";
+const TABLE: &str = "gatehouse";
+
+/// How a stack is started.
+#[derive(Debug, Clone)]
+pub struct StackSettings {
+    /// Where to listen; port 0 takes a free one.
+    pub address: SocketAddr,
+    /// What keeps all state; created where it is missing.
+    pub data_dir: PathBuf,
+    /// What to fill an empty stack from, instead of the built-in example.
+    pub seed: Option<PathBuf>,
+    /// The `gatehouse` program, which supervises processes.
+    pub supervisor: PathBuf,
+}
+
+/// A stack that runs.
+pub struct Stack {
+    gateway: RunningGateway,
+    dynamodb: DynamoDb,
+    secrets: RunningSecretsManager,
+    processes: Arc<ProcessProvider>,
+    /// Tells everything to stop.
+    stopping: watch::Sender<bool>,
+    example_key: Option<String>,
+}
+
+impl Stack {
+    /// Starts everything, and fills an empty stack.
+    ///
+    /// # Errors
+    ///
+    /// What stood in the way, for people.
+    pub async fn start(settings: StackSettings) -> anyhow::Result<Self> {
+        let data = &settings.data_dir;
+        prepare(data).with_context(|| format!("{} cannot be used as data directory", data.display()))?;
+        let template = Template::parse(TEMPLATE, &overrides()).context("template.yaml")?;
+        let (stopping, stop) = watch::channel(false);
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let processes = ProcessSettings::new(data, settings.supervisor.clone());
+        let processes = Arc::new(ProcessProvider::open(processes, clock.clone())?);
+        let dynamodb = DynamoDb::start(Storage::File(data.join("table.sqlite"))).await?;
+        let client = aws(dynamodb.endpoint_url())?.dynamodb();
+        let table = template.tables.first().context("template.yaml has no table")?;
+        prepare_table(&client, TABLE, table).await?;
+        let secrets = SecretsManager::open(data.join("secrets.json"), &identity(&template), sources())?;
+        let secrets = secrets.serve(loopback(), stopped(stop.clone())).await?;
+        let parts = functions::Parts {
+            table: Arc::new(Table::new(client, TABLE, clock.clone())),
+            secrets: Arc::new(Secrets::new(
+                aws(secrets.endpoint_url())?.secrets_manager(),
+                "gatehouse/local",
+                clock.clone(),
+            )),
+            processes: processes.clone(),
+            clock,
+            ids: Arc::new(SystemIds),
+        };
+        let gateway =
+            GatewaySettings { api: identity(&template), limits: Limits::default(), sources: sources() };
+        let gateway = Gateway::new(&template, &functions::all(&parts), gateway)?;
+        let example_key = seed::fill(&gateway, &parts, data, settings.seed.as_deref()).await?;
+        let running = gateway.serve(settings.address, stopped(stop)).await.with_context(|| {
+            format!("{} cannot be listened on; choose another port with --port", settings.address)
+        })?;
+        Ok(Self { gateway: running, dynamodb, secrets, processes, stopping, example_key })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.gateway.address()
+    }
+
+    /// Where it listens, for clients.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address())
+    }
+
+    /// The key that an example tenant is used with, when the stack was filled with one.
+    pub fn example_key(&self) -> Option<&str> {
+        self.example_key.as_deref()
+    }
+
+    /// Ends processes, lets open requests finish for a moment, and closes everything.
+    pub async fn stop(self) {
+        self.processes.stop().await;
+        self.stopping.send_replace(true);
+        self.gateway.finished().await;
+        self.secrets.finished().await;
+        self.dynamodb.stop().await;
+    }
+}
+
+async fn stopped(mut stop: watch::Receiver<bool>) {
+    // An error means that the stack is gone, which is a stop too.
+    let _stopping = stop.wait_for(|stopping| *stopping).await;
+}
+
+fn loopback() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], 0))
+}
+
+fn overrides() -> std::collections::BTreeMap<String, String> {
+    std::collections::BTreeMap::from([("StageName".to_owned(), "local".to_owned())])
+}
+
+fn identity(template: &Template) -> ApiIdentity {
+    ApiIdentity {
+        account_id: ACCOUNT.to_owned(),
+        region: REGION.to_owned(),
+        api_id: "gatehouse".to_owned(),
+        stage: template.api.stage.clone(),
+    }
+}
+
+fn sources() -> Sources {
+    Sources { now: Arc::new(|| SystemClock.now()), random: Arc::new(|| SystemIds.random()) }
+}
+
+fn aws(endpoint: String) -> anyhow::Result<Aws> {
+    use aws_sdk_dynamodb::config::{Credentials, Region, SharedCredentialsProvider};
+
+    let credentials = Credentials::new("local", "local", None, None, "local stack");
+    let credentials = SharedCredentialsProvider::new(credentials);
+    Ok(Aws::new(Some(Region::from_static(REGION)), credentials, Some(endpoint))?)
+}
+
+/// Makes the data directory, which holds secrets, the user's own.
+fn prepare(directory: &std::path::Path) -> std::io::Result<()> {
+    use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+    std::fs::set_permissions(directory, std::fs::Permissions::from_mode(0o700))
+}

@@ -1,0 +1,125 @@
+//! Filling an empty stack, so that there is something to try.
+//!
+//! Jobs go in through the gateway, as a caller would bring them. Filling is idempotent and marked when it
+//! is complete, so that a stack which dies in between fills itself on its next start, and one that was
+//! filled is never filled again.
+
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, Ipv4Addr},
+    path::Path,
+};
+
+use anyhow::{Context, ensure};
+use axum::body::Body;
+use bytes::Bytes;
+use gatehouse_domain::{
+    api_key::{ApiKey, SaveApiKey},
+    ci::ProviderKind,
+    jobs::Revision,
+    name::TenantId,
+    providers::{Provider, SaveProvider},
+};
+use http::{Method, Request, header};
+use http_body_util::{BodyExt, Full};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::functions::{Parts, process_provider};
+use crate::gateway::Gateway;
+
+/// The built-in example.
+const EXAMPLE: &str = include_str!("example.yaml");
+
+/// In the data directory: holds the example's key when the stack was filled.
+const MARKER: &str = "filled.json";
+
+/// What a stack is filled with.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Seed {
+    api_keys: Vec<SeedKey>,
+    tenant: TenantId,
+    jobs: Vec<Value>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SeedKey {
+    key: String,
+    name: String,
+    tenants: String,
+    scopes: Vec<String>,
+}
+
+/// Fills the stack unless it was filled before; answers the first key of what it was filled with.
+pub(super) async fn fill(
+    gateway: &Gateway,
+    parts: &Parts,
+    data_dir: &Path,
+    file: Option<&Path>,
+) -> anyhow::Result<Option<String>> {
+    let marker = data_dir.join(MARKER);
+    if let Ok(filled) = std::fs::read(&marker) {
+        return Ok(serde_json::from_slice(&filled).unwrap_or_default());
+    }
+    let text = match file {
+        None => EXAMPLE.to_owned(),
+        Some(file) => std::fs::read_to_string(file).with_context(|| file.display().to_string())?,
+    };
+    let name = file.map_or("example.yaml".into(), |file| file.display().to_string());
+    let seed: Seed = serde_saphyr::from_str(&text).with_context(|| name.clone())?;
+    save_process_provider(parts).await?;
+    for key in &seed.api_keys {
+        parts.table.save_api_key(&record(key, parts)?).await?;
+    }
+    let key = seed.api_keys.first().map(|key| key.key.clone());
+    if let Some(key) = &key {
+        import(gateway, key, &seed).await.context(name)?;
+    }
+    std::fs::write(&marker, serde_json::to_vec(&key)?).context("the data directory cannot be written")?;
+    Ok(key)
+}
+
+fn record(key: &SeedKey, parts: &Parts) -> anyhow::Result<ApiKey> {
+    let scopes = key.scopes.iter().map(|scope| scope.parse()).collect::<Result<BTreeSet<_>, _>>()?;
+    let tenants = key.tenants.parse()?;
+    Ok(ApiKey::of_text(&key.key, key.name.clone(), scopes, tenants, parts.clock.now()))
+}
+
+/// Registers this machine as a provider, so that it is listed. One that is there already stays.
+async fn save_process_provider(parts: &Parts) -> anyhow::Result<()> {
+    let provider = Provider {
+        name: process_provider(),
+        kind: ProviderKind::Process,
+        url: None,
+        account: None,
+        ca_certificate: None,
+        revision: Revision::new(&*parts.ids),
+        credentials_version: "none".to_owned(),
+        updated_at: parts.clock.now(),
+        updated_by: "local stack".to_owned(),
+    };
+    parts.table.save_provider(&provider, None).await?;
+    Ok(())
+}
+
+async fn import(gateway: &Gateway, key: &str, seed: &Seed) -> anyhow::Result<()> {
+    let body = json!({ "jobs": seed.jobs }).to_string();
+    let request = Request::builder()
+        .method(Method::POST)
+        .uri(format!("/v1/jobs/import?atomic=true&tenant={}", seed.tenant))
+        .header(header::HOST, "localhost")
+        .header(header::AUTHORIZATION, format!("Bearer {key}"))
+        .header(header::CONTENT_TYPE, "application/json")
+        .body(Full::new(Bytes::from(body)))?;
+    let response = gateway.answer(request, IpAddr::V4(Ipv4Addr::LOCALHOST)).await;
+    let status = response.status();
+    let report: Value = read_json(response.into_body()).await?;
+    ensure!(status.is_success() && report["summary"]["refused"] == 0, "the jobs were refused: {report}");
+    Ok(())
+}
+
+async fn read_json(body: Body) -> anyhow::Result<Value> {
+    Ok(serde_json::from_slice(&body.collect().await?.to_bytes())?)
+}
