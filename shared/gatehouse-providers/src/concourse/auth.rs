@@ -1,0 +1,280 @@
+//! The access token: got once, shared by all functions, renewed before it ends.
+//!
+//! Concourse gives out opaque tokens that last for hours. One is kept in the secret store, where every
+//! function finds it, and in memory. Whoever finds it old or refused renews it under a lease, so that many
+//! who find out at once make one request between them.
+
+mod login;
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use gatehouse_domain::{
+    ci::{CiError, CiErrorKind},
+    clock::random_id,
+    lease::LeaseOutcome,
+    name::ProviderName,
+    providers::Provider,
+    secret::SecretName,
+};
+use jiff::Timestamp;
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+
+use super::{ConcoursePorts, transport::Transport};
+
+/// How long the lease is held at most: longer than any login takes.
+const LEASE_TIME: Duration = Duration::from_secs(20);
+
+/// How often somebody who waits for another's login looks for its token.
+const LOOK_INTERVAL: Duration = Duration::from_millis(200);
+
+/// How long one waits for another's login before logging in oneself: as long as a login may take.
+const PATIENCE: Duration = Duration::from_secs(8);
+
+/// How long before its end a token is renewed at the latest.
+const RENEW_BEFORE: Duration = Duration::from_mins(5);
+
+/// How long refused credentials are not tried again: callers may be many, and directories lock accounts.
+const REFUSAL_STANDS: Duration = Duration::from_secs(5);
+
+/// What these failures are called.
+const OPERATION: &str = "log in";
+
+/// An access token.
+#[derive(Debug, Clone)]
+pub(super) struct Token {
+    bearer: SecretString,
+    renew_at: Timestamp,
+    ends_at: Timestamp,
+}
+
+/// A token as it is kept in the secret store.
+#[derive(Serialize, Deserialize)]
+struct StoredToken {
+    access_token: String,
+    expires_at: Timestamp,
+    renew_at: Timestamp,
+    credentials_version: String,
+}
+
+/// Where tokens come from.
+pub(super) struct TokenSource {
+    transport: Arc<Transport>,
+    ports: ConcoursePorts,
+    provider: ProviderName,
+    credentials_version: String,
+    current: Mutex<Option<Token>>,
+    /// Held while a token is looked for; knows what came of it last.
+    looking: tokio::sync::Mutex<Option<Refused>>,
+}
+
+/// Credentials that were refused.
+struct Refused {
+    advice: String,
+    until: Timestamp,
+}
+
+impl Token {
+    /// A token that was given at `now` for `lifetime`.
+    fn new(bearer: String, now: Timestamp, lifetime: Duration) -> Self {
+        let ends_at = now.saturating_add(lifetime).unwrap_or(Timestamp::MAX);
+        // Of a short life the last tenth is enough.
+        let margin = RENEW_BEFORE.min(lifetime / 10);
+        let renew_at = ends_at.saturating_sub(margin).unwrap_or(ends_at);
+        Self { bearer: bearer.into(), renew_at, ends_at }
+    }
+
+    /// What the `Authorization` header carries.
+    pub(super) fn expose(&self) -> &str {
+        self.bearer.expose_secret()
+    }
+
+    fn is(&self, other: Option<&Self>) -> bool {
+        other.is_some_and(|other| other.expose() == self.expose())
+    }
+}
+
+impl TokenSource {
+    pub(super) fn new(provider: &Provider, transport: Arc<Transport>, ports: ConcoursePorts) -> Self {
+        Self {
+            transport,
+            ports,
+            provider: provider.name.clone(),
+            credentials_version: provider.credentials_version.clone(),
+            current: Mutex::new(None),
+            looking: tokio::sync::Mutex::new(None),
+        }
+    }
+
+    /// A token that is good for a while, as far as anybody knows.
+    pub(super) async fn token(&self) -> Result<Token, CiError> {
+        match self.remembered(None) {
+            Some(token) => Ok(token),
+            None => self.obtain(None).await,
+        }
+    }
+
+    /// Another token than `refused`, which Concourse does not take any more.
+    pub(super) async fn token_after(&self, refused: &Token) -> Result<Token, CiError> {
+        self.obtain(Some(refused)).await
+    }
+
+    async fn obtain(&self, refused: Option<&Token>) -> Result<Token, CiError> {
+        let mut last = self.looking.lock().await;
+        if let Some(token) = self.remembered(refused) {
+            return Ok(token);
+        }
+        if let Some(token) = self.shared(refused).await {
+            return Ok(token);
+        }
+        if let Some(refusal) = last.as_ref().filter(|refusal| refusal.until > self.now()) {
+            return Err(CiError::new(CiErrorKind::CredentialsRefused, OPERATION, refusal.advice.clone()));
+        }
+        let renewed = self.renew(refused).await;
+        *last = self.note(&renewed);
+        renewed.or_else(|error| self.not_yet_ended(refused).ok_or(error))
+    }
+
+    fn note(&self, outcome: &Result<Token, CiError>) -> Option<Refused> {
+        let error = outcome.as_ref().err().filter(|error| error.kind == CiErrorKind::CredentialsRefused)?;
+        let until = self.now().saturating_add(REFUSAL_STANDS).unwrap_or(Timestamp::MAX);
+        Some(Refused { advice: error.advice.clone(), until })
+    }
+
+    /// The token in memory, unless it is `refused` or old.
+    fn remembered(&self, refused: Option<&Token>) -> Option<Token> {
+        let now = self.now();
+        self.current().clone().filter(|token| token.renew_at > now && !token.is(refused))
+    }
+
+    /// The token in memory, when it is old but has not ended.
+    fn not_yet_ended(&self, refused: Option<&Token>) -> Option<Token> {
+        let now = self.now();
+        self.current().clone().filter(|token| token.ends_at > now && !token.is(refused))
+    }
+
+    fn current(&self) -> std::sync::MutexGuard<'_, Option<Token>> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The token that functions share, unless it is `refused` or old. What is read may be some seconds old
+    /// at first; only the store itself can say that there is no better one.
+    async fn shared(&self, refused: Option<&Token>) -> Option<Token> {
+        if refused.is_none() {
+            let name = self.secret();
+            let read = self.ports.secrets_read.read(&name).await;
+            self.take(read.ok().flatten().as_ref());
+            if let Some(token) = self.remembered(None) {
+                return Some(token);
+            }
+        }
+        self.shared_now(refused).await
+    }
+
+    async fn shared_now(&self, refused: Option<&Token>) -> Option<Token> {
+        match self.ports.secrets_read.read_fresh(&self.secret()).await {
+            Ok(text) => self.take(text.as_ref()),
+            Err(error) => {
+                tracing::warn!(provider = %self.provider, ?error, "could not read the shared token");
+            }
+        }
+        self.remembered(refused)
+    }
+
+    /// Remembers the token that `text` holds, when it is one that is made from today's credentials.
+    fn take(&self, text: Option<&SecretString>) {
+        let stored = text.and_then(|text| serde_json::from_str::<StoredToken>(text.expose_secret()).ok());
+        if let Some(stored) = stored.filter(|it| it.credentials_version == self.credentials_version) {
+            let StoredToken { access_token, expires_at, renew_at, .. } = stored;
+            *self.current() = Some(Token { bearer: access_token.into(), renew_at, ends_at: expires_at });
+        }
+    }
+
+    /// Logs in, or waits for somebody else who does.
+    async fn renew(&self, refused: Option<&Token>) -> Result<Token, CiError> {
+        let holder = random_id(&*self.ports.ids, "login");
+        let deadline = self.now().saturating_add(PATIENCE).unwrap_or(Timestamp::MAX);
+        while self.now() < deadline {
+            match self.ports.leases.acquire(&self.lease(), &holder, LEASE_TIME).await {
+                Ok(LeaseOutcome::Acquired) => return self.renew_as(&holder, refused).await,
+                Ok(LeaseOutcome::Held) => {}
+                Err(error) => {
+                    tracing::warn!(provider = %self.provider, ?error, "logging in without a lease");
+                    break;
+                }
+            }
+            self.ports.clock.sleep(LOOK_INTERVAL).await;
+            if let Some(token) = self.shared_now(refused).await {
+                return Ok(token);
+            }
+        }
+        self.log_in_and_share().await
+    }
+
+    async fn renew_as(&self, holder: &str, refused: Option<&Token>) -> Result<Token, CiError> {
+        // Whoever had the lease before may have left a token.
+        let outcome = match self.shared_now(refused).await {
+            Some(token) => Ok(token),
+            None => self.log_in_and_share().await,
+        };
+        if let Err(error) = self.ports.leases.release(&self.lease(), holder).await {
+            tracing::warn!(provider = %self.provider, ?error, "could not release the lease of the login");
+        }
+        outcome
+    }
+
+    async fn log_in_and_share(&self) -> Result<Token, CiError> {
+        let token = self.log_in().await?;
+        *self.current() = Some(token.clone());
+        let stored = StoredToken {
+            access_token: token.expose().to_owned(),
+            expires_at: token.ends_at,
+            renew_at: token.renew_at,
+            credentials_version: self.credentials_version.clone(),
+        };
+        let text = serde_json::to_string(&stored).unwrap_or_default().into();
+        // The token is good all the same; others will log in themselves.
+        if let Err(error) = self.ports.secrets_write.write(&self.secret(), &text).await {
+            tracing::warn!(provider = %self.provider, ?error, "could not share the token");
+        }
+        Ok(token)
+    }
+
+    fn now(&self) -> Timestamp {
+        self.ports.clock.now()
+    }
+
+    fn secret(&self) -> SecretName {
+        SecretName::provider_token(&self.provider)
+    }
+
+    fn lease(&self) -> String {
+        format!("provider/{}/token", self.provider)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn renewed_before(lifetime: Duration) -> Duration {
+        let token = Token::new("t".into(), Timestamp::UNIX_EPOCH, lifetime);
+        token.ends_at.duration_since(token.renew_at).unsigned_abs()
+    }
+
+    #[test]
+    fn tokens_are_renewed_before_they_end() {
+        assert_eq!(renewed_before(Duration::from_hours(24)), Duration::from_mins(5));
+        assert_eq!(renewed_before(Duration::from_mins(10)), Duration::from_mins(1));
+        assert_eq!(renewed_before(Duration::ZERO), Duration::ZERO);
+    }
+
+    #[test]
+    fn tokens_do_not_show() {
+        let token = Token::new("canary".into(), Timestamp::UNIX_EPOCH, Duration::from_hours(1));
+        assert!(!format!("{token:?}").contains("canary"));
+    }
+}

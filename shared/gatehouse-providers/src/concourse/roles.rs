@@ -1,0 +1,153 @@
+//! Who we are in Concourse, what that lets us do, and what would let us do more.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use super::{path, wire::User};
+
+/// What a call needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Need {
+    /// To list, show and watch.
+    Look,
+    /// To trigger, rerun and cancel.
+    Act,
+}
+
+impl Need {
+    /// The least role that allows it, unless the server's own role table says otherwise.
+    pub(super) fn role(self) -> &'static str {
+        match self {
+            Self::Look => "viewer",
+            Self::Act => "pipeline-operator",
+        }
+    }
+
+    fn is_met_by(self, role: &str) -> bool {
+        match role {
+            "owner" | "member" | "pipeline-operator" => true,
+            "viewer" => self == Self::Look,
+            _ => false,
+        }
+    }
+}
+
+impl User {
+    /// Whether the token names nobody: no role of any team can match it.
+    pub(super) fn is_nobody(&self) -> bool {
+        !self.is_admin && self.connector.is_empty() && self.teams.is_empty()
+    }
+
+    /// The roles that we have in `team`.
+    pub(super) fn roles(&self, team: &str) -> Vec<String> {
+        self.teams.get(team).cloned().flatten().unwrap_or_default()
+    }
+
+    /// Whether we may do in `team` what `need` says.
+    pub(super) fn may(&self, team: &str, need: Need) -> bool {
+        self.is_admin || self.roles(team).iter().any(|role| need.is_met_by(role))
+    }
+
+    /// Us, as roles of teams name us: `local:ci-gateway`.
+    pub(super) fn identity(&self) -> String {
+        match (self.connector.as_str(), self.login()) {
+            ("", "") => "nobody in particular".to_owned(),
+            ("", login) => login.to_owned(),
+            (connector, login) => format!("{connector}:{login}"),
+        }
+    }
+
+    fn login(&self) -> &str {
+        let names = [&self.user_id, &self.user_name, &self.name];
+        names.into_iter().find(|name| !name.is_empty()).map_or("", String::as_str)
+    }
+
+    /// Every name under which builds may say that we made them; which one depends on the server's settings.
+    pub(super) fn display_names(&self) -> BTreeSet<String> {
+        let names =
+            [&self.display_user_id, &self.user_name, &self.name, &self.user_id, &self.email, &self.sub];
+        names.into_iter().filter(|name| !name.is_empty()).cloned().collect()
+    }
+}
+
+/// What would mend a token that names nobody.
+pub(super) fn nobody() -> String {
+    "Concourse logs us in, but with a token that does not say who we are (no connector, no team): every list \
+     is empty and every change is refused. Gatehouse asks for the scopes `openid profile email federated:id \
+     groups`; something between it and Concourse lets only `openid` through. Let `federated:id` pass, and \
+     check the provider again"
+        .to_owned()
+}
+
+/// What would give `user` the least role that `need` asks for in `team`.
+pub(super) fn remedy(user: &User, server: &str, team: &str, need: Need) -> String {
+    let (identity, role) = (user.identity(), need.role());
+    let api = format!(
+        "PUT {server}/api/v1/teams/{} with {}",
+        path::escape(team),
+        json!({"auth": {"…": "the present roles", role: {"users": [identity], "groups": []}}})
+    );
+    if user.connector == "client" {
+        // `fly set-team` knows no such users.
+        return format!(
+            "give `{identity}` the role `{role}` in team `{team}`: as an owner of the team, {api} (it replaces \
+             the team's roles: keep the present ones)"
+        );
+    }
+    let (connector, login) = (&user.connector, Value::from(user.login()));
+    format!(
+        "give `{identity}` the role `{role}` in team `{team}`: as an owner of the team, write its present roles \
+         (`fly -t TARGET get-team -n {team}`) and `- {{name: {role}, {connector}: {{users: [{login}]}}}}` \
+         under `roles:` in team.yml, then `fly -t TARGET set-team -n {team} --config team.yml`; or {api}. Both \
+         replace the team's roles"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn user(json: Value) -> User {
+        serde_json::from_value(json).unwrap()
+    }
+
+    #[test]
+    fn roles_allow_what_concourse_says_they_do() {
+        let roles = json!({"teams": {"o": ["owner"], "m": ["member"], "p": ["viewer", "pipeline-operator"],
+            "v": ["viewer"], "n": null, "x": ["new-role"]}});
+        let user = user(roles);
+        let able = |need| {
+            let teams = ["o", "m", "p", "v", "n", "x", "unknown"];
+            teams.into_iter().filter(|team| user.may(team, need)).collect::<Vec<_>>()
+        };
+        assert_eq!(able(Need::Look), ["o", "m", "p", "v"]);
+        assert_eq!(able(Need::Act), ["o", "m", "p"]);
+    }
+
+    #[test]
+    fn an_admin_may_do_anything_anywhere() {
+        assert!(user(json!({"is_admin": true, "teams": {}})).may("any", Need::Act));
+    }
+
+    #[test]
+    fn a_token_without_connector_and_teams_is_nobodys() {
+        assert!(user(json!({"sub": "Cg", "teams": {}, "connector": ""})).is_nobody());
+        assert!(!user(json!({"connector": "local", "teams": {}})).is_nobody());
+        assert!(!user(json!({"teams": {"main": ["viewer"]}})).is_nobody());
+    }
+
+    #[test]
+    fn the_remedy_can_be_typed_in() {
+        let local = user(json!({"connector": "local", "user_id": "ci-gateway"}));
+        insta::assert_snapshot!(
+            remedy(&local, "https://ci.example.com", "payments", Need::Act),
+            @r#"give `local:ci-gateway` the role `pipeline-operator` in team `payments`: as an owner of the team, write its present roles (`fly -t TARGET get-team -n payments`) and `- {name: pipeline-operator, local: {users: ["ci-gateway"]}}` under `roles:` in team.yml, then `fly -t TARGET set-team -n payments --config team.yml`; or PUT https://ci.example.com/api/v1/teams/payments with {"auth":{"pipeline-operator":{"groups":[],"users":["local:ci-gateway"]},"…":"the present roles"}}. Both replace the team's roles"#
+        );
+        let client = user(json!({"connector": "client", "user_id": "gatehouse"}));
+        insta::assert_snapshot!(
+            remedy(&client, "https://ci.example.com", "payments", Need::Look),
+            @r#"give `client:gatehouse` the role `viewer` in team `payments`: as an owner of the team, PUT https://ci.example.com/api/v1/teams/payments with {"auth":{"viewer":{"groups":[],"users":["client:gatehouse"]},"…":"the present roles"}} (it replaces the team's roles: keep the present ones)"#
+        );
+    }
+}

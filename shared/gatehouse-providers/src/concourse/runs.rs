@@ -1,0 +1,146 @@
+//! Single runs: starting, finding, showing and cancelling them.
+
+mod start;
+
+use std::time::Duration;
+
+use gatehouse_domain::ci::{
+    Build, BuildId, CancelMode, CiError, CiErrorKind, ConcourseTarget, Reason, Target,
+};
+use jiff::Timestamp;
+
+pub(super) use self::start::{checkpoint, start, started_since};
+use super::{
+    client::{Client, Limits},
+    error::{About, Call, Effect},
+    path, status,
+    version::FORCES_ABORTS,
+    wire,
+};
+use crate::http::ANSWER_LIMIT;
+
+/// How long asking why a build waits may take: nice to know, and nothing to wait for.
+const REASON_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How a build stands, and why it waits if it does.
+pub(super) async fn build(client: &Client, target: &Target, build: &BuildId) -> Result<Build, CiError> {
+    let found = find(client, target, build, "show the run").await?;
+    Ok(shown(client, found).await)
+}
+
+/// A build as Concourse has it.
+pub(super) struct Found<'a> {
+    /// What was asked for.
+    pub(super) target: &'a ConcourseTarget,
+    pub(super) build: wire::Build,
+}
+
+/// Gets a build, which must be one of the job that `target` names: ids are unique in all of Concourse, and
+/// callers may see only builds of their jobs.
+pub(super) async fn find<'a>(
+    client: &Client,
+    target: &'a Target,
+    build: &BuildId,
+    operation: &'static str,
+) -> Result<Found<'a>, CiError> {
+    let target = path::pipeline_job(target, operation)?;
+    let number = path::build_number(build, operation)?;
+    let call = Call { operation, about: About::Build(target, build), effect: Effect::Reads };
+    let found: wire::Build =
+        client.get(&call, &format!("/api/v1/builds/{number}"), Limits::default()).await?;
+    if (&found.team_name, &found.pipeline_name, &found.job_name)
+        == (&target.team, &target.pipeline, &target.job)
+    {
+        return Ok(Found { target, build: found });
+    }
+    let ConcourseTarget { team, pipeline, job, .. } = target;
+    let advice = format!("build {build} is none of job `{job}` in pipeline `{pipeline}` of team `{team}`");
+    Err(CiError::new(CiErrorKind::NotFound, operation, advice))
+}
+
+/// A build in the words of the domain, with why it waits where Concourse says so.
+pub(super) async fn shown(client: &Client, found: Found<'_>) -> Build {
+    let reason = reason(client, &found).await;
+    told(client, found, reason)
+}
+
+/// Why a build waits. Not to be told is no failure.
+pub(super) async fn reason(client: &Client, found: &Found<'_>) -> Option<Reason> {
+    if found.build.status != status::PENDING {
+        return None;
+    }
+    let id = BuildId(found.build.id.to_string());
+    let call =
+        Call { operation: "ask why it waits", about: About::Build(found.target, &id), effect: Effect::Reads };
+    let path = format!("/api/v1/builds/{id}/preparation");
+    let limits = Limits { size: ANSWER_LIMIT, time: REASON_TIMEOUT };
+    match client.get(&call, &path, limits).await {
+        Ok(preparation) => status::reason(&preparation, &actual_target(found), client.version().as_ref()),
+        Err(error) => {
+            tracing::debug!(?error, "could not ask why a build waits");
+            None
+        }
+    }
+}
+
+/// A build in the words of the domain.
+pub(super) fn told(client: &Client, found: Found<'_>, reason: Option<Reason>) -> Build {
+    let target = actual_target(&found);
+    let build = found.build;
+    Build {
+        id: BuildId(build.id.to_string()),
+        web_url: Some(path::web_page(client.base(), &target, &build.name)),
+        target: Target::Concourse(target),
+        status: status::common(&build.status),
+        provider_status: build.status,
+        reason,
+        started_at: time(build.start_time),
+        finished_at: time(build.end_time),
+        number: Some(build.name).filter(|name| !name.is_empty()),
+    }
+}
+
+/// The target with the instance variables that Concourse reports.
+fn actual_target(found: &Found<'_>) -> ConcourseTarget {
+    ConcourseTarget { vars: found.build.pipeline_instance_vars.clone(), ..found.target.clone() }
+}
+
+fn time(seconds: Option<i64>) -> Option<Timestamp> {
+    seconds.and_then(|seconds| Timestamp::from_second(seconds).ok())
+}
+
+/// Asks a build to stop. Concourse takes the request at once and heeds it later.
+pub(super) async fn cancel(
+    client: &Client,
+    target: &Target,
+    build: &BuildId,
+    mode: CancelMode,
+) -> Result<(), CiError> {
+    let operation = "cancel the run";
+    let number = path::build_number(build, operation)?;
+    let path = match mode {
+        CancelMode::Graceful => format!("/api/v1/builds/{number}/abort"),
+        CancelMode::Force => {
+            admit_force(client).await?;
+            let found = find(client, target, build, operation).await?;
+            // By force a finished build would get another status.
+            if status::common(&found.build.status).is_terminal() {
+                return Ok(());
+            }
+            format!("/api/v1/builds/{number}/abort?force")
+        }
+    };
+    let target = path::pipeline_job(target, operation)?;
+    client.put(&Call { operation, about: About::Build(target, build), effect: Effect::Changes }, &path).await
+}
+
+/// Older versions would take the request and do the same as without force.
+async fn admit_force(client: &Client) -> Result<(), CiError> {
+    let version = client.version_now().await?;
+    if version.is_at_least(FORCES_ABORTS) {
+        return Ok(());
+    }
+    let advice =
+        format!("Concourse {version} cannot end builds by force; 8.3 and later can. Cancel without force");
+    Err(CiError::new(CiErrorKind::Unsupported, "cancel the run", advice))
+}

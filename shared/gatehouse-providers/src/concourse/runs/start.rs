@@ -1,0 +1,132 @@
+//! Starting runs, and finding those whose answer was lost.
+
+use std::{collections::BTreeSet, num::ParseIntError};
+
+use gatehouse_domain::ci::{
+    Build, BuildId, Checkpoint, CiError, CiErrorKind, ConcourseTarget, StartKind, StartRequest, Target,
+};
+
+use super::{Found, find, shown, told};
+use crate::concourse::{
+    client::{Client, Limits},
+    error::{About, Call, Effect},
+    path,
+    version::NAMES_CREATORS,
+    wire,
+};
+
+/// How many builds are looked through: far more than a job begins while one request lasts.
+const WINDOW: usize = 100;
+
+/// The greatest id among the builds of a job.
+///
+/// Lists have reruns beside their original, so the first build of a list is the newest one or a rerun of
+/// it, and reruns of older builds may be newer still: those are asked for with `from`.
+pub(in crate::concourse) async fn checkpoint(
+    client: &Client,
+    target: &Target,
+) -> Result<Checkpoint, CiError> {
+    let operation = "look at the job's runs";
+    let target = path::pipeline_job(target, operation)?;
+    let newest = greatest(&list(client, target, operation, "limit=1").await?);
+    let newer = match newest {
+        0 => Vec::new(),
+        newest => list(client, target, operation, &format!("from={}&limit={WINDOW}", newest + 1)).await?,
+    };
+    Ok(Checkpoint(greatest(&newer).max(newest).to_string()))
+}
+
+fn greatest(builds: &[wire::Build]) -> u64 {
+    builds.iter().map(|build| build.id).max().unwrap_or_default()
+}
+
+async fn list(
+    client: &Client,
+    target: &ConcourseTarget,
+    operation: &'static str,
+    query: &str,
+) -> Result<Vec<wire::Build>, CiError> {
+    let call = Call { operation, about: About::Job(target), effect: Effect::Reads };
+    client.get(&call, &path::job_builds(target, "", query), Limits::list()).await
+}
+
+/// Begins a build: a new one, or one with the inputs of an earlier one.
+pub(in crate::concourse) async fn start(
+    client: &Client,
+    request: &StartRequest<'_>,
+) -> Result<Build, CiError> {
+    let operation = operation(request.kind);
+    let target = path::pipeline_job(request.target, operation)?;
+    if !request.environment.is_empty() {
+        let advice = "Concourse takes no environment variables; deliver parameters as instance variables";
+        return Err(CiError::new(CiErrorKind::Refused, operation, advice));
+    }
+    let (effect, path) = match request.kind {
+        StartKind::Trigger => (Effect::Triggers, path::job_builds(target, "", "")),
+        StartKind::Rerun { build } => {
+            let original = find(client, request.target, build, operation).await?.build;
+            (Effect::Reruns, path::job_builds(target, &format!("/{}", path::escape(&original.name)), ""))
+        }
+    };
+    let call = Call { operation, about: About::Job(target), effect };
+    let build = client.post(&call, &path).await?;
+    Ok(shown(client, Found { target, build }).await)
+}
+
+fn operation(kind: &StartKind) -> &'static str {
+    match kind {
+        StartKind::Trigger => "trigger the job",
+        StartKind::Rerun { .. } => "rerun the build",
+    }
+}
+
+/// The builds that `request` may have begun, the oldest first.
+pub(in crate::concourse) async fn started_since(
+    client: &Client,
+    request: &StartRequest<'_>,
+) -> Result<Vec<Build>, CiError> {
+    let operation = "look for the run";
+    let target = path::pipeline_job(request.target, operation)?;
+    let checkpoint = number(request.checkpoint)?;
+    let (original, query) = match request.kind {
+        StartKind::Trigger => (None, format!("limit={WINDOW}")),
+        StartKind::Rerun { build } => {
+            let original = original(client, request.target, build, operation).await?;
+            (Some(original), format!("from={original}&limit={WINDOW}"))
+        }
+    };
+    let mut builds = list(client, target, operation, &query).await?;
+    builds.retain(|build| build.id > checkpoint && build.rerun_of.as_ref().map(|it| it.id) == original);
+    keep_ours(client, &mut builds).await?;
+    builds.sort_unstable_by_key(|build| build.id);
+    Ok(builds.into_iter().map(|build| told(client, Found { target, build }, None)).collect())
+}
+
+fn number(checkpoint: &Checkpoint) -> Result<u64, CiError> {
+    checkpoint.0.parse().map_err(|error: ParseIntError| {
+        let advice = "what was remembered before the start is unreadable";
+        CiError::new(CiErrorKind::Protocol, "look for the run", advice).caused_by(error)
+    })
+}
+
+/// The build that a rerun of `build` names as its original: a rerun of a rerun names the first of them.
+async fn original(
+    client: &Client,
+    target: &Target,
+    build: &BuildId,
+    operation: &'static str,
+) -> Result<u64, CiError> {
+    let build = find(client, target, build, operation).await?.build;
+    Ok(build.rerun_of.map_or(build.id, |original| original.id))
+}
+
+/// Keeps the builds that our account made. Concourse does not say who did before 7.0.
+async fn keep_ours(client: &Client, builds: &mut Vec<wire::Build>) -> Result<(), CiError> {
+    let is_silent = client.version().is_some_and(|version| version.is_before(NAMES_CREATORS));
+    if builds.is_empty() || is_silent {
+        return Ok(());
+    }
+    let ours: &BTreeSet<String> = client.display_names().await?;
+    builds.retain(|build| build.created_by.as_ref().is_some_and(|name| ours.contains(name)));
+    Ok(())
+}

@@ -1,0 +1,153 @@
+//! JSON as Concourse writes it. Keys that are absent or null count as empty: Concourse leaves out what has
+//! its zero value, and versions differ in what they know.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Value};
+
+fn or_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Default + Deserialize<'de>,
+{
+    Option::deserialize(deserializer).map(Option::unwrap_or_default)
+}
+
+/// `GET /api/v1/info`.
+#[derive(Debug, Deserialize)]
+pub(super) struct Info {
+    pub(super) version: String,
+}
+
+/// `GET /api/v1/user`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+#[expect(clippy::struct_field_names, reason = "they are Concourse's")]
+pub(super) struct User {
+    #[serde(deserialize_with = "or_default")]
+    pub(super) sub: String,
+    #[serde(deserialize_with = "or_default")]
+    pub(super) name: String,
+    #[serde(deserialize_with = "or_default")]
+    pub(super) user_id: String,
+    #[serde(deserialize_with = "or_default")]
+    pub(super) user_name: String,
+    #[serde(deserialize_with = "or_default")]
+    pub(super) email: String,
+    #[serde(deserialize_with = "or_default")]
+    pub(super) display_user_id: String,
+    #[serde(deserialize_with = "or_default")]
+    pub(super) connector: String,
+    #[serde(deserialize_with = "or_default")]
+    pub(super) is_admin: bool,
+    #[serde(deserialize_with = "or_default")]
+    pub(super) teams: BTreeMap<String, Option<Vec<String>>>,
+}
+
+/// A build, wherever one is shown.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Build {
+    pub(super) id: u64,
+    #[serde(default, deserialize_with = "or_default")]
+    pub(super) name: String,
+    pub(super) status: String,
+    #[serde(default, deserialize_with = "or_default")]
+    pub(super) team_name: String,
+    #[serde(default, deserialize_with = "or_default")]
+    pub(super) pipeline_name: String,
+    #[serde(default, deserialize_with = "or_default")]
+    pub(super) pipeline_instance_vars: Map<String, Value>,
+    #[serde(default, deserialize_with = "or_default")]
+    pub(super) job_name: String,
+    pub(super) start_time: Option<i64>,
+    pub(super) end_time: Option<i64>,
+    pub(super) reap_time: Option<i64>,
+    pub(super) rerun_of: Option<Original>,
+    pub(super) created_by: Option<String>,
+}
+
+/// The build that another one repeats.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Original {
+    pub(super) id: u64,
+}
+
+/// `GET /api/v1/builds/:id/preparation`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Preparation {
+    #[serde(deserialize_with = "or_default")]
+    pub(super) paused_pipeline: Readiness,
+    #[serde(deserialize_with = "or_default")]
+    pub(super) paused_job: Readiness,
+    #[serde(deserialize_with = "or_default")]
+    pub(super) max_running_builds: Readiness,
+    #[serde(deserialize_with = "or_default")]
+    pub(super) inputs: BTreeMap<String, Readiness>,
+    #[serde(deserialize_with = "or_default")]
+    pub(super) inputs_satisfied: Readiness,
+    #[serde(deserialize_with = "or_default")]
+    pub(super) missing_input_reasons: BTreeMap<String, String>,
+}
+
+/// Whether something keeps a build from starting.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Readiness {
+    Blocking,
+    NotBlocking,
+    #[default]
+    #[serde(other)]
+    Unknown,
+}
+
+/// An entry of a list of pipelines.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Pipeline {
+    pub(super) name: String,
+    pub(super) team_name: String,
+    #[serde(default, deserialize_with = "or_default")]
+    pub(super) instance_vars: Map<String, Value>,
+    #[serde(default, deserialize_with = "or_default")]
+    pub(super) paused: bool,
+    #[serde(default, deserialize_with = "or_default")]
+    pub(super) archived: bool,
+}
+
+/// An entry of a pipeline's list of jobs.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct JobSummary {
+    pub(super) name: String,
+    #[serde(default, deserialize_with = "or_default")]
+    pub(super) paused: bool,
+}
+
+/// `GET /api/v1/builds/:id/plan`.
+#[derive(Debug, Deserialize)]
+pub(super) struct Plan {
+    pub(super) plan: Value,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_build_with_null_and_absent_keys_is_read() {
+        let build: Build = serde_json::from_str(
+            r#"{"id":7589249440,"name":"17","status":"pending","team_name":"main","job_name":null,"new":1}"#,
+        )
+        .unwrap();
+        assert_eq!((build.id, build.job_name.as_str(), build.start_time), (7_589_249_440, "", None));
+    }
+
+    #[test]
+    fn words_that_are_not_known_yet_do_not_hurt() {
+        let preparation: Preparation =
+            serde_json::from_str(r#"{"paused_job":"blocking","paused_pipeline":"maybe","inputs":null}"#)
+                .unwrap();
+        assert_eq!(preparation.paused_job, Readiness::Blocking);
+        assert_eq!(preparation.paused_pipeline, Readiness::Unknown);
+    }
+}

@@ -1,0 +1,118 @@
+//! Providers by name.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use gatehouse_domain::{
+    ci::{CiProvider, ProviderDirectory, ProviderKind, ProviderLookupError},
+    clock::{Clock, IdSource},
+    jobs::Revision,
+    lease::Leases,
+    name::ProviderName,
+    providers::{FindProvider, Provider},
+    secret::{ReadSecret, WriteSecret},
+};
+use jiff::Timestamp;
+
+use crate::{
+    concourse::{ConcoursePorts, ConcourseProvider},
+    http::OutboundHttp,
+};
+
+/// How long settings are used without being read again: short beside the time in which people expect an
+/// edit to work, long beside the time between two requests of a busy function.
+const FRESH_FOR: Duration = Duration::from_secs(30);
+
+/// Makes providers from their settings, and keeps them: with them their connections and tokens.
+pub struct Directory {
+    find: Arc<dyn FindProvider>,
+    concourse: ConcoursePorts,
+    http: OutboundHttp,
+    builtin: HashMap<ProviderName, Arc<dyn CiProvider>>,
+    known: Mutex<HashMap<ProviderName, Known>>,
+}
+
+/// A provider that was made before.
+#[derive(Clone)]
+struct Known {
+    provider: Arc<dyn CiProvider>,
+    revision: Revision,
+    read_at: Timestamp,
+}
+
+impl Directory {
+    /// A directory of the providers that `find` knows.
+    pub fn new(
+        find: Arc<dyn FindProvider>,
+        secrets_read: Arc<dyn ReadSecret>,
+        secrets_write: Arc<dyn WriteSecret>,
+        leases: Arc<dyn Leases>,
+        clock: Arc<dyn Clock>,
+        ids: Arc<dyn IdSource>,
+        http: OutboundHttp,
+    ) -> Self {
+        Self {
+            find,
+            concourse: ConcoursePorts { secrets_read, secrets_write, leases, clock, ids },
+            http,
+            builtin: HashMap::new(),
+            known: Mutex::new(HashMap::new()),
+        }
+    }
+
+    /// Adds a provider that nobody registers: `process`, in the local stack.
+    #[must_use]
+    pub fn with_builtin(mut self, name: ProviderName, provider: Arc<dyn CiProvider>) -> Self {
+        self.builtin.insert(name, provider);
+        self
+    }
+
+    fn known(&self) -> MutexGuard<'_, HashMap<ProviderName, Known>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn make(&self, settings: &Provider) -> Result<Arc<dyn CiProvider>, ProviderLookupError> {
+        match settings.kind {
+            ProviderKind::Concourse => {
+                Ok(Arc::new(ConcourseProvider::new(settings, self.concourse.clone(), self.http)))
+            }
+            ProviderKind::Process => Err(ProviderLookupError::KindUnavailable(settings.kind)),
+        }
+    }
+
+    /// The provider with these settings: the one that was made before unless they have changed.
+    fn made(&self, settings: &Provider, now: Timestamp) -> Result<Arc<dyn CiProvider>, ProviderLookupError> {
+        let mut known = self.known();
+        if let Some(same) = known.get_mut(&settings.name).filter(|it| it.revision == settings.revision) {
+            same.read_at = now;
+            return Ok(same.provider.clone());
+        }
+        let provider = self.make(settings)?;
+        let revision = settings.revision.clone();
+        known.insert(settings.name.clone(), Known { provider: provider.clone(), revision, read_at: now });
+        Ok(provider)
+    }
+}
+
+#[async_trait]
+impl ProviderDirectory for Directory {
+    async fn provider(&self, name: &ProviderName) -> Result<Arc<dyn CiProvider>, ProviderLookupError> {
+        if let Some(builtin) = self.builtin.get(name) {
+            return Ok(builtin.clone());
+        }
+        let now = self.concourse.clock.now();
+        let known = self.known().get(name).cloned();
+        if let Some(known) = known.filter(|it| now.duration_since(it.read_at).unsigned_abs() < FRESH_FOR) {
+            return Ok(known.provider);
+        }
+        if let Some(settings) = self.find.find_provider(name).await? {
+            return self.made(&settings, now);
+        }
+        self.known().remove(name);
+        Err(ProviderLookupError::NotConfigured(name.clone()))
+    }
+}

@@ -1,0 +1,186 @@
+//! The one constructor of outbound HTTP clients, and the guard on where they may lead.
+
+mod guard;
+
+use std::{sync::Arc, time::Duration};
+
+use reqwest::{Method, RequestBuilder, Response, Url, redirect, retry};
+use rustls::{
+    ClientConfig, RootCertStore,
+    pki_types::{CertificateDer, pem, pem::PemObject},
+};
+
+pub use self::guard::ForbiddenDestination;
+use self::guard::{Guard, GuardedResolver};
+
+/// How long connecting may take, TLS included: a host that needs longer is down or far out of reach.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How long one call may take, its body included. A request to Gatehouse has 29 s and may need three calls
+/// in a row.
+pub const CALL_TIMEOUT: Duration = Duration::from_secs(8);
+
+/// How long getting a token may take: a slow hash of the password is part of it.
+pub const TOKEN_TIMEOUT: Duration = Duration::from_secs(8);
+
+/// How much of a list is read, in bytes: some thousands of entries.
+pub const LIST_LIMIT: usize = 8 * 1024 * 1024;
+
+/// How much of any other answer is read, in bytes.
+pub const ANSWER_LIMIT: usize = 1024 * 1024;
+
+/// How long an unused connection is kept: shorter than any server or balancer keeps it, and shorter than
+/// most pauses in which Lambda freezes a function. A connection that died unnoticed would lose a request.
+const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How often a silent connection is probed: an event stream whose peer is gone must not wait for ever.
+const TCP_KEEPALIVE: Duration = Duration::from_secs(20);
+
+/// What outbound clients have in common.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct OutboundHttp {
+    guard: Guard,
+}
+
+/// Why no client could be made.
+#[derive(Debug, thiserror::Error)]
+pub enum HttpSetupError {
+    /// The text is no PEM.
+    #[error("the CA certificate is not valid PEM")]
+    Pem(#[source] pem::Error),
+    /// The text holds no certificate.
+    #[error("the CA certificate holds no certificate")]
+    NoCertificate,
+    /// A certificate cannot be used.
+    #[error("the CA certificate cannot be used")]
+    Tls(#[from] rustls::Error),
+    /// The client refused its settings.
+    #[error("the HTTP client could not be set up")]
+    Client(#[from] reqwest::Error),
+}
+
+impl OutboundHttp {
+    /// Clients that reach everything but this host, its neighbours on the link and the cloud's own
+    /// services. Private networks are allowed: a CI server usually lives in one.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Also lets clients reach this host: for the local stack and tests, where the CI system runs there.
+    /// In Lambda the runtime's own API listens on loopback.
+    #[must_use]
+    pub fn allow_loopback(mut self) -> Self {
+        self.guard = Guard::LoopbackAllowed;
+        self
+    }
+
+    /// A client that trusts the public certificate authorities and those in `extra_ca`, in PEM.
+    ///
+    /// It follows no redirects, asks no proxy, and keeps no cookies.
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that makes HTTP clients")]
+    pub fn client(&self, extra_ca: Option<&str>) -> Result<OutboundClient, HttpSetupError> {
+        let client = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls(extra_ca)?)
+            .dns_resolver(Arc::new(GuardedResolver(self.guard)))
+            .user_agent("gatehouse")
+            .connect_timeout(CONNECT_TIMEOUT)
+            .pool_idle_timeout(POOL_IDLE_TIMEOUT)
+            .tcp_keepalive(TCP_KEEPALIVE)
+            .redirect(redirect::Policy::none())
+            .retry(retry::never())
+            .no_proxy()
+            .build()?;
+        Ok(OutboundClient { client, guard: self.guard })
+    }
+}
+
+fn tls(extra_ca: Option<&str>) -> Result<ClientConfig, HttpSetupError> {
+    let mut roots: RootCertStore = webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect();
+    if let Some(pem) = extra_ca {
+        add(&mut roots, pem)?;
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    Ok(config.with_root_certificates(roots).with_no_client_auth())
+}
+
+fn add(roots: &mut RootCertStore, pem: &str) -> Result<(), HttpSetupError> {
+    let before = roots.len();
+    for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
+        roots.add(certificate.map_err(HttpSetupError::Pem)?)?;
+    }
+    if roots.len() == before { Err(HttpSetupError::NoCertificate) } else { Ok(()) }
+}
+
+/// A client that leads only where it may.
+#[derive(Debug, Clone)]
+pub struct OutboundClient {
+    client: reqwest::Client,
+    guard: Guard,
+}
+
+impl OutboundClient {
+    /// Begins a request. It has no time limit of its own: whoever sends it sets one, or reads a stream.
+    ///
+    /// # Errors
+    ///
+    /// When `url` names an address where clients may not lead. A host's name is judged when it is resolved.
+    pub fn request(&self, method: Method, url: Url) -> Result<RequestBuilder, ForbiddenDestination> {
+        self.guard.admit_url(&url)?;
+        Ok(self.client.request(method, url))
+    }
+}
+
+/// Why a body could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum BodyError {
+    /// It is longer than is read.
+    #[error("the answer is longer than {0} bytes")]
+    TooLong(usize),
+    /// The connection was lost, or time ran out.
+    #[error("the answer was cut off")]
+    Lost(#[from] reqwest::Error),
+}
+
+/// Reads the whole body, up to `limit` bytes.
+pub async fn read_body(mut response: Response, limit: usize) -> Result<Vec<u8>, BodyError> {
+    let announced = response.content_length().and_then(|length| usize::try_from(length).ok());
+    if announced.is_some_and(|length| length > limit) {
+        return Err(BodyError::TooLong(limit));
+    }
+    let mut body = Vec::with_capacity(announced.unwrap_or_default());
+    while let Some(chunk) = response.chunk().await? {
+        if body.len() + chunk.len() > limit {
+            return Err(BodyError::TooLong(limit));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ca_certificate_that_is_none_is_refused() {
+        let http = OutboundHttp::new();
+        let empty = http.client(Some("no certificate")).unwrap_err();
+        assert_eq!(empty.to_string(), "the CA certificate holds no certificate");
+        let cut = "-----BEGIN CERTIFICATE-----\nMIIB";
+        assert!(http.client(Some(cut)).is_err());
+        let garbled = "-----BEGIN CERTIFICATE-----\nTm9wZQ==\n-----END CERTIFICATE-----\n";
+        let garbled = http.client(Some(garbled)).unwrap_err();
+        assert_eq!(garbled.to_string(), "the CA certificate cannot be used");
+        assert!(http.client(None).is_ok());
+    }
+
+    #[test]
+    fn addresses_in_urls_are_judged_before_anything_is_sent() {
+        let client = OutboundHttp::new().client(None).unwrap();
+        for bad in ["http://127.0.0.1:9001/", "http://0x7f.1/", "http://[::1]/", "http://2852039166/"] {
+            assert!(client.request(Method::GET, bad.parse().unwrap()).is_err(), "{bad} was let through");
+        }
+        assert!(client.request(Method::GET, "http://10.0.0.5/".parse().unwrap()).is_ok());
+    }
+}
