@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use gatehouse_domain::ci::ProviderKind;
-use gatehouse_providers::{Directory, OutboundHttp};
+use gatehouse_providers::{Directory, http::OutboundHttp};
 use gatehouse_runtime::{
     aws::{self, Aws},
     clock::{SystemClock, SystemIds},

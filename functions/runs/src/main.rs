@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use gatehouse_providers::{Directory, OutboundHttp};
+use gatehouse_providers::{Directory, http::OutboundHttp};
 use gatehouse_runtime::{
     aws::{self, Aws},
     clock::{SystemClock, SystemIds},

@@ -62,7 +62,8 @@ pub(crate) async fn trigger(
 ) -> Result<impl IntoResponse, Problem> {
     let TriggerBody { parameters } = body.map(|JsonBody(body)| body).unwrap_or_default();
     let started = start::trigger(&state.start_ports(), &caller, &job, &parameters, key.as_ref()).await;
-    started.map(answer).map_err(problems::start)
+    // Relative to `…/v1/jobs/{job_id}/runs`, since the stage may stand in front of the path.
+    started.map(|started| answer("../../runs/", started)).map_err(problems::start)
 }
 
 /// Runs a run again that has ended, with the inputs it had.
@@ -88,16 +89,17 @@ pub(crate) async fn rerun(
     Idempotency(key): Idempotency,
 ) -> Result<impl IntoResponse, Problem> {
     let started = start::rerun(&state.start_ports(), &caller, &run, key.as_ref()).await;
-    started.map(answer).map_err(problems::start)
+    // Relative to `…/v1/runs/{run_id}/rerun`.
+    started.map(|started| answer("../", started)).map_err(problems::start)
 }
 
-fn answer(started: Started) -> impl IntoResponse {
+fn answer(runs: &str, started: Started) -> impl IntoResponse {
     let mut headers = HeaderMap::new();
     if started.replayed {
         headers.insert(REPLAYED, HeaderValue::from_static("true"));
     }
     // A run id is made of characters that need no escaping.
-    if let Ok(location) = HeaderValue::from_str(&format!("/v1/runs/{}", started.run.id)) {
+    if let Ok(location) = HeaderValue::from_str(&format!("{runs}{}", started.run.id)) {
         headers.insert(header::LOCATION, location);
     }
     (StatusCode::CREATED, headers, Json(RunAnswer { run: started.run.into() }))

@@ -10,7 +10,7 @@ use gatehouse_domain::{
     ci::ProviderKind,
     clock::{Clock, IdSource},
 };
-use gatehouse_providers::{Directory, OutboundHttp};
+use gatehouse_providers::{Directory, http::OutboundHttp};
 use gatehouse_secrets::Secrets;
 use gatehouse_store::Table;
 use lambda_runtime::LambdaEvent;

@@ -1,0 +1,172 @@
+//! Every operation is everywhere it has to be: mounted, described, deployed, sampled, documented, and in
+//! the table of who may call what. A route that is missing in one of these places fails here.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+};
+
+use gatehouse_domain::access::{OPERATIONS, Reach};
+use gatehouse_local::{command::openapi, gateway::Template};
+use serde_json::Value;
+
+/// What anybody may call: reviewed here, expected to stay short.
+const OPEN: [(&str, &str, &str); 2] = [("console", "GET", "/health"), ("console", "GET", "/openapi.json")];
+
+/// A route: function, method, path.
+type Route = (String, String, String);
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn read(path: &str) -> String {
+    fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+fn route(function: &str, method: &str, path: &str) -> Route {
+    (function.to_owned(), method.to_owned(), path.to_owned())
+}
+
+fn guarded() -> BTreeSet<Route> {
+    OPERATIONS.iter().map(|op| route(op.function, op.method, op.path)).collect()
+}
+
+fn open() -> BTreeSet<Route> {
+    OPEN.iter().map(|(function, method, path)| route(function, method, path)).collect()
+}
+
+fn all() -> BTreeSet<Route> {
+    guarded().union(&open()).cloned().collect()
+}
+
+fn template() -> Template {
+    Template::parse(&read("template.yaml"), &BTreeMap::new()).expect("template.yaml can be read")
+}
+
+#[test]
+fn every_operation_is_mounted_once() {
+    let mut mounted: Vec<&str> = jobs::routes().mounted().iter().map(|op| op.id).collect();
+    mounted.extend(runs::routes().mounted().iter().map(|op| op.id));
+    mounted.sort_unstable();
+    let mut expected: Vec<&str> = OPERATIONS.iter().map(|op| op.id).collect();
+    expected.sort_unstable();
+    assert_eq!(mounted, expected);
+}
+
+#[test]
+fn the_template_has_every_route_and_no_other() {
+    let template = template();
+    let deployed: BTreeSet<Route> = template
+        .routes()
+        .map(|(function, settings)| route(&function.name, settings.method.as_str(), &settings.path))
+        .collect();
+    assert_eq!(deployed, all());
+}
+
+#[test]
+fn the_template_guards_every_operation_and_opens_only_what_is_open() {
+    let template = template();
+    assert!(template.api.default_authorizer.is_some(), "routes are open by default");
+    let unguarded: BTreeSet<Route> = template
+        .routes()
+        .filter(|(_, settings)| settings.authorizer.as_deref() == Some("NONE"))
+        .map(|(function, settings)| route(&function.name, settings.method.as_str(), &settings.path))
+        .collect();
+    assert_eq!(unguarded, open());
+}
+
+#[test]
+fn the_description_is_the_one_that_is_checked_in() {
+    let generated = openapi::description().expect("the routes can be described");
+    let checked_in = read("infra/openapi.json");
+    assert!(
+        generated.trim() == checked_in.trim(),
+        "infra/openapi.json is out of date: run `cargo run -- openapi > infra/openapi.json`"
+    );
+}
+
+#[test]
+fn the_description_has_every_operation_under_its_own_name() {
+    let description: Value = serde_json::from_str(&openapi::description().expect("described")).expect("JSON");
+    let mut described = BTreeSet::new();
+    for (path, methods) in description["paths"].as_object().expect("paths") {
+        for (method, operation) in methods.as_object().expect("methods") {
+            let id = operation["operationId"].as_str().expect("operationId").to_owned();
+            described.insert((method.to_uppercase(), path.clone(), id));
+        }
+    }
+    let opened = [("GET", "/health", "show_health"), ("GET", "/openapi.json", "show_api_description")];
+    let guarded = OPERATIONS.iter().map(|op| (op.method, op.path, op.id));
+    let expected: BTreeSet<_> = guarded
+        .chain(opened)
+        .map(|(method, path, id)| (method.to_owned(), path.to_owned(), id.to_owned()))
+        .collect();
+    assert_eq!(described, expected);
+}
+
+#[test]
+fn every_operation_has_a_sample_event() {
+    let mut sampled = BTreeSet::new();
+    for (function, event) in events() {
+        if function == "authorizer" {
+            continue;
+        }
+        let text = |name: &str| event[name].as_str().unwrap_or_else(|| panic!("{function}: no {name}"));
+        assert_eq!(event["requestContext"]["resourcePath"], event["resource"], "{function}");
+        sampled.insert(route(&function, text("httpMethod"), text("resource")));
+    }
+    assert_eq!(sampled, all());
+}
+
+/// Every sample event with its function.
+fn events() -> Vec<(String, Value)> {
+    let mut events = Vec::new();
+    for function in fs::read_dir(root().join("events")).expect("events/") {
+        let function = function.expect("a folder");
+        for case in fs::read_dir(function.path()).expect("a folder") {
+            let text = fs::read_to_string(case.expect("a file").path()).expect("text");
+            let name = function.file_name().to_string_lossy().into_owned();
+            events.push((name, serde_json::from_str(&text).expect("JSON")));
+        }
+    }
+    events
+}
+
+#[test]
+fn the_documentation_lists_who_may_call_what() {
+    let documented = read("docs/API.md");
+    for op in OPERATIONS {
+        let reach = if op.reach == Reach::Platform { "platform" } else { "tenant" };
+        let row = format!(
+            "| `{}` | `{} {}` | `{}` | {} | {reach} |",
+            op.id,
+            op.method,
+            op.path,
+            op.scope,
+            op.role.as_str()
+        );
+        assert!(documented.contains(&row), "docs/API.md lacks the row\n{row}");
+    }
+}
+
+#[test]
+fn the_documentation_lists_every_type_of_problem() {
+    let documented = read("docs/API.md");
+    for kind in gatehouse_http::problem::ALL {
+        let row = format!("| `/problems/{}` | {} |", kind.slug, kind.status.as_u16());
+        assert!(documented.contains(&row), "docs/API.md lacks the row\n{row}");
+    }
+}
+
+#[test]
+fn gateway_responses_use_types_that_are_documented() {
+    let known: BTreeSet<_> =
+        gatehouse_http::problem::ALL.iter().map(|kind| format!("/problems/{}", kind.slug)).collect();
+    let text = read("template.yaml");
+    let used = text.split("\"type\":\"").skip(1).filter_map(|rest| rest.split('"').next());
+    for kind in used {
+        assert!(known.contains(kind), "template.yaml answers {kind}, which is no type of problem");
+    }
+}
