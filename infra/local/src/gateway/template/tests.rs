@@ -148,3 +148,14 @@ fn an_api_may_be_implicit() {
     assert_eq!(template.api.stage, "Prod");
     assert_eq!(template.functions[0].routes[0].method, Method::POST);
 }
+
+#[test]
+fn the_projects_own_template_can_be_played() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../template.yaml");
+    let template = Template::load(&path, &BTreeMap::new()).unwrap();
+    assert!(template.routes().any(|(_, route)| route.transfer == TransferMode::Streaming));
+    assert_eq!(template.tables.len(), 1);
+    let named = BTreeMap::from([("Table".to_owned(), "gatehouse".to_owned())]);
+    let jobs = Template::load(&path, &named).unwrap().function("jobs").unwrap().environment.clone();
+    assert_eq!(jobs["GATEHOUSE_TABLE"], Setting::Text("gatehouse".into()));
+}
