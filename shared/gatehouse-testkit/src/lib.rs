@@ -1,3 +1,5 @@
-//! Stand-ins for what Gatehouse talks to: a stateful twin of Concourse.
+//! Stand-ins for what Gatehouse talks to and runs in: a stateful twin of Concourse, a stub of the Lambda
+//! Runtime API.
 
 pub mod concourse;
+pub mod runtime_api;
