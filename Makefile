@@ -1,0 +1,56 @@
+# What people run often. Every target is one or two commands; CI runs .ci/run.
+.DEFAULT_GOAL := help
+.PHONY: help run test fmt lint doc openapi build validate deploy-proof watch invoke bench ci
+
+# sam, cfn-lint and cargo-lambda as pinned in infra/deploy-proof/requirements-tools.txt.
+TOOLS := target/deploy-proof/tools/bin
+WITH_TOOLS := infra/deploy-proof/venv.sh tools >/dev/null && PATH="$(CURDIR)/$(TOOLS):$$PATH"
+FUNCTIONS := $(notdir $(patsubst %/Cargo.toml,%,$(wildcard functions/*/Cargo.toml)))
+
+FUNCTION ?= console
+EVENT ?= $(firstword $(wildcard events/$(FUNCTION)/*.json))
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: ## start the local stack
+	cargo run
+
+test: ## run every test
+	cargo test --workspace
+
+fmt: ## format the code
+	cargo fmt --all
+
+lint: ## clippy without warnings, and what crates must not link
+	.ci/fences
+	cargo clippy --workspace --all-targets -- -D warnings
+
+doc: ## build the API documentation of the crates
+	cargo doc --workspace --no-deps
+
+openapi: ## write infra/openapi.json from the routes
+	cargo run --quiet -- openapi > target/openapi.json && mv target/openapi.json infra/openapi.json
+
+build: ## build the functions for Lambda, arm64, into target/lambda
+	$(WITH_TOOLS) cargo lambda build --release --arm64 $(FUNCTIONS:%=--package %)
+
+validate: ## check template.yaml
+	$(WITH_TOOLS) AWS_DEFAULT_REGION=eu-west-1 SAM_CLI_TELEMETRY=0 sam validate --lint
+	$(WITH_TOOLS) cfn-lint template.yaml
+	$(WITH_TOOLS) AWS_DEFAULT_REGION=eu-west-1 python3 infra/deploy-proof/transform.py template.yaml
+
+deploy-proof: ## deploy into an emulated AWS and drive what stands there
+	infra/deploy-proof/run.sh
+
+watch: ## serve the functions one by one as Lambda would, for `make invoke`
+	$(WITH_TOOLS) cargo lambda watch $(FUNCTIONS:%=--package %)
+
+invoke: ## send EVENT to FUNCTION, which `make watch` serves (make invoke FUNCTION=jobs EVENT=events/jobs/….json)
+	$(WITH_TOOLS) cargo lambda invoke $(FUNCTION) --data-file $(EVENT)
+
+bench: ## measure the functions
+	cargo bench --workspace
+
+ci: ## everything that CI runs
+	.ci/run

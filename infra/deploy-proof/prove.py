@@ -1,0 +1,372 @@
+"""Deploys the template into an emulated AWS and drives what stands there over HTTP.
+
+Run by run.sh, which has put template.yaml and the binaries side by side in the stage folder. Every check prints one
+line; the first that fails ends the proof with the logs of everything that ran.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import platform
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import traceback
+import zipfile
+from pathlib import Path
+
+import boto3
+
+from api import PROBLEM, Api
+from emulators import ConcourseTwin, Failure, Lambda, MiniStack
+
+STACK = "gatehouse-proof"
+WORK = Path("target/deploy-proof/run")
+EVENTS = Path("events")
+JOBS_YAML = """\
+jobs:
+  - job_id: job_hello
+    project: example
+    display_name: Hello
+    environment: prod
+    provider: { kind: concourse, ref: { team: main, pipeline: example-pipeline, job: hello-job } }
+  - job_id: job_slow
+    project: example
+    display_name: Slow
+    environment: prod
+    provider: { kind: concourse, ref: { team: main, pipeline: example-pipeline, job: slow-job } }
+"""
+CONCOURSE_USER = {"grant": "password", "username": "ci-gateway", "password": "s3cret"}
+
+passed = 0
+
+
+@contextlib.contextmanager
+def check(title):
+    """One line of the proof, with what the block adds to it."""
+    global passed
+    start = time.monotonic()
+    line = [title]
+    try:
+        yield line
+    except Failure as failure:
+        print(f"  FAIL  {title}\n\n{failure}", flush=True)
+        raise
+    passed += 1
+    print(f"  ok    {': '.join(line)} ({(time.monotonic() - start) * 1000:.0f} ms)", flush=True)
+
+
+def section(title):
+    print(f"\n{title}", flush=True)
+
+
+def equal(got, wanted, what):
+    if got != wanted:
+        raise Failure(f"{what}: wanted {wanted!r}, got {got!r}")
+
+
+def run(*command):
+    """Runs a program to its end; returns its standard output."""
+    done = subprocess.run(list(map(str, command)), stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    if done.returncode:
+        raise Failure(f"{' '.join(map(str, command))} ended with {done.returncode}\n{done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def until(what, look, seconds=30):
+    """Looks again and again until there is something to see."""
+    end = time.monotonic() + seconds
+    while not (seen := look()):
+        if time.monotonic() > end:
+            raise Failure(f"{what}: not within {seconds} s")
+        time.sleep(0.3)
+    return seen
+
+
+# ── Packages and deployment ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def weigh_packages(stage):
+    """What every cold start has to fetch."""
+    for bootstrap in sorted(stage.glob("target/lambda/*/bootstrap")):
+        name = bootstrap.parent.name
+        package = WORK / f"{name}.zip"
+        with zipfile.ZipFile(package, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.write(bootstrap, "bootstrap")
+        print(f"  {name}: {bootstrap.stat().st_size / 1e6:.2f} MB, {package.stat().st_size / 1e6:.2f} MB zipped")
+
+
+def deploy(stage, endpoint):
+    """Deploys the template as it is; returns the stack's outputs."""
+    sam = shutil.which("sam")
+    subprocess.run(
+        [
+            sam,
+            "deploy",
+            *("--template-file", stage / "template.yaml", "--config-file", Path("samconfig.toml").resolve()),
+            *("--stack-name", STACK, "--s3-prefix", STACK, "--no-confirm-changeset", "--no-progressbar"),
+            "--parameter-overrides",
+            f"Architecture={'x86_64' if platform.machine() == 'x86_64' else 'arm64'}",
+            "StageName=proof",
+            "ResponseStreaming=off",
+            f"AwsEndpointUrl={endpoint}",
+            "AuthorizerCacheSeconds=2",
+        ],
+        stdin=subprocess.DEVNULL,
+        stdout=(WORK / "logs/sam-deploy.log").open("wb"),
+        stderr=subprocess.STDOUT,
+        check=False,
+    )
+    stacks = boto3.client("cloudformation", endpoint_url=endpoint).describe_stacks(StackName=STACK)["Stacks"]
+    equal(stacks[0]["StackStatus"], "CREATE_COMPLETE", f"the stack (see {WORK}/logs/sam-deploy.log)")
+    return {output["OutputKey"]: output["OutputValue"] for output in stacks[0]["Outputs"]}
+
+
+def check_resources(outputs, endpoint):
+    """What the template says about state and logs holds for what stands there."""
+    # Expiry and recovery of the table are taken by the emulator and not put into effect.
+    with check("the table has its index"):
+        dynamodb = boto3.client("dynamodb", endpoint_url=endpoint)
+        table = dynamodb.describe_table(TableName=outputs["TableName"])["Table"]
+        equal([index["IndexName"] for index in table["GlobalSecondaryIndexes"]], ["gsi1"], "indexes")
+    with check("every log group forgets"):
+        logs = boto3.client("logs", endpoint_url=endpoint)
+        groups = logs.describe_log_groups(logGroupNamePrefix=f"/gatehouse/{STACK}/")["logGroups"]
+        equal(len(groups), 1 + len(list((Path("functions")).glob("*/Cargo.toml"))), "log groups")
+        eternal = [group["logGroupName"] for group in groups if "retentionInDays" not in group]
+        equal(eternal, [], "log groups without retention")
+
+
+# ── Driving the API ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def create_key(gatehouse, table, scopes):
+    """Puts an API key into the deployed table, as an operator would."""
+    made = run(gatehouse, "key", "create", "--table", table, "--tenants", "*", "--scopes", scopes, "--json")
+    return json.loads(made)["key"]
+
+
+def drive_without_key(api):
+    section("Without a credential")
+    with check("GET /health"):
+        api.get("/health").expect(200)
+    with check("GET /openapi.json is the checked-in description"):
+        served = api.get("/openapi.json").expect(200).json()
+        if served != json.loads(Path("infra/openapi.json").read_text()):
+            raise Failure("what is served differs from infra/openapi.json")
+    # The template's own bodies for these are stored by the emulator and not used; the local stack tests them.
+    with check("401 without a credential"):
+        api.get("/v1/jobs").expect(401)
+    with check("401 with a credential that opens nothing"):
+        api.with_key("gh_nosuchkey").get("/v1/jobs").expect(401)
+
+
+def drive_jobs(api, concourse):
+    section("Jobs and providers")
+    with check("404 for a job that was never there"):
+        api.get("/v1/jobs/job_nothing").expect_problem(404, "not-found")
+    with check("PUT a Concourse"):
+        provider = {"kind": "concourse", "url": concourse, "auth": CONCOURSE_USER}
+        answer = api.put("/v1/providers/concourse", provider).expect(201)
+        if CONCOURSE_USER["password"] in answer.text + api.get("/v1/providers/concourse").expect(200).text:
+            raise Failure("the password came back")
+    with check("import jobs.yaml, which makes the project"):
+        yaml = {"Content-Type": "application/yaml"}
+        answer = api.post("/v1/jobs/import", JOBS_YAML, yaml, tenant="example").expect(200)
+        equal(answer.json()["summary"]["created"], 2, "jobs created")
+    with check("list the jobs"):
+        listed = api.get("/v1/jobs", project="example").expect(200).json()
+        equal([job["job_id"] for job in listed["jobs"]], ["job_hello", "job_slow"], "the jobs")
+    with check("ask the Concourse who we are and what we may do there"):
+        found = api.post("/v1/providers/concourse/check").expect(200).json()["check"]
+        equal(found["ok"], True, f"what the check says, {json.dumps(found, indent=1)}")
+    with check("a body with unknown fields is refused, and nothing is written"):
+        answer = api.put("/v1/jobs/job_bad", {"nonsense": True})
+        answer.expect(answer.status if answer.status in (400, 422) else 422, PROBLEM)
+        api.get("/v1/jobs/job_bad").expect_problem(404, "not-found")
+
+
+def trigger(api, job, key):
+    return api.post(f"/v1/jobs/{job}/runs", {}, {"Idempotency-Key": key}).expect(201)
+
+
+def status(api, run_id):
+    return api.get(f"/v1/runs/{run_id}").expect(200).json()["run"]["status"]
+
+
+def drive_runs(api, reader):
+    section("Runs")
+    with check("trigger, and the same again starts nothing new"):
+        first = trigger(api, "job_hello", "proof-1").json()["run"]
+        again = trigger(api, "job_hello", "proof-1")
+        equal(again.json()["run"]["run_id"], first["run_id"], "the second answer's run")
+        equal(again.headers.get("idempotency-replayed"), "true", "idempotency-replayed")
+        listed = api.get("/v1/jobs/job_hello/runs").expect(200).json()["runs"]
+        equal([run["run_id"] for run in listed], [first["run_id"]], "the job's runs")
+    with check("it ends well"):
+        until("the run's success", lambda: status(api, first["run_id"]) == "succeeded")
+    with check("its log has text"):
+        if not api.get(f"/v1/runs/{first['run_id']}/log").expect(200, "text/plain").text.strip():
+            raise Failure("the log is empty")
+    with check("its events end"):
+        events = api.get(f"/v1/runs/{first['run_id']}/events").expect(200, "text/event-stream").text
+        if "event: end" not in events:
+            raise Failure(f"no end: {events[-1000:]}")
+    with check("cancel a slow one"):
+        slow = trigger(api, "job_slow", "proof-2").json()["run"]["run_id"]
+        until("the slow run's start", lambda: status(api, slow) == "running")
+        api.post(f"/v1/runs/{slow}/cancel").expect(202)
+        until("its cancellation", lambda: status(api, slow) == "cancelled")
+    with check("404 for a run that was never there"):
+        api.get("/v1/runs/main:example-pipeline:hello-job:999999").expect_problem(404, "not-found")
+    with check("a key for reading reads"):
+        reader.get("/v1/jobs", project="example").expect(200)
+    with check("and gets 403 for a trigger"):
+        # Refused by the authorizer's policy or by the function: the emulator's own body differs.
+        reader.post("/v1/jobs/job_hello/runs", {}, {"Idempotency-Key": "proof-3"}).expect(403, None)
+
+
+# ── Events ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def is_strings(value):
+    return isinstance(value, dict) and all(isinstance(text, str) for text in value.values())
+
+
+def check_proxy_answer(answer, case):
+    """API Gateway accepts this answer, and it is none of our faults."""
+    status = answer.get("statusCode") if isinstance(answer, dict) else None
+    well_formed = (
+        isinstance(status, int)
+        and isinstance(answer.get("body") or "", str)
+        and is_strings(answer.get("headers") or {})
+        and all(isinstance(many, list) for many in (answer.get("multiValueHeaders") or {}).values())
+        and isinstance(answer.get("isBase64Encoded", False), bool)
+    )
+    if not well_formed:
+        raise Failure(f"API Gateway would answer 502 to this: {json.dumps(answer)[:2000]}")
+    if status >= 500 and not re.search(r"unavailable|5\d\d", case):
+        raise Failure(f"answered {status}: {json.dumps(answer)[:2000]}")
+    return str(status)
+
+
+def check_authorizer_answer(answer):
+    """A policy, or the one error that is a 401."""
+    if isinstance(answer, dict) and answer.get("errorMessage") == "Unauthorized":
+        return "Unauthorized"
+    policy = answer.get("policyDocument") if isinstance(answer, dict) else None
+    statements = policy.get("Statement") if isinstance(policy, dict) else None
+    if not statements or not answer.get("principalId") or not isinstance(answer.get("context", {}), dict):
+        raise Failure(f"neither a policy nor Unauthorized: {json.dumps(answer)[:2000]}")
+    return ", ".join(sorted({statement["Effect"] for statement in statements}))
+
+
+def invoke_events(stage, environment, key):
+    """Every sample event, against its binary."""
+    for bootstrap in sorted(stage.glob("target/lambda/*/bootstrap")):
+        name = bootstrap.parent.name
+        section(f"Sample events of {name}")
+        with Lambda(name, bootstrap, WORK / "logs", environment) as function:
+            files = sorted((EVENTS / name).glob("*.json"))
+            if not files:
+                raise Failure(f"there is no {EVENTS / name}/*.json")
+            for file in files:
+                with check(file.stem) as line:
+                    answer = function.invoke(file.read_bytes())
+                    if name == "authorizer":
+                        line.append(check_authorizer_answer(answer))
+                    else:
+                        line.append(check_proxy_answer(answer, file.stem))
+            if name == "authorizer":
+                with check("api-key, with a key of this stack"):
+                    event = (EVENTS / name / "api-key.json").read_text()
+                    event = re.sub(r'Bearer [^"]+', f"Bearer {key}", event).encode()
+                    equal(check_authorizer_answer(function.invoke(event)), "Allow", "the policy")
+
+
+# ── The proof ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def prove(stage, ministack_program, gatehouse):
+    section("Packages")
+    weigh_packages(stage)
+    with contextlib.ExitStack() as running:
+        section("Deployment")
+        with check("start an emulated AWS"):
+            aws = running.enter_context(MiniStack(ministack_program, WORK.resolve() / "ministack", WORK / "logs"))
+        # From here on every tool, the `gatehouse` binary and the functions find AWS at the emulator.
+        os.environ["AWS_ENDPOINT_URL"] = aws.url
+        with check("sam deploy"):
+            outputs = deploy(stage, aws.url)
+        check_resources(outputs, aws.url)
+        with check("start a Concourse"):
+            concourse = running.enter_context(ConcourseTwin(gatehouse, WORK / "logs"))
+        with check("make API keys"):
+            admin = create_key(gatehouse, outputs["TableName"], "*")
+            reader = create_key(gatehouse, outputs["TableName"], "jobs:read")
+        api = Api(aws.port, outputs["ApiId"], "proof")
+        try:
+            drive_without_key(api)
+            drive_jobs(api.with_key(admin), concourse.url)
+            drive_runs(api.with_key(admin), api.with_key(reader))
+            invoke_events(
+                stage,
+                {
+                    "GATEHOUSE_TABLE": outputs["TableName"],
+                    "GATEHOUSE_SECRET_PREFIX": outputs["SecretPrefix"],
+                    "GATEHOUSE_RESPONSE_MODE": "buffered",
+                    "GATEHOUSE_LOOPBACK_PROVIDERS": "allowed",
+                },
+                admin,
+            )
+        except Exception:
+            save_function_logs(aws.url)
+            raise
+
+
+def save_function_logs(endpoint):
+    """Writes what the deployed functions logged beside the other logs."""
+    logs = boto3.client("logs", endpoint_url=endpoint)
+    for group in logs.describe_log_groups()["logGroups"]:
+        name = group["logGroupName"]
+        lines = logs.filter_log_events(logGroupName=name, limit=200)["events"]
+        if lines:
+            file = WORK / "logs" / f"function{name.replace('/', '-')}.log"
+            file.write_text("".join(line["message"].rstrip() + "\n" for line in lines))
+
+
+def show_logs():
+    for file in sorted((WORK / "logs").glob("*.log")):
+        lines = file.read_text(errors="replace").splitlines()
+        print(f"\n--- {file}, the last of {len(lines)} lines")
+        print("\n".join(lines[-40:]))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--stage", type=Path, required=True, help="folder with template.yaml and target/lambda")
+    parser.add_argument("--ministack", type=Path, required=True, help="the emulator's program")
+    parser.add_argument("--gatehouse", type=Path, required=True, help="the local stack's binary")
+    arguments = parser.parse_args()
+    # So that `with` blocks end, and the processes with them, when somebody ends this one.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    shutil.rmtree(WORK, ignore_errors=True)
+    (WORK / "logs").mkdir(parents=True)
+    start = time.monotonic()
+    try:
+        prove(arguments.stage, arguments.ministack, arguments.gatehouse)
+    except Exception as error:
+        if not isinstance(error, Failure):
+            traceback.print_exc()
+        show_logs()
+        print(f"\nThe deploy proof failed after {passed} checks.\n{passed} passed, 1 failed")
+        sys.exit(1)
+    print(f"\nThe deploy proof holds, in {time.monotonic() - start:.0f} s.\n{passed} passed, 0 failed")
+
+
+if __name__ == "__main__":
+    main()
