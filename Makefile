@@ -49,8 +49,8 @@ watch: ## serve the functions one by one as Lambda would, for `make invoke`
 invoke: ## send EVENT to FUNCTION, which `make watch` serves (make invoke FUNCTION=jobs EVENT=events/jobs/….json)
 	$(WITH_TOOLS) cargo lambda invoke $(FUNCTION) --data-file $(EVENT)
 
-bench: ## measure the functions
-	cargo bench --workspace
+bench: ## measure the functions: size, start, invocation, memory
+	cargo bench --package gatehouse-tests --bench functions
 
 ci: ## everything that CI runs
 	.ci/run
