@@ -5,12 +5,18 @@ use std::{
     io::{self, Write},
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
 };
 
 use super::record::Record;
 
 /// As many finished runs are kept; older ones are deleted when the stack starts.
 pub const KEPT_FINISHED_RUNS: usize = 200;
+
+/// A stack that is killed while it starts a process leaves its lock with that process until it has become
+/// another program.
+const LOCK_OUTLIVES: Duration = Duration::from_secs(1);
 
 /// What begins with this was being deleted.
 const DOOMED: &str = ".doomed-";
@@ -34,7 +40,13 @@ impl RunsDirectory {
     /// Held as long as the stack runs: two stacks would take each other's runs for leftovers.
     pub(super) fn lock(&self) -> io::Result<File> {
         let file = File::options().create(true).append(true).open(self.0.join(".lock"))?;
-        file.try_lock()?;
+        let begun = Instant::now();
+        while let Err(error) = file.try_lock() {
+            if begun.elapsed() > LOCK_OUTLIVES {
+                return Err(error.into());
+            }
+            thread::sleep(Duration::from_millis(2));
+        }
         Ok(file)
     }
 

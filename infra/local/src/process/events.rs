@@ -16,6 +16,9 @@ use serde::{Deserialize, Serialize};
 
 use super::record::Ending;
 
+/// How the last line of every finished run ends, and no other.
+const LAST_LINE_ENDS: &[u8] = b",\"body\":\"end\"}\n";
+
 /// A run has one step.
 const STEP: &str = "run";
 
@@ -70,6 +73,15 @@ impl StoredEvent {
         bodies.into_iter().map(|body| Self { at: ending.finished_at, body }).collect()
     }
 
+    /// Whether the event that ends at `position` of the file is the last one.
+    pub(super) fn is_end_before(file: &File, position: u64) -> io::Result<bool> {
+        let mut found = [0; LAST_LINE_ENDS.len()];
+        match position.checked_sub(LAST_LINE_ENDS.len() as u64) {
+            Some(start) => file.read_exact_at(&mut found, start).map(|()| found == LAST_LINE_ENDS),
+            None => Ok(false),
+        }
+    }
+
     /// The event as callers of the provider see it.
     pub(super) fn into_run_event(self, position: Position) -> RunEvent {
         RunEvent { position: Some(position), body: self.body.into_run_event_body(), time: Some(self.at) }
@@ -108,7 +120,7 @@ pub(super) struct EventLog {
 impl EventLog {
     /// Opens the file for appending.
     pub(super) fn open(path: &Path) -> io::Result<Self> {
-        let file = File::options().read(true).append(true).create(true).open(path)?;
+        let file = File::options().read(true).append(true).open(path)?;
         Ok(Self { file, encoded: Vec::new() })
     }
 

@@ -1,6 +1,11 @@
 //! Reading a run's events: from any position on, and then as they are written.
 
-use std::{fs::File, io, os::unix::fs::FileExt, path::Path};
+use std::{
+    fs::File,
+    io::{self, BufRead},
+    os::unix::fs::FileExt,
+    path::Path,
+};
 
 use futures_util::stream;
 use gatehouse_domain::ci::{CiError, CiErrorKind, EventStream, Position, RunEvent};
@@ -17,10 +22,11 @@ const READ_SIZE: usize = 16 * 1024;
 /// One reader of one run.
 pub(super) struct Follower {
     file: File,
-    /// Read, but not delivered yet.
     buffer: Vec<u8>,
-    /// Where in `buffer` the next line begins.
-    next_line: usize,
+    /// As much of `buffer` was read.
+    filled: usize,
+    /// As much of it was delivered.
+    delivered: usize,
     /// Where in the file the next line begins.
     position: u64,
     /// Tells of new events; `None` when no more will be written.
@@ -37,7 +43,8 @@ impl Follower {
     ) -> Result<Self, CiError> {
         let file = File::open(path).map_err(unreadable)?;
         let position = after.map_or(Ok(0), |position| offset(&file, position))?;
-        Ok(Self { file, buffer: Vec::new(), next_line: 0, position, changes, finished: false })
+        let finished = StoredEvent::is_end_before(&file, position).map_err(unreadable)?;
+        Ok(Self { file, buffer: vec![0; READ_SIZE], filled: 0, delivered: 0, position, changes, finished })
     }
 
     /// The events. Dropping the stream closes the file.
@@ -63,11 +70,12 @@ impl Follower {
 
     /// The next event of those that were read.
     fn next_read(&mut self) -> Option<Result<RunEvent, CiError>> {
-        let unread = &self.buffer[self.next_line..];
-        let length = unread.iter().position(|byte| *byte == b'\n')?;
-        let event = serde_json::from_slice::<StoredEvent>(&unread[..length]);
-        self.next_line += length + 1;
-        self.position += length as u64 + 1;
+        let mut rest = &self.buffer[self.delivered..self.filled];
+        let length = rest.skip_until(b'\n').ok()?;
+        let line = self.buffer[self.delivered..][..length].strip_suffix(b"\n")?;
+        let event = serde_json::from_slice::<StoredEvent>(line);
+        self.delivered += length;
+        self.position += length as u64;
         let position = Position(self.position.to_string());
         Some(event.map_err(unreadable).map(|event| {
             self.finished = event.body == StoredBody::End;
@@ -79,8 +87,9 @@ impl Follower {
     async fn read_more(&mut self) -> Result<(), CiError> {
         // Replaying a long log must let others run too.
         tokio::task::consume_budget().await;
-        self.buffer.drain(..self.next_line);
-        self.next_line = 0;
+        self.buffer.copy_within(self.delivered..self.filled, 0);
+        self.filled -= self.delivered;
+        self.delivered = 0;
         loop {
             // Seen before the read: what is written after it wakes us.
             let open = self.changes.as_mut().map(watch::Receiver::borrow_and_update).is_some();
@@ -105,11 +114,12 @@ impl Follower {
     /// Reads without handing the work to another thread: what is followed was written just now and is in
     /// memory, and 200 readers that wake at once would need as many threads.
     fn read(&mut self) -> io::Result<usize> {
-        let unread = self.buffer.len();
-        self.buffer.resize(unread + READ_SIZE, 0);
-        let result = self.file.read_at(&mut self.buffer[unread..], self.position + unread as u64);
-        self.buffer.truncate(unread + result.as_ref().map_or(0, |read| *read));
-        result
+        if self.filled == self.buffer.len() {
+            self.buffer.resize(self.filled + READ_SIZE, 0);
+        }
+        let read = self.file.read_at(&mut self.buffer[self.filled..], self.position + self.filled as u64)?;
+        self.filled += read;
+        Ok(read)
     }
 }
 
@@ -123,7 +133,9 @@ fn offset(file: &File, position: &Position) -> Result<u64, CiError> {
     let mut before = [0];
     match offset {
         0 => Ok(0),
-        _ if file.read_at(&mut before, offset - 1).is_ok_and(|read| read == 1) && before == *b"\n" => Ok(offset),
+        _ if file.read_at(&mut before, offset - 1).is_ok_and(|read| read == 1) && before == *b"\n" => {
+            Ok(offset)
+        }
         _ => Err(refused()),
     }
 }

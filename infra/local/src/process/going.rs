@@ -52,7 +52,9 @@ impl Going {
 
     /// Returns when the run's record says whether the command could be started.
     pub(super) async fn started(&self) {
-        let _ended_already = self.changes().wait_for(|phase| *phase == Phase::Started).await;
+        let mut changes = self.changes();
+        // Closed without it: the run has ended already.
+        drop(changes.wait_for(|phase| *phase == Phase::Started).await);
     }
 
     /// Returns when the run has ended.
@@ -147,10 +149,10 @@ impl GoingRuns {
         if let Some(existing) = runs.get(id) {
             return Err(existing.clone());
         }
-        let (changed, changes) = watch::channel(Phase::Starting);
+        let (sender, changes) = watch::channel(Phase::Starting);
         let going = Arc::new(Going { orders: Mutex::new(Orders::NotYet), changes });
         runs.insert(id.to_owned(), going.clone());
-        Ok((going, changed))
+        Ok((going, sender))
     }
 
     fn remove(&self, id: &str) {
@@ -186,6 +188,9 @@ impl NewRun {
             tracing::error!(run = %self.run.path().display(), %error, "a run's files cannot be written");
         }
         self.all.remove(&self.record.id);
+        // Who waits for the end may open the directory anew: let go of it first.
+        drop(self);
+        drop(changed);
     }
 
     async fn create_and_run(&self, going: &Going, changed: &watch::Sender<Phase>) -> io::Result<()> {

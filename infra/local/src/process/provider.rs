@@ -20,7 +20,7 @@ use gatehouse_domain::{
 use nix::unistd::{User, geteuid};
 
 use super::{
-    directory::{RunDirectory, RunsDirectory},
+    directory::RunsDirectory,
     follow::Follower,
     going::{GoingRuns, NewRun, blocking},
     record::{Record, State},
@@ -128,10 +128,14 @@ impl ProcessProvider {
                 let earlier = self.record("rerun", &build.0).await?;
                 Ok((earlier.target, earlier.environment))
             }
-            (StartKind::Trigger, Target::Process(target)) => Ok((target.clone(), request.environment.clone())),
-            (StartKind::Trigger, Target::Concourse(_)) => {
-                Err(CiError::new(CiErrorKind::Refused, "trigger", "the job points at Concourse, not a command"))
+            (StartKind::Trigger, Target::Process(target)) => {
+                Ok((target.clone(), request.environment.clone()))
             }
+            (StartKind::Trigger, Target::Concourse(_)) => Err(CiError::new(
+                CiErrorKind::Refused,
+                "trigger",
+                "the job points at Concourse, not a command",
+            )),
         }
     }
 
@@ -205,9 +209,10 @@ impl CiProvider for ProcessProvider {
             CancelMode::Force => Order::Kill,
         };
         match self.going.find(&build.0) {
-            Some(going) => Ok(going.order(order).await),
-            None => self.record("cancel", &build.0).await.map(drop),
+            Some(going) => going.order(order).await,
+            None => drop(self.record("cancel", &build.0).await?),
         }
+        Ok(())
     }
 
     async fn discover(&self, _: &BTreeSet<String>) -> Result<Vec<DiscoveredJob>, CiError> {

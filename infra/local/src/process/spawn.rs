@@ -14,12 +14,7 @@ use std::{
 
 use tokio::process::Child;
 
-use super::{
-    directory::RunDirectory,
-    identity::ProcessIdentity,
-    record::Record,
-    supervisor::arguments,
-};
+use super::{directory::RunDirectory, identity::ProcessIdentity, record::Record, supervisor::arguments};
 
 /// How supervisors are started.
 #[derive(Debug, Clone)]

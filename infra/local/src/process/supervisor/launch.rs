@@ -9,7 +9,7 @@ use std::{
     env, fs,
     io::{self, BufRead, BufReader, ErrorKind, Write},
     os::{
-        fd::{AsFd, OwnedFd},
+        fd::OwnedFd,
         unix::{net::UnixStream, process::CommandExt},
     },
     path::{Path, PathBuf},
@@ -162,7 +162,9 @@ fn explain(program: &str, directory: &Path, error: &io::Error) -> String {
              its first line is missing"
         ),
         ErrorKind::NotFound => {
-            format!("there is no program `{program}` in any directory of PATH; for shell syntax, name a shell")
+            format!(
+                "there is no program `{program}` in any directory of PATH; for shell syntax, name a shell"
+            )
         }
         ErrorKind::PermissionDenied => {
             format!("`{program}` may not be executed, or the directory `{directory}` not entered")

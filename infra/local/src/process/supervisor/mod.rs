@@ -82,9 +82,8 @@ fn supervise(run: &OsStr, grace: &OsStr, clock: &dyn Clock) -> ExitCode {
     let run = RunDirectory::from(PathBuf::from(run));
     let grace = grace.to_str().and_then(|grace| grace.parse().ok()).map(Duration::from_millis);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let done = runtime.and_then(|runtime| {
-        runtime.block_on(supervise::supervise(&run, grace.unwrap_or_default(), clock))
-    });
+    let done = runtime
+        .and_then(|runtime| runtime.block_on(supervise::supervise(&run, grace.unwrap_or_default(), clock)));
     // Standard error is the run's `supervisor.log`.
     done.map_or_else(
         |error| {

@@ -83,10 +83,7 @@ impl Pipes {
 
     /// Takes what is in the pipes now, without waiting for more: something that left the command's process
     /// group may hold them open for ever.
-    pub(super) fn drain(
-        self,
-        mut take: impl FnMut(LogStream, &[u8]) -> io::Result<()>,
-    ) -> io::Result<()> {
+    pub(super) fn drain(self, mut take: impl FnMut(LogStream, &[u8]) -> io::Result<()>) -> io::Result<()> {
         let mut buffer = self.buffer;
         for (stream, source) in self.sources {
             let mut source = File::from(source.into_nonblocking_fd()?);

@@ -44,20 +44,14 @@ impl Orders {
         if self.closed {
             return std::future::pending().await;
         }
-        loop {
-            let mut byte = [0];
-            match self.channel.read(&mut byte).await {
-                Ok(1) => {
-                    if let Some(order) = Order::from_byte(byte[0]) {
-                        return FromStack::Order(order);
-                    }
-                }
-                Ok(_) | Err(_) => {
-                    self.closed = true;
-                    return FromStack::Gone;
-                }
+        let mut byte = [0];
+        while let Ok(1) = self.channel.read(&mut byte).await {
+            if let Some(order) = Order::from_byte(byte[0]) {
+                return FromStack::Order(order);
             }
         }
+        self.closed = true;
+        FromStack::Gone
     }
 }
 

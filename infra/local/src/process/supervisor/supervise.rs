@@ -1,11 +1,6 @@
 //! The supervisor's own work: one run from its first order to its end.
 
-use std::{
-    future, io,
-    os::unix::process::ExitStatusExt,
-    process::ExitStatus,
-    time::Duration,
-};
+use std::{future, io, os::unix::process::ExitStatusExt, process::ExitStatus, time::Duration};
 
 use gatehouse_domain::{clock::Clock, runs::RunStatus};
 use nix::{
@@ -100,10 +95,6 @@ impl Supervisor<'_> {
 
     /// Stays with the command to its end.
     async fn attend(&mut self, launcher: Launcher, orders: &mut Orders) -> io::Result<Outcome> {
-        let status = RunStatus::Running;
-        let command_line = command_line(&self.record.target.command);
-        self.journal
-            .write([StoredBody::Status { status, reason: None }, StoredBody::Started { command_line }])?;
         let mut group = Group::led_by(launcher.process)?;
         let mut pipes = launcher.pipes;
         let mut output = Output::new();
@@ -124,8 +115,10 @@ impl Supervisor<'_> {
         orders: &mut Orders,
     ) -> io::Result<ExitStatus> {
         let mut terminated = signal(SignalKind::terminate())?;
+        self.say_that_it_runs()?;
         loop {
-            // What ends the run goes first: output may never pause.
+            // What ends the run goes first, and is looked for in between: output may never pause.
+            tokio::task::consume_budget().await;
             tokio::select! {
                 biased;
                 exit = group.leader.wait() => return exit,
@@ -156,6 +149,13 @@ impl Supervisor<'_> {
             }
         }
         if first { self.say_that_it_stops() } else { Ok(()) }
+    }
+
+    fn say_that_it_runs(&mut self) -> io::Result<()> {
+        let status = RunStatus::Running;
+        let command_line = command_line(&self.record.target.command);
+        self.journal
+            .write([StoredBody::Status { status, reason: None }, StoredBody::Started { command_line }])
     }
 
     fn say_that_it_stops(&mut self) -> io::Result<()> {
@@ -203,7 +203,9 @@ fn outcome(exit: ExitStatus, stopped: Option<Cause>) -> Outcome {
         (None, None) => {
             let number = exit.signal().unwrap_or_default();
             let name = Signal::try_from(number).map_or("unknown", Signal::as_str);
-            Outcome::interrupted(format!("the command was killed by signal {number} ({name}), not by Gatehouse"))
+            Outcome::interrupted(format!(
+                "the command was killed by signal {number} ({name}), not by Gatehouse"
+            ))
         }
     }
 }
@@ -219,11 +221,11 @@ async fn until(moment: Option<Instant>) {
 fn command_line(words: &[String]) -> String {
     const LONGEST: usize = 200;
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,@%+".contains(c);
-    let quoted = words.iter().map(|word| match word.is_empty() || !word.chars().all(plain) {
-        true => format!("'{}'", word.replace('\'', r"'\''")),
-        false => word.clone(),
-    });
-    let line = quoted.collect::<Vec<_>>().join(" ");
+    let quote = |word: &String| {
+        let plain = !word.is_empty() && word.chars().all(plain);
+        if plain { word.clone() } else { format!("'{}'", word.replace('\'', r"'\''")) }
+    };
+    let line = words.iter().map(quote).collect::<Vec<_>>().join(" ");
     match line.char_indices().nth(LONGEST) {
         Some((end, _)) => format!("{}…", &line[..end]),
         None => line,
