@@ -94,7 +94,7 @@ pub(crate) async fn check(
     Admitted(_caller): Admitted,
     PathParameter(name): PathParameter<ProviderName>,
 ) -> Result<Json<CheckAnswer>, Problem> {
-    let provider = state.providers.provider(&name).await.map_err(|error| match error {
+    let provider = state.providers.provider_now(&name).await.map_err(|error| match error {
         ProviderLookupError::NotConfigured(_) => not_found(),
         other => Problem::provider_lookup(other),
     })?;

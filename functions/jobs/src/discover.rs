@@ -72,7 +72,7 @@ pub(crate) async fn discover(
     JsonBody(body): JsonBody<DiscoverBody>,
 ) -> Result<Json<DiscoverAnswer>, Problem> {
     let name = body.provider.clone().unwrap_or_else(|| default_provider(ProviderKind::Concourse));
-    let provider = state.providers.provider(&name).await.map_err(Problem::provider_lookup)?;
+    let provider = state.providers.provider_now(&name).await.map_err(Problem::provider_lookup)?;
     let found = provider.discover(&body.teams).await.map_err(Problem::ci)?;
     let notes = found.iter().filter_map(|job| {
         let note = job.note.clone()?;

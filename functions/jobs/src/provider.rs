@@ -96,7 +96,10 @@ pub(crate) async fn put(
         )?;
     let status = if put.created { StatusCode::CREATED } else { StatusCode::OK };
     let tag = etag(&put.provider.revision);
-    Ok((status, [tag], Json(ProviderAnswer { provider: view(&state, put.provider).await })))
+    // From here on calls of this function go where the edit says.
+    let ci = state.providers.provider_now(&put.provider.name).await.ok();
+    let provider = ProviderView::new(put.provider, ci.map(|ci| ci.capabilities()));
+    Ok((status, [tag], Json(ProviderAnswer { provider })))
 }
 
 /// Deletes a provider whose `ETag` is sent in `If-Match`, with its credentials.

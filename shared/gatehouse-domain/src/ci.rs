@@ -468,6 +468,11 @@ pub enum ProviderLookupError {
 pub trait ProviderDirectory: Send + Sync {
     /// The provider that was registered as `name`; its settings may be some seconds old.
     async fn provider(&self, name: &ProviderName) -> Result<Arc<dyn CiProvider>, ProviderLookupError>;
+
+    /// The same with the settings of this moment, for what people do right after they edited them.
+    async fn provider_now(&self, name: &ProviderName) -> Result<Arc<dyn CiProvider>, ProviderLookupError> {
+        self.provider(name).await
+    }
 }
 
 /// What went wrong with a CI system, as far as a caller can decide on it.

@@ -106,11 +106,18 @@ impl ProviderDirectory for Directory {
         }
         let now = self.concourse.clock.now();
         let known = self.known().get(name).cloned();
-        if let Some(known) = known.filter(|it| now.duration_since(it.read_at).unsigned_abs() < FRESH_FOR) {
-            return Ok(known.provider);
+        match known.filter(|it| now.duration_since(it.read_at).unsigned_abs() < FRESH_FOR) {
+            Some(known) => Ok(known.provider),
+            None => self.provider_now(name).await,
+        }
+    }
+
+    async fn provider_now(&self, name: &ProviderName) -> Result<Arc<dyn CiProvider>, ProviderLookupError> {
+        if let Some(builtin) = self.builtin.get(name) {
+            return Ok(builtin.clone());
         }
         if let Some(settings) = self.find.find_provider(name).await? {
-            return self.made(&settings, now);
+            return self.made(&settings, self.concourse.clock.now());
         }
         self.known().remove(name);
         Err(ProviderLookupError::NotConfigured(name.clone()))
