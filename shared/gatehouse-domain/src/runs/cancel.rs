@@ -17,7 +17,7 @@ pub enum CancelError {
     #[error("the run has ended already: it {}", .0.as_str())]
     Ended(RunStatus),
     /// Its CI system cannot end a run that does not react.
-    #[error("this CI system cannot force a run to end")]
+    #[error("this CI system cannot force a run to end; cancel it without force")]
     ForceUnsupported,
     /// There is no such provider any more.
     #[error(transparent)]
