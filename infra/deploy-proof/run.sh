@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The deploy proof: builds the functions as Lambda takes them, checks the template, deploys it into an emulated AWS and
 # drives what stands there. Needs Rust and Python, no AWS account and no Docker. See README.md.
+# GATEHOUSE names a binary of the local stack that is there already; without it one is built.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -41,8 +42,11 @@ rm -rf "$stage"
 mkdir -p "$stage"
 cp template.yaml "$stage/"
 cargo lambda build --quiet --release "$arch" --lambda-dir "$stage/target/lambda" "${packages[@]}"
-cargo build --quiet --bin gatehouse
+if [ -z "${GATEHOUSE:-}" ]; then
+  cargo build --quiet --bin gatehouse
+  GATEHOUSE=${CARGO_TARGET_DIR:-target}/debug/gatehouse
+fi
 
 step "deployed stack"
 python3 "$here/prove.py" --stage "$stage" --ministack "$ministack/bin/ministack" \
-  --gatehouse "${CARGO_TARGET_DIR:-target}/debug/gatehouse"
+  --gatehouse "$GATEHOUSE"
