@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use lambda_http::{
     Context, RequestExt, aws_lambda_events::apigw::ApiGatewayProxyRequestContext, request::RequestContext,
 };
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde_json::Value;
 
 /// What may stand in a path segment as it is: RFC 3986 unreserved characters.
@@ -53,8 +53,9 @@ pub fn caller(extensions: &http::Extensions) -> Option<Caller> {
 
 /// Points the request at the route that API Gateway matched, with the parameters it read.
 ///
-/// API Gateway has decoded the path once. Taking its parameters instead of decoding the path again leaves
-/// no room for an id that is read one way there and another way here.
+/// Taking API Gateway's own match instead of matching its path again leaves no room for a path that is
+/// read one way there, where the caller was admitted, and another way here. Whether it hands parameters
+/// over decoded makes no difference: no id holds a `%`, so decoding one twice is decoding it once.
 pub fn restore_path<B>(mut request: http::Request<B>) -> http::Request<B> {
     if let Some(path) = matched_path(&request) {
         let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();
@@ -73,8 +74,8 @@ fn matched_path<B>(request: &http::Request<B>) -> Option<String> {
         match name {
             None => Some(segment.to_owned()),
             Some(name) => {
-                let value = parameters?.first(name)?;
-                Some(utf8_percent_encode(value, SEGMENT).to_string())
+                let value = percent_decode_str(parameters?.first(name)?).decode_utf8_lossy();
+                Some(utf8_percent_encode(&value, SEGMENT).to_string())
             }
         }
     });

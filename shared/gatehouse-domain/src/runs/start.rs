@@ -345,6 +345,16 @@ enum Looking {
     Yes,
 }
 
+/// What came of looking for a lost build.
+enum Adoption {
+    /// It was found.
+    Done(Box<Started>),
+    /// No build is there that is not the run of another start.
+    NothingFree,
+    /// A build is there that may belong to a start which still waits for its answer.
+    TooEarly,
+}
+
 impl Attempt<'_> {
     fn now(&self) -> Timestamp {
         self.ports.clock.now()
@@ -454,11 +464,12 @@ impl Attempt<'_> {
         while self.now() < self.deadline {
             // First the builds, then the starts: whoever began a build that is seen here was open before.
             if let Ok(builds) = self.provider.started_since(&request(&start)).await {
-                if builds.is_empty() && called_at(&start) + LOST_FOR_GOOD <= self.now() {
-                    return self.call_again(start).await;
-                }
-                if let Some(started) = self.adopt(&start, builds).await? {
-                    return Ok(started);
+                match self.adopt(&start, builds).await? {
+                    Adoption::Done(started) => return Ok(*started),
+                    Adoption::NothingFree if called_at(&start) + LOST_FOR_GOOD <= self.now() => {
+                        return self.call_again(start).await;
+                    }
+                    Adoption::NothingFree | Adoption::TooEarly => {}
                 }
             }
             self.ports.clock.sleep(LOOK_INTERVAL).await;
@@ -467,16 +478,16 @@ impl Attempt<'_> {
         Err(self.unknown())
     }
 
-    async fn adopt(&self, start: &Start, builds: Vec<Build>) -> Result<Option<Started>, StartError> {
-        if builds.is_empty() || self.others_under_way(start).await? {
-            return Ok(None);
+    async fn adopt(&self, start: &Start, builds: Vec<Build>) -> Result<Adoption, StartError> {
+        if !builds.is_empty() && self.others_under_way(start).await? {
+            return Ok(Adoption::TooEarly);
         }
         for build in builds {
             if let Some(started) = self.finish(start, build).await? {
-                return Ok(Some(started));
+                return Ok(Adoption::Done(Box::new(started)));
             }
         }
-        Ok(None)
+        Ok(Adoption::NothingFree)
     }
 
     /// Whether another start of the job still waits for the CI system's answer.

@@ -1,0 +1,59 @@
+//! What the functions need around them: a table with one API key, and nothing else in it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use anyhow::Context;
+use aws_sdk_dynamodb::config::{Credentials, Region, SharedCredentialsProvider};
+use gatehouse_domain::access::Scope;
+use gatehouse_domain::api_key::{ApiKey, SaveApiKey};
+use gatehouse_domain::caller::Tenants;
+use gatehouse_domain::clock::Clock;
+use gatehouse_local::dynamodb::{DynamoDb, Storage, prepare_table};
+use gatehouse_local::gateway::Template;
+use gatehouse_runtime::aws::Aws;
+use gatehouse_runtime::clock::SystemClock;
+use gatehouse_store::Table;
+
+const TABLE: &str = "gatehouse-bench";
+
+/// The key that the sample events present.
+const API_KEY: &str = "dev-key-12345";
+
+pub struct Surroundings {
+    dynamodb: DynamoDb,
+    endpoint: String,
+}
+
+impl Surroundings {
+    pub async fn start() -> anyhow::Result<Self> {
+        let dynamodb = DynamoDb::start(Storage::Memory).await?;
+        let endpoint = dynamodb.endpoint_url();
+        let credentials =
+            SharedCredentialsProvider::new(Credentials::new("test", "test", None, None, "test"));
+        let aws = Aws::new(Some(Region::from_static("eu-central-1")), credentials, Some(endpoint.clone()))?;
+        let client = aws.dynamodb();
+        let template = Template::parse(include_str!("../../../template.yaml"), &BTreeMap::new())?;
+        let table = template.tables.first().context("template.yaml has no table")?;
+        prepare_table(&client, TABLE, table).await?;
+        let clock = Arc::new(SystemClock);
+        let scopes = BTreeSet::from([Scope::All]);
+        let key = ApiKey::of_text(API_KEY, "benchmark".to_owned(), scopes, Tenants::All, clock.now());
+        Table::new(client, TABLE, clock).save_api_key(&key).await?;
+        Ok(Self { dynamodb, endpoint })
+    }
+
+    /// The variables that template.yaml would give.
+    pub fn variables(&self) -> [(&str, &str); 4] {
+        [
+            ("AWS_ENDPOINT_URL", &self.endpoint),
+            ("GATEHOUSE_TABLE", TABLE),
+            ("GATEHOUSE_SECRET_PREFIX", "gatehouse/bench"),
+            ("GATEHOUSE_RESPONSE_MODE", "buffered"),
+        ]
+    }
+
+    pub async fn stop(self) {
+        self.dynamodb.stop().await;
+    }
+}

@@ -1,0 +1,55 @@
+//! API keys and leases.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use gatehouse_domain::{
+    access::Scope,
+    api_key::{self, ApiKey, PresentedKey, SaveApiKey},
+    caller::Tenants,
+    clock::Clock,
+    lease::{LeaseOutcome, Leases},
+};
+use secrecy::ExposeSecret;
+
+use crate::support::TestTable;
+
+#[tokio::test]
+async fn a_key_is_known_by_its_hash_alone() {
+    let table = TestTable::new().await;
+    let scopes = BTreeSet::from([Scope::JobsRead, Scope::RunsWrite]);
+    let tenants: Tenants = "acme,beta".parse().unwrap();
+    let (record, key) =
+        ApiKey::mint(&*table.ids, "test".into(), scopes.clone(), tenants.clone(), table.clock.now());
+    table.table.save_api_key(&record).await.unwrap();
+    let presented = PresentedKey::parse(key.expose_secret()).unwrap();
+    let caller = api_key::authenticate(&*table.table, &presented, table.clock.now()).await.unwrap().unwrap();
+    assert_eq!((caller.subject.as_str(), caller.tenants), (record.id.as_str(), tenants));
+    let other = PresentedKey::parse("some-other-key").unwrap();
+    assert_eq!(api_key::authenticate(&*table.table, &other, table.clock.now()).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_lease_has_one_holder_until_its_time_ends() {
+    let table = TestTable::new().await;
+    let time = Duration::from_secs(20);
+    let acquire = async |holder: &str| table.table.acquire("token", holder, time).await.unwrap();
+    assert_eq!(acquire("a").await, LeaseOutcome::Acquired);
+    assert_eq!(acquire("b").await, LeaseOutcome::Held);
+    table.table.release("token", "b").await.unwrap();
+    assert_eq!(acquire("b").await, LeaseOutcome::Held, "somebody else's lease was given back");
+    table.clock.advance(time);
+    assert_eq!(acquire("b").await, LeaseOutcome::Acquired);
+    table.table.release("token", "b").await.unwrap();
+    assert_eq!(acquire("a").await, LeaseOutcome::Acquired);
+}
+
+#[tokio::test]
+async fn of_a_hundred_who_want_a_lease_one_gets_it() {
+    let table = TestTable::new().await;
+    let wanted = (0..100).map(|n| {
+        let leases = table.table.clone();
+        async move { leases.acquire("token", &format!("holder-{n}"), Duration::from_secs(20)).await.unwrap() }
+    });
+    let outcomes = futures_util::future::join_all(wanted).await;
+    assert_eq!(outcomes.iter().filter(|outcome| **outcome == LeaseOutcome::Acquired).count(), 1);
+}

@@ -1,0 +1,149 @@
+//! Starts: one owner at a time, one run each, and nothing left behind.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use gatehouse_domain::{
+    ci::{BuildId, Checkpoint, StartKind},
+    clock::Clock,
+    idempotency::{Fingerprint, IdempotencyKey, StartKey},
+    runs::{
+        FindRun, Run, RunStatus,
+        start::{BeginOutcome, FinishOutcome, REPLAY_FOR, Start, StartState, Starts},
+    },
+};
+use jiff::Timestamp;
+
+use crate::support::{TestTable, target};
+
+fn open(holder: &str, now: Timestamp) -> StartState {
+    let held_until = now + Duration::from_secs(35);
+    StartState::Open { holder: holder.into(), held_until, called_at: now, looking: false }
+}
+
+fn start(table: &TestTable, key: &str, holder: &str) -> Start {
+    let now = table.clock.now();
+    let key: IdempotencyKey = key.parse().unwrap();
+    Start {
+        key: StartKey::of("api_key:test", &key),
+        id: format!("run_{key}"),
+        fingerprint: Fingerprint::of(&["trigger", "build"]),
+        job_id: "build".parse().unwrap(),
+        kind: StartKind::Trigger,
+        rerun_of: None,
+        target: target("build"),
+        parameters: BTreeMap::from([("who".parse().unwrap(), serde_json::json!("Ada"))]),
+        environment: BTreeMap::from([("WHO".into(), "Ada".into())]),
+        checkpoint: Checkpoint("41".into()),
+        actor: "api_key:test".into(),
+        created_at: now,
+        state: open(holder, now),
+    }
+}
+
+fn run(start: &Start, build: u64) -> Run {
+    Run {
+        id: format!("main:app:build:{build}").parse().unwrap(),
+        job_id: start.job_id.clone(),
+        project: "example".parse().unwrap(),
+        tenant: "example".parse().unwrap(),
+        provider: "concourse".parse().unwrap(),
+        target: start.target.clone(),
+        build: BuildId(build.to_string()),
+        number: None,
+        status: RunStatus::Queued,
+        provider_status: "pending".into(),
+        reason: None,
+        parameters: start.parameters.clone(),
+        triggered_by: Some(start.actor.clone()),
+        rerun_of: None,
+        created_at: start.created_at,
+        started_at: None,
+        finished_at: None,
+        cancel_requested_at: None,
+        web_url: None,
+    }
+}
+
+async fn begin(table: &TestTable, start: &Start) -> bool {
+    matches!(table.table.begin_start(start).await.unwrap(), BeginOutcome::Begun)
+}
+
+#[tokio::test]
+async fn of_a_hundred_begins_with_one_key_one_is_made() {
+    let table = TestTable::new().await;
+    let begins = (0..100).map(|n| {
+        let (starts, start) = (table.table.clone(), start(&table, "k", &format!("req-{n}")));
+        async move { starts.begin_start(&start).await.unwrap() }
+    });
+    let outcomes = futures_util::future::join_all(begins).await;
+    assert_eq!(outcomes.iter().filter(|outcome| matches!(outcome, BeginOutcome::Begun)).count(), 1);
+}
+
+#[tokio::test]
+async fn a_start_comes_back_as_it_was_begun() {
+    let table = TestTable::new().await;
+    let start = start(&table, "k", "req-1");
+    assert!(begin(&table, &start).await);
+    let found = table.table.find_start(&start.key, table.clock.now()).await.unwrap();
+    assert_eq!(found, Some(start.clone()));
+    assert_eq!(table.table.open_starts(&start.job_id).await.unwrap(), std::slice::from_ref(&start));
+    match table.table.begin_start(&start).await.unwrap() {
+        BeginOutcome::Exists(existing) => assert_eq!(*existing, start),
+        BeginOutcome::Begun => panic!("a start was begun twice"),
+    }
+}
+
+#[tokio::test]
+async fn a_finished_start_has_its_run_and_is_open_no_more() {
+    let table = TestTable::new().await;
+    let start = start(&table, "k", "req-1");
+    begin(&table, &start).await;
+    let run = run(&start, 42);
+    assert_eq!(table.table.finish_start(&start, &run).await.unwrap(), FinishOutcome::Finished);
+    assert_eq!(table.table.find_run(&run.id).await.unwrap(), Some(run.clone()));
+    let found = table.table.find_start(&start.key, table.clock.now()).await.unwrap().unwrap();
+    assert_eq!(found.state, StartState::Finished(Box::new(run)));
+    assert_eq!(table.table.open_starts(&start.job_id).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn a_build_is_the_run_of_one_start() {
+    let table = TestTable::new().await;
+    let (first, second) = (start(&table, "a", "req-1"), start(&table, "b", "req-2"));
+    begin(&table, &first).await;
+    begin(&table, &second).await;
+    table.table.finish_start(&first, &run(&first, 42)).await.unwrap();
+    let taken = table.table.finish_start(&second, &run(&second, 42)).await.unwrap();
+    assert_eq!(taken, FinishOutcome::BuildTaken);
+    assert_eq!(table.table.open_starts(&second.job_id).await.unwrap(), [second]);
+}
+
+#[tokio::test]
+async fn a_start_belongs_to_who_took_it_last() {
+    let table = TestTable::new().await;
+    let begun = start(&table, "k", "req-1");
+    begin(&table, &begun).await;
+    table.clock.advance(Duration::from_mins(1));
+    let state = open("req-2", table.clock.now());
+    assert!(table.table.hold_start(&begun, &state).await.unwrap());
+    assert!(!table.table.hold_start(&begun, &open("req-3", table.clock.now())).await.unwrap());
+    let lost = table.table.finish_start(&begun, &run(&begun, 42)).await.unwrap();
+    assert_eq!(lost, FinishOutcome::HoldLost);
+    table.table.abandon_start(&begun).await.unwrap();
+    let taken = Start { state, ..begun };
+    assert_eq!(table.table.find_start(&taken.key, table.clock.now()).await.unwrap(), Some(taken.clone()));
+    table.table.abandon_start(&taken).await.unwrap();
+    assert_eq!(table.table.find_start(&taken.key, table.clock.now()).await.unwrap(), None);
+    assert_eq!(table.table.open_starts(&taken.job_id).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn a_start_is_remembered_for_a_day_whether_or_not_the_table_forgot_it() {
+    let table = TestTable::new().await;
+    let first = start(&table, "k", "req-1");
+    begin(&table, &first).await;
+    table.table.finish_start(&first, &run(&first, 42)).await.unwrap();
+    table.clock.advance(REPLAY_FOR);
+    assert_eq!(table.table.find_start(&first.key, table.clock.now()).await.unwrap(), None);
+    assert!(begin(&table, &start(&table, "k", "req-2")).await);
+}

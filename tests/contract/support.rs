@@ -1,0 +1,278 @@
+//! A table to test, a clock that is moved by hand, and things to put in.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use aws_sdk_dynamodb::{
+    Client,
+    config::{
+        Credentials, Intercept, Region, SharedCredentialsProvider,
+        interceptors::BeforeTransmitInterceptorContextRef,
+    },
+};
+use gatehouse_domain::{
+    access::Scope,
+    caller::{Caller, Grant, Tenants},
+    ci::{ConcourseTarget, ProviderKind, Target},
+    clock::{Clock, IdSource},
+    jobs::{EditPorts, Job, JobDraft, JobSpec},
+    providers::Precondition,
+};
+use gatehouse_local::{
+    dynamodb::{DynamoDb, Storage, prepare_table},
+    gateway::Template,
+};
+use gatehouse_runtime::{aws::Aws, env};
+use gatehouse_store::Table;
+use jiff::Timestamp;
+use tokio::sync::oneshot;
+
+/// A table of its own for one test.
+pub struct TestTable {
+    pub table: Arc<Table>,
+    pub clock: Arc<HandClock>,
+    pub ids: Arc<CountedIds>,
+    pub calls: Calls,
+    /// The embedded server, which ends with the test.
+    _server: Option<DynamoDb>,
+}
+
+impl TestTable {
+    pub async fn new() -> Self {
+        let (server, endpoint) = if let Some(endpoint) = env::optional("GATEHOUSE_TEST_DYNAMODB") {
+            (None, endpoint)
+        } else {
+            let server = DynamoDb::start(Storage::Memory).await.expect("an embedded DynamoDB");
+            let endpoint = server.endpoint_url();
+            (Some(server), endpoint)
+        };
+        let calls = Calls::default();
+        let client = client(endpoint, calls.clone());
+        let name = format!("gatehouse-test-{}-{}", std::process::id(), next_number());
+        let template = include_str!("../../template.yaml");
+        let template = Template::parse(template, &BTreeMap::new()).expect("template.yaml can be read");
+        prepare_table(&client, &name, &template.tables[0]).await.expect("a table");
+        calls.forget();
+        let clock = Arc::new(HandClock::default());
+        let table = Arc::new(Table::new(client, name, clock.clone()));
+        Self { table, clock, ids: Arc::default(), calls, _server: server }
+    }
+
+    /// Saves a job of project `example` of tenant `example`.
+    pub async fn save_job(&self, id: &str) -> Job {
+        self.save_job_as(&admin("example"), id, "example").await
+    }
+
+    pub async fn save_job_as(&self, caller: &Caller, id: &str, project: &str) -> Job {
+        let kinds = BTreeSet::from(ProviderKind::ALL);
+        let ports = EditPorts {
+            find: &*self.table,
+            save: &*self.table,
+            clock: &*self.clock,
+            ids: &*self.ids,
+            kinds: &kinds,
+        };
+        let draft = draft(id, project);
+        let put = gatehouse_domain::jobs::put(&ports, caller, draft, None, &Precondition::Absent).await;
+        put.expect("the job is saved").job
+    }
+}
+
+fn client(endpoint: String, calls: Calls) -> Client {
+    let credentials = SharedCredentialsProvider::new(Credentials::new("test", "test", None, None, "test"));
+    let aws = Aws::new(Some(Region::from_static("us-east-1")), credentials, Some(endpoint));
+    let client = aws.expect("a client").dynamodb();
+    Client::from_conf(client.config().to_builder().interceptor(calls).build())
+}
+
+fn next_number() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+/// The calls that reached the wire, by the name of the operation.
+#[derive(Debug, Clone, Default)]
+pub struct Calls(Arc<Mutex<Vec<String>>>);
+
+impl Calls {
+    /// The operations that were called since the last time anybody asked.
+    pub fn take(&self) -> Vec<String> {
+        std::mem::take(&mut *self.0.lock().expect("nobody panicked"))
+    }
+
+    fn forget(&self) {
+        self.take();
+    }
+}
+
+impl Intercept for Calls {
+    fn name(&self) -> &'static str {
+        "Calls"
+    }
+
+    fn read_before_transmit(
+        &self,
+        context: &BeforeTransmitInterceptorContextRef<'_>,
+        _components: &aws_sdk_dynamodb::config::RuntimeComponents,
+        _config: &mut aws_sdk_dynamodb::config::ConfigBag,
+    ) -> Result<(), aws_sdk_dynamodb::error::BoxError> {
+        let target = context.request().headers().get("x-amz-target").unwrap_or_default();
+        let operation = target.rsplit('.').next().unwrap_or_default().to_owned();
+        self.0.lock().expect("nobody panicked").push(operation);
+        Ok(())
+    }
+}
+
+/// A clock that is moved by hand, or by those who sleep.
+///
+/// While nobody was [announced](Self::announce), a sleep moves it at once. Otherwise it stands still while
+/// any of the announced works, and moves to the earliest end of a sleep when all of them sleep: work takes
+/// no time, however slow the machine is.
+pub struct HandClock(Mutex<Hands>);
+
+struct Hands {
+    now: Timestamp,
+    working: usize,
+    sleepers: BTreeMap<(Timestamp, u64), oneshot::Sender<()>>,
+    next_sleeper: u64,
+    /// How many times as long as asked for a sleep takes.
+    haste: u32,
+}
+
+impl Default for HandClock {
+    fn default() -> Self {
+        let now = Timestamp::from_second(1_790_000_000).expect("a time");
+        let sleepers = BTreeMap::new();
+        Self(Mutex::new(Hands { now, working: 0, sleepers, next_sleeper: 0, haste: 1 }))
+    }
+}
+
+impl HandClock {
+    fn hands(&self) -> MutexGuard<'_, Hands> {
+        self.0.lock().expect("nobody panicked")
+    }
+
+    pub fn advance(&self, time: Duration) {
+        self.hands().now += time;
+    }
+
+    /// Lets every sleep take `haste` times as long, so that those who wait look less often.
+    pub fn hurry(&self, haste: u32) {
+        self.hands().haste = haste;
+    }
+
+    /// From now on `workers` work, each of whom sleeps once at a time and [leaves](Self::leave).
+    pub fn announce(&self, workers: usize) {
+        self.hands().working += workers;
+    }
+
+    pub fn leave(&self) {
+        let mut hands = self.hands();
+        hands.working -= 1;
+        hands.turn();
+    }
+}
+
+impl Hands {
+    fn turn(&mut self) {
+        if self.sleepers.len() < self.working {
+            return;
+        }
+        if let Some((wake_at, _)) = self.sleepers.first_key_value().map(|(key, _)| *key) {
+            self.now = self.now.max(wake_at);
+        }
+        while self.sleepers.first_key_value().is_some_and(|((wake_at, _), _)| *wake_at <= self.now) {
+            let sleeper = self.sleepers.pop_first();
+            // One who is gone need not be woken.
+            let _gone = sleeper.map(|(_, wake)| wake.send(()));
+        }
+    }
+}
+
+/// Takes a sleeper off the list who is dropped before waking.
+struct Asleep<'a>(&'a HandClock, (Timestamp, u64));
+
+impl Drop for Asleep<'_> {
+    fn drop(&mut self) {
+        self.0.hands().sleepers.remove(&self.1);
+    }
+}
+
+#[async_trait]
+impl Clock for HandClock {
+    fn now(&self) -> Timestamp {
+        self.hands().now
+    }
+
+    async fn sleep(&self, pause: Duration) {
+        let (woken, _asleep) = {
+            let mut hands = self.hands();
+            let wake_at = hands.now + pause * hands.haste;
+            if hands.working == 0 {
+                hands.now = wake_at;
+                return;
+            }
+            let key = (wake_at, hands.next_sleeper);
+            hands.next_sleeper += 1;
+            let (wake, woken) = oneshot::channel();
+            hands.sleepers.insert(key, wake);
+            hands.turn();
+            (woken, Asleep(self, key))
+        };
+        // An error means that the clock is gone, and the test with it.
+        let _woken = woken.await;
+    }
+}
+
+/// Ids that count.
+#[derive(Debug, Default)]
+pub struct CountedIds(AtomicU64);
+
+impl IdSource for CountedIds {
+    fn random(&self) -> [u8; 16] {
+        let number = self.0.fetch_add(1, Ordering::SeqCst).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let mut bytes = [0; 16];
+        bytes[..8].copy_from_slice(&number.to_be_bytes());
+        bytes[8..].copy_from_slice(&number.rotate_left(29).to_be_bytes());
+        bytes
+    }
+}
+
+/// A caller who may do everything in one tenant.
+pub fn admin(tenant: &str) -> Caller {
+    caller(Tenants::Only(BTreeSet::from([tenant.parse().expect("a tenant")])))
+}
+
+pub fn caller(tenants: Tenants) -> Caller {
+    let grant = Grant::ApiKey(BTreeSet::from([Scope::All]));
+    Caller { subject: "key_test".into(), grant, tenants }
+}
+
+pub fn target(job: &str) -> Target {
+    Target::Concourse(ConcourseTarget {
+        team: "main".into(),
+        pipeline: "app".into(),
+        job: job.into(),
+        vars: serde_json::Map::new(),
+    })
+}
+
+pub fn draft(id: &str, project: &str) -> JobDraft {
+    let spec = JobSpec {
+        project: project.parse().expect("a project"),
+        display_name: id.to_owned(),
+        description: None,
+        environment: Some("prod".parse().expect("an environment")),
+        provider: "concourse".parse().expect("a provider"),
+        target: target(id),
+        parameters: Vec::new(),
+    };
+    JobDraft { id: id.parse().expect("a job id"), spec }
+}
