@@ -1,5 +1,7 @@
 //! Build events: how each looks on the wire, and the log that keeps them.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use serde::Serialize;
 
@@ -102,36 +104,39 @@ enum Rendered {
 /// Everything a build has said, able to hold a million lines in a few bytes.
 #[derive(Debug)]
 pub(super) struct EventLog {
-    segments: Vec<Segment>,
+    segments: Vec<Arc<Segment>>,
     len: u64,
-    id_step: u64,
-    with_event_ids: bool,
+    numbering: Numbering,
+}
+
+/// How events get their `event_id`.
+#[derive(Clone, Copy, Debug)]
+struct Numbering {
+    step: u64,
+    shown: bool,
 }
 
 #[derive(Debug)]
 struct Segment {
     first: u64,
+    len: u64,
     content: Content,
 }
 
 #[derive(Debug)]
 enum Content {
     One(Rendered),
-    /// Numbered lines, made when they are read.
+    /// Numbered lines, made when they are read: an envelope, cut where the number goes.
     Lines {
-        origin: String,
-        time: i64,
+        head: String,
+        tail: String,
     },
 }
 
 impl EventLog {
     pub(super) fn new(version: Version, id_step: u64) -> Self {
-        Self {
-            segments: Vec::new(),
-            len: 0,
-            id_step: id_step.max(1),
-            with_event_ids: version.has_event_ids(),
-        }
+        let numbering = Numbering { step: id_step.max(1), shown: version.has_event_ids() };
+        Self { segments: Vec::new(), len: 0, numbering }
     }
 
     pub(super) fn len(&self) -> u64 {
@@ -144,50 +149,81 @@ impl EventLog {
     }
 
     pub(super) fn push(&mut self, event: &Event, time: i64) {
-        let content = Content::One(event.render(time));
-        self.segments.push(Segment { first: self.len, content });
-        self.len += 1;
+        self.append(1, Content::One(event.render(time)));
     }
 
+    /// Adds `line 0`, `line 1` and so on.
     pub(super) fn push_lines(&mut self, origin: &str, count: u64, time: i64) {
-        if count > 0 {
-            let content = Content::Lines { origin: origin.to_owned(), time };
-            self.segments.push(Segment { first: self.len, content });
-            self.len += count;
-        }
+        const BEFORE_NUMBER: &str = "line ";
+        let Rendered::Open(open) = log_event(origin, "stdout", "line \r\n").render(time) else { return };
+        let Some(cut) = open.rfind(BEFORE_NUMBER).filter(|_| count > 0) else { return };
+        let (head, tail) = open.split_at(cut + BEFORE_NUMBER.len());
+        self.append(count, Content::Lines { head: head.to_owned(), tail: tail.to_owned() });
+    }
+
+    fn append(&mut self, len: u64, content: Content) {
+        self.segments.push(Arc::new(Segment { first: self.len, len, content }));
+        self.len += len;
     }
 
     /// Returns the index of the first event whose id is above `last`.
     pub(super) fn after(&self, last: Option<u64>) -> u64 {
-        last.map_or(0, |last| (last / self.id_step).saturating_add(1))
+        last.map_or(0, |last| (last / self.numbering.step).saturating_add(1))
     }
 
-    /// Returns the record of the event at `index`, numbered `sse_id`.
-    pub(super) fn record(&self, index: u64, sse_id: u64) -> Option<Bytes> {
-        if index >= self.len {
-            return None;
-        }
-        let at = self.segments.partition_point(|segment| segment.first <= index);
-        let segment = self.segments.get(at.checked_sub(1)?)?;
-        let line = match &segment.content {
+    /// Returns at most `limit` events from `index` on, still to be rendered: that needs no lock.
+    pub(super) fn excerpt(&self, index: u64, limit: u64) -> Excerpt {
+        let end = self.len.min(index.saturating_add(limit));
+        let from = self.segments.partition_point(|segment| segment.first + segment.len <= index);
+        let inside = self.segments[from..].iter().take_while(|segment| segment.first < end);
+        Excerpt { segments: inside.cloned().collect(), index, end, numbering: self.numbering }
+    }
+}
+
+/// A few events of a log.
+#[derive(Debug)]
+pub(super) struct Excerpt {
+    segments: Vec<Arc<Segment>>,
+    index: u64,
+    end: u64,
+    numbering: Numbering,
+}
+
+impl Excerpt {
+    /// Returns the records, numbered from `sse_id`.
+    pub(super) fn records(&self, sse_id: u64) -> Vec<Bytes> {
+        let events = self.segments.iter().flat_map(|segment| {
+            let range = segment.first.max(self.index)..(segment.first + segment.len).min(self.end);
+            range.map(move |index| segment.envelope(index, self.numbering))
+        });
+        let numbered = events.zip(sse_id..);
+        numbered
+            .map(|(event, id)| Bytes::from(format!("id: {id}\nevent: event\ndata: {event}\n\n")))
+            .collect()
+    }
+}
+
+impl Segment {
+    fn envelope(&self, index: u64, numbering: Numbering) -> String {
+        match &self.content {
             Content::One(Rendered::Verbatim(text)) => text.clone(),
-            Content::One(Rendered::Open(open)) => self.close(open, index),
-            Content::Lines { origin, time } => {
-                let payload = format!("line {}\r\n", index - segment.first);
-                let event = log_event(origin, "stdout", &payload);
-                let Rendered::Open(open) = event.render(*time) else { return None };
-                self.close(&open, index)
+            Content::One(Rendered::Open(open)) => numbering.close(open.clone(), index),
+            Content::Lines { head, tail } => {
+                numbering.close(format!("{head}{}{tail}", index - self.first), index)
             }
-        };
-        Some(Bytes::from(format!("id: {sse_id}\nevent: event\ndata: {line}\n\n")))
-    }
-
-    fn close(&self, open: &str, index: u64) -> String {
-        if self.with_event_ids {
-            format!(r#"{open},"event_id":"{}"}}"#, index * self.id_step)
-        } else {
-            format!("{open}}}")
         }
+    }
+}
+
+impl Numbering {
+    fn close(self, mut open: String, index: u64) -> String {
+        if self.shown {
+            open += r#","event_id":""#;
+            open += &(index * self.step).to_string();
+            open.push('"');
+        }
+        open.push('}');
+        open
     }
 }
 

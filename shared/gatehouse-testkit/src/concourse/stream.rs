@@ -122,20 +122,19 @@ impl Reader {
     }
 
     fn ready(&mut self) -> Option<Batch> {
-        let state = self.shared.lock();
-        let build = state.builds.get(&self.id)?;
-        let until = build.log.len().min(self.index.saturating_add(BATCH));
-        let mut records = Vec::new();
-        while self.index < until {
-            records.extend(build.log.record(self.index, self.sse_id));
-            self.index += 1;
-            self.sse_id += 1;
+        let (excerpt, over) = {
+            let state = self.shared.lock();
+            let build = state.builds.get(&self.id)?;
+            (build.log.excerpt(self.index, BATCH), build.status.is_terminal())
+        };
+        let records = excerpt.records(self.sse_id);
+        if records.is_empty() {
+            let end = || Batch { records: vec![events::end_record(self.sse_id)], last: true };
+            return over.then(end);
         }
-        if !records.is_empty() {
-            return Some(Batch { records, last: false });
-        }
-        let end = || Batch { records: vec![events::end_record(self.sse_id)], last: true };
-        build.status.is_terminal().then(end)
+        self.index += records.len() as u64;
+        self.sse_id += records.len() as u64;
+        Some(Batch { records, last: false })
     }
 }
 
