@@ -1,6 +1,8 @@
 //! Every operation is everywhere it has to be: mounted, described, deployed, sampled, documented, and in
 //! the table of who may call what. A route that is missing in one of these places fails here.
 
+mod table;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,

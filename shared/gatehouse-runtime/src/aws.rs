@@ -42,6 +42,14 @@ const WARM_UP_TIMEOUT: Duration = Duration::from_millis(300);
 #[derive(Debug, Clone)]
 pub struct Aws {
     config: SdkConfig,
+    endpoints: Endpoints,
+}
+
+/// Endpoints of single services, which win over the one of all.
+#[derive(Debug, Clone, Default)]
+struct Endpoints {
+    dynamodb: Option<String>,
+    secrets_manager: Option<String>,
 }
 
 /// The AWS configuration is not usable.
@@ -56,7 +64,8 @@ pub enum AwsError {
 }
 
 impl Aws {
-    /// Reads `AWS_REGION`, the credentials' variables, `AWS_ENDPOINT_URL` and `AWS_CA_BUNDLE`.
+    /// Reads `AWS_REGION`, the credentials' variables, `AWS_ENDPOINT_URL`, `AWS_ENDPOINT_URL_DYNAMODB`,
+    /// `AWS_ENDPOINT_URL_SECRETS_MANAGER` and `AWS_CA_BUNDLE`.
     ///
     /// # Errors
     ///
@@ -64,7 +73,12 @@ impl Aws {
     pub async fn from_env() -> Result<Self, AwsError> {
         let region = EnvironmentVariableRegionProvider::new().region().await;
         let credentials = SharedCredentialsProvider::new(EnvironmentVariableCredentialsProvider::new());
-        Self::new(region, credentials, env::optional("AWS_ENDPOINT_URL"))
+        let endpoints = Endpoints {
+            dynamodb: env::optional("AWS_ENDPOINT_URL_DYNAMODB"),
+            secrets_manager: env::optional("AWS_ENDPOINT_URL_SECRETS_MANAGER"),
+        };
+        let aws = Self::new(region, credentials, env::optional("AWS_ENDPOINT_URL"))?;
+        Ok(Self { endpoints, ..aws })
     }
 
     /// Clients of `endpoint`, or of AWS itself without one.
@@ -85,17 +99,25 @@ impl Aws {
             .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
             .timeout_config(timeouts());
         config.set_endpoint_url(endpoint);
-        Ok(Self { config: config.build() })
+        Ok(Self { config: config.build(), endpoints: Endpoints::default() })
     }
 
     /// A client of `DynamoDB`.
     pub fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
-        aws_sdk_dynamodb::Client::new(&self.config)
+        let mut config = aws_sdk_dynamodb::config::Builder::from(&self.config);
+        if let Some(endpoint) = &self.endpoints.dynamodb {
+            config = config.endpoint_url(endpoint);
+        }
+        aws_sdk_dynamodb::Client::from_conf(config.build())
     }
 
     /// A client of Secrets Manager.
     pub fn secrets_manager(&self) -> aws_sdk_secretsmanager::Client {
-        aws_sdk_secretsmanager::Client::new(&self.config)
+        let mut config = aws_sdk_secretsmanager::config::Builder::from(&self.config);
+        if let Some(endpoint) = &self.endpoints.secrets_manager {
+            config = config.endpoint_url(endpoint);
+        }
+        aws_sdk_secretsmanager::Client::from_conf(config.build())
     }
 }
 

@@ -1,0 +1,206 @@
+//! The real binary under a stub of the Lambda Runtime API: its answers leave it while they are made.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use aws_sdk_dynamodb::config::{Credentials, Region, SharedCredentialsProvider};
+use futures_util::StreamExt;
+use gatehouse_domain::{
+    caller::{Caller, Grant, Tenants},
+    ci::{ConcourseTarget, ProviderKind, Target},
+    clock::Clock,
+    jobs::{EditPorts, JobDraft, JobSpec, Revision},
+    providers::{Account, Credentials as ProviderCredentials, Precondition, Provider, SaveProvider},
+    secret::{SecretName, WriteSecret},
+};
+use gatehouse_local::{
+    dynamodb::{DynamoDb, Storage, prepare_table},
+    gateway::{ApiIdentity, Sources, Template},
+    secrets_manager::{RunningSecretsManager, SecretsManager},
+};
+use gatehouse_runtime::{
+    aws::Aws,
+    clock::{SystemClock, SystemIds},
+};
+use gatehouse_secrets::Secrets;
+use gatehouse_store::Table;
+use gatehouse_testkit::{
+    concourse::{ConcourseTwin, Role, Script},
+    runtime_api::FunctionProcess,
+};
+use serde_json::{Value, json};
+
+/// Longer than anything here takes.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// What the function finds around it.
+struct Surroundings {
+    dynamodb: DynamoDb,
+    secrets: RunningSecretsManager,
+    twin: ConcourseTwin,
+    _directory: tempfile::TempDir,
+}
+
+fn aws(endpoint: String) -> Aws {
+    let credentials = SharedCredentialsProvider::new(Credentials::new("test", "test", None, None, "test"));
+    Aws::new(Some(Region::from_static("us-east-1")), credentials, Some(endpoint)).unwrap()
+}
+
+async fn surroundings() -> Surroundings {
+    let script = Script::new().task("talk", |task| task.log("first\n").wait_for_release().log("second\n"));
+    let twin = ConcourseTwin::builder()
+        .user("ci-gateway", "s3cret")
+        .team("main", |team| team.role("ci-gateway", Role::PipelineOperator))
+        .pipeline("main", "app", |pipeline| pipeline.job("talk", |job| job.script(script)))
+        .start()
+        .await;
+    let dynamodb = DynamoDb::start(Storage::Memory).await.unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let identity = ApiIdentity {
+        account_id: "000000000000".into(),
+        region: "us-east-1".into(),
+        api_id: "api".into(),
+        stage: "test".into(),
+    };
+    let sources = Sources {
+        now: Arc::new(|| SystemClock.now()),
+        random: Arc::new(|| gatehouse_domain::clock::IdSource::random(&SystemIds)),
+    };
+    let secrets = SecretsManager::open(directory.path().join("secrets.json"), &identity, sources).unwrap();
+    let secrets = secrets.serve(([127, 0, 0, 1], 0).into(), std::future::pending()).await.unwrap();
+    Surroundings { dynamodb, secrets, twin, _directory: directory }
+}
+
+impl Surroundings {
+    /// Registers the twin and a job that points at it.
+    async fn fill(&self) {
+        let client = aws(self.dynamodb.endpoint_url()).dynamodb();
+        let template = Template::parse(include_str!("../../../template.yaml"), &BTreeMap::new()).unwrap();
+        prepare_table(&client, "gatehouse", &template.tables[0]).await.unwrap();
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let table = Table::new(client, "gatehouse", clock.clone());
+        let secrets = aws(self.secrets.endpoint_url()).secrets_manager();
+        let secrets = Secrets::new(secrets, "gatehouse/test", clock);
+        let account = Account::Password { username: "ci-gateway".into() };
+        let provider = Provider {
+            name: "concourse".parse().unwrap(),
+            kind: ProviderKind::Concourse,
+            url: Some(self.twin.url().to_owned()),
+            account: Some(account.clone()),
+            ca_certificate: None,
+            revision: Revision::unverified("r1".into()),
+            credentials_version: "c1".into(),
+            updated_at: SystemClock.now(),
+            updated_by: "test".into(),
+        };
+        table.save_provider(&provider, None).await.unwrap();
+        let credentials = ProviderCredentials { account, secret: "s3cret".to_owned().into() };
+        let name = SecretName::provider_credentials(&provider.name);
+        secrets.write(&name, &credentials.to_secret()).await.unwrap();
+        save_job(&table).await;
+    }
+
+    async fn spawn(&self, mode: &str) -> FunctionProcess {
+        let variables = [
+            ("GATEHOUSE_RESPONSE_MODE", mode),
+            ("GATEHOUSE_TABLE", "gatehouse"),
+            ("GATEHOUSE_SECRET_PREFIX", "gatehouse/test"),
+            ("GATEHOUSE_LOOPBACK_PROVIDERS", "allowed"),
+            ("AWS_ENDPOINT_URL_DYNAMODB", &self.dynamodb.endpoint_url()),
+            ("AWS_ENDPOINT_URL_SECRETS_MANAGER", &self.secrets.endpoint_url()),
+        ];
+        FunctionProcess::spawn(env!("CARGO_BIN_EXE_runs"), &variables).await.unwrap()
+    }
+}
+
+async fn save_job(table: &Table) {
+    let target = ConcourseTarget {
+        team: "main".into(),
+        pipeline: "app".into(),
+        job: "talk".into(),
+        vars: serde_json::Map::new(),
+    };
+    let spec = JobSpec {
+        project: "example".parse().unwrap(),
+        display_name: "Talk".into(),
+        description: None,
+        environment: None,
+        provider: "concourse".parse().unwrap(),
+        target: Target::Concourse(target),
+        parameters: Vec::new(),
+    };
+    let kinds = ProviderKind::ALL.into();
+    let ports = EditPorts { find: table, save: table, clock: &SystemClock, ids: &SystemIds, kinds: &kinds };
+    let caller = Caller { subject: "test".into(), grant: Grant::ApiKey([].into()), tenants: Tenants::All };
+    let draft = JobDraft { id: "talk".parse().unwrap(), spec };
+    let tenant = "example".parse().unwrap();
+    gatehouse_domain::jobs::put(&ports, &caller, draft, Some(&tenant), &Precondition::Absent).await.unwrap();
+}
+
+/// A sample event with its path parameter and without the headers that belong to another run.
+fn event(text: &str, parameter: &str, value: &str) -> String {
+    let mut event: Value = serde_json::from_str(text).unwrap();
+    event["pathParameters"] = json!({ parameter: value });
+    for headers in ["headers", "multiValueHeaders"] {
+        event[headers].as_object_mut().unwrap().remove("Last-Event-ID");
+    }
+    event.to_string()
+}
+
+async fn trigger(runs: &mut FunctionProcess) -> String {
+    let event = event(include_str!("../../../events/runs/trigger-run.json"), "job_id", "talk");
+    let answer = runs.invoke_streaming(event, DEADLINE).await.unwrap();
+    assert_eq!(answer.status, 201);
+    let body: Value = serde_json::from_str(&answer.text().await.unwrap()).unwrap();
+    body["run"]["run_id"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_line_is_sent_before_the_next_one_is_written() {
+    let around = surroundings().await;
+    around.fill().await;
+    let mut runs = around.spawn("stream").await;
+    let run = trigger(&mut runs).await;
+    let watch = event(include_str!("../../../events/runs/stream-run-events.json"), "run_id", &run);
+    let mut answer = runs.invoke_streaming(watch, DEADLINE).await.unwrap();
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.headers["content-type"], "text/event-stream; charset=utf-8");
+    let mut seen = String::new();
+    while !seen.contains(r#""text":"first\n""#) {
+        let chunk = answer.chunks.next().await.expect("the stream goes on").unwrap();
+        seen.push_str(&String::from_utf8_lossy(&chunk.bytes));
+    }
+    assert!(!seen.contains("second"), "the second line was not written yet");
+    let build = around.twin.builds().last().unwrap().id;
+    around.twin.release(build);
+    let rest = answer.text().await.unwrap();
+    assert!(rest.contains(r#""text":"second\n""#) && rest.contains("event: end"), "{rest}");
+    runs.stop().await;
+}
+
+#[tokio::test]
+async fn a_stream_ends_itself_before_the_function_is_ended() {
+    let around = surroundings().await;
+    around.fill().await;
+    let mut runs = around.spawn("stream").await;
+    let run = trigger(&mut runs).await;
+    let watch = event(include_str!("../../../events/runs/stream-run-events.json"), "run_id", &run);
+    // The build waits to be released, which nobody does: only the deadline ends this stream.
+    let answer = runs.invoke_streaming(watch, Duration::from_secs(7)).await.unwrap();
+    let text = answer.text().await.unwrap();
+    assert!(text.contains(r#""text":"first\n""#), "{text}");
+    assert!(text.ends_with("event: reconnect\ndata: {}\n\n"), "{text}");
+    runs.stop().await;
+}
+
+#[tokio::test]
+async fn a_buffered_function_answers_whole() {
+    let around = surroundings().await;
+    around.fill().await;
+    let mut runs = around.spawn("buffered").await;
+    let event = event(include_str!("../../../events/runs/trigger-run.json"), "job_id", "talk");
+    let answer = runs.invoke(event, DEADLINE).await.unwrap();
+    let answer: Value = serde_json::from_slice(&answer.body).unwrap();
+    assert_eq!(answer["statusCode"], 201, "{answer}");
+    assert!(answer["body"].as_str().unwrap().contains("main:app:talk:"), "{answer}");
+    runs.stop().await;
+}
