@@ -21,7 +21,7 @@ use serde_json::{Map, Value};
 use crate::{
     name::{JobId, ProviderName},
     parameter::FieldError,
-    runs::RunStatus,
+    runs::{RunStatus, escape},
     store::StoreError,
 };
 
@@ -47,6 +47,17 @@ impl ProviderKind {
         }
     }
 }
+
+/// The longest command with all its arguments, and the most that instance variables may measure as JSON, in
+/// bytes. What is kept of a run holds them several times, and an item of the table at most 400 KB.
+const MAX_TARGET: usize = 32 * 1024;
+
+/// The longest path of a directory, in bytes: what the system takes.
+const MAX_DIRECTORY: usize = 4096;
+
+/// How long team, pipeline and job may be together, as a run id writes them, in bytes. With the rest of the
+/// id it must fit into a sort key of the table, which holds 1,024.
+const MAX_PIPELINE_JOB: usize = 900;
 
 /// What a job points at in its CI system: `{ kind: …, ref: … }` in a jobs file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -130,12 +141,21 @@ impl ConcourseTarget {
     fn check(&self) -> Vec<FieldError> {
         let fields = [("team", &self.team), ("pipeline", &self.pipeline), ("job", &self.job)];
         let bad = |name: &str| name.is_empty() || name.len() > 255 || name.chars().any(char::is_control);
-        let refused = fields.into_iter().filter(|(_, name)| bad(name));
-        refused
+        let refused = fields.iter().filter(|(_, name)| bad(name));
+        let mut errors: Vec<_> = refused
             .map(|(field, _)| {
                 FieldError::new(format!("/{field}"), "must be 1 to 255 bytes without control characters")
             })
-            .collect()
+            .collect();
+        let written: usize = fields.iter().map(|(_, name)| escape(name).len()).sum();
+        if errors.is_empty() && written > MAX_PIPELINE_JOB {
+            let detail = "team, pipeline and job are too long together for the id of a run, which holds them";
+            errors.push(FieldError::new("/job", detail));
+        }
+        if Value::Object(self.vars.clone()).to_string().len() > MAX_TARGET {
+            errors.push(FieldError::new("/vars", format!("must be at most {MAX_TARGET} bytes of JSON")));
+        }
+        errors
     }
 }
 
@@ -147,6 +167,13 @@ impl ProcessTarget {
         }
         if self.command.iter().any(|word| word.contains('\0')) {
             errors.push(FieldError::new("/command", "must not hold NUL"));
+        }
+        if self.command.iter().map(|word| word.len() + 1).sum::<usize>() > MAX_TARGET {
+            errors.push(FieldError::new("/command", format!("must be at most {MAX_TARGET} bytes in all")));
+        }
+        if self.directory.as_ref().is_some_and(|path| path.len() > MAX_DIRECTORY || path.contains('\0')) {
+            let detail = format!("must be at most {MAX_DIRECTORY} bytes without NUL");
+            errors.push(FieldError::new("/directory", detail));
         }
         errors
     }

@@ -16,6 +16,22 @@ const MAX_TEXT: usize = 4096;
 /// The most parameters that one job may declare.
 const MAX_PARAMETERS: usize = 50;
 
+/// How much all values of a run may measure together, in bytes. What is kept of a run holds them several
+/// times, and an item of the table at most 400 KB.
+const MAX_VALUES: usize = 64 * 1024;
+
+/// How much the options of a choice may measure together, in bytes: more than anybody reads.
+const MAX_OPTIONS: usize = 8 * 1024;
+
+/// The longest description, in bytes.
+const MAX_DESCRIPTION: usize = 1000;
+
+/// The longest name of a variable that a value is delivered as, in bytes.
+const MAX_VARIABLE: usize = 255;
+
+/// How much all declarations of a job may measure together as JSON, in bytes.
+const MAX_SPECS: usize = 64 * 1024;
+
 /// A parameter that a job declares.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "WrittenSpec", into = "WrittenSpec")]
@@ -171,7 +187,16 @@ impl ParameterType {
 }
 
 impl Delivery {
+    fn name(&self) -> &str {
+        match self {
+            Self::Env { name } | Self::InstanceVar { name } => name,
+        }
+    }
+
     fn refuse(&self, kind: ProviderKind) -> Option<String> {
+        if self.name().len() > MAX_VARIABLE {
+            return Some(format!("the name must be at most {MAX_VARIABLE} bytes"));
+        }
         match (self, kind) {
             (Self::Env { name }, ProviderKind::Process) => (!is_variable_name(name))
                 .then(|| "must be letters, digits and '_', not starting with a digit".into()),
@@ -200,6 +225,9 @@ pub fn check_specs(specs: &[ParameterSpec], kind: ProviderKind) -> Vec<FieldErro
     if specs.len() > MAX_PARAMETERS {
         errors.push(FieldError::new("/parameters", format!("at most {MAX_PARAMETERS} parameters")));
     }
+    if serde_json::to_string(specs).is_ok_and(|json| json.len() > MAX_SPECS) {
+        errors.push(FieldError::new("/parameters", format!("must be at most {MAX_SPECS} bytes of JSON")));
+    }
     let mut seen = BTreeSet::new();
     for (index, spec) in specs.iter().enumerate() {
         let at = |field: &str| format!("/parameters/{index}/{field}");
@@ -209,6 +237,14 @@ pub fn check_specs(specs: &[ParameterSpec], kind: ProviderKind) -> Vec<FieldErro
         if matches!(&spec.kind, ParameterType::Choice(options) if options.is_empty()) {
             errors.push(FieldError::new(at("options"), "must not be empty"));
         }
+        if matches!(&spec.kind, ParameterType::Choice(options) if total(options) > MAX_OPTIONS) {
+            let detail = format!("must be at most {MAX_OPTIONS} bytes in all");
+            errors.push(FieldError::new(at("options"), detail));
+        }
+        if spec.description.as_ref().is_some_and(|text| text.len() > MAX_DESCRIPTION) {
+            let detail = format!("must be at most {MAX_DESCRIPTION} bytes");
+            errors.push(FieldError::new(at("description"), detail));
+        }
         if let Some(why) = spec.default.as_ref().and_then(|value| spec.kind.refuse(value)) {
             errors.push(FieldError::new(at("default"), why));
         }
@@ -217,6 +253,10 @@ pub fn check_specs(specs: &[ParameterSpec], kind: ProviderKind) -> Vec<FieldErro
         }
     }
     errors
+}
+
+fn total(options: &[String]) -> usize {
+    options.iter().map(String::len).sum()
 }
 
 /// Checks what a caller gave against what the job declares.
@@ -243,7 +283,15 @@ pub fn resolve(
             None => {}
         }
     }
+    if resolved.values.values().map(size).sum::<usize>() > MAX_VALUES {
+        let detail = format!("all values together must be at most {MAX_VALUES} bytes");
+        errors.push(FieldError::new("/parameters", detail));
+    }
     if errors.is_empty() { Ok(resolved) } else { Err(errors) }
+}
+
+fn size(value: &Value) -> usize {
+    value.as_str().map_or_else(|| value.to_string().len(), str::len)
 }
 
 fn unknown(specs: &[ParameterSpec], given: &BTreeMap<String, Value>) -> Vec<FieldError> {

@@ -18,6 +18,15 @@ use crate::{
     store::StoreError,
 };
 
+/// The longest name of an account, in bytes.
+const MAX_ACCOUNT: usize = 255;
+
+/// The longest password or client secret, in bytes: far more than anybody has.
+const MAX_SECRET: usize = 4096;
+
+/// The longest certificate authority in PEM, in bytes: some dozen certificates.
+const MAX_CERTIFICATE: usize = 64 * 1024;
+
 /// A CI system that is registered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Provider {
@@ -317,11 +326,32 @@ fn check_concourse(draft: &ProviderDraft, previous: Option<&Provider>) -> Vec<Fi
         Some((account, None)) if previous.and_then(|old| old.account.as_ref()) != Some(account) => {
             errors.push(FieldError::new("/auth", "a new account needs its password or client_secret"));
         }
-        Some(_) => {}
+        Some((account, secret)) => errors.extend(check_account(account, secret.as_ref())),
     }
     let pem = draft.ca_certificate.as_deref();
     if pem.is_some_and(|pem| !pem.contains("-----BEGIN CERTIFICATE-----")) {
         errors.push(FieldError::new("/ca_certificate", "must be a certificate in PEM"));
+    }
+    if pem.is_some_and(|pem| pem.len() > MAX_CERTIFICATE) {
+        let detail = format!("must be at most {MAX_CERTIFICATE} bytes");
+        errors.push(FieldError::new("/ca_certificate", detail));
+    }
+    errors
+}
+
+fn check_account(account: &Account, secret: Option<&SecretString>) -> Vec<FieldError> {
+    let (field, name, secret_field) = match account {
+        Account::Password { username } => ("username", username, "password"),
+        Account::ClientCredentials { client_id } => ("client_id", client_id, "client_secret"),
+    };
+    let mut errors = Vec::new();
+    if !(1..=MAX_ACCOUNT).contains(&name.len()) {
+        let detail = format!("must be 1 to {MAX_ACCOUNT} bytes");
+        errors.push(FieldError::new(format!("/auth/{field}"), detail));
+    }
+    if secret.is_some_and(|secret| !(1..=MAX_SECRET).contains(&secret.expose_secret().len())) {
+        let detail = format!("must be 1 to {MAX_SECRET} bytes");
+        errors.push(FieldError::new(format!("/auth/{secret_field}"), detail));
     }
     errors
 }
