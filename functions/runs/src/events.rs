@@ -6,7 +6,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-use async_stream::stream;
 use axum::{
     body::Body,
     extract::State,
@@ -15,9 +14,9 @@ use axum::{
 };
 use bytes::Bytes;
 use futures_core::Stream;
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt, stream};
 use gatehouse_domain::{
-    ci::{CiError, EventStream, LogStream, Position, RunEvent, RunEventBody, StepPhase},
+    ci::{CiError, CiErrorKind, EventStream, LogStream, Position, RunEvent, RunEventBody, StepPhase},
     clock::Clock,
     runs::{self, RecordRun, Run, RunId, RunStatus},
 };
@@ -91,8 +90,14 @@ pub(crate) async fn stream(
     };
     let run = runs::show(&state.find_ports(), &caller, &id).await.map_err(problems::show_run)?.run;
     let provider = state.providers.provider(&run.provider).await.map_err(Problem::provider_lookup)?;
+    let mut events = provider.events(run.target.clone(), run.build.clone(), after.clone()).fuse();
+    // That no event has this id is known at once, and said before a stream begins.
+    let first = after.and_then(|_| events.next().now_or_never().flatten());
+    if let Some(Err(CiError { kind: CiErrorKind::Refused, .. })) = first {
+        return Err(unknown_id());
+    }
     let source = Source {
-        events: provider.events(run.target.clone(), run.build.clone(), after),
+        events: Box::pin(stream::iter(first).chain(events)),
         run,
         record: state.record_run,
         clock: state.clock,
@@ -109,8 +114,11 @@ fn read_id(id: &str) -> Result<Position, Problem> {
     let position = id.strip_prefix(ID_PREFIX).filter(|position| {
         (1..=64).contains(&position.len()) && position.bytes().all(|byte| byte.is_ascii_alphanumeric())
     });
-    let refused = || Problem::new(INVALID_HEADER, "Last-Event-ID: is no id of an event of this stream");
-    position.map(|position| Position(position.to_owned())).ok_or_else(refused)
+    position.map(|position| Position(position.to_owned())).ok_or_else(unknown_id)
+}
+
+fn unknown_id() -> Problem {
+    Problem::new(INVALID_HEADER, "Last-Event-ID: is no id of an event of this stream")
 }
 
 /// Where the events come from, and what is to be done with them.
@@ -131,7 +139,7 @@ enum Next {
 
 impl Source {
     fn into_stream(mut self) -> impl Stream<Item = Result<Bytes, std::convert::Infallible>> + Send {
-        stream! {
+        async_stream::stream! {
             yield Ok(Bytes::from_static(OPENING.as_bytes()));
             loop {
                 match self.next().await {
