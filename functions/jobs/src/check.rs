@@ -10,7 +10,7 @@ use gatehouse_domain::{
 };
 use gatehouse_http::{
     Problem,
-    extract::{Admitted, PathParameter},
+    extract::{Admitted, NoQuery, PathParameter},
     problem::ProblemBody,
 };
 use serde::Serialize;
@@ -93,6 +93,7 @@ pub(crate) async fn check(
     State(state): State<AppState>,
     Admitted(_caller): Admitted,
     PathParameter(name): PathParameter<ProviderName>,
+    _: NoQuery,
 ) -> Result<Json<CheckAnswer>, Problem> {
     let provider = state.providers.provider_now(&name).await.map_err(|error| match error {
         ProviderLookupError::NotConfigured(_) => not_found(),

@@ -10,7 +10,7 @@ use gatehouse_domain::{
 };
 use gatehouse_http::{
     Problem,
-    extract::{Admitted, JsonBody},
+    extract::{Admitted, JsonBody, NoQuery},
     problem::ProblemBody,
 };
 use serde::{Deserialize, Serialize};
@@ -69,6 +69,7 @@ struct Note {
 pub(crate) async fn discover(
     State(state): State<AppState>,
     Admitted(_caller): Admitted,
+    _: NoQuery,
     JsonBody(body): JsonBody<DiscoverBody>,
 ) -> Result<Json<DiscoverAnswer>, Problem> {
     let name = body.provider.clone().unwrap_or_else(|| default_provider(ProviderKind::Concourse));

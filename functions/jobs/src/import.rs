@@ -12,7 +12,7 @@ use gatehouse_domain::{
 };
 use gatehouse_http::{
     Problem,
-    extract::{self, Admitted, QueryParameters, RawBody},
+    extract::{self, Admitted, Object, QueryParameters, RawBody},
     problem::{BODY_TOO_LARGE, MALFORMED_BODY, ProblemBody},
 };
 use serde::{Deserialize, Serialize};
@@ -151,7 +151,7 @@ fn read_file(headers: &HeaderMap, body: &[u8]) -> Result<JobsFile, Problem> {
         let text = std::str::from_utf8(body).map_err(|error| malformed("UTF-8", &error))?;
         serde_saphyr::from_str(text).map_err(|error| malformed("YAML", &error))?
     };
-    serde_path_to_error::deserialize(value).map_err(|error| {
+    serde_path_to_error::deserialize(value).map(|Object(file)| file).map_err(|error| {
         let pointer = extract::pointer(error.path());
         Problem::invalid(vec![FieldError::new(pointer, error.into_inner().to_string())])
     })

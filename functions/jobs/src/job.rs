@@ -8,7 +8,7 @@ use gatehouse_domain::{
 };
 use gatehouse_http::{
     Problem,
-    extract::{Admitted, Expected, JsonBody, PathParameter, QueryParameters, etag},
+    extract::{Admitted, Expected, JsonBody, NoQuery, PathParameter, QueryParameters, etag},
     page,
     problem::{
         self, CONFLICT, INVALID_QUERY, NOT_FOUND, PRECONDITION_FAILED, PRECONDITION_REQUIRED, ProblemBody,
@@ -88,6 +88,7 @@ pub(crate) async fn show(
     State(state): State<AppState>,
     Admitted(caller): Admitted,
     PathParameter(id): PathParameter<JobId>,
+    _: NoQuery,
 ) -> Result<impl IntoResponse, Problem> {
     let job = jobs::show(&*state.find_job, &caller, &id).await.map_err(|error| match error {
         ShowJobError::NotFound => not_found(),
@@ -162,6 +163,7 @@ pub(crate) async fn delete(
     State(state): State<AppState>,
     Admitted(caller): Admitted,
     PathParameter(id): PathParameter<JobId>,
+    _: NoQuery,
     Expected(expected): Expected,
 ) -> Result<StatusCode, Problem> {
     jobs::delete(&*state.find_job, &*state.delete_job, &caller, &id, &expected).await.map_err(|error| {

@@ -7,7 +7,7 @@ use gatehouse_domain::{
 };
 use gatehouse_http::{
     Problem,
-    extract::{Admitted, Expected, JsonBody, PathParameter, etag},
+    extract::{Admitted, Expected, JsonBody, NoQuery, PathParameter, etag},
     problem::{NOT_FOUND, ProblemBody},
 };
 
@@ -25,6 +25,7 @@ use crate::{
 pub(crate) async fn list(
     State(state): State<AppState>,
     Admitted(_caller): Admitted,
+    _: NoQuery,
 ) -> Result<Json<ProvidersAnswer>, Problem> {
     let mut providers = Vec::new();
     for provider in state.list_providers.list_providers().await.map_err(Problem::store)? {
@@ -46,6 +47,7 @@ pub(crate) async fn show(
     State(state): State<AppState>,
     Admitted(_caller): Admitted,
     PathParameter(name): PathParameter<ProviderName>,
+    _: NoQuery,
 ) -> Result<impl IntoResponse, Problem> {
     let provider = state.find_provider.find_provider(&name).await.map_err(Problem::store)?;
     let provider = provider.ok_or_else(not_found)?;
@@ -74,6 +76,7 @@ pub(crate) async fn put(
     State(state): State<AppState>,
     Admitted(caller): Admitted,
     PathParameter(name): PathParameter<ProviderName>,
+    _: NoQuery,
     Expected(expected): Expected,
     JsonBody(body): JsonBody<ProviderBody>,
 ) -> Result<impl IntoResponse, Problem> {
@@ -120,6 +123,7 @@ pub(crate) async fn delete(
     State(state): State<AppState>,
     Admitted(_caller): Admitted,
     PathParameter(name): PathParameter<ProviderName>,
+    _: NoQuery,
     Expected(expected): Expected,
 ) -> Result<StatusCode, Problem> {
     let deleted = providers::delete(

@@ -35,6 +35,7 @@ pub(crate) struct JobBody {
     #[schema(value_type = Option<String>, example = "prod")]
     environment: Option<EnvironmentName>,
     /// Where it runs.
+    #[serde(deserialize_with = "extract::object")]
     provider: ProviderReference,
     /// The parameters that it takes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -7,7 +7,7 @@ use gatehouse_domain::{
 };
 use gatehouse_http::{
     Problem,
-    extract::{Admitted, JsonBody, PathParameter},
+    extract::{Admitted, JsonBody, NoQuery, PathParameter},
     problem::ProblemBody,
 };
 
@@ -32,6 +32,7 @@ pub(crate) async fn cancel(
     State(state): State<AppState>,
     Admitted(caller): Admitted,
     PathParameter(run): PathParameter<RunId>,
+    _: NoQuery,
     body: Option<JsonBody<CancelBody>>,
 ) -> Result<impl IntoResponse, Problem> {
     let CancelBody { force } = body.map(|JsonBody(body)| body).unwrap_or_default();

@@ -7,7 +7,7 @@ use gatehouse_domain::{
 };
 use gatehouse_http::{
     Problem,
-    extract::{Admitted, PathParameter, QueryParameters},
+    extract::{Admitted, NoQuery, PathParameter, QueryParameters},
     page,
     problem::ProblemBody,
 };
@@ -33,6 +33,7 @@ pub(crate) async fn show(
     State(state): State<AppState>,
     Admitted(caller): Admitted,
     PathParameter(id): PathParameter<RunId>,
+    _: NoQuery,
 ) -> Result<Json<RunAnswer>, Problem> {
     let found = runs::show(&state.find_ports(), &caller, &id).await.map_err(problems::show_run)?;
     Ok(Json(RunAnswer { run: found.into() }))

@@ -15,7 +15,7 @@ use gatehouse_domain::{
 };
 use gatehouse_http::{
     Problem,
-    extract::{Admitted, Idempotency, JsonBody, PathParameter},
+    extract::{Admitted, Idempotency, JsonBody, NoQuery, PathParameter},
     problem::ProblemBody,
 };
 
@@ -57,6 +57,7 @@ pub(crate) async fn trigger(
     State(state): State<AppState>,
     Admitted(caller): Admitted,
     PathParameter(job): PathParameter<JobId>,
+    _: NoQuery,
     Idempotency(key): Idempotency,
     body: Option<JsonBody<TriggerBody>>,
 ) -> Result<impl IntoResponse, Problem> {
@@ -86,6 +87,7 @@ pub(crate) async fn rerun(
     State(state): State<AppState>,
     Admitted(caller): Admitted,
     PathParameter(run): PathParameter<RunId>,
+    _: NoQuery,
     Idempotency(key): Idempotency,
 ) -> Result<impl IntoResponse, Problem> {
     let started = start::rerun(&state.start_ports(), &caller, &run, key.as_ref()).await;

@@ -1,6 +1,6 @@
 //! What handlers take from a request. Each extractor refuses with a problem that names the fault.
 
-use std::str::FromStr;
+use std::{fmt, marker::PhantomData, str::FromStr};
 
 use axum::{
     body::Bytes,
@@ -14,7 +14,10 @@ use gatehouse_domain::{
     caller::Caller, idempotency::IdempotencyKey, jobs::Revision, parameter::FieldError,
     providers::Precondition,
 };
-use serde::de::DeserializeOwned;
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeOwned, MapAccess, Visitor, value::MapAccessDeserializer},
+};
 
 use crate::problem::{self, Problem};
 
@@ -67,7 +70,27 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for QueryParameter
     }
 }
 
-/// A JSON body, with unknown members refused by `T`.
+/// No query: what an operation does not understand is refused, never passed over.
+#[derive(Debug)]
+pub struct NoQuery;
+
+impl<S: Sync> FromRequestParts<S> for NoQuery {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
+        let query = parts.uri.query().unwrap_or_default();
+        match query.split(['&', '=']).find(|name| !name.is_empty()) {
+            None => Ok(Self),
+            Some(name) => {
+                let name: String = name.chars().take(100).collect();
+                let detail = format!("{name}: this operation takes no query parameters");
+                Err(Problem::new(problem::INVALID_QUERY, detail))
+            }
+        }
+    }
+}
+
+/// A JSON object as the body, with unknown members refused by `T`.
 #[derive(Debug)]
 pub struct JsonBody<T>(pub T);
 
@@ -129,7 +152,7 @@ fn is_json(headers: &HeaderMap) -> bool {
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     let mut json = serde_json::Deserializer::from_slice(body);
-    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+    let value = serde_path_to_error::deserialize(&mut json).map(|Object(value)| value).map_err(|error| {
         let pointer = pointer(error.path());
         let reason = error.into_inner();
         if reason.is_data() {
@@ -143,6 +166,35 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
         Err(error) => {
             Err(Problem::new(problem::MALFORMED_BODY, format!("More follows the JSON value: {error}")))
         }
+    }
+}
+
+/// A `T` that is written as an object. By itself serde takes a list of the members' values as well.
+#[derive(Debug)]
+pub struct Object<T>(pub T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(ObjectVisitor(PhantomData))
+    }
+}
+
+/// Reads a member as an [`Object`], for `#[serde(deserialize_with)]`.
+pub fn object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
+    Object::deserialize(deserializer).map(|Object(value)| value)
+}
+
+struct ObjectVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
+    type Value = Object<T>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(map)).map(Object)
     }
 }
 
