@@ -111,7 +111,7 @@ impl TokenSource {
 
     /// A token that is good for a while, as far as anybody knows.
     pub(super) async fn token(&self) -> Result<Token, CiError> {
-        match self.remembered(None) {
+        match self.remembered() {
             Some(token) => Ok(token),
             None => self.obtain(None).await,
         }
@@ -124,7 +124,8 @@ impl TokenSource {
 
     async fn obtain(&self, refused: Option<&Token>) -> Result<Token, CiError> {
         let mut last = self.looking.lock().await;
-        if let Some(token) = self.remembered(refused) {
+        self.current().take_if(|token| token.is(refused));
+        if let Some(token) = self.remembered() {
             return Ok(token);
         }
         if let Some(token) = self.shared(refused).await {
@@ -135,7 +136,7 @@ impl TokenSource {
         }
         let renewed = self.renew(refused).await;
         *last = self.note(&renewed);
-        renewed.or_else(|error| self.not_yet_ended(refused).ok_or(error))
+        renewed.or_else(|error| self.not_yet_ended().ok_or(error))
     }
 
     fn note(&self, outcome: &Result<Token, CiError>) -> Option<Refused> {
@@ -144,16 +145,16 @@ impl TokenSource {
         Some(Refused { advice: error.advice.clone(), until })
     }
 
-    /// The token in memory, unless it is `refused` or old.
-    fn remembered(&self, refused: Option<&Token>) -> Option<Token> {
+    /// The token in memory, unless it is old. One that was refused is not kept there.
+    fn remembered(&self) -> Option<Token> {
         let now = self.now();
-        self.current().clone().filter(|token| token.renew_at > now && !token.is(refused))
+        self.current().clone().filter(|token| token.renew_at > now)
     }
 
     /// The token in memory, when it is old but has not ended.
-    fn not_yet_ended(&self, refused: Option<&Token>) -> Option<Token> {
+    fn not_yet_ended(&self) -> Option<Token> {
         let now = self.now();
-        self.current().clone().filter(|token| token.ends_at > now && !token.is(refused))
+        self.current().clone().filter(|token| token.ends_at > now)
     }
 
     fn current(&self) -> std::sync::MutexGuard<'_, Option<Token>> {
@@ -166,8 +167,8 @@ impl TokenSource {
         if refused.is_none() {
             let name = self.secret();
             let read = self.ports.secrets_read.read(&name).await;
-            self.take(read.ok().flatten().as_ref());
-            if let Some(token) = self.remembered(None) {
+            self.take(read.ok().flatten().as_ref(), None);
+            if let Some(token) = self.remembered() {
                 return Some(token);
             }
         }
@@ -176,20 +177,24 @@ impl TokenSource {
 
     async fn shared_now(&self, refused: Option<&Token>) -> Option<Token> {
         match self.ports.secrets_read.read_fresh(&self.secret()).await {
-            Ok(text) => self.take(text.as_ref()),
+            Ok(text) => self.take(text.as_ref(), refused),
             Err(error) => {
                 tracing::warn!(provider = %self.provider, ?error, "could not read the shared token");
             }
         }
-        self.remembered(refused)
+        self.remembered()
     }
 
-    /// Remembers the token that `text` holds, when it is one that is made from today's credentials.
-    fn take(&self, text: Option<&SecretString>) {
+    /// Remembers the token that `text` holds, when it is made from today's credentials and not `refused`.
+    fn take(&self, text: Option<&SecretString>, refused: Option<&Token>) {
         let stored = text.and_then(|text| serde_json::from_str::<StoredToken>(text.expose_secret()).ok());
-        if let Some(stored) = stored.filter(|it| it.credentials_version == self.credentials_version) {
-            let StoredToken { access_token, expires_at, renew_at, .. } = stored;
-            *self.current() = Some(Token { bearer: access_token.into(), renew_at, ends_at: expires_at });
+        let Some(stored) = stored.filter(|it| it.credentials_version == self.credentials_version) else {
+            return;
+        };
+        let StoredToken { access_token, expires_at, renew_at, .. } = stored;
+        let token = Token { bearer: access_token.into(), renew_at, ends_at: expires_at };
+        if !token.is(refused) {
+            *self.current() = Some(token);
         }
     }
 

@@ -147,7 +147,7 @@ fn advice(failure: &Failure, call: &Call<'_>, server: &str) -> String {
 }
 
 fn unreachable(error: &reqwest::Error) -> String {
-    let certificate = find(error, |cause| match cause.downcast_ref::<rustls::Error>() {
+    let certificate = find(error, &|cause| match cause.downcast_ref::<rustls::Error>() {
         Some(rustls::Error::InvalidCertificate(why)) => Some(format!("{why:?}")),
         _ => None,
     });
@@ -187,17 +187,16 @@ fn advice_on_refusal(refusal: &Refusal, call: &Call<'_>, server: &str) -> String
 }
 
 fn forbidden(call: &Call<'_>) -> String {
-    format!("Concourse does not let us {} with {}", call.operation, call.about.describe())
+    format!("our account may not do this with {}", call.about.describe())
 }
 
 fn not_found(refusal: &Refusal, call: &Call<'_>, server: &str) -> String {
     let what = call.about.describe();
-    if refusal.by_concourse {
-        format!("Concourse has no {what}")
-    } else {
-        format!(
-            "there is no {what}, and what answers at {server} is not Concourse; is the provider's URL right?"
-        )
+    let stranger = format!("what answers at {server} is not Concourse; is the provider's URL right?");
+    match call.about {
+        _ if refusal.by_concourse => format!("Concourse has no {what}"),
+        About::Server => stranger,
+        _ => format!("there is no {what}, and {stranger}"),
     }
 }
 

@@ -31,11 +31,11 @@ const FIRST_POLL: Duration = Duration::from_secs(1);
 /// How often a waiting build is looked at in the long run: a build may wait for days.
 const LAST_POLL: Duration = Duration::from_secs(5);
 
-/// How many tries in a row may bring nothing: with the pauses between them about 20 s.
+/// How many tries in a row may bring nothing: with the pauses between them about 15 s.
 const MAX_FRUITLESS: u32 = 8;
 
 /// The pause after the second fruitless try; it doubles from there.
-const FIRST_PAUSE: Duration = Duration::from_millis(250);
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
 
 /// The longest pause between tries.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);

@@ -12,10 +12,12 @@ use reqwest::{Method, RequestBuilder, Response, StatusCode, Url, header};
 use serde::de::DeserializeOwned;
 
 use super::version::ServerVersion;
-use crate::http::{ANSWER_LIMIT, BodyError, ForbiddenDestination, OutboundClient, OutboundHttp, read_body};
+use crate::http::{
+    ANSWER_LIMIT, BodyError, CALL_TIMEOUT, ForbiddenDestination, OutboundClient, OutboundHttp, read_body,
+};
 
 /// How much of a refusal's text is looked at, in bytes.
-const REFUSAL_LIMIT: usize = 16 * 1024;
+const REFUSAL_LIMIT: usize = 4 * 1024;
 
 /// The header with which Concourse signs every answer.
 const VERSION_HEADER: &str = "x-concourse-version";
@@ -160,18 +162,22 @@ impl Refusal {
             by_concourse,
             retry_after: retry_after.map(Duration::from_secs),
             location: location.map(|text| text.chars().take(200).collect()),
-            // A text that cannot be read tells no less than an empty one.
-            body: read_body(response, REFUSAL_LIMIT)
-                .await
-                .map(|body| String::from_utf8_lossy(&body).into_owned())
-                .unwrap_or_default(),
+            body: text(response).await.unwrap_or_default(),
         }
     }
 }
 
+/// The text of a refusal; `None` when it is long, or does not come: event streams have no time limit of
+/// their own, and a text that cannot be read tells no less than an empty one.
+async fn text(response: Response) -> Option<String> {
+    let body = tokio::time::timeout(CALL_TIMEOUT, read_body(response, REFUSAL_LIMIT)).await.ok()?.ok()?;
+    Some(String::from_utf8_lossy(&body).into_owned())
+}
+
 impl Failure {
     fn of_transport(error: reqwest::Error) -> Self {
-        if let Some(forbidden) = find(&error, |cause| cause.downcast_ref::<ForbiddenDestination>().copied()) {
+        if let Some(forbidden) = find(&error, &|cause| cause.downcast_ref::<ForbiddenDestination>().copied())
+        {
             Self::Forbidden(forbidden)
         } else if error.is_connect() {
             Self::NotConnected(error)
@@ -204,17 +210,10 @@ impl From<BodyError> for Failure {
 /// The first thing that `pick` finds among `error` and what lies below it.
 pub(super) fn find<T>(
     error: &(dyn Error + 'static),
-    pick: impl Fn(&(dyn Error + 'static)) -> Option<T>,
+    pick: &dyn Fn(&(dyn Error + 'static)) -> Option<T>,
 ) -> Option<T> {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        // What an I/O error was made from is not its source.
-        let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        let inner = inner.and_then(|inner| pick(inner));
-        if let Some(found) = inner.or_else(|| pick(error)) {
-            return Some(found);
-        }
-        next = error.source();
-    }
-    None
+    // What an I/O error was made from is not its source.
+    let inner = || error.downcast_ref::<io::Error>()?.get_ref();
+    let inner = || inner().and_then(|inner| find(inner, pick));
+    pick(error).or_else(inner).or_else(|| find(error.source()?, pick))
 }

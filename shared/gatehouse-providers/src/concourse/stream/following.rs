@@ -77,11 +77,16 @@ impl Connection {
 }
 
 impl Records {
+    /// The next record of what was received; `None` when more has to come first.
+    fn ready(&mut self) -> Option<Record> {
+        self.parser.next(&mut self.received)
+    }
+
     /// The next record; `None` when the connection is gone. Concourse does not close streams: whoever did,
     /// it was not their end.
     async fn next(&mut self) -> Option<Record> {
         loop {
-            if let Some(record) = self.parser.next(&mut self.received) {
+            if let Some(record) = self.ready() {
                 return Some(record);
             }
             self.received = self.response.chunk().await.ok()??;
@@ -107,15 +112,7 @@ fn admit(response: Response) -> Result<Response, CiError> {
 impl Watch {
     /// Takes what comes next of the stream.
     pub(super) async fn follow(&mut self) -> Result<(), CiError> {
-        let patience = if self.ended { QUIET_AFTER_END } else { WATCHDOG };
-        let clock = self.provider.clock.clone();
-        let Phase::Following(connection) = &mut self.phase else { return Ok(()) };
-        let next = tokio::select! {
-            biased;
-            next = connection.next() => next,
-            () = clock.sleep(patience) => Next::Silence,
-        };
-        match next {
+        match self.next_of_stream().await {
             Next::Opened(response) => {
                 let records = Records { response, parser: SseParser::default(), received: Bytes::new() };
                 self.phase = Phase::Following(Connection::Open(Box::new(records)));
@@ -128,6 +125,22 @@ impl Watch {
             }
             Next::Lost(error) => self.reopen(error),
             Next::Silence => self.doubt_silence().await,
+        }
+    }
+
+    async fn next_of_stream(&mut self) -> Next {
+        let Phase::Following(connection) = &mut self.phase else { return Next::Lost(None) };
+        // Most records come with others, and need no clock.
+        if let Connection::Open(records) = connection
+            && let Some(record) = records.ready()
+        {
+            return Next::Record(record);
+        }
+        let patience = if self.ended { QUIET_AFTER_END } else { WATCHDOG };
+        tokio::select! {
+            biased;
+            next = connection.next() => next,
+            () = self.provider.clock.sleep(patience) => Next::Silence,
         }
     }
 

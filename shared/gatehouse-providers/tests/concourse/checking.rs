@@ -1,0 +1,151 @@
+//! What a person is told of a Concourse that will not do.
+
+use gatehouse_domain::{
+    ci::{CheckReport, CiErrorKind, CiProvider, ConcourseTarget, Target, TeamCheck},
+    providers::Account,
+};
+use gatehouse_providers::{concourse::ConcourseProvider, http::OutboundHttp};
+use gatehouse_testkit::concourse::{ConcourseTwin, Fault, Role, Route, Script, Version};
+use serde_json::json;
+
+use crate::support::{Bench, PASSWORD, USER, concourse, deploy, trigger};
+
+async fn check(bench: &Bench) -> CheckReport {
+    bench.provider().check(&[deploy()]).await.unwrap()
+}
+
+fn able(team: &TeamCheck) -> [bool; 4] {
+    [team.list, team.trigger, team.watch, team.cancel]
+}
+
+fn in_team(team: &str) -> Target {
+    let (pipeline, job) = ("p".into(), "j".into());
+    Target::Concourse(ConcourseTarget { team: team.into(), pipeline, job, vars: serde_json::Map::new() })
+}
+
+fn neutral(bench: &Bench, text: &str) -> String {
+    text.replace(bench.twin.url(), "https://ci.example.com")
+}
+
+#[tokio::test]
+async fn every_version_reports_that_all_is_well() {
+    for version in Version::ALL {
+        let bench = Bench::new(concourse(Script::quick()).version(version)).await;
+        let report = check(&bench).await;
+        assert_eq!(report.version.as_deref(), Some(version.as_str()));
+        assert_eq!(report.identity.as_deref(), Some("local:ci-gateway"));
+        assert_eq!(report.problems, Vec::<String>::new());
+        let [team] = &report.teams[..] else { panic!("{report:?}") };
+        assert_eq!((team.roles.join(","), able(team)), ("pipeline-operator".to_owned(), [true; 4]));
+        assert_eq!(team.remedy, None);
+    }
+}
+
+#[tokio::test]
+async fn a_viewer_is_told_which_role_is_missing_and_how_to_get_it() {
+    let builder = ConcourseTwin::builder()
+        .user(USER, PASSWORD)
+        .team("main", |team| team.role(USER, Role::Viewer))
+        .pipeline("main", "app", |pipeline| pipeline.job("deploy", |job| job));
+    let bench = Bench::new(builder).await;
+    let report = check(&bench).await;
+    assert_eq!(able(&report.teams[0]), [true, false, true, false]);
+    insta::assert_snapshot!(neutral(&bench, report.teams[0].remedy.as_deref().unwrap()), @r#"give `local:ci-gateway` the role `pipeline-operator` in team `main`: as an owner of the team, write its present roles (`fly -t TARGET get-team -n main`) and `- {name: pipeline-operator, local: {users: ["ci-gateway"]}}` under `roles:` in team.yml, then `fly -t TARGET set-team -n main --config team.yml`; or PUT https://ci.example.com/api/v1/teams/main with {"auth":{"pipeline-operator":{"groups":[],"users":["local:ci-gateway"]},"…":"the present roles"}}. Both replace the team's roles"#);
+
+    let error = trigger(&bench.provider(), deploy()).await.unwrap_err();
+    assert_eq!(error.kind, CiErrorKind::Forbidden);
+    insta::assert_snapshot!(neutral(&bench, &error.advice), @r#"our account may not do this with job `deploy` in pipeline `app` of team `main`: give `local:ci-gateway` the role `pipeline-operator` in team `main`: as an owner of the team, write its present roles (`fly -t TARGET get-team -n main`) and `- {name: pipeline-operator, local: {users: ["ci-gateway"]}}` under `roles:` in team.yml, then `fly -t TARGET set-team -n main --config team.yml`; or PUT https://ci.example.com/api/v1/teams/main with {"auth":{"pipeline-operator":{"groups":[],"users":["local:ci-gateway"]},"…":"the present roles"}}. Both replace the team's roles"#);
+}
+
+#[tokio::test]
+async fn an_admin_may_do_everything_in_teams_that_do_not_name_them() {
+    let builder = concourse(Script::quick()).team("main", |team| team.role(USER, Role::Owner));
+    let bench = Bench::new(builder.team("ops", |team| team.role("somebody", Role::Owner))).await;
+    let report = bench.provider().check(&[in_team("ops")]).await.unwrap();
+    assert_eq!((able(&report.teams[0]), report.teams[0].roles.join(",")), ([true; 4], "admin".to_owned()));
+}
+
+#[tokio::test]
+async fn a_token_that_names_nobody_is_recognised_everywhere() {
+    let bench = Bench::new(concourse(Script::quick()).grants_only_openid()).await;
+    let report = check(&bench).await;
+    assert_eq!((report.identity, able(&report.teams[0])), (None, [false; 4]));
+    let [problem] = &report.problems[..] else { panic!("{:?}", report.problems) };
+    insta::assert_snapshot!(problem, @"Concourse logs us in, but with a token that does not say who we are (no connector, no team): every list is empty and every change is refused. Gatehouse asks for the scopes `openid profile email federated:id groups`; something between it and Concourse lets only `openid` through. Let `federated:id` pass, and check the provider again");
+
+    let provider = bench.provider();
+    let errors = [
+        provider.checkpoint(&deploy()).await.unwrap_err(),
+        trigger(&provider, deploy()).await.unwrap_err(),
+        provider.discover(&std::collections::BTreeSet::new()).await.unwrap_err(),
+    ];
+    for error in errors {
+        assert_eq!((error.kind, &error.advice), (CiErrorKind::CredentialsRefused, problem));
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_a_problem_of_the_report() {
+    let account = Account::Password { username: USER.into() };
+    let bench = Bench::with_account(concourse(Script::quick()), account, "wrong").await;
+    let report = check(&bench).await;
+    assert_eq!(report.version.as_deref(), Some("7.14.3"));
+    assert_eq!(able(&report.teams[0]), [false; 4]);
+    let [problem] = &report.problems[..] else { panic!("{:?}", report.problems) };
+    assert!(problem.starts_with("Concourse refuses the password of user `ci-gateway`"), "{problem}");
+}
+
+#[tokio::test]
+async fn a_team_that_does_not_exist_is_told_from_one_that_is_closed() {
+    let bench =
+        Bench::new(concourse(Script::quick()).team("closed", |team| team.role("x", Role::Owner))).await;
+    let targets = ["closed", "nope"].map(in_team);
+    let report = bench.provider().check(&targets).await.unwrap();
+    let [closed, nope] = &report.teams[..] else { panic!("{report:?}") };
+    assert!(
+        closed.remedy.as_deref().unwrap().starts_with("give `local:ci-gateway` the role `pipeline-operator`")
+    );
+    insta::assert_snapshot!(nope.remedy.as_deref().unwrap(), @"Concourse has no team `nope`; correct the jobs that name it, or make it: `fly -t TARGET set-team -n nope --config team.yml`");
+}
+
+#[tokio::test]
+async fn a_concourse_that_cannot_be_reached_or_is_none_is_a_problem_of_the_report() {
+    let bench = Bench::new(concourse(Script::quick())).await;
+    bench.twin.go_down();
+    let report = check(&bench).await;
+    assert_eq!((report.version, report.problems.len()), (None, 1));
+
+    let bench = Bench::new(concourse(Script::quick())).await;
+    bench.twin.fault(Fault::on(Route::Info).html_page(200).always());
+    let report = check(&bench).await;
+    insta::assert_snapshot!(neutral(&bench, &report.problems[0]), @"what answers at https://ci.example.com does not speak as Concourse does; is the provider's URL right?");
+}
+
+#[tokio::test]
+async fn a_version_that_is_too_old_is_said_to_be() {
+    let bench = Bench::new(concourse(Script::quick())).await;
+    bench.twin.fault(Fault::on(Route::Info).json(200, &json!({"version": "6.4.1"})));
+    insta::assert_snapshot!(check(&bench).await.problems[0], @"this is Concourse 6.4.1; Gatehouse works with 6.5 and later, whose tokens are of another kind. Update Concourse");
+}
+
+#[tokio::test]
+async fn settings_that_cannot_work_say_so_in_every_call() {
+    let mut bench = Bench::new(concourse(Script::quick())).await;
+    bench.settings.ca_certificate = Some("no PEM".into());
+    insta::assert_snapshot!(check(&bench).await.problems[0], @"the provider cannot be used: the CA certificate holds no certificate; register it again");
+    bench.settings.ca_certificate = None;
+    bench.settings.url = Some("http://169.254.169.254/latest".into());
+    insta::assert_snapshot!(check(&bench).await.problems[0], @"Concourse at http://169.254.169.254/latest cannot be called: calls to 169.254.169.254 are not made: it is a link-local address");
+    bench.settings.url = None;
+    insta::assert_snapshot!(check(&bench).await.problems[0], @"the provider cannot be used: its URL is not valid; register it again");
+}
+
+#[tokio::test]
+async fn a_name_that_leads_to_this_host_is_refused_when_it_is_resolved() {
+    let mut bench = Bench::new(concourse(Script::quick())).await;
+    bench.settings.url = Some(bench.twin.url().replace("127.0.0.1", "localhost"));
+    assert_eq!(check(&bench).await.problems, Vec::<String>::new());
+    let provider = ConcourseProvider::new(&bench.settings, bench.ports(), OutboundHttp::new());
+    let problem = &provider.check(&[deploy()]).await.unwrap().problems[0];
+    assert!(problem.ends_with("it is a loopback address"), "{problem}");
+}

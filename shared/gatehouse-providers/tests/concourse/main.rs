@@ -1,0 +1,12 @@
+//! The Concourse provider against a twin that behaves as Concourse does, at every version that matters.
+
+mod checking;
+mod cutting;
+mod directory;
+mod discovering;
+mod runs;
+mod starting;
+mod support;
+mod tls;
+mod tokens;
+mod watching;
