@@ -1,6 +1,6 @@
 //! The log of a run as plain text.
 
-use std::{sync::Arc, time::Duration};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use async_stream::stream;
 use axum::{
@@ -94,9 +94,9 @@ struct Log {
 }
 
 impl Log {
-    /// A log that cannot be read to its end is cut, not ended: the reader sees a broken transfer rather
-    /// than a log that seems whole.
-    fn into_stream(mut self) -> impl Stream<Item = Result<Bytes, std::io::Error>> + Send {
+    /// A log that cannot be read to its end says so in its last line. The transfer itself is ended cleanly:
+    /// Lambda would otherwise write its own words about the failure into the text.
+    fn into_stream(mut self) -> impl Stream<Item = Result<Bytes, Infallible>> + Send {
         stream! {
             let mut plain = PlainText::default();
             while let Some(event) = self.next().await {
@@ -113,7 +113,7 @@ impl Log {
                     Ok(RunEvent { body: RunEventBody::End, .. }) => break,
                     Ok(_) => {}
                     Err(error) => {
-                        yield Err(std::io::Error::other(error));
+                        yield Ok(Bytes::from(format!("\n[the log is cut here: {}]\n", error.advice)));
                         break;
                     }
                 }
