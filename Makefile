@@ -26,8 +26,8 @@ lint: ## clippy without warnings, and what crates must not link
 	.ci/fences
 	cargo clippy --workspace --all-targets -- -D warnings
 
-doc: ## build the API documentation of the crates
-	cargo doc --workspace --no-deps
+doc: ## build the documentation of the crates
+	cargo doc --workspace --no-deps --document-private-items
 
 openapi: ## write infra/openapi.json from the routes
 	cargo run --quiet -- openapi > target/openapi.json && mv target/openapi.json infra/openapi.json
