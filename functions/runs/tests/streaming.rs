@@ -30,7 +30,7 @@ use gatehouse_testkit::{
 use serde_json::{Value, json};
 
 /// Longer than anything here takes.
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_mins(1);
 
 /// What the function finds around it.
 struct Surroundings {

@@ -31,10 +31,7 @@ pub enum Outcome {
 pub struct Transaction(Vec<TransactWriteItem>);
 
 impl Transaction {
-    pub fn put(
-        &mut self,
-        put: aws_sdk_dynamodb::types::builders::PutBuilder,
-    ) -> Result<(), StoreError> {
+    pub fn put(&mut self, put: aws_sdk_dynamodb::types::builders::PutBuilder) -> Result<(), StoreError> {
         let write = TransactWriteItem::builder().put(put.build().map_err(unbuildable)?);
         self.0.push(write.build());
         Ok(())
