@@ -1,0 +1,17 @@
+//! The whole of Gatehouse in one process, as its callers see it: over HTTP, with real commands, real files
+//! and a twin of Concourse.
+
+mod bad_input;
+mod concourse;
+mod editing;
+mod importing;
+mod kills;
+mod long_logs;
+mod many_readers;
+mod once;
+mod paging;
+mod quick_start;
+mod resume;
+mod stopping;
+mod support;
+mod visibility;

@@ -1,0 +1,18 @@
+//! A stack to call, callers, and words for what they do.
+
+pub mod binary;
+pub mod client;
+pub mod concourse;
+pub mod events;
+pub mod gate;
+pub mod random;
+pub mod stack;
+pub mod table;
+pub mod wait;
+
+pub use self::{
+    client::{Anonymous, Answer, Call, Client, Key},
+    events::{Event, Resume},
+    stack::TestStack,
+    wait::{eventually, in_time},
+};
