@@ -13,6 +13,7 @@ use gatehouse_domain::{
     api_key::{self, FindApiKey},
     caller::Caller,
     clock::Clock,
+    report::Chain,
     store::StoreError,
 };
 use serde::Deserialize;
@@ -99,20 +100,5 @@ impl Authorizer {
                 api_key::authenticate(&*self.api_keys, &key, self.clock.now()).await
             }
         }
-    }
-}
-
-/// Prints an error and every cause below it.
-struct Chain<'a>(&'a dyn std::error::Error);
-
-impl fmt::Display for Chain<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)?;
-        let mut next = self.0.source();
-        while let Some(cause) = next {
-            write!(f, ": {cause}")?;
-            next = cause.source();
-        }
-        Ok(())
     }
 }

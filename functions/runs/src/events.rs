@@ -18,6 +18,7 @@ use futures_util::{FutureExt, StreamExt, stream};
 use gatehouse_domain::{
     ci::{CiError, CiErrorKind, EventStream, LogStream, Position, RunEvent, RunEventBody, StepPhase},
     clock::Clock,
+    report::Chain,
     runs::{self, RecordRun, Run, RunId, RunStatus},
 };
 use gatehouse_http::{
@@ -194,7 +195,7 @@ impl Source {
         self.run.reason.clone_from(reason);
         self.run.finished_at = event.time;
         if let Err(error) = self.record.record_observation(&self.run).await {
-            tracing::warn!(run_id = %self.run.id, %error, "could not record how run {} ended", self.run.id);
+            tracing::warn!(run_id = %self.run.id, error = %Chain(&error), "could not record how run {} ended", self.run.id);
         }
     }
 }

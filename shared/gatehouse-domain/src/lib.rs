@@ -16,6 +16,7 @@ pub mod paging;
 pub mod parameter;
 pub mod project;
 pub mod providers;
+pub mod report;
 pub mod runs;
 pub mod secret;
 pub mod store;

@@ -3,7 +3,7 @@
 //! What the caller sees and what is logged are different things: [`Problem::internal`] keeps its cause for
 //! the log line and shows a fixed text.
 
-use std::{error::Error, fmt, sync::Arc, time::Duration};
+use std::{error::Error, sync::Arc, time::Duration};
 
 use axum::{
     body::Body,
@@ -13,6 +13,7 @@ use axum::{
 use gatehouse_domain::{
     ci::{CiError, CiErrorKind, ProviderLookupError},
     parameter::FieldError,
+    report::Chain,
     secret::SecretError,
     store::StoreError,
 };
@@ -307,21 +308,6 @@ impl IntoResponse for Problem {
         let mut response = self.render(None);
         response.extensions_mut().insert(self);
         response
-    }
-}
-
-/// Prints an error and every cause below it, joined by `: `.
-struct Chain<'a>(&'a dyn Error);
-
-impl fmt::Display for Chain<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)?;
-        let mut next = self.0.source();
-        while let Some(cause) = next {
-            write!(f, ": {cause}")?;
-            next = cause.source();
-        }
-        Ok(())
     }
 }
 

@@ -17,6 +17,7 @@ use gatehouse_domain::{
     lease::LeaseOutcome,
     name::ProviderName,
     providers::Provider,
+    report::Chain,
     secret::SecretName,
 };
 use jiff::Timestamp;
@@ -179,7 +180,7 @@ impl TokenSource {
         match self.ports.secrets_read.read_fresh(&self.secret()).await {
             Ok(text) => self.take(text.as_ref(), refused),
             Err(error) => {
-                tracing::warn!(provider = %self.provider, ?error, "could not read the shared token");
+                tracing::warn!(provider = %self.provider, error = %Chain(&error), "could not read the shared token");
             }
         }
         self.remembered()
@@ -207,7 +208,7 @@ impl TokenSource {
                 Ok(LeaseOutcome::Acquired) => return self.renew_as(&holder, refused).await,
                 Ok(LeaseOutcome::Held) => {}
                 Err(error) => {
-                    tracing::warn!(provider = %self.provider, ?error, "logging in without a lease");
+                    tracing::warn!(provider = %self.provider, error = %Chain(&error), "logging in without a lease");
                     break;
                 }
             }
@@ -226,7 +227,7 @@ impl TokenSource {
             None => self.log_in_and_share().await,
         };
         if let Err(error) = self.ports.leases.release(&self.lease(), holder).await {
-            tracing::warn!(provider = %self.provider, ?error, "could not release the lease of the login");
+            tracing::warn!(provider = %self.provider, error = %Chain(&error), "could not release the lease of the login");
         }
         outcome
     }
@@ -243,7 +244,7 @@ impl TokenSource {
         let text = serde_json::to_string(&stored).unwrap_or_default().into();
         // The token is good all the same; others will log in themselves.
         if let Err(error) = self.ports.secrets_write.write(&self.secret(), &text).await {
-            tracing::warn!(provider = %self.provider, ?error, "could not share the token");
+            tracing::warn!(provider = %self.provider, error = %Chain(&error), "could not share the token");
         }
         Ok(token)
     }

@@ -4,8 +4,9 @@ mod start;
 
 use std::time::Duration;
 
-use gatehouse_domain::ci::{
-    Build, BuildId, CancelMode, CiError, CiErrorKind, ConcourseTarget, Reason, Target,
+use gatehouse_domain::{
+    ci::{Build, BuildId, CancelMode, CiError, CiErrorKind, ConcourseTarget, Reason, Target},
+    report::Chain,
 };
 use jiff::Timestamp;
 
@@ -77,7 +78,7 @@ pub(super) async fn reason(client: &Client, found: &Found<'_>) -> Option<Reason>
     match client.get(&call, &path, limits).await {
         Ok(preparation) => status::reason(&preparation, &actual_target(found), client.version().as_ref()),
         Err(error) => {
-            tracing::debug!(?error, "could not ask why a build waits");
+            tracing::debug!(error = %Chain(&error), "could not ask why a build waits");
             None
         }
     }

@@ -13,6 +13,7 @@ use futures_util::stream;
 use gatehouse_domain::{
     ci::{BuildId, CiError, CiErrorKind, EventStream, Position, Reason, RunEvent, RunEventBody, Target},
     clock::Clock,
+    report::Chain,
 };
 
 use self::following::Connection;
@@ -246,7 +247,7 @@ async fn planned_names(client: &Client, target: &Target, build: &BuildId) -> Ste
     match client.get::<wire::Plan>(&call, &path, Limits::list()).await {
         Ok(plan) => names.add_plan(&plan.plan),
         // Steps without names are still steps.
-        Err(error) => tracing::debug!(?error, "a build has no plan to show"),
+        Err(error) => tracing::debug!(error = %Chain(&error), "a build has no plan to show"),
     }
     names
 }
