@@ -86,6 +86,8 @@ class MiniStack(Process):
             logs,
             {
                 "BIND_HOST": HOST,
+                # Every call is checked against the policies of its role, item by item in transactions.
+                "AUTH": "true",
                 "GATEWAY_PORT": str(self.port),
                 "HOME": str(work),
                 "TMPDIR": str(work),

@@ -181,24 +181,51 @@ def drive_jobs(api, concourse):
     with check("list the jobs"):
         listed = api.get("/v1/jobs", project="example").expect(200).json()
         equal([job["job_id"] for job in listed["jobs"]], ["job_hello", "job_slow"], "the jobs")
-    with check("ask the Concourse who we are and what we may do there"):
-        found = api.post("/v1/providers/concourse/check").expect(200).json()["check"]
-        equal(found["ok"], True, f"what the check says, {json.dumps(found, indent=1)}")
     with check("a body with unknown fields is refused, and nothing is written"):
         answer = api.put("/v1/jobs/job_bad", {"nonsense": True})
         answer.expect(answer.status if answer.status in (400, 422) else 422, PROBLEM)
         api.get("/v1/jobs/job_bad").expect_problem(404, "not-found")
 
 
+def drive_providers(api, outputs):
+    section("The Concourse itself")
+    with check("ask it who we are and what we may do there"):
+        found = api.post("/v1/providers/concourse/check").expect(200).json()["check"]
+        equal(found["ok"], True, f"what the check says, {json.dumps(found, indent=1)}")
+    with check("ask it for its jobs"):
+        found = api.post("/v1/jobs/discover", {"project": "example"}).expect(200).json()["jobs"]
+        if not found:
+            raise Failure("it has none")
+    with check("replace and delete a job"):
+        shown = api.get("/v1/jobs/job_slow").expect(200)
+        job = next(entry for entry in found if entry["provider"]["ref"]["job"] == "failing-job")
+        body = {"project": "example", "provider": job["provider"]}
+        changed = api.put("/v1/jobs/job_slow", body, {"If-Match": shown.headers["etag"]}).expect(200)
+        api.call("DELETE", "/v1/jobs/job_slow", None, {"If-Match": changed.headers["etag"]}).expect(204, None)
+        api.get("/v1/jobs/job_slow").expect_problem(404, "not-found")
+    with check("list and delete the provider, and its secrets with it"):
+        equal(len(api.get("/v1/providers").expect(200).json()["providers"]), 1, "providers")
+        shown = api.get("/v1/providers/concourse").expect(200)
+        api.call("DELETE", "/v1/providers/concourse", None, {"If-Match": shown.headers["etag"]}).expect(204, None)
+        equal(secrets(outputs), [], "the secrets")
+
+
 def trigger(api, job, key):
     return api.post(f"/v1/jobs/{job}/runs", {}, {"Idempotency-Key": key}).expect(201)
+
+
+def secrets(outputs):
+    """The names of the stack's secrets, without what they all begin with."""
+    client = boto3.client("secretsmanager", endpoint_url=os.environ["AWS_ENDPOINT_URL"])
+    prefix = outputs["SecretPrefix"] + "/"
+    return sorted(secret["Name"].removeprefix(prefix) for secret in client.list_secrets()["SecretList"])
 
 
 def status(api, run_id):
     return api.get(f"/v1/runs/{run_id}").expect(200).json()["run"]["status"]
 
 
-def drive_runs(api, reader):
+def drive_runs(api, reader, outputs):
     section("Runs")
     with check("trigger, and the same again starts nothing new"):
         first = trigger(api, "job_hello", "proof-1").json()["run"]
@@ -207,6 +234,8 @@ def drive_runs(api, reader):
         equal(again.headers.get("idempotency-replayed"), "true", "idempotency-replayed")
         listed = api.get("/v1/jobs/job_hello/runs").expect(200).json()["runs"]
         equal([run["run_id"] for run in listed], [first["run_id"]], "the job's runs")
+    with check("the Concourse's token is kept for all functions"):
+        equal(secrets(outputs), ["provider/concourse/credentials", "provider/concourse/token"], "the secrets")
     with check("it ends well"):
         until("the run's success", lambda: status(api, first["run_id"]) == "succeeded")
     with check("its log has text"):
@@ -216,6 +245,9 @@ def drive_runs(api, reader):
         events = api.get(f"/v1/runs/{first['run_id']}/events").expect(200, "text/event-stream").text
         if "event: end" not in events:
             raise Failure(f"no end: {events[-1000:]}")
+    with check("run it again"):
+        again = api.post(f"/v1/runs/{first['run_id']}/rerun", None, {"Idempotency-Key": "proof-rerun"}).expect(201)
+        equal(again.json()["run"]["rerun_of"], first["run_id"], "rerun_of")
     with check("cancel a slow one"):
         slow = trigger(api, "job_slow", "proof-2").json()["run"]["run_id"]
         until("the slow run's start", lambda: status(api, slow) == "running")
@@ -312,7 +344,9 @@ def prove(stage, ministack_program, gatehouse):
         try:
             drive_without_key(api)
             drive_jobs(api.with_key(admin), concourse.url)
-            drive_runs(api.with_key(admin), api.with_key(reader))
+            # Before anything else speaks with the Concourse: the runs function must be able to fetch the first token.
+            drive_runs(api.with_key(admin), api.with_key(reader), outputs)
+            drive_providers(api.with_key(admin), outputs)
             invoke_events(
                 stage,
                 {
