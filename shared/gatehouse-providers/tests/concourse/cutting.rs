@@ -5,7 +5,11 @@ use std::sync::Arc;
 use futures_util::StreamExt;
 use gatehouse_domain::ci::{BuildId, CiProvider, RunEvent, RunEventBody};
 use gatehouse_providers::concourse::ConcourseProvider;
-use gatehouse_testkit::concourse::{Fault, Route, Script, Version};
+use gatehouse_testkit::concourse::{ConcourseTwin, Fault, Route, Script, Version};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
+    net::{TcpListener, TcpStream},
+};
 
 use crate::support::{Bench, concourse, deploy, number, trigger, watch, within_patience};
 
@@ -95,5 +99,49 @@ async fn a_build_that_runs_is_followed_across_cuts() {
         }
         let expected: Vec<_> = (0..20).map(|turn| format!("line {turn}\r\n")).collect();
         assert_eq!(seen, expected, "{version}");
+    }
+}
+
+/// A proxy before `twin` that loses the header with which streams are resumed. Returns its URL.
+async fn forgetful_proxy(twin: &ConcourseTwin) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let upstream = twin.url().replace("http://", "");
+    tokio::spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            // A connection that ends early is one that was cut.
+            tokio::spawn(pass_forgetting(client, upstream.clone()));
+        }
+    });
+    url
+}
+
+async fn pass_forgetting(client: TcpStream, upstream: String) -> std::io::Result<()> {
+    let mut client = BufReader::new(client);
+    let mut server = TcpStream::connect(upstream).await?;
+    let mut line = String::new();
+    while client.read_line(&mut line).await? > 2 {
+        if !line.starts_with("last-event-id:") {
+            server.write_all(line.as_bytes()).await?;
+        }
+        line.clear();
+    }
+    // One request for each connection: the head of a second one would pass unread.
+    server.write_all(b"connection: close\r\n\r\n").await?;
+    tokio::io::copy_bidirectional(&mut client, &mut server).await.map(drop)
+}
+
+#[tokio::test]
+async fn events_that_come_again_are_told_once() {
+    for version in [Version::V7_4, Version::V8_3] {
+        let Cut { mut bench, build, all, .. } = prepare(version, Script::chunky()).await;
+        bench.settings.url = Some(forgetful_proxy(&bench.twin).await);
+        let provider = bench.provider();
+        for after in [1, 7, 20] {
+            bench.twin.fault(Fault::on(Route::Events).cut_after_events(after));
+            assert_eq!(watch(&provider, &build, None).await.unwrap(), all, "{version}, cut after {after}");
+        }
+        let resumed = watch(&provider, &build, all[3].position.as_ref()).await.unwrap();
+        assert_eq!(resumed, all[4..]);
     }
 }
