@@ -2,6 +2,7 @@
 
 mod functions;
 mod seed;
+mod table;
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
@@ -16,7 +17,7 @@ use gatehouse_store::Table;
 use tokio::sync::watch;
 
 use crate::{
-    dynamodb::{DynamoDb, Storage, prepare_table},
+    dynamodb::DynamoDb,
     gateway::{ApiIdentity, Gateway, GatewaySettings, Limits, RunningGateway, Sources, Template},
     process::{ProcessProvider, ProcessSettings},
     secrets_manager::{RunningSecretsManager, SecretsManager},
@@ -28,7 +29,6 @@ const TEMPLATE: &str = include_str!("../../../../template.yaml");
 /// What AWS would call things. None of it leaves this machine.
 const REGION: &str = "us-east-1";
 const ACCOUNT: &str = "000000000000";
-const TABLE: &str = "gatehouse";
 
 /// How a stack is started.
 #[derive(Debug, Clone)]
@@ -68,14 +68,12 @@ impl Stack {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let processes = ProcessSettings::new(data, settings.supervisor.clone());
         let processes = Arc::new(ProcessProvider::open(processes, clock.clone())?);
-        let dynamodb = DynamoDb::start(Storage::File(data.join("table.sqlite"))).await?;
-        let client = aws(dynamodb.endpoint_url())?.dynamodb();
-        let table = template.tables.first().context("template.yaml has no table")?;
-        prepare_table(&client, TABLE, table).await?;
+        let shape = template.tables.first().context("template.yaml has no table")?;
+        let (dynamodb, client) = table::open(data, shape).await?;
         let secrets = SecretsManager::open(data.join("secrets.json"), &identity(&template), sources())?;
         let secrets = secrets.serve(loopback(), stopped(stop.clone())).await?;
         let parts = functions::Parts {
-            table: Arc::new(Table::new(client, TABLE, clock.clone())),
+            table: Arc::new(Table::new(client, table::TABLE, clock.clone())),
             secrets: Arc::new(Secrets::new(
                 aws(secrets.endpoint_url())?.secrets_manager(),
                 "gatehouse/local",

@@ -60,8 +60,9 @@ pub(super) async fn fill(
     file: Option<&Path>,
 ) -> anyhow::Result<Option<String>> {
     let marker = data_dir.join(MARKER);
-    if let Ok(filled) = std::fs::read(&marker) {
-        return Ok(serde_json::from_slice(&filled).unwrap_or_default());
+    // A marker that a crash left half written marks nothing.
+    if let Some(key) = std::fs::read(&marker).ok().and_then(|filled| serde_json::from_slice(&filled).ok()) {
+        return Ok(key);
     }
     let text = match file {
         None => EXAMPLE.to_owned(),
