@@ -11,7 +11,7 @@ use futures_util::{StreamExt, future::join_all, stream::FuturesUnordered};
 use serde_json::{Value, json};
 
 use crate::support::{
-    Answer, Call, Client, Key, Resume,
+    Answer, Call, Client, Key, Resume, TestStack,
     binary::{Binary, nothing_is_left, processes, spawn},
     eventually,
     random::Random,
@@ -184,10 +184,10 @@ async fn a_stack_that_is_killed_at_any_moment_keeps_what_it_promised() {
 #[tokio::test]
 async fn a_stack_that_is_killed_while_it_fills_itself_is_filled_by_the_next_one() {
     let mut random = Random::new(11);
-    for _ in 0..4 {
+    for _ in 0..6 {
         let directory = tempfile::tempdir().unwrap();
         let directory = directory.path();
-        for _ in 0..4 {
+        for _ in 0..3 {
             let mut process = spawn(directory);
             some_moment(&mut random, 250).await;
             process.kill().await.unwrap();
@@ -236,4 +236,25 @@ async fn edits_survive_a_kill_whole_or_not_at_all() {
         binary.kill().await;
     }
     nothing_is_left(directory).await;
+}
+
+#[tokio::test]
+async fn what_a_killed_start_left_half_made_is_made_anew() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data");
+    fs::create_dir(&data).unwrap();
+    for (file, text) in [
+        ("table.sqlite.new", "SQLite format 3\0"),
+        ("table.sqlite.new-wal", "half"),
+        ("filled.json", "\"test-"),
+    ] {
+        fs::write(data.join(file), text).unwrap();
+    }
+    let stack = TestStack::start_in(directory).await;
+    assert_eq!(stack.stack().example_key(), Some(Key::PLATFORM.text));
+    assert_eq!(stack.client(&Key::EXAMPLE).all("/v1/jobs", "jobs").await.len(), 1);
+    let stack = stack.restart().await;
+    assert_eq!(stack.stack().example_key(), Some(Key::PLATFORM.text));
+    assert_eq!(stack.client(&Key::EXAMPLE).all("/v1/jobs", "jobs").await.len(), 1);
+    stack.stop().await;
 }
