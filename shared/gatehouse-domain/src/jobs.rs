@@ -156,7 +156,7 @@ pub struct JobEdit {
     pub new_project: Option<Project>,
 }
 
-/// Saves jobs. Needs `dynamodb:PutItem`, `dynamodb:DeleteItem` and `dynamodb:ConditionCheckItem`.
+/// Saves jobs. Needs `dynamodb:PutItem` and `dynamodb:DeleteItem`.
 #[async_trait]
 pub trait SaveJobs: Send + Sync {
     /// Makes all of these edits or none, where every `previous` still stands. At most
