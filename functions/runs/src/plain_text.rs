@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use anstream::adapter::StripStr;
+use anstyle_parse::{Parser, Perform, Utf8Parser};
 use gatehouse_domain::ci::LogStream;
 
 /// How many steps may write at once: more than any run has, and a bound for what is remembered.
@@ -17,7 +17,7 @@ pub(crate) struct PlainText {
 
 #[derive(Default)]
 struct Writer {
-    strip: StripStr,
+    parser: Parser<Utf8Parser>,
     /// The last piece ended with a carriage return, which may be half a line end.
     return_pending: bool,
 }
@@ -29,8 +29,26 @@ impl PlainText {
             self.writers.clear();
         }
         let writer = self.writers.entry((step, stream == LogStream::Stderr)).or_default();
-        let stripped: String = writer.strip.strip_next(piece).collect();
-        writer.unify_line_ends(&stripped)
+        let mut stripped = Stripped(String::with_capacity(piece.len()));
+        for byte in piece.bytes() {
+            writer.parser.advance(&mut stripped, byte);
+        }
+        writer.unify_line_ends(&stripped.0)
+    }
+}
+
+/// What a terminal would show of a text, in one line after the other.
+struct Stripped(String);
+
+impl Perform for Stripped {
+    fn print(&mut self, c: char) {
+        self.0.push(c);
+    }
+
+    fn execute(&mut self, byte: u8) {
+        if matches!(byte, b'\n' | b'\r' | b'\t') {
+            self.0.push(char::from(byte));
+        }
     }
 }
 
