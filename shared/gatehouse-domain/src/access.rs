@@ -16,49 +16,61 @@ pub enum Role {
     Admin,
 }
 
-/// What an API key may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Scope {
-    /// Everything.
-    All,
-    /// See jobs.
-    JobsRead,
-    /// Change, import and discover jobs.
-    JobsWrite,
-    /// See runs, their events and logs.
-    RunsRead,
-    /// Trigger, cancel and rerun.
-    RunsWrite,
-    /// See providers.
-    ProvidersRead,
-    /// Change and check providers.
-    ProvidersWrite,
+macro_rules! scopes {
+    ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
+        /// What an API key may do.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Scope {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl Scope {
+            /// Every scope, `*` first.
+            pub const ALL: &[Self] = &[$(Self::$name),*];
+
+            /// `*`, `jobs:read`, …
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$name => $text,)*
+                }
+            }
+        }
+    };
 }
 
-impl Scope {
-    /// Every scope, `*` first.
-    pub const ALL: [Self; 7] = [
-        Self::All,
-        Self::JobsRead,
-        Self::JobsWrite,
-        Self::RunsRead,
-        Self::RunsWrite,
-        Self::ProvidersRead,
-        Self::ProvidersWrite,
-    ];
-
-    /// `*`, `jobs:read`, …
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::All => "*",
-            Self::JobsRead => "jobs:read",
-            Self::JobsWrite => "jobs:write",
-            Self::RunsRead => "runs:read",
-            Self::RunsWrite => "runs:write",
-            Self::ProvidersRead => "providers:read",
-            Self::ProvidersWrite => "providers:write",
-        }
-    }
+scopes! {
+    /// Everything.
+    All = "*",
+    /// See jobs.
+    JobsRead = "jobs:read",
+    /// Change, import and discover jobs.
+    JobsWrite = "jobs:write",
+    /// See runs, their events and logs.
+    RunsRead = "runs:read",
+    /// Trigger, cancel and rerun.
+    RunsWrite = "runs:write",
+    /// See providers.
+    ProvidersRead = "providers:read",
+    /// Change and check providers.
+    ProvidersWrite = "providers:write",
+    /// See tenants and projects.
+    ProjectsRead = "projects:read",
+    /// Change tenants and projects.
+    ProjectsWrite = "projects:write",
+    /// See service tokens.
+    TokensRead = "tokens:read",
+    /// Mint, rotate and revoke service tokens.
+    TokensWrite = "tokens:write",
+    /// See users.
+    UsersRead = "users:read",
+    /// Create and change users.
+    UsersWrite = "users:write",
+    /// See API keys and signing keys.
+    KeysRead = "keys:read",
+    /// Mint and revoke API keys, rotate signing keys.
+    KeysWrite = "keys:write",
+    /// Read the audit trail.
+    AuditRead = "audit:read",
 }
 
 impl fmt::Display for Scope {
@@ -76,7 +88,8 @@ impl FromStr for Scope {
     type Err = UnknownScope;
 
     fn from_str(raw: &str) -> Result<Self, UnknownScope> {
-        Self::ALL.into_iter().find(|scope| scope.as_str() == raw).ok_or_else(|| UnknownScope(raw.to_owned()))
+        let known = Self::ALL.iter().find(|scope| scope.as_str() == raw);
+        known.copied().ok_or_else(|| UnknownScope(raw.to_owned()))
     }
 }
 
@@ -94,6 +107,20 @@ impl Role {
     }
 }
 
+/// A role that does not exist.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a role: there are viewer, developer and admin")]
+pub struct UnknownRole(String);
+
+impl FromStr for Role {
+    type Err = UnknownRole;
+
+    fn from_str(raw: &str) -> Result<Self, UnknownRole> {
+        let known = Self::ALL.into_iter().find(|role| role.as_str() == raw);
+        known.ok_or_else(|| UnknownRole(raw.to_owned()))
+    }
+}
+
 /// Whose things an operation touches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reach {
@@ -101,6 +128,24 @@ pub enum Reach {
     Tenant,
     /// Those of the whole installation: only callers for all tenants are admitted.
     Platform,
+}
+
+/// Who is admitted to an operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admission {
+    /// Everybody who is known: people, API keys and services.
+    Known,
+    /// People, whatever their role: it is about themselves.
+    Person,
+    /// Who was given the right.
+    Granted {
+        /// What an API key needs.
+        scope: Scope,
+        /// What a person needs.
+        role: Role,
+        /// Whose things are touched.
+        reach: Reach,
+    },
 }
 
 /// One operation of the API: a method on a path, and who is admitted.
@@ -114,20 +159,23 @@ pub struct Operation {
     pub method: &'static str,
     /// With `{parameters}`, as in the template.
     pub path: &'static str,
-    /// What an API key needs.
-    pub scope: Scope,
-    /// What a person needs.
-    pub role: Role,
-    /// Whose things it touches.
-    pub reach: Reach,
+    /// Who may use it.
+    pub admission: Admission,
+}
+
+macro_rules! admission {
+    (Known) => { Admission::Known };
+    (Person) => { Admission::Person };
+    ($scope:ident, $role:ident, $reach:ident) => {
+        Admission::Granted { scope: Scope::$scope, role: Role::$role, reach: Reach::$reach }
+    };
 }
 
 macro_rules! operations {
     ($($(#[$doc:meta])* $name:ident = $id:literal, $function:literal, $method:literal $path:literal,
-       $scope:ident, $role:ident, $reach:ident;)*) => {
+       $($admission:ident),+;)*) => {
         $($(#[$doc])* pub const $name: Operation = Operation {
-            id: $id, function: $function, method: $method, path: $path,
-            scope: Scope::$scope, role: Role::$role, reach: Reach::$reach,
+            id: $id, function: $function, method: $method, path: $path, admission: admission!($($admission),+),
         };)*
 
         /// Every operation that needs a caller.
@@ -172,4 +220,58 @@ operations! {
     CANCEL_RUN = "cancel_run", "runs", "POST" "/v1/runs/{run_id}/cancel", RunsWrite, Developer, Tenant;
     /// Runs a finished run again.
     RERUN_RUN = "rerun_run", "runs", "POST" "/v1/runs/{run_id}/rerun", RunsWrite, Developer, Tenant;
+    /// Says who is calling.
+    SHOW_CALLER = "show_caller", "tokens", "GET" "/auth/me", Known;
+    /// Ends the caller's session.
+    LOG_OUT = "log_out", "tokens", "POST" "/auth/logout", Person;
+    /// Changes the caller's own password.
+    CHANGE_PASSWORD = "change_password", "tokens", "POST" "/auth/password", Person;
+    /// Lists users.
+    LIST_USERS = "list_users", "tokens", "GET" "/v1/users", UsersRead, Admin, Platform;
+    /// Creates a user.
+    CREATE_USER = "create_user", "tokens", "POST" "/v1/users", UsersWrite, Admin, Platform;
+    /// Shows one user.
+    SHOW_USER = "show_user", "tokens", "GET" "/v1/users/{user_name}", UsersRead, Admin, Platform;
+    /// Changes a user's roles, or disables or enables them.
+    EDIT_USER = "edit_user", "tokens", "PATCH" "/v1/users/{user_name}", UsersWrite, Admin, Platform;
+    /// Gives a user another password and ends their sessions.
+    RESET_PASSWORD = "reset_password", "tokens", "POST" "/v1/users/{user_name}/password", UsersWrite, Admin, Platform;
+    /// Lists API keys.
+    LIST_API_KEYS = "list_api_keys", "tokens", "GET" "/v1/api-keys", KeysRead, Admin, Platform;
+    /// Mints an API key.
+    MINT_API_KEY = "mint_api_key", "tokens", "POST" "/v1/api-keys", KeysWrite, Admin, Platform;
+    /// Shows one API key.
+    SHOW_API_KEY = "show_api_key", "tokens", "GET" "/v1/api-keys/{key_id}", KeysRead, Admin, Platform;
+    /// Revokes an API key.
+    REVOKE_API_KEY = "revoke_api_key", "tokens", "POST" "/v1/api-keys/{key_id}/revoke", KeysWrite, Admin, Platform;
+    /// Lists service tokens.
+    LIST_TOKENS = "list_tokens", "tokens", "GET" "/v1/tokens", TokensRead, Admin, Tenant;
+    /// Mints a service token.
+    MINT_TOKEN = "mint_token", "tokens", "POST" "/v1/tokens", TokensWrite, Admin, Tenant;
+    /// Shows one service token.
+    SHOW_TOKEN = "show_token", "tokens", "GET" "/v1/tokens/{jti}", TokensRead, Admin, Tenant;
+    /// Revokes a service token.
+    REVOKE_TOKEN = "revoke_token", "tokens", "POST" "/v1/tokens/{jti}/revoke", TokensWrite, Admin, Tenant;
+    /// Replaces a service token by a new one.
+    ROTATE_TOKEN = "rotate_token", "tokens", "POST" "/v1/tokens/{jti}/rotate", TokensWrite, Admin, Tenant;
+    /// Lists signing keys.
+    LIST_SIGNING_KEYS = "list_signing_keys", "tokens", "GET" "/v1/signing-keys", KeysRead, Admin, Platform;
+    /// Publishes a new signing key, which soon signs.
+    ROTATE_SIGNING_KEY = "rotate_signing_key", "tokens", "POST" "/v1/signing-keys/rotate", KeysWrite, Admin, Platform;
+    /// Reads the audit trail.
+    LIST_AUDIT = "list_audit", "tokens", "GET" "/v1/audit", AuditRead, Admin, Tenant;
+    /// Lists tenants.
+    LIST_TENANTS = "list_tenants", "tokens", "GET" "/v1/tenants", ProjectsRead, Viewer, Tenant;
+    /// Creates a tenant.
+    PUT_TENANT = "put_tenant", "tokens", "PUT" "/v1/tenants/{tenant}", ProjectsWrite, Admin, Platform;
+    /// Deletes a tenant that has no projects.
+    DELETE_TENANT = "delete_tenant", "tokens", "DELETE" "/v1/tenants/{tenant}", ProjectsWrite, Admin, Platform;
+    /// Lists projects.
+    LIST_PROJECTS = "list_projects", "tokens", "GET" "/v1/projects", ProjectsRead, Viewer, Tenant;
+    /// Shows one project.
+    SHOW_PROJECT = "show_project", "tokens", "GET" "/v1/projects/{project}", ProjectsRead, Viewer, Tenant;
+    /// Creates or replaces a project.
+    PUT_PROJECT = "put_project", "tokens", "PUT" "/v1/projects/{project}", ProjectsWrite, Admin, Tenant;
+    /// Deletes a project that nothing belongs to.
+    DELETE_PROJECT = "delete_project", "tokens", "DELETE" "/v1/projects/{project}", ProjectsWrite, Admin, Tenant;
 }

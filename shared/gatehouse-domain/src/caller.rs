@@ -1,16 +1,20 @@
 //! Who is calling, as the authorizer found out.
 
-use std::{collections::BTreeSet, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    str::FromStr,
+};
 
 use crate::{
-    access::{Operation, Reach, Role, Scope},
-    name::TenantId,
+    access::{Admission, Operation, Reach, Role, Scope, UnknownRole},
+    name::{InvalidName, ProjectName, ServiceName, TenantId},
 };
 
 /// The tenants that a caller may act for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Tenants {
-    /// Every tenant: a platform admin.
+    /// Every tenant.
     All,
     /// These and no others; possibly none.
     Only(BTreeSet<TenantId>),
@@ -46,8 +50,8 @@ impl fmt::Display for Tenants {
     }
 }
 
-impl std::str::FromStr for Tenants {
-    type Err = crate::name::InvalidName;
+impl FromStr for Tenants {
+    type Err = InvalidName;
 
     fn from_str(raw: &str) -> Result<Self, Self::Err> {
         if raw == "*" {
@@ -58,41 +62,256 @@ impl std::str::FromStr for Tenants {
     }
 }
 
+/// The roles of a person: one for each of their tenants, and possibly one for all tenants.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Roles {
+    /// In every tenant; `admin` here makes a platform admin.
+    pub everywhere: Option<Role>,
+    /// In single tenants.
+    pub tenants: BTreeMap<TenantId, Role>,
+}
+
+impl Roles {
+    /// The role in `tenant`: the greater one, where one is given for all tenants as well.
+    pub fn in_tenant(&self, tenant: &TenantId) -> Option<Role> {
+        self.everywhere.max(self.tenants.get(tenant).copied())
+    }
+
+    /// The greatest role anywhere.
+    pub fn greatest(&self) -> Option<Role> {
+        self.everywhere.max(self.tenants.values().max().copied())
+    }
+
+    /// Whether this is a platform admin.
+    pub fn is_platform_admin(&self) -> bool {
+        self.everywhere == Some(Role::Admin)
+    }
+
+    fn tenants(&self) -> Tenants {
+        match self.everywhere {
+            Some(_) => Tenants::All,
+            None => Tenants::Only(self.tenants.keys().cloned().collect()),
+        }
+    }
+}
+
+impl fmt::Display for Roles {
+    /// `*=admin`, or `acme=developer,beta=viewer`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let everywhere = self.everywhere.map(|role| format!("*={}", role.as_str()));
+        let tenants = self.tenants.iter().map(|(tenant, role)| format!("{tenant}={}", role.as_str()));
+        f.write_str(&everywhere.into_iter().chain(tenants).collect::<Vec<_>>().join(","))
+    }
+}
+
+/// Roles that cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidRoles {
+    /// A part is not `<tenant>=<role>`.
+    #[error("`{0}` is not <tenant>=<role>")]
+    Form(String),
+    /// The tenant cannot be one.
+    #[error(transparent)]
+    Tenant(#[from] InvalidName),
+    /// The role does not exist.
+    #[error(transparent)]
+    Role(#[from] UnknownRole),
+}
+
+impl FromStr for Roles {
+    type Err = InvalidRoles;
+
+    fn from_str(raw: &str) -> Result<Self, InvalidRoles> {
+        let mut roles = Self::default();
+        for part in raw.split(',').filter(|part| !part.is_empty()) {
+            let (tenant, role) = part.split_once('=').ok_or_else(|| InvalidRoles::Form(part.to_owned()))?;
+            let role = role.parse()?;
+            match tenant {
+                "*" => roles.everywhere = Some(role),
+                tenant => {
+                    roles.tenants.insert(tenant.parse()?, role);
+                }
+            }
+        }
+        Ok(roles)
+    }
+}
+
 /// What lets a caller in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Grant {
-    /// A person: what they may do follows from their role.
-    User(Role),
+    /// A person: what they may do follows from their roles.
+    User {
+        /// By tenant.
+        roles: Roles,
+        /// The session that they are calling in.
+        session: String,
+    },
     /// An API key: what it may do follows from its scopes.
-    ApiKey(BTreeSet<Scope>),
+    ApiKey {
+        /// What it may do.
+        scopes: BTreeSet<Scope>,
+        /// For which tenants.
+        tenants: Tenants,
+    },
+    /// A service of a project: it may reach the project's routes.
+    Service {
+        /// The project.
+        project: ProjectName,
+        /// The tenant that the project belongs to.
+        tenant: TenantId,
+        /// The service that is calling.
+        service: ServiceName,
+    },
 }
 
 /// Who is calling.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
-    /// The user's name or the key's id; safe to log.
+    /// The user's name, the key's id or the token's `jti`; safe to log.
     pub subject: String,
     /// What lets them in.
     pub grant: Grant,
-    /// For which tenants.
-    pub tenants: Tenants,
 }
 
 impl Caller {
-    /// Whether this caller may use `operation` at all; for which things is decided by tenant.
-    pub fn may(&self, operation: &Operation) -> bool {
-        let admitted = match &self.grant {
-            Grant::User(role) => *role >= operation.role,
-            Grant::ApiKey(scopes) => scopes.contains(&Scope::All) || scopes.contains(&operation.scope),
-        };
-        admitted && (operation.reach == Reach::Tenant || self.tenants == Tenants::All)
+    /// The tenants whose things the caller may see. Other tenants' things do not exist for them.
+    pub fn tenants(&self) -> Tenants {
+        match &self.grant {
+            Grant::User { roles, .. } => roles.tenants(),
+            Grant::ApiKey { tenants, .. } => tenants.clone(),
+            Grant::Service { tenant, .. } => Tenants::Only(BTreeSet::from([tenant.clone()])),
+        }
     }
 
-    /// `user:ada` or `api_key:key_1`: who did something, for records.
+    /// Whether things of `tenant` exist for the caller.
+    pub fn sees(&self, tenant: &TenantId) -> bool {
+        match &self.grant {
+            Grant::User { roles, .. } => roles.in_tenant(tenant).is_some(),
+            Grant::ApiKey { tenants, .. } => tenants.include(tenant),
+            Grant::Service { tenant: own, .. } => own == tenant,
+        }
+    }
+
+    /// Whether this caller may use `operation` at all; for which things is decided by
+    /// [`Caller::may_in`].
+    pub fn may(&self, operation: &Operation) -> bool {
+        let Admission::Granted { scope, role, reach } = operation.admission else {
+            let person = matches!(self.grant, Grant::User { .. });
+            return person || operation.admission == Admission::Known;
+        };
+        match &self.grant {
+            Grant::User { roles, .. } => match reach {
+                Reach::Tenant => roles.greatest() >= Some(role),
+                Reach::Platform => roles.everywhere >= Some(role),
+            },
+            Grant::ApiKey { scopes, tenants } => {
+                let scoped = scopes.contains(&Scope::All) || scopes.contains(&scope);
+                scoped && (reach == Reach::Tenant || *tenants == Tenants::All)
+            }
+            Grant::Service { .. } => false,
+        }
+    }
+
+    /// Whether this caller may use `operation` on things of `tenant`.
+    pub fn may_in(&self, operation: &Operation, tenant: &TenantId) -> bool {
+        let enough = match (&self.grant, operation.admission) {
+            (Grant::User { roles, .. }, Admission::Granted { role, .. }) => {
+                roles.in_tenant(tenant) >= Some(role)
+            }
+            _ => self.sees(tenant),
+        };
+        enough && self.may(operation)
+    }
+
+    /// Of the caller's tenants, those in which they may use `operation`.
+    pub fn tenants_for(&self, operation: &Operation) -> Tenants {
+        match (&self.grant, operation.admission) {
+            (Grant::User { roles, .. }, Admission::Granted { role, .. }) => {
+                if roles.everywhere >= Some(role) {
+                    return Tenants::All;
+                }
+                let enough = roles.tenants.iter().filter(|(_, own)| **own >= role);
+                Tenants::Only(enough.map(|(tenant, _)| tenant.clone()).collect())
+            }
+            _ => self.tenants(),
+        }
+    }
+
+    /// `user:ada`, `api_key:key_1` or `service:payments/worker`: who did something, for records.
     pub fn actor(&self) -> String {
-        match self.grant {
-            Grant::User(_) => format!("user:{}", self.subject),
-            Grant::ApiKey(_) => format!("api_key:{}", self.subject),
+        match &self.grant {
+            Grant::User { .. } => format!("user:{}", self.subject),
+            Grant::ApiKey { .. } => format!("api_key:{}", self.subject),
+            Grant::Service { project, service, .. } => format!("service:{project}/{service}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::access::{
+        LIST_AUDIT, LIST_JOBS, LOG_OUT, MINT_TOKEN, PUT_PROVIDER, SHOW_CALLER, TRIGGER_RUN,
+    };
+
+    fn person(roles: &str) -> Caller {
+        let roles = roles.parse().unwrap();
+        Caller { subject: "ada".into(), grant: Grant::User { roles, session: "s".into() } }
+    }
+
+    fn tenant(name: &str) -> TenantId {
+        name.parse().unwrap()
+    }
+
+    #[test]
+    fn a_role_counts_in_its_tenant_only() {
+        let ada = person("acme=developer,beta=viewer");
+        assert!(ada.may_in(&TRIGGER_RUN, &tenant("acme")));
+        assert!(!ada.may_in(&TRIGGER_RUN, &tenant("beta")));
+        assert!(ada.may_in(&LIST_JOBS, &tenant("beta")) && ada.sees(&tenant("beta")));
+        assert!(!ada.may_in(&LIST_JOBS, &tenant("other")) && !ada.sees(&tenant("other")));
+        assert_eq!(ada.tenants_for(&TRIGGER_RUN).to_string(), "acme");
+        assert!(!ada.may(&MINT_TOKEN) && !ada.may(&LIST_AUDIT));
+    }
+
+    #[test]
+    fn only_a_platform_admin_reaches_the_platform() {
+        assert!(!person("acme=admin").may(&PUT_PROVIDER));
+        assert!(!person("*=developer").may(&PUT_PROVIDER));
+        assert!(person("*=admin").may_in(&PUT_PROVIDER, &tenant("any")));
+        assert!(person("*=viewer,acme=admin").may_in(&MINT_TOKEN, &tenant("acme")));
+        assert!(!person("*=viewer,acme=admin").may_in(&MINT_TOKEN, &tenant("beta")));
+    }
+
+    #[test]
+    fn a_person_without_roles_may_still_log_out() {
+        let nobody = person("");
+        assert!(nobody.may(&LOG_OUT) && nobody.may(&SHOW_CALLER));
+        assert!(!nobody.may(&LIST_JOBS));
+    }
+
+    #[test]
+    fn a_service_may_ask_who_it_is_and_nothing_else_here() {
+        let grant = Grant::Service {
+            project: "payments".parse().unwrap(),
+            tenant: tenant("acme"),
+            service: "worker".parse().unwrap(),
+        };
+        let service = Caller { subject: "tok_1".into(), grant };
+        let allowed: Vec<_> =
+            crate::access::OPERATIONS.iter().filter(|op| service.may(op)).map(|op| op.id).collect();
+        assert_eq!(allowed, ["show_caller"]);
+        assert_eq!(service.actor(), "service:payments/worker");
+    }
+
+    #[test]
+    fn roles_are_read_as_they_are_written() {
+        for text in ["", "*=admin", "acme=developer,beta=viewer", "*=viewer,acme=admin"] {
+            assert_eq!(text.parse::<Roles>().unwrap().to_string(), text);
+        }
+        for bad in ["acme", "acme=owner", "Acme=viewer", "=viewer", "acme=viewer=admin"] {
+            assert!(bad.parse::<Roles>().is_err(), "{bad:?} was accepted");
         }
     }
 }

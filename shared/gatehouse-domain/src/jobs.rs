@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    access::{DELETE_JOB, PUT_JOB},
     caller::{Caller, Tenants},
     ci::{ProviderKind, Target},
     clock::{Clock, IdSource, random_id},
@@ -185,7 +186,7 @@ pub enum ShowJobError {
 /// Shows one job.
 pub async fn show(jobs: &dyn FindJob, caller: &Caller, id: &JobId) -> Result<Job, ShowJobError> {
     let job = jobs.find_job(id).await?;
-    job.filter(|job| caller.tenants.include(&job.tenant)).ok_or(ShowJobError::NotFound)
+    job.filter(|job| caller.sees(&job.tenant)).ok_or(ShowJobError::NotFound)
 }
 
 /// Lists the jobs that the caller may see. A project of another tenant has none.
@@ -200,11 +201,11 @@ pub async fn list(
     let project = match project {
         None => None,
         Some(name) => match projects.find_project(name).await? {
-            Some(project) if caller.tenants.include(&project.tenant) => Some(project),
+            Some(project) if caller.sees(&project.tenant) => Some(project),
             _ => return Ok(Page { items: Vec::new(), next: None }),
         },
     };
-    jobs.list_jobs(&JobFilter { tenants: caller.tenants.clone(), project, environment }, page).await
+    jobs.list_jobs(&JobFilter { tenants: caller.tenants(), project, environment }, page).await
 }
 
 /// What a caller wants a job to be.
@@ -248,6 +249,9 @@ pub enum Refusal {
     /// The caller is not in the tenant they named.
     #[error("tenant `{0}` is not one of yours")]
     TenantForeign(TenantId),
+    /// The caller's role in the tenant is too small.
+    #[error("your role in tenant `{0}` does not allow this")]
+    Forbidden(TenantId),
 }
 
 /// Why a job cannot be saved.
@@ -286,7 +290,7 @@ pub async fn put(
     let projects = BTreeSet::from([draft.spec.project.clone()]);
     let existing = ports.find.find_for_edit(&jobs, &projects).await?;
     let current = existing.jobs.get(&draft.id);
-    if current.is_none_or(|job| caller.tenants.include(&job.tenant)) {
+    if current.is_none_or(|job| caller.sees(&job.tenant)) {
         expected.admit(current.map(|job| &job.revision))?;
     }
     let edit = plan_edit(ports, caller, &existing, draft, tenant)?;
@@ -311,10 +315,14 @@ fn plan_edit(
         return Err(Refusal::Invalid(errors));
     }
     let previous = existing.jobs.get(&draft.id).cloned();
-    if previous.as_ref().is_some_and(|job| !caller.tenants.include(&job.tenant)) {
+    if previous.as_ref().is_some_and(|job| !caller.sees(&job.tenant)) {
         return Err(Refusal::IdTaken(draft.id));
     }
-    let (project, is_new) = owner(caller, existing, &draft.spec.project, tenant)?;
+    let (project, is_new) = owner(ports, caller, existing, &draft.spec.project, tenant)?;
+    let touched = previous.iter().map(|job| &job.tenant).chain([&project.tenant]);
+    if let Some(tenant) = touched.into_iter().find(|tenant| !caller.may_in(&PUT_JOB, tenant)) {
+        return Err(Refusal::Forbidden(tenant.clone()));
+    }
     let now = ports.clock.now();
     let job = Job {
         id: draft.id,
@@ -330,25 +338,28 @@ fn plan_edit(
 
 /// The project that a job is for, and whether it is to be created.
 fn owner(
+    ports: &EditPorts<'_>,
     caller: &Caller,
     existing: &Existing,
     name: &ProjectName,
     tenant: Option<&TenantId>,
 ) -> Result<(Project, bool), Refusal> {
     if let Some(project) = existing.projects.get(name) {
-        let known = caller.tenants.include(&project.tenant);
+        let known = caller.sees(&project.tenant);
         return if known { Ok((project.clone(), false)) } else { Err(Refusal::ProjectTaken(name.clone())) };
     }
     if RESERVED_PROJECTS.contains(&name.as_str()) {
         let detail = "is reserved: it is a first path segment of the API";
         return Err(Refusal::Invalid(vec![FieldError::new("/project", detail)]));
     }
+    let own = caller.tenants_for(&PUT_JOB);
     let tenant =
-        tenant.or_else(|| caller.tenants.sole()).ok_or_else(|| Refusal::TenantUnclear(name.clone()))?;
-    if !caller.tenants.include(tenant) {
+        tenant.or_else(|| own.sole()).ok_or_else(|| Refusal::TenantUnclear(name.clone()))?;
+    if !caller.sees(tenant) {
         return Err(Refusal::TenantForeign(tenant.clone()));
     }
-    Ok((Project { name: name.clone(), tenant: tenant.clone() }, true))
+    let (revision, now) = (Revision::new(ports.ids), ports.clock.now());
+    Ok((Project::new(name.clone(), tenant.clone(), revision, now), true))
 }
 
 /// First path segments of the API, which no project may be called, since projects become first path
@@ -401,6 +412,9 @@ pub async fn delete(
         ShowJobError::NotFound => DeleteJobError::NotFound,
         ShowJobError::Store(error) => error.into(),
     })?;
+    if !caller.may_in(&DELETE_JOB, &job.tenant) {
+        return Err(DeleteJobError::Forbidden(job.tenant));
+    }
     expected.admit(Some(&job.revision))?;
     match jobs.delete_job(&job).await? {
         EditOutcome::Done => Ok(()),
@@ -414,6 +428,9 @@ pub enum DeleteJobError {
     /// There is none, or it is not the caller's.
     #[error("there is no such job")]
     NotFound,
+    /// The caller's role in the tenant is too small.
+    #[error("your role in tenant `{0}` does not allow this")]
+    Forbidden(TenantId),
     /// It is not as the caller expects.
     #[error(transparent)]
     Precondition(#[from] PreconditionError),

@@ -5,6 +5,7 @@
 
 pub mod access;
 pub mod api_key;
+pub mod audit;
 pub mod caller;
 pub mod ci;
 pub mod clock;
@@ -17,6 +18,11 @@ pub mod parameter;
 pub mod project;
 pub mod providers;
 pub mod report;
+pub mod revocation;
 pub mod runs;
 pub mod secret;
+pub mod signing;
 pub mod store;
+pub mod tenant;
+pub mod tokens;
+pub mod users;

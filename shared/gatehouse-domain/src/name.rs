@@ -115,6 +115,16 @@ name!(
     word_start, word
 );
 
+name!(
+    /// Name with which a person logs in: `ada`, `ada@example.com`.
+    UserName, "a user name", 64, "a-z, 0-9, '.', '_', '-', '+' and '@', starting with a letter or digit",
+    slug_start, |byte| slug(byte) || matches!(byte, b'.' | b'_' | b'+' | b'@')
+);
+name!(
+    /// Name of a service that calls others: `worker`.
+    ServiceName, "a service", 39, "a-z, 0-9 and '-', not starting with '-'", slug_start, slug
+);
+
 #[cfg(test)]
 mod tests {
     use super::*;

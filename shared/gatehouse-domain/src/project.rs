@@ -1,11 +1,25 @@
-//! Projects: what a tenant owns, and what jobs belong to.
+//! Projects: what a tenant owns, and what jobs and service tokens belong to.
+
+use std::collections::BTreeSet;
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 
 use crate::{
-    name::{ProjectName, TenantId},
+    access::{DELETE_PROJECT, LIST_PROJECTS, PUT_PROJECT},
+    audit::{Act, Action, Deed, Entry, Outcome},
+    caller::{Caller, Tenants},
+    clock::{Clock, IdSource},
+    jobs::{ListError, RESERVED_PROJECTS, Revision},
+    name::{ProjectName, ServiceName, TenantId},
+    paging::{Page, PageRequest},
+    parameter::FieldError,
+    providers::{EditOutcome, Precondition, PreconditionError},
     store::StoreError,
 };
+
+/// The most services that a project accepts by name.
+const MAX_SERVICES: usize = 100;
 
 /// A project of a tenant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +28,26 @@ pub struct Project {
     pub name: ProjectName,
     /// The tenant that owns it; every authorisation resolves to this.
     pub tenant: TenantId,
+    /// What it is for, for people.
+    pub description: Option<String>,
+    /// The services that may call the project; any service without it.
+    pub accepted_services: Option<BTreeSet<ServiceName>>,
+    /// Changes with every edit.
+    pub revision: Revision,
+    /// When it was created.
+    pub created_at: Timestamp,
+}
+
+impl Project {
+    /// A project that nobody has said anything about yet.
+    pub fn new(name: ProjectName, tenant: TenantId, revision: Revision, now: Timestamp) -> Self {
+        Self { name, tenant, description: None, accepted_services: None, revision, created_at: now }
+    }
+
+    /// Whether `service` may call it.
+    pub fn accepts(&self, service: &ServiceName) -> bool {
+        self.accepted_services.as_ref().is_none_or(|accepted| accepted.contains(service))
+    }
 }
 
 /// Looks projects up. Needs `dynamodb:GetItem`.
@@ -21,4 +55,220 @@ pub struct Project {
 pub trait FindProject: Send + Sync {
     /// Returns `None` when no such project exists. Strongly consistent.
     async fn find_project(&self, name: &ProjectName) -> Result<Option<Project>, StoreError>;
+}
+
+/// Lists projects. Needs `dynamodb:Query`.
+#[async_trait]
+pub trait ListProjects: Send + Sync {
+    /// A page of the projects of these tenants, by tenant and name. A page may be short, or empty, and
+    /// still have a next one.
+    async fn list_projects(&self, tenants: &Tenants, page: &PageRequest) -> Result<Page<Project>, ListError>;
+}
+
+/// Writes projects. Needs `dynamodb:PutItem`, `DeleteItem` and `Query`.
+#[async_trait]
+pub trait SaveProject: Send + Sync {
+    /// Writes `project` where `previous` still stands; where nothing stands without it.
+    async fn save_project(
+        &self,
+        project: &Project,
+        previous: Option<&Revision>,
+        entry: &Entry,
+    ) -> Result<EditOutcome, StoreError>;
+
+    /// Deletes the project where its revision still stands.
+    async fn delete_project(&self, project: &Project, entry: &Entry) -> Result<EditOutcome, StoreError>;
+
+    /// Whether a job or a service token that has not ended belongs to the project.
+    async fn is_used(&self, project: &Project, now: Timestamp) -> Result<bool, StoreError>;
+}
+
+/// Why a project cannot be shown.
+#[derive(Debug, thiserror::Error)]
+pub enum ShowProjectError {
+    /// There is none, or it belongs to a tenant that the caller is not in.
+    #[error("there is no such project")]
+    NotFound,
+    /// The store failed.
+    #[error("could not read the project")]
+    Store(#[from] StoreError),
+}
+
+/// Shows one project.
+pub async fn show(
+    projects: &dyn FindProject,
+    caller: &Caller,
+    name: &ProjectName,
+) -> Result<Project, ShowProjectError> {
+    let project = projects.find_project(name).await?;
+    project.filter(|project| caller.sees(&project.tenant)).ok_or(ShowProjectError::NotFound)
+}
+
+/// Lists the projects of the caller's tenants.
+pub async fn list(
+    projects: &dyn ListProjects,
+    caller: &Caller,
+    page: &PageRequest,
+) -> Result<Page<Project>, ListError> {
+    projects.list_projects(&caller.tenants_for(&LIST_PROJECTS), page).await
+}
+
+/// What people decide about a project.
+#[derive(Debug, Clone)]
+pub struct ProjectDraft {
+    /// The tenant of a new project; the caller's only one without it. It cannot be changed.
+    pub tenant: Option<TenantId>,
+    /// What it is for, for people.
+    pub description: Option<String>,
+    /// The services that may call it; any service without it.
+    pub accepted_services: Option<BTreeSet<ServiceName>>,
+}
+
+/// What changing projects needs.
+pub struct ProjectPorts<'a> {
+    /// Reads them.
+    pub find: &'a dyn FindProject,
+    /// Writes them.
+    pub save: &'a dyn SaveProject,
+    /// Tells the time.
+    pub clock: &'a dyn Clock,
+    /// Makes ids.
+    pub ids: &'a dyn IdSource,
+}
+
+/// Why a project cannot be changed.
+#[derive(Debug, thiserror::Error)]
+pub enum EditProjectError {
+    /// There is none.
+    #[error("there is no such project")]
+    NotFound,
+    /// Fields were refused.
+    #[error("the project is not valid")]
+    Invalid(Vec<FieldError>),
+    /// The name belongs to a tenant that the caller is not in.
+    #[error("the name of this project is not yours to use")]
+    Taken,
+    /// The caller's role in this tenant is too small.
+    #[error("your role in tenant `{0}` does not allow this")]
+    Forbidden(TenantId),
+    /// It is not as the caller expects.
+    #[error(transparent)]
+    Precondition(#[from] PreconditionError),
+    /// Something still belongs to it.
+    #[error("jobs or service tokens still belong to this project; delete or revoke them first")]
+    InUse,
+    /// The store failed.
+    #[error("could not change the project")]
+    Store(#[from] StoreError),
+}
+
+/// A project was saved.
+#[derive(Debug)]
+pub struct PutProject {
+    /// As it stands now.
+    pub project: Project,
+    /// Whether there was none before.
+    pub created: bool,
+}
+
+/// Creates or replaces a project.
+pub async fn put(
+    ports: &ProjectPorts<'_>,
+    act: &Act<'_>,
+    name: ProjectName,
+    draft: ProjectDraft,
+    expected: &Precondition,
+) -> Result<PutProject, EditProjectError> {
+    let current = ports.find.find_project(&name).await?;
+    if current.as_ref().is_some_and(|project| !act.caller.sees(&project.tenant)) {
+        return Err(EditProjectError::Taken);
+    }
+    let tenant = tenant_of(act.caller, &name, &draft, current.as_ref())?;
+    if !act.caller.may_in(&PUT_PROJECT, &tenant) {
+        return Err(EditProjectError::Forbidden(tenant));
+    }
+    expected.admit(current.as_ref().map(|project| &project.revision))?;
+    check(&draft)?;
+    let deed = deed(&name, &tenant);
+    let entry = act.entry(ports.clock, ports.ids, Action::PutProject, Outcome::Done, deed);
+    let project = Project {
+        name,
+        tenant,
+        description: draft.description,
+        accepted_services: draft.accepted_services,
+        revision: Revision::new(ports.ids),
+        created_at: current.as_ref().map_or(entry.at, |project| project.created_at),
+    };
+    let previous = current.as_ref().map(|project| &project.revision);
+    match ports.save.save_project(&project, previous, &entry).await? {
+        EditOutcome::Done => Ok(PutProject { project, created: current.is_none() }),
+        EditOutcome::Conflict => Err(PreconditionError::Failed.into()),
+    }
+}
+
+/// The tenant that the project belongs to, or is to belong to.
+fn tenant_of(
+    caller: &Caller,
+    name: &ProjectName,
+    draft: &ProjectDraft,
+    current: Option<&Project>,
+) -> Result<TenantId, EditProjectError> {
+    let invalid = |pointer: &str, detail: &str| {
+        EditProjectError::Invalid(vec![FieldError::new(pointer, detail)])
+    };
+    if let Some(project) = current {
+        return match &draft.tenant {
+            Some(tenant) if *tenant != project.tenant => {
+                Err(invalid("/tenant", "a project stays with its tenant; create another one instead"))
+            }
+            _ => Ok(project.tenant.clone()),
+        };
+    }
+    if RESERVED_PROJECTS.contains(&name.as_str()) {
+        return Err(invalid("", "the project's name is reserved: it is a first path segment of the API"));
+    }
+    let own = caller.tenants_for(&PUT_PROJECT);
+    let tenant = draft.tenant.as_ref().or_else(|| own.sole());
+    tenant.cloned().ok_or_else(|| invalid("/tenant", "say which tenant the project is to belong to"))
+}
+
+fn check(draft: &ProjectDraft) -> Result<(), EditProjectError> {
+    let mut errors = Vec::new();
+    if draft.description.as_deref().is_some_and(|text| text.len() > 4000) {
+        errors.push(FieldError::new("/description", "must be at most 4,000 bytes"));
+    }
+    if draft.accepted_services.as_ref().is_some_and(|services| services.len() > MAX_SERVICES) {
+        errors.push(FieldError::new("/accepted_services", "must be at most 100 services"));
+    }
+    if errors.is_empty() { Ok(()) } else { Err(EditProjectError::Invalid(errors)) }
+}
+
+/// Deletes a project that nothing belongs to.
+pub async fn delete(
+    ports: &ProjectPorts<'_>,
+    act: &Act<'_>,
+    name: &ProjectName,
+    expected: &Precondition,
+) -> Result<(), EditProjectError> {
+    let project = show(ports.find, act.caller, name).await.map_err(|error| match error {
+        ShowProjectError::NotFound => EditProjectError::NotFound,
+        ShowProjectError::Store(error) => error.into(),
+    })?;
+    if !act.caller.may_in(&DELETE_PROJECT, &project.tenant) {
+        return Err(EditProjectError::Forbidden(project.tenant));
+    }
+    expected.admit(Some(&project.revision))?;
+    if ports.save.is_used(&project, ports.clock.now()).await? {
+        return Err(EditProjectError::InUse);
+    }
+    let deed = deed(name, &project.tenant);
+    let entry = act.entry(ports.clock, ports.ids, Action::DeleteProject, Outcome::Done, deed);
+    match ports.save.delete_project(&project, &entry).await? {
+        EditOutcome::Done => Ok(()),
+        EditOutcome::Conflict => Err(PreconditionError::Failed.into()),
+    }
+}
+
+fn deed(name: &ProjectName, tenant: &TenantId) -> Deed {
+    Deed { target: format!("project:{name}"), tenant: Some(tenant.clone()), detail: None }
 }

@@ -18,6 +18,11 @@ impl SecretName {
         Self(format!("provider/{provider}/token"))
     }
 
+    /// The secret in which the private half of a signing key is kept.
+    pub fn signing_key(kid: &crate::signing::KeyId) -> Self {
+        Self(format!("signing-key/{}", kid.as_str()))
+    }
+
     /// The path as text.
     pub fn as_str(&self) -> &str {
         &self.0

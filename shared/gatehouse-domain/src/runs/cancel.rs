@@ -2,8 +2,11 @@
 
 use super::{FindPorts, FoundRun, RunId, RunStatus, ShowRunError, show};
 use crate::{
-    caller::Caller,
+    access::CANCEL_RUN,
+    audit::{Act, Action, AppendAudit, Deed, Outcome},
     ci::{CancelMode, CiError, CiErrorKind, ProviderLookupError},
+    clock::IdSource,
+    name::TenantId,
     store::StoreError,
 };
 
@@ -13,6 +16,9 @@ pub enum CancelError {
     /// It cannot be shown either.
     #[error(transparent)]
     Show(#[from] ShowRunError),
+    /// The caller's role in the run's tenant is too small.
+    #[error("your role in tenant `{0}` does not allow this")]
+    Forbidden(TenantId),
     /// It has ended already.
     #[error("the run has ended already: it {}", .0.as_str())]
     Ended(RunStatus),
@@ -30,27 +36,43 @@ pub enum CancelError {
     Store(#[from] StoreError),
 }
 
+/// What cancelling needs.
+pub struct CancelPorts<'a> {
+    /// Reads the run.
+    pub find: FindPorts<'a>,
+    /// Writes the trail.
+    pub trail: &'a dyn AppendAudit,
+    /// Makes ids.
+    pub ids: &'a dyn IdSource,
+}
+
 /// Asks a run to stop. Asking is idempotent at every CI system, so the CI system is asked first and the
 /// request recorded after it was taken: a lost answer is mended by asking again, and a refused request
 /// never shows as `cancelling`. Cancelling a cancelled run is fine.
 pub async fn cancel(
-    ports: &FindPorts<'_>,
-    caller: &Caller,
+    ports: &CancelPorts<'_>,
+    act: &Act<'_>,
     id: &RunId,
     mode: CancelMode,
 ) -> Result<FoundRun, CancelError> {
-    let found = show(ports, caller, id).await?;
+    let found = show(&ports.find, act.caller, id).await?;
+    if !act.caller.may_in(&CANCEL_RUN, &found.run.tenant) {
+        return Err(CancelError::Forbidden(found.run.tenant));
+    }
     if found.run.status == RunStatus::Cancelled {
         return Ok(found);
     }
     if found.run.status.is_terminal() {
         return Err(CancelError::Ended(found.run.status));
     }
-    let provider = ports.providers.provider(&found.run.provider).await?;
+    let provider = ports.find.providers.provider(&found.run.provider).await?;
     if mode == CancelMode::Force && !provider.capabilities().force_cancel {
         return Err(CancelError::ForceUnsupported);
     }
     let mut run = found.run;
+    let deed = Deed { target: format!("run:{id}"), tenant: Some(run.tenant.clone()), detail: None };
+    let entry = act.entry(ports.find.clock, ports.ids, Action::CancelRun, Outcome::Requested, deed);
+    ports.trail.append_audit(&entry).await?;
     match provider.cancel(&run.target, &run.build, mode).await {
         Ok(()) => {}
         Err(error) if error.kind == CiErrorKind::OutcomeUnknown => {
@@ -58,8 +80,8 @@ pub async fn cancel(
         }
         Err(error) => return Err(error.into()),
     }
-    run.cancel_requested_at = run.cancel_requested_at.or_else(|| Some(ports.clock.now()));
+    run.cancel_requested_at = run.cancel_requested_at.or_else(|| Some(ports.find.clock.now()));
     run.status = RunStatus::Cancelling;
-    ports.record.record_cancel_request(&run).await?;
+    ports.find.record.record_cancel_request(&run).await?;
     Ok(FoundRun { run, recorded: true, stale: None })
 }

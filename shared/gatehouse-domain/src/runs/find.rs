@@ -61,7 +61,7 @@ pub enum ShowRunError {
 /// Shows one run as it stands now.
 pub async fn show(ports: &FindPorts<'_>, caller: &Caller, id: &RunId) -> Result<FoundRun, ShowRunError> {
     match ports.runs.find_run(id).await? {
-        Some(run) if caller.tenants.include(&run.tenant) => {
+        Some(run) if caller.sees(&run.tenant) => {
             Ok(refresh(ports.providers, ports.record, run).await?)
         }
         Some(_) => Err(ShowRunError::NotFound),
@@ -104,7 +104,7 @@ async fn show_unrecorded(
     let Some(named) = id.as_pipeline_build() else { return Err(ShowRunError::NotFound) };
     let target = Target::Concourse(named.target);
     let mut jobs = ports.jobs.jobs_with_target(&named.provider, &target).await?;
-    jobs.retain(|job| caller.tenants.include(&job.tenant));
+    jobs.retain(|job| caller.sees(&job.tenant));
     if jobs.is_empty() {
         return Err(ShowRunError::NotFound);
     }

@@ -18,7 +18,8 @@ use serde_json::Value;
 
 use super::{FindPorts, Run, RunId, ShowRunError, show};
 use crate::{
-    caller::Caller,
+    access::{Operation, RERUN_RUN, TRIGGER_RUN},
+    audit::{Act, Action, Deed, Entry, Outcome},
     ci::{
         Build, BuildId, Checkpoint, CiError, CiErrorKind, CiProvider, ProviderDirectory, ProviderLookupError,
         StartKind, StartRequest, Target,
@@ -26,7 +27,7 @@ use crate::{
     clock::{Clock, IdSource, ordered_id, random_id},
     idempotency::{Fingerprint, IdempotencyKey, StartKey},
     jobs::{FindJob, Job, ShowJobError},
-    name::{JobId, ParameterName},
+    name::{JobId, ParameterName, TenantId},
     parameter::{FieldError, ResolvedParameters, resolve},
     store::StoreError,
 };
@@ -129,8 +130,8 @@ pub trait Starts: Send + Sync {
     /// The start under `key`, strongly consistent. One whose time ended counts as none.
     async fn find_start(&self, key: &StartKey, now: Timestamp) -> Result<Option<Start>, StoreError>;
 
-    /// Writes a new start, open.
-    async fn begin_start(&self, start: &Start) -> Result<BeginOutcome, StoreError>;
+    /// Writes a new start, open, with the entry of the trail.
+    async fn begin_start(&self, start: &Start, entry: &Entry) -> Result<BeginOutcome, StoreError>;
 
     /// Changes who works on `start`, and whether its build is looked for, from how `start` says it is;
     /// `false` when it is not so any more.
@@ -180,6 +181,9 @@ pub enum StartError {
     /// The run that is to be run again cannot be shown.
     #[error(transparent)]
     Run(#[from] ShowRunError),
+    /// The caller's role in the job's tenant is too small.
+    #[error("your role in tenant `{0}` does not allow this")]
+    Forbidden(TenantId),
     /// Parameters were refused.
     #[error("the parameters are not what the job takes")]
     Parameters(Vec<FieldError>),
@@ -215,12 +219,13 @@ pub enum StartError {
 /// Triggers a run of a job with the given parameters.
 pub async fn trigger(
     ports: &StartPorts<'_>,
-    caller: &Caller,
+    act: &Act<'_>,
     job: &JobId,
     parameters: &BTreeMap<String, Value>,
     key: Option<&IdempotencyKey>,
 ) -> Result<Started, StartError> {
-    let job = crate::jobs::show(ports.job, caller, job).await?;
+    let job = crate::jobs::show(ports.job, act.caller, job).await?;
+    admit(act, &TRIGGER_RUN, &job.tenant)?;
     let resolved =
         resolve(&job.spec.parameters, &job.spec.target, parameters).map_err(StartError::Parameters)?;
     let given = serde_json::to_string(parameters).unwrap_or_default();
@@ -231,21 +236,22 @@ pub async fn trigger(
         resolved,
         job,
     };
-    start(ports, caller, wanted, key).await
+    start(ports, act, wanted, key).await
 }
 
 /// Runs a run again that has ended, with the inputs it had.
 pub async fn rerun(
     ports: &StartPorts<'_>,
-    caller: &Caller,
+    act: &Act<'_>,
     run: &RunId,
     key: Option<&IdempotencyKey>,
 ) -> Result<Started, StartError> {
-    let found = show(&ports.find, caller, run).await?.run;
+    let found = show(&ports.find, act.caller, run).await?.run;
+    admit(act, &RERUN_RUN, &found.tenant)?;
     if !found.status.is_terminal() {
         return Err(StartError::StillRunning);
     }
-    let job = crate::jobs::show(ports.job, caller, &found.job_id).await?;
+    let job = crate::jobs::show(ports.job, act.caller, &found.job_id).await?;
     // The run's own provider and values count: the job may have been edited since.
     let job = Job {
         spec: crate::jobs::JobSpec { provider: found.provider, target: found.target.clone(), ..job.spec },
@@ -264,7 +270,21 @@ pub async fn rerun(
         },
         job,
     };
-    start(ports, caller, wanted, key).await
+    start(ports, act, wanted, key).await
+}
+
+fn admit(act: &Act<'_>, operation: &Operation, tenant: &TenantId) -> Result<(), StartError> {
+    if act.caller.may_in(operation, tenant) { Ok(()) } else { Err(StartError::Forbidden(tenant.clone())) }
+}
+
+/// That a run was asked for: the start's record, and the run's once there is one, say what came of it.
+fn entry(ports: &StartPorts<'_>, act: &Act<'_>, job: &Job, start: &Start) -> Entry {
+    let deed = Deed {
+        target: format!("job:{}", job.id),
+        tenant: Some(job.tenant.clone()),
+        detail: start.rerun_of.as_ref().map(|run| format!("again what run {run} was")),
+    };
+    act.entry(ports.clock, ports.ids, Action::TriggerRun, Outcome::Requested, deed)
 }
 
 /// What is to be started.
@@ -291,7 +311,7 @@ struct Attempt<'a> {
 
 async fn start(
     ports: &StartPorts<'_>,
-    caller: &Caller,
+    act: &Act<'_>,
     wanted: Wanted,
     key: Option<&IdempotencyKey>,
 ) -> Result<Started, StartError> {
@@ -309,7 +329,7 @@ async fn start(
         deadline: now + PATIENCE,
     };
     let id = ordered_id(ports.ids, now, "run");
-    let actor = caller.actor();
+    let actor = act.caller.actor();
     let start_key = StartKey::of(&actor, &attempt.key);
     if key.is_some()
         && let Some(existing) = ports.starts.find_start(&start_key, now).await?
@@ -332,7 +352,8 @@ async fn start(
         created_at: now,
         state: attempt.open(now, Looking::No),
     };
-    match ports.starts.begin_start(&begun).await? {
+    let entry = entry(ports, act, &wanted.job, &begun);
+    match ports.starts.begin_start(&begun, &entry).await? {
         BeginOutcome::Begun => attempt.call(begun).await,
         BeginOutcome::Exists(existing) => attempt.join(*existing, &begun.fingerprint).await,
     }

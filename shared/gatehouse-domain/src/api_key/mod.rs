@@ -1,5 +1,7 @@
 //! API keys: `gh_`, 32 random characters and a checksum; kept only as a hash.
 
+mod manage;
+
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
@@ -9,11 +11,15 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
+pub use self::manage::{
+    KeyDraft, KeyPorts, ListApiKeys, MintKeyError, RevokeKeyError, RevokedKey, SaveApiKey, mint, revoke, show,
+};
 use crate::{
     access::Scope,
     caller::{Caller, Grant, Tenants},
     clock::{IdSource, random_id},
     store::StoreError,
+    tokens::USE_INTERVAL,
 };
 
 /// With what every key that Gatehouse makes begins, so that secret scanners know it.
@@ -122,13 +128,30 @@ pub struct ApiKey {
     pub tenants: Tenants,
     /// When it was made.
     pub created_at: Timestamp,
+    /// By whom.
+    pub created_by: String,
     /// When it ends, if ever.
     pub ends_at: Option<Timestamp>,
+    /// When it was last seen in use, at most [`USE_INTERVAL`] ago more precisely.
+    pub last_used_at: Option<Timestamp>,
+    /// Since when it does not count any more, if it was revoked.
+    pub revoked: Option<Revocation>,
+}
+
+/// That a key was revoked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Revocation {
+    /// When.
+    pub at: Timestamp,
+    /// By whom.
+    pub by: String,
+    /// Why.
+    pub reason: Option<String>,
 }
 
 impl ApiKey {
     /// Makes a key: what is kept, and the key itself, which is shown once and never again.
-    pub fn mint(
+    pub fn generate(
         ids: &dyn IdSource,
         name: String,
         scopes: BTreeSet<Scope>,
@@ -140,6 +163,17 @@ impl ApiKey {
         (Self::of_text(&key, name, scopes, tenants, now), key.into())
     }
 
+    /// How the key stands at `now`: `active`, `expired` or `revoked`.
+    pub fn standing(&self, now: Timestamp) -> crate::tokens::Standing {
+        use crate::tokens::Standing;
+
+        match (&self.revoked, self.ends_at) {
+            (Some(_), _) => Standing::Revoked,
+            (None, Some(end)) if end <= now => Standing::Expired,
+            (None, _) => Standing::Active,
+        }
+    }
+
     /// What is kept of a key whose text somebody else chose: for the local stack's well-known key.
     pub fn of_text(
         key: &str,
@@ -149,7 +183,18 @@ impl ApiKey {
         now: Timestamp,
     ) -> Self {
         let hash = KeyHash::of(key);
-        Self { id: hash.id(), hash, name, scopes, tenants, created_at: now, ends_at: None }
+        Self {
+            id: hash.id(),
+            hash,
+            name,
+            scopes,
+            tenants,
+            created_at: now,
+            created_by: "gatehouse".to_owned(),
+            ends_at: None,
+            last_used_at: None,
+            revoked: None,
+        }
     }
 }
 
@@ -160,24 +205,28 @@ pub trait FindApiKey: Send + Sync {
     async fn find_api_key(&self, id: &ApiKeyId) -> Result<Option<ApiKey>, StoreError>;
 }
 
-/// Keeps API keys. Needs `dynamodb:PutItem`.
+/// Writes down that keys are used. Needs `dynamodb:UpdateItem`.
 #[async_trait]
-pub trait SaveApiKey: Send + Sync {
-    /// Writes the key; writing it again changes nothing.
-    async fn save_api_key(&self, key: &ApiKey) -> Result<(), StoreError>;
+pub trait RecordKeyUse: Send + Sync {
+    /// Writes it down, unless a later use is known.
+    async fn record_key_use(&self, id: &ApiKeyId, at: Timestamp) -> Result<(), StoreError>;
 }
 
-/// Finds out who presents a key: `None` when nobody does who may come in.
+/// Finds out who presents a key: `None` when nobody does who may come in. The second part says whether
+/// that it was used is to be written down, at most once in [`USE_INTERVAL`].
 pub async fn authenticate(
     keys: &dyn FindApiKey,
     presented: &PresentedKey,
     now: Timestamp,
-) -> Result<Option<Caller>, StoreError> {
+) -> Result<Option<(Caller, bool)>, StoreError> {
     let Some(key) = keys.find_api_key(&presented.id()).await? else { return Ok(None) };
     let same = bool::from(key.hash.0.ct_eq(&presented.hash().0));
-    let ended = key.ends_at.is_some_and(|end| end <= now);
-    let caller = Caller { subject: key.id.0, grant: Grant::ApiKey(key.scopes), tenants: key.tenants };
-    Ok((same && !ended).then_some(caller))
+    if !same || !key.standing(now).counts() {
+        return Ok(None);
+    }
+    let is_news = key.last_used_at.is_none_or(|last| last + USE_INTERVAL <= now);
+    let grant = Grant::ApiKey { scopes: key.scopes, tenants: key.tenants };
+    Ok(Some((Caller { subject: key.id.0, grant }, is_news)))
 }
 
 #[cfg(test)]
@@ -193,7 +242,7 @@ mod tests {
     }
 
     fn minted() -> (ApiKey, SecretString) {
-        ApiKey::mint(&Fixed, "test".into(), BTreeSet::from([Scope::All]), Tenants::All, Timestamp::UNIX_EPOCH)
+        ApiKey::generate(&Fixed, "test".into(), BTreeSet::from([Scope::All]), Tenants::All, Timestamp::UNIX_EPOCH)
     }
 
     struct Keys(ApiKey);
@@ -206,7 +255,8 @@ mod tests {
     }
 
     async fn who(key: ApiKey, text: &str, now: Timestamp) -> Option<Caller> {
-        authenticate(&Keys(key), &PresentedKey::parse(text)?, now).await.unwrap()
+        let admitted = authenticate(&Keys(key), &PresentedKey::parse(text)?, now).await.unwrap();
+        admitted.map(|(caller, _)| caller)
     }
 
     fn now() -> Timestamp {
@@ -245,9 +295,28 @@ mod tests {
         let (record, key) = minted();
         let ended = ApiKey { ends_at: Some(now()), ..record.clone() };
         let text = key.expose_secret();
-        let answers = ready(async { (who(record, text, now()).await, who(ended, text, now()).await) });
-        assert_eq!(answers.0.map(|caller| caller.tenants), Some(Tenants::All));
-        assert_eq!(answers.1, None);
+        assert_eq!(ready(who(record, text, now())).map(|caller| caller.tenants()), Some(Tenants::All));
+        assert_eq!(ready(who(ended, text, now())), None);
+    }
+
+    #[test]
+    fn a_revoked_key_does_not_open() {
+        let (record, key) = minted();
+        let revoked = Some(Revocation { at: now(), by: "user:ada".into(), reason: None });
+        assert_eq!(ready(who(ApiKey { revoked, ..record }, key.expose_secret(), now())), None);
+    }
+
+    #[test]
+    fn a_use_is_news_once_in_five_minutes() {
+        let (record, key) = minted();
+        let presented = PresentedKey::parse(key.expose_secret()).unwrap();
+        let is_news = |last_used_at, now| {
+            let key = ApiKey { last_used_at, ..record.clone() };
+            ready(authenticate(&Keys(key), &presented, now)).unwrap().unwrap().1
+        };
+        assert!(is_news(None, now()));
+        assert!(!is_news(Some(now()), now() + USE_INTERVAL - std::time::Duration::from_millis(1)));
+        assert!(is_news(Some(now()), now() + USE_INTERVAL));
     }
 
     #[test]

@@ -1,0 +1,183 @@
+//! Minting, listing and revoking API keys.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use async_trait::async_trait;
+use secrecy::SecretString;
+
+use super::{ApiKey, ApiKeyId, FindApiKey, Revocation};
+use crate::{
+    access::Scope,
+    audit::{Act, Action, Deed, Entry, Outcome},
+    caller::Tenants,
+    clock::{Clock, IdSource},
+    jobs::ListError,
+    paging::{Page, PageRequest},
+    parameter::FieldError,
+    providers::EditOutcome,
+    revocation::{Effective, FlushAuthorizer, FlushError, OwedFlush, flush},
+    store::StoreError,
+};
+
+/// The longest name, in bytes.
+const MAX_NAME: usize = 200;
+
+/// The longest life of a key that has an end, in days.
+const MAX_DAYS: u16 = 3650;
+
+/// Lists API keys. Needs `dynamodb:Query`.
+#[async_trait]
+pub trait ListApiKeys: Send + Sync {
+    /// A page of keys, the newest first.
+    async fn list_api_keys(&self, page: &PageRequest) -> Result<Page<ApiKey>, ListError>;
+}
+
+/// Keeps API keys. Needs `dynamodb:PutItem` and `dynamodb:UpdateItem`.
+#[async_trait]
+pub trait SaveApiKey: Send + Sync {
+    /// Writes the key; writing it again changes nothing. Without an entry where the local stack or the
+    /// command line makes it, who have no caller.
+    async fn save_api_key(&self, key: &ApiKey, entry: Option<&Entry>) -> Result<(), StoreError>;
+
+    /// Writes that the key is revoked, as `key` says, where it is not yet, and that a flush is owed since
+    /// then; with the entry of the trail.
+    async fn save_key_revocation(&self, key: &ApiKey, entry: &Entry) -> Result<EditOutcome, StoreError>;
+}
+
+/// What minting and revoking need.
+pub struct KeyPorts<'a> {
+    /// Reads keys.
+    pub find: &'a dyn FindApiKey,
+    /// Writes keys.
+    pub save: &'a dyn SaveApiKey,
+    /// Makes API Gateway forget.
+    pub flush: &'a dyn FlushAuthorizer,
+    /// Keeps that it has to.
+    pub owed: &'a dyn OwedFlush,
+    /// Tells the time.
+    pub clock: &'a dyn Clock,
+    /// Makes ids.
+    pub ids: &'a dyn IdSource,
+}
+
+/// What a caller wants minted.
+#[derive(Debug, Clone)]
+pub struct KeyDraft {
+    /// What it is for, for people.
+    pub name: String,
+    /// What it may do.
+    pub scopes: BTreeSet<Scope>,
+    /// For which tenants.
+    pub tenants: Tenants,
+    /// How long it is to live, in days; for ever without it.
+    pub days: Option<u16>,
+}
+
+/// Why no key was minted.
+#[derive(Debug, thiserror::Error)]
+pub enum MintKeyError {
+    /// Fields were refused.
+    #[error("the key is not valid")]
+    Invalid(Vec<FieldError>),
+    /// The store failed.
+    #[error("could not record the key")]
+    Store(#[from] StoreError),
+}
+
+/// Mints a key: its record, and the key itself, to be shown once.
+pub async fn mint(
+    ports: &KeyPorts<'_>,
+    act: &Act<'_>,
+    draft: KeyDraft,
+) -> Result<(ApiKey, SecretString), MintKeyError> {
+    let errors = check(&draft);
+    if !errors.is_empty() {
+        return Err(MintKeyError::Invalid(errors));
+    }
+    let now = ports.clock.now();
+    let ends_at = draft.days.map(|days| now + Duration::from_hours(u64::from(days) * 24));
+    let (key, text) = ApiKey::generate(ports.ids, draft.name, draft.scopes, draft.tenants, now);
+    let key = ApiKey { created_by: act.caller.actor(), ends_at, ..key };
+    let entry = act.entry(ports.clock, ports.ids, Action::MintApiKey, Outcome::Done, deed(&key));
+    ports.save.save_api_key(&key, Some(&entry)).await?;
+    Ok((key, text))
+}
+
+fn check(draft: &KeyDraft) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    if draft.name.trim().is_empty() || draft.name.len() > MAX_NAME {
+        errors.push(FieldError::new("/name", "must be 1 to 200 bytes of text"));
+    }
+    if draft.scopes.is_empty() {
+        errors.push(FieldError::new("/scopes", "name at least one scope, such as jobs:read"));
+    }
+    if matches!(&draft.tenants, Tenants::Only(tenants) if tenants.is_empty()) {
+        errors.push(FieldError::new("/tenants", "name at least one tenant, or `*` for all"));
+    }
+    if draft.days.is_some_and(|days| !(1..=MAX_DAYS).contains(&days)) {
+        errors.push(FieldError::new("/expires_in_days", "must be 1 to 3650"));
+    }
+    errors
+}
+
+/// Why a key cannot be revoked.
+#[derive(Debug, thiserror::Error)]
+pub enum RevokeKeyError {
+    /// There is none.
+    #[error("there is no such key")]
+    NotFound,
+    /// Fields were refused.
+    #[error("the revocation is not valid")]
+    Invalid(Vec<FieldError>),
+    /// The store failed.
+    #[error("could not revoke the key")]
+    Store(#[from] StoreError),
+}
+
+/// A key is revoked.
+#[derive(Debug)]
+pub struct RevokedKey {
+    /// Its record.
+    pub key: ApiKey,
+    /// When that holds everywhere.
+    pub effective: Effective,
+    /// Why API Gateway's memory could not be flushed, for the log.
+    pub flush_error: Option<FlushError>,
+}
+
+/// Shows the record of one key.
+pub async fn show(keys: &dyn FindApiKey, id: &ApiKeyId) -> Result<Option<ApiKey>, StoreError> {
+    keys.find_api_key(id).await
+}
+
+/// Revokes a key. Revoking a revoked one changes nothing in its record and flushes again.
+pub async fn revoke(
+    ports: &KeyPorts<'_>,
+    act: &Act<'_>,
+    id: &ApiKeyId,
+    reason: Option<String>,
+) -> Result<RevokedKey, RevokeKeyError> {
+    if reason.as_deref().is_some_and(|text| text.len() > 500) {
+        return Err(RevokeKeyError::Invalid(vec![FieldError::new("/reason", "must be at most 500 bytes")]));
+    }
+    let mut key = ports.find.find_api_key(id).await?.ok_or(RevokeKeyError::NotFound)?;
+    let now = ports.clock.now();
+    if key.revoked.is_none() {
+        let deed = Deed { detail: reason.clone().or(Some(key.name.clone())), ..deed(&key) };
+        let entry = act.entry(ports.clock, ports.ids, Action::RevokeApiKey, Outcome::Done, deed);
+        key.revoked = Some(Revocation { at: now, by: act.caller.actor(), reason });
+        match ports.save.save_key_revocation(&key, &entry).await? {
+            EditOutcome::Done => {}
+            // Somebody else revoked it at the same moment, which is as good.
+            EditOutcome::Conflict => {
+                key = ports.find.find_api_key(id).await?.ok_or(RevokeKeyError::NotFound)?;
+            }
+        }
+    }
+    let (effective, flush_error) = flush(ports.flush, ports.owed, ports.clock, now).await;
+    Ok(RevokedKey { key, effective, flush_error })
+}
+
+fn deed(key: &ApiKey) -> Deed {
+    Deed { target: format!("api_key:{}", key.id.as_str()), tenant: key.tenants.sole().cloned(), detail: Some(key.name.clone()) }
+}

@@ -1,0 +1,305 @@
+//! The audit trail: who did what, from where, and how it came out.
+//!
+//! An entry is written in the same transaction as the act, or before it where the act is not ours to roll
+//! back. So nothing happens that the trail does not have: if the trail cannot be written, neither can the
+//! act.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use crate::{
+    caller::{Caller, Tenants},
+    clock::{Clock, IdSource, ordered_id},
+    jobs::ListError,
+    name::TenantId,
+    paging::{Page, PageRequest},
+    store::StoreError,
+};
+
+/// From where a request came, as API Gateway saw it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Origin {
+    /// The request's id.
+    pub request_id: String,
+    /// The caller's address.
+    pub source_ip: Option<String>,
+    /// What the caller's program says of itself, cut to [`MAX_USER_AGENT`] bytes.
+    pub user_agent: Option<String>,
+}
+
+/// The longest user agent that is kept, in bytes.
+pub const MAX_USER_AGENT: usize = 256;
+
+macro_rules! actions {
+    ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
+        /// What was done.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum Action {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl Action {
+            /// Every action.
+            pub const ALL: &[Self] = &[$(Self::$name),*];
+
+            /// `session.login`, `token.mint`, …
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$name => $text,)*
+                }
+            }
+        }
+    };
+}
+
+actions! {
+    /// Somebody logged in, or tried to.
+    Login = "session.login",
+    /// Somebody logged out.
+    Logout = "session.logout",
+    /// A user was created.
+    CreateUser = "user.create",
+    /// A user's roles were changed.
+    ChangeRoles = "user.roles",
+    /// A user may not log in any more.
+    DisableUser = "user.disable",
+    /// A user may log in again.
+    EnableUser = "user.enable",
+    /// A user got another password.
+    ResetPassword = "user.password_reset",
+    /// A user changed their own password.
+    ChangePassword = "user.password_change",
+    /// An API key was minted.
+    MintApiKey = "api_key.mint",
+    /// An API key was revoked.
+    RevokeApiKey = "api_key.revoke",
+    /// A service token was minted.
+    MintToken = "token.mint",
+    /// A service token was replaced.
+    RotateToken = "token.rotate",
+    /// A service token was revoked.
+    RevokeToken = "token.revoke",
+    /// A new signing key was published.
+    RotateSigningKey = "signing_key.rotate",
+    /// A tenant was created.
+    PutTenant = "tenant.put",
+    /// A tenant was deleted.
+    DeleteTenant = "tenant.delete",
+    /// A project was created or changed.
+    PutProject = "project.put",
+    /// A project was deleted.
+    DeleteProject = "project.delete",
+    /// A run was triggered, or run again.
+    TriggerRun = "run.trigger",
+    /// A run was asked to stop.
+    CancelRun = "run.cancel",
+}
+
+impl std::str::FromStr for Action {
+    type Err = UnknownAction;
+
+    fn from_str(raw: &str) -> Result<Self, UnknownAction> {
+        let known = Self::ALL.iter().find(|action| action.as_str() == raw);
+        known.copied().ok_or_else(|| UnknownAction(raw.to_owned()))
+    }
+}
+
+/// An action that does not exist.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not an action")]
+pub struct UnknownAction(String);
+
+/// How it came out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was done: the entry was written with it.
+    Done,
+    /// It was refused.
+    Refused,
+    /// It was about to be asked of another system, whose own records say how it came out.
+    Requested,
+}
+
+impl Outcome {
+    /// Every outcome.
+    pub const ALL: [Self; 3] = [Self::Done, Self::Refused, Self::Requested];
+
+    /// `done`, `refused` or `requested`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Refused => "refused",
+            Self::Requested => "requested",
+        }
+    }
+}
+
+/// One act.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Unique; later entries sort behind earlier ones.
+    pub id: String,
+    /// When.
+    pub at: Timestamp,
+    /// Who: `user:ada`, `api_key:key_1`, …
+    pub actor: String,
+    /// What.
+    pub action: Action,
+    /// To what: `job:job_hello`, `token:tok_1`, …
+    pub target: String,
+    /// The tenant that it belongs to, if any.
+    pub tenant: Option<TenantId>,
+    /// How it came out.
+    pub outcome: Outcome,
+    /// More, for people; never a secret.
+    pub detail: Option<String>,
+    /// From where.
+    pub origin: Origin,
+}
+
+/// Somebody doing something: what every entry of a request has in common.
+#[derive(Debug, Clone)]
+pub struct Act<'a> {
+    /// Who is calling.
+    pub caller: &'a Caller,
+    /// From where.
+    pub origin: &'a Origin,
+}
+
+/// What an act was done to.
+#[derive(Debug, Clone, Default)]
+pub struct Deed {
+    /// `job:job_hello`, `token:tok_1`, …
+    pub target: String,
+    /// The tenant that it belongs to, if any.
+    pub tenant: Option<TenantId>,
+    /// More, for people; never a secret.
+    pub detail: Option<String>,
+}
+
+impl Act<'_> {
+    /// The entry for this act.
+    pub fn entry(
+        &self,
+        clock: &dyn Clock,
+        ids: &dyn IdSource,
+        action: Action,
+        outcome: Outcome,
+        deed: Deed,
+    ) -> Entry {
+        Entry::new(clock, ids, self.caller.actor(), self.origin, action, outcome, deed)
+    }
+}
+
+impl Entry {
+    /// An entry, now.
+    pub fn new(
+        clock: &dyn Clock,
+        ids: &dyn IdSource,
+        actor: String,
+        origin: &Origin,
+        action: Action,
+        outcome: Outcome,
+        deed: Deed,
+    ) -> Self {
+        let at = clock.now();
+        Self {
+            id: ordered_id(ids, at, "aud"),
+            at,
+            actor,
+            action,
+            target: deed.target,
+            tenant: deed.tenant,
+            outcome,
+            detail: deed.detail,
+            origin: origin.clone(),
+        }
+    }
+}
+
+/// Writes entries that no transaction carries. Needs `dynamodb:PutItem`.
+#[async_trait]
+pub trait AppendAudit: Send + Sync {
+    /// Writes the entry; writing it again changes nothing.
+    async fn append_audit(&self, entry: &Entry) -> Result<(), StoreError>;
+}
+
+/// Which entries are wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AuditFilter {
+    /// All.
+    Everything,
+    /// Those of a tenant.
+    Tenant(TenantId),
+    /// Those of somebody, in these tenants.
+    Actor {
+        /// Who: `user:ada`.
+        actor: String,
+        /// The tenants that may be seen. Acts that belong to no tenant are seen by those who see all.
+        tenants: Tenants,
+    },
+}
+
+/// Lists the audit trail. Needs `dynamodb:Query`.
+#[async_trait]
+pub trait ListAudit: Send + Sync {
+    /// A page of entries, the newest first, of `until` and before. A page may be short, or empty, and
+    /// still have a next one.
+    async fn list_audit(
+        &self,
+        filter: &AuditFilter,
+        until: Timestamp,
+        page: &PageRequest,
+    ) -> Result<Page<Entry>, ListError>;
+}
+
+/// What a caller asks of the trail.
+#[derive(Debug, Clone, Default)]
+pub struct AuditQuery {
+    /// Only of this tenant.
+    pub tenant: Option<TenantId>,
+    /// Only of this actor.
+    pub actor: Option<String>,
+    /// Only until then; until now without it.
+    pub until: Option<Timestamp>,
+}
+
+/// Why the trail cannot be shown.
+#[derive(Debug, thiserror::Error)]
+pub enum AuditError {
+    /// The caller sees some tenants only, and did not say which one they want.
+    #[error("say with ?tenant= which tenant's trail you want to read")]
+    TenantUnclear,
+    /// Both filters were given.
+    #[error("filter by tenant or by actor, not by both")]
+    TwoFilters,
+    /// The list failed.
+    #[error(transparent)]
+    List(#[from] ListError),
+}
+
+/// Shows the trail: of everything to those who may read everything, and of their tenants to others.
+/// Another tenant's trail is empty.
+pub async fn list(
+    trail: &dyn ListAudit,
+    clock: &dyn Clock,
+    caller: &Caller,
+    query: AuditQuery,
+    page: &PageRequest,
+) -> Result<Page<Entry>, AuditError> {
+    let tenants = caller.tenants_for(&crate::access::LIST_AUDIT);
+    let filter = match (query.tenant, query.actor) {
+        (Some(_), Some(_)) => return Err(AuditError::TwoFilters),
+        (Some(tenant), None) if !tenants.include(&tenant) => {
+            return Ok(Page { items: Vec::new(), next: None });
+        }
+        (Some(tenant), None) => AuditFilter::Tenant(tenant),
+        (None, Some(actor)) => AuditFilter::Actor { actor, tenants },
+        (None, None) if tenants == Tenants::All => AuditFilter::Everything,
+        (None, None) => {
+            AuditFilter::Tenant(tenants.sole().cloned().ok_or(AuditError::TenantUnclear)?)
+        }
+    };
+    let until = query.until.unwrap_or_else(|| clock.now());
+    Ok(trail.list_audit(&filter, until, page).await?)
+}

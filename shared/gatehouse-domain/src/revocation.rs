@@ -1,0 +1,63 @@
+//! Revocation that holds at once: the record first, then API Gateway's memory of the authorizer's answers.
+//!
+//! The record denies on the next question to the authorizer. But API Gateway remembers answers, and does
+//! not ask again for as long as it does; so its memory is flushed. That a flush is owed is written together
+//! with the record, so that one which failed is done by the janitor.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use crate::{clock::Clock, store::StoreError};
+
+/// A flush failed.
+#[derive(Debug, thiserror::Error)]
+#[error("API Gateway's memory of the authorizer's answers could not be flushed")]
+pub struct FlushError(#[source] pub Box<dyn std::error::Error + Send + Sync>);
+
+/// Makes API Gateway forget the authorizer's answers. Needs `apigateway:DELETE` on the stage's cache.
+#[async_trait]
+pub trait FlushAuthorizer: Send + Sync {
+    /// Forgets every answer of the stage.
+    async fn flush_authorizer(&self) -> Result<(), FlushError>;
+
+    /// For how long an answer is remembered that is not flushed.
+    fn remembered_for(&self) -> Duration;
+}
+
+/// Keeps that a flush is owed. Needs `dynamodb:GetItem` and `dynamodb:DeleteItem`.
+#[async_trait]
+pub trait OwedFlush: Send + Sync {
+    /// Since when a flush is owed, if one is.
+    async fn owed_flush(&self) -> Result<Option<Timestamp>, StoreError>;
+
+    /// Forgets a flush that was owed since then, unless another one is owed since.
+    async fn flush_done(&self, since: Timestamp) -> Result<(), StoreError>;
+}
+
+/// When a revocation holds everywhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Effective {
+    /// From then on at the latest.
+    pub by: Timestamp,
+    /// Whether API Gateway's memory was flushed; otherwise that is tried again.
+    pub flushed: bool,
+}
+
+/// Flushes after a record that says that a flush is owed since `since` was written.
+pub async fn flush(
+    flush: &dyn FlushAuthorizer,
+    owed: &dyn OwedFlush,
+    clock: &dyn Clock,
+    since: Timestamp,
+) -> (Effective, Option<FlushError>) {
+    match flush.flush_authorizer().await {
+        Ok(()) => {
+            // The janitor flushes once more where this fails, which does no harm.
+            let _forgotten = owed.flush_done(since).await;
+            (Effective { by: clock.now(), flushed: true }, None)
+        }
+        Err(error) => (Effective { by: since + flush.remembered_for(), flushed: false }, Some(error)),
+    }
+}

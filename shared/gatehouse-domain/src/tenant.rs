@@ -1,0 +1,119 @@
+//! Tenants: who owns projects.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use crate::{
+    access::LIST_TENANTS,
+    audit::{Act, Action, Deed, Entry, Outcome},
+    caller::{Caller, Tenants},
+    clock::{Clock, IdSource},
+    name::TenantId,
+    parameter::FieldError,
+    providers::EditOutcome,
+    store::StoreError,
+};
+
+/// A tenant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tenant {
+    /// Unique in the installation.
+    pub id: TenantId,
+    /// A name for people.
+    pub display_name: String,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// By whom.
+    pub created_by: String,
+}
+
+/// Lists tenants. Needs `dynamodb:Query`.
+#[async_trait]
+pub trait ListTenants: Send + Sync {
+    /// Every tenant, by name: an installation has some dozens.
+    async fn list_tenants(&self) -> Result<Vec<Tenant>, StoreError>;
+}
+
+/// Writes tenants. Needs `dynamodb:PutItem`, `DeleteItem` and `ConditionCheckItem`.
+#[async_trait]
+pub trait SaveTenant: Send + Sync {
+    /// Writes the tenant, whether there is one or not; when it was created stays.
+    async fn save_tenant(&self, tenant: &Tenant, entry: &Entry) -> Result<(), StoreError>;
+
+    /// Deletes the tenant; `Conflict` when there is none.
+    async fn delete_tenant(&self, id: &TenantId, entry: &Entry) -> Result<EditOutcome, StoreError>;
+
+    /// Whether the tenant has a project. Needs `dynamodb:Query`.
+    async fn has_projects(&self, id: &TenantId) -> Result<bool, StoreError>;
+}
+
+/// Lists the tenants that the caller is in.
+pub async fn list(tenants: &dyn ListTenants, caller: &Caller) -> Result<Vec<Tenant>, StoreError> {
+    let own = caller.tenants_for(&LIST_TENANTS);
+    let mut all = tenants.list_tenants().await?;
+    if own != Tenants::All {
+        all.retain(|tenant| own.include(&tenant.id));
+    }
+    Ok(all)
+}
+
+/// Why a tenant cannot be changed.
+#[derive(Debug, thiserror::Error)]
+pub enum EditTenantError {
+    /// Fields were refused.
+    #[error("the tenant is not valid")]
+    Invalid(Vec<FieldError>),
+    /// There is none.
+    #[error("there is no such tenant")]
+    NotFound,
+    /// It still has projects.
+    #[error("the tenant still has projects; delete them first")]
+    InUse,
+    /// The store failed.
+    #[error("could not change the tenant")]
+    Store(#[from] StoreError),
+}
+
+/// What changing tenants needs.
+pub struct TenantPorts<'a> {
+    /// Writes them.
+    pub save: &'a dyn SaveTenant,
+    /// Tells the time.
+    pub clock: &'a dyn Clock,
+    /// Makes ids.
+    pub ids: &'a dyn IdSource,
+}
+
+/// Creates a tenant, or gives it another name.
+pub async fn put(
+    ports: &TenantPorts<'_>,
+    act: &Act<'_>,
+    id: TenantId,
+    display_name: String,
+) -> Result<Tenant, EditTenantError> {
+    if display_name.trim().is_empty() || display_name.len() > 200 {
+        let error = FieldError::new("/display_name", "must be 1 to 200 bytes of text");
+        return Err(EditTenantError::Invalid(vec![error]));
+    }
+    let deed = deed(&id);
+    let entry = act.entry(ports.clock, ports.ids, Action::PutTenant, Outcome::Done, deed);
+    let tenant = Tenant { id, display_name, created_at: entry.at, created_by: act.caller.actor() };
+    ports.save.save_tenant(&tenant, &entry).await?;
+    Ok(tenant)
+}
+
+/// Deletes a tenant that has no projects.
+pub async fn delete(ports: &TenantPorts<'_>, act: &Act<'_>, id: &TenantId) -> Result<(), EditTenantError> {
+    if ports.save.has_projects(id).await? {
+        return Err(EditTenantError::InUse);
+    }
+    let entry = act.entry(ports.clock, ports.ids, Action::DeleteTenant, Outcome::Done, deed(id));
+    match ports.save.delete_tenant(id, &entry).await? {
+        EditOutcome::Done => Ok(()),
+        EditOutcome::Conflict => Err(EditTenantError::NotFound),
+    }
+}
+
+fn deed(id: &TenantId) -> Deed {
+    Deed { target: format!("tenant:{id}"), tenant: Some(id.clone()), detail: None }
+}

@@ -1,0 +1,178 @@
+//! Minting service tokens.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use secrecy::SecretString;
+
+use super::{DEFAULT_DAYS, MAX_DAYS, ServiceClaims, ServiceToken, SignError, SignToken, TokenId, TokenState, whole_seconds};
+use crate::{
+    access::MINT_TOKEN,
+    audit::{Act, Action, Deed, Entry, Outcome},
+    clock::{Clock, IdSource},
+    name::{ProjectName, ServiceName, TenantId},
+    parameter::FieldError,
+    project::{FindProject, Project, ShowProjectError},
+    providers::EditOutcome,
+    store::StoreError,
+};
+
+/// The longest description, in bytes.
+const MAX_DESCRIPTION: usize = 500;
+
+/// Writes records of tokens. Needs `dynamodb:PutItem` and `UpdateItem`.
+#[async_trait]
+pub trait SaveToken: Send + Sync {
+    /// Writes the record of a new token, with the entry of the trail.
+    async fn save_new_token(&self, token: &ServiceToken, entry: &Entry) -> Result<(), StoreError>;
+
+    /// Writes the record of a new token, and that the older one is as `older` says, where that still is
+    /// active; with the entry of the trail.
+    async fn save_rotation(
+        &self,
+        token: &ServiceToken,
+        older: &ServiceToken,
+        entry: &Entry,
+    ) -> Result<EditOutcome, StoreError>;
+
+    /// Writes that the token is revoked, as `token` says, where it is not yet, and that a flush is owed
+    /// since then; with the entry of the trail.
+    async fn save_revocation(&self, token: &ServiceToken, entry: &Entry) -> Result<EditOutcome, StoreError>;
+}
+
+/// What minting needs.
+pub struct MintPorts<'a> {
+    /// Reads projects.
+    pub projects: &'a dyn FindProject,
+    /// Writes records.
+    pub save: &'a dyn SaveToken,
+    /// Signs.
+    pub sign: &'a dyn SignToken,
+    /// Tells the time.
+    pub clock: &'a dyn Clock,
+    /// Makes ids.
+    pub ids: &'a dyn IdSource,
+}
+
+/// What a caller wants minted.
+#[derive(Debug, Clone)]
+pub struct Draft {
+    /// The project whose routes it is to open.
+    pub project: ProjectName,
+    /// The service that is to call with it.
+    pub service: ServiceName,
+    /// What it is for, for people.
+    pub description: Option<String>,
+    /// How long it is to live, in days; [`DEFAULT_DAYS`] without it.
+    pub days: Option<u16>,
+}
+
+/// A token was minted.
+#[derive(Debug)]
+pub struct Minted {
+    /// Its record.
+    pub record: ServiceToken,
+    /// The token, to be shown once.
+    pub token: SecretString,
+}
+
+/// Why no token was minted.
+#[derive(Debug, thiserror::Error)]
+pub enum MintError {
+    /// Fields were refused.
+    #[error("the token is not valid")]
+    Invalid(Vec<FieldError>),
+    /// There is no such project for the caller.
+    #[error("there is no project `{0}`")]
+    NoProject(ProjectName),
+    /// The caller's role in this tenant is too small.
+    #[error("your role in tenant `{0}` does not allow this")]
+    Forbidden(TenantId),
+    /// It could not be signed.
+    #[error("could not sign the token")]
+    Sign(#[from] SignError),
+    /// The store failed.
+    #[error("could not record the token")]
+    Store(#[from] StoreError),
+}
+
+/// Mints a service token: signed first, then recorded; without its record it opens nothing.
+pub async fn mint(ports: &MintPorts<'_>, act: &Act<'_>, draft: Draft) -> Result<Minted, MintError> {
+    let project = crate::project::show(ports.projects, act.caller, &draft.project).await;
+    let project = project.map_err(|error| match error {
+        ShowProjectError::NotFound => MintError::NoProject(draft.project.clone()),
+        ShowProjectError::Store(error) => error.into(),
+    })?;
+    if !act.caller.may_in(&MINT_TOKEN, &project.tenant) {
+        return Err(MintError::Forbidden(project.tenant));
+    }
+    let errors = check(&draft, &project);
+    if !errors.is_empty() {
+        return Err(MintError::Invalid(errors));
+    }
+    let record = record(ports.clock, ports.ids, act, draft, project.tenant);
+    let token = ports.sign.sign_service_token(&claims(&record)).await?;
+    let entry = act.entry(ports.clock, ports.ids, Action::MintToken, Outcome::Done, deed(&record));
+    ports.save.save_new_token(&record, &entry).await?;
+    Ok(Minted { record, token })
+}
+
+fn check(draft: &Draft, project: &Project) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    if !project.accepts(&draft.service) {
+        errors.push(FieldError::new("/service", "the project does not accept this service"));
+    }
+    if draft.description.as_deref().is_some_and(|text| text.len() > MAX_DESCRIPTION) {
+        errors.push(FieldError::new("/description", "must be at most 500 bytes"));
+    }
+    if draft.days.is_some_and(|days| !(1..=MAX_DAYS).contains(&days)) {
+        errors.push(FieldError::new("/expiresInDays", "must be 1 to 365"));
+    }
+    errors
+}
+
+fn record(
+    clock: &dyn Clock,
+    ids: &dyn IdSource,
+    act: &Act<'_>,
+    draft: Draft,
+    tenant: TenantId,
+) -> ServiceToken {
+    let now = whole_seconds(clock.now());
+    ServiceToken {
+        jti: TokenId::generate(ids),
+        tenant,
+        project: draft.project,
+        service: draft.service,
+        description: draft.description,
+        created_at: now,
+        created_by: act.caller.actor(),
+        ends_at: ends_at(now, draft.days.unwrap_or(DEFAULT_DAYS)),
+        last_used_at: None,
+        replaces: None,
+        state: TokenState::Active,
+    }
+}
+
+pub(super) fn ends_at(now: Timestamp, days: u16) -> Timestamp {
+    now + Duration::from_hours(u64::from(days) * 24)
+}
+
+pub(super) fn claims(record: &ServiceToken) -> ServiceClaims {
+    ServiceClaims {
+        jti: record.jti.clone(),
+        project: record.project.clone(),
+        service: record.service.clone(),
+        issued_at: record.created_at,
+        ends_at: record.ends_at,
+    }
+}
+
+pub(super) fn deed(token: &ServiceToken) -> Deed {
+    Deed {
+        target: format!("token:{}", token.jti),
+        tenant: Some(token.tenant.clone()),
+        detail: Some(format!("{}/{}", token.project, token.service)),
+    }
+}

@@ -1,0 +1,134 @@
+//! Replacing a service token without a gap.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::{
+    FindToken, MAX_DAYS, MintPorts, Minted, Replaces, ServiceToken, ShowTokenError, SignError, TokenId,
+    TokenState, mint, show, whole_seconds,
+};
+use crate::{
+    access::ROTATE_TOKEN,
+    audit::{Act, Action, Outcome},
+    name::TenantId,
+    parameter::FieldError,
+    providers::EditOutcome,
+    store::StoreError,
+};
+
+/// The longest time for which an older token may go on counting.
+const MAX_GRACE: Duration = Duration::from_hours(30 * 24);
+
+/// Why a token was not replaced.
+#[derive(Debug, thiserror::Error)]
+pub enum RotateTokenError {
+    /// There is none.
+    #[error("there is no such token")]
+    NotFound,
+    /// The caller's role in this tenant is too small.
+    #[error("your role in tenant `{0}` does not allow this")]
+    Forbidden(TenantId),
+    /// Fields were refused.
+    #[error("the rotation is not valid")]
+    Invalid(Vec<FieldError>),
+    /// The project does not accept the service any more.
+    #[error("the project does not exist any more, or does not accept this service any more")]
+    NotAccepted,
+    /// It is not active: it was rotated already, revoked, or has ended.
+    #[error("only an active token can be rotated; this one is {0}")]
+    NotActive(&'static str),
+    /// It could not be signed.
+    #[error("could not sign the token")]
+    Sign(#[from] SignError),
+    /// The store failed.
+    #[error("could not record the token")]
+    Store(#[from] StoreError),
+}
+
+impl From<ShowTokenError> for RotateTokenError {
+    fn from(error: ShowTokenError) -> Self {
+        match error {
+            ShowTokenError::NotFound => Self::NotFound,
+            ShowTokenError::Forbidden(tenant) => Self::Forbidden(tenant),
+            ShowTokenError::Store(error) => Self::Store(error),
+        }
+    }
+}
+
+/// Makes a new token for the same project and service. The older one ends after `grace`, or when the new
+/// one is first seen in use, where no time is given.
+pub async fn rotate(
+    find: &dyn FindToken,
+    ports: &MintPorts<'_>,
+    act: &Act<'_>,
+    jti: &TokenId,
+    grace: Option<Duration>,
+    days: Option<u16>,
+) -> Result<Minted, RotateTokenError> {
+    let older = show(find, act.caller, &ROTATE_TOKEN, jti).await?;
+    check(grace, days)?;
+    let standing = older.standing(ports.clock.now());
+    if older.state != TokenState::Active || !standing.counts() {
+        return Err(RotateTokenError::NotActive(standing.as_str()));
+    }
+    let project = ports.projects.find_project(&older.project).await?;
+    if !project.is_some_and(|project| project.tenant == older.tenant && project.accepts(&older.service)) {
+        return Err(RotateTokenError::NotAccepted);
+    }
+    let now = whole_seconds(ports.clock.now());
+    let newer = successor(&older, ports, act, now, grace, days);
+    let older = rotated(older, &newer, now, grace);
+    let token = ports.sign.sign_service_token(&mint::claims(&newer)).await?;
+    let mut deed = mint::deed(&older);
+    deed.detail = Some(format!("replaced by {}", newer.jti));
+    let entry = act.entry(ports.clock, ports.ids, Action::RotateToken, Outcome::Done, deed);
+    match ports.save.save_rotation(&newer, &older, &entry).await? {
+        EditOutcome::Done => Ok(Minted { record: newer, token }),
+        // Somebody else rotated or revoked it at the same moment.
+        EditOutcome::Conflict => Err(RotateTokenError::NotActive("rotated or revoked by somebody else")),
+    }
+}
+
+fn check(grace: Option<Duration>, days: Option<u16>) -> Result<(), RotateTokenError> {
+    let mut errors = Vec::new();
+    if grace.is_some_and(|grace| grace > MAX_GRACE) {
+        errors.push(FieldError::new("/grace_seconds", "must be at most 2592000, which is 30 days"));
+    }
+    if days.is_some_and(|days| !(1..=MAX_DAYS).contains(&days)) {
+        errors.push(FieldError::new("/expiresInDays", "must be 1 to 365"));
+    }
+    if errors.is_empty() { Ok(()) } else { Err(RotateTokenError::Invalid(errors)) }
+}
+
+/// The newer token: it lives as long as the older one was meant to, unless another life is asked for.
+fn successor(
+    older: &ServiceToken,
+    ports: &MintPorts<'_>,
+    act: &Act<'_>,
+    now: Timestamp,
+    grace: Option<Duration>,
+    days: Option<u16>,
+) -> ServiceToken {
+    let life = older.ends_at.duration_since(older.created_at).unsigned_abs();
+    ServiceToken {
+        jti: TokenId::generate(ports.ids),
+        created_at: now,
+        created_by: act.caller.actor(),
+        ends_at: days.map_or(now + life, |days| mint::ends_at(now, days)),
+        last_used_at: None,
+        replaces: Some(Replaces { jti: older.jti.clone(), ends_it_when_used: grace.is_none() }),
+        state: TokenState::Active,
+        ..older.clone()
+    }
+}
+
+fn rotated(
+    older: ServiceToken,
+    newer: &ServiceToken,
+    now: Timestamp,
+    grace: Option<Duration>,
+) -> ServiceToken {
+    let until = grace.map(|grace| now + grace);
+    ServiceToken { state: TokenState::Rotated { to: newer.jti.clone(), at: now, until }, ..older }
+}

@@ -1,0 +1,339 @@
+//! Creating users and changing them. The last platform admin cannot be removed.
+
+use std::collections::BTreeMap;
+
+use secrecy::{ExposeSecret, SecretString};
+
+use super::{
+    FindUser, HashPassword, HashPasswordError, MAX_PASSWORD, MIN_PASSWORD, PasswordHash, SaveUser, SessionId,
+    User, UserState,
+};
+use crate::{
+    audit::{Act, Action, Deed, Outcome},
+    caller::{Grant, Roles},
+    clock::{Clock, IdSource},
+    jobs::Revision,
+    name::UserName,
+    parameter::FieldError,
+    providers::{Precondition, PreconditionError},
+    revocation::{Effective, FlushAuthorizer, FlushError, OwedFlush, flush},
+    store::StoreError,
+};
+
+/// What changing users needs.
+pub struct UserPorts<'a> {
+    /// Reads users.
+    pub find: &'a dyn FindUser,
+    /// Writes users.
+    pub save: &'a dyn SaveUser,
+    /// Hashes passwords.
+    pub passwords: &'a dyn HashPassword,
+    /// Makes API Gateway forget.
+    pub flush: &'a dyn FlushAuthorizer,
+    /// Keeps that it has to.
+    pub owed: &'a dyn OwedFlush,
+    /// Tells the time.
+    pub clock: &'a dyn Clock,
+    /// Makes ids.
+    pub ids: &'a dyn IdSource,
+}
+
+/// A user who is to be created.
+#[derive(Debug)]
+pub struct UserDraft {
+    /// The name with which they log in.
+    pub name: UserName,
+    /// A name for people.
+    pub display_name: Option<String>,
+    /// What they may do.
+    pub roles: Roles,
+    /// Their first password.
+    pub password: SecretString,
+}
+
+/// What is to be changed of a user; the rest stays.
+#[derive(Debug, Clone, Default)]
+pub struct UserPatch {
+    /// A name for people.
+    pub display_name: Option<String>,
+    /// What they may do.
+    pub roles: Option<Roles>,
+    /// Whether they may log in.
+    pub state: Option<UserState>,
+}
+
+/// An edit, as the store makes it.
+#[derive(Debug)]
+pub struct UserEdit {
+    /// As the editor saw the user.
+    pub previous: User,
+    /// As the user is to stand, but for the sessions.
+    pub user: User,
+    /// The sessions that stay; all of them without it.
+    pub keep_sessions: Option<Vec<SessionId>>,
+}
+
+/// Whether an edit was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UserEditOutcome {
+    /// It was.
+    Done,
+    /// Somebody else's edit came first, or the name is taken.
+    Conflict,
+    /// It would have removed the last platform admin.
+    LastPlatformAdmin,
+}
+
+/// Why a user was not created.
+#[derive(Debug, thiserror::Error)]
+pub enum CreateUserError {
+    /// Fields were refused.
+    #[error("the user is not valid")]
+    Invalid(Vec<FieldError>),
+    /// The name is taken.
+    #[error("there is a user `{0}` already")]
+    Taken(UserName),
+    /// The password could not be hashed.
+    #[error(transparent)]
+    Hash(#[from] HashPasswordError),
+    /// The store failed.
+    #[error("could not record the user")]
+    Store(#[from] StoreError),
+}
+
+/// Creates a user.
+pub async fn create(
+    ports: &UserPorts<'_>,
+    act: &Act<'_>,
+    draft: UserDraft,
+) -> Result<User, CreateUserError> {
+    let mut errors = check_password("/password", &draft.password, &draft.name);
+    errors.extend(check_display_name(draft.display_name.as_deref()));
+    if !errors.is_empty() {
+        return Err(CreateUserError::Invalid(errors));
+    }
+    let password = ports.passwords.hash_password(&draft.password).await?;
+    let deed = deed(&draft.name, Some(draft.roles.to_string()));
+    let entry = act.entry(ports.clock, ports.ids, Action::CreateUser, Outcome::Done, deed);
+    let user = User {
+        name: draft.name,
+        display_name: draft.display_name,
+        roles: draft.roles,
+        state: UserState::Active,
+        password,
+        sessions: BTreeMap::new(),
+        revision: Revision::new(ports.ids),
+        created_at: entry.at,
+        updated_at: entry.at,
+        updated_by: act.caller.actor(),
+    };
+    match ports.save.create_user(&user, &entry).await? {
+        UserEditOutcome::Done => Ok(user),
+        UserEditOutcome::Conflict | UserEditOutcome::LastPlatformAdmin => {
+            Err(CreateUserError::Taken(user.name))
+        }
+    }
+}
+
+/// Why a user was not changed.
+#[derive(Debug, thiserror::Error)]
+pub enum EditUserError {
+    /// There is none.
+    #[error("there is no such user")]
+    NotFound,
+    /// Fields were refused.
+    #[error("the change is not valid")]
+    Invalid(Vec<FieldError>),
+    /// The user is not as the caller expects.
+    #[error(transparent)]
+    Precondition(#[from] PreconditionError),
+    /// Nobody could administer the platform any more.
+    #[error("this is the last platform admin; make somebody else one first")]
+    LastPlatformAdmin,
+    /// The caller is no person.
+    #[error("only people have passwords of their own")]
+    NotAPerson,
+    /// The current password is not that.
+    #[error("the current password is wrong")]
+    WrongPassword,
+    /// The password could not be hashed.
+    #[error(transparent)]
+    Hash(#[from] HashPasswordError),
+    /// The store failed.
+    #[error("could not change the user")]
+    Store(#[from] StoreError),
+}
+
+/// A user was changed.
+#[derive(Debug)]
+pub struct Edited {
+    /// As they stand now.
+    pub user: User,
+    /// When that holds everywhere.
+    pub effective: Effective,
+    /// Why API Gateway's memory could not be flushed, for the log.
+    pub flush_error: Option<FlushError>,
+}
+
+/// Changes roles, name or state of a user.
+pub async fn edit(
+    ports: &UserPorts<'_>,
+    act: &Act<'_>,
+    name: &UserName,
+    patch: UserPatch,
+    expected: &Precondition,
+) -> Result<Edited, EditUserError> {
+    let errors = check_display_name(patch.display_name.as_deref());
+    if !errors.is_empty() {
+        return Err(EditUserError::Invalid(errors));
+    }
+    let previous = ports.find.find_user(name).await?.ok_or(EditUserError::NotFound)?;
+    expected.admit(Some(&previous.revision))?;
+    let action = match (patch.state, &patch.roles) {
+        (Some(UserState::Disabled), _) => Action::DisableUser,
+        (Some(UserState::Active), _) if previous.state == UserState::Disabled => Action::EnableUser,
+        _ => Action::ChangeRoles,
+    };
+    let user = User {
+        display_name: patch.display_name.or_else(|| previous.display_name.clone()),
+        roles: patch.roles.unwrap_or_else(|| previous.roles.clone()),
+        state: patch.state.unwrap_or(previous.state),
+        ..previous.clone()
+    };
+    let detail = format!("{} to {}", previous.roles, user.roles);
+    // A user who is disabled is logged out as well, and stays so when they are enabled again.
+    let keep_sessions = (user.state == UserState::Disabled).then(Vec::new);
+    save(ports, act, UserEdit { previous, user, keep_sessions }, action, Some(detail)).await
+}
+
+/// Gives a user another password and ends all their sessions.
+pub async fn reset_password(
+    ports: &UserPorts<'_>,
+    act: &Act<'_>,
+    name: &UserName,
+    password: &SecretString,
+) -> Result<Edited, EditUserError> {
+    let errors = check_password("/password", password, name);
+    if !errors.is_empty() {
+        return Err(EditUserError::Invalid(errors));
+    }
+    let previous = ports.find.find_user(name).await?.ok_or(EditUserError::NotFound)?;
+    let password = ports.passwords.hash_password(password).await?;
+    let edit = with_password(previous, password, Vec::new());
+    save(ports, act, edit, Action::ResetPassword, None).await
+}
+
+/// Changes the caller's own password and ends their other sessions.
+pub async fn change_password(
+    ports: &UserPorts<'_>,
+    act: &Act<'_>,
+    current: &SecretString,
+    new: &SecretString,
+) -> Result<Edited, EditUserError> {
+    let Grant::User { session, .. } = &act.caller.grant else { return Err(EditUserError::NotAPerson) };
+    let name: UserName = act.caller.subject.parse().map_err(|_| EditUserError::NotAPerson)?;
+    let errors = check_password("/new_password", new, &name);
+    if !errors.is_empty() {
+        return Err(EditUserError::Invalid(errors));
+    }
+    let previous = ports.find.find_user(&name).await?.ok_or(EditUserError::NotFound)?;
+    if !ports.passwords.matches(current, Some(&previous.password)).await? {
+        return Err(EditUserError::WrongPassword);
+    }
+    let password = ports.passwords.hash_password(new).await?;
+    let keep = SessionId::parse(session).into_iter().collect();
+    save(ports, act, with_password(previous, password, keep), Action::ChangePassword, None).await
+}
+
+fn with_password(previous: User, password: PasswordHash, keep: Vec<SessionId>) -> UserEdit {
+    let user = User { password, ..previous.clone() };
+    UserEdit { previous, user, keep_sessions: Some(keep) }
+}
+
+async fn save(
+    ports: &UserPorts<'_>,
+    act: &Act<'_>,
+    mut edit: UserEdit,
+    action: Action,
+    detail: Option<String>,
+) -> Result<Edited, EditUserError> {
+    let entry = act.entry(ports.clock, ports.ids, action, Outcome::Done, deed(&edit.user.name, detail));
+    edit.user.revision = Revision::new(ports.ids);
+    edit.user.updated_at = entry.at;
+    edit.user.updated_by = act.caller.actor();
+    match ports.save.edit_user(&edit, &entry).await? {
+        UserEditOutcome::Done => {}
+        UserEditOutcome::Conflict => return Err(PreconditionError::Failed.into()),
+        UserEditOutcome::LastPlatformAdmin => return Err(EditUserError::LastPlatformAdmin),
+    }
+    let (effective, flush_error) = flush(ports.flush, ports.owed, ports.clock, entry.at).await;
+    Ok(Edited { user: edit.user, effective, flush_error })
+}
+
+fn deed(name: &UserName, detail: Option<String>) -> Deed {
+    Deed { target: format!("user:{name}"), tenant: None, detail }
+}
+
+fn check_display_name(name: Option<&str>) -> Vec<FieldError> {
+    let bad = name.is_some_and(|name| name.trim().is_empty() || name.len() > 200);
+    bad.then(|| FieldError::new("/display_name", "must be 1 to 200 bytes of text")).into_iter().collect()
+}
+
+/// Whether somebody may choose this password: long enough, and not what everybody tries first (ASVS 5.0,
+/// 6.2). No rules about kinds of characters.
+fn check_password(pointer: &str, password: &SecretString, user: &UserName) -> Vec<FieldError> {
+    let text = password.expose_secret();
+    let detail = if text.chars().count() < MIN_PASSWORD {
+        "must have at least 8 characters"
+    } else if text.len() > MAX_PASSWORD {
+        "must be at most 1,024 bytes"
+    } else if is_common(text, user) {
+        "is one of the first that anybody would try"
+    } else {
+        return Vec::new();
+    };
+    vec![FieldError::new(pointer, detail)]
+}
+
+/// Passwords of eight characters and more from the top of every list of leaked ones.
+const COMMON: &[&str] = &[
+    "password", "password1", "password12", "password123", "passw0rd", "12345678", "123456789", "1234567890",
+    "87654321", "11111111", "00000000", "88888888", "qwertyui", "qwertyuiop", "qwerty123", "1q2w3e4r",
+    "1q2w3e4r5t", "1qaz2wsx", "q1w2e3r4", "zaq12wsx", "asdfghjk", "asdfghjkl", "zxcvbnm1", "iloveyou",
+    "sunshine", "princess", "football", "baseball", "superman", "trustno1", "whatever", "computer", "internet",
+    "starwars", "michelle", "jennifer", "samantha", "danielle", "corvette", "mercedes", "changeme", "changeit",
+    "changeme1", "welcome1", "welcome123", "administrator", "admin123", "admin1234", "letmein1", "letmein123",
+    "abcd1234", "abc12345", "aaaaaaaa", "a1b2c3d4", "test1234", "testtest", "default1", "secret123",
+];
+
+fn is_common(password: &str, user: &UserName) -> bool {
+    let lower = password.to_lowercase();
+    let trivial = lower.chars().all(|char| Some(char) == lower.chars().next());
+    COMMON.contains(&lower.as_str()) || trivial || lower.contains("gatehouse") || lower == user.as_str()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(password: &str) -> Option<String> {
+        let errors = check_password("/password", &password.into(), &"ada@example.com".parse().unwrap());
+        errors.into_iter().next().map(|error| error.detail)
+    }
+
+    #[test]
+    fn short_and_common_passwords_are_refused() {
+        assert!(refusal("seven77").unwrap().contains("8 characters"));
+        for common in ["Password1", "12345678", "zzzzzzzzzz", "Gatehouse-2026", "ada@example.com"] {
+            assert!(refusal(common).unwrap().contains("anybody would try"), "{common}");
+        }
+        assert!(refusal(&"x".repeat(1025)).is_some());
+    }
+
+    #[test]
+    fn any_kind_of_characters_is_fine() {
+        for good in ["correct horse battery", "ÄÖÜäöüß1", "ñandú éxito", "blue skies only"] {
+            assert_eq!(refusal(good), None, "{good}");
+        }
+    }
+}

@@ -1,0 +1,336 @@
+//! Logging in.
+//!
+//! An attempt takes a permit of the account and one of the address before the password is looked at, and
+//! gives them back when it was right. So no number of simultaneous guesses gets past the limit, and
+//! somebody who knows their password is not counted. A permit comes back by itself when its window ends:
+//! nobody is locked out for good.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use secrecy::{ExposeSecret, SecretString};
+
+use super::{
+    FindUser, MAX_PASSWORD, PasswordHash, SaveSession, Session, SessionClaims, SessionId, User, UserState,
+};
+use crate::{
+    audit::{Action, AppendAudit, Deed, Entry, Origin, Outcome},
+    clock::{Clock, IdSource},
+    name::UserName,
+    store::StoreError,
+    tokens::{SignError, SignToken},
+};
+
+/// How long a session lasts: a working day.
+const SESSION: Duration = Duration::from_hours(12);
+
+/// Within which time attempts are counted.
+pub const WINDOW: Duration = Duration::from_mins(15);
+
+/// How many failed attempts an account allows in a window: 80 an hour, below the 100 of ASVS 4.
+const ACCOUNT_LIMIT: u32 = 20;
+
+/// How many failed attempts an address allows in a window: whole offices share one.
+const ADDRESS_LIMIT: u32 = 100;
+
+/// Hashing passwords failed.
+#[derive(Debug, thiserror::Error)]
+#[error("the password could not be hashed")]
+pub struct HashPasswordError;
+
+/// Hashes and compares passwords, slowly.
+#[async_trait]
+pub trait HashPassword: Send + Sync {
+    /// Hashes with a new salt.
+    async fn hash_password(&self, password: &SecretString) -> Result<PasswordHash, HashPasswordError>;
+
+    /// Whether `password` is the one that was hashed. Without a hash it does the same work, and answers
+    /// `false`.
+    async fn matches(
+        &self,
+        password: &SecretString,
+        hash: Option<&PasswordHash>,
+    ) -> Result<bool, HashPasswordError>;
+}
+
+/// Leave to try a password once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Permit {
+    /// Of whom: an account or an address.
+    pub of: String,
+    /// The window that it is for.
+    pub window: Timestamp,
+    /// How many there are in a window.
+    pub limit: u32,
+}
+
+/// Whether an attempt may be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Attempt {
+    /// It may; every permit was taken.
+    Permitted,
+    /// It may not; none was taken.
+    Refused,
+}
+
+/// Counts attempts. Needs `dynamodb:UpdateItem`.
+#[async_trait]
+pub trait Throttle: Send + Sync {
+    /// Takes every one of these permits, or none.
+    async fn take_permits(&self, permits: &[Permit]) -> Result<Attempt, StoreError>;
+}
+
+/// What logging in needs.
+pub struct LoginPorts<'a> {
+    /// Reads users.
+    pub users: &'a dyn FindUser,
+    /// Writes sessions.
+    pub sessions: &'a dyn SaveSession,
+    /// Counts attempts.
+    pub throttle: &'a dyn Throttle,
+    /// Compares passwords.
+    pub passwords: &'a dyn HashPassword,
+    /// Signs.
+    pub sign: &'a dyn SignToken,
+    /// Writes refused attempts into the trail.
+    pub trail: &'a dyn AppendAudit,
+    /// Tells the time.
+    pub clock: &'a dyn Clock,
+    /// Makes ids.
+    pub ids: &'a dyn IdSource,
+}
+
+/// What somebody logs in with.
+#[derive(Debug)]
+pub struct LogIn<'a> {
+    /// The name, as it was written.
+    pub user: &'a str,
+    /// The password.
+    pub password: &'a SecretString,
+}
+
+/// Somebody is logged in.
+#[derive(Debug)]
+pub struct LoggedIn {
+    /// The session's token.
+    pub token: SecretString,
+    /// What it says.
+    pub claims: SessionClaims,
+    /// Who it is.
+    pub user: User,
+}
+
+/// A session that is to begin.
+#[derive(Debug)]
+pub struct Begun<'a> {
+    /// Whose it is, as they were when the password was compared.
+    pub user: &'a User,
+    /// Its id.
+    pub id: &'a SessionId,
+    /// The session.
+    pub session: &'a Session,
+    /// Those that it takes the place of: ended ones, and the oldest where there are too many.
+    pub forgotten: Vec<SessionId>,
+}
+
+/// Why nobody is logged in.
+#[derive(Debug, thiserror::Error)]
+pub enum LoginError {
+    /// Unknown user, wrong password, or disabled: which, is not said.
+    #[error("the user name or the password is wrong")]
+    Refused,
+    /// Too many attempts failed.
+    #[error("too many attempts failed; try again later")]
+    Throttled {
+        /// When the next one may be made.
+        retry_after: Duration,
+    },
+    /// The user was changed while they logged in.
+    #[error("the user was changed at the same moment; try again")]
+    Changed,
+    /// The password could not be compared.
+    #[error(transparent)]
+    Hash(#[from] HashPasswordError),
+    /// The token could not be signed.
+    #[error("could not sign the token")]
+    Sign(#[from] SignError),
+    /// The store failed.
+    #[error("could not record the login")]
+    Store(#[from] StoreError),
+}
+
+/// Logs somebody in. An unknown user takes the same time and gets the same answer as a wrong password.
+pub async fn log_in(
+    ports: &LoginPorts<'_>,
+    origin: &Origin,
+    wanted: &LogIn<'_>,
+) -> Result<LoggedIn, LoginError> {
+    let now = ports.clock.now();
+    let name = wanted.user.parse::<UserName>().ok();
+    let permits = permits(name.as_ref(), origin, now);
+    if ports.throttle.take_permits(&permits).await? == Attempt::Refused {
+        let entry = entry(ports, origin, wanted, name.as_ref(), "too many attempts");
+        ports.trail.append_audit(&entry).await?;
+        return Err(LoginError::Throttled { retry_after: until_next_window(now) });
+    }
+    let user = match &name {
+        Some(name) => ports.users.find_user(name).await?,
+        None => None,
+    };
+    match compare(ports, user, wanted.password).await? {
+        Some(user) => begin(ports, origin, user, &permits).await,
+        None => {
+            let entry = entry(ports, origin, wanted, name.as_ref(), "refused");
+            ports.trail.append_audit(&entry).await?;
+            Err(LoginError::Refused)
+        }
+    }
+}
+
+/// The user, when the password is theirs and they may log in. The same work is done for everybody.
+async fn compare(
+    ports: &LoginPorts<'_>,
+    user: Option<User>,
+    password: &SecretString,
+) -> Result<Option<User>, HashPasswordError> {
+    let possible = password.expose_secret().len() <= MAX_PASSWORD;
+    let cut = SecretString::from(if possible { password.expose_secret() } else { "" });
+    let hash = user.as_ref().map(|user| &user.password);
+    let matches = ports.passwords.matches(&cut, hash).await? && possible;
+    Ok(user.filter(|user| matches && user.state == UserState::Active))
+}
+
+async fn begin(
+    ports: &LoginPorts<'_>,
+    origin: &Origin,
+    user: User,
+    permits: &[Permit],
+) -> Result<LoggedIn, LoginError> {
+    let now = ports.clock.now();
+    let started_at = crate::tokens::whole_seconds(now);
+    let session = Session { started_at, ends_at: started_at + SESSION };
+    let id = SessionId::generate(ports.ids);
+    let claims = SessionClaims {
+        id: id.clone(),
+        user: user.name.clone(),
+        issued_at: session.started_at,
+        ends_at: session.ends_at,
+    };
+    let token = ports.sign.sign_session(&claims).await?;
+    let actor = format!("user:{}", user.name);
+    let deed = Deed { target: actor.clone(), ..Deed::default() };
+    let entry = Entry::new(ports.clock, ports.ids, actor, origin, Action::Login, Outcome::Done, deed);
+    let begun = Begun { user: &user, id: &id, session: &session, forgotten: forgotten(&user, now) };
+    if ports.sessions.begin_session(&begun, permits, &entry).await? {
+        Ok(LoggedIn { token, claims, user })
+    } else {
+        Err(LoginError::Changed)
+    }
+}
+
+/// The sessions that are over, and the oldest ones where there would be too many.
+fn forgotten(user: &User, now: Timestamp) -> Vec<SessionId> {
+    let (over, on): (Vec<_>, Vec<_>) =
+        user.sessions.iter().partition(|(_, session)| session.ends_at <= now);
+    let mut on: Vec<_> = on.into_iter().collect();
+    on.sort_by_key(|(_, session)| session.started_at);
+    let too_many = (on.len() + 1).saturating_sub(super::MAX_SESSIONS);
+    over.into_iter().chain(on.into_iter().take(too_many)).map(|(id, _)| id.clone()).collect()
+}
+
+fn permits(name: Option<&UserName>, origin: &Origin, now: Timestamp) -> Vec<Permit> {
+    let window = window(now);
+    let permit = |of: String, limit| Permit { of, window, limit };
+    // A name that nobody can have is counted by its address only.
+    let account = name.map(|name| permit(format!("account:{name}"), ACCOUNT_LIMIT));
+    let address = origin.source_ip.as_ref().map(|ip| permit(format!("address:{ip}"), ADDRESS_LIMIT));
+    account.into_iter().chain(address).collect()
+}
+
+/// When the window that `now` lies in began.
+fn window(now: Timestamp) -> Timestamp {
+    let length = i64::try_from(WINDOW.as_secs()).unwrap_or(i64::MAX);
+    let second = now.as_second();
+    Timestamp::from_second(second - second.rem_euclid(length)).unwrap_or(now)
+}
+
+fn until_next_window(now: Timestamp) -> Duration {
+    let left = (window(now) + WINDOW).duration_since(now).unsigned_abs();
+    // A little more, so that not everybody who waits comes at the same moment as the window opens.
+    left + Duration::from_secs(1)
+}
+
+/// The entry for an attempt that came to nothing.
+fn entry(
+    ports: &LoginPorts<'_>,
+    origin: &Origin,
+    wanted: &LogIn<'_>,
+    name: Option<&UserName>,
+    detail: &str,
+) -> Entry {
+    // What somebody wrote for a name may be their password, so it is kept only where it can be a name.
+    let who = name.map_or("user:?".to_owned(), |name| format!("user:{name}"));
+    let detail = match name {
+        Some(_) => detail.to_owned(),
+        None => format!("{detail}; {} bytes that are no user name", wanted.user.len()),
+    };
+    let deed = Deed { target: who.clone(), tenant: None, detail: Some(detail) };
+    Entry::new(ports.clock, ports.ids, who, origin, Action::Login, Outcome::Refused, deed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::jobs::Revision;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_second(seconds).unwrap()
+    }
+
+    fn session(id: &str) -> SessionId {
+        SessionId::parse(&format!("ses_{id:0>26}")).unwrap()
+    }
+
+    fn user(sessions: impl IntoIterator<Item = (SessionId, Session)>) -> User {
+        User {
+            name: "ada".parse().unwrap(),
+            display_name: None,
+            roles: crate::caller::Roles::default(),
+            state: UserState::Active,
+            password: PasswordHash::unverified(String::new()),
+            sessions: sessions.into_iter().collect(),
+            revision: Revision::unverified("r".into()),
+            created_at: at(0),
+            updated_at: at(0),
+            updated_by: String::new(),
+        }
+    }
+
+    #[test]
+    fn sessions_that_are_over_are_forgotten_and_so_are_the_oldest_of_too_many() {
+        let over = (session("0"), Session { started_at: at(0), ends_at: at(10) });
+        let on = (1..=20).map(|n| {
+            (session(&n.to_string()), Session { started_at: at(100 - n), ends_at: at(1000) })
+        });
+        let user = user(std::iter::once(over).chain(on));
+        assert_eq!(forgotten(&user, at(10)), [session("0"), session("20")]);
+    }
+
+    #[test]
+    fn attempts_of_one_window_share_their_permits() {
+        let origin = Origin { source_ip: Some("192.0.2.1".into()), ..Origin::default() };
+        let name = "ada".parse().ok();
+        let first = permits(name.as_ref(), &origin, at(900));
+        assert_eq!(first, permits(name.as_ref(), &origin, at(1799)));
+        assert_ne!(first, permits(name.as_ref(), &origin, at(1800)));
+        assert_eq!(until_next_window(at(1799)), Duration::from_secs(2));
+    }
+
+    #[test]
+    fn a_name_that_is_none_is_not_kept() {
+        let origin = Origin { source_ip: Some("192.0.2.1".into()), ..Origin::default() };
+        let of: Vec<_> = permits(None, &origin, at(0)).into_iter().map(|permit| permit.of).collect();
+        assert_eq!(of, ["address:192.0.2.1"]);
+    }
+}

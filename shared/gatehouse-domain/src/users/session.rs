@@ -1,0 +1,66 @@
+//! Sessions that go on, and ending them.
+
+use jiff::Timestamp;
+
+use super::{FindAccount, SaveSession, SessionClaims, SessionId, UserState};
+use crate::{
+    audit::{Act, Action, Deed, Outcome},
+    caller::{Caller, Grant},
+    clock::{Clock, IdSource},
+    revocation::{Effective, FlushAuthorizer, FlushError, OwedFlush, flush},
+    store::StoreError,
+};
+
+/// Finds out who presents a session whose signature was found to be ours: `None` when it does not count.
+pub async fn authenticate(
+    accounts: &dyn FindAccount,
+    claims: &SessionClaims,
+    now: Timestamp,
+) -> Result<Option<Caller>, StoreError> {
+    let Some(account) = accounts.find_account(&claims.user).await? else { return Ok(None) };
+    let goes_on = account.sessions.get(&claims.id).is_some_and(|session| session.ends_at > now);
+    if !goes_on || account.state != UserState::Active {
+        return Ok(None);
+    }
+    let grant = Grant::User { roles: account.roles, session: claims.id.as_str().to_owned() };
+    Ok(Some(Caller { subject: claims.user.to_string(), grant }))
+}
+
+/// What ending a session needs.
+pub struct SessionEnd<'a> {
+    /// Writes it.
+    pub save: &'a dyn SaveSession,
+    /// Makes API Gateway forget.
+    pub flush: &'a dyn FlushAuthorizer,
+    /// Keeps that it has to.
+    pub owed: &'a dyn OwedFlush,
+    /// Tells the time.
+    pub clock: &'a dyn Clock,
+    /// Makes ids.
+    pub ids: &'a dyn IdSource,
+}
+
+/// Why a session was not ended.
+#[derive(Debug, thiserror::Error)]
+pub enum LogOutError {
+    /// Nobody is logged in.
+    #[error("only people log out")]
+    NotAPerson,
+    /// The store failed.
+    #[error("could not end the session")]
+    Store(#[from] StoreError),
+}
+
+/// Ends the caller's session.
+pub async fn log_out(
+    ports: &SessionEnd<'_>,
+    act: &Act<'_>,
+) -> Result<(Effective, Option<FlushError>), LogOutError> {
+    let Grant::User { session, .. } = &act.caller.grant else { return Err(LogOutError::NotAPerson) };
+    let session = SessionId::parse(session).ok_or(LogOutError::NotAPerson)?;
+    let user = act.caller.subject.parse().map_err(|_| LogOutError::NotAPerson)?;
+    let deed = Deed { target: act.caller.actor(), ..Deed::default() };
+    let entry = act.entry(ports.clock, ports.ids, Action::Logout, Outcome::Done, deed);
+    ports.save.end_session(&user, &session, &entry).await?;
+    Ok(flush(ports.flush, ports.owed, ports.clock, entry.at).await)
+}
