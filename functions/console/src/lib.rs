@@ -11,7 +11,7 @@ const DESCRIPTION: &str = include_str!("../../../infra/openapi.json");
 
 /// The routes of this function.
 pub fn router() -> Router {
-    Routes::new().open("/health", health).open("/openapi.json", openapi).into_app(())
+    Routes::new().open("GET", "/health", health).open("GET", "/openapi.json", openapi).into_app(())
 }
 
 /// What this function contributes to the API description.

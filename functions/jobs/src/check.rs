@@ -16,7 +16,7 @@ use gatehouse_http::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::{AppState, job::list_problem, provider::not_found};
+
 
 /// How many pages of jobs a check looks at: enough for 2,000 jobs within the time of a request.
 const PAGES: usize = 20;
@@ -99,7 +99,7 @@ pub(crate) async fn check(
         ProviderLookupError::NotConfigured(_) => not_found(),
         other => Problem::provider_lookup(other),
     })?;
-    let targets = targets(&state, &name).await.map_err(list_problem)?;
+    let targets = targets(&state, &name).await.map_err(Problem::list)?;
     let report = match provider.check(&targets).await {
         Ok(report) => report,
         // What stands in the way of a check is what was asked for.

@@ -64,7 +64,7 @@ pub(crate) async fn list(
         &request,
     )
     .await
-    .map_err(list_problem)?;
+    .map_err(Problem::list)?;
     let filters = [
         ("project", query.project.as_ref().map(ProjectName::as_str)),
         ("environment", query.environment.as_ref().map(EnvironmentName::as_str)),
@@ -138,7 +138,7 @@ pub(crate) async fn put(
         .await
         .map_err(|error| match error {
             PutJobError::Refused(refusal) => refusal_problem(refusal),
-            PutJobError::Precondition(error) => precondition_problem(error),
+            PutJobError::Precondition(error) => Problem::precondition(error),
             PutJobError::Store(error) => Problem::store(error),
         })?;
     let status = if put.created { StatusCode::CREATED } else { StatusCode::OK };
@@ -169,7 +169,8 @@ pub(crate) async fn delete(
     jobs::delete(&*state.find_job, &*state.delete_job, &caller, &id, &expected).await.map_err(|error| {
         match error {
             DeleteJobError::NotFound => not_found(),
-            DeleteJobError::Precondition(error) => precondition_problem(error),
+            DeleteJobError::Forbidden(tenant) => Problem::forbidden_in(&tenant),
+            DeleteJobError::Precondition(error) => Problem::precondition(error),
             DeleteJobError::Store(error) => Problem::store(error),
         }
     })?;
@@ -181,26 +182,13 @@ fn not_found() -> Problem {
     Problem::new(NOT_FOUND, "There is no such job.")
 }
 
-pub(crate) fn list_problem(error: ListError) -> Problem {
-    match error {
-        ListError::Cursor(error) => Problem::new(INVALID_QUERY, format!("cursor: {error}")),
-        ListError::Store(error) => Problem::store(error),
-    }
-}
-
-pub(crate) fn precondition_problem(error: PreconditionError) -> Problem {
-    let kind = match error {
-        PreconditionError::Required => PRECONDITION_REQUIRED,
-        PreconditionError::Failed => PRECONDITION_FAILED,
-    };
-    Problem::new(kind, error.to_string())
-}
-
 fn refusal_problem(refusal: Refusal) -> Problem {
     match refusal {
         Refusal::Invalid(errors) => Problem::invalid(errors),
         Refusal::TenantUnclear(_) => Problem::new(VALIDATION_FAILED, refusal.to_string()),
         Refusal::ProjectTaken(_) | Refusal::IdTaken(_) => Problem::new(CONFLICT, refusal.to_string()),
-        Refusal::TenantForeign(_) => Problem::new(problem::FORBIDDEN, refusal.to_string()),
+        Refusal::TenantForeign(_) | Refusal::Forbidden(_) => {
+            Problem::new(problem::FORBIDDEN, refusal.to_string())
+        }
     }
 }

@@ -13,7 +13,6 @@ use gatehouse_http::{
 
 use crate::{
     AppState,
-    job::precondition_problem,
     wire::{ProviderAnswer, ProviderBody, ProviderView, ProvidersAnswer},
 };
 
@@ -92,7 +91,7 @@ pub(crate) async fn put(
         providers::put(&ports, &caller, body.into_draft(name), &expected).await.map_err(
             |error| match error {
                 PutProviderError::Invalid(errors) => Problem::invalid(errors),
-                PutProviderError::Precondition(error) => precondition_problem(error),
+                PutProviderError::Precondition(error) => Problem::precondition(error),
                 PutProviderError::Store(error) => Problem::store(error),
                 PutProviderError::Secrets(error) => Problem::secrets(error),
             },
@@ -135,7 +134,7 @@ pub(crate) async fn delete(
     );
     deleted.await.map_err(|error| match error {
         DeleteProviderError::NotFound => not_found(),
-        DeleteProviderError::Precondition(error) => precondition_problem(error),
+        DeleteProviderError::Precondition(error) => Problem::precondition(error),
         DeleteProviderError::Store(error) => Problem::store(error),
         DeleteProviderError::Secrets(error) => Problem::secrets(error),
     })?;

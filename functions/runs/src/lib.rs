@@ -14,11 +14,12 @@ use std::sync::Arc;
 use axum::Router;
 use gatehouse_domain::{
     access::{CANCEL_RUN, LIST_RUNS, RERUN_RUN, SHOW_RUN, SHOW_RUN_LOG, STREAM_RUN_EVENTS, TRIGGER_RUN},
+    audit::AppendAudit,
     ci::ProviderDirectory,
     clock::{Clock, IdSource},
     jobs::{FindJob, FindJobsByTarget},
     runs::{
-        FindPorts, FindRun, ListPorts, ListRuns, RecordRun,
+        CancelPorts, FindPorts, FindRun, ListPorts, ListRuns, RecordRun,
         start::{StartPorts, Starts},
     },
 };
@@ -40,6 +41,8 @@ pub struct AppState {
     pub record_run: Arc<dyn RecordRun>,
     /// Keeps starts.
     pub starts: Arc<dyn Starts>,
+    /// Writes the audit trail.
+    pub trail: Arc<dyn AppendAudit>,
     /// Finds the CI systems.
     pub providers: Arc<dyn ProviderDirectory>,
     /// Tells the time.
@@ -57,6 +60,10 @@ impl AppState {
             providers: &*self.providers,
             clock: &*self.clock,
         }
+    }
+
+    fn cancel_ports(&self) -> CancelPorts<'_> {
+        CancelPorts { find: self.find_ports(), trail: &*self.trail, ids: &*self.ids }
     }
 
     fn list_ports(&self) -> ListPorts<'_> {

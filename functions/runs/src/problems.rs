@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use gatehouse_domain::{
-    jobs::{ListError, ShowJobError},
+    jobs::ShowJobError,
     runs::{CancelError, ListRunsError, ShowRunError, start::StartError},
 };
 use gatehouse_http::{
     Problem,
     problem::{
-        IDEMPOTENCY_KEY_REUSED, INVALID_QUERY, NOT_FOUND, NOT_SUPPORTED, OUTCOME_UNKNOWN,
+        IDEMPOTENCY_KEY_REUSED, NOT_FOUND, NOT_SUPPORTED, OUTCOME_UNKNOWN,
         REQUEST_IN_PROGRESS, RUN_ENDED, RUN_NOT_ENDED,
     },
 };
@@ -39,16 +39,14 @@ pub(crate) fn show_run(error: ShowRunError) -> Problem {
 pub(crate) fn list_runs(error: ListRunsError) -> Problem {
     match error {
         ListRunsError::Job(error) => show_job(error),
-        ListRunsError::List(ListError::Cursor(error)) => {
-            Problem::new(INVALID_QUERY, format!("cursor: {error}"))
-        }
-        ListRunsError::List(ListError::Store(error)) => Problem::store(error),
+        ListRunsError::List(error) => Problem::list(error),
     }
 }
 
 pub(crate) fn cancel(error: CancelError) -> Problem {
     match error {
         CancelError::Show(error) => show_run(error),
+        CancelError::Forbidden(tenant) => Problem::forbidden_in(&tenant),
         CancelError::Ended(_) => Problem::new(RUN_ENDED, format!("{error}.")),
         CancelError::ForceUnsupported => Problem::new(NOT_SUPPORTED, format!("{error}.")),
         CancelError::Provider(error) => Problem::provider_lookup(error),
@@ -61,6 +59,7 @@ pub(crate) fn start(error: StartError) -> Problem {
     match error {
         StartError::Job(error) => show_job(error),
         StartError::Run(error) => show_run(error),
+        StartError::Forbidden(tenant) => Problem::forbidden_in(&tenant),
         StartError::Parameters(errors) => Problem::invalid(errors),
         StartError::StillRunning => Problem::new(RUN_NOT_ENDED, format!("{error}.")),
         StartError::RerunUnsupported => Problem::new(NOT_SUPPORTED, format!("{error}.")),

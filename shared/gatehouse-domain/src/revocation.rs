@@ -4,7 +4,7 @@
 //! not ask again for as long as it does; so its memory is flushed. That a flush is owed is written together
 //! with the record, so that one which failed is done by the janitor.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -24,6 +24,22 @@ pub trait FlushAuthorizer: Send + Sync {
 
     /// For how long an answer is remembered that is not flushed.
     fn remembered_for(&self) -> Duration;
+}
+
+/// A stage of an API, as API Gateway names it in every request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stage {
+    /// Id of the API.
+    pub api_id: String,
+    /// Name of the stage.
+    pub name: String,
+}
+
+/// Finds what a stage remembers. A function cannot know its stage from its configuration, since the API is
+/// made of its functions; it learns it from each request.
+pub trait FlushStage: Send + Sync {
+    /// What `stage` remembers.
+    fn of(&self, stage: Stage) -> Arc<dyn FlushAuthorizer>;
 }
 
 /// Keeps that a flush is owed. Needs `dynamodb:GetItem` and `dynamodb:DeleteItem`.

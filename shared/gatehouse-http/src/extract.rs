@@ -1,6 +1,6 @@
 //! What handlers take from a request. Each extractor refuses with a problem that names the fault.
 
-use std::{fmt, marker::PhantomData, str::FromStr};
+use std::{convert::Infallible, fmt, marker::PhantomData, str::FromStr};
 
 use axum::{
     body::Bytes,
@@ -11,15 +11,18 @@ use axum::{
     http::{HeaderMap, header, request::Parts},
 };
 use gatehouse_domain::{
-    caller::Caller, idempotency::IdempotencyKey, jobs::Revision, parameter::FieldError,
-    providers::Precondition,
+    audit::Origin, caller::Caller, idempotency::IdempotencyKey, jobs::Revision, parameter::FieldError,
+    providers::Precondition, revocation::Stage,
 };
 use serde::{
     Deserialize, Deserializer,
     de::{DeserializeOwned, MapAccess, Visitor, value::MapAccessDeserializer},
 };
 
-use crate::problem::{self, Problem};
+use crate::{
+    gateway,
+    problem::{self, Problem},
+};
 
 /// The caller whom the operation admitted.
 #[derive(Debug, Clone)]
@@ -31,6 +34,31 @@ impl<S: Sync> FromRequestParts<S> for Admitted {
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
         let caller = parts.extensions.get::<Caller>().cloned();
         caller.map(Self).ok_or_else(|| Problem::new(problem::UNAUTHORIZED, "Nobody was admitted."))
+    }
+}
+
+/// From where the request comes, for the audit trail.
+#[derive(Debug, Clone)]
+pub struct CalledFrom(pub Origin);
+
+impl<S: Sync> FromRequestParts<S> for CalledFrom {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
+        Ok(Self(gateway::origin(&parts.extensions)))
+    }
+}
+
+/// The stage through which the request came.
+#[derive(Debug, Clone)]
+pub struct CalledStage(pub Stage);
+
+impl<S: Sync> FromRequestParts<S> for CalledStage {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
+        let stage = gateway::stage(&parts.extensions).map(Self);
+        stage.ok_or_else(|| Problem::new(problem::BAD_REQUEST, "This came through no stage of an API."))
     }
 }
 

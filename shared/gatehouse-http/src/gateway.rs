@@ -1,11 +1,13 @@
 //! What API Gateway says of a request: its id, who is calling, the route that it matched, the deadline.
 
-use std::{convert::Infallible, str::FromStr};
+use std::{convert::Infallible, str::FromStr, time::Duration};
 
 use axum::{extract::FromRequestParts, http::request::Parts};
 use gatehouse_domain::{
-    access::{Role, Scope},
-    caller::{Caller, Grant, Tenants},
+    access::Scope,
+    audit::{MAX_USER_AGENT, Origin},
+    caller::{Caller, Grant},
+    revocation::Stage,
 };
 use http::Uri;
 use jiff::Timestamp;
@@ -37,18 +39,55 @@ pub fn caller(extensions: &http::Extensions) -> Option<Caller> {
     let fields = &context(extensions)?.authorizer.fields;
     let text = |name: &str| fields.get(name).and_then(Value::as_str);
     let grant = match text("kind")? {
-        "user" => Grant::User(Role::ALL.into_iter().find(|role| Some(role.as_str()) == text("role"))?),
+        "user" => {
+            Grant::User { roles: text("roles")?.parse().ok()?, session: text("session")?.to_owned() }
+        }
         "api_key" => {
             let scopes = text("scopes")?.split_ascii_whitespace().map(Scope::from_str);
-            Grant::ApiKey(scopes.collect::<Result<_, _>>().ok()?)
+            let scopes = scopes.collect::<Result<_, _>>().ok()?;
+            Grant::ApiKey { scopes, tenants: text("tenants")?.parse().ok()? }
         }
+        "service" => Grant::Service {
+            project: text("project")?.parse().ok()?,
+            tenant: text("tenant")?.parse().ok()?,
+            service: text("service")?.parse().ok()?,
+        },
         _ => return None,
     };
-    Some(Caller {
-        subject: text("subject")?.to_owned(),
-        grant,
-        tenants: text("tenants")?.parse::<Tenants>().ok()?,
-    })
+    Some(Caller { subject: text("subject")?.to_owned(), grant })
+}
+
+/// How long before its end a token's answers say so.
+const ANNOUNCED_BEFORE_END: Duration = Duration::from_hours(14 * 24);
+
+/// When the caller's token ends, if that is soon, by API Gateway's clock.
+pub(crate) fn ends_soon(extensions: &http::Extensions) -> Option<Timestamp> {
+    let context = context(extensions)?;
+    let ends_at: Timestamp = context.authorizer.fields.get("token_ends_at")?.as_str()?.parse().ok()?;
+    let now = Timestamp::from_millisecond(context.request_time_epoch).ok()?;
+    (ends_at - ANNOUNCED_BEFORE_END <= now).then_some(ends_at)
+}
+
+/// The stage through which the request came.
+pub(crate) fn stage(extensions: &http::Extensions) -> Option<Stage> {
+    let context = context(extensions)?;
+    Some(Stage { api_id: context.apiid.clone()?, name: context.stage.clone()? })
+}
+
+/// From where the request comes.
+pub(crate) fn origin(extensions: &http::Extensions) -> Origin {
+    let Some(context) = context(extensions) else { return Origin::default() };
+    let user_agent = context.identity.user_agent.as_deref().map(|text| cut(text, MAX_USER_AGENT));
+    Origin {
+        request_id: context.request_id.clone().unwrap_or_default(),
+        source_ip: context.identity.source_ip.clone(),
+        user_agent: user_agent.filter(|text| !text.is_empty()).map(str::to_owned),
+    }
+}
+
+/// The beginning of a text, at most so many bytes of it.
+fn cut(text: &str, max: usize) -> &str {
+    text.get(..text.floor_char_boundary(max)).unwrap_or_default()
 }
 
 /// Points the request at the route that API Gateway matched, with the parameters it read.

@@ -12,7 +12,10 @@ use axum::{
 };
 use gatehouse_domain::{
     ci::{CiError, CiErrorKind, ProviderLookupError},
+    jobs::ListError,
+    name::TenantId,
     parameter::FieldError,
+    providers::PreconditionError,
     report::Chain,
     secret::SecretError,
     store::StoreError,
@@ -57,6 +60,8 @@ problems! {
     MALFORMED_BODY = "malformed-body", BAD_REQUEST, "Malformed body";
     /// No credential, or none that opens anything.
     UNAUTHORIZED = "unauthorized", UNAUTHORIZED, "Unauthorized";
+    /// The user name or the password is wrong; which, is not said.
+    LOGIN_REFUSED = "login-refused", UNAUTHORIZED, "Login refused";
     /// The caller is known and may not do this.
     FORBIDDEN = "forbidden", FORBIDDEN, "Forbidden";
     /// The thing does not exist for this caller.
@@ -67,6 +72,8 @@ problems! {
     METHOD_NOT_ALLOWED = "method-not-allowed", METHOD_NOT_ALLOWED, "Method not allowed";
     /// The thing cannot be had like this just now.
     CONFLICT = "conflict", CONFLICT, "Conflict";
+    /// Nobody could administer the platform any more.
+    LAST_PLATFORM_ADMIN = "last-platform-admin", CONFLICT, "Last platform admin";
     /// The first request with this key is still at work.
     REQUEST_IN_PROGRESS = "request-in-progress", CONFLICT, "Request in progress";
     /// The run has ended already.
@@ -187,6 +194,28 @@ impl Problem {
     /// A problem of ours. The cause is logged, and never shown.
     pub fn internal(cause: impl Error + Send + Sync + 'static) -> Self {
         Self::new(INTERNAL, "Something went wrong on our side.").caused_by(cause)
+    }
+
+    /// The caller's role in a tenant is too small for what they want.
+    pub fn forbidden_in(tenant: &TenantId) -> Self {
+        Self::new(FORBIDDEN, format!("Your role in tenant `{tenant}` does not allow this."))
+    }
+
+    /// A list could not be read.
+    pub fn list(error: ListError) -> Self {
+        match error {
+            ListError::Cursor(error) => Self::new(INVALID_QUERY, format!("cursor: {error}")),
+            ListError::Store(error) => Self::store(error),
+        }
+    }
+
+    /// The thing is not as the caller expects.
+    pub fn precondition(error: PreconditionError) -> Self {
+        let kind = match error {
+            PreconditionError::Required => PRECONDITION_REQUIRED,
+            PreconditionError::Failed => PRECONDITION_FAILED,
+        };
+        Self::new(kind, error.to_string())
     }
 
     /// Our state could not be read or written.

@@ -8,8 +8,8 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{MethodFilter, on},
 };
-use gatehouse_domain::access::{Operation, Reach};
-use http::Method;
+use gatehouse_domain::access::{Admission, Operation, Reach};
+use http::{HeaderValue, Method};
 use tower::util::MapRequestLayer;
 
 use crate::{
@@ -67,9 +67,9 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
     ///
     /// # Panics
     ///
-    /// When the path is mounted already.
+    /// When the path is mounted with this method already, or HTTP has no such method.
     #[must_use]
-    pub fn open<H, T>(mut self, path: &'static str, handler: H) -> Self
+    pub fn open<H, T>(mut self, method: &'static str, path: &'static str, handler: H) -> Self
     where
         H: Handler<T, S>,
         T: 'static,
@@ -79,7 +79,7 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
             response.extensions_mut().insert(Answered(path));
             response
         });
-        self.router = self.router.route(path, on(MethodFilter::GET, handler).layer(answered));
+        self.router = self.router.route(path, on(filter(method), handler).layer(answered));
         self
     }
 
@@ -108,26 +108,36 @@ fn filter(method: &str) -> MethodFilter {
     MethodFilter::try_from(method).expect("the table has methods that can be routed")
 }
 
+/// Says in answers to a token that ends soon when that is: RFC 3339.
+const TOKEN_EXPIRES_AT: &str = "x-token-expires-at";
+
 /// Lets admitted callers through. The authorizer's policy says the same; this holds when a policy is
 /// cached, or wrong.
 async fn admit(operation: &'static Operation, mut request: Request, next: Next) -> Response {
+    let ends_soon = gateway::ends_soon(request.extensions());
     let mut response = match gateway::caller(request.extensions()) {
-        None => Problem::new(problem::UNAUTHORIZED, "Send an API key as a bearer token.").into_response(),
+        None => Problem::new(problem::UNAUTHORIZED, "Send a credential as a bearer token.").into_response(),
         Some(caller) if caller.may(operation) => {
             request.extensions_mut().insert(caller);
             next.run(request).await
         }
         Some(_) => Problem::new(problem::FORBIDDEN, needs(operation)).into_response(),
     };
+    if let Some(ends_at) = ends_soon.and_then(|time| HeaderValue::from_str(&time.to_string()).ok()) {
+        response.headers_mut().insert(TOKEN_EXPIRES_AT, ends_at);
+    }
     response.extensions_mut().insert(Answered(operation.id));
     response
 }
 
 fn needs(operation: &Operation) -> String {
-    let (scope, role) = (operation.scope, operation.role.as_str());
-    match operation.reach {
-        Reach::Tenant => format!("This takes an API key with the scope `{scope}`, or the role `{role}`."),
-        Reach::Platform => {
+    match operation.admission {
+        Admission::Known => "This takes a valid credential.".to_owned(),
+        Admission::Person => "This takes the session of a person.".to_owned(),
+        Admission::Granted { scope, role, reach: Reach::Tenant } => {
+            format!("This takes an API key with the scope `{scope}`, or the role `{}`.", role.as_str())
+        }
+        Admission::Granted { scope, reach: Reach::Platform, .. } => {
             format!("This takes an API key for all tenants with the scope `{scope}`, or a platform admin.")
         }
     }

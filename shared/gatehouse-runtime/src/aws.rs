@@ -17,7 +17,10 @@ use aws_smithy_http_client::{
 };
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 
-use crate::env;
+use crate::{
+    env,
+    signed::{SignedError, SignedService},
+};
 
 /// The authorities that AWS endpoints chain to. Parsing the system's 140 takes a millisecond or two of
 /// every cold start; these take next to nothing. `AWS_CA_BUNDLE` replaces them.
@@ -42,6 +45,7 @@ const WARM_UP_TIMEOUT: Duration = Duration::from_millis(300);
 #[derive(Debug, Clone)]
 pub struct Aws {
     config: SdkConfig,
+    http: SharedHttpClient,
     endpoints: Endpoints,
 }
 
@@ -91,15 +95,16 @@ impl Aws {
         credentials: SharedCredentialsProvider,
         endpoint: Option<String>,
     ) -> Result<Self, AwsError> {
+        let http = http_client(endpoint.as_deref())?;
         let mut config = SdkConfig::builder()
             .behavior_version(BehaviorVersion::latest())
             .region(region)
             .credentials_provider(credentials)
-            .http_client(http_client(endpoint.as_deref())?)
+            .http_client(http.clone())
             .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
             .timeout_config(timeouts());
         config.set_endpoint_url(endpoint);
-        Ok(Self { config: config.build(), endpoints: Endpoints::default() })
+        Ok(Self { config: config.build(), http, endpoints: Endpoints::default() })
     }
 
     /// A client of `DynamoDB`.
@@ -109,6 +114,16 @@ impl Aws {
             config = config.endpoint_url(endpoint);
         }
         aws_sdk_dynamodb::Client::from_conf(config.build())
+    }
+
+    /// A service that is called without its SDK.
+    ///
+    /// # Errors
+    ///
+    /// When there is no region.
+    pub fn signed(&self, service: &'static str) -> Result<SignedService, SignedError> {
+        let http = self.http.clone();
+        SignedService::new(service, self.config.endpoint_url(), &self.config, http, timeouts())
     }
 
     /// A client of Secrets Manager.

@@ -1,6 +1,6 @@
 //! The environment, read once at start-up. A missing variable fails the start by name.
 
-use std::{env, fmt};
+use std::{env, fmt, time::Duration};
 
 /// A variable that is missing or not usable.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -13,6 +13,7 @@ pub struct EnvError {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Problem {
     Missing,
+    NotSeconds,
     Unknown { allowed: &'static [&'static str] },
 }
 
@@ -20,6 +21,7 @@ impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Missing => f.write_str("is not set"),
+            Self::NotSeconds => f.write_str("must be a whole number of seconds"),
             Self::Unknown { allowed } => write!(f, "must be one of: {}", allowed.join(", ")),
         }
     }
@@ -73,6 +75,26 @@ impl SecretsConfig {
     /// When one is not set.
     pub fn from_env() -> Result<Self, EnvError> {
         Ok(Self { prefix: required("GATEHOUSE_SECRET_PREFIX")? })
+    }
+}
+
+/// How API Gateway asks the authorizer.
+#[derive(Debug, Clone)]
+pub struct AuthorizerCacheConfig {
+    /// `GATEHOUSE_AUTHORIZER_CACHE_SECONDS`: for how long an answer is remembered.
+    pub remembered_for: Duration,
+}
+
+impl AuthorizerCacheConfig {
+    /// Reads the variable.
+    ///
+    /// # Errors
+    ///
+    /// When it is not set, or not a number of seconds.
+    pub fn from_env() -> Result<Self, EnvError> {
+        const NAME: &str = "GATEHOUSE_AUTHORIZER_CACHE_SECONDS";
+        let seconds = required(NAME)?.parse().map_err(|_| EnvError { name: NAME, problem: Problem::NotSeconds })?;
+        Ok(Self { remembered_for: Duration::from_secs(seconds) })
     }
 }
 

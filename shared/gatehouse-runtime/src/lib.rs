@@ -2,7 +2,9 @@
 //! clients, the clock and ids. The only crate that may touch the environment, the system's clock and its
 //! random source; `clippy.toml` keeps them out of the others.
 
+pub mod api_gateway;
 pub mod aws;
 pub mod clock;
 pub mod env;
+pub mod signed;
 pub mod tracing;

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use self::{
-    cancel::{CancelError, cancel},
+    cancel::{CancelError, CancelPorts, cancel},
     find::{FindPorts, FoundRun, ListPorts, ListRunsError, ShowRunError, list, show},
     id::{InvalidRunId, PipelineBuild, RunId, escape},
 };
