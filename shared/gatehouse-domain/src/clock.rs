@@ -22,7 +22,7 @@ pub trait IdSource: Send + Sync {
 }
 
 /// Base 32 with the extended hex alphabet in lower case: text order is number order.
-fn base32(bytes: &[u8]) -> String {
+pub(crate) fn base32(bytes: &[u8]) -> String {
     let mut text = data_encoding::BASE32HEX_NOPAD.encode(bytes);
     text.make_ascii_lowercase();
     text

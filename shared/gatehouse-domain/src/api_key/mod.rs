@@ -52,6 +52,21 @@ impl ApiKeyId {
     }
 }
 
+/// Text that is no id of a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a key id is `key_` and 20 hexadecimal digits")]
+pub struct InvalidApiKeyId;
+
+impl std::str::FromStr for ApiKeyId {
+    type Err = InvalidApiKeyId;
+
+    fn from_str(raw: &str) -> Result<Self, InvalidApiKeyId> {
+        let digits = raw.strip_prefix("key_").ok_or(InvalidApiKeyId)?;
+        let valid = digits.len() == 20 && digits.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        if valid { Ok(Self(raw.to_owned())) } else { Err(InvalidApiKeyId) }
+    }
+}
+
 /// SHA-256 of a key. The key has 160 random bits, so a slow hash would add nothing.
 #[derive(Clone)]
 pub struct KeyHash([u8; 32]);

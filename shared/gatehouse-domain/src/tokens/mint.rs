@@ -6,11 +6,15 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use secrecy::SecretString;
 
-use super::{DEFAULT_DAYS, MAX_DAYS, ServiceClaims, ServiceToken, SignError, SignToken, TokenId, TokenState, whole_seconds};
+use super::{
+    DEFAULT_DAYS, FindToken, MAX_DAYS, ServiceClaims, ServiceToken, SignError, SignToken, TokenId, TokenState,
+    whole_seconds,
+};
 use crate::{
     access::MINT_TOKEN,
     audit::{Act, Action, Deed, Entry, Outcome},
     clock::{Clock, IdSource},
+    idempotency::IdempotencyKey,
     name::{ProjectName, ServiceName, TenantId},
     parameter::FieldError,
     project::{FindProject, Project, ShowProjectError},
@@ -24,8 +28,9 @@ const MAX_DESCRIPTION: usize = 500;
 /// Writes records of tokens. Needs `dynamodb:PutItem` and `UpdateItem`.
 #[async_trait]
 pub trait SaveToken: Send + Sync {
-    /// Writes the record of a new token, with the entry of the trail.
-    async fn save_new_token(&self, token: &ServiceToken, entry: &Entry) -> Result<(), StoreError>;
+    /// Writes the record of a new token, with the entry of the trail. `Conflict` when there is one with
+    /// its id.
+    async fn save_new_token(&self, token: &ServiceToken, entry: &Entry) -> Result<EditOutcome, StoreError>;
 
     /// Writes the record of a new token, and that the older one is as `older` says, where that still is
     /// active; with the entry of the trail.
@@ -45,6 +50,8 @@ pub trait SaveToken: Send + Sync {
 pub struct MintPorts<'a> {
     /// Reads projects.
     pub projects: &'a dyn FindProject,
+    /// Reads records.
+    pub find: &'a dyn FindToken,
     /// Writes records.
     pub save: &'a dyn SaveToken,
     /// Signs.
@@ -75,6 +82,8 @@ pub struct Minted {
     pub record: ServiceToken,
     /// The token, to be shown once.
     pub token: SecretString,
+    /// Whether an earlier request with the same key minted it.
+    pub replayed: bool,
 }
 
 /// Why no token was minted.
@@ -89,6 +98,9 @@ pub enum MintError {
     /// The caller's role in this tenant is too small.
     #[error("your role in tenant `{0}` does not allow this")]
     Forbidden(TenantId),
+    /// The key was used for another request.
+    #[error("the Idempotency-Key was used for another request")]
+    KeyReused,
     /// It could not be signed.
     #[error("could not sign the token")]
     Sign(#[from] SignError),
@@ -98,7 +110,15 @@ pub enum MintError {
 }
 
 /// Mints a service token: signed first, then recorded; without its record it opens nothing.
-pub async fn mint(ports: &MintPorts<'_>, act: &Act<'_>, draft: Draft) -> Result<Minted, MintError> {
+///
+/// With `key`, the same request again answers with the same token: its id follows from the key, and a
+/// signature by Ed25519 from what is signed, so that nothing secret has to be kept for it.
+pub async fn mint(
+    ports: &MintPorts<'_>,
+    act: &Act<'_>,
+    draft: Draft,
+    key: Option<&IdempotencyKey>,
+) -> Result<Minted, MintError> {
     let project = crate::project::show(ports.projects, act.caller, &draft.project).await;
     let project = project.map_err(|error| match error {
         ShowProjectError::NotFound => MintError::NoProject(draft.project.clone()),
@@ -111,11 +131,29 @@ pub async fn mint(ports: &MintPorts<'_>, act: &Act<'_>, draft: Draft) -> Result<
     if !errors.is_empty() {
         return Err(MintError::Invalid(errors));
     }
-    let record = record(ports.clock, ports.ids, act, draft, project.tenant);
+    let record = record(ports, act, draft, project.tenant, key);
     let token = ports.sign.sign_service_token(&claims(&record)).await?;
     let entry = act.entry(ports.clock, ports.ids, Action::MintToken, Outcome::Done, deed(&record));
-    ports.save.save_new_token(&record, &entry).await?;
-    Ok(Minted { record, token })
+    match ports.save.save_new_token(&record, &entry).await? {
+        EditOutcome::Done => Ok(Minted { record, token, replayed: false }),
+        EditOutcome::Conflict => replay(ports, &record).await,
+    }
+}
+
+/// Answers a repetition with what the first request minted.
+async fn replay(ports: &MintPorts<'_>, wanted: &ServiceToken) -> Result<Minted, MintError> {
+    let vanished = || StoreError::Unavailable("the token that exists was not found".into());
+    let record = ports.find.find_token(&wanted.jti).await?.ok_or_else(vanished)?;
+    let life = |token: &ServiceToken| token.ends_at.duration_since(token.created_at);
+    let same = record.project == wanted.project
+        && record.service == wanted.service
+        && record.description == wanted.description
+        && life(&record) == life(wanted);
+    if !same {
+        return Err(MintError::KeyReused);
+    }
+    let token = ports.sign.sign_service_token(&claims(&record)).await?;
+    Ok(Minted { record, token, replayed: true })
 }
 
 fn check(draft: &Draft, project: &Project) -> Vec<FieldError> {
@@ -133,15 +171,19 @@ fn check(draft: &Draft, project: &Project) -> Vec<FieldError> {
 }
 
 fn record(
-    clock: &dyn Clock,
-    ids: &dyn IdSource,
+    ports: &MintPorts<'_>,
     act: &Act<'_>,
     draft: Draft,
     tenant: TenantId,
+    key: Option<&IdempotencyKey>,
 ) -> ServiceToken {
-    let now = whole_seconds(clock.now());
+    let now = whole_seconds(ports.clock.now());
+    let jti = match key {
+        Some(key) => TokenId::of_request(&act.caller.actor(), key),
+        None => TokenId::generate(ports.ids),
+    };
     ServiceToken {
-        jti: TokenId::generate(ids),
+        jti,
         tenant,
         project: draft.project,
         service: draft.service,

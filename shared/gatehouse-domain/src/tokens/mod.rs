@@ -13,6 +13,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 pub use self::{
     authenticate::{RecordUse, Use, authenticate},
@@ -23,7 +24,8 @@ pub use self::{
 };
 use crate::{
     caller::Caller,
-    clock::{IdSource, random_id},
+    clock::{IdSource, base32, random_id},
+    idempotency::IdempotencyKey,
     name::{ProjectName, ServiceName, TenantId},
     secret::SecretError,
     signing::RotateKeyError,
@@ -59,6 +61,13 @@ impl TokenId {
     /// An id that nobody can guess.
     pub fn generate(ids: &dyn IdSource) -> Self {
         Self(random_id(ids, "tok"))
+    }
+
+    /// The id of the token that a caller asks for with an idempotency key: the same for the same request.
+    /// Knowing it opens nothing.
+    pub fn of_request(actor: &str, key: &IdempotencyKey) -> Self {
+        let digest = Sha256::digest(format!("gatehouse-token\0{actor}\0{key}").as_bytes());
+        Self(format!("tok_{}", base32(&digest[..16])))
     }
 
     /// The id as text.

@@ -84,7 +84,7 @@ pub async fn rotate(
     deed.detail = Some(format!("replaced by {}", newer.jti));
     let entry = act.entry(ports.clock, ports.ids, Action::RotateToken, Outcome::Done, deed);
     match ports.save.save_rotation(&newer, &older, &entry).await? {
-        EditOutcome::Done => Ok(Minted { record: newer, token }),
+        EditOutcome::Done => Ok(Minted { record: newer, token, replayed: false }),
         // Somebody else rotated or revoked it at the same moment.
         EditOutcome::Conflict => Err(RotateTokenError::NotActive("rotated or revoked by somebody else")),
     }

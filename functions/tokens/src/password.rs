@@ -1,0 +1,118 @@
+//! Passwords: argon2id with the parameters of ASVS 5.0 (appendix C): 19 MiB, two passes, one lane.
+
+use std::sync::Arc;
+
+use argon2::{
+    Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version,
+    password_hash::{PasswordHash as Phc, SaltString},
+};
+use async_trait::async_trait;
+use gatehouse_domain::{
+    clock::IdSource,
+    users::{HashPassword, HashPasswordError, PasswordHash},
+};
+use secrecy::{ExposeSecret, SecretString};
+
+/// Memory in KiB.
+const MEMORY: u32 = 19 * 1024;
+
+/// Passes over the memory.
+const PASSES: u32 = 2;
+
+/// Hashes passwords on threads of their own, since each takes some 20 ms of computing.
+#[derive(Clone)]
+pub struct Argon2id {
+    ids: Arc<dyn IdSource>,
+    /// What is compared with when there is no user.
+    nobody: PasswordHash,
+}
+
+impl Argon2id {
+    /// A hasher that takes salts from `ids`.
+    ///
+    /// # Errors
+    ///
+    /// When a first hash cannot be made.
+    pub fn new(ids: Arc<dyn IdSource>) -> Result<Self, HashPasswordError> {
+        let nobody = hash("nobody", &ids.random())?;
+        Ok(Self { ids, nobody })
+    }
+}
+
+fn argon2() -> Result<Argon2<'static>, HashPasswordError> {
+    let parameters = Params::new(MEMORY, PASSES, 1, None).map_err(|_| HashPasswordError)?;
+    Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, parameters))
+}
+
+fn hash(password: &str, salt: &[u8; 16]) -> Result<PasswordHash, HashPasswordError> {
+    let salt = SaltString::encode_b64(salt).map_err(|_| HashPasswordError)?;
+    let phc = argon2()?.hash_password(password.as_bytes(), &salt).map_err(|_| HashPasswordError)?;
+    Ok(PasswordHash::unverified(phc.to_string()))
+}
+
+fn compare(password: &str, hash: &PasswordHash) -> Result<bool, HashPasswordError> {
+    let phc = Phc::new(hash.expose()).map_err(|_| HashPasswordError)?;
+    // The parameters are those of the hash, so that older ones still verify.
+    match argon2()?.verify_password(password.as_bytes(), &phc) {
+        Ok(()) => Ok(true),
+        Err(argon2::password_hash::Error::Password) => Ok(false),
+        Err(_) => Err(HashPasswordError),
+    }
+}
+
+#[async_trait]
+impl HashPassword for Argon2id {
+    async fn hash_password(&self, password: &SecretString) -> Result<PasswordHash, HashPasswordError> {
+        let (password, salt) = (password.clone(), self.ids.random());
+        let work = move || hash(password.expose_secret(), &salt);
+        tokio::task::spawn_blocking(work).await.map_err(|_| HashPasswordError)?
+    }
+
+    async fn matches(
+        &self,
+        password: &SecretString,
+        hash: Option<&PasswordHash>,
+    ) -> Result<bool, HashPasswordError> {
+        let known = hash.is_some();
+        let (password, hash) = (password.clone(), hash.unwrap_or(&self.nobody).clone());
+        let work = move || compare(password.expose_secret(), &hash);
+        let same = tokio::task::spawn_blocking(work).await.map_err(|_| HashPasswordError)??;
+        Ok(same && known)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Fixed;
+
+    impl IdSource for Fixed {
+        fn random(&self) -> [u8; 16] {
+            [9; 16]
+        }
+    }
+
+    #[tokio::test]
+    async fn only_the_password_itself_matches() {
+        let hasher = Argon2id::new(Arc::new(Fixed)).unwrap();
+        let hash = hasher.hash_password(&"correct horse".into()).await.unwrap();
+        assert!(hash.expose().starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{}", hash.expose());
+        assert!(hasher.matches(&"correct horse".into(), Some(&hash)).await.unwrap());
+        assert!(!hasher.matches(&"correct horsf".into(), Some(&hash)).await.unwrap());
+        assert!(!hasher.matches(&"".into(), Some(&hash)).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn without_a_user_nothing_matches_not_even_what_nobody_has() {
+        let hasher = Argon2id::new(Arc::new(Fixed)).unwrap();
+        assert!(!hasher.matches(&"nobody".into(), None).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_hash_that_is_none_is_an_error_and_no_match() {
+        let hasher = Argon2id::new(Arc::new(Fixed)).unwrap();
+        let broken = PasswordHash::unverified("plain".into());
+        assert!(hasher.matches(&"plain".into(), Some(&broken)).await.is_err());
+    }
+}

@@ -1,0 +1,212 @@
+//! Projects.
+
+use std::collections::BTreeSet;
+
+use axum::{Json, extract::State, http::StatusCode, response::IntoResponse};
+use gatehouse_domain::{
+    audit::Act,
+    name::{ProjectName, ServiceName, TenantId},
+    project::{self, EditProjectError, Project, ProjectDraft, ProjectPorts, ShowProjectError},
+};
+use gatehouse_http::{
+    Problem,
+    extract::{Admitted, CalledFrom, Expected, JsonBody, NoQuery, PathParameter, QueryParameters, etag},
+    page,
+    problem::{CONFLICT, NOT_FOUND, ProblemBody},
+};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::{AppState, users::PageQuery};
+
+/// A project.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ProjectView {
+    project: String,
+    tenant: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    description: Option<String>,
+    /// The services that may call it; any service without it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    accepted_services: Option<Vec<String>>,
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+}
+
+impl From<Project> for ProjectView {
+    fn from(project: Project) -> Self {
+        let accepted = project.accepted_services;
+        Self {
+            project: project.name.to_string(),
+            tenant: project.tenant.to_string(),
+            description: project.description,
+            accepted_services: accepted.map(|names| names.iter().map(ToString::to_string).collect()),
+            created_at: project.created_at,
+        }
+    }
+}
+
+/// One project.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ProjectAnswer {
+    project: ProjectView,
+}
+
+/// A page of projects.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ProjectsAnswer {
+    projects: Vec<ProjectView>,
+    /// Where the next page starts; left out on the last one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_cursor: Option<String>,
+}
+
+/// What people decide about a project.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ProjectBody {
+    /// The tenant of a new project; the caller's only one without it.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, example = "acme")]
+    tenant: Option<TenantId>,
+    /// What it is for, for people.
+    #[serde(default)]
+    description: Option<String>,
+    /// The services that may call it; any service without it.
+    #[serde(default)]
+    #[schema(value_type = Option<Vec<String>>, example = json!(["worker"]))]
+    accepted_services: Option<BTreeSet<ServiceName>>,
+}
+
+impl AppState {
+    fn project_ports(&self) -> ProjectPorts<'_> {
+        ProjectPorts {
+            find: &*self.find_project,
+            save: &*self.save_project,
+            clock: &*self.clock,
+            ids: &*self.ids,
+        }
+    }
+}
+
+/// Lists the projects of the caller's tenants. A page may be short and still have a next one.
+#[utoipa::path(
+    get, path = "/v1/projects", operation_id = "list_projects", tag = "projects", params(PageQuery),
+    responses((status = 200, description = "A page of projects.", body = ProjectsAnswer))
+)]
+pub(crate) async fn list(
+    State(state): State<AppState>,
+    Admitted(caller): Admitted,
+    QueryParameters(query): QueryParameters<PageQuery>,
+) -> Result<impl IntoResponse, Problem> {
+    let request = page::request(query.limit, query.cursor)?;
+    let page = project::list(&*state.list_projects, &caller, &request).await.map_err(Problem::list)?;
+    let link = page::link(page.next.as_ref(), request.limit, &[]);
+    let next_cursor = page.next.map(|cursor| cursor.as_str().to_owned());
+    let projects = page.items.into_iter().map(Into::into).collect();
+    Ok((link, Json(ProjectsAnswer { projects, next_cursor })))
+}
+
+/// Shows one project.
+#[utoipa::path(
+    get, path = "/v1/projects/{project}", operation_id = "show_project", tag = "projects",
+    params(("project" = String, Path, description = "The project's name.")),
+    responses(
+        (status = 200, description = "The project; its `ETag` is wanted for edits.", body = ProjectAnswer),
+        (status = 404, description = "There is no such project.", body = ProblemBody),
+    )
+)]
+pub(crate) async fn show(
+    State(state): State<AppState>,
+    Admitted(caller): Admitted,
+    PathParameter(name): PathParameter<ProjectName>,
+    _: NoQuery,
+) -> Result<impl IntoResponse, Problem> {
+    let project = project::show(&*state.find_project, &caller, &name).await;
+    let project = project.map_err(|error| match error {
+        ShowProjectError::NotFound => not_found(),
+        ShowProjectError::Store(error) => Problem::store(error),
+    })?;
+    Ok(([etag(&project.revision)], Json(ProjectAnswer { project: project.into() })))
+}
+
+/// Creates a project, or replaces one whose `ETag` is sent in `If-Match`. Its tenant stays.
+#[utoipa::path(
+    put, path = "/v1/projects/{project}", operation_id = "put_project", tag = "projects",
+    params(
+        ("project" = String, Path, description = "The project's name."),
+        ("If-Match" = Option<String>, Header, description = "The `ETag` of the project that is replaced."),
+        ("If-None-Match" = Option<String>, Header, description = "`*`: only create."),
+    ),
+    request_body = ProjectBody,
+    responses(
+        (status = 200, description = "The project was replaced.", body = ProjectAnswer),
+        (status = 201, description = "The project was created.", body = ProjectAnswer),
+        (status = 409, description = "The name belongs to somebody else.", body = ProblemBody),
+        (status = 412, description = "The project was changed since it was read.", body = ProblemBody),
+        (status = 422, description = "Fields are refused.", body = ProblemBody),
+        (status = 428, description = "Replacing needs `If-Match`.", body = ProblemBody),
+    )
+)]
+pub(crate) async fn put(
+    State(state): State<AppState>,
+    Admitted(caller): Admitted,
+    CalledFrom(origin): CalledFrom,
+    PathParameter(name): PathParameter<ProjectName>,
+    _: NoQuery,
+    Expected(expected): Expected,
+    JsonBody(body): JsonBody<ProjectBody>,
+) -> Result<impl IntoResponse, Problem> {
+    let ProjectBody { tenant, description, accepted_services } = body;
+    let draft = ProjectDraft { tenant, description, accepted_services };
+    let act = Act { caller: &caller, origin: &origin };
+    let put =
+        project::put(&state.project_ports(), &act, name, draft, &expected).await.map_err(edit_problem)?;
+    let status = if put.created { StatusCode::CREATED } else { StatusCode::OK };
+    Ok((status, [etag(&put.project.revision)], Json(ProjectAnswer { project: put.project.into() })))
+}
+
+/// Deletes a project whose `ETag` is sent in `If-Match`, and which nothing belongs to.
+#[utoipa::path(
+    delete, path = "/v1/projects/{project}", operation_id = "delete_project", tag = "projects",
+    params(
+        ("project" = String, Path, description = "The project's name."),
+        ("If-Match" = String, Header, description = "The `ETag` of the project."),
+    ),
+    responses(
+        (status = 204, description = "The project was deleted."),
+        (status = 404, description = "There is no such project.", body = ProblemBody),
+        (status = 409, description = "Jobs or live tokens belong to it.", body = ProblemBody),
+        (status = 412, description = "The project was changed since it was read.", body = ProblemBody),
+        (status = 428, description = "Deleting needs `If-Match`.", body = ProblemBody),
+    )
+)]
+pub(crate) async fn delete(
+    State(state): State<AppState>,
+    Admitted(caller): Admitted,
+    CalledFrom(origin): CalledFrom,
+    PathParameter(name): PathParameter<ProjectName>,
+    _: NoQuery,
+    Expected(expected): Expected,
+) -> Result<StatusCode, Problem> {
+    let act = Act { caller: &caller, origin: &origin };
+    project::delete(&state.project_ports(), &act, &name, &expected).await.map_err(edit_problem)?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn edit_problem(error: EditProjectError) -> Problem {
+    match error {
+        EditProjectError::NotFound => not_found(),
+        EditProjectError::Invalid(errors) => Problem::invalid(errors),
+        EditProjectError::Taken | EditProjectError::InUse => Problem::new(CONFLICT, format!("{error}.")),
+        EditProjectError::Forbidden(tenant) => Problem::forbidden_in(&tenant),
+        EditProjectError::Precondition(error) => Problem::precondition(error),
+        EditProjectError::Store(error) => Problem::store(error),
+    }
+}
+
+/// The same for a project of somebody else and for one that never was.
+fn not_found() -> Problem {
+    Problem::new(NOT_FOUND, "There is no such project.")
+}

@@ -1,0 +1,234 @@
+//! Logging in and out, and what callers may know of themselves.
+
+use std::collections::BTreeMap;
+
+use axum::{Json, extract::State, response::IntoResponse};
+use gatehouse_domain::{
+    audit::Act,
+    caller::{Caller, Grant, Tenants},
+    users::{self, LogIn, LogOutError, LoginError, LoginPorts, SessionEnd},
+};
+use gatehouse_http::{
+    Problem,
+    extract::{Admitted, CalledFrom, CalledStage, JsonBody, NoQuery},
+    problem::{CONFLICT, FORBIDDEN, LOGIN_REFUSED, ProblemBody, THROTTLED},
+};
+use jiff::Timestamp;
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use utoipa::ToSchema;
+
+use crate::{
+    AppState,
+    revocation::EffectiveAnswer,
+    users::{UserView, edit_problem, roles_view},
+};
+
+/// What somebody logs in with.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LoginBody {
+    #[schema(example = "ada")]
+    username: String,
+    #[schema(value_type = String)]
+    password: SecretString,
+}
+
+/// A session.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct SessionAnswer {
+    /// To be sent as `Authorization: Bearer …`.
+    token: String,
+    /// Always `Bearer`.
+    token_type: &'static str,
+    /// When the session ends by itself.
+    #[schema(value_type = String, format = DateTime)]
+    expires_at: Timestamp,
+    /// Who is logged in.
+    user: UserView,
+}
+
+/// Logs somebody in. The answer to an unknown user is the answer to a wrong password.
+#[utoipa::path(
+    post, path = "/auth/login", operation_id = "log_in", tag = "identity", security(()),
+    request_body = LoginBody,
+    responses(
+        (status = 200, description = "A session, for twelve hours.", body = SessionAnswer),
+        (status = 401, description = "The user name or the password is wrong.", body = ProblemBody),
+        (status = 429, description = "Too many attempts failed.", body = ProblemBody),
+    )
+)]
+pub(crate) async fn log_in(
+    State(state): State<AppState>,
+    CalledFrom(origin): CalledFrom,
+    _: NoQuery,
+    JsonBody(body): JsonBody<LoginBody>,
+) -> Result<Json<SessionAnswer>, Problem> {
+    let ports = LoginPorts {
+        users: &*state.find_user,
+        sessions: &*state.save_session,
+        throttle: &*state.throttle,
+        passwords: &*state.passwords,
+        sign: &*state.sign,
+        trail: &*state.append_audit,
+        clock: &*state.clock,
+        ids: &*state.ids,
+    };
+    let wanted = LogIn { user: &body.username, password: &body.password };
+    let logged_in = users::log_in(&ports, &origin, &wanted).await.map_err(login_problem)?;
+    Ok(Json(SessionAnswer {
+        token: logged_in.token.expose_secret().to_owned(),
+        token_type: "Bearer",
+        expires_at: logged_in.claims.ends_at,
+        user: UserView::new(&logged_in.user),
+    }))
+}
+
+fn login_problem(error: LoginError) -> Problem {
+    match error {
+        LoginError::Refused => Problem::new(LOGIN_REFUSED, "The user name or the password is wrong."),
+        LoginError::Throttled { retry_after } => {
+            Problem::new(THROTTLED, "Too many attempts failed; try again later.").retry_after(retry_after)
+        }
+        LoginError::Changed => Problem::new(CONFLICT, format!("{error}.")),
+        LoginError::Hash(error) => Problem::internal(error),
+        LoginError::Sign(error) => Problem::internal(error),
+        LoginError::Store(error) => Problem::store(error),
+    }
+}
+
+/// Who is calling.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct CallerAnswer {
+    /// `user`, `api_key` or `service`.
+    kind: &'static str,
+    /// The user's name, the key's id or the token's id.
+    subject: String,
+    /// The tenants whose things exist for the caller: `*` for all, or a list.
+    #[schema(value_type = Object, example = json!(["acme"]))]
+    tenants: Value,
+    /// What a person may do, by tenant; `*` is every tenant.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    roles: Option<BTreeMap<String, &'static str>>,
+    /// What a key may do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scopes: Option<Vec<&'static str>>,
+    /// The project whose routes a service may reach.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    project: Option<String>,
+    /// The service that is calling.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    service: Option<String>,
+}
+
+/// Tenants as JSON: `*`, or a list.
+pub(crate) fn tenants_view(tenants: &Tenants) -> Value {
+    match tenants {
+        Tenants::All => json!("*"),
+        Tenants::Only(tenants) => tenants.iter().map(ToString::to_string).collect(),
+    }
+}
+
+impl CallerAnswer {
+    fn new(caller: &Caller) -> Self {
+        let nobody = Self {
+            kind: "user",
+            subject: caller.subject.clone(),
+            tenants: tenants_view(&caller.tenants()),
+            roles: None,
+            scopes: None,
+            project: None,
+            service: None,
+        };
+        match &caller.grant {
+            Grant::User { roles, .. } => Self { roles: Some(roles_view(roles)), ..nobody },
+            Grant::ApiKey { scopes, .. } => Self {
+                kind: "api_key",
+                scopes: Some(scopes.iter().map(|scope| scope.as_str()).collect()),
+                ..nobody
+            },
+            Grant::Service { project, service, .. } => Self {
+                kind: "service",
+                project: Some(project.to_string()),
+                service: Some(service.to_string()),
+                ..nobody
+            },
+        }
+    }
+}
+
+/// Says who is calling.
+#[utoipa::path(
+    get, path = "/auth/me", operation_id = "show_caller", tag = "identity",
+    responses((status = 200, description = "Who is calling.", body = CallerAnswer))
+)]
+pub(crate) async fn show_caller(Admitted(caller): Admitted, _: NoQuery) -> Json<CallerAnswer> {
+    Json(CallerAnswer::new(&caller))
+}
+
+/// Ends the caller's session at once.
+#[utoipa::path(
+    post, path = "/auth/logout", operation_id = "log_out", tag = "identity",
+    responses((status = 200, description = "The session has ended.", body = EffectiveAnswer))
+)]
+pub(crate) async fn log_out(
+    State(state): State<AppState>,
+    Admitted(caller): Admitted,
+    CalledFrom(origin): CalledFrom,
+    CalledStage(stage): CalledStage,
+    _: NoQuery,
+) -> Result<impl IntoResponse, Problem> {
+    let flush = state.flush.of(stage);
+    let ports = SessionEnd {
+        save: &*state.save_session,
+        flush: &*flush,
+        owed: &*state.owed_flush,
+        clock: &*state.clock,
+        ids: &*state.ids,
+    };
+    let act = Act { caller: &caller, origin: &origin };
+    let (effective, error) = users::log_out(&ports, &act).await.map_err(|error| match error {
+        LogOutError::NotAPerson => Problem::new(FORBIDDEN, "Only people log out."),
+        LogOutError::Store(error) => Problem::store(error),
+    })?;
+    Ok(Json(EffectiveAnswer::new(effective, error.as_ref())))
+}
+
+/// The caller's old and new password.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ChangePasswordBody {
+    #[schema(value_type = String)]
+    current_password: SecretString,
+    /// At least 8 characters, and not one that anybody would try first.
+    #[schema(value_type = String)]
+    new_password: SecretString,
+}
+
+/// Changes the caller's own password and ends their other sessions.
+#[utoipa::path(
+    post, path = "/auth/password", operation_id = "change_password", tag = "identity",
+    request_body = ChangePasswordBody,
+    responses(
+        (status = 200, description = "The password was changed.", body = EffectiveAnswer),
+        (status = 401, description = "The current password is wrong.", body = ProblemBody),
+        (status = 422, description = "The new password is refused.", body = ProblemBody),
+    )
+)]
+pub(crate) async fn change_password(
+    State(state): State<AppState>,
+    Admitted(caller): Admitted,
+    CalledFrom(origin): CalledFrom,
+    CalledStage(stage): CalledStage,
+    _: NoQuery,
+    JsonBody(body): JsonBody<ChangePasswordBody>,
+) -> Result<impl IntoResponse, Problem> {
+    let flush = state.flush.of(stage);
+    let ports = state.user_ports(&*flush);
+    let act = Act { caller: &caller, origin: &origin };
+    let edited = users::change_password(&ports, &act, &body.current_password, &body.new_password)
+        .await
+        .map_err(edit_problem)?;
+    Ok(Json(EffectiveAnswer::new(edited.effective, edited.flush_error.as_ref())))
+}

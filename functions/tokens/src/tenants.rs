@@ -1,0 +1,135 @@
+//! Tenants.
+
+use axum::{Json, extract::State, http::StatusCode};
+use gatehouse_domain::{
+    audit::Act,
+    name::TenantId,
+    tenant::{self, EditTenantError, Tenant, TenantPorts},
+};
+use gatehouse_http::{
+    Problem,
+    extract::{Admitted, CalledFrom, JsonBody, NoQuery, PathParameter},
+    problem::{CONFLICT, NOT_FOUND, ProblemBody},
+};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::AppState;
+
+/// A tenant.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct TenantView {
+    tenant: String,
+    /// A name for people.
+    display_name: String,
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+    created_by: String,
+}
+
+impl From<Tenant> for TenantView {
+    fn from(tenant: Tenant) -> Self {
+        Self {
+            tenant: tenant.id.to_string(),
+            display_name: tenant.display_name,
+            created_at: tenant.created_at,
+            created_by: tenant.created_by,
+        }
+    }
+}
+
+/// One tenant.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct TenantAnswer {
+    tenant: TenantView,
+}
+
+/// The caller's tenants.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct TenantsAnswer {
+    tenants: Vec<TenantView>,
+}
+
+/// What people decide about a tenant.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TenantBody {
+    /// A name for people.
+    #[schema(example = "Acme")]
+    display_name: String,
+}
+
+impl AppState {
+    fn tenant_ports(&self) -> TenantPorts<'_> {
+        TenantPorts { save: &*self.save_tenant, clock: &*self.clock, ids: &*self.ids }
+    }
+}
+
+/// Lists the tenants that the caller is in: an installation has some dozens, so there are no pages.
+#[utoipa::path(
+    get, path = "/v1/tenants", operation_id = "list_tenants", tag = "projects",
+    responses((status = 200, description = "The tenants.", body = TenantsAnswer))
+)]
+pub(crate) async fn list(
+    State(state): State<AppState>,
+    Admitted(caller): Admitted,
+    _: NoQuery,
+) -> Result<Json<TenantsAnswer>, Problem> {
+    let tenants = tenant::list(&*state.list_tenants, &caller).await.map_err(Problem::store)?;
+    Ok(Json(TenantsAnswer { tenants: tenants.into_iter().map(Into::into).collect() }))
+}
+
+/// Creates a tenant, or gives it another name.
+#[utoipa::path(
+    put, path = "/v1/tenants/{tenant}", operation_id = "put_tenant", tag = "projects",
+    params(("tenant" = String, Path, description = "The tenant.")),
+    request_body = TenantBody,
+    responses(
+        (status = 200, description = "The tenant.", body = TenantAnswer),
+        (status = 422, description = "Fields are refused.", body = ProblemBody),
+    )
+)]
+pub(crate) async fn put(
+    State(state): State<AppState>,
+    Admitted(caller): Admitted,
+    CalledFrom(origin): CalledFrom,
+    PathParameter(id): PathParameter<TenantId>,
+    _: NoQuery,
+    JsonBody(body): JsonBody<TenantBody>,
+) -> Result<Json<TenantAnswer>, Problem> {
+    let act = Act { caller: &caller, origin: &origin };
+    let tenant = tenant::put(&state.tenant_ports(), &act, id, body.display_name).await.map_err(problem)?;
+    Ok(Json(TenantAnswer { tenant: tenant.into() }))
+}
+
+/// Deletes a tenant that has no projects.
+#[utoipa::path(
+    delete, path = "/v1/tenants/{tenant}", operation_id = "delete_tenant", tag = "projects",
+    params(("tenant" = String, Path, description = "The tenant.")),
+    responses(
+        (status = 204, description = "The tenant was deleted."),
+        (status = 404, description = "There is no such tenant.", body = ProblemBody),
+        (status = 409, description = "The tenant still has projects.", body = ProblemBody),
+    )
+)]
+pub(crate) async fn delete(
+    State(state): State<AppState>,
+    Admitted(caller): Admitted,
+    CalledFrom(origin): CalledFrom,
+    PathParameter(id): PathParameter<TenantId>,
+    _: NoQuery,
+) -> Result<StatusCode, Problem> {
+    let act = Act { caller: &caller, origin: &origin };
+    tenant::delete(&state.tenant_ports(), &act, &id).await.map_err(problem)?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn problem(error: EditTenantError) -> Problem {
+    match error {
+        EditTenantError::Invalid(errors) => Problem::invalid(errors),
+        EditTenantError::NotFound => Problem::new(NOT_FOUND, "There is no such tenant."),
+        EditTenantError::InUse => Problem::new(CONFLICT, format!("{error}.")),
+        EditTenantError::Store(error) => Problem::store(error),
+    }
+}

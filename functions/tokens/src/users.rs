@@ -1,0 +1,340 @@
+//! Users.
+
+use std::collections::BTreeMap;
+
+use axum::{Json, extract::State, http::StatusCode, response::IntoResponse};
+use gatehouse_domain::{
+    access::Role,
+    audit::Act,
+    caller::Roles,
+    name::{TenantId, UserName},
+    parameter::FieldError,
+    revocation::FlushAuthorizer,
+    users::{self, CreateUserError, EditUserError, User, UserDraft, UserPatch, UserPorts, UserState},
+};
+use gatehouse_http::{
+    Problem,
+    extract::{
+        Admitted, CalledFrom, CalledStage, Expected, JsonBody, NoQuery, PathParameter, QueryParameters, etag,
+    },
+    page,
+    problem::{CONFLICT, FORBIDDEN, LAST_PLATFORM_ADMIN, LOGIN_REFUSED, NOT_FOUND, ProblemBody},
+};
+use jiff::Timestamp;
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::{AppState, revocation::EffectiveAnswer};
+
+impl AppState {
+    pub(crate) fn user_ports<'a>(&'a self, flush: &'a dyn FlushAuthorizer) -> UserPorts<'a> {
+        UserPorts {
+            find: &*self.find_user,
+            save: &*self.save_user,
+            passwords: &*self.passwords,
+            flush,
+            owed: &*self.owed_flush,
+            clock: &*self.clock,
+            ids: &*self.ids,
+        }
+    }
+}
+
+/// A user.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct UserView {
+    /// The name with which they log in.
+    user_name: String,
+    /// A name for people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    display_name: Option<String>,
+    /// What they may do, by tenant; `*` is every tenant.
+    #[schema(example = json!({ "acme": "developer" }))]
+    roles: BTreeMap<String, &'static str>,
+    /// `active` or `disabled`.
+    state: &'static str,
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+    #[schema(value_type = String, format = DateTime)]
+    updated_at: Timestamp,
+    updated_by: String,
+}
+
+impl UserView {
+    pub(crate) fn new(user: &User) -> Self {
+        Self {
+            user_name: user.name.to_string(),
+            display_name: user.display_name.clone(),
+            roles: roles_view(&user.roles),
+            state: user.state.as_str(),
+            created_at: user.created_at,
+            updated_at: user.updated_at,
+            updated_by: user.updated_by.clone(),
+        }
+    }
+}
+
+pub(crate) fn roles_view(roles: &Roles) -> BTreeMap<String, &'static str> {
+    let everywhere = roles.everywhere.map(|role| ("*".to_owned(), role.as_str()));
+    let tenants = roles.tenants.iter().map(|(tenant, role)| (tenant.to_string(), role.as_str()));
+    everywhere.into_iter().chain(tenants).collect()
+}
+
+/// The most tenants that one user may have roles in: they have to fit what API Gateway hands over.
+const MAX_TENANTS: usize = 50;
+
+/// Reads roles by tenant, naming the fault.
+fn read_roles(written: BTreeMap<String, String>) -> Result<Roles, Vec<FieldError>> {
+    let mut roles = Roles::default();
+    let mut errors = Vec::new();
+    if written.len() > MAX_TENANTS {
+        errors.push(FieldError::new("/roles", "must name at most 50 tenants"));
+    }
+    for (tenant, role) in written {
+        let pointer = format!("/roles/{}", tenant.replace('~', "~0").replace('/', "~1"));
+        match (tenant.as_str(), tenant.parse::<TenantId>(), role.parse::<Role>()) {
+            (_, _, Err(error)) => errors.push(FieldError::new(pointer, error.to_string())),
+            ("*", _, Ok(role)) => roles.everywhere = Some(role),
+            (_, Err(error), _) => errors.push(FieldError::new(pointer, error.to_string())),
+            (_, Ok(tenant), Ok(role)) => {
+                roles.tenants.insert(tenant, role);
+            }
+        }
+    }
+    if errors.is_empty() { Ok(roles) } else { Err(errors) }
+}
+
+/// One user.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct UserAnswer {
+    user: UserView,
+}
+
+/// A page of users.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct UsersAnswer {
+    users: Vec<UserView>,
+    /// Where the next page starts; left out on the last one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_cursor: Option<String>,
+}
+
+/// A user after an edit.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct EditedAnswer {
+    user: UserView,
+    #[serde(flatten)]
+    effective: EffectiveAnswer,
+}
+
+/// Which page is wanted.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct PageQuery {
+    /// How many at most, 1 to 100; 50 without it.
+    pub(crate) limit: Option<u8>,
+    /// Where to start: the `next_cursor` of the page before.
+    pub(crate) cursor: Option<String>,
+}
+
+/// Lists users by name.
+#[utoipa::path(
+    get, path = "/v1/users", operation_id = "list_users", tag = "identity", params(PageQuery),
+    responses((status = 200, description = "A page of users.", body = UsersAnswer))
+)]
+pub(crate) async fn list(
+    State(state): State<AppState>,
+    Admitted(_caller): Admitted,
+    QueryParameters(query): QueryParameters<PageQuery>,
+) -> Result<impl IntoResponse, Problem> {
+    let request = page::request(query.limit, query.cursor)?;
+    let page = state.find_user.list_users(&request).await.map_err(Problem::list)?;
+    let link = page::link(page.next.as_ref(), request.limit, &[]);
+    let users = page.items.iter().map(UserView::new).collect();
+    let next_cursor = page.next.map(|cursor| cursor.as_str().to_owned());
+    Ok((link, Json(UsersAnswer { users, next_cursor })))
+}
+
+/// A user who is to be created.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CreateUserBody {
+    #[schema(value_type = String, example = "ada")]
+    user_name: UserName,
+    /// At least 8 characters, and not one that anybody would try first.
+    #[schema(value_type = String)]
+    password: SecretString,
+    #[serde(default)]
+    display_name: Option<String>,
+    /// By tenant: `viewer`, `developer` or `admin`; `*` is every tenant.
+    #[serde(default)]
+    #[schema(example = json!({ "acme": "developer" }))]
+    roles: BTreeMap<String, String>,
+}
+
+/// Creates a user.
+#[utoipa::path(
+    post, path = "/v1/users", operation_id = "create_user", tag = "identity",
+    request_body = CreateUserBody,
+    responses(
+        (status = 201, description = "The user was created.", body = UserAnswer),
+        (status = 409, description = "The name is taken.", body = ProblemBody),
+        (status = 422, description = "Fields are refused.", body = ProblemBody),
+    )
+)]
+pub(crate) async fn create(
+    State(state): State<AppState>,
+    Admitted(caller): Admitted,
+    CalledFrom(origin): CalledFrom,
+    CalledStage(stage): CalledStage,
+    _: NoQuery,
+    JsonBody(body): JsonBody<CreateUserBody>,
+) -> Result<impl IntoResponse, Problem> {
+    let roles = read_roles(body.roles).map_err(Problem::invalid)?;
+    let draft = UserDraft {
+        name: body.user_name,
+        display_name: body.display_name,
+        roles,
+        password: body.password,
+    };
+    let flush = state.flush.of(stage);
+    let act = Act { caller: &caller, origin: &origin };
+    let user = users::create(&state.user_ports(&*flush), &act, draft).await.map_err(|error| match error {
+        CreateUserError::Invalid(errors) => Problem::invalid(errors),
+        CreateUserError::Taken(_) => Problem::new(CONFLICT, format!("{error}.")),
+        CreateUserError::Hash(error) => Problem::internal(error),
+        CreateUserError::Store(error) => Problem::store(error),
+    })?;
+    let tag = etag(&user.revision);
+    Ok((StatusCode::CREATED, [tag], Json(UserAnswer { user: UserView::new(&user) })))
+}
+
+/// Shows one user.
+#[utoipa::path(
+    get, path = "/v1/users/{user_name}", operation_id = "show_user", tag = "identity",
+    params(("user_name" = String, Path, description = "The user's name.")),
+    responses(
+        (status = 200, description = "The user; the `ETag` is wanted for edits.", body = UserAnswer),
+        (status = 404, description = "There is no such user.", body = ProblemBody),
+    )
+)]
+pub(crate) async fn show(
+    State(state): State<AppState>,
+    Admitted(_caller): Admitted,
+    PathParameter(name): PathParameter<UserName>,
+    _: NoQuery,
+) -> Result<impl IntoResponse, Problem> {
+    let user = state.find_user.find_user(&name).await.map_err(Problem::store)?.ok_or_else(not_found)?;
+    Ok(([etag(&user.revision)], Json(UserAnswer { user: UserView::new(&user) })))
+}
+
+fn not_found() -> Problem {
+    Problem::new(NOT_FOUND, "There is no such user.")
+}
+
+/// What is to be changed; what is left out stays.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct EditUserBody {
+    #[serde(default)]
+    display_name: Option<String>,
+    /// By tenant: `viewer`, `developer` or `admin`; `*` is every tenant. They replace all earlier ones.
+    #[serde(default)]
+    roles: Option<BTreeMap<String, String>>,
+    /// `active` or `disabled`. A user who is disabled is logged out.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, example = "disabled")]
+    state: Option<UserState>,
+}
+
+/// Changes a user's roles or name, or disables or enables them. It holds at once.
+#[utoipa::path(
+    patch, path = "/v1/users/{user_name}", operation_id = "edit_user", tag = "identity",
+    params(
+        ("user_name" = String, Path, description = "The user's name."),
+        ("If-Match" = String, Header, description = "The `ETag` of the user."),
+    ),
+    request_body = EditUserBody,
+    responses(
+        (status = 200, description = "The user was changed.", body = EditedAnswer),
+        (status = 404, description = "There is no such user.", body = ProblemBody),
+        (status = 409, description = "This is the last platform admin.", body = ProblemBody),
+        (status = 412, description = "The user was changed since they were read.", body = ProblemBody),
+        (status = 422, description = "Fields are refused.", body = ProblemBody),
+        (status = 428, description = "A change needs `If-Match`.", body = ProblemBody),
+    )
+)]
+pub(crate) async fn edit(
+    State(state): State<AppState>,
+    Admitted(caller): Admitted,
+    CalledFrom(origin): CalledFrom,
+    CalledStage(stage): CalledStage,
+    PathParameter(name): PathParameter<UserName>,
+    _: NoQuery,
+    Expected(expected): Expected,
+    JsonBody(body): JsonBody<EditUserBody>,
+) -> Result<impl IntoResponse, Problem> {
+    let roles = body.roles.map(read_roles).transpose().map_err(Problem::invalid)?;
+    let patch = UserPatch { display_name: body.display_name, roles, state: body.state };
+    let flush = state.flush.of(stage);
+    let act = Act { caller: &caller, origin: &origin };
+    let edited =
+        users::edit(&state.user_ports(&*flush), &act, &name, patch, &expected).await.map_err(edit_problem)?;
+    let answer = EditedAnswer {
+        user: UserView::new(&edited.user),
+        effective: EffectiveAnswer::new(edited.effective, edited.flush_error.as_ref()),
+    };
+    Ok(([etag(&edited.user.revision)], Json(answer)))
+}
+
+/// A user's next password.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ResetPasswordBody {
+    /// At least 8 characters, and not one that anybody would try first.
+    #[schema(value_type = String)]
+    password: SecretString,
+}
+
+/// Gives a user another password and ends all their sessions.
+#[utoipa::path(
+    post, path = "/v1/users/{user_name}/password", operation_id = "reset_password", tag = "identity",
+    params(("user_name" = String, Path, description = "The user's name.")),
+    request_body = ResetPasswordBody,
+    responses(
+        (status = 200, description = "The password was set.", body = EffectiveAnswer),
+        (status = 404, description = "There is no such user.", body = ProblemBody),
+        (status = 422, description = "The password is refused.", body = ProblemBody),
+    )
+)]
+pub(crate) async fn reset_password(
+    State(state): State<AppState>,
+    Admitted(caller): Admitted,
+    CalledFrom(origin): CalledFrom,
+    CalledStage(stage): CalledStage,
+    PathParameter(name): PathParameter<UserName>,
+    _: NoQuery,
+    JsonBody(body): JsonBody<ResetPasswordBody>,
+) -> Result<impl IntoResponse, Problem> {
+    let flush = state.flush.of(stage);
+    let act = Act { caller: &caller, origin: &origin };
+    let edited = users::reset_password(&state.user_ports(&*flush), &act, &name, &body.password)
+        .await
+        .map_err(edit_problem)?;
+    Ok(Json(EffectiveAnswer::new(edited.effective, edited.flush_error.as_ref())))
+}
+
+pub(crate) fn edit_problem(error: EditUserError) -> Problem {
+    match error {
+        EditUserError::NotFound => not_found(),
+        EditUserError::Invalid(errors) => Problem::invalid(errors),
+        EditUserError::Precondition(error) => Problem::precondition(error),
+        EditUserError::LastPlatformAdmin => Problem::new(LAST_PLATFORM_ADMIN, format!("{error}.")),
+        EditUserError::NotAPerson => Problem::new(FORBIDDEN, format!("{error}.")),
+        EditUserError::WrongPassword => Problem::new(LOGIN_REFUSED, "The current password is wrong."),
+        EditUserError::Hash(error) => Problem::internal(error),
+        EditUserError::Store(error) => Problem::store(error),
+    }
+}
