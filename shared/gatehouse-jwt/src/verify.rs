@@ -14,7 +14,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 
 use crate::{
     crypto,
-    wire::{ALGORITHM, Issuer, Kind, SERVICE, ServiceMembers, SessionMembers},
+    wire::{ALGORITHM, Issuer, Kind, Object, SERVICE, ServiceMembers, SessionMembers},
 };
 
 /// The longest token that is looked at, in bytes: ours have some 500.
@@ -120,8 +120,8 @@ impl Verifier {
 
     /// The claims, which are read only after the signature was found to be right.
     fn claims<T: DeserializeOwned>(&self, token: &str, key: &DecodingKey) -> Result<T, Refusal> {
-        match jsonwebtoken::decode(token, key, &self.validation) {
-            Ok(data) => Ok(data.claims),
+        match jsonwebtoken::decode::<Object<T>>(token, key, &self.validation) {
+            Ok(data) => Ok(data.claims.0),
             Err(error) => Err(match error.kind() {
                 ErrorKind::InvalidSignature => Refusal::Signature,
                 ErrorKind::Base64(_) => Refusal::Form,
@@ -170,7 +170,7 @@ fn header(token: &str) -> Result<Header, Refusal> {
         return Err(Refusal::Form);
     }
     let json = BASE64URL_NOPAD.decode(header.as_bytes()).map_err(|_| Refusal::Form)?;
-    let header: Header = serde_json::from_slice(&json).map_err(|_| Refusal::Header)?;
+    let Object(header): Object<Header> = serde_json::from_slice(&json).map_err(|_| Refusal::Header)?;
     if header.alg == ALGORITHM { Ok(header) } else { Err(Refusal::Algorithm) }
 }
 

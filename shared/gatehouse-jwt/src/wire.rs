@@ -1,13 +1,16 @@
 //! What stands in the tokens, and what tells the two kinds apart.
 
-use std::time::Duration;
+use std::{fmt, marker::PhantomData, time::Duration};
 
 use gatehouse_domain::{
     name::{ProjectName, ServiceName, UserName},
     tokens::{MAX_LIFETIME, TokenId},
     users::SESSION,
 };
-use serde::{Deserialize, Serialize};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{MapAccess, Visitor, value::MapAccessDeserializer},
+};
 
 /// The one algorithm, exactly as it is written (RFC 8037, 3.1).
 pub(crate) const ALGORITHM: &str = "EdDSA";
@@ -91,4 +94,28 @@ pub(crate) struct ServiceMembers {
     pub(crate) iat: u64,
     pub(crate) exp: u64,
     pub(crate) typ: String,
+}
+
+/// What is read from a JSON object. `serde` takes a list of the values for a struct as well, which neither
+/// a header (RFC 7515, 4) nor claims (RFC 7519, 4) can be.
+pub(crate) struct Object<T>(pub(crate) T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(ObjectVisitor(PhantomData))
+    }
+}
+
+struct ObjectVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
+    type Value = Object<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<Object<T>, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(members)).map(Object)
+    }
 }
