@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// How long a session lasts: a working day.
-const SESSION: Duration = Duration::from_hours(12);
+pub const SESSION: Duration = Duration::from_hours(12);
 
 /// Within which time attempts are counted.
 pub const WINDOW: Duration = Duration::from_mins(15);

@@ -226,4 +226,4 @@ pub trait SaveSession: Send + Sync {
     ) -> Result<(), StoreError>;
 }
 
-pub use login::Begun;
+pub use login::{Begun, SESSION};
