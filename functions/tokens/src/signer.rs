@@ -8,15 +8,11 @@ use std::{
 
 use async_trait::async_trait;
 use gatehouse_domain::{
-    clock::Clock,
+    clock::{Clock, IdSource},
     secret::{ReadSecret, SecretError, SecretName, WriteSecret},
-    signing::{KeyId, KeyRing, MakeKeyPair, RotatePorts, ring_that_signs},
+    signing::{FindKeyRing, KeyId, KeyRing, MakeKeyPair, RotatePorts, SaveKeyRing, ring_that_signs},
     tokens::{ServiceClaims, SignError, SignToken},
     users::SessionClaims,
-};
-use gatehouse_domain::{
-    clock::IdSource,
-    signing::{FindKeyRing, SaveKeyRing},
 };
 use gatehouse_jwt::{Issuer, KeyPair};
 use jiff::Timestamp;
@@ -35,10 +31,9 @@ pub struct SecretKeyPairs {
 #[async_trait]
 impl MakeKeyPair for SecretKeyPairs {
     async fn make_key_pair(&self) -> Result<(KeyId, String), SecretError> {
-        let (kid, public_key, private_key) =
-            KeyPair::generate().map_err(|error| SecretError(Box::new(error)))?;
-        self.write.write(&SecretName::signing_key(&kid), &private_key).await?;
-        Ok((kid, public_key))
+        let made = KeyPair::generate().map_err(|error| SecretError(Box::new(error)))?;
+        self.write.write(&SecretName::signing_key(&made.kid), &made.private_key).await?;
+        Ok((made.kid, made.public_key))
     }
 }
 

@@ -63,7 +63,7 @@ impl SigningKeysAnswer {
 )]
 pub(crate) async fn jwks(State(state): State<AppState>, _: NoQuery) -> Result<impl IntoResponse, Problem> {
     let ring = state.find_key_ring.find_key_ring().await.map_err(Problem::store)?;
-    let set = JwkSet::new(ring.as_ref());
+    let set = ring.as_ref().map_or_else(|| JwkSet { keys: Vec::new() }, JwkSet::from);
     Ok(([(header::CACHE_CONTROL, HeaderValue::from_static(KEPT_FOR))], Json(set)))
 }
 
