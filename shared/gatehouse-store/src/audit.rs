@@ -174,8 +174,10 @@ impl ListAudit for Table {
 fn may_be_seen(filter: &AuditFilter, entry: &Entry) -> bool {
     match filter {
         AuditFilter::Everything | AuditFilter::Tenant(_) => true,
-        AuditFilter::Actor { tenants: Tenants::All, .. } => true,
-        AuditFilter::Actor { tenants, .. } => entry.tenant.as_ref().is_some_and(|own| tenants.include(own)),
+        AuditFilter::Actor { tenants, .. } => match &entry.tenant {
+            None => *tenants == Tenants::All,
+            Some(own) => tenants.include(own),
+        },
     }
 }
 

@@ -1,5 +1,7 @@
 //! Transactions: all writes or none, and which of them stood in the way.
 
+use std::time::Duration;
+
 use aws_sdk_dynamodb::{
     operation::transact_write_items::TransactWriteItemsError,
     types::{CancellationReason, Delete, Put, TransactWriteItem, Update},
@@ -14,7 +16,10 @@ use crate::{
 
 /// How often a transaction is tried that met another one on the same item. The other one ends within
 /// milliseconds, and what it did then decides this one's conditions.
-const CONFLICT_ATTEMPTS: usize = 8;
+const CONFLICT_ATTEMPTS: u32 = 8;
+
+/// How long it waits before the second attempt; twice as long before each further one.
+const FIRST_PAUSE: Duration = Duration::from_millis(5);
 
 /// What came of a transaction.
 #[derive(Debug)]
@@ -84,6 +89,7 @@ impl Transaction {
             if !conflict || attempt == CONFLICT_ATTEMPTS {
                 return Err(unavailable(error));
             }
+            table.clock.sleep(FIRST_PAUSE * 2_u32.pow(attempt - 1)).await;
             attempt += 1;
         }
     }
