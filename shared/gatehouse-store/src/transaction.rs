@@ -1,10 +1,12 @@
 //! Transactions: all writes or none, and which of them stood in the way.
 
+use std::time::Duration;
+
 use aws_sdk_dynamodb::{
     operation::transact_write_items::TransactWriteItemsError,
     types::{CancellationReason, Delete, Put, TransactWriteItem, Update},
 };
-use gatehouse_domain::store::StoreError;
+use gatehouse_domain::{providers::EditOutcome, store::StoreError};
 
 use crate::{
     Table,
@@ -14,7 +16,10 @@ use crate::{
 
 /// How often a transaction is tried that met another one on the same item. The other one ends within
 /// milliseconds, and what it did then decides this one's conditions.
-const CONFLICT_ATTEMPTS: usize = 8;
+const CONFLICT_ATTEMPTS: u32 = 8;
+
+/// How long it waits before the second attempt; twice as long before each further one.
+const FIRST_PAUSE: Duration = Duration::from_millis(5);
 
 /// What came of a transaction.
 #[derive(Debug)]
@@ -26,11 +31,26 @@ pub enum Outcome {
     Refused { place: usize, item: Option<Item> },
 }
 
+impl Outcome {
+    /// The same as the outcome of an edit, for which every condition is one of what its editor saw.
+    pub fn of_edit(self) -> EditOutcome {
+        match self {
+            Self::Written => EditOutcome::Done,
+            Self::Refused { .. } => EditOutcome::Conflict,
+        }
+    }
+}
+
 /// The writes of one transaction.
 #[derive(Default)]
 pub struct Transaction(Vec<TransactWriteItem>);
 
 impl Transaction {
+    /// How many writes there are, which is the place of the next one.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
     pub fn put(&mut self, put: aws_sdk_dynamodb::types::builders::PutBuilder) -> Result<(), StoreError> {
         let write = TransactWriteItem::builder().put(put.build().map_err(unbuildable)?);
         self.0.push(write.build());
@@ -69,6 +89,7 @@ impl Transaction {
             if !conflict || attempt == CONFLICT_ATTEMPTS {
                 return Err(unavailable(error));
             }
+            table.clock.sleep(FIRST_PAUSE * 2_u32.pow(attempt - 1)).await;
             attempt += 1;
         }
     }
