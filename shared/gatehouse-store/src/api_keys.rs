@@ -1,18 +1,27 @@
 //! API keys: hashes only.
 
 use async_trait::async_trait;
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use gatehouse_domain::{
-    api_key::{ApiKey, ApiKeyId, FindApiKey, KeyHash, SaveApiKey},
+    api_key::{ApiKey, ApiKeyId, FindApiKey, KeyHash, ListApiKeys, RecordKeyUse, Revocation, SaveApiKey},
+    audit::Entry,
+    jobs::ListError,
+    paging::{Page, PageRequest},
+    providers::EditOutcome,
     store::StoreError,
 };
-use jiff::Timestamp;
+use jiff::{Timestamp, fmt::serde::timestamp::millisecond};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Table,
-    error::unavailable,
-    item::{Item, compose, corrupt, decompose},
+    Table, cursor,
+    error::conditional,
+    item::{
+        IF_ABSENT, INDEX_SK, Item, UNLESS_USED_LATER, compose, corrupt, decompose, key_attributes, number,
+    },
     keys,
+    lists::{ByTime, end_of},
+    transaction::{Outcome, Transaction},
 };
 
 /// A key as it is stored.
@@ -24,8 +33,41 @@ struct StoredApiKey {
     scopes: Vec<String>,
     tenants: String,
     created_at: Timestamp,
+    #[serde(default = "gatehouse")]
+    created_by: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     ends_at: Option<Timestamp>,
+    /// In milliseconds, since it is compared.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "millisecond::optional")]
+    last_used_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    revoked: Option<StoredRevocation>,
+}
+
+/// Who made the keys that were written before it was noted.
+fn gatehouse() -> String {
+    "gatehouse".to_owned()
+}
+
+/// A revocation as it is stored.
+#[derive(Serialize, Deserialize)]
+struct StoredRevocation {
+    at: Timestamp,
+    by: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
+impl From<Revocation> for StoredRevocation {
+    fn from(Revocation { at, by, reason }: Revocation) -> Self {
+        Self { at, by, reason }
+    }
+}
+
+impl From<StoredRevocation> for Revocation {
+    fn from(StoredRevocation { at, by, reason }: StoredRevocation) -> Self {
+        Self { at, by, reason }
+    }
 }
 
 /// A stored key whose hash is none.
@@ -34,33 +76,36 @@ struct StoredApiKey {
 struct UnreadableHash;
 
 impl StoredApiKey {
-    fn of(key: &ApiKey) -> Self {
-        Self {
+    fn item(key: &ApiKey) -> Result<Item, StoreError> {
+        let stored = Self {
             key_id: key.id.as_str().to_owned(),
             hash: key.hash.to_hex(),
             name: key.name.clone(),
             scopes: key.scopes.iter().map(ToString::to_string).collect(),
             tenants: key.tenants.to_string(),
             created_at: key.created_at,
+            created_by: key.created_by.clone(),
             ends_at: key.ends_at,
-        }
+            last_used_at: key.last_used_at,
+            revoked: key.revoked.clone().map(Into::into),
+        };
+        compose(keys::api_key(&key.id), Some(keys::api_key_in_list(key)), &stored)
     }
 
     fn read(item: Item) -> Result<ApiKey, StoreError> {
         let stored: Self = decompose(item)?;
+        let scopes = stored.scopes.iter().map(|scope| scope.parse()).collect::<Result<_, _>>();
         Ok(ApiKey {
             id: ApiKeyId::unverified(stored.key_id),
             hash: KeyHash::from_hex(&stored.hash).ok_or_else(|| corrupt(UnreadableHash))?,
             name: stored.name,
-            scopes: stored
-                .scopes
-                .iter()
-                .map(|scope| scope.parse())
-                .collect::<Result<_, _>>()
-                .map_err(corrupt)?,
+            scopes: scopes.map_err(corrupt)?,
             tenants: stored.tenants.parse().map_err(corrupt)?,
             created_at: stored.created_at,
+            created_by: stored.created_by,
             ends_at: stored.ends_at,
+            last_used_at: stored.last_used_at,
+            revoked: stored.revoked.map(Into::into),
         })
     }
 }
@@ -73,12 +118,65 @@ impl FindApiKey for Table {
 }
 
 #[async_trait]
+impl ListApiKeys for Table {
+    async fn list_api_keys(&self, page: &PageRequest) -> Result<Page<ApiKey>, ListError> {
+        let before = page.cursor.as_ref().map(|cursor| cursor::decode(keys::API_KEYS, cursor)).transpose()?;
+        let list = ByTime { partition: keys::API_KEYS.to_owned(), in_index: true, before };
+        let answer = self.newest_first(&list, page.limit).await?;
+        let next = end_of(&answer, INDEX_SK).map(|end| cursor::encode(keys::API_KEYS, &end));
+        let items = answer.items.unwrap_or_default().into_iter().map(StoredApiKey::read);
+        Ok(Page { items: items.collect::<Result<_, _>>()?, next })
+    }
+}
+
+#[async_trait]
+impl RecordKeyUse for Table {
+    async fn record_key_use(&self, id: &ApiKeyId, at: Timestamp) -> Result<(), StoreError> {
+        let call = self
+            .client
+            .update_item()
+            .table_name(&self.name)
+            .set_key(Some(key_attributes(keys::api_key(id))))
+            .update_expression("SET last_used_at = :at")
+            .condition_expression(UNLESS_USED_LATER)
+            .expression_attribute_values(":at", number(at.as_millisecond()));
+        // Refused means that a later use is known, or that the key is forgotten.
+        conditional(call.send().await, UpdateItemError::is_conditional_check_failed_exception).map(drop)
+    }
+}
+
+#[async_trait]
 impl SaveApiKey for Table {
-    async fn save_api_key(&self, key: &ApiKey) -> Result<(), StoreError> {
-        let item = compose(keys::api_key(&key.id), None, &StoredApiKey::of(key))?;
-        // No condition: the key of the item is made from the key's hash, so only the same key is replaced.
-        let call = self.client.put_item().table_name(&self.name).set_item(Some(item));
-        call.send().await.map_err(unavailable)?;
-        Ok(())
+    async fn save_api_key(&self, key: &ApiKey, entry: Option<&Entry>) -> Result<(), StoreError> {
+        let put = self.transact_put(StoredApiKey::item(key)?).condition_expression(IF_ABSENT);
+        let mut transaction = Transaction::default();
+        transaction.put(put)?;
+        let outcome = match entry {
+            None => transaction.write(self).await?,
+            Some(entry) => self.write_with_entry(transaction, entry).await?,
+        };
+        match (outcome, entry) {
+            // Refused means that this key is there already, since its id is made from its hash.
+            (Outcome::Written, _) | (Outcome::Refused { .. }, None) => Ok(()),
+            (Outcome::Refused { .. }, Some(_)) => {
+                Err(StoreError::Unavailable("there is this key already, without this entry".into()))
+            }
+        }
+    }
+
+    async fn save_key_revocation(&self, key: &ApiKey, entry: &Entry) -> Result<EditOutcome, StoreError> {
+        let Some(revocation) = key.revoked.clone() else { return Ok(EditOutcome::Conflict) };
+        let since = revocation.at;
+        let revoked =
+            serde_dynamo::to_attribute_value(StoredRevocation::from(revocation)).map_err(corrupt)?;
+        let update = self
+            .transact_update(key_attributes(keys::api_key(&key.id)))
+            .update_expression("SET revoked = :revoked")
+            .condition_expression("attribute_exists(pk) AND attribute_not_exists(revoked)")
+            .expression_attribute_values(":revoked", revoked);
+        let mut transaction = Transaction::default();
+        transaction.update(update)?;
+        self.owe_flush(&mut transaction, since)?;
+        self.write_with_entry(transaction, entry).await.map(Outcome::of_edit)
     }
 }

@@ -31,6 +31,10 @@ pub const IF_ABSENT: &str = "attribute_not_exists(pk)";
 /// The condition under which an edit replaces what the editor saw. Needs `:revision`.
 pub const IF_REVISION: &str = "revision = :revision";
 
+/// The condition under which a use is written down. Needs `:at`.
+pub const UNLESS_USED_LATER: &str =
+    "attribute_exists(pk) AND (attribute_not_exists(last_used_at) OR last_used_at < :at)";
+
 /// A text attribute.
 pub fn text(value: impl Into<String>) -> AttributeValue {
     AttributeValue::S(value.into())

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use async_trait::async_trait;
-use aws_sdk_dynamodb::types::KeysAndAttributes;
+use aws_sdk_dynamodb::{operation::query::builders::QueryFluentBuilder, types::KeysAndAttributes};
 use gatehouse_domain::{
     caller::Tenants,
     ci::Target,
@@ -12,7 +12,7 @@ use gatehouse_domain::{
         ListError, ListJobs, Revision, SaveJobs,
     },
     name::{EnvironmentName, JobId, ProjectName, ProviderName, TenantId},
-    paging::{InvalidCursor, Page, PageRequest},
+    paging::{Page, PageRequest},
     parameter::ParameterSpec,
     project::Project,
     providers::EditOutcome,
@@ -22,12 +22,11 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Table, cursor,
+    Table,
     error::{unavailable, unbuildable},
-    item::{
-        IF_ABSENT, IF_REVISION, INDEX, INDEX_PK, INDEX_SK, Item, SK, compose, decompose, key_attributes, text,
-    },
+    item::{IF_ABSENT, IF_REVISION, Item, SK, compose, decompose, key_attributes, text},
     keys,
+    lists::{Bounds, Section},
     projects::StoredProject,
     transaction::{Outcome, Transaction},
 };
@@ -159,97 +158,26 @@ impl FindJobsByTarget for Table {
 
 #[async_trait]
 impl ListJobs for Table {
-    /// One query of one tenant's jobs, or of everybody's: a page that ends with a tenant is short, and the
-    /// next one begins with the next tenant.
     async fn list_jobs(&self, filter: &JobFilter, page: &PageRequest) -> Result<Page<Job>, ListError> {
-        let Some(place) = start_of_page(filter, page)? else {
-            return Ok(Page { items: Vec::new(), next: None });
+        let section = match &filter.project {
+            None => {
+                Section::of(keys::JOBS, &filter.tenants, page, |tenant| Bounds::all(keys::of_tenant(tenant)))
+            }
+            Some(project) => {
+                let tenants = Tenants::Only(BTreeSet::from([project.tenant.clone()]));
+                Section::of(keys::JOBS, &tenants, page, |tenant| {
+                    Bounds::all(keys::jobs_of_project(tenant, &project.name))
+                })
+            }
         };
-        let mut call = self
-            .client
-            .query()
-            .table_name(&self.name)
-            .index_name(INDEX)
-            .limit(page.limit.get().into())
-            .expression_attribute_values(":list", text(keys::JOBS));
-        call = if place.prefix.is_empty() {
-            call.key_condition_expression("gsi1pk = :list")
-        } else {
-            call.key_condition_expression("gsi1pk = :list AND begins_with(gsi1sk, :prefix)")
-                .expression_attribute_values(":prefix", text(place.prefix.clone()))
-        };
-        if let Some(environment) = &filter.environment {
-            call = call
+        let wanted = |call: QueryFluentBuilder| match &filter.environment {
+            None => call,
+            Some(environment) => call
                 .filter_expression("environment = :environment")
-                .expression_attribute_values(":environment", text(environment.as_str()));
-        }
-        if let Some(sort_key) = &place.after {
-            call = call.set_exclusive_start_key(Some(list_position(sort_key)?));
-        }
-        let answer = call.send().await.map_err(unavailable)?;
-        let items = answer.items.unwrap_or_default().into_iter().map(StoredJob::read);
-        let next = match answer.last_evaluated_key.as_ref().and_then(|key| key.get(INDEX_SK)) {
-            Some(key) => key.as_s().ok().cloned(),
-            None => place.next_tenant.map(|tenant| keys::jobs_prefix(&tenant, None)),
+                .expression_attribute_values(":environment", text(environment.as_str())),
         };
-        Ok(Page {
-            items: items.collect::<Result<_, _>>()?,
-            next: next.map(|sort_key| cursor::encode(keys::JOBS, &sort_key)),
-        })
+        self.list_section(section?, page.limit, wanted, StoredJob::read).await
     }
-}
-
-/// Where a page of jobs starts.
-struct PageStart {
-    /// What the sort keys of the page begin with.
-    prefix: String,
-    /// Behind which sort key.
-    after: Option<String>,
-    /// The tenant whose jobs come after this one's.
-    next_tenant: Option<TenantId>,
-}
-
-/// `None` when the caller has no tenant, and so no jobs.
-fn start_of_page(filter: &JobFilter, page: &PageRequest) -> Result<Option<PageStart>, InvalidCursor> {
-    let after = page.cursor.as_ref().map(|cursor| cursor::decode(keys::JOBS, cursor)).transpose()?;
-    if let Some(project) = &filter.project {
-        let prefix = keys::jobs_prefix(&project.tenant, Some(&project.name));
-        return within(prefix, after, None).map(Some);
-    }
-    let Tenants::Only(tenants) = &filter.tenants else {
-        return within(String::new(), after, None).map(Some);
-    };
-    let wanted = after.as_deref().and_then(|key| key.split('#').next()).map(str::to_owned);
-    let mut tenants =
-        tenants.iter().skip_while(|tenant| wanted.as_deref().is_some_and(|w| w != tenant.as_str()));
-    let Some(tenant) = tenants.next() else {
-        return if wanted.is_some() { Err(InvalidCursor) } else { Ok(None) };
-    };
-    let next = tenants.next().cloned();
-    within(keys::jobs_prefix(tenant, None), after, next).map(Some)
-}
-
-/// A page among the sort keys that begin with `prefix`. A cursor that is the prefix itself stands at their
-/// beginning.
-fn within(
-    prefix: String,
-    after: Option<String>,
-    next_tenant: Option<TenantId>,
-) -> Result<PageStart, InvalidCursor> {
-    match after {
-        Some(key) if !key.starts_with(&prefix) => Err(InvalidCursor),
-        Some(key) if key == prefix => Ok(PageStart { prefix, after: None, next_tenant }),
-        after => Ok(PageStart { prefix, after, next_tenant }),
-    }
-}
-
-/// The key of the item in the index that has this sort key.
-fn list_position(sort_key: &str) -> Result<Item, InvalidCursor> {
-    let id = sort_key.rsplit('#').next().and_then(|id| id.parse().ok()).ok_or(InvalidCursor)?;
-    let mut position = key_attributes(keys::job(&id));
-    position.insert(INDEX_PK.to_owned(), text(keys::JOBS));
-    position.insert(INDEX_SK.to_owned(), text(sort_key));
-    Ok(position)
 }
 
 #[async_trait]
@@ -261,20 +189,12 @@ impl SaveJobs for Table {
             .filter_map(|edit| edit.new_project.as_ref().map(|project| (&project.name, project)))
             .collect();
         for project in new_projects.values() {
-            // Somebody may have created the project for the same tenant meanwhile: then all is as wanted.
-            let put = self
-                .transact_put(StoredProject::item(project)?)
-                .condition_expression("attribute_not_exists(pk) OR tenant = :tenant")
-                .expression_attribute_values(":tenant", text(project.tenant.as_str()));
-            transaction.put(put)?;
+            transaction.update(self.create_project_unless_there(project)?)?;
         }
         for edit in edits {
             self.add_edit(&mut transaction, edit)?;
         }
-        match transaction.write(self).await? {
-            Outcome::Written => Ok(EditOutcome::Done),
-            Outcome::Refused { .. } => Ok(EditOutcome::Conflict),
-        }
+        transaction.write(self).await.map(Outcome::of_edit)
     }
 }
 
@@ -291,10 +211,7 @@ impl DeleteJob for Table {
             // No condition: the pointer belongs to the job, whose own condition decides.
             transaction.delete(self.transact_delete(key_attributes(pointer)))?;
         }
-        match transaction.write(self).await? {
-            Outcome::Written => Ok(EditOutcome::Done),
-            Outcome::Refused { .. } => Ok(EditOutcome::Conflict),
-        }
+        transaction.write(self).await.map(Outcome::of_edit)
     }
 }
 

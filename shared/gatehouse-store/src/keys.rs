@@ -1,14 +1,20 @@
 //! Every key of the table, built here and nowhere else, from typed parts that cannot hold `#`.
 
+use data_encoding::HEXLOWER;
 use gatehouse_domain::{
-    api_key::ApiKeyId,
+    api_key::{ApiKey, ApiKeyId},
+    audit::Entry,
     ci::{ConcourseTarget, Target},
     idempotency::StartKey,
     jobs::Job,
-    name::{JobId, ProjectName, ProviderName, TenantId},
+    name::{JobId, ProjectName, ProviderName, TenantId, UserName},
+    project::Project,
     runs::{Run, RunId, escape},
+    tokens::{ServiceToken, TokenId},
+    users::Permit,
 };
 use jiff::Timestamp;
+use sha2::{Digest, Sha256};
 
 /// Partition and sort key of an item.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,9 +44,14 @@ pub fn job_in_list(job: &Job) -> Key {
 /// Partition of the index that lists jobs.
 pub const JOBS: &str = "JOBS";
 
-/// What the sort keys of a tenant's jobs begin with, or of one of its projects.
-pub fn jobs_prefix(tenant: &TenantId, project: Option<&ProjectName>) -> String {
-    project.map_or_else(|| format!("{tenant}#"), |project| format!("{tenant}#{project}#"))
+/// What the sort keys of a tenant's things begin with, in every list by tenant.
+pub fn of_tenant(tenant: &TenantId) -> String {
+    format!("{tenant}#")
+}
+
+/// What the sort keys of the jobs of a project begin with.
+pub fn jobs_of_project(tenant: &TenantId, project: &ProjectName) -> String {
+    format!("{tenant}#{project}#")
 }
 
 /// `TARGET#<provider>#<team>:<pipeline>:<job>` / `JOB#<job>`: which jobs point at a pipeline job. Instance
@@ -66,6 +77,45 @@ pub fn project(name: &ProjectName) -> Key {
     Key::new(format!("PROJECT#{name}"), "PROJECT")
 }
 
+/// Index: `PROJECTS` / `<tenant>#<project>`. One partition: projects are configuration.
+pub fn project_in_list(project: &Project) -> Key {
+    Key::new(PROJECTS, format!("{}{}", of_tenant(&project.tenant), project.name))
+}
+
+/// Partition of the index that lists projects.
+pub const PROJECTS: &str = "PROJECTS";
+
+/// `TENANTS` / `TENANT#<tenant>`. One partition: an installation has some dozens.
+pub fn tenant(id: &TenantId) -> Key {
+    Key::new(TENANTS, format!("TENANT#{id}"))
+}
+
+/// Partition of all tenants.
+pub const TENANTS: &str = "TENANTS";
+
+/// `USER#<user>` / `USER`
+pub fn user(name: &UserName) -> Key {
+    Key::new(format!("USER#{name}"), "USER")
+}
+
+/// Index: `USERS` / `<user>`. One partition: people, not traffic.
+pub fn user_in_list(name: &UserName) -> Key {
+    Key::new(USERS, name.as_str())
+}
+
+/// Partition of the index that lists users.
+pub const USERS: &str = "USERS";
+
+/// `PLATFORM_ADMINS` / `PLATFORM_ADMINS`: who they are, of whom one must stay.
+pub fn platform_admins() -> Key {
+    Key::new("PLATFORM_ADMINS", "PLATFORM_ADMINS")
+}
+
+/// `PERMITS#<hash of whose>#<window>` / `PERMITS`
+pub fn permits(permit: &Permit) -> Key {
+    Key::new(format!("PERMITS#{}#{}", digest(&permit.of), sortable(permit.window)), "PERMITS")
+}
+
 /// `PROVIDERS` / `PROVIDER#<provider>`. One partition: an installation has a handful.
 pub fn provider(name: &ProviderName) -> Key {
     Key::new(PROVIDERS, format!("PROVIDER#{name}"))
@@ -77,6 +127,86 @@ pub const PROVIDERS: &str = "PROVIDERS";
 /// `APIKEY#<key id>` / `APIKEY`
 pub fn api_key(id: &ApiKeyId) -> Key {
     Key::new(format!("APIKEY#{}", id.as_str()), "APIKEY")
+}
+
+/// Index: `APIKEYS` / `<created at>#<key id>`. One partition: keys are made by hand.
+pub fn api_key_in_list(key: &ApiKey) -> Key {
+    Key::new(API_KEYS, format!("{}#{}", sortable(key.created_at), key.id.as_str()))
+}
+
+/// Partition of the index that lists API keys.
+pub const API_KEYS: &str = "APIKEYS";
+
+/// `TOKEN#<jti>` / `TOKEN`
+pub fn token(jti: &TokenId) -> Key {
+    Key::new(format!("TOKEN#{jti}"), "TOKEN")
+}
+
+/// Index: `TOKENS` / `<tenant>#<end>#<jti>`. Bounded by time, since tokens expire.
+pub fn token_in_list(token: &ServiceToken) -> Key {
+    let until_end = tokens_ending(&token.tenant, token.ends_at);
+    Key::new(TOKENS, format!("{until_end}#{}", token.jti))
+}
+
+/// Partition of the index that lists service tokens.
+pub const TOKENS: &str = "TOKENS";
+
+/// What the sort keys of a tenant's tokens begin with that end at this time.
+pub fn tokens_ending(tenant: &TenantId, ends_at: Timestamp) -> String {
+    format!("{}{}", of_tenant(tenant), sortable(ends_at))
+}
+
+/// `SIGNING_KEYS` / `SIGNING_KEYS`: the ring.
+pub fn signing_keys() -> Key {
+    Key::new("SIGNING_KEYS", "SIGNING_KEYS")
+}
+
+/// `FLUSH` / `FLUSH`: that a flush of the authorizer's answers is owed.
+pub fn owed_flush() -> Key {
+    Key::new("FLUSH", "FLUSH")
+}
+
+/// `AUDIT#<month>` / `<at>#<entry>`
+pub fn audit(entry: &Entry) -> Key {
+    Key::new(of_month(AUDIT, &month(entry.at)), place_in_trail(entry))
+}
+
+/// Index: `AUDIT#TENANT#<tenant>#<month>` / `<at>#<entry>`, when the entry has a tenant.
+pub fn audit_of_tenant(entry: &Entry) -> Option<Key> {
+    let tenant = entry.tenant.as_ref()?;
+    Some(Key::new(of_month(&trail_of_tenant(tenant), &month(entry.at)), place_in_trail(entry)))
+}
+
+/// `AUDIT#ACTOR#<hash of the actor>#<month>` / `<at>#<entry>`
+pub fn audit_of_actor(entry: &Entry) -> Key {
+    Key::new(of_month(&trail_of_actor(&entry.actor), &month(entry.at)), place_in_trail(entry))
+}
+
+/// The whole trail.
+pub const AUDIT: &str = "AUDIT";
+
+/// The trail of a tenant.
+pub fn trail_of_tenant(tenant: &TenantId) -> String {
+    format!("{AUDIT}#TENANT#{tenant}")
+}
+
+/// The trail of somebody. Who is asked for can be any text, so it is hashed.
+pub fn trail_of_actor(actor: &str) -> String {
+    format!("{AUDIT}#ACTOR#{}", digest(actor))
+}
+
+/// The partition of one month of a trail.
+pub fn of_month(trail: &str, month: &str) -> String {
+    format!("{trail}#{month}")
+}
+
+/// The month of a time, UTC: `2026-01`.
+pub fn month(time: Timestamp) -> String {
+    sortable(time).chars().take("2026-01".len()).collect()
+}
+
+fn place_in_trail(entry: &Entry) -> String {
+    format!("{}#{}", sortable(entry.at), entry.id)
 }
 
 /// `RUN#<run>` / `RUN`
@@ -117,6 +247,11 @@ pub fn lease(name: &str) -> Key {
 /// A time as text of fixed width, so that text order is time order: `2026-01-02T03:04:05.678Z`.
 pub fn sortable(time: Timestamp) -> String {
     format!("{time:.3}")
+}
+
+/// SHA-256 of text that could hold anything, for a key.
+fn digest(text: &str) -> String {
+    HEXLOWER.encode(&Sha256::digest(text.as_bytes()))
 }
 
 #[cfg(test)]

@@ -4,17 +4,26 @@
 //! call there is one request; `docs/TABLE.md` lists keys and access patterns.
 
 mod api_keys;
+mod audit;
 mod cursor;
 mod error;
+mod flush;
 pub mod item;
 mod jobs;
 pub mod keys;
 mod leases;
+mod lists;
 mod projects;
 mod providers;
 mod runs;
+mod sessions;
+mod signing_keys;
 mod starts;
+mod tenants;
+mod throttle;
+mod tokens;
 mod transaction;
+mod users;
 
 use std::sync::Arc;
 

@@ -1,36 +1,80 @@
 //! Projects.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
+use aws_sdk_dynamodb::types::builders::UpdateBuilder;
 use gatehouse_domain::{
-    name::{ProjectName, TenantId},
-    project::{FindProject, Project},
+    audit::Entry,
+    caller::Tenants,
+    jobs::{ListError, Revision},
+    name::{ProjectName, ServiceName, TenantId},
+    paging::{Page, PageRequest},
+    project::{FindProject, ListProjects, Project, SaveProject},
+    providers::EditOutcome,
     store::StoreError,
 };
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     Table,
     error::unavailable,
-    item::{Item, compose, decompose, key_attributes},
+    item::{IF_ABSENT, IF_REVISION, INDEX, Item, compose, decompose, key_attributes, text},
     keys,
+    lists::{Bounds, Section},
+    transaction::{Outcome, Transaction},
 };
 
-/// A project as it is stored.
+/// The revision of projects that were written before they had one.
+const NO_REVISION: &str = "rev_none";
+
+/// The condition under which a project that has no revision yet is edited.
+const IF_NO_REVISION: &str = "attribute_exists(pk) AND attribute_not_exists(revision)";
+
+/// A project as it is stored. Those that were made before projects could be edited have a name and a tenant
+/// only.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct StoredProject {
     project: ProjectName,
     tenant: TenantId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    description: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    accepted_services: Option<BTreeSet<ServiceName>>,
+    #[serde(default = "no_revision")]
+    revision: Revision,
+    #[serde(default)]
+    created_at: Timestamp,
+}
+
+fn no_revision() -> Revision {
+    Revision::unverified(NO_REVISION.to_owned())
 }
 
 impl StoredProject {
-    pub(crate) fn item(project: &Project) -> Result<Item, StoreError> {
-        let stored = Self { project: project.name.clone(), tenant: project.tenant.clone() };
-        compose(keys::project(&project.name), None, &stored)
+    fn item(project: &Project) -> Result<Item, StoreError> {
+        let stored = Self {
+            project: project.name.clone(),
+            tenant: project.tenant.clone(),
+            description: project.description.clone(),
+            accepted_services: project.accepted_services.clone(),
+            revision: project.revision.clone(),
+            created_at: project.created_at,
+        };
+        compose(keys::project(&project.name), Some(keys::project_in_list(project)), &stored)
     }
 
     pub(crate) fn read(item: Item) -> Result<Project, StoreError> {
-        let Self { project, tenant } = decompose(item)?;
-        Ok(Project { name: project, tenant })
+        let stored: Self = decompose(item)?;
+        Ok(Project {
+            name: stored.project,
+            tenant: stored.tenant,
+            description: stored.description,
+            accepted_services: stored.accepted_services,
+            revision: stored.revision,
+            created_at: stored.created_at,
+        })
     }
 }
 
@@ -38,6 +82,55 @@ impl StoredProject {
 impl FindProject for Table {
     async fn find_project(&self, name: &ProjectName) -> Result<Option<Project>, StoreError> {
         self.find(keys::project(name)).await?.map(StoredProject::read).transpose()
+    }
+}
+
+#[async_trait]
+impl ListProjects for Table {
+    async fn list_projects(&self, tenants: &Tenants, page: &PageRequest) -> Result<Page<Project>, ListError> {
+        let section =
+            Section::of(keys::PROJECTS, tenants, page, |tenant| Bounds::all(keys::of_tenant(tenant)))?;
+        self.list_section(section, page.limit, |call| call, StoredProject::read).await
+    }
+}
+
+#[async_trait]
+impl SaveProject for Table {
+    async fn save_project(
+        &self,
+        project: &Project,
+        previous: Option<&Revision>,
+        entry: &Entry,
+    ) -> Result<EditOutcome, StoreError> {
+        let put = self.transact_put(StoredProject::item(project)?);
+        let put = match previous {
+            None => put.condition_expression(IF_ABSENT),
+            Some(revision) if revision.as_str() == NO_REVISION => put.condition_expression(IF_NO_REVISION),
+            Some(revision) => put
+                .condition_expression(IF_REVISION)
+                .expression_attribute_values(":revision", text(revision.as_str())),
+        };
+        let mut transaction = Transaction::default();
+        transaction.put(put)?;
+        self.write_with_entry(transaction, entry).await.map(Outcome::of_edit)
+    }
+
+    async fn delete_project(&self, project: &Project, entry: &Entry) -> Result<EditOutcome, StoreError> {
+        let delete = self.transact_delete(key_attributes(keys::project(&project.name)));
+        let delete = match project.revision.as_str() {
+            NO_REVISION => delete.condition_expression(IF_NO_REVISION),
+            revision => delete
+                .condition_expression(IF_REVISION)
+                .expression_attribute_values(":revision", text(revision)),
+        };
+        let mut transaction = Transaction::default();
+        transaction.delete(delete)?;
+        self.write_with_entry(transaction, entry).await.map(Outcome::of_edit)
+    }
+
+    async fn is_used(&self, project: &Project, now: Timestamp) -> Result<bool, StoreError> {
+        let jobs = keys::jobs_of_project(&project.tenant, &project.name);
+        Ok(self.is_any_in_list(keys::JOBS, &jobs).await? || self.has_live_token(project, now).await?)
     }
 }
 
@@ -51,5 +144,40 @@ impl Table {
             .set_key(Some(key_attributes(key)))
             .consistent_read(true);
         Ok(call.send().await.map_err(unavailable)?.item)
+    }
+
+    /// Whether a list of the index has something whose sort key begins with `prefix`. The index may miss
+    /// what was written within the last second.
+    pub(crate) async fn is_any_in_list(&self, list: &str, prefix: &str) -> Result<bool, StoreError> {
+        let call = self
+            .client
+            .query()
+            .table_name(&self.name)
+            .index_name(INDEX)
+            .key_condition_expression("gsi1pk = :list AND begins_with(gsi1sk, :prefix)")
+            .expression_attribute_values(":list", text(list))
+            .expression_attribute_values(":prefix", text(prefix))
+            .limit(1);
+        Ok(call.send().await.map_err(unavailable)?.count > 0)
+    }
+
+    /// Creates a project for a job. Somebody may have created it for the same tenant meanwhile: then theirs
+    /// stays as it is, and all is as wanted.
+    pub(crate) fn create_project_unless_there(&self, project: &Project) -> Result<UpdateBuilder, StoreError> {
+        let key = key_attributes(keys::project(&project.name));
+        let mut update = self
+            .transact_update(key.clone())
+            .condition_expression("attribute_not_exists(pk) OR tenant = :owner")
+            .expression_attribute_values(":owner", text(project.tenant.as_str()));
+        let mut sets = Vec::new();
+        for (name, value) in StoredProject::item(project)? {
+            if !key.contains_key(&name) {
+                sets.push(format!("#{name} = if_not_exists(#{name}, :{name})"));
+                update = update
+                    .expression_attribute_names(format!("#{name}"), &name)
+                    .expression_attribute_values(format!(":{name}"), value);
+            }
+        }
+        Ok(update.update_expression(format!("SET {}", sets.join(", "))))
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use aws_sdk_dynamodb::{operation::update_item::UpdateItemError, types::ReturnValuesOnConditionCheckFailure};
 use gatehouse_domain::{
+    audit::Entry,
     ci::{Checkpoint, StartKind, Target},
     idempotency::{Fingerprint, StartKey},
     name::{JobId, ParameterName},
@@ -151,7 +152,7 @@ impl Starts for Table {
         Ok(start.filter(|start| expiry(start) > now.as_second()))
     }
 
-    async fn begin_start(&self, start: &Start) -> Result<BeginOutcome, StoreError> {
+    async fn begin_start(&self, start: &Start, entry: &Entry) -> Result<BeginOutcome, StoreError> {
         let mut transaction = Transaction::default();
         let put = self
             .transact_put(item(start)?)
@@ -163,7 +164,7 @@ impl Starts for Table {
         // No condition: the pointer belongs to the start, whose own condition decides.
         let pointer = compose(keys::open_start(&start.job_id, &start.key), None, &pointer)?;
         transaction.put(self.transact_put(pointer))?;
-        match transaction.write(self).await? {
+        match self.write_with_entry(transaction, entry).await? {
             Outcome::Written => Ok(BeginOutcome::Begun),
             Outcome::Refused { item: Some(item), .. } => Ok(BeginOutcome::Exists(Box::new(read(item)?))),
             Outcome::Refused { item: None, .. } => {

@@ -4,7 +4,7 @@ use aws_sdk_dynamodb::{
     operation::transact_write_items::TransactWriteItemsError,
     types::{CancellationReason, Delete, Put, TransactWriteItem, Update},
 };
-use gatehouse_domain::store::StoreError;
+use gatehouse_domain::{providers::EditOutcome, store::StoreError};
 
 use crate::{
     Table,
@@ -26,11 +26,26 @@ pub enum Outcome {
     Refused { place: usize, item: Option<Item> },
 }
 
+impl Outcome {
+    /// The same as the outcome of an edit, for which every condition is one of what its editor saw.
+    pub fn of_edit(self) -> EditOutcome {
+        match self {
+            Self::Written => EditOutcome::Done,
+            Self::Refused { .. } => EditOutcome::Conflict,
+        }
+    }
+}
+
 /// The writes of one transaction.
 #[derive(Default)]
 pub struct Transaction(Vec<TransactWriteItem>);
 
 impl Transaction {
+    /// How many writes there are, which is the place of the next one.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
     pub fn put(&mut self, put: aws_sdk_dynamodb::types::builders::PutBuilder) -> Result<(), StoreError> {
         let write = TransactWriteItem::builder().put(put.build().map_err(unbuildable)?);
         self.0.push(write.build());

@@ -22,7 +22,7 @@ pub use self::{
     },
     login::{
         Attempt, HashPassword, HashPasswordError, LogIn, LoggedIn, LoginError, LoginPorts, Permit, Throttle,
-        log_in,
+        WINDOW, log_in,
     },
     session::{LogOutError, SessionEnd, authenticate, log_out},
 };

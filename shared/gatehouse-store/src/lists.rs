@@ -1,0 +1,221 @@
+//! Lists: by tenant and name, and by time with the newest first.
+//!
+//! A cursor holds the sort key that a page ended with. The next page is asked for as "behind it" in the key
+//! condition, so what somebody else wrote into a cursor can only choose a place within their own list.
+
+use aws_sdk_dynamodb::operation::query::{QueryOutput, builders::QueryFluentBuilder};
+use gatehouse_domain::{
+    caller::Tenants,
+    jobs::ListError,
+    name::TenantId,
+    paging::{InvalidCursor, Limit, Page, PageRequest},
+    store::StoreError,
+};
+
+use crate::{
+    Table, cursor,
+    error::unavailable,
+    item::{INDEX, INDEX_SK, Item, SK, text},
+    keys,
+};
+
+/// Sorts before every character that a sort key is made of.
+const FIRST: char = ' ';
+
+/// Sorts behind every character that a sort key is made of.
+const LAST: char = '\u{7f}';
+
+/// Which sort keys of a tenant are wanted.
+pub struct Bounds {
+    /// What all of them begin with.
+    prefix: String,
+    /// The first that is wanted.
+    from: String,
+    /// The last that is wanted.
+    to: String,
+}
+
+impl Bounds {
+    /// All that begin with `prefix`.
+    pub fn all(prefix: String) -> Self {
+        Self { from: prefix.clone(), to: format!("{prefix}{LAST}"), prefix }
+    }
+
+    /// Those from `from` on.
+    pub fn from(self, from: String) -> Self {
+        Self { from, ..self }
+    }
+
+    /// Those up to and with all that begin with `end`.
+    pub fn until(self, end: &str) -> Self {
+        Self { to: format!("{end}{LAST}"), ..self }
+    }
+}
+
+/// What one page reads of a list by tenant.
+pub struct Section {
+    list: &'static str,
+    from: String,
+    to: String,
+    /// The tenant whose things come after this one's.
+    next_tenant: Option<TenantId>,
+}
+
+impl Section {
+    /// The section that a page of these tenants' things reads; `None` when there are no tenants. A page that
+    /// ends with a tenant is short, and the next one begins with the next tenant.
+    pub fn of(
+        list: &'static str,
+        tenants: &Tenants,
+        page: &PageRequest,
+        bounds: impl Fn(&TenantId) -> Bounds,
+    ) -> Result<Option<Self>, InvalidCursor> {
+        let after = page.cursor.as_ref().map(|cursor| cursor::decode(list, cursor)).transpose()?;
+        let Tenants::Only(tenants) = tenants else {
+            return Self::within(list, Bounds::all(String::new()), after, None).map(Some);
+        };
+        let wanted = after.as_deref().and_then(|key| key.split('#').next()).map(str::to_owned);
+        let mut tenants =
+            tenants.iter().skip_while(|tenant| wanted.as_deref().is_some_and(|w| w != tenant.as_str()));
+        let Some(tenant) = tenants.next() else {
+            return if wanted.is_some() { Err(InvalidCursor) } else { Ok(None) };
+        };
+        let next = tenants.next().cloned();
+        Self::within(list, bounds(tenant), after, next).map(Some)
+    }
+
+    fn within(
+        list: &'static str,
+        bounds: Bounds,
+        after: Option<String>,
+        next_tenant: Option<TenantId>,
+    ) -> Result<Self, InvalidCursor> {
+        let Bounds { prefix, from, to } = bounds;
+        let from = match after {
+            Some(key) if !key.starts_with(&prefix) => return Err(InvalidCursor),
+            Some(key) => from.max(format!("{key}{FIRST}")),
+            None if from.is_empty() => FIRST.to_string(),
+            None => from,
+        };
+        Ok(Self { list, from, to, next_tenant })
+    }
+
+    /// Whether nothing can be in it. The table refuses to be asked for such a section.
+    fn is_empty(&self) -> bool {
+        self.from > self.to
+    }
+
+    /// The page that ends with this sort key, or with the section.
+    fn page<T>(&self, items: Vec<T>, end: Option<String>) -> Page<T> {
+        let next = end.or_else(|| self.next_tenant.as_ref().map(keys::of_tenant));
+        Page { items, next: next.map(|sort_key| cursor::encode(self.list, &sort_key)) }
+    }
+}
+
+/// The sort key that the table stopped at, when there is more.
+pub fn end_of(answer: &QueryOutput, sort_key: &str) -> Option<String> {
+    answer.last_evaluated_key.as_ref()?.get(sort_key)?.as_s().ok().cloned()
+}
+
+/// A partition that is sorted by time.
+pub struct ByTime {
+    /// Its key.
+    pub partition: String,
+    /// Whether it is one of the index.
+    pub in_index: bool,
+    /// Behind the last sort key that is wanted.
+    pub before: Option<String>,
+}
+
+impl ByTime {
+    /// The attribute that it is sorted by.
+    pub fn sort_key(&self) -> &'static str {
+        if self.in_index { INDEX_SK } else { SK }
+    }
+
+    fn adorn(&self, call: QueryFluentBuilder) -> QueryFluentBuilder {
+        let (list, place) = if self.in_index { ("gsi1pk = :list", INDEX_SK) } else { ("pk = :list", SK) };
+        let call = if self.in_index { call.index_name(INDEX) } else { call };
+        let call = call.expression_attribute_values(":list", text(self.partition.clone()));
+        match &self.before {
+            None => call.key_condition_expression(list),
+            Some(before) => call
+                .key_condition_expression(format!("{list} AND {place} < :before"))
+                .expression_attribute_values(":before", text(before.clone())),
+        }
+    }
+}
+
+impl Table {
+    /// One query of a section of a list by tenant; `more` may add a filter.
+    pub(crate) async fn list_section<T>(
+        &self,
+        section: Option<Section>,
+        limit: Limit,
+        more: impl FnOnce(QueryFluentBuilder) -> QueryFluentBuilder,
+        read: impl Fn(Item) -> Result<T, StoreError>,
+    ) -> Result<Page<T>, ListError> {
+        let Some(section) = section else { return Ok(Page { items: Vec::new(), next: None }) };
+        if section.is_empty() {
+            return Ok(section.page(Vec::new(), None));
+        }
+        let call = self
+            .client
+            .query()
+            .table_name(&self.name)
+            .index_name(INDEX)
+            .key_condition_expression("gsi1pk = :list AND gsi1sk BETWEEN :from AND :to")
+            .expression_attribute_values(":list", text(section.list))
+            .expression_attribute_values(":from", text(section.from.clone()))
+            .expression_attribute_values(":to", text(section.to.clone()))
+            .limit(limit.get().into());
+        let answer = more(call).send().await.map_err(unavailable)?;
+        let end = end_of(&answer, INDEX_SK);
+        let items = answer.items.unwrap_or_default().into_iter().map(read).collect::<Result<_, _>>()?;
+        Ok(section.page(items, end))
+    }
+
+    /// One query of a partition by time, the newest first.
+    pub(crate) async fn newest_first(&self, list: &ByTime, limit: Limit) -> Result<QueryOutput, StoreError> {
+        let call = self.client.query().table_name(&self.name).scan_index_forward(false);
+        let call = list.adorn(call).limit(limit.get().into());
+        call.send().await.map_err(unavailable)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn section(tenants: &str, after: Option<&str>) -> Option<(String, String)> {
+        let cursor = after.map(|key| cursor::encode(keys::PROJECTS, key));
+        let page = PageRequest { cursor, ..PageRequest::default() };
+        let all = |tenant: &TenantId| Bounds::all(keys::of_tenant(tenant));
+        let section = Section::of(keys::PROJECTS, &tenants.parse().unwrap(), &page, all).ok()??;
+        Some((section.from, section.to))
+    }
+
+    #[test]
+    fn a_section_begins_behind_the_cursor_and_ends_with_the_tenant() {
+        assert_eq!(section("acme,beta", None), Some(("acme#".into(), "acme#\u{7f}".into())));
+        assert_eq!(section("acme,beta", Some("beta#")), Some(("beta# ".into(), "beta#\u{7f}".into())));
+        assert_eq!(section("acme", Some("acme#x")), Some(("acme#x ".into(), "acme#\u{7f}".into())));
+        assert_eq!(section("*", Some("acme#x")), Some(("acme#x ".into(), "\u{7f}".into())));
+    }
+
+    #[test]
+    fn a_cursor_of_another_tenant_is_refused() {
+        assert_eq!(section("acme", Some("beta#x")), None);
+        assert_eq!(section("acme", Some("acmeb#x")), None);
+        assert_eq!(section("", None), None);
+    }
+
+    #[test]
+    fn a_section_whose_beginning_has_passed_its_end_is_empty() {
+        let bounds = || Bounds::all("acme#".into()).until("acme#2026");
+        let from =
+            |after: &str| Section::within(keys::TOKENS, bounds(), Some(after.to_owned()), None).unwrap();
+        assert!(!from("acme#2025").is_empty());
+        assert!(from("acme#2027").is_empty());
+    }
+}

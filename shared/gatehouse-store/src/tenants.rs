@@ -1,0 +1,80 @@
+//! Tenants.
+
+use async_trait::async_trait;
+use gatehouse_domain::{
+    audit::Entry,
+    name::TenantId,
+    providers::EditOutcome,
+    store::StoreError,
+    tenant::{ListTenants, SaveTenant, Tenant},
+};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Table,
+    item::{Item, decompose, key_attributes, text},
+    keys,
+    transaction::{Outcome, Transaction},
+};
+
+/// A tenant as it is stored.
+#[derive(Serialize, Deserialize)]
+struct StoredTenant {
+    tenant: TenantId,
+    display_name: String,
+    created_at: Timestamp,
+    created_by: String,
+}
+
+fn read(item: Item) -> Result<Tenant, StoreError> {
+    let stored: StoredTenant = decompose(item)?;
+    Ok(Tenant {
+        id: stored.tenant,
+        display_name: stored.display_name,
+        created_at: stored.created_at,
+        created_by: stored.created_by,
+    })
+}
+
+#[async_trait]
+impl ListTenants for Table {
+    async fn list_tenants(&self) -> Result<Vec<Tenant>, StoreError> {
+        let items = self.query_partition(keys::TENANTS.to_owned()).await?;
+        items.into_iter().map(read).collect()
+    }
+}
+
+#[async_trait]
+impl SaveTenant for Table {
+    async fn save_tenant(&self, tenant: &Tenant, entry: &Entry) -> Result<(), StoreError> {
+        // No condition: of two names that are given at the same moment, the last one stands.
+        let update = self
+            .transact_update(key_attributes(keys::tenant(&tenant.id)))
+            .update_expression(
+                "SET tenant = :tenant, display_name = :display_name, \
+                 created_at = if_not_exists(created_at, :created_at), \
+                 created_by = if_not_exists(created_by, :created_by)",
+            )
+            .expression_attribute_values(":tenant", text(tenant.id.as_str()))
+            .expression_attribute_values(":display_name", text(&tenant.display_name))
+            .expression_attribute_values(":created_at", text(tenant.created_at.to_string()))
+            .expression_attribute_values(":created_by", text(&tenant.created_by));
+        let mut transaction = Transaction::default();
+        transaction.update(update)?;
+        self.write_with_entry(transaction, entry).await.map(drop)
+    }
+
+    async fn delete_tenant(&self, id: &TenantId, entry: &Entry) -> Result<EditOutcome, StoreError> {
+        let delete = self
+            .transact_delete(key_attributes(keys::tenant(id)))
+            .condition_expression("attribute_exists(pk)");
+        let mut transaction = Transaction::default();
+        transaction.delete(delete)?;
+        self.write_with_entry(transaction, entry).await.map(Outcome::of_edit)
+    }
+
+    async fn has_projects(&self, id: &TenantId) -> Result<bool, StoreError> {
+        self.is_any_in_list(keys::PROJECTS, &keys::of_tenant(id)).await
+    }
+}

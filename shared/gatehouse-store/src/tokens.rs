@@ -1,0 +1,343 @@
+//! Service tokens: their records. The tokens themselves are kept nowhere.
+
+use std::collections::BTreeSet;
+
+use async_trait::async_trait;
+use aws_sdk_dynamodb::{operation::update_item::UpdateItemError, types::AttributeValue};
+use gatehouse_domain::{
+    audit::Entry,
+    caller::Tenants,
+    jobs::ListError,
+    name::{ProjectName, ServiceName, TenantId},
+    paging::{InvalidCursor, Limit, Page, PageRequest},
+    project::Project,
+    providers::EditOutcome,
+    store::StoreError,
+    tokens::{
+        FindToken, KEPT_AFTER_END, ListTokens, RecordUse, Replaces, SaveToken, ServiceToken, Standing,
+        StateFilter, TokenFilter, TokenId, TokenState, Use,
+    },
+};
+use jiff::{Timestamp, fmt::serde::timestamp::millisecond};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Table,
+    error::conditional,
+    item::{
+        EXPIRES_AT, IF_ABSENT, Item, UNLESS_USED_LATER, compose, corrupt, decompose, key_attributes, number,
+        text,
+    },
+    keys,
+    lists::{Bounds, Section},
+    transaction::{Outcome, Transaction},
+};
+
+/// The attribute of a token that says whether it counts.
+const STATE: &str = "state";
+
+/// The part of it that says which state it is.
+const IS: &str = "is";
+
+/// Who ends an older token when its successor is used.
+const ENDED_BY: &str = "gatehouse";
+
+/// Why.
+const ENDED_BECAUSE: &str = "the token that replaces it is in use";
+
+/// A token as it is stored.
+#[derive(Serialize, Deserialize)]
+struct StoredToken {
+    jti: TokenId,
+    tenant: TenantId,
+    project: ProjectName,
+    service: ServiceName,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    description: Option<String>,
+    created_at: Timestamp,
+    created_by: String,
+    ends_at: Timestamp,
+    /// In milliseconds, since it is compared.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "millisecond::optional")]
+    last_used_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    replaces: Option<StoredReplaces>,
+    state: StoredState,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredReplaces {
+    jti: TokenId,
+    ends_it_when_used: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "snake_case")]
+enum StoredState {
+    Active,
+    Rotated {
+        to: TokenId,
+        at: Timestamp,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<Timestamp>,
+    },
+    Revoked {
+        at: Timestamp,
+        by: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+}
+
+impl From<TokenState> for StoredState {
+    fn from(state: TokenState) -> Self {
+        match state {
+            TokenState::Active => Self::Active,
+            TokenState::Rotated { to, at, until } => Self::Rotated { to, at, until },
+            TokenState::Revoked { at, by, reason } => Self::Revoked { at, by, reason },
+        }
+    }
+}
+
+impl From<StoredState> for TokenState {
+    fn from(stored: StoredState) -> Self {
+        match stored {
+            StoredState::Active => Self::Active,
+            StoredState::Rotated { to, at, until } => Self::Rotated { to, at, until },
+            StoredState::Revoked { at, by, reason } => Self::Revoked { at, by, reason },
+        }
+    }
+}
+
+fn item(token: &ServiceToken) -> Result<Item, StoreError> {
+    let replaces = token.replaces.clone();
+    let stored = StoredToken {
+        jti: token.jti.clone(),
+        tenant: token.tenant.clone(),
+        project: token.project.clone(),
+        service: token.service.clone(),
+        description: token.description.clone(),
+        created_at: token.created_at,
+        created_by: token.created_by.clone(),
+        ends_at: token.ends_at,
+        last_used_at: token.last_used_at,
+        replaces: replaces
+            .map(|Replaces { jti, ends_it_when_used }| StoredReplaces { jti, ends_it_when_used }),
+        state: token.state.clone().into(),
+    };
+    let mut item = compose(keys::token(&token.jti), Some(keys::token_in_list(token)), &stored)?;
+    item.insert(EXPIRES_AT.to_owned(), number((token.ends_at + KEPT_AFTER_END).as_second()));
+    Ok(item)
+}
+
+fn read(item: Item) -> Result<ServiceToken, StoreError> {
+    let stored: StoredToken = decompose(item)?;
+    let replaces = stored.replaces;
+    Ok(ServiceToken {
+        jti: stored.jti,
+        tenant: stored.tenant,
+        project: stored.project,
+        service: stored.service,
+        description: stored.description,
+        created_at: stored.created_at,
+        created_by: stored.created_by,
+        ends_at: stored.ends_at,
+        last_used_at: stored.last_used_at,
+        replaces: replaces
+            .map(|StoredReplaces { jti, ends_it_when_used }| Replaces { jti, ends_it_when_used }),
+        state: stored.state.into(),
+    })
+}
+
+fn state(state: TokenState) -> Result<AttributeValue, StoreError> {
+    serde_dynamo::to_attribute_value(StoredState::from(state)).map_err(corrupt)
+}
+
+#[async_trait]
+impl FindToken for Table {
+    async fn find_token(&self, jti: &TokenId) -> Result<Option<ServiceToken>, StoreError> {
+        self.find(keys::token(jti)).await?.map(read).transpose()
+    }
+}
+
+#[async_trait]
+impl SaveToken for Table {
+    async fn save_new_token(&self, token: &ServiceToken, entry: &Entry) -> Result<(), StoreError> {
+        let mut transaction = Transaction::default();
+        transaction.put(self.transact_put(item(token)?).condition_expression(IF_ABSENT))?;
+        match self.write_with_entry(transaction, entry).await? {
+            Outcome::Written => Ok(()),
+            Outcome::Refused { .. } => Err(taken()),
+        }
+    }
+
+    async fn save_rotation(
+        &self,
+        token: &ServiceToken,
+        older: &ServiceToken,
+        entry: &Entry,
+    ) -> Result<EditOutcome, StoreError> {
+        let update = self
+            .transact_update(key_attributes(keys::token(&older.jti)))
+            .update_expression("SET #state = :state")
+            .condition_expression("#state.#is = :active")
+            .expression_attribute_names("#state", STATE)
+            .expression_attribute_names("#is", IS)
+            .expression_attribute_values(":state", state(older.state.clone())?)
+            .expression_attribute_values(":active", text("active"));
+        let mut transaction = Transaction::default();
+        transaction.update(update)?;
+        transaction.put(self.transact_put(item(token)?).condition_expression(IF_ABSENT))?;
+        match self.write_with_entry(transaction, entry).await? {
+            Outcome::Written => Ok(EditOutcome::Done),
+            Outcome::Refused { place: 0, .. } => Ok(EditOutcome::Conflict),
+            Outcome::Refused { .. } => Err(taken()),
+        }
+    }
+
+    async fn save_revocation(&self, token: &ServiceToken, entry: &Entry) -> Result<EditOutcome, StoreError> {
+        let TokenState::Revoked { at, .. } = &token.state else { return Ok(EditOutcome::Conflict) };
+        let update = self
+            .transact_update(key_attributes(keys::token(&token.jti)))
+            .update_expression("SET #state = :state")
+            .condition_expression("attribute_exists(pk) AND #state.#is <> :revoked")
+            .expression_attribute_names("#state", STATE)
+            .expression_attribute_names("#is", IS)
+            .expression_attribute_values(":state", state(token.state.clone())?)
+            .expression_attribute_values(":revoked", text("revoked"));
+        let mut transaction = Transaction::default();
+        transaction.update(update)?;
+        self.owe_flush(&mut transaction, *at)?;
+        self.write_with_entry(transaction, entry).await.map(Outcome::of_edit)
+    }
+}
+
+/// An id that exists already: they have 128 random bits, so this is no accident.
+fn taken() -> StoreError {
+    StoreError::Unavailable("there is a token with this id already".into())
+}
+
+#[async_trait]
+impl RecordUse for Table {
+    async fn record_use(&self, used: &Use) -> Result<(), StoreError> {
+        match &used.ends {
+            Some(older) if self.end_older(used, older).await? => Ok(()),
+            _ => self.record_last_use(used).await,
+        }
+    }
+}
+
+impl Table {
+    async fn record_last_use(&self, used: &Use) -> Result<(), StoreError> {
+        let call = self
+            .client
+            .update_item()
+            .table_name(&self.name)
+            .set_key(Some(key_attributes(keys::token(&used.jti))))
+            .update_expression("SET last_used_at = :at")
+            .condition_expression(UNLESS_USED_LATER)
+            .expression_attribute_values(":at", number(used.at.as_millisecond()));
+        // Refused means that a later use is known, or that the token is forgotten.
+        conditional(call.send().await, UpdateItemError::is_conditional_check_failed_exception).map(drop)
+    }
+
+    /// Writes down the first use of a token together with the end of the older one; `false` when the older
+    /// one has ended otherwise, and the use is still to be written down.
+    async fn end_older(&self, used: &Use, older: &TokenId) -> Result<bool, StoreError> {
+        let revoked = TokenState::Revoked {
+            at: used.at,
+            by: ENDED_BY.to_owned(),
+            reason: Some(ENDED_BECAUSE.to_owned()),
+        };
+        let first_use = self
+            .transact_update(key_attributes(keys::token(&used.jti)))
+            .update_expression("SET last_used_at = :at")
+            .condition_expression(UNLESS_USED_LATER)
+            .expression_attribute_values(":at", number(used.at.as_millisecond()));
+        let end = self
+            .transact_update(key_attributes(keys::token(older)))
+            .update_expression("SET #state = :state")
+            .condition_expression("#state.#is = :rotated AND #state.#to = :newer")
+            .expression_attribute_names("#state", STATE)
+            .expression_attribute_names("#is", IS)
+            .expression_attribute_names("#to", "to")
+            .expression_attribute_values(":state", state(revoked)?)
+            .expression_attribute_values(":rotated", text("rotated"))
+            .expression_attribute_values(":newer", text(used.jti.as_str()));
+        let mut transaction = Transaction::default();
+        transaction.update(first_use)?;
+        transaction.update(end)?;
+        self.owe_flush(&mut transaction, used.at)?;
+        // Refused at the first place means that a later use is known, which has ended the older token.
+        Ok(!matches!(transaction.write(self).await?, Outcome::Refused { place: 1, .. }))
+    }
+
+    /// Whether a token of the project counts still. The index may miss what was written within the last
+    /// second.
+    pub(crate) async fn has_live_token(&self, project: &Project, now: Timestamp) -> Result<bool, StoreError> {
+        let filter = TokenFilter {
+            tenants: Tenants::Only(BTreeSet::from([project.tenant.clone()])),
+            project: Some(project.name.clone()),
+            service: None,
+            state: StateFilter::Active,
+            unused_since: None,
+            ends_by: None,
+            now,
+        };
+        let mut request = PageRequest { limit: Limit::new(Limit::MAX).unwrap_or_default(), cursor: None };
+        loop {
+            let page = match self.list_tokens(&filter, &request).await {
+                Ok(page) => page,
+                Err(ListError::Store(error)) => return Err(error),
+                Err(ListError::Cursor(error @ InvalidCursor)) => return Err(corrupt(error)),
+            };
+            if !page.items.is_empty() || page.next.is_none() {
+                return Ok(!page.items.is_empty());
+            }
+            request.cursor = page.next;
+        }
+    }
+}
+
+#[async_trait]
+impl ListTokens for Table {
+    /// One query. The end of a token is in its sort key, so that those of one tenant that have ended, or end
+    /// later than asked for, are not read; the rest of the filter leaves out what was read.
+    async fn list_tokens(
+        &self,
+        filter: &TokenFilter,
+        page: &PageRequest,
+    ) -> Result<Page<ServiceToken>, ListError> {
+        let section = Section::of(keys::TOKENS, &filter.tenants, page, |tenant| bounds(filter, tenant))?;
+        let mut page = self.list_section(section, page.limit, |call| call, read).await?;
+        page.items.retain(|token| is_wanted(filter, token));
+        Ok(page)
+    }
+}
+
+fn bounds(filter: &TokenFilter, tenant: &TenantId) -> Bounds {
+    let mut bounds = Bounds::all(keys::of_tenant(tenant));
+    if filter.state == StateFilter::Active {
+        bounds = bounds.from(keys::tokens_ending(tenant, filter.now));
+    }
+    if let Some(end) = filter.ends_by {
+        bounds = bounds.until(&keys::tokens_ending(tenant, end));
+    }
+    bounds
+}
+
+fn is_wanted(filter: &TokenFilter, token: &ServiceToken) -> bool {
+    let standing = token.standing(filter.now);
+    let state = match filter.state {
+        StateFilter::Active => standing.counts(),
+        StateFilter::Expired => standing == Standing::Expired,
+        StateFilter::Revoked => standing == Standing::Revoked,
+        StateFilter::All => true,
+    };
+    let unused = |since| token.last_used_at.unwrap_or(token.created_at) < since;
+    state
+        && filter.project.as_ref().is_none_or(|project| *project == token.project)
+        && filter.service.as_ref().is_none_or(|service| *service == token.service)
+        && filter.unused_since.is_none_or(unused)
+        && filter.ends_by.is_none_or(|end| token.ends_at <= end)
+}

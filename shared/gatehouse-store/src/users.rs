@@ -1,0 +1,247 @@
+//! Users, and who of them are platform admins.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use aws_sdk_dynamodb::types::{AttributeValue, builders::UpdateBuilder};
+use gatehouse_domain::{
+    audit::Entry,
+    caller::Tenants,
+    jobs::{ListError, Revision},
+    name::UserName,
+    paging::{Page, PageRequest},
+    store::StoreError,
+    users::{
+        Account, FindAccount, FindUser, PasswordHash, SaveUser, Session, SessionId, User, UserEdit,
+        UserEditOutcome, UserState,
+    },
+};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Table,
+    error::unavailable,
+    item::{IF_ABSENT, IF_REVISION, Item, compose, corrupt, decompose, key_attributes, number, text},
+    keys,
+    lists::{Bounds, Section},
+    transaction::{Outcome, Transaction},
+};
+
+/// The attribute with what a user may do.
+const ROLES: &str = "roles";
+/// The attribute that says whether a user may log in.
+pub(crate) const STATE: &str = "state";
+/// The attribute with the sessions of a user, by id.
+pub(crate) const SESSIONS: &str = "sessions";
+
+/// A user as they are stored.
+#[derive(Serialize, Deserialize)]
+struct StoredUser {
+    user_name: UserName,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    display_name: Option<String>,
+    password_hash: String,
+    #[serde(flatten)]
+    account: StoredAccount,
+    revision: Revision,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+    updated_by: String,
+}
+
+/// What of a user decides on their sessions, as it is stored.
+#[derive(Serialize, Deserialize)]
+struct StoredAccount {
+    roles: String,
+    state: UserState,
+    /// Always there, since sessions are put into it one by one.
+    sessions: BTreeMap<String, Session>,
+}
+
+/// A stored id of a session that is none.
+#[derive(Debug, thiserror::Error)]
+#[error("the stored id of a session is none")]
+struct UnreadableSession;
+
+impl StoredUser {
+    fn item(user: &User) -> Result<Item, StoreError> {
+        let sessions = user.sessions.iter().map(|(id, session)| (id.as_str().to_owned(), session.clone()));
+        let stored = Self {
+            user_name: user.name.clone(),
+            display_name: user.display_name.clone(),
+            password_hash: user.password.expose().to_owned(),
+            account: StoredAccount {
+                roles: user.roles.to_string(),
+                state: user.state,
+                sessions: sessions.collect(),
+            },
+            revision: user.revision.clone(),
+            created_at: user.created_at,
+            updated_at: user.updated_at,
+            updated_by: user.updated_by.clone(),
+        };
+        compose(keys::user(&user.name), Some(keys::user_in_list(&user.name)), &stored)
+    }
+
+    fn read(item: Item) -> Result<User, StoreError> {
+        let stored: Self = decompose(item)?;
+        let Account { roles, state, sessions } = stored.account.read()?;
+        Ok(User {
+            name: stored.user_name,
+            display_name: stored.display_name,
+            roles,
+            state,
+            password: PasswordHash::unverified(stored.password_hash),
+            sessions,
+            revision: stored.revision,
+            created_at: stored.created_at,
+            updated_at: stored.updated_at,
+            updated_by: stored.updated_by,
+        })
+    }
+}
+
+impl StoredAccount {
+    fn read(self) -> Result<Account, StoreError> {
+        let sessions = self.sessions.into_iter().map(|(id, session)| {
+            let id = SessionId::parse(&id).ok_or_else(|| corrupt(UnreadableSession))?;
+            Ok((id, session))
+        });
+        Ok(Account {
+            roles: self.roles.parse().map_err(corrupt)?,
+            state: self.state,
+            sessions: sessions.collect::<Result<_, StoreError>>()?,
+        })
+    }
+}
+
+#[async_trait]
+impl FindAccount for Table {
+    async fn find_account(&self, name: &UserName) -> Result<Option<Account>, StoreError> {
+        let call = self
+            .client
+            .get_item()
+            .table_name(&self.name)
+            .set_key(Some(key_attributes(keys::user(name))))
+            .consistent_read(true)
+            .projection_expression("#roles, #state, #sessions")
+            .expression_attribute_names("#roles", ROLES)
+            .expression_attribute_names("#state", STATE)
+            .expression_attribute_names("#sessions", SESSIONS);
+        let item = call.send().await.map_err(unavailable)?.item;
+        item.map(|item| decompose::<StoredAccount>(item)?.read()).transpose()
+    }
+}
+
+#[async_trait]
+impl FindUser for Table {
+    async fn find_user(&self, name: &UserName) -> Result<Option<User>, StoreError> {
+        self.find(keys::user(name)).await?.map(StoredUser::read).transpose()
+    }
+
+    async fn list_users(&self, page: &PageRequest) -> Result<Page<User>, ListError> {
+        // Users belong to no tenant, so the list is one section.
+        let section =
+            Section::of(keys::USERS, &Tenants::All, page, |tenant| Bounds::all(keys::of_tenant(tenant)))?;
+        self.list_section(section, page.limit, |call| call, StoredUser::read).await
+    }
+}
+
+#[async_trait]
+impl SaveUser for Table {
+    async fn create_user(&self, user: &User, entry: &Entry) -> Result<UserEditOutcome, StoreError> {
+        let mut transaction = Transaction::default();
+        transaction.put(self.transact_put(StoredUser::item(user)?).condition_expression(IF_ABSENT))?;
+        if user.is_acting_platform_admin() {
+            transaction.update(self.add_platform_admin(&user.name))?;
+        }
+        match self.write_with_entry(transaction, entry).await? {
+            Outcome::Written => Ok(UserEditOutcome::Done),
+            Outcome::Refused { .. } => Ok(UserEditOutcome::Conflict),
+        }
+    }
+
+    async fn edit_user(&self, edit: &UserEdit, entry: &Entry) -> Result<UserEditOutcome, StoreError> {
+        let mut transaction = Transaction::default();
+        transaction.update(self.apply(edit)?)?;
+        self.owe_flush(&mut transaction, entry.at)?;
+        let admins = transaction.len();
+        match (edit.previous.is_acting_platform_admin(), edit.user.is_acting_platform_admin()) {
+            (false, true) => transaction.update(self.add_platform_admin(&edit.user.name))?,
+            (true, false) => transaction.update(self.remove_platform_admin(&edit.user.name))?,
+            (false, false) | (true, true) => {}
+        }
+        match self.write_with_entry(transaction, entry).await? {
+            Outcome::Written => Ok(UserEditOutcome::Done),
+            Outcome::Refused { place, .. } if place == admins => Ok(UserEditOutcome::LastPlatformAdmin),
+            Outcome::Refused { .. } => Ok(UserEditOutcome::Conflict),
+        }
+    }
+}
+
+impl Table {
+    /// The update that makes an edit. Sessions that began or ended meanwhile are no edit, so all of them
+    /// stay as they are, or those that are kept are written and must still go on.
+    fn apply(&self, edit: &UserEdit) -> Result<UpdateBuilder, StoreError> {
+        let user = &edit.user;
+        let mut sets = "SET #roles = :roles, #state = :state, password_hash = :password_hash, \
+                        revision = :new_revision, updated_at = :updated_at, updated_by = :updated_by"
+            .to_owned();
+        let mut condition = IF_REVISION.to_owned();
+        let mut update = self
+            .transact_update(key_attributes(keys::user(&user.name)))
+            .expression_attribute_names("#roles", ROLES)
+            .expression_attribute_names("#state", STATE)
+            .expression_attribute_values(":roles", text(user.roles.to_string()))
+            .expression_attribute_values(":state", text(user.state.as_str()))
+            .expression_attribute_values(":password_hash", text(user.password.expose()))
+            .expression_attribute_values(":revision", text(edit.previous.revision.as_str()))
+            .expression_attribute_values(":new_revision", text(user.revision.as_str()))
+            .expression_attribute_values(":updated_at", text(user.updated_at.to_string()))
+            .expression_attribute_values(":updated_by", text(&user.updated_by));
+        if let Some(keep) = &edit.keep_sessions {
+            let mut kept = BTreeMap::new();
+            for (id, session) in edit.previous.sessions.iter().filter(|(id, _)| keep.contains(id)) {
+                let name = format!("#session{}", kept.len());
+                condition = format!("{condition} AND attribute_exists(#sessions.{name})");
+                update = update.expression_attribute_names(name, id.as_str());
+                kept.insert(id.as_str(), session);
+            }
+            sets = format!("{sets}, #sessions = :sessions");
+            let kept = serde_dynamo::to_attribute_value(kept).map_err(corrupt)?;
+            update = update
+                .expression_attribute_names("#sessions", SESSIONS)
+                .expression_attribute_values(":sessions", kept);
+        }
+        sets = match &user.display_name {
+            None => format!("{sets} REMOVE display_name"),
+            Some(name) => {
+                update = update.expression_attribute_values(":display_name", text(name));
+                format!("{sets}, display_name = :display_name")
+            }
+        };
+        Ok(update.update_expression(sets).condition_expression(condition))
+    }
+
+    fn add_platform_admin(&self, name: &UserName) -> UpdateBuilder {
+        // No condition: one who is there already stays, and the user's own condition decides.
+        self.transact_update(key_attributes(keys::platform_admins()))
+            .update_expression("ADD admins :names")
+            .expression_attribute_values(":names", names(name))
+    }
+
+    /// Removes a platform admin, unless they are the last one.
+    fn remove_platform_admin(&self, name: &UserName) -> UpdateBuilder {
+        self.transact_update(key_attributes(keys::platform_admins()))
+            .update_expression("DELETE admins :names")
+            .condition_expression("contains(admins, :name) AND size(admins) > :one")
+            .expression_attribute_values(":names", names(name))
+            .expression_attribute_values(":name", text(name.as_str()))
+            .expression_attribute_values(":one", number(1))
+    }
+}
+
+fn names(name: &UserName) -> AttributeValue {
+    AttributeValue::Ss(vec![name.as_str().to_owned()])
+}
