@@ -110,8 +110,8 @@ impl Verifier {
     pub fn verify(&self, token: &str, now: Timestamp) -> Result<Verified, Refusal> {
         let header = header(token)?;
         let kind = Kind::from_typ(&header.typ).ok_or(Refusal::Kind)?;
-        let kid = KeyId::parse(&header.kid).ok_or(Refusal::Header)?;
-        let Some(key) = self.keys.get(&kid) else { return Err(Refusal::UnknownKey(kid)) };
+        let named = KeyId::parse(&header.kid).ok_or(Refusal::Header)?;
+        let Some(key) = self.keys.get(&named) else { return Err(Refusal::UnknownKey(named)) };
         match kind {
             Kind::Session => self.session(self.claims(token, key)?, now).map(Verified::Session),
             Kind::Service => self.service(self.claims(token, key)?, now).map(Verified::Service),

@@ -527,7 +527,7 @@ fn with_loose_bits(part: &str) -> Option<String> {
     const ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let (head, last) = part.split_at(part.len() - 1);
     let value = ALPHABET.iter().position(|char| *char == last.as_bytes()[0]).unwrap();
-    (part.len() % 4 != 0).then(|| format!("{head}{}", char::from(ALPHABET[value | 1])))
+    (!part.len().is_multiple_of(4)).then(|| format!("{head}{}", char::from(ALPHABET[value | 1])))
 }
 
 #[test]
