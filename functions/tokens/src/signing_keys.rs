@@ -15,7 +15,7 @@ use gatehouse_http::{
     extract::{Admitted, CalledFrom, NoQuery},
     problem::{CONFLICT, ProblemBody},
 };
-use gatehouse_jwt::jwks::JwkSet;
+use gatehouse_jwt::JwkSet;
 use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;

@@ -162,13 +162,10 @@ impl FindToken for Table {
 
 #[async_trait]
 impl SaveToken for Table {
-    async fn save_new_token(&self, token: &ServiceToken, entry: &Entry) -> Result<(), StoreError> {
+    async fn save_new_token(&self, token: &ServiceToken, entry: &Entry) -> Result<EditOutcome, StoreError> {
         let mut transaction = Transaction::default();
         transaction.put(self.transact_put(item(token)?).condition_expression(IF_ABSENT))?;
-        match self.write_with_entry(transaction, entry).await? {
-            Outcome::Written => Ok(()),
-            Outcome::Refused { .. } => Err(taken()),
-        }
+        self.write_with_entry(transaction, entry).await.map(Outcome::of_edit)
     }
 
     async fn save_rotation(
