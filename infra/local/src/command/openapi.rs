@@ -22,6 +22,10 @@ use utoipa::{
         (name = "jobs", description = "What can be run."),
         (name = "runs", description = "What was run."),
         (name = "providers", description = "Where it runs."),
+        (name = "identity", description = "Who is calling: sessions, users, API keys."),
+        (name = "tokens", description = "With what services call, and the keys that sign it."),
+        (name = "projects", description = "Whose things there are."),
+        (name = "audit", description = "Who did what."),
         (name = "operations", description = "Gatehouse itself."),
     ),
 )]
@@ -46,6 +50,7 @@ impl Modify for Bearer {
 /// When the routes cannot be described: a defect.
 pub fn description() -> anyhow::Result<String> {
     let mut whole = Whole::openapi();
+    whole.merge(tokens::Description::openapi());
     whole.merge(console::Description::openapi());
     whole.merge(jobs::Description::openapi());
     whole.merge(runs::Description::openapi());

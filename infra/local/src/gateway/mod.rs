@@ -23,7 +23,7 @@ pub use self::{
     event::ApiIdentity,
     invoke::LambdaFunction,
     limits::Limits,
-    pipeline::{Gateway, GatewaySettings},
+    pipeline::{AuthorizerCaches, Gateway, GatewaySettings},
     server::RunningGateway,
     sources::Sources,
     template::Template,

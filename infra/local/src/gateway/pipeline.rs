@@ -1,6 +1,10 @@
 //! The way of one request: limits, route, authorizer, function, answer.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use axum::body::Body;
 use bytes::Bytes;
@@ -43,6 +47,19 @@ struct Parts {
     sources: Sources,
 }
 
+/// The memory of a gateway's authorizers. It may outlive the gateway, whose functions hold it.
+#[derive(Clone, Debug)]
+pub struct AuthorizerCaches(Weak<Parts>);
+
+impl AuthorizerCaches {
+    /// Forgets every answer of every authorizer, as `flush-stage-authorizers-cache` does.
+    pub fn flush(&self) {
+        if let Some(parts) = self.0.upgrade() {
+            parts.assembly.authorizers.iter().for_each(|authorizer| authorizer.flush());
+        }
+    }
+}
+
 /// Everything that a gateway is made of.
 #[derive(Debug)]
 pub struct GatewaySettings {
@@ -73,9 +90,9 @@ impl Gateway {
         })))
     }
 
-    /// Forgets every answer of every authorizer, as `flush-stage-authorizers-cache` does.
-    pub fn flush_authorizer_cache(&self) {
-        self.0.assembly.authorizers.iter().for_each(|authorizer| authorizer.flush());
+    /// What the authorizers of this gateway have answered.
+    pub fn authorizer_caches(&self) -> AuthorizerCaches {
+        AuthorizerCaches(Arc::downgrade(&self.0))
     }
 
     /// Answers one request.

@@ -10,11 +10,17 @@ use gatehouse_domain::{
     ci::ProviderKind,
     clock::{Clock, IdSource},
 };
+use gatehouse_jwt::Issuer;
 use gatehouse_providers::{Directory, http::OutboundHttp};
 use gatehouse_secrets::Secrets;
 use gatehouse_store::Table;
 use lambda_runtime::LambdaEvent;
+use tokens::{
+    password::Argon2id,
+    signer::{Memory, SecretKeyPairs, Signer},
+};
 
+use super::flush::GatewayMemory;
 use crate::{gateway::LambdaFunction, process::ProcessProvider};
 
 /// What the functions are wired to.
@@ -24,7 +30,12 @@ pub(super) struct Parts {
     pub processes: Arc<ProcessProvider>,
     pub clock: Arc<dyn Clock>,
     pub ids: Arc<dyn IdSource>,
+    pub passwords: Arc<Argon2id>,
+    pub memory: GatewayMemory,
 }
+
+/// Who signs the tokens of a local stack.
+const ISSUER: &str = "urn:gatehouse:local";
 
 /// Every function, by the name it has in the template.
 pub(super) fn all(parts: &Parts) -> BTreeMap<String, LambdaFunction> {
@@ -34,6 +45,7 @@ pub(super) fn all(parts: &Parts) -> BTreeMap<String, LambdaFunction> {
         ("console", LambdaFunction::http(console::router())),
         ("jobs", LambdaFunction::http(jobs::router(jobs_state(parts, directory.clone())))),
         ("runs", LambdaFunction::http(runs::router(runs_state(parts, directory)))),
+        ("tokens", LambdaFunction::http(tokens::router(tokens_state(parts)))),
     ];
     functions.map(|(name, function)| (name.to_owned(), function)).into()
 }
@@ -96,7 +108,51 @@ fn runs_state(parts: &Parts, providers: Arc<Directory>) -> runs::AppState {
         list_runs: table.clone(),
         record_run: table.clone(),
         starts: table.clone(),
+        trail: table.clone(),
         providers,
+        clock: parts.clock.clone(),
+        ids: parts.ids.clone(),
+    }
+}
+
+fn tokens_state(parts: &Parts) -> tokens::AppState {
+    let table = &parts.table;
+    let pairs = Arc::new(SecretKeyPairs { write: parts.secrets.clone() });
+    let signer = Signer {
+        issuer: Issuer::new(ISSUER),
+        secrets: parts.secrets.clone(),
+        find: table.clone(),
+        save: table.clone(),
+        pairs: pairs.clone(),
+        clock: parts.clock.clone(),
+        ids: parts.ids.clone(),
+        memory: Memory::default(),
+    };
+    tokens::AppState {
+        find_user: table.clone(),
+        save_user: table.clone(),
+        save_session: table.clone(),
+        throttle: table.clone(),
+        passwords: parts.passwords.clone(),
+        find_api_key: table.clone(),
+        list_api_keys: table.clone(),
+        save_api_key: table.clone(),
+        find_token: table.clone(),
+        list_tokens: table.clone(),
+        save_token: table.clone(),
+        sign: Arc::new(signer),
+        find_key_ring: table.clone(),
+        save_key_ring: table.clone(),
+        make_key_pair: pairs,
+        flush: Arc::new(parts.memory.clone()),
+        owed_flush: table.clone(),
+        find_project: table.clone(),
+        list_projects: table.clone(),
+        save_project: table.clone(),
+        list_tenants: table.clone(),
+        save_tenant: table.clone(),
+        append_audit: table.clone(),
+        list_audit: table.clone(),
         clock: parts.clock.clone(),
         ids: parts.ids.clone(),
     }

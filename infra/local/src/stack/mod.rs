@@ -1,10 +1,11 @@
 //! The whole of Gatehouse in one process.
 
+mod flush;
 mod functions;
 mod seed;
 mod table;
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use gatehouse_domain::clock::{Clock, IdSource};
@@ -14,8 +15,10 @@ use gatehouse_runtime::{
 };
 use gatehouse_secrets::Secrets;
 use gatehouse_store::Table;
+use tokens::password::Argon2id;
 use tokio::sync::watch;
 
+use self::flush::GatewayMemory;
 use crate::{
     dynamodb::DynamoDb,
     gateway::{ApiIdentity, Gateway, GatewaySettings, Limits, RunningGateway, Sources, Template},
@@ -72,6 +75,7 @@ impl Stack {
         let (dynamodb, client) = table::open(data, shape).await?;
         let secrets = SecretsManager::open(data.join("secrets.json"), &identity(&template), sources())?;
         let secrets = secrets.serve(loopback(), stopped(stop.clone())).await?;
+        let ids: Arc<dyn IdSource> = Arc::new(SystemIds);
         let parts = functions::Parts {
             table: Arc::new(Table::new(client, table::TABLE, clock.clone())),
             secrets: Arc::new(Secrets::new(
@@ -81,11 +85,14 @@ impl Stack {
             )),
             processes: processes.clone(),
             clock,
-            ids: Arc::new(SystemIds),
+            passwords: Arc::new(Argon2id::new(ids.clone())?),
+            ids,
+            memory: GatewayMemory::new(remembered_for(&template)),
         };
         let gateway =
             GatewaySettings { api: identity(&template), limits: Limits::default(), sources: sources() };
         let gateway = Gateway::new(&template, &functions::all(&parts), gateway)?;
+        parts.memory.belongs_to(gateway.authorizer_caches());
         let example_key = seed::fill(&gateway, &parts, data, settings.seed.as_deref()).await?;
         let running = gateway.serve(settings.address, stopped(stop)).await.with_context(|| {
             format!("{} cannot be listened on; choose another port with --port", settings.address)
@@ -138,6 +145,11 @@ fn identity(template: &Template) -> ApiIdentity {
         api_id: "gatehouse".to_owned(),
         stage: template.api.stage.clone(),
     }
+}
+
+/// For how long the gateway remembers an answer of its authorizer.
+fn remembered_for(template: &Template) -> Duration {
+    template.api.authorizers.values().map(|authorizer| authorizer.ttl).max().unwrap_or_default()
 }
 
 fn sources() -> Sources {

@@ -5,7 +5,7 @@
 //! filled is never filled again.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     net::{IpAddr, Ipv4Addr},
     path::Path,
 };
@@ -15,13 +15,17 @@ use axum::body::Body;
 use bytes::Bytes;
 use gatehouse_domain::{
     api_key::{ApiKey, SaveApiKey},
+    audit::{Action, Deed, Entry, Origin, Outcome},
     ci::ProviderKind,
     jobs::Revision,
-    name::TenantId,
+    name::{TenantId, UserName},
     providers::{Provider, SaveProvider},
+    tenant::{SaveTenant, Tenant},
+    users::{HashPassword, SaveUser, User, UserState},
 };
 use http::{Method, Request, header};
 use http_body_util::{BodyExt, Full};
+use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -34,13 +38,26 @@ const EXAMPLE: &str = include_str!("example.yaml");
 /// In the data directory: holds the example's key when the stack was filled.
 const MARKER: &str = "filled.json";
 
+/// Who fills a stack.
+const SEEDER: &str = "local stack";
+
 /// What a stack is filled with.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Seed {
     api_keys: Vec<SeedKey>,
+    #[serde(default)]
+    users: Vec<SeedUser>,
     tenant: TenantId,
     jobs: Vec<Value>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SeedUser {
+    name: UserName,
+    password: SecretString,
+    roles: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -72,8 +89,12 @@ pub(super) async fn fill(
     let seed: Seed = serde_saphyr::from_str(&text).with_context(|| name.clone())?;
     save_process_provider(parts).await?;
     for key in &seed.api_keys {
-        parts.table.save_api_key(&record(key, parts)?).await?;
+        parts.table.save_api_key(&record(key, parts)?, None).await?;
     }
+    for user in &seed.users {
+        create_user(user, parts).await?;
+    }
+    create_tenant(&seed.tenant, parts).await?;
     let key = seed.api_keys.first().map(|key| key.key.clone());
     if let Some(key) = &key {
         import(gateway, key, &seed).await.context(name)?;
@@ -88,6 +109,43 @@ fn record(key: &SeedKey, parts: &Parts) -> anyhow::Result<ApiKey> {
     Ok(ApiKey::of_text(&key.key, key.name.clone(), scopes, tenants, parts.clock.now()))
 }
 
+/// Creates a user, whose password may be one that nobody could choose. One that is there already stays.
+async fn create_user(seed: &SeedUser, parts: &Parts) -> anyhow::Result<()> {
+    let now = parts.clock.now();
+    let user = User {
+        name: seed.name.clone(),
+        display_name: None,
+        roles: seed.roles.parse()?,
+        state: UserState::Active,
+        password: parts.passwords.hash_password(&seed.password).await?,
+        sessions: BTreeMap::new(),
+        revision: Revision::new(&*parts.ids),
+        created_at: now,
+        updated_at: now,
+        updated_by: SEEDER.to_owned(),
+    };
+    let deed = Deed { target: format!("user:{}", user.name), ..Deed::default() };
+    parts.table.create_user(&user, &entry(parts, Action::CreateUser, deed)).await?;
+    Ok(())
+}
+
+async fn create_tenant(id: &TenantId, parts: &Parts) -> anyhow::Result<()> {
+    let tenant = Tenant {
+        id: id.clone(),
+        display_name: id.to_string(),
+        created_at: parts.clock.now(),
+        created_by: SEEDER.to_owned(),
+    };
+    let deed = Deed { target: format!("tenant:{id}"), tenant: Some(id.clone()), detail: None };
+    parts.table.save_tenant(&tenant, &entry(parts, Action::PutTenant, deed)).await?;
+    Ok(())
+}
+
+fn entry(parts: &Parts, action: Action, deed: Deed) -> Entry {
+    let origin = Origin::default();
+    Entry::new(&*parts.clock, &*parts.ids, SEEDER.to_owned(), &origin, action, Outcome::Done, deed)
+}
+
 /// Registers this machine as a provider, so that it is listed. One that is there already stays.
 async fn save_process_provider(parts: &Parts) -> anyhow::Result<()> {
     let provider = Provider {
@@ -99,7 +157,7 @@ async fn save_process_provider(parts: &Parts) -> anyhow::Result<()> {
         revision: Revision::new(&*parts.ids),
         credentials_version: "none".to_owned(),
         updated_at: parts.clock.now(),
-        updated_by: "local stack".to_owned(),
+        updated_by: SEEDER.to_owned(),
     };
     parts.table.save_provider(&provider, None).await?;
     Ok(())

@@ -78,7 +78,7 @@ async fn an_answer_is_kept_for_the_ttl_and_no_longer() {
 async fn flushing_forgets_every_answer() {
     let stack = Stack::start().await;
     stack.get_as(ALL, "/secret/a").await;
-    stack.gateway.flush_authorizer_cache();
+    stack.gateway.authorizer_caches().flush();
     stack.get_as(ALL, "/secret/a").await;
     assert_eq!(calls(&stack), 2);
 }
