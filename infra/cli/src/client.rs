@@ -19,7 +19,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const SILENCE: Duration = Duration::from_secs(45);
 
 /// How long a call may take: a Gatehouse answers, or gives up, within 29 s.
-const CALL_TIMEOUT: Duration = Duration::from_secs(60);
+const CALL_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// How much of an answer is read, in bytes: more than API Gateway lets through.
 const ANSWER_LIMIT: usize = 16 * 1024 * 1024;

@@ -111,9 +111,10 @@ async fn import(context: &mut Context<'_, '_>, client: &Client, args: ImportArgs
 
 fn read(context: &mut Context<'_, '_>, path: &PathBuf) -> Result<Vec<u8>, Failure> {
     let mut file = Vec::new();
-    let read = match path.as_os_str() == "-" {
-        true => context.stdin.read_to_end(&mut file).map(|_| file),
-        false => fs::read(path),
+    let read = if path.as_os_str() == "-" {
+        context.stdin.read_to_end(&mut file).map(|_| file)
+    } else {
+        fs::read(path)
     };
     read.map_err(|source| Failure::File { path: path.display().to_string(), source })
 }

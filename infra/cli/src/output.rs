@@ -74,9 +74,9 @@ impl Output<'_> {
         people: impl FnOnce(&mut Self, &Value) -> io::Result<()>,
     ) -> Result<(), Failure> {
         if self.json {
-            self.raw(&answer.text)?
+            self.raw(&answer.text)?;
         } else {
-            people(self, &answer.body)?
+            people(self, &answer.body)?;
         }
         Ok(())
     }

@@ -10,7 +10,7 @@ use crate::{
     credentials::StoredSession,
     exit::Exit,
     failure::Failure,
-    output::text_at,
+    output::{Output, text_at},
     site::Site,
 };
 
@@ -90,6 +90,6 @@ pub(crate) async fn logout(context: &mut Context<'_, '_>, site: Site) -> Result<
 
 pub(crate) async fn whoami(context: &mut Context<'_, '_>, site: Site) -> Result<Exit, Failure> {
     let answer = context.client(site)?.get(&["auth", "me"]).await?;
-    context.output.answer(&answer, |output, body| output.thing(body))?;
+    context.output.answer(&answer, Output::thing)?;
     Ok(Exit::Done)
 }

@@ -3,7 +3,7 @@
 //! Steps write at the same time, and their text comes in pieces that end anywhere. Colours are kept where
 //! they are wanted; every other escape sequence goes, so that no log can steer the terminal.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt::Write};
 
 use anstyle_parse::{Params, Parser, Perform, Utf8Parser};
 
@@ -133,7 +133,8 @@ impl Perform for Painter<'_> {
             params.iter().map(|part| part.iter().map(ToString::to_string).collect::<Vec<_>>().join(":"));
         let codes = codes.collect::<Vec<_>>().join(";");
         self.page.styled = !matches!(codes.as_str(), "" | "0");
-        self.text.push_str(&format!("\x1b[{codes}m"));
+        // Writing into a string never fails.
+        let _ = write!(self.text, "\x1b[{codes}m");
     }
 }
 

@@ -92,7 +92,7 @@ pub(crate) async fn run(
 ) -> Result<Exit, Failure> {
     match command {
         RunsCommand::Trigger(args) => return trigger::trigger(context, client, args).await,
-        RunsCommand::Watch(args) => return Watch::new(context, client, &args.run).to_the_end().await,
+        RunsCommand::Watch(args) => return Watch::new(context, client, &args.run).follow().await,
         RunsCommand::Cancel(args) => cancel(context, client, args).await?,
         RunsCommand::List(args) => {
             let (path, limit) = (&["v1", "jobs", &args.job, "runs"], Some(args.limit));

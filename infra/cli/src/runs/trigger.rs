@@ -33,7 +33,7 @@ pub(super) async fn trigger(
     };
     let run = text_at(&answer.body, "/run/run_id").to_owned();
     say(context, &answer, &run)?;
-    if args.watch { Watch::new(context, client, &run).to_the_end().await } else { Ok(Exit::Done) }
+    if args.watch { Watch::new(context, client, &run).follow().await } else { Ok(Exit::Done) }
 }
 
 /// The id alone on standard output, so that scripts can take it.

@@ -28,7 +28,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 
 /// The longest wait that a server may ask for.
-const LONGEST_ASKED: Duration = Duration::from_secs(60);
+const LONGEST_ASKED: Duration = Duration::from_mins(1);
 
 /// Watches one run.
 pub(super) struct Watch<'c, 'a, 'w> {
@@ -54,7 +54,7 @@ impl<'c, 'a, 'w> Watch<'c, 'a, 'w> {
     }
 
     /// Prints what happens until the run ends.
-    pub(super) async fn to_the_end(mut self) -> Result<Exit, Failure> {
+    pub(super) async fn follow(mut self) -> Result<Exit, Failure> {
         loop {
             let wait = match self.read_stream().await {
                 Ok(Some(exit)) => return Ok(exit),
