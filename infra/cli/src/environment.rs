@@ -25,10 +25,14 @@ impl Environment {
     pub fn read() -> Self {
         Self {
             url: env::optional("GATEHOUSE_URL"),
-            token: env::optional("GATEHOUSE_TOKEN").map(|token| token.trim().into()),
+            token: env::optional("GATEHOUSE_TOKEN").and_then(|token| secret(token.trim())),
             config_home: env::optional("XDG_CONFIG_HOME").map(Into::into),
             home: env::optional("HOME").map(Into::into),
             no_color: env::optional("NO_COLOR").is_some(),
         }
     }
+}
+
+fn secret(text: &str) -> Option<SecretString> {
+    (!text.is_empty()).then(|| text.into())
 }

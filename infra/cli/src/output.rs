@@ -101,6 +101,11 @@ impl Output<'_> {
         if let (true, Failure::Problem(problem)) = (self.json, failure) {
             self.raw(problem.body.as_deref().unwrap_or_default())?;
         }
+        if matches!(failure, Failure::Interrupted) && self.stdout.colours {
+            // A log that was interrupted may have left a look on.
+            write!(self.stdout.writer, "{PLAIN}")?;
+            self.stdout.writer.flush()?;
+        }
         let Some(text) = failure.text() else { return Ok(()) };
         text.lines().try_for_each(|line| self.stderr.styled(Look::Red, &printable(line)))
     }
