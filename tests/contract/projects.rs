@@ -128,7 +128,7 @@ async fn projects_are_listed_by_tenant_and_name_page_by_page() {
     table.save_job_as(&crate::support::admin("beta"), "job", "made-for-a-job").await;
     for limit in [1, 2, 100] {
         let all = list(&table, &Tenants::All, limit).await;
-        assert_eq!(all, ["c", "d", "e", "f", "b", "made-for-a-job", "a"].map(str::to_owned), "by {limit}")
+        assert_eq!(all, ["c", "d", "e", "f", "b", "made-for-a-job", "a"].map(str::to_owned), "by {limit}");
     }
     for (tenants, wanted) in [
         ("acme", "c d e"),

@@ -41,9 +41,9 @@ impl Bounds {
         Self { from: prefix.clone(), to: format!("{prefix}{LAST}"), prefix }
     }
 
-    /// Those from `from` on.
-    pub fn from(self, from: String) -> Self {
-        Self { from, ..self }
+    /// Those behind all that begin with `start`.
+    pub fn behind(self, start: &str) -> Self {
+        Self { from: format!("{start}{LAST}"), ..self }
     }
 
     /// Those up to and with all that begin with `end`.
