@@ -1,7 +1,5 @@
 //! Who is let in with which credential, and what is read and written for it.
 
-mod support;
-
 use std::{collections::BTreeSet, sync::atomic::Ordering};
 
 use gatehouse_domain::{
@@ -15,7 +13,7 @@ use proptest::prelude::*;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
-use self::support::{
+use crate::support::{
     ISSUER, START, Stage, at, claims_of, jti, new_key, ring, sample_key, session_claims, token,
 };
 
