@@ -175,7 +175,8 @@ impl Authorizer {
     }
 
     /// Does what it can while the function starts, when CPU time is free. Reading the public keys opens the
-    /// connection to the store as well, so that the first request need not. Where that fails, the first token tries again.
+    /// connection to the store as well, so that the first request need not. Where that fails, the first
+    /// token tries again.
     pub async fn warm_up(&self) {
         policy::prepare();
         let load = self.ring.load(self.ports.clock.now());

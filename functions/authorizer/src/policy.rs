@@ -165,7 +165,8 @@ mod tests {
 
     use super::*;
 
-    const METHOD: &str = "arn:aws-us-gov:execute-api:ap-southeast-2:000000000000:abcdefghij/a-rather-long-name-of-a-stage/GET/v1/jobs";
+    const METHOD: &str = "arn:aws-us-gov:execute-api:ap-southeast-2:000000000000:abcdefghij/\
+        a-rather-long-name-of-a-stage/GET/v1/jobs";
 
     fn key(scopes: impl IntoIterator<Item = Scope>, tenants: &str) -> Caller {
         let scopes = scopes.into_iter().collect();
