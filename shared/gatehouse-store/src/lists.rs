@@ -211,6 +211,14 @@ mod tests {
     }
 
     #[test]
+    fn a_cursor_of_another_part_of_a_tenants_list_is_refused() {
+        let of_project = || Bounds::all("acme#a2#".into());
+        let within = |after: &str| Section::within(keys::JOBS, of_project(), Some(after.to_owned()), None);
+        assert!(within("acme#a1#x").is_err() && within("acme#a2").is_err());
+        assert!(within("acme#a2#x").is_ok());
+    }
+
+    #[test]
     fn a_section_whose_beginning_has_passed_its_end_is_empty() {
         let bounds = || Bounds::all("acme#".into()).until("acme#2026");
         let from =
