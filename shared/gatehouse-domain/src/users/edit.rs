@@ -355,7 +355,9 @@ const COMMON: &[&str] = &[
 
 fn is_common(password: &str, user: &UserName) -> bool {
     let lower = password.to_lowercase();
-    let trivial = lower.chars().all(|char| Some(char) == lower.chars().next());
+    let mut characters = lower.chars();
+    let first = characters.next();
+    let trivial = characters.all(|next| Some(next) == first);
     COMMON.contains(&lower.as_str()) || trivial || lower.contains("gatehouse") || lower == user.as_str()
 }
 

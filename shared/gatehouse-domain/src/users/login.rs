@@ -178,14 +178,12 @@ pub async fn log_in(
         Some(name) => ports.users.find_user(name).await?,
         None => None,
     };
-    match compare(ports, user, wanted.password).await? {
-        Some(user) => begin(ports, origin, user, &permits).await,
-        None => {
-            let entry = entry(ports, origin, wanted, name.as_ref(), "refused");
-            ports.trail.append_audit(&entry).await?;
-            Err(LoginError::Refused)
-        }
-    }
+    let Some(user) = compare(ports, user, wanted.password).await? else {
+        let entry = entry(ports, origin, wanted, name.as_ref(), "refused");
+        ports.trail.append_audit(&entry).await?;
+        return Err(LoginError::Refused);
+    };
+    begin(ports, origin, user, &permits).await
 }
 
 /// The user, when the password is theirs and they may log in. The same work is done for everybody.
