@@ -5,7 +5,9 @@ use std::path::Path;
 use serde_json::json;
 
 use crate::support::{
-    Anonymous, Call, TestStack, forger,
+    Anonymous, Call,
+    binary::Binary,
+    forger,
     people::{Bearer, Person},
 };
 
@@ -25,10 +27,12 @@ fn files(directory: &Path) -> Vec<(String, Vec<u8>)> {
 
 #[tokio::test]
 async fn no_secret_is_kept_outside_the_secret_store() {
-    let stack = TestStack::start_with_people().await;
-    let root = stack.log_in(Person::ROOT).await;
+    let directory = tempfile::tempdir().expect("a directory can be made");
+    let (data, log) = (directory.path().join("data"), directory.path().join("log"));
+    let stack = Binary::start_with_people(directory.path(), &log).await;
+    let root = stack.client(&stack.client(&Anonymous).session(Person::ROOT).await);
     let mut secrets = vec![("a password", "root-password".to_owned())];
-    let session = stack.session(Person::ADMIN).await;
+    let session = stack.client(&Anonymous).session(Person::ADMIN).await;
     let admin = stack.client(&session);
     let token = admin.mint("worker").await;
     stack.client(&token.bearer).get("/auth/me").await.expect(200);
@@ -52,20 +56,20 @@ async fn no_secret_is_kept_outside_the_secret_store() {
         ("a new user's password", "canary-of-grace".to_owned()),
         ("a wrong password", "canary-that-is-wrong".to_owned()),
         ("what was written for a name", "canary-as-a-name".to_owned()),
-        ("the signing key", forger::private_key(&stack.data())),
+        ("the signing key", forger::private_key(&data)),
     ]);
     let trail = root.all("/v1/audit?limit=100", "entries").await;
     let trail = serde_json::to_vec(&trail).unwrap();
-    let data = stack.data();
-    let directory = stack.stop().await;
+    stack.interrupt().await;
     let mut places = files(&data);
     assert!(places.iter().any(|(name, bytes)| name.contains("table.sqlite") && bytes.len() > 4096));
-    places.push(("the trail".to_owned(), trail));
+    let logged = std::fs::read(&log).expect("a file can be read");
+    assert!(logged.len() > 10_000, "{} bytes of log", logged.len());
+    places.extend([("the trail".to_owned(), trail), ("the log".to_owned(), logged)]);
     for (what, secret) in &secrets {
         for (place, bytes) in &places {
             let found = bytes.windows(secret.len()).any(|window| window == secret.as_bytes());
             assert!(!found, "{what} is in {place}");
         }
     }
-    drop(directory);
 }
