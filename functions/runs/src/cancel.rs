@@ -2,13 +2,12 @@
 
 use axum::{Json, extract::State, http::StatusCode, response::IntoResponse};
 use gatehouse_domain::{
-    audit::Act,
     ci::CancelMode,
     runs::{self, RunId},
 };
 use gatehouse_http::{
     Problem,
-    extract::{Admitted, CalledFrom, JsonBody, NoQuery, PathParameter},
+    extract::{Acting, JsonBody, NoQuery, PathParameter},
     problem::ProblemBody,
 };
 
@@ -31,15 +30,14 @@ use crate::{
 )]
 pub(crate) async fn cancel(
     State(state): State<AppState>,
-    Admitted(caller): Admitted,
-    CalledFrom(origin): CalledFrom,
+    acting: Acting,
     PathParameter(run): PathParameter<RunId>,
     _: NoQuery,
     body: Option<JsonBody<CancelBody>>,
 ) -> Result<impl IntoResponse, Problem> {
     let CancelBody { force } = body.map(|JsonBody(body)| body).unwrap_or_default();
     let mode = if force { CancelMode::Force } else { CancelMode::Graceful };
-    let act = Act { caller: &caller, origin: &origin };
+    let act = acting.act();
     let found = runs::cancel(&state.cancel_ports(), &act, &run, mode).await.map_err(problems::cancel)?;
     Ok((StatusCode::ACCEPTED, Json(RunAnswer { run: found.into() })))
 }

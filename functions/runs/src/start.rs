@@ -7,7 +7,6 @@ use axum::{
     response::IntoResponse,
 };
 use gatehouse_domain::{
-    audit::Act,
     name::JobId,
     runs::{
         RunId,
@@ -16,7 +15,7 @@ use gatehouse_domain::{
 };
 use gatehouse_http::{
     Problem,
-    extract::{Admitted, CalledFrom, Idempotency, JsonBody, NoQuery, PathParameter},
+    extract::{Acting, Idempotency, JsonBody, NoQuery, PathParameter},
     problem::ProblemBody,
 };
 
@@ -56,15 +55,14 @@ const REPLAYED: &str = "idempotency-replayed";
 )]
 pub(crate) async fn trigger(
     State(state): State<AppState>,
-    Admitted(caller): Admitted,
-    CalledFrom(origin): CalledFrom,
+    acting: Acting,
     PathParameter(job): PathParameter<JobId>,
     _: NoQuery,
     Idempotency(key): Idempotency,
     body: Option<JsonBody<TriggerBody>>,
 ) -> Result<impl IntoResponse, Problem> {
     let TriggerBody { parameters } = body.map(|JsonBody(body)| body).unwrap_or_default();
-    let act = Act { caller: &caller, origin: &origin };
+    let act = acting.act();
     let started = start::trigger(&state.start_ports(), &act, &job, &parameters, key.as_ref()).await;
     // Relative to `…/v1/jobs/{job_id}/runs`, since the stage may stand in front of the path.
     started.map(|started| answer("../../runs/", started)).map_err(problems::start)
@@ -88,13 +86,12 @@ pub(crate) async fn trigger(
 )]
 pub(crate) async fn rerun(
     State(state): State<AppState>,
-    Admitted(caller): Admitted,
-    CalledFrom(origin): CalledFrom,
+    acting: Acting,
     PathParameter(run): PathParameter<RunId>,
     _: NoQuery,
     Idempotency(key): Idempotency,
 ) -> Result<impl IntoResponse, Problem> {
-    let act = Act { caller: &caller, origin: &origin };
+    let act = acting.act();
     let started = start::rerun(&state.start_ports(), &act, &run, key.as_ref()).await;
     // Relative to `…/v1/runs/{run_id}/rerun`.
     started.map(|started| answer("../", started)).map_err(problems::start)

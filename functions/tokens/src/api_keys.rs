@@ -6,7 +6,6 @@ use axum::{Json, extract::State, http::StatusCode, response::IntoResponse};
 use gatehouse_domain::{
     access::Scope,
     api_key::{self, ApiKey, ApiKeyId, KeyDraft, KeyPorts, MintKeyError, RevokeKeyError},
-    audit::Act,
     caller::Tenants,
     name::TenantId,
     parameter::FieldError,
@@ -14,7 +13,7 @@ use gatehouse_domain::{
 };
 use gatehouse_http::{
     Problem,
-    extract::{Admitted, CalledFrom, CalledStage, JsonBody, NoQuery, PathParameter, QueryParameters},
+    extract::{Acting, Admitted, JsonBody, NoQuery, PathParameter, QueryParameters},
     page,
     problem::{NOT_FOUND, ProblemBody},
 };
@@ -25,7 +24,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::{
-    AppState,
+    AppState, Flush,
     revocation::{EffectiveAnswer, RevokeBody},
     sessions::tenants_view,
     users::PageQuery,
@@ -219,15 +218,13 @@ pub(crate) async fn list(
 )]
 pub(crate) async fn mint(
     State(state): State<AppState>,
-    Admitted(caller): Admitted,
-    CalledFrom(origin): CalledFrom,
-    CalledStage(stage): CalledStage,
+    acting: Acting,
+    Flush(flush): Flush,
     _: NoQuery,
     JsonBody(body): JsonBody<MintKeyBody>,
 ) -> Result<impl IntoResponse, Problem> {
     let draft = body.into_draft().map_err(Problem::invalid)?;
-    let flush = state.flush.of(stage);
-    let act = Act { caller: &caller, origin: &origin };
+    let act = acting.act();
     let minted = api_key::mint(&state.key_ports(&*flush), &act, draft).await;
     let (key, text) = minted.map_err(|error| match error {
         MintKeyError::Invalid(errors) => Problem::invalid(errors),
@@ -269,16 +266,14 @@ pub(crate) async fn show(
 )]
 pub(crate) async fn revoke(
     State(state): State<AppState>,
-    Admitted(caller): Admitted,
-    CalledFrom(origin): CalledFrom,
-    CalledStage(stage): CalledStage,
+    acting: Acting,
+    Flush(flush): Flush,
     PathParameter(id): PathParameter<ApiKeyId>,
     _: NoQuery,
     body: Option<JsonBody<RevokeBody>>,
 ) -> Result<Json<RevokedKeyAnswer>, Problem> {
     let RevokeBody { reason } = body.map(|JsonBody(body)| body).unwrap_or_default();
-    let flush = state.flush.of(stage);
-    let act = Act { caller: &caller, origin: &origin };
+    let act = acting.act();
     let revoked = api_key::revoke(&state.key_ports(&*flush), &act, &id, reason).await;
     let revoked = revoked.map_err(|error| match error {
         RevokeKeyError::NotFound => not_found(),

@@ -15,7 +15,7 @@ mod users;
 
 use std::sync::Arc;
 
-use axum::Router;
+use axum::{Router, extract::FromRequestParts, http::request::Parts};
 use gatehouse_domain::{
     access::{
         CHANGE_PASSWORD, CREATE_USER, DELETE_PROJECT, DELETE_TENANT, EDIT_USER, LIST_API_KEYS, LIST_AUDIT,
@@ -27,13 +27,13 @@ use gatehouse_domain::{
     audit::{AppendAudit, ListAudit},
     clock::{Clock, IdSource},
     project::{FindProject, ListProjects, SaveProject},
-    revocation::{FlushStage, OwedFlush},
+    revocation::{FlushAuthorizer, FlushStage, OwedFlush},
     signing::{FindKeyRing, MakeKeyPair, RotatePorts, SaveKeyRing},
     tenant::{ListTenants, SaveTenant},
     tokens::{FindToken, ListTokens, SaveToken, SignToken},
     users::{FindUser, HashPassword, SaveSession, SaveUser, Throttle},
 };
-use gatehouse_http::Routes;
+use gatehouse_http::{Problem, Routes, extract::CalledStage};
 use utoipa::OpenApi;
 
 /// What the handlers need.
@@ -102,6 +102,18 @@ impl AppState {
             clock: &*self.clock,
             ids: &*self.ids,
         }
+    }
+}
+
+/// API Gateway's memory of the stage through which the request came, to be flushed.
+pub(crate) struct Flush(Arc<dyn FlushAuthorizer>);
+
+impl FromRequestParts<AppState> for Flush {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Problem> {
+        let called = CalledStage::from_request_parts(parts, state).await?;
+        Ok(Self(state.flush.of(called.0)))
     }
 }
 

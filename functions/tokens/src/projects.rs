@@ -4,13 +4,12 @@ use std::collections::BTreeSet;
 
 use axum::{Json, extract::State, http::StatusCode, response::IntoResponse};
 use gatehouse_domain::{
-    audit::Act,
     name::{ProjectName, ServiceName, TenantId},
     project::{self, EditProjectError, Project, ProjectDraft, ProjectPorts, ShowProjectError},
 };
 use gatehouse_http::{
     Problem,
-    extract::{Admitted, CalledFrom, Expected, JsonBody, NoQuery, PathParameter, QueryParameters, etag},
+    extract::{Acting, Admitted, Expected, JsonBody, NoQuery, PathParameter, QueryParameters, etag},
     page,
     problem::{CONFLICT, NOT_FOUND, ProblemBody},
 };
@@ -151,8 +150,7 @@ pub(crate) async fn show(
 )]
 pub(crate) async fn put(
     State(state): State<AppState>,
-    Admitted(caller): Admitted,
-    CalledFrom(origin): CalledFrom,
+    acting: Acting,
     PathParameter(name): PathParameter<ProjectName>,
     _: NoQuery,
     Expected(expected): Expected,
@@ -160,7 +158,7 @@ pub(crate) async fn put(
 ) -> Result<impl IntoResponse, Problem> {
     let ProjectBody { tenant, description, accepted_services } = body;
     let draft = ProjectDraft { tenant, description, accepted_services };
-    let act = Act { caller: &caller, origin: &origin };
+    let act = acting.act();
     let put =
         project::put(&state.project_ports(), &act, name, draft, &expected).await.map_err(edit_problem)?;
     let status = if put.created { StatusCode::CREATED } else { StatusCode::OK };
@@ -184,13 +182,12 @@ pub(crate) async fn put(
 )]
 pub(crate) async fn delete(
     State(state): State<AppState>,
-    Admitted(caller): Admitted,
-    CalledFrom(origin): CalledFrom,
+    acting: Acting,
     PathParameter(name): PathParameter<ProjectName>,
     _: NoQuery,
     Expected(expected): Expected,
 ) -> Result<StatusCode, Problem> {
-    let act = Act { caller: &caller, origin: &origin };
+    let act = acting.act();
     project::delete(&state.project_ports(), &act, &name, &expected).await.map_err(edit_problem)?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -4,13 +4,12 @@ use std::collections::BTreeMap;
 
 use axum::{Json, extract::State, response::IntoResponse};
 use gatehouse_domain::{
-    audit::Act,
     caller::{Caller, Grant, Tenants},
     users::{self, LogIn, LogOutError, LoginError, LoginPorts, SessionEnd},
 };
 use gatehouse_http::{
     Problem,
-    extract::{Admitted, CalledFrom, CalledStage, JsonBody, NoQuery},
+    extract::{Acting, Admitted, CalledFrom, JsonBody, NoQuery},
     problem::{CONFLICT, FORBIDDEN, LOGIN_REFUSED, ProblemBody, THROTTLED},
 };
 use jiff::Timestamp;
@@ -20,7 +19,7 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use crate::{
-    AppState,
+    AppState, Flush,
     revocation::EffectiveAnswer,
     users::{UserView, edit_problem, roles_view},
 };
@@ -174,12 +173,10 @@ pub(crate) async fn show_caller(Admitted(caller): Admitted, _: NoQuery) -> Json<
 )]
 pub(crate) async fn log_out(
     State(state): State<AppState>,
-    Admitted(caller): Admitted,
-    CalledFrom(origin): CalledFrom,
-    CalledStage(stage): CalledStage,
+    acting: Acting,
+    Flush(flush): Flush,
     _: NoQuery,
 ) -> Result<impl IntoResponse, Problem> {
-    let flush = state.flush.of(stage);
     let ports = SessionEnd {
         save: &*state.save_session,
         flush: &*flush,
@@ -187,7 +184,7 @@ pub(crate) async fn log_out(
         clock: &*state.clock,
         ids: &*state.ids,
     };
-    let act = Act { caller: &caller, origin: &origin };
+    let act = acting.act();
     let (effective, error) = users::log_out(&ports, &act).await.map_err(|error| match error {
         LogOutError::NotAPerson => Problem::new(FORBIDDEN, "Only people log out."),
         LogOutError::Store(error) => Problem::store(error),
@@ -218,15 +215,13 @@ pub(crate) struct ChangePasswordBody {
 )]
 pub(crate) async fn change_password(
     State(state): State<AppState>,
-    Admitted(caller): Admitted,
-    CalledFrom(origin): CalledFrom,
-    CalledStage(stage): CalledStage,
+    acting: Acting,
+    Flush(flush): Flush,
     _: NoQuery,
     JsonBody(body): JsonBody<ChangePasswordBody>,
 ) -> Result<impl IntoResponse, Problem> {
-    let flush = state.flush.of(stage);
     let ports = state.user_ports(&*flush);
-    let act = Act { caller: &caller, origin: &origin };
+    let act = acting.act();
     let edited = users::change_password(&ports, &act, &body.current_password, &body.new_password)
         .await
         .map_err(edit_problem)?;

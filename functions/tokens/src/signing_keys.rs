@@ -6,13 +6,10 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::IntoResponse,
 };
-use gatehouse_domain::{
-    audit::Act,
-    signing::{self, KeyRing, RotateKeyError},
-};
+use gatehouse_domain::signing::{self, KeyRing, RotateKeyError};
 use gatehouse_http::{
     Problem,
-    extract::{Admitted, CalledFrom, NoQuery},
+    extract::{Acting, Admitted, NoQuery},
     problem::{CONFLICT, ProblemBody},
 };
 use gatehouse_jwt::JwkSet;
@@ -91,11 +88,10 @@ pub(crate) async fn list(
 )]
 pub(crate) async fn rotate(
     State(state): State<AppState>,
-    Admitted(caller): Admitted,
-    CalledFrom(origin): CalledFrom,
+    acting: Acting,
     _: NoQuery,
 ) -> Result<impl IntoResponse, Problem> {
-    let act = Act { caller: &caller, origin: &origin };
+    let act = acting.act();
     let ring = signing::rotate(&state.rotate_ports(), &act).await.map_err(|error| match error {
         RotateKeyError::AlreadyNext(_) | RotateKeyError::Full => Problem::new(CONFLICT, format!("{error}.")),
         RotateKeyError::Store(error) => Problem::store(error),

@@ -2,13 +2,12 @@
 
 use axum::{Json, extract::State, http::StatusCode};
 use gatehouse_domain::{
-    audit::Act,
     name::TenantId,
     tenant::{self, EditTenantError, Tenant, TenantPorts},
 };
 use gatehouse_http::{
     Problem,
-    extract::{Admitted, CalledFrom, JsonBody, NoQuery, PathParameter},
+    extract::{Acting, Admitted, JsonBody, NoQuery, PathParameter},
     problem::{CONFLICT, NOT_FOUND, ProblemBody},
 };
 use jiff::Timestamp;
@@ -92,13 +91,12 @@ pub(crate) async fn list(
 )]
 pub(crate) async fn put(
     State(state): State<AppState>,
-    Admitted(caller): Admitted,
-    CalledFrom(origin): CalledFrom,
+    acting: Acting,
     PathParameter(id): PathParameter<TenantId>,
     _: NoQuery,
     JsonBody(body): JsonBody<TenantBody>,
 ) -> Result<Json<TenantAnswer>, Problem> {
-    let act = Act { caller: &caller, origin: &origin };
+    let act = acting.act();
     let tenant = tenant::put(&state.tenant_ports(), &act, id, body.display_name).await.map_err(problem)?;
     Ok(Json(TenantAnswer { tenant: tenant.into() }))
 }
@@ -115,12 +113,11 @@ pub(crate) async fn put(
 )]
 pub(crate) async fn delete(
     State(state): State<AppState>,
-    Admitted(caller): Admitted,
-    CalledFrom(origin): CalledFrom,
+    acting: Acting,
     PathParameter(id): PathParameter<TenantId>,
     _: NoQuery,
 ) -> Result<StatusCode, Problem> {
-    let act = Act { caller: &caller, origin: &origin };
+    let act = acting.act();
     tenant::delete(&state.tenant_ports(), &act, &id).await.map_err(problem)?;
     Ok(StatusCode::NO_CONTENT)
 }

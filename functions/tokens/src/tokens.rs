@@ -10,7 +10,6 @@ use axum::{
 };
 use gatehouse_domain::{
     access::SHOW_TOKEN,
-    audit::Act,
     name::{ProjectName, ServiceName},
     tokens::{
         self, Draft, MintError, MintPorts, Minted, RevokePorts, RevokeTokenError, RotateTokenError,
@@ -19,9 +18,7 @@ use gatehouse_domain::{
 };
 use gatehouse_http::{
     Problem,
-    extract::{
-        Admitted, CalledFrom, CalledStage, Idempotency, JsonBody, NoQuery, PathParameter, QueryParameters,
-    },
+    extract::{Acting, Admitted, Idempotency, JsonBody, NoQuery, PathParameter, QueryParameters},
     page,
     problem::{CONFLICT, IDEMPOTENCY_KEY_REUSED, NOT_FOUND, ProblemBody, VALIDATION_FAILED},
 };
@@ -31,7 +28,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
-    AppState,
+    AppState, Flush,
     revocation::{EffectiveAnswer, RevokeBody},
 };
 
@@ -307,15 +304,14 @@ const REPLAYED: &str = "idempotency-replayed";
 )]
 pub(crate) async fn mint(
     State(state): State<AppState>,
-    Admitted(caller): Admitted,
-    CalledFrom(origin): CalledFrom,
+    acting: Acting,
     _: NoQuery,
     Idempotency(key): Idempotency,
     JsonBody(body): JsonBody<MintBody>,
 ) -> Result<impl IntoResponse, Problem> {
     let MintBody { project, service, description, days } = body;
     let draft = Draft { project, service, description, days };
-    let act = Act { caller: &caller, origin: &origin };
+    let act = acting.act();
     let minted = tokens::mint(&state.mint_ports(), &act, draft, key.as_ref()).await;
     let minted = minted.map_err(|error| match error {
         MintError::Invalid(errors) => Problem::invalid(errors),
@@ -368,15 +364,13 @@ pub(crate) async fn show(
 )]
 pub(crate) async fn revoke(
     State(state): State<AppState>,
-    Admitted(caller): Admitted,
-    CalledFrom(origin): CalledFrom,
-    CalledStage(stage): CalledStage,
+    acting: Acting,
+    Flush(flush): Flush,
     PathParameter(jti): PathParameter<TokenId>,
     _: NoQuery,
     body: Option<JsonBody<RevokeBody>>,
 ) -> Result<Json<RevokedAnswer>, Problem> {
     let RevokeBody { reason } = body.map(|JsonBody(body)| body).unwrap_or_default();
-    let flush = state.flush.of(stage);
     let ports = RevokePorts {
         find: &*state.find_token,
         save: &*state.save_token,
@@ -385,7 +379,7 @@ pub(crate) async fn revoke(
         clock: &*state.clock,
         ids: &*state.ids,
     };
-    let act = Act { caller: &caller, origin: &origin };
+    let act = acting.act();
     let revoked = tokens::revoke(&ports, &act, &jti, reason).await.map_err(|error| match error {
         RevokeTokenError::NotFound => not_found(),
         RevokeTokenError::Forbidden(tenant) => Problem::forbidden_in(&tenant),
@@ -427,15 +421,14 @@ pub(crate) struct RotateBody {
 )]
 pub(crate) async fn rotate(
     State(state): State<AppState>,
-    Admitted(caller): Admitted,
-    CalledFrom(origin): CalledFrom,
+    acting: Acting,
     PathParameter(jti): PathParameter<TokenId>,
     _: NoQuery,
     body: Option<JsonBody<RotateBody>>,
 ) -> Result<impl IntoResponse, Problem> {
     let RotateBody { grace_seconds, days } = body.map(|JsonBody(body)| body).unwrap_or_default();
     let grace = grace_seconds.map(|seconds| Duration::from_secs(seconds.into()));
-    let act = Act { caller: &caller, origin: &origin };
+    let act = acting.act();
     let minted = tokens::rotate(&*state.find_token, &state.mint_ports(), &act, &jti, grace, days).await;
     let minted = minted.map_err(|error| match error {
         RotateTokenError::NotFound => not_found(),

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use axum::{Json, extract::State, http::StatusCode, response::IntoResponse};
 use gatehouse_domain::{
     access::Role,
-    audit::Act,
     caller::Roles,
     name::{TenantId, UserName},
     parameter::FieldError,
@@ -14,9 +13,7 @@ use gatehouse_domain::{
 };
 use gatehouse_http::{
     Problem,
-    extract::{
-        Admitted, CalledFrom, CalledStage, Expected, JsonBody, NoQuery, PathParameter, QueryParameters, etag,
-    },
+    extract::{Acting, Admitted, Expected, JsonBody, NoQuery, PathParameter, QueryParameters, etag},
     page,
     problem::{CONFLICT, FORBIDDEN, LAST_PLATFORM_ADMIN, LOGIN_REFUSED, NOT_FOUND, ProblemBody},
 };
@@ -25,7 +22,7 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::{AppState, revocation::EffectiveAnswer};
+use crate::{AppState, Flush, revocation::EffectiveAnswer};
 
 impl AppState {
     pub(crate) fn user_ports<'a>(&'a self, flush: &'a dyn FlushAuthorizer) -> UserPorts<'a> {
@@ -186,17 +183,15 @@ pub(crate) struct CreateUserBody {
 )]
 pub(crate) async fn create(
     State(state): State<AppState>,
-    Admitted(caller): Admitted,
-    CalledFrom(origin): CalledFrom,
-    CalledStage(stage): CalledStage,
+    acting: Acting,
+    Flush(flush): Flush,
     _: NoQuery,
     JsonBody(body): JsonBody<CreateUserBody>,
 ) -> Result<impl IntoResponse, Problem> {
     let roles = read_roles(body.roles).map_err(Problem::invalid)?;
     let draft =
         UserDraft { name: body.user_name, display_name: body.display_name, roles, password: body.password };
-    let flush = state.flush.of(stage);
-    let act = Act { caller: &caller, origin: &origin };
+    let act = acting.act();
     let user = users::create(&state.user_ports(&*flush), &act, draft).await.map_err(|error| match error {
         CreateUserError::Invalid(errors) => Problem::invalid(errors),
         CreateUserError::Taken(_) => Problem::new(CONFLICT, format!("{error}.")),
@@ -264,9 +259,8 @@ pub(crate) struct EditUserBody {
 )]
 pub(crate) async fn edit(
     State(state): State<AppState>,
-    Admitted(caller): Admitted,
-    CalledFrom(origin): CalledFrom,
-    CalledStage(stage): CalledStage,
+    acting: Acting,
+    Flush(flush): Flush,
     PathParameter(name): PathParameter<UserName>,
     _: NoQuery,
     Expected(expected): Expected,
@@ -274,8 +268,7 @@ pub(crate) async fn edit(
 ) -> Result<impl IntoResponse, Problem> {
     let roles = body.roles.map(read_roles).transpose().map_err(Problem::invalid)?;
     let patch = UserPatch { display_name: body.display_name, roles, state: body.state };
-    let flush = state.flush.of(stage);
-    let act = Act { caller: &caller, origin: &origin };
+    let act = acting.act();
     let edited =
         users::edit(&state.user_ports(&*flush), &act, &name, patch, &expected).await.map_err(edit_problem)?;
     let answer = EditedAnswer {
@@ -307,15 +300,13 @@ pub(crate) struct ResetPasswordBody {
 )]
 pub(crate) async fn reset_password(
     State(state): State<AppState>,
-    Admitted(caller): Admitted,
-    CalledFrom(origin): CalledFrom,
-    CalledStage(stage): CalledStage,
+    acting: Acting,
+    Flush(flush): Flush,
     PathParameter(name): PathParameter<UserName>,
     _: NoQuery,
     JsonBody(body): JsonBody<ResetPasswordBody>,
 ) -> Result<impl IntoResponse, Problem> {
-    let flush = state.flush.of(stage);
-    let act = Act { caller: &caller, origin: &origin };
+    let act = acting.act();
     let edited = users::reset_password(&state.user_ports(&*flush), &act, &name, &body.password)
         .await
         .map_err(edit_problem)?;

@@ -11,8 +11,13 @@ use axum::{
     http::{HeaderMap, header, request::Parts},
 };
 use gatehouse_domain::{
-    audit::Origin, caller::Caller, idempotency::IdempotencyKey, jobs::Revision, parameter::FieldError,
-    providers::Precondition, revocation::Stage,
+    audit::{Act, Origin},
+    caller::Caller,
+    idempotency::IdempotencyKey,
+    jobs::Revision,
+    parameter::FieldError,
+    providers::Precondition,
+    revocation::Stage,
 };
 use serde::{
     Deserialize, Deserializer,
@@ -46,6 +51,29 @@ impl<S: Sync> FromRequestParts<S> for CalledFrom {
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
         Ok(Self(gateway::origin(&parts.extensions)))
+    }
+}
+
+/// The caller whom the operation admitted, and from where they call: who is in the audit trail.
+#[derive(Debug, Clone)]
+pub struct Acting {
+    caller: Caller,
+    origin: Origin,
+}
+
+impl Acting {
+    /// What every entry of this request has in common.
+    pub fn act(&self) -> Act<'_> {
+        Act { caller: &self.caller, origin: &self.origin }
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Acting {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let Admitted(caller) = Admitted::from_request_parts(parts, state).await?;
+        Ok(Self { caller, origin: gateway::origin(&parts.extensions) })
     }
 }
 

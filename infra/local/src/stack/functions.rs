@@ -70,8 +70,8 @@ fn directory(parts: &Parts) -> Directory {
 }
 
 fn authorizer(parts: &Parts) -> LambdaFunction {
-    let ports = authorizer::Ports::of(&parts.table, parts.clock.clone());
-    let authorizer = Authorizer::new(ports, Issuer::new(ISSUER));
+    let reads = authorizer::Ports::of(&parts.table, parts.clock.clone());
+    let authorizer = Authorizer::new(reads, Issuer::new(ISSUER));
     LambdaFunction::json(move |event: LambdaEvent<Request>| {
         let authorizer = authorizer.clone();
         async move { authorizer.authorize(event.payload).await }

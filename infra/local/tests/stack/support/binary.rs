@@ -91,7 +91,8 @@ impl Binary {
         let people: Vec<_> = Person::ALL.iter().map(Person::seed).collect();
         let mut command = command(directory, directory, 0, &write_seed(directory, &people));
         let log = fs::File::create(log).expect("a file can be made");
-        let mut process = command.env("GATEHOUSE_LOG", "trace").stdout(log).spawn().expect("the program starts");
+        let mut process =
+            command.env("GATEHOUSE_LOG", "trace").stdout(log).spawn().expect("the program starts");
         let mut stderr = BufReader::new(process.stderr.take().expect("it is piped"));
         let address = in_time("the program listens", address(&mut stderr)).await;
         Self { process, stderr, address }
