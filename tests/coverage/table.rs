@@ -4,6 +4,7 @@ use gatehouse_domain::{
     api_key::ApiKeyId,
     ci::{BuildId, ConcourseTarget, Target},
     idempotency::StartKey,
+    janitor::{Announcement, News},
     jobs::{Job, JobSpec, Revision},
     runs::{Run, RunStatus},
 };
@@ -61,6 +62,16 @@ fn run(job: &Job) -> Run {
     }
 }
 
+fn announcement() -> Announcement {
+    let announcement = serde_json::json!({
+        "id": "tok_00000000000000000000000000:ending:14",
+        "news": News::TokenEnding.title(),
+        "found_at": "2026-09-01T10:00:00Z",
+        "subject": "tok_00000000000000000000000000",
+    });
+    serde_json::from_value(announcement).unwrap()
+}
+
 fn row(entity: &str, key: &Key, in_list: Option<&Key>) -> String {
     let place = in_list.map_or("| |".to_owned(), |place| format!("`{}` | `{}` |", place.pk, place.sk));
     format!("| {entity} | `{}` | `{}` | {place}", key.pk, key.sk)
@@ -82,6 +93,7 @@ fn the_documentation_shows_the_keys_that_the_code_makes() {
         row("Start", &keys::start(&start), None),
         row("Open start", &keys::open_start(&job.id, &start), None),
         row("Lease", &keys::lease("provider/concourse/token"), None),
+        row("Outbox", &keys::to_publish(&announcement()), None),
     ];
     let documented = super::read("docs/TABLE.md");
     for row in rows.map(|row| row.replace(start.as_str(), "<hash>")) {

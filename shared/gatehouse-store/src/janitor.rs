@@ -61,8 +61,7 @@ impl Watch for Table {
 
 #[async_trait]
 impl Announce for Table {
-    /// One transaction. A ring that is replaced meanwhile loses its marks with it, and the new one has a new
-    /// key, so that what is announced then is announced of the older ring.
+    /// One transaction. Publishing a key replaces the ring, and its marks with it.
     async fn announce(
         &self,
         subject: &Subject,

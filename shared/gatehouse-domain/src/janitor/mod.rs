@@ -4,7 +4,8 @@
 //! with an item of the outbox, in one conditional transaction; then it is published from there, and then
 //! the outbox forgets it. So each thing is announced once: a sweep that dies leaves what the next one goes
 //! on with, and only one that dies between publishing and forgetting has it published again, with the same
-//! id. Nothing depends on a sweep coming to its end.
+//! id. Nothing depends on a sweep coming to its end: the next one begins again, and passes quickly over what
+//! was announced.
 //!
 //! That a token or key has ended follows from the clock, and the table itself forgets what is old enough.
 //! Old signing keys leave the ring when a new one is published.
@@ -245,8 +246,9 @@ impl Sweep<'_> {
         let mut request = first_page();
         while !self.is_late() {
             let page = self.ports.watch.watched_api_keys(&request).await?;
+            let now = self.ports.clock.now();
             for key in &page.items {
-                let due = due::of_api_key(key, self.ports.clock.now());
+                let due = due::of_api_key(key, now);
                 self.decide(&Subject::ApiKey(key.thing.id.clone()), &key.marks, due).await?;
             }
             self.report.api_keys += page.items.len();
@@ -264,8 +266,9 @@ impl Sweep<'_> {
         let mut request = first_page();
         while !self.is_late() {
             let page = self.ports.watch.watched_tokens(&request).await?;
+            let now = self.ports.clock.now();
             for token in &page.items {
-                let due = due::of_token(token, self.settings.unused_days, self.ports.clock.now());
+                let due = due::of_token(token, self.settings.unused_days, now);
                 self.decide(&Subject::Token(token.thing.jti.clone()), &token.marks, due).await?;
             }
             self.report.tokens += page.items.len();
