@@ -4,32 +4,213 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use gatehouse_domain::{
     access::Scope,
-    api_key::{self, ApiKey, PresentedKey, SaveApiKey},
+    api_key::{self, ApiKey, PresentedKey, RecordKeyUse, SaveApiKey},
+    audit::{AuditFilter, ListAudit},
     ci::ProviderKind,
     clock::Clock,
     jobs::{self, EditPorts},
     paging::PageRequest,
+    project::{Project, SaveProject},
     providers::Precondition,
     runs::{self, start},
+    tokens::{self, MintPorts, Minted, RecordUse, RevokePorts, ServiceClaims},
+    users::{self, LogIn, LoggedIn, LoginPorts, SessionEnd, UserDraft, UserPatch, UserPorts},
 };
 use secrecy::ExposeSecret;
 
 use crate::{
     schedules::{Fate, PretendCi, ports_of},
-    support::{TestTable, admin, draft},
+    support::{Pretend, TestTable, act, admin, draft, origin, person},
 };
 
 #[tokio::test]
-async fn an_authorizer_that_does_not_remember_reads_once() {
+async fn an_authorizer_that_does_not_remember_reads_a_key_once_and_writes_its_use_once() {
     let table = TestTable::new().await;
     let scopes = BTreeSet::from([Scope::All]);
     let now = table.clock.now();
-    let (record, key) = ApiKey::mint(&*table.ids, "test".into(), scopes, "*".parse().unwrap(), now);
-    table.table.save_api_key(&record).await.unwrap();
+    let (record, key) = ApiKey::generate(&*table.ids, "test".into(), scopes, "*".parse().unwrap(), now);
+    table.table.save_api_key(&record, None).await.unwrap();
     table.calls.take();
     let key = PresentedKey::parse(key.expose_secret()).unwrap();
-    api_key::authenticate(&*table.table, &key, now).await.unwrap();
+    api_key::authenticate(&*table.table, &key, now).await.unwrap().unwrap();
     assert_eq!(table.calls.take(), ["GetItem"]);
+    table.table.record_key_use(&record.id, now).await.unwrap();
+    assert_eq!(table.calls.take(), ["UpdateItem"]);
+}
+
+/// Mints a token for a service of project `payments` of tenant `acme`.
+async fn mint(table: &TestTable) -> Minted {
+    let draft = tokens::Draft {
+        project: "payments".parse().unwrap(),
+        service: "worker".parse().unwrap(),
+        description: None,
+        days: None,
+    };
+    let (caller, origin, pretend) = (admin("acme"), origin(), Pretend::default());
+    tokens::mint(&mint_ports(table, &pretend), &act(&caller, &origin), draft).await.unwrap()
+}
+
+fn mint_ports<'a>(table: &'a TestTable, pretend: &'a Pretend) -> MintPorts<'a> {
+    MintPorts {
+        projects: &*table.table,
+        save: &*table.table,
+        sign: pretend,
+        clock: &*table.clock,
+        ids: &*table.ids,
+    }
+}
+
+async fn with_project() -> TestTable {
+    let table = TestTable::new().await;
+    let revision = jobs::Revision::new(&*table.ids);
+    let project =
+        Project::new("payments".parse().unwrap(), "acme".parse().unwrap(), revision, table.clock.now());
+    let entry = table.entry("user:ada", "project:payments", Some("acme"));
+    table.table.save_project(&project, None, &entry).await.unwrap();
+    table.calls.take();
+    table
+}
+
+#[tokio::test]
+async fn a_token_is_minted_with_its_project_read_and_one_transaction() {
+    let table = with_project().await;
+    mint(&table).await;
+    assert_eq!(table.calls.take(), ["GetItem", "TransactWriteItems"]);
+}
+
+#[tokio::test]
+async fn an_authorizer_that_does_not_remember_reads_a_token_once_and_writes_its_use_once() {
+    let table = with_project().await;
+    let Minted { record, .. } = mint(&table).await;
+    table.calls.take();
+    let claims = ServiceClaims {
+        jti: record.jti.clone(),
+        project: record.project.clone(),
+        service: record.service.clone(),
+        issued_at: record.created_at,
+        ends_at: record.ends_at,
+    };
+    let admit = async || tokens::authenticate(&*table.table, &claims, table.clock.now()).await;
+    let (_, used) = admit().await.unwrap().expect("the token is admitted");
+    assert_eq!(table.calls.take(), ["GetItem"]);
+    table.table.record_use(&used.expect("it is news")).await.unwrap();
+    assert_eq!(table.calls.take(), ["UpdateItem"]);
+    let (_, used) = admit().await.unwrap().expect("the token is admitted");
+    assert_eq!(used, None, "a second use is written down within five minutes");
+}
+
+#[tokio::test]
+async fn a_token_is_rotated_with_two_reads_and_its_successors_first_use_is_one_transaction() {
+    let table = with_project().await;
+    let Minted { record: older, .. } = mint(&table).await;
+    table.calls.take();
+    let (caller, origin, pretend) = (admin("acme"), origin(), Pretend::default());
+    let (ports, act) = (mint_ports(&table, &pretend), act(&caller, &origin));
+    let rotated = tokens::rotate(&*table.table, &ports, &act, &older.jti, None, None);
+    let newer = rotated.await.unwrap().record;
+    assert_eq!(table.calls.take(), ["GetItem", "GetItem", "TransactWriteItems"]);
+    let used = tokens::Use { jti: newer.jti, at: table.clock.now(), ends: Some(older.jti) };
+    table.table.record_use(&used).await.unwrap();
+    assert_eq!(table.calls.take(), ["TransactWriteItems"]);
+}
+
+#[tokio::test]
+async fn a_token_is_revoked_with_one_read_one_transaction_and_its_flush_is_forgotten_with_one_call() {
+    let table = with_project().await;
+    let Minted { record, .. } = mint(&table).await;
+    table.calls.take();
+    let (caller, origin, pretend) = (admin("acme"), origin(), Pretend::default());
+    let ports = RevokePorts {
+        find: &*table.table,
+        save: &*table.table,
+        flush: &pretend,
+        owed: &*table.table,
+        clock: &*table.clock,
+        ids: &*table.ids,
+    };
+    let revoked = tokens::revoke(&ports, &act(&caller, &origin), &record.jti, None).await.unwrap();
+    assert!(revoked.effective.flushed);
+    assert_eq!(table.calls.take(), ["GetItem", "TransactWriteItems", "DeleteItem"]);
+}
+
+fn user_ports<'a>(table: &'a TestTable, pretend: &'a Pretend) -> UserPorts<'a> {
+    UserPorts {
+        find: &*table.table,
+        save: &*table.table,
+        passwords: pretend,
+        flush: pretend,
+        owed: &*table.table,
+        clock: &*table.clock,
+        ids: &*table.ids,
+    }
+}
+
+async fn log_in(table: &TestTable, password: &str) -> Result<LoggedIn, users::LoginError> {
+    let pretend = Pretend::default();
+    let ports = LoginPorts {
+        users: &*table.table,
+        sessions: &*table.table,
+        throttle: &*table.table,
+        passwords: &pretend,
+        sign: &pretend,
+        trail: &*table.table,
+        clock: &*table.clock,
+        ids: &*table.ids,
+    };
+    users::log_in(&ports, &origin(), &LogIn { user: "ada", password: &password.into() }).await
+}
+
+#[tokio::test]
+async fn people_log_in_with_one_read_and_two_transactions_and_out_with_one() {
+    let table = TestTable::new().await;
+    let (root, origin, pretend) = (person("root", "*=admin", "s"), origin(), Pretend::default());
+    let ports = user_ports(&table, &pretend);
+    let draft = UserDraft {
+        name: "ada".parse().unwrap(),
+        display_name: None,
+        roles: "*=admin".parse().unwrap(),
+        password: "correct horse".into(),
+    };
+    let ada = users::create(&ports, &act(&root, &origin), draft).await.unwrap();
+    assert_eq!(table.calls.take(), ["TransactWriteItems"]);
+    let LoggedIn { claims, .. } = log_in(&table, "correct horse").await.unwrap();
+    let login = ["TransactWriteItems", "GetItem", "TransactWriteItems"];
+    assert_eq!(table.calls.take(), login);
+    log_in(&table, "wrong").await.unwrap_err();
+    assert_eq!(table.calls.take(), login, "a refused login makes other calls than an admitted one");
+    let caller = users::authenticate(&*table.table, &claims, table.clock.now()).await.unwrap().unwrap();
+    assert_eq!(table.calls.take(), ["GetItem"]);
+    let expected = Precondition::Revision(ada.revision);
+    let patch = UserPatch { display_name: Some("Ada".into()), ..UserPatch::default() };
+    users::edit(&ports, &act(&root, &origin), &ada.name, patch, &expected).await.unwrap();
+    assert_eq!(table.calls.take(), ["GetItem", "TransactWriteItems", "DeleteItem"]);
+    let end = SessionEnd {
+        save: &*table.table,
+        flush: &pretend,
+        owed: &*table.table,
+        clock: &*table.clock,
+        ids: &*table.ids,
+    };
+    users::log_out(&end, &act(&caller, &origin)).await.unwrap();
+    assert_eq!(table.calls.take(), ["TransactWriteItems", "DeleteItem"]);
+    let ended = users::authenticate(&*table.table, &claims, table.clock.now()).await.unwrap();
+    assert_eq!(ended, None);
+}
+
+#[tokio::test]
+async fn a_page_of_any_list_is_one_call() {
+    let table = with_project().await;
+    mint(&table).await;
+    table.calls.take();
+    let (page, now, everyone) = (PageRequest::default(), table.clock.now(), admin("acme"));
+    let query = tokens::TokenQuery::default();
+    tokens::list(&*table.table, &everyone, query, now, &page).await.unwrap();
+    gatehouse_domain::project::list(&*table.table, &everyone, &page).await.unwrap();
+    api_key::ListApiKeys::list_api_keys(&*table.table, &page).await.unwrap();
+    users::FindUser::list_users(&*table.table, &page).await.unwrap();
+    table.table.list_audit(&AuditFilter::Everything, now, &page).await.unwrap();
+    gatehouse_domain::tenant::list(&*table.table, &everyone).await.unwrap();
+    assert_eq!(table.calls.take(), ["Query"; 6]);
 }
 
 #[tokio::test]
@@ -77,16 +258,17 @@ async fn a_hundred_jobs_are_imported_with_one_read_and_a_transaction_each() {
 async fn a_run_is_triggered_with_the_job_read_and_two_transactions() {
     let table = TestTable::new().await;
     let job = table.save_job("build").await;
-    let caller = admin("example");
+    let (caller, origin) = (admin("example"), origin());
+    let act = act(&caller, &origin);
     let ci = PretendCi::new(table.clock.clone(), 1, vec![Fate::Answers]);
     let ports = ports_of(&table, &ci);
     table.calls.take();
-    let started = start::trigger(&ports, &caller, &job.id, &BTreeMap::new(), None).await.unwrap();
+    let started = start::trigger(&ports, &act, &job.id, &BTreeMap::new(), None).await.unwrap();
     assert_eq!(table.calls.take(), ["GetItem", "TransactWriteItems", "TransactWriteItems"]);
     let key = "k".parse().unwrap();
-    start::trigger(&ports, &caller, &job.id, &BTreeMap::new(), Some(&key)).await.unwrap();
+    start::trigger(&ports, &act, &job.id, &BTreeMap::new(), Some(&key)).await.unwrap();
     assert_eq!(table.calls.take(), ["GetItem", "GetItem", "TransactWriteItems", "TransactWriteItems"]);
-    start::trigger(&ports, &caller, &job.id, &BTreeMap::new(), Some(&key)).await.unwrap();
+    start::trigger(&ports, &act, &job.id, &BTreeMap::new(), Some(&key)).await.unwrap();
     assert_eq!(table.calls.take(), ["GetItem", "GetItem"], "a repetition only reads");
     runs::show(&ports.find, &caller, &started.run.id).await.unwrap();
     assert_eq!(table.calls.take(), ["GetItem"]);

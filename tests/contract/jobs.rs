@@ -10,7 +10,7 @@ use gatehouse_domain::{
         Revision, SaveJobs,
     },
     paging::{Cursor, Limit, PageRequest},
-    project::FindProject,
+    project::{FindProject, Project},
     providers::{Account, DeleteProvider, EditOutcome, FindProvider, ListProviders, Provider, SaveProvider},
 };
 use jiff::Timestamp;
@@ -103,8 +103,11 @@ async fn a_project_belongs_to_the_tenant_that_had_it_first() {
     let mut project = table.table.find_project(&job.spec.project).await.unwrap().unwrap();
     let mut other = job.clone();
     other.id = "other".parse().unwrap();
-    let same = JobEdit { job: other.clone(), previous: None, new_project: Some(project.clone()) };
+    let described = Project { description: Some("late".into()), ..project.clone() };
+    let same = JobEdit { job: other.clone(), previous: None, new_project: Some(described) };
     assert_eq!(table.table.save_jobs(&[same]).await.unwrap(), EditOutcome::Done);
+    let kept = table.table.find_project(&project.name).await.unwrap();
+    assert_eq!(kept.as_ref(), Some(&project), "the job changed a project that was there");
     project.tenant = "thief".parse().unwrap();
     other.id = "third".parse().unwrap();
     let stolen = JobEdit { job: other, previous: None, new_project: Some(project) };

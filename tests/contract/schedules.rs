@@ -27,7 +27,7 @@ use gatehouse_domain::{
 };
 use jiff::Timestamp;
 
-use crate::support::{HandClock, TestTable, admin};
+use crate::support::{HandClock, TestTable, act, admin, origin};
 
 /// Seeds that once found a defect.
 const KEPT: [u64; 1] = [0];
@@ -239,10 +239,11 @@ async fn persist(
     job: &gatehouse_domain::name::JobId,
     key: &IdempotencyKey,
 ) -> String {
-    let caller = admin("example");
+    let (caller, origin) = (admin("example"), origin());
+    let act = act(&caller, &origin);
     let nothing = BTreeMap::new();
     for _attempt in 0..200 {
-        let attempt = start::trigger(ports, &caller, job, &nothing, Some(key));
+        let attempt = start::trigger(ports, &act, job, &nothing, Some(key));
         let outcome = if ci.random(4) == 0 {
             let patience = ci.random(60);
             tokio::select! {

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use gatehouse_domain::{
+    audit::Entry,
     ci::{BuildId, Checkpoint, StartKind},
     clock::Clock,
     idempotency::{Fingerprint, IdempotencyKey, StartKey},
@@ -64,8 +65,12 @@ fn run(start: &Start, build: u64) -> Run {
     }
 }
 
+fn entry(table: &TestTable) -> Entry {
+    table.entry("api_key:test", "job:build", Some("example"))
+}
+
 async fn begin(table: &TestTable, start: &Start) -> bool {
-    matches!(table.table.begin_start(start).await.unwrap(), BeginOutcome::Begun)
+    matches!(table.table.begin_start(start, &entry(table)).await.unwrap(), BeginOutcome::Begun)
 }
 
 #[tokio::test]
@@ -73,7 +78,8 @@ async fn of_a_hundred_begins_with_one_key_one_is_made() {
     let table = TestTable::new().await;
     let begins = (0..100).map(|n| {
         let (starts, start) = (table.table.clone(), start(&table, "k", &format!("req-{n}")));
-        async move { starts.begin_start(&start).await.unwrap() }
+        let entry = entry(&table);
+        async move { starts.begin_start(&start, &entry).await.unwrap() }
     });
     let outcomes = futures_util::future::join_all(begins).await;
     assert_eq!(outcomes.iter().filter(|outcome| matches!(outcome, BeginOutcome::Begun)).count(), 1);
@@ -87,10 +93,21 @@ async fn a_start_comes_back_as_it_was_begun() {
     let found = table.table.find_start(&start.key, table.clock.now()).await.unwrap();
     assert_eq!(found, Some(start.clone()));
     assert_eq!(table.table.open_starts(&start.job_id).await.unwrap(), std::slice::from_ref(&start));
-    match table.table.begin_start(&start).await.unwrap() {
+    match table.table.begin_start(&start, &entry(&table)).await.unwrap() {
         BeginOutcome::Exists(existing) => assert_eq!(*existing, start),
         BeginOutcome::Begun => panic!("a start was begun twice"),
     }
+}
+
+#[tokio::test]
+async fn a_start_that_the_trail_does_not_have_is_not_begun() {
+    let table = TestTable::new().await;
+    let (first, second) = (start(&table, "a", "req-1"), start(&table, "b", "req-2"));
+    let entry = entry(&table);
+    table.table.begin_start(&first, &entry).await.unwrap();
+    table.table.begin_start(&second, &entry).await.expect_err("one entry stands for two starts");
+    assert_eq!(table.table.open_starts(&first.job_id).await.unwrap(), [first]);
+    assert_eq!(table.table.find_start(&second.key, table.clock.now()).await.unwrap(), None);
 }
 
 #[tokio::test]

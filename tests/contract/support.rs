@@ -19,11 +19,18 @@ use aws_sdk_dynamodb::{
 };
 use gatehouse_domain::{
     access::Scope,
-    caller::{Caller, Grant, Tenants},
+    audit::{Act, Action, Deed, Entry, Origin, Outcome},
+    caller::{Caller, Grant, Roles, Tenants},
     ci::{ConcourseTarget, ProviderKind, Target},
     clock::{Clock, IdSource},
-    jobs::{EditPorts, Job, JobDraft, JobSpec},
+    jobs::{EditPorts, Job, JobDraft, JobSpec, ListError},
+    paging::{Cursor, Limit, Page, PageRequest},
     providers::Precondition,
+    revocation::{FlushAuthorizer, FlushError},
+    secret::SecretError,
+    signing::{KeyId, MakeKeyPair},
+    tokens::{ServiceClaims, SignError, SignToken},
+    users::{HashPassword, HashPasswordError, PasswordHash, SessionClaims},
 };
 use gatehouse_local::{
     dynamodb::{DynamoDb, Storage, prepare_table},
@@ -32,6 +39,7 @@ use gatehouse_local::{
 use gatehouse_runtime::{aws::Aws, env};
 use gatehouse_store::Table;
 use jiff::Timestamp;
+use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::oneshot;
 
 /// A table of its own for one test.
@@ -40,6 +48,9 @@ pub struct TestTable {
     pub clock: Arc<HandClock>,
     pub ids: Arc<CountedIds>,
     pub calls: Calls,
+    /// For what an older version would have written.
+    pub client: Client,
+    pub name: String,
     /// The embedded server, which ends with the test.
     _server: Option<DynamoDb>,
 }
@@ -61,8 +72,8 @@ impl TestTable {
         prepare_table(&client, &name, &template.tables[0]).await.expect("a table");
         calls.forget();
         let clock = Arc::new(HandClock::default());
-        let table = Arc::new(Table::new(client, name, clock.clone()));
-        Self { table, clock, ids: Arc::default(), calls, _server: server }
+        let table = Arc::new(Table::new(client.clone(), name.clone(), clock.clone()));
+        Self { table, clock, ids: Arc::default(), calls, client, name, _server: server }
     }
 
     /// Saves a job of project `example` of tenant `example`.
@@ -82,6 +93,17 @@ impl TestTable {
         let draft = draft(id, project);
         let put = gatehouse_domain::jobs::put(&ports, caller, draft, None, &Precondition::Absent).await;
         put.expect("the job is saved").job
+    }
+
+    /// An entry of the trail that nobody has written yet, of an act on `target`.
+    pub fn entry(&self, actor: &str, target: &str, tenant: Option<&str>) -> Entry {
+        let deed = Deed {
+            target: target.to_owned(),
+            tenant: tenant.map(|tenant| tenant.parse().expect("a tenant")),
+            detail: None,
+        };
+        let (clock, ids, origin) = (&*self.clock, &*self.ids, origin());
+        Entry::new(clock, ids, actor.to_owned(), &origin, Action::PutProject, Outcome::Done, deed)
     }
 }
 
@@ -251,8 +273,101 @@ pub fn admin(tenant: &str) -> Caller {
 }
 
 pub fn caller(tenants: Tenants) -> Caller {
-    let grant = Grant::ApiKey(BTreeSet::from([Scope::All]));
-    Caller { subject: "key_test".into(), grant, tenants }
+    let grant = Grant::ApiKey { scopes: BTreeSet::from([Scope::All]), tenants };
+    Caller { subject: "key_test".into(), grant }
+}
+
+/// A person with these roles, in this session.
+pub fn person(name: &str, roles: &str, session: &str) -> Caller {
+    let roles: Roles = roles.parse().expect("roles");
+    Caller { subject: name.to_owned(), grant: Grant::User { roles, session: session.to_owned() } }
+}
+
+pub fn origin() -> Origin {
+    Origin {
+        request_id: "req_test".into(),
+        source_ip: Some("192.0.2.1".into()),
+        user_agent: Some("tests".into()),
+    }
+}
+
+/// Something that `caller` does.
+pub fn act<'a>(caller: &'a Caller, origin: &'a Origin) -> Act<'a> {
+    Act { caller, origin }
+}
+
+/// Every page of a list, read with a small limit.
+pub async fn pages<T, F>(limit: u8, list: impl Fn(PageRequest) -> F) -> Vec<Vec<T>>
+where
+    F: Future<Output = Result<Page<T>, ListError>>,
+{
+    let limit = Limit::new(limit).expect("a limit");
+    let mut pages = Vec::new();
+    let mut cursor = None;
+    loop {
+        let page = list(PageRequest { limit, cursor }).await.expect("a page");
+        pages.push(page.items);
+        cursor = page.next;
+        if cursor.is_none() {
+            return pages;
+        }
+        assert!(pages.len() < 1000, "the list never ends");
+    }
+}
+
+/// A request for the page behind a cursor.
+pub fn behind(cursor: Option<Cursor>) -> PageRequest {
+    PageRequest { limit: Limit::new(1).expect("a limit"), cursor }
+}
+
+/// What the rules need that the table is not: passwords compared without a hash, tokens without a
+/// signature, key pairs without keys, and an API Gateway that forgets.
+#[derive(Default)]
+pub struct Pretend(AtomicU64);
+
+#[async_trait]
+impl HashPassword for Pretend {
+    async fn hash_password(&self, password: &SecretString) -> Result<PasswordHash, HashPasswordError> {
+        Ok(PasswordHash::unverified(format!("hash of {}", password.expose_secret())))
+    }
+
+    async fn matches(
+        &self,
+        password: &SecretString,
+        hash: Option<&PasswordHash>,
+    ) -> Result<bool, HashPasswordError> {
+        Ok(hash.is_some_and(|hash| hash.expose() == format!("hash of {}", password.expose_secret())))
+    }
+}
+
+#[async_trait]
+impl SignToken for Pretend {
+    async fn sign_service_token(&self, claims: &ServiceClaims) -> Result<SecretString, SignError> {
+        Ok(format!("signed {}", claims.jti).into())
+    }
+
+    async fn sign_session(&self, claims: &SessionClaims) -> Result<SecretString, SignError> {
+        Ok(format!("signed {}", claims.id.as_str()).into())
+    }
+}
+
+#[async_trait]
+impl MakeKeyPair for Pretend {
+    async fn make_key_pair(&self) -> Result<(KeyId, String), SecretError> {
+        let number = self.0.fetch_add(1, Ordering::Relaxed);
+        Ok((KeyId::parse(&format!("key-{number}")).expect("an id"), "public".into()))
+    }
+}
+
+#[async_trait]
+impl FlushAuthorizer for Pretend {
+    async fn flush_authorizer(&self) -> Result<(), FlushError> {
+        Ok(())
+    }
+
+    fn remembered_for(&self) -> Duration {
+        Duration::from_mins(5)
+    }
 }
 
 pub fn target(job: &str) -> Target {

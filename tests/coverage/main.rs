@@ -9,12 +9,17 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use gatehouse_domain::access::{OPERATIONS, Reach};
+use gatehouse_domain::access::{Admission, OPERATIONS, Reach};
 use gatehouse_local::{command::openapi, gateway::Template};
 use serde_json::Value;
 
 /// What anybody may call: reviewed here, expected to stay short.
-const OPEN: [(&str, &str, &str); 2] = [("console", "GET", "/health"), ("console", "GET", "/openapi.json")];
+const OPEN: [(&str, &str, &str); 4] = [
+    ("console", "GET", "/health"),
+    ("console", "GET", "/openapi.json"),
+    ("tokens", "POST", "/auth/login"),
+    ("tokens", "GET", "/.well-known/jwks.json"),
+];
 
 /// A route: function, method, path.
 type Route = (String, String, String);
@@ -51,6 +56,7 @@ fn template() -> Template {
 fn every_operation_is_mounted_once() {
     let mut mounted: Vec<&str> = jobs::routes().mounted().iter().map(|op| op.id).collect();
     mounted.extend(runs::routes().mounted().iter().map(|op| op.id));
+    mounted.extend(tokens::routes().mounted().iter().map(|op| op.id));
     mounted.sort_unstable();
     let mut expected: Vec<&str> = OPERATIONS.iter().map(|op| op.id).collect();
     expected.sort_unstable();
@@ -99,7 +105,12 @@ fn the_description_has_every_operation_under_its_own_name() {
             described.insert((method.to_uppercase(), path.clone(), id));
         }
     }
-    let opened = [("GET", "/health", "show_health"), ("GET", "/openapi.json", "show_api_description")];
+    let opened = [
+        ("GET", "/health", "show_health"),
+        ("GET", "/openapi.json", "show_api_description"),
+        ("POST", "/auth/login", "log_in"),
+        ("GET", "/.well-known/jwks.json", "show_jwks"),
+    ];
     let guarded = OPERATIONS.iter().map(|op| (op.method, op.path, op.id));
     let expected: BTreeSet<_> = guarded
         .chain(opened)
@@ -140,15 +151,15 @@ fn events() -> Vec<(String, Value)> {
 fn the_documentation_lists_who_may_call_what() {
     let documented = read("docs/API.md");
     for op in OPERATIONS {
-        let reach = if op.reach == Reach::Platform { "platform" } else { "tenant" };
-        let row = format!(
-            "| `{}` | `{} {}` | `{}` | {} | {reach} |",
-            op.id,
-            op.method,
-            op.path,
-            op.scope,
-            op.role.as_str()
-        );
+        let who = match op.admission {
+            Admission::Known => "| | anybody who is known | |".to_owned(),
+            Admission::Person => "| | any person | |".to_owned(),
+            Admission::Granted { scope, role, reach } => {
+                let reach = if reach == Reach::Platform { "platform" } else { "tenant" };
+                format!("| `{scope}` | {} | {reach} |", role.as_str())
+            }
+        };
+        let row = format!("| `{}` | `{} {}` {who}", op.id, op.method, op.path);
         assert!(documented.contains(&row), "docs/API.md lacks the row\n{row}");
     }
 }

@@ -3,23 +3,39 @@
 //! API Gateway keeps the answer and uses it for every path, so the policy lists all that the caller may
 //! reach. A path that is not in it is 403; a credential that opens nothing is 401, which API Gateway
 //! answers when the error says exactly `Unauthorized`.
+//!
+//! A signature is checked without a look-up, so that who makes tokens up costs a little time and no read.
+//! Then one read of the record says whether the credential still counts.
 
 mod credential;
 mod policy;
+mod ring;
 
-use std::{collections::HashMap, fmt, sync::Arc};
+use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
 use gatehouse_domain::{
-    api_key::{self, FindApiKey},
+    api_key::{self, ApiKeyId, FindApiKey, PresentedKey, RecordKeyUse},
     caller::Caller,
     clock::Clock,
     report::Chain,
+    signing::FindKeyRing,
     store::StoreError,
+    tokens::{self, FindToken, RecordUse, Use},
+    users::{self, FindAccount},
 };
+use gatehouse_jwt::{Issuer, Refusal, Verified};
+use jiff::Timestamp;
 use serde::Deserialize;
 
 pub use self::policy::Answer;
-use self::{credential::Credential, policy::Policy};
+use self::{
+    credential::Credential,
+    policy::Policy,
+    ring::{NotVerified, Ring},
+};
+
+/// How long reading the public keys may hold up the start of the function.
+const START_UP_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What API Gateway asks: the parts of its REQUEST event that matter here.
 #[derive(Debug, Deserialize)]
@@ -32,13 +48,48 @@ pub struct Request {
     headers: Option<HashMap<String, String>>,
 }
 
+/// What the authorizer reads and writes.
+#[derive(Clone)]
+pub struct Ports {
+    /// Reads what decides on sessions.
+    pub accounts: Arc<dyn FindAccount>,
+    /// Reads service tokens.
+    pub tokens: Arc<dyn FindToken>,
+    /// Writes down that service tokens are used.
+    pub token_uses: Arc<dyn RecordUse>,
+    /// Reads API keys.
+    pub api_keys: Arc<dyn FindApiKey>,
+    /// Writes down that API keys are used.
+    pub key_uses: Arc<dyn RecordKeyUse>,
+    /// Reads the public keys.
+    pub key_ring: Arc<dyn FindKeyRing>,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Ports {
+    /// Everything from one store.
+    pub fn of<S>(store: &Arc<S>, clock: Arc<dyn Clock>) -> Self
+    where
+        S: FindAccount + FindToken + RecordUse + FindApiKey + RecordKeyUse + FindKeyRing + 'static,
+    {
+        Self {
+            accounts: store.clone(),
+            tokens: store.clone(),
+            token_uses: store.clone(),
+            api_keys: store.clone(),
+            key_uses: store.clone(),
+            key_ring: store.clone(),
+            clock,
+        }
+    }
+}
+
 /// The authorizer.
 #[derive(Clone)]
 pub struct Authorizer {
-    /// Reads API keys.
-    pub api_keys: Arc<dyn FindApiKey>,
-    /// Tells the time.
-    pub clock: Arc<dyn Clock>,
+    ports: Ports,
+    ring: Arc<Ring>,
 }
 
 /// Why there is no answer.
@@ -75,30 +126,143 @@ impl From<AuthorizeError> for lambda_runtime::Diagnostic {
     }
 }
 
+/// Why nobody is let in.
+#[derive(Debug, thiserror::Error)]
+enum Denied {
+    /// There is no credential of a form that we know.
+    #[error("there is no credential that could be one of ours")]
+    Nobody,
+    /// The token is not one of ours.
+    #[error(transparent)]
+    Token(Refusal),
+    /// There is no record, or it does not let the credential in.
+    #[error("its record does not let it in")]
+    Record,
+    /// It cannot be known.
+    #[error("could not look a credential up")]
+    Store(#[from] StoreError),
+}
+
+impl From<NotVerified> for Denied {
+    fn from(error: NotVerified) -> Self {
+        match error {
+            NotVerified::Refused(refusal) => Self::Token(refusal),
+            NotVerified::Store(error) => Self::Store(error),
+        }
+    }
+}
+
+/// Somebody who is let in.
+struct Admitted {
+    caller: Caller,
+    /// When their service token ends.
+    ends_at: Option<Timestamp>,
+    /// What is to be written down.
+    used: Option<Used>,
+}
+
+/// That a credential is used.
+enum Used {
+    Token(Use),
+    Key(ApiKeyId, Timestamp),
+}
+
 impl Authorizer {
+    /// An authorizer for the tokens of `issuer`.
+    pub fn new(ports: Ports, issuer: Issuer) -> Self {
+        let ring = Arc::new(Ring::new(ports.key_ring.clone(), issuer));
+        Self { ports, ring }
+    }
+
+    /// Reads the public keys while the function starts, which opens the connection as well, so that the
+    /// first request need not. Where that fails, the first token tries again.
+    pub async fn warm_up(&self) {
+        let load = self.ring.load(self.ports.clock.now());
+        match tokio::time::timeout(START_UP_TIMEOUT, load).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => tracing::warn!(error = %Chain(&error), "could not read the public keys"),
+            Err(_) => tracing::warn!("could not read the public keys in time"),
+        }
+    }
+
     /// Answers one request of API Gateway.
     ///
     /// # Errors
     ///
     /// When nobody is calling, or when that cannot be known.
     pub async fn authorize(&self, request: Request) -> Result<Answer, AuthorizeError> {
-        let outcome = self.caller(&request).await;
-        match &outcome {
-            Ok(Some(caller)) => tracing::info!(caller = caller.actor(), "admitted {}", caller.actor()),
-            Ok(None) => tracing::info!("refused a credential"),
-            Err(error) => tracing::error!(error = %Chain(error), "could not look a credential up"),
+        let admitted = match self.admit(&request).await {
+            Ok(admitted) => admitted,
+            Err(Denied::Store(error)) => {
+                tracing::error!(error = %Chain(&error), "could not look a credential up");
+                return Err(AuthorizeError::Unavailable(error));
+            }
+            Err(denied) => {
+                tracing::info!(reason = %denied, "refused a credential");
+                return Err(AuthorizeError::Unauthorized);
+            }
+        };
+        let caller = &admitted.caller;
+        tracing::info!(caller = caller.actor(), "admitted {}", caller.actor());
+        let policy = Policy::for_caller(caller, &request.method_arn).ok_or(AuthorizeError::Unauthorized)?;
+        if let Some(used) = &admitted.used {
+            self.record(used).await;
         }
-        let caller = outcome.map_err(AuthorizeError::Unavailable)?.ok_or(AuthorizeError::Unauthorized)?;
-        let policy = Policy::for_caller(&caller, &request.method_arn).ok_or(AuthorizeError::Unauthorized)?;
-        Ok(Answer::new(&caller, policy))
+        Ok(Answer::new(caller, admitted.ends_at, policy))
     }
 
-    async fn caller(&self, request: &Request) -> Result<Option<Caller>, StoreError> {
+    async fn admit(&self, request: &Request) -> Result<Admitted, Denied> {
+        let now = self.ports.clock.now();
         match request.headers.as_ref().and_then(Credential::from_headers) {
-            None => Ok(None),
-            Some(Credential::ApiKey(key)) => {
-                api_key::authenticate(&*self.api_keys, &key, self.clock.now()).await
+            None => Err(Denied::Nobody),
+            Some(Credential::ApiKey(key)) => self.admit_key(&key, now).await,
+            Some(Credential::Token(token)) => self.admit_token(&token, now).await,
+        }
+    }
+
+    async fn admit_key(&self, key: &PresentedKey, now: Timestamp) -> Result<Admitted, Denied> {
+        let admitted = api_key::authenticate(&*self.ports.api_keys, key, now).await?;
+        let (caller, is_news) = admitted.ok_or(Denied::Record)?;
+        let used = is_news.then(|| Used::Key(key.id(), now));
+        Ok(Admitted { caller, ends_at: None, used })
+    }
+
+    async fn admit_token(&self, token: &str, now: Timestamp) -> Result<Admitted, Denied> {
+        let verified = self.ring.verify(token, now).await?;
+        let (admitted, refreshed) = tokio::join!(self.look_up(&verified, now), self.ring.refresh(now));
+        match refreshed {
+            // The key may have been taken out of the ring meanwhile.
+            Ok(Some(newer)) => drop(newer.verify(token, now).map_err(Denied::Token)?),
+            Ok(None) => {}
+            Err(error) => tracing::warn!(error = %Chain(&error), "could not read the public keys again"),
+        }
+        admitted
+    }
+
+    /// The one read: whether a token of ours still counts.
+    async fn look_up(&self, verified: &Verified, now: Timestamp) -> Result<Admitted, Denied> {
+        match verified {
+            Verified::Session(claims) => {
+                let caller = users::authenticate(&*self.ports.accounts, claims, now).await?;
+                Ok(Admitted { caller: caller.ok_or(Denied::Record)?, ends_at: None, used: None })
             }
+            Verified::Service(claims) => {
+                let admitted = tokens::authenticate(&*self.ports.tokens, claims, now).await?;
+                let (caller, used) = admitted.ok_or(Denied::Record)?;
+                Ok(Admitted { caller, ends_at: Some(claims.ends_at), used: used.map(Used::Token) })
+            }
+        }
+    }
+
+    /// Writes down that a credential is used. Who may come in comes in where that fails; the next use tries
+    /// again.
+    async fn record(&self, used: &Used) {
+        let written = match used {
+            Used::Token(used) => self.ports.token_uses.record_use(used).await,
+            Used::Key(id, at) => self.ports.key_uses.record_key_use(id, *at).await,
+        };
+        if let Err(error) = written {
+            tracing::warn!(error = %Chain(&error), "could not write down that a credential is used");
         }
     }
 }

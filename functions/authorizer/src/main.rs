@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use authorizer::{Authorizer, Request};
+use authorizer::{Authorizer, Ports, Request};
+use gatehouse_jwt::Issuer;
 use gatehouse_runtime::{
-    aws::{self, Aws},
+    aws::Aws,
     clock::SystemClock,
-    env::TableConfig,
+    env::{IssuerConfig, TableConfig},
     tracing,
 };
 use gatehouse_store::Table;
@@ -16,11 +17,11 @@ use lambda_runtime::{Error, LambdaEvent, service_fn};
 async fn main() -> Result<(), Error> {
     tracing::init();
     let table = TableConfig::from_env()?.table;
-    let dynamodb = Aws::from_env().await?.dynamodb();
-    aws::warm_up(&dynamodb, &table).await;
+    let issuer = Issuer::new(IssuerConfig::from_env()?.issuer);
     let clock = Arc::new(SystemClock);
-    let table = Arc::new(Table::new(dynamodb, table, clock.clone()));
-    let authorizer = Authorizer { api_keys: table, clock };
+    let table = Arc::new(Table::new(Aws::from_env().await?.dynamodb(), table, clock.clone()));
+    let authorizer = Authorizer::new(Ports::of(&table, clock), issuer);
+    authorizer.warm_up().await;
     let authorize = |event: LambdaEvent<Request>| authorizer.authorize(event.payload);
     lambda_runtime::run(service_fn(authorize)).await
 }

@@ -6,6 +6,7 @@ use gatehouse_domain::{
     access::OPERATIONS,
     caller::{Caller, Grant},
 };
+use jiff::Timestamp;
 use serde::Serialize;
 
 /// The answer to API Gateway.
@@ -41,16 +42,22 @@ impl Policy {
         // arn:aws:execute-api:<region>:<account>:<api>/<stage>/<verb>/<path>
         let mut parts = method_arn.splitn(3, '/');
         let stage = format!("{}/{}", parts.next()?, parts.next()?);
-        let allowed: Vec<_> = OPERATIONS
-            .iter()
-            .filter(|operation| caller.may(operation))
-            .map(|operation| format!("{stage}/{}{}", operation.method, wildcards(operation.path)))
-            .collect();
+        let allowed: Vec<_> = reach(caller).iter().map(|path| format!("{stage}/{path}")).collect();
         let (effect, resource) =
             if allowed.is_empty() { ("Deny", vec![format!("{stage}/*")]) } else { ("Allow", allowed) };
         let statement = Statement { action: "execute-api:Invoke", effect, resource };
         Some(Self { version: "2012-10-17", statement: [statement] })
     }
+}
+
+/// What a caller may reach: `<verb>/<path>` with `*` for each parameter. What API Gateway takes for allowed
+/// anyway, because a `*` stands for any text there, is left out: a policy may not grow without bound.
+fn reach(caller: &Caller) -> Vec<String> {
+    let allowed = OPERATIONS.iter().filter(|operation| caller.may(operation));
+    let all: Vec<_> =
+        allowed.map(|operation| format!("{}{}", operation.method, wildcards(operation.path))).collect();
+    let needed = all.iter().filter(|one| !all.iter().any(|other| other != *one && covers(other, one)));
+    needed.cloned().collect()
 }
 
 /// A path of the template with `*` for each parameter.
@@ -59,22 +66,149 @@ fn wildcards(path: &str) -> String {
     segments.collect::<Vec<_>>().join("/")
 }
 
+/// Whether everything that `narrow` stands for is something that `wide` stands for, `*` being any text.
+fn covers(wide: &str, narrow: &str) -> bool {
+    let Some((head, tail)) = wide.split_once('*') else { return wide == narrow };
+    let Some(mut rest) = narrow.strip_prefix(head) else { return false };
+    let mut pieces: Vec<_> = tail.split('*').collect();
+    let last = pieces.pop().unwrap_or_default();
+    for piece in pieces {
+        let Some(at) = rest.find(piece) else { return false };
+        rest = &rest[at + piece.len()..];
+    }
+    rest.ends_with(last)
+}
+
 impl Answer {
-    pub(crate) fn new(caller: &Caller, policy_document: Policy) -> Self {
-        let mut context =
-            BTreeMap::from([("subject", caller.subject.clone()), ("tenants", caller.tenants.to_string())]);
-        match &caller.grant {
-            Grant::User(role) => {
-                context.insert("kind", "user".to_owned());
-                context.insert("role", role.as_str().to_owned());
-            }
-            Grant::ApiKey(scopes) => {
-                let scopes: Vec<_> = scopes.iter().map(|scope| scope.as_str()).collect();
-                context.insert("kind", "api_key".to_owned());
-                context.insert("scopes", scopes.join(" "));
-                context.insert("token_id", caller.subject.clone());
-            }
+    /// The answer for a caller whose token ends at `ends_at`, if it is a service's.
+    pub(crate) fn new(caller: &Caller, ends_at: Option<Timestamp>, policy_document: Policy) -> Self {
+        let mut context = grant(&caller.grant);
+        context.insert("subject", caller.subject.clone());
+        context.insert("tenants", caller.tenants().to_string());
+        context.entry("token_id").or_insert_with(|| caller.subject.clone());
+        if let Some(ends_at) = ends_at {
+            context.insert("token_ends_at", ends_at.to_string());
         }
         Self { principal_id: caller.actor(), policy_document, context }
+    }
+}
+
+/// What lets a caller in, in words.
+fn grant(grant: &Grant) -> BTreeMap<&'static str, String> {
+    match grant {
+        Grant::User { roles, session } => BTreeMap::from([
+            ("kind", "user".to_owned()),
+            ("roles", roles.to_string()),
+            ("session", session.clone()),
+            ("token_id", session.clone()),
+        ]),
+        Grant::ApiKey { scopes, .. } => {
+            let scopes: Vec<_> = scopes.iter().map(|scope| scope.as_str()).collect();
+            BTreeMap::from([("kind", "api_key".to_owned()), ("scopes", scopes.join(" "))])
+        }
+        Grant::Service { project, tenant, service } => BTreeMap::from([
+            ("kind", "service".to_owned()),
+            ("project", project.to_string()),
+            ("tenant", tenant.to_string()),
+            ("service", service.to_string()),
+        ]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use gatehouse_domain::{
+        access::{Role, Scope},
+        caller::{Roles, Tenants},
+    };
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const METHOD: &str = "arn:aws-us-gov:execute-api:ap-southeast-2:000000000000:abcdefghij/a-rather-long-name-of-a-stage/GET/v1/jobs";
+
+    fn key(scopes: impl IntoIterator<Item = Scope>, tenants: &str) -> Caller {
+        let scopes = scopes.into_iter().collect();
+        let grant = Grant::ApiKey { scopes, tenants: tenants.parse().unwrap() };
+        Caller { subject: "key_f82f3a6e3350334b18b0".into(), grant }
+    }
+
+    #[test]
+    fn a_star_covers_what_is_below_it() {
+        assert!(covers("GET/v1/runs/*", "GET/v1/runs/*/events"));
+        assert!(covers("GET/v1/runs/*", "GET/v1/runs/*"));
+        assert!(covers("GET/a/*/b/*/c", "GET/a/x/b/y/b/z/c"));
+        assert!(covers("GET/a*", "GET/a"));
+        for (wide, narrow) in [
+            ("GET/v1/runs/*/events", "GET/v1/runs/*"),
+            ("GET/v1/runs/*", "GET/v1/runs"),
+            ("GET/v1/runs", "GET/v1/runs/*"),
+            ("GET/v1/runs/*", "POST/v1/runs/*/cancel"),
+            ("GET/a/*/b", "GET/a/*"),
+            ("GET/a/*/b/*/b", "GET/a/x/b"),
+        ] {
+            assert!(!covers(wide, narrow), "{wide} does not cover {narrow}");
+        }
+    }
+
+    #[test]
+    fn the_longest_answers_stay_far_below_what_api_gateway_takes() {
+        // There is no documented limit on the whole; policies of 10 KB and more were seen to fail. One
+        // resource may have 512 characters.
+        let admin = Roles { everywhere: Some(Role::Admin), tenants: BTreeMap::new() };
+        let admin = Grant::User { roles: admin, session: "ses_00000000000000000000000000".into() };
+        let admin = Caller { subject: "a".repeat(64), grant: admin };
+        for caller in [admin, key([Scope::All], "*"), key(Scope::ALL.iter().copied(), "*")] {
+            let policy = Policy::for_caller(&caller, METHOD).unwrap();
+            assert!(policy.statement[0].resource.iter().all(|resource| resource.len() <= 512));
+            let answer = serde_json::to_string(&Answer::new(&caller, None, policy)).unwrap();
+            assert!(answer.len() < 6144, "{} bytes: {answer}", answer.len());
+        }
+    }
+
+    #[test]
+    fn a_method_arn_that_is_none_has_no_policy() {
+        for odd in ["", "arn", "arn:aws:execute-api:eu-west-1:000000000000:api0example"] {
+            assert!(Policy::for_caller(&key([Scope::All], "*"), odd).is_none(), "{odd:?}");
+        }
+    }
+
+    fn callers() -> impl Strategy<Value = Caller> {
+        let scopes = proptest::sample::subsequence(Scope::ALL[1..].to_vec(), 0..Scope::ALL.len());
+        let tenants =
+            prop_oneof![Just(Tenants::All), Just(Tenants::Only(BTreeSet::from(["acme".parse().unwrap()])))];
+        let keys = (scopes, tenants)
+            .prop_map(|(scopes, tenants)| Grant::ApiKey { scopes: scopes.into_iter().collect(), tenants });
+        let role = || proptest::option::of(proptest::sample::select(Role::ALL.to_vec()));
+        let users = (role(), role()).prop_map(|(everywhere, acme)| {
+            let tenants = acme.map(|role| ("acme".parse().unwrap(), role)).into_iter().collect();
+            Grant::User { roles: Roles { everywhere, tenants }, session: "s".into() }
+        });
+        prop_oneof![keys, users].prop_map(|grant| Caller { subject: "x".into(), grant })
+    }
+
+    proptest! {
+        #[test]
+        fn a_policy_admits_what_the_table_does_and_nothing_that_its_own_stars_do_not(caller in callers()) {
+            let reach = reach(&caller);
+            let path = |path: &str| wildcards(path).replace('*', "some-id");
+            let allowed: Vec<_> = OPERATIONS.iter().filter(|operation| caller.may(operation)).collect();
+            for operation in OPERATIONS {
+                let call = format!("{}{}", operation.method, path(operation.path));
+                let admitted = reach.iter().any(|resource| covers(resource, &call));
+                let meant = allowed.iter().any(|allowed| {
+                    covers(&format!("{}{}", allowed.method, wildcards(allowed.path)), &call)
+                });
+                prop_assert_eq!(admitted, meant, "{}", call);
+            }
+        }
+
+        #[test]
+        fn any_method_arn_can_be_read(arn in "\\PC{0,200}") {
+            let policy = Policy::for_caller(&key([Scope::JobsRead], "acme"), &arn);
+            prop_assert_eq!(policy.is_some(), arn.contains('/'));
+        }
     }
 }

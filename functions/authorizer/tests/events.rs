@@ -1,58 +1,36 @@
 //! What API Gateway is answered for the sample events.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+mod support;
 
-use async_trait::async_trait;
-use authorizer::{Answer, AuthorizeError, Authorizer};
-use gatehouse_domain::{
-    access::Scope,
-    api_key::{ApiKey, ApiKeyId, FindApiKey},
-    clock::Clock,
-    store::StoreError,
-};
-use jiff::Timestamp;
+use std::{collections::BTreeSet, sync::atomic::Ordering};
 
-struct FixedClock;
+use authorizer::{Answer, AuthorizeError};
+use gatehouse_domain::{access::Scope, api_key::ApiKey};
+use serde_json::Value;
 
-#[async_trait]
-impl Clock for FixedClock {
-    fn now(&self) -> Timestamp {
-        Timestamp::UNIX_EPOCH
-    }
+use self::support::{START, Stage, at, token};
 
-    async fn sleep(&self, _pause: Duration) {}
-}
-
-/// A store with one key, or none that answers.
-enum Keys {
-    Only(Box<ApiKey>),
-    OutOfReach,
-}
-
-#[async_trait]
-impl FindApiKey for Keys {
-    async fn find_api_key(&self, id: &ApiKeyId) -> Result<Option<ApiKey>, StoreError> {
-        match self {
-            Self::Only(key) => Ok((key.id == *id).then(|| (**key).clone())),
-            Self::OutOfReach => Err(StoreError::Unavailable("out of reach".into())),
-        }
-    }
-}
-
-fn key(scopes: &[Scope], tenants: &str) -> Keys {
+fn key(scopes: &[Scope], tenants: &str) -> Stage {
     let scopes: BTreeSet<Scope> = scopes.iter().copied().collect();
-    let tenants = tenants.parse().unwrap();
-    let key = ApiKey::of_text("dev-key-12345", "test".into(), scopes, tenants, Timestamp::UNIX_EPOCH);
-    Keys::Only(Box::new(key))
+    let stage = Stage::new();
+    stage.key(ApiKey::of_text("dev-key-12345", "test".into(), scopes, tenants.parse().unwrap(), at(START)));
+    stage
 }
 
-async fn authorize(keys: Keys, event: &str) -> Result<Answer, AuthorizeError> {
-    let authorizer = Authorizer { api_keys: Arc::new(keys), clock: Arc::new(FixedClock) };
-    authorizer.authorize(serde_json::from_str(event).unwrap()).await
+async fn authorize(stage: Stage, event: &str) -> Result<Answer, AuthorizeError> {
+    stage.authorizer.authorize(serde_json::from_str(event).unwrap()).await
+}
+
+/// What stands behind `Bearer ` in an event.
+fn credential(event: &str) -> String {
+    let event: Value = serde_json::from_str(event).unwrap();
+    event["headers"]["Authorization"].as_str().unwrap().strip_prefix("Bearer ").unwrap().to_owned()
 }
 
 const API_KEY: &str = include_str!("../../../events/authorizer/api-key.json");
 const UNKNOWN_KEY: &str = include_str!("../../../events/authorizer/unknown-key.json");
+const SESSION: &str = include_str!("../../../events/authorizer/session.json");
+const SERVICE_TOKEN: &str = include_str!("../../../events/authorizer/service-token.json");
 const NOT_A_BEARER_TOKEN: &str = include_str!("../../../events/authorizer/not-a-bearer-token.json");
 
 #[tokio::test]
@@ -106,7 +84,32 @@ async fn who_is_not_known_is_unauthorized_in_the_word_that_api_gateway_wants() {
 
 #[tokio::test]
 async fn nobody_is_let_in_while_keys_cannot_be_read() {
-    let error = authorize(Keys::OutOfReach, API_KEY).await.unwrap_err();
+    let stage = key(&[Scope::All], "*");
+    stage.store.no_records.store(true, Ordering::SeqCst);
+    let error = authorize(stage, API_KEY).await.unwrap_err();
     assert!(matches!(error, AuthorizeError::Unavailable(_)), "{error:?}");
     assert_ne!(error.to_string(), "Unauthorized", "API Gateway would remember it as an answer");
+}
+
+#[tokio::test]
+async fn the_sample_tokens_are_what_is_signed_with_the_sample_key() {
+    let stage = Stage::new();
+    assert_eq!(credential(SESSION), stage.session("ada", ""));
+    assert_eq!(credential(SERVICE_TOKEN), stage.service(token('0')));
+}
+
+#[tokio::test]
+async fn a_person_may_reach_what_their_roles_say_and_nothing_else() {
+    let stage = Stage::new();
+    stage.session("ada", "acme=viewer");
+    let answer = authorize(stage, SESSION).await.unwrap();
+    insta::assert_json_snapshot!(answer, @"");
+}
+
+#[tokio::test]
+async fn a_service_may_ask_who_it_is() {
+    let stage = Stage::new();
+    stage.service(token('0'));
+    let answer = authorize(stage, SERVICE_TOKEN).await.unwrap();
+    insta::assert_json_snapshot!(answer, @"");
 }

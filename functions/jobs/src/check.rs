@@ -16,7 +16,7 @@ use gatehouse_http::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
-
+use crate::{AppState, provider::not_found};
 
 /// How many pages of jobs a check looks at: enough for 2,000 jobs within the time of a request.
 const PAGES: usize = 20;

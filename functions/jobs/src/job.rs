@@ -2,18 +2,14 @@
 
 use axum::{Json, extract::State, http::StatusCode, response::IntoResponse};
 use gatehouse_domain::{
-    jobs::{self, DeleteJobError, ListError, PutJobError, Refusal, ShowJobError},
+    jobs::{self, DeleteJobError, PutJobError, Refusal, ShowJobError},
     name::{EnvironmentName, JobId, ProjectName, TenantId},
-    providers::PreconditionError,
 };
 use gatehouse_http::{
     Problem,
     extract::{Admitted, Expected, JsonBody, NoQuery, PathParameter, QueryParameters, etag},
     page,
-    problem::{
-        self, CONFLICT, INVALID_QUERY, NOT_FOUND, PRECONDITION_FAILED, PRECONDITION_REQUIRED, ProblemBody,
-        VALIDATION_FAILED,
-    },
+    problem::{self, CONFLICT, NOT_FOUND, ProblemBody, VALIDATION_FAILED},
 };
 use serde::Deserialize;
 use utoipa::IntoParams;

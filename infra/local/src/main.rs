@@ -12,7 +12,7 @@ fn main() -> ExitCode {
     }
     let runtime = tokio::runtime::Runtime::new().expect("the system gives threads");
     match runtime.block_on(Cli::parse().run()) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("gatehouse: {error:#}");
             ExitCode::FAILURE

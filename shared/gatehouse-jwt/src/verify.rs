@@ -105,6 +105,11 @@ impl Verifier {
         Self { issuer, keys: keys.collect(), validation: signature_only() }
     }
 
+    /// Whether the ring had this key.
+    pub fn knows(&self, kid: &KeyId) -> bool {
+        self.keys.contains_key(kid)
+    }
+
     /// Verifies a token as RFC 7515, 5.2 and RFC 7519, 7.2 say, within the bounds of RFC 8725, 3: one
     /// algorithm, keys of our own only, and rules for each kind that exclude the other.
     pub fn verify(&self, token: &str, now: Timestamp) -> Result<Verified, Refusal> {

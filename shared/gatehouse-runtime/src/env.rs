@@ -130,6 +130,25 @@ impl JanitorConfig {
     }
 }
 
+/// Who makes and accepts tokens.
+#[derive(Debug, Clone)]
+pub struct IssuerConfig {
+    /// `GATEHOUSE_ISSUER`: the name of this installation, which stands in every token: another one's
+    /// tokens open nothing here.
+    pub issuer: String,
+}
+
+impl IssuerConfig {
+    /// Reads the variables.
+    ///
+    /// # Errors
+    ///
+    /// When one is not set.
+    pub fn from_env() -> Result<Self, EnvError> {
+        Ok(Self { issuer: required("GATEHOUSE_ISSUER")? })
+    }
+}
+
 /// How a function's answers leave it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ResponseMode {

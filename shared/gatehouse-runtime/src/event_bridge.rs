@@ -191,7 +191,7 @@ mod tests {
     async fn ten_events_go_with_each_call() {
         let server = Canned::start([(200, accepted(10).to_string()), (200, accepted(3).to_string())]).await;
         assert_eq!(publish(&server, 13).await, vec![Ok(()); 13]);
-        let sizes = server.requests().iter().map(|request| {
+        let sizes = server.requests().into_iter().map(|request| {
             let body: Value = serde_json::from_str(&request.body).unwrap();
             body["Entries"].as_array().unwrap().len()
         });

@@ -7,11 +7,16 @@ use std::path::{Path, PathBuf};
 pub const DO_NOTHING: &str = "do-nothing";
 
 /// Every function, the one that does nothing first.
-pub const NAMES: [&str; 5] = [DO_NOTHING, "authorizer", "console", "jobs", "runs"];
+pub const NAMES: [&str; 6] = [DO_NOTHING, "authorizer", "console", "jobs", "runs", "tokens"];
 
 /// Which event of a function is taken when it is there; else the first one is.
-const PREFERRED_EVENTS: [(&str, &str); 4] =
-    [("authorizer", "api-key"), ("console", "show-health"), ("jobs", "list-jobs"), ("runs", "list-runs")];
+const PREFERRED_EVENTS: [(&str, &str); 5] = [
+    ("authorizer", "api-key"),
+    ("console", "show-health"),
+    ("jobs", "list-jobs"),
+    ("runs", "list-runs"),
+    ("tokens", "show-caller"),
+];
 
 pub struct Subject {
     pub name: &'static str,

@@ -23,10 +23,10 @@ pub(super) async fn create(args: CreateKeyArgs) -> anyhow::Result<()> {
     let scopes = args.scopes.iter().map(|scope| scope.parse::<Scope>());
     let scopes = scopes.collect::<Result<BTreeSet<_>, _>>().context("--scopes")?;
     anyhow::ensure!(!scopes.is_empty(), "--scopes: name at least one, such as jobs:read");
-    let (record, key) = ApiKey::mint(&SystemIds, args.name, scopes, tenants, SystemClock.now());
+    let (record, key) = ApiKey::generate(&SystemIds, args.name, scopes, tenants, SystemClock.now());
     let dynamodb = Aws::from_env().await?.dynamodb();
     let table = Table::new(dynamodb, args.table.clone(), Arc::new(SystemClock));
-    table.save_api_key(&record).await.with_context(|| format!("table {}", args.table))?;
+    table.save_api_key(&record, None).await.with_context(|| format!("table {}", args.table))?;
     let (key, key_id) = (key.expose_secret(), record.id.as_str());
     if args.json {
         println!("{}", serde_json::json!({ "key": key, "key_id": key_id }));

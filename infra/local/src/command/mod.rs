@@ -5,16 +5,17 @@ mod key;
 pub mod openapi;
 mod serve;
 
-use std::{net::IpAddr, path::PathBuf};
+use std::{net::IpAddr, path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
 
-/// The local stack of Gatehouse, and small tools around it.
+/// The local stack of Gatehouse, commands that speak to any Gatehouse, and small tools around them.
 ///
 /// Without a sub-command it starts the stack: API Gateway, DynamoDB, Secrets Manager and the functions, in
 /// one process.
 #[derive(Debug, Parser)]
 #[command(name = "gatehouse", version, args_conflicts_with_subcommands = true)]
+#[command(after_help = gatehouse_cli::EXIT_CODES)]
 pub struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
@@ -33,6 +34,8 @@ enum Command {
     ConcourseTwin(TwinArgs),
     /// Print the API description, made from the routes.
     Openapi,
+    #[command(flatten)]
+    Client(gatehouse_cli::Command),
 }
 
 /// How the local stack is started.
@@ -93,16 +96,15 @@ impl Cli {
     /// # Errors
     ///
     /// What stood in the way, for people.
-    pub async fn run(self) -> anyhow::Result<()> {
+    pub async fn run(self) -> anyhow::Result<ExitCode> {
         match self.command {
-            None => serve::run(self.serve).await,
-            Some(Command::Serve(args)) => serve::run(args).await,
-            Some(Command::Key(KeyCommand::Create(args))) => key::create(args).await,
-            Some(Command::ConcourseTwin(args)) => concourse_twin::run(args).await,
-            Some(Command::Openapi) => {
-                println!("{}", openapi::description()?);
-                Ok(())
-            }
+            None => serve::run(self.serve).await?,
+            Some(Command::Serve(args)) => serve::run(args).await?,
+            Some(Command::Key(KeyCommand::Create(args))) => key::create(args).await?,
+            Some(Command::ConcourseTwin(args)) => concourse_twin::run(args).await?,
+            Some(Command::Openapi) => println!("{}", openapi::description()?),
+            Some(Command::Client(command)) => return Ok(gatehouse_cli::run_here(command).await.into()),
         }
+        Ok(ExitCode::SUCCESS)
     }
 }

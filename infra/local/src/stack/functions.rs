@@ -70,7 +70,8 @@ fn directory(parts: &Parts) -> Directory {
 }
 
 fn authorizer(parts: &Parts) -> LambdaFunction {
-    let authorizer = Authorizer { api_keys: parts.table.clone(), clock: parts.clock.clone() };
+    let ports = authorizer::Ports::of(&parts.table, parts.clock.clone());
+    let authorizer = Authorizer::new(ports, Issuer::new(ISSUER));
     LambdaFunction::json(move |event: LambdaEvent<Request>| {
         let authorizer = authorizer.clone();
         async move { authorizer.authorize(event.payload).await }

@@ -4,6 +4,7 @@
 mod bad_input;
 mod concourse;
 mod editing;
+mod identity;
 mod importing;
 mod kills;
 mod long_logs;

@@ -51,7 +51,7 @@ pub fn spawn_on(directory: &Path, data_of: &Path, port: u16) -> Child {
         .arg("--data-dir")
         .arg(data_of.join("data"))
         .arg("--seed")
-        .arg(write_seed(directory))
+        .arg(write_seed(directory, &[]))
         .env(MARKER, directory)
         .stdin(Stdio::null())
         .stdout(Stdio::null())

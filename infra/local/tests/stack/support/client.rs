@@ -43,7 +43,12 @@ impl Key {
     pub const READER: Self =
         Self { text: "test-key-reader", tenants: "*", scopes: &["jobs:read", "runs:read", "providers:read"] };
 
-    pub const ALL: [Self; 5] = [Self::PLATFORM, Self::EXAMPLE, Self::OTHER, Self::JOBS_READER, Self::READER];
+    /// May do nothing.
+    pub const SCOPELESS: Self =
+        Self { text: "test-key-scopeless", tenants: "example", scopes: &[] };
+
+    pub const ALL: [Self; 6] =
+        [Self::PLATFORM, Self::EXAMPLE, Self::OTHER, Self::JOBS_READER, Self::READER, Self::SCOPELESS];
 }
 
 /// Who calls.
@@ -102,6 +107,10 @@ impl Call {
 
     pub fn put(path: impl Into<String>) -> Self {
         Self::new(Method::PUT, path)
+    }
+
+    pub fn patch(path: impl Into<String>) -> Self {
+        Self::new(Method::PATCH, path)
     }
 
     pub fn delete(path: impl Into<String>) -> Self {

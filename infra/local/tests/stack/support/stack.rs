@@ -3,10 +3,13 @@
 use std::{net::SocketAddr, path::Path};
 
 use gatehouse_local::stack::{Stack, StackSettings};
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::client::{Caller, Client, Key};
+use super::{
+    client::{Caller, Client, Key},
+    people::Person,
+};
 
 /// The program that supervises commands.
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_gatehouse");
@@ -24,6 +27,16 @@ impl TestStack {
         Self::start_in(directory).await
     }
 
+    /// The same with the users of [`Person`].
+    pub async fn start_with_people() -> Self {
+        let directory = tempfile::tempdir().expect("a directory can be made");
+        let people: Vec<_> = Person::ALL.iter().map(Person::seed).collect();
+        let seed = write_seed(directory.path(), &people);
+        let settings = StackSettings { seed: Some(seed), ..settings(&directory.path().join("data")) };
+        let stack = Stack::start(settings).await.expect("the stack starts");
+        Self { stack, directory }
+    }
+
     /// A stack as a newcomer gets it.
     pub async fn start_example() -> Self {
         let directory = tempfile::tempdir().expect("a directory can be made");
@@ -32,7 +45,7 @@ impl TestStack {
     }
 
     pub async fn start_in(directory: TempDir) -> Self {
-        let seed = write_seed(directory.path());
+        let seed = write_seed(directory.path(), &[]);
         let settings = StackSettings { seed: Some(seed), ..settings(&directory.path().join("data")) };
         let stack = Stack::start(settings).await.expect("the stack starts");
         Self { stack, directory }
@@ -72,7 +85,7 @@ pub fn settings(data: &Path) -> StackSettings {
 }
 
 /// Writes what test stacks are filled with. YAML takes JSON.
-pub fn write_seed(directory: &Path) -> std::path::PathBuf {
+pub fn write_seed(directory: &Path, users: &[Value]) -> std::path::PathBuf {
     let keys = Key::ALL.map(
         |key| json!({ "key": key.text, "name": key.text, "tenants": key.tenants, "scopes": key.scopes }),
     );
@@ -84,7 +97,7 @@ pub fn write_seed(directory: &Path) -> std::path::PathBuf {
             { "name": "who", "type": "string", "default": "world", "deliver": { "as": "env", "name": "WHO" } }
         ],
     });
-    let seed = json!({ "api_keys": keys, "tenant": "example", "jobs": [hello] });
+    let seed = json!({ "api_keys": keys, "users": users, "tenant": "example", "jobs": [hello] });
     let file = directory.join("seed.yaml");
     std::fs::write(&file, seed.to_string()).expect("a file can be written");
     file

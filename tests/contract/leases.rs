@@ -1,32 +1,10 @@
-//! API keys and leases.
+//! Leases.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::time::Duration;
 
-use gatehouse_domain::{
-    access::Scope,
-    api_key::{self, ApiKey, PresentedKey, SaveApiKey},
-    caller::Tenants,
-    clock::Clock,
-    lease::{LeaseOutcome, Leases},
-};
-use secrecy::ExposeSecret;
+use gatehouse_domain::lease::{LeaseOutcome, Leases};
 
 use crate::support::TestTable;
-
-#[tokio::test]
-async fn a_key_is_known_by_its_hash_alone() {
-    let table = TestTable::new().await;
-    let scopes = BTreeSet::from([Scope::JobsRead, Scope::RunsWrite]);
-    let tenants: Tenants = "acme,beta".parse().unwrap();
-    let (record, key) =
-        ApiKey::mint(&*table.ids, "test".into(), scopes.clone(), tenants.clone(), table.clock.now());
-    table.table.save_api_key(&record).await.unwrap();
-    let presented = PresentedKey::parse(key.expose_secret()).unwrap();
-    let caller = api_key::authenticate(&*table.table, &presented, table.clock.now()).await.unwrap().unwrap();
-    assert_eq!((caller.subject.as_str(), caller.tenants), (record.id.as_str(), tenants));
-    let other = PresentedKey::parse("some-other-key").unwrap();
-    assert_eq!(api_key::authenticate(&*table.table, &other, table.clock.now()).await.unwrap(), None);
-}
 
 #[tokio::test]
 async fn a_lease_has_one_holder_until_its_time_ends() {

@@ -1,0 +1,151 @@
+//! What commands work with.
+
+use std::io::{self, Read};
+
+use gatehouse_domain::clock::{Clock, IdSource};
+use reqwest::Method;
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::{
+    client::{Client, PAGE},
+    credentials::CredentialsFile,
+    environment::Environment,
+    failure::Failure,
+    output::{Column, Output},
+    site::Site,
+    world::Ask,
+};
+
+/// Where a Gatehouse is when nobody says so: the local stack.
+const DEFAULT_URL: &str = "http://127.0.0.1:8080";
+
+/// The longest password that is read from standard input, in bytes: what a server takes, and a line end.
+const MAX_PASSWORD: u64 = 1026;
+
+/// What commands work with.
+pub(crate) struct Context<'a, 'w> {
+    pub(crate) environment: Environment,
+    pub(crate) stdin: &'a mut dyn Read,
+    pub(crate) output: &'a mut Output<'w>,
+    pub(crate) ask: &'a dyn Ask,
+    pub(crate) clock: &'a dyn Clock,
+    pub(crate) ids: &'a dyn IdSource,
+}
+
+/// What a list is made of, and how it is shown.
+pub(crate) struct List<'a> {
+    pub(crate) path: &'a [&'a str],
+    pub(crate) query: &'a [(&'a str, Option<String>)],
+    /// The member of a page that holds its entries.
+    pub(crate) member: &'static str,
+    pub(crate) columns: &'static [Column],
+    /// How many entries are wanted at most.
+    pub(crate) limit: Option<u32>,
+}
+
+impl Context<'_, '_> {
+    /// The site that is meant: as the command line names it, or the environment, or the last login.
+    pub(crate) fn site(&mut self, url: Option<&str>) -> Result<Site, Failure> {
+        let named = url.map(str::to_owned).or_else(|| self.environment.url.clone());
+        let stored = match (named.is_some(), self.credentials()) {
+            (false, Ok(file)) => file.current()?,
+            _ => None,
+        };
+        let site: Site = named.or(stored).as_deref().unwrap_or(DEFAULT_URL).parse()?;
+        if site.is_exposed() {
+            self.output.warn(&format!(
+                "{site} is not encrypted: passwords, tokens and logs can be read by others on the way"
+            ))?;
+        }
+        Ok(site)
+    }
+
+    /// The credentials file.
+    pub(crate) fn credentials(&self) -> Result<CredentialsFile, Failure> {
+        Ok(CredentialsFile::locate(&self.environment)?)
+    }
+
+    /// A client that calls as the environment says, or as who logged in at this very site.
+    pub(crate) fn client(&self, site: Site) -> Result<Client, Failure> {
+        let name = site.to_string();
+        if let Some(token) = self.environment.token.clone() {
+            let hint = format!("{name} does not take what is in GATEHOUSE_TOKEN.");
+            return Ok(Client::anonymous(site)?.with_token(token, hint));
+        }
+        let Some(session) = self.credentials()?.session(&site)? else {
+            return Err(Failure::NotLoggedIn { site: name });
+        };
+        let hint = format!("Log in again with `gatehouse login --url {name}`.");
+        Ok(Client::anonymous(site)?.with_token(session.token, hint))
+    }
+
+    /// Prints all pages of a list.
+    pub(crate) async fn list(&mut self, client: &Client, list: List<'_>) -> Result<(), Failure> {
+        let mut entries = Vec::new();
+        let (mut cursor, mut left) = (None, list.limit);
+        loop {
+            let limit = left.map_or(PAGE, |left| left.min(PAGE)).to_string();
+            let paging = [("limit", Some(limit)), ("cursor", cursor.clone())];
+            let page = client.call(Method::GET, list.path)?.query(list.query).query(&paging).answer().await?;
+            if self.output.json {
+                self.output.raw(&page.text)?;
+            }
+            let found = page.body[list.member].as_array().map(Vec::as_slice).unwrap_or_default();
+            left = left.map(|left| left.saturating_sub(u32::try_from(found.len()).unwrap_or(u32::MAX)));
+            entries.extend_from_slice(found);
+            let next = page.body["next_cursor"].as_str().map(str::to_owned);
+            if next.is_none() || left == Some(0) {
+                break;
+            }
+            if next == cursor {
+                return Err(Failure::Nonsense(format!("{} answers the same page for ever", client.site())));
+            }
+            cursor = next;
+        }
+        if !self.output.json {
+            self.output.table(list.columns, &entries)?;
+        }
+        Ok(())
+    }
+
+    /// A password that exists: from standard input, or asked for once.
+    pub(crate) fn password(&mut self, from_stdin: bool, prompt: &str) -> Result<SecretString, Failure> {
+        if from_stdin {
+            return self.password_from_stdin();
+        }
+        let asked = self.ask.secret(prompt).map_err(interrupted)?;
+        asked.ok_or(Failure::NobodyToAsk { what: "a password", instead: "give it with --password-stdin" })
+    }
+
+    /// A password that is new: from standard input, or asked for twice.
+    pub(crate) fn new_password(&mut self, from_stdin: bool, prompt: &str) -> Result<SecretString, Failure> {
+        let password = self.password(from_stdin, prompt)?;
+        if !from_stdin {
+            let again = self.password(false, "The same again: ")?;
+            if again.expose_secret() != password.expose_secret() {
+                return Err(Failure::Usage("the two passwords differ; nothing was changed".to_owned()));
+            }
+        }
+        Ok(password)
+    }
+
+    fn password_from_stdin(&mut self) -> Result<SecretString, Failure> {
+        let mut text = String::new();
+        let input = self.stdin.take(MAX_PASSWORD).read_to_string(&mut text);
+        input.map_err(|source| Failure::File { path: "standard input".to_owned(), source })?;
+        let password = text.strip_suffix('\n').unwrap_or(&text);
+        let password = password.strip_suffix('\r').unwrap_or(password);
+        if password.is_empty() || password.contains('\n') {
+            return Err(Failure::Usage("standard input must hold one line: the password".to_owned()));
+        }
+        Ok(password.into())
+    }
+}
+
+/// Ctrl-C at a prompt is no failure to read.
+pub(crate) fn interrupted(error: io::Error) -> Failure {
+    match error.kind() {
+        io::ErrorKind::Interrupted => Failure::Interrupted,
+        _ => Failure::File { path: "the terminal".to_owned(), source: error },
+    }
+}

@@ -1,0 +1,153 @@
+//! What stands in a command's way, and how people are told.
+
+use std::{fmt::Write as _, io};
+
+use gatehouse_domain::report::Chain;
+use serde::Deserialize;
+
+use crate::{
+    credentials::CredentialsError,
+    exit::Exit,
+    site::{BadSegment, SiteError},
+};
+
+/// Why a command did not do what it was asked for.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// What was asked for makes no sense.
+    #[error("{0}")]
+    Usage(String),
+    /// The URL is none.
+    #[error(transparent)]
+    Site(#[from] SiteError),
+    /// An id is none.
+    #[error(transparent)]
+    Segment(#[from] BadSegment),
+    /// A file that the command line names cannot be read.
+    #[error("{path} cannot be read")]
+    File { path: String, source: io::Error },
+    /// Stored sessions cannot be used.
+    #[error(transparent)]
+    Credentials(#[from] CredentialsError),
+    /// There is no session for this site.
+    #[error("not logged in at {site}; log in with `gatehouse login --url {site}`, or set GATEHOUSE_TOKEN")]
+    NotLoggedIn { site: String },
+    /// A password is needed, and there is nobody to ask.
+    #[error("there is no terminal to ask for {what}; {instead}")]
+    NobodyToAsk { what: &'static str, instead: &'static str },
+    /// The server said no, or that it failed.
+    #[error("{}", .0.title)]
+    Problem(Box<Problem>),
+    /// The server cannot be reached, or was lost.
+    #[error("{site} cannot be reached")]
+    Unreachable { site: String, source: reqwest::Error },
+    /// A stream of events failed.
+    #[error("{message}")]
+    Stream { message: String, retryable: bool },
+    /// The server said something that no Gatehouse says.
+    #[error("{0}")]
+    Nonsense(String),
+    /// The client could not be made.
+    #[error("the HTTP client could not be set up")]
+    Setup(#[from] SetupError),
+    /// Somebody pressed Ctrl-C where a password was asked for.
+    #[error("interrupted")]
+    Interrupted,
+    /// The output cannot be written.
+    #[error("the output cannot be written")]
+    Output(#[from] io::Error),
+}
+
+/// Why no client could be made.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SetupError {
+    #[error("TLS cannot be used")]
+    Tls(#[from] rustls::Error),
+    #[error("the client refused its settings")]
+    Client(#[from] reqwest::Error),
+}
+
+/// A problem body, RFC 9457, as far as people are told of it.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Problem {
+    /// The HTTP status; the one of the answer, whatever the body says.
+    #[serde(skip)]
+    pub(crate) status: u16,
+    /// The body as it came, where it is JSON.
+    #[serde(skip)]
+    pub(crate) body: Option<String>,
+    /// After how many seconds the server may be asked again.
+    #[serde(skip)]
+    pub(crate) retry_after: Option<u64>,
+    /// What to do about it, which the client knows better than the server.
+    #[serde(skip)]
+    pub(crate) hint: Option<String>,
+    pub(crate) r#type: String,
+    pub(crate) title: String,
+    detail: Option<String>,
+    errors: Vec<FieldError>,
+    request_id: Option<String>,
+    /// The key to repeat a trigger with whose outcome is not known.
+    pub(crate) idempotency_key: Option<String>,
+}
+
+/// A field that was refused.
+#[derive(Debug, Clone, Deserialize)]
+struct FieldError {
+    pointer: String,
+    detail: String,
+}
+
+impl Failure {
+    /// The exit code that says so.
+    pub(crate) fn exit(&self) -> Exit {
+        match self {
+            Self::Usage(_)
+            | Self::Site(_)
+            | Self::Segment(_)
+            | Self::File { .. }
+            | Self::NobodyToAsk { .. } => Exit::Usage,
+            Self::Credentials(_) | Self::NotLoggedIn { .. } => Exit::NotAllowed,
+            Self::Problem(problem) => match problem.status {
+                401 | 403 => Exit::NotAllowed,
+                400..=499 => Exit::Refused,
+                _ => Exit::Unavailable,
+            },
+            Self::Unreachable { .. } | Self::Stream { .. } | Self::Nonsense(_) | Self::Setup(_) => {
+                Exit::Unavailable
+            }
+            Self::Interrupted => Exit::Interrupted,
+            Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::OutputClosed,
+            Self::Output(_) => Exit::Unavailable,
+        }
+    }
+
+    /// What people read; nothing when nobody reads any more.
+    pub(crate) fn text(&self) -> Option<String> {
+        match self {
+            Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => None,
+            Self::Problem(problem) => Some(problem.text()),
+            other => Some(format!("gatehouse: {}\n", Chain(other))),
+        }
+    }
+}
+
+impl Problem {
+    /// Title, detail, one line for each refused field, and what to quote when asking for help.
+    fn text(&self) -> String {
+        let mut text = format!("gatehouse: {} ({})\n", self.title, self.status);
+        let details = self.detail.iter().map(String::clone);
+        let fields = self.errors.iter().map(|error| match error.pointer.as_str() {
+            "" => error.detail.clone(),
+            pointer => format!("{pointer}: {}", error.detail),
+        });
+        let retry = self.retry_after.map(|seconds| format!("Try again after {seconds} s."));
+        let request = self.request_id.iter().map(|id| format!("request_id: {id}"));
+        for line in details.chain(fields).chain(retry).chain(self.hint.clone()).chain(request) {
+            // Writing into a string never fails.
+            let _ = writeln!(text, "  {line}");
+        }
+        text
+    }
+}

@@ -1,0 +1,59 @@
+//! `runs trigger`.
+
+use gatehouse_domain::clock::random_id;
+use reqwest::Method;
+use serde_json::json;
+
+use super::{TriggerArgs, parameters::Parameter, watch::Watch};
+use crate::{
+    client::{Answer, Client},
+    context::Context,
+    exit::Exit,
+    failure::Failure,
+    output::text_at,
+};
+
+pub(super) async fn trigger(
+    context: &mut Context<'_, '_>,
+    client: &Client,
+    args: TriggerArgs,
+) -> Result<Exit, Failure> {
+    let body = json!({ "parameters": Parameter::to_json(args.parameters)? });
+    let key = args.idempotency_key.unwrap_or_else(|| random_id(context.ids, "cli"));
+    let call = client.call(Method::POST, &["v1", "jobs", &args.job, "runs"])?;
+    let answer = match call.header("Idempotency-Key", &key).json(&body).answer().await {
+        Err(failure) if may_have_started(&failure) => {
+            context.output.warn(&format!(
+                "a run may have been started; the same command with `--idempotency-key {key}` finds out, and \
+                 never starts a second one"
+            ))?;
+            return Err(failure);
+        }
+        answered => answered?,
+    };
+    let run = text_at(&answer.body, "/run/run_id").to_owned();
+    say(context, &answer, &run)?;
+    if args.watch { Watch::new(context, client, &run).follow().await } else { Ok(Exit::Done) }
+}
+
+/// The id alone on standard output, so that scripts can take it.
+fn say(context: &mut Context<'_, '_>, answer: &Answer, run: &str) -> Result<(), Failure> {
+    context.output.answer(answer, |output, body| {
+        output.stdout.line(run)?;
+        let url = text_at(body, "/run/web_url");
+        output.note(format!("{} {url}", text_at(body, "/run/status")).trim_end())
+    })
+}
+
+/// Whether nobody can say that nothing happened.
+fn may_have_started(failure: &Failure) -> bool {
+    match failure {
+        Failure::Unreachable { source, .. } => !source.is_connect(),
+        Failure::Nonsense(_) => true,
+        Failure::Problem(problem) => {
+            matches!(problem.r#type.as_str(), "/problems/outcome-unknown" | "/problems/request-in-progress")
+                || matches!(problem.status, 500 | 502 | 504) && problem.r#type.is_empty()
+        }
+        _ => false,
+    }
+}

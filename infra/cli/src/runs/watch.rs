@@ -1,0 +1,255 @@
+//! `runs watch`: the live log of a run, until the run ends.
+//!
+//! A stream that is cut, or that the server ends, is taken up behind the last event that was read whole. So
+//! nothing is printed twice and nothing is left out.
+
+use std::{io, time::Duration};
+
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use super::log::LogView;
+use crate::{
+    client::Client,
+    context::Context,
+    exit::Exit,
+    failure::Failure,
+    output::{Look, printable, text_at},
+    sse::{Event, Parser},
+};
+
+/// How many times in a row nothing may come of coming back: some minutes.
+const MAX_FAILURES: u32 = 20;
+
+/// How long to wait before coming back, unless the server says otherwise.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// The longest wait that repeated failures lead to.
+const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+
+/// The longest wait that a server may ask for.
+const LONGEST_ASKED: Duration = Duration::from_mins(1);
+
+/// Watches one run.
+pub(super) struct Watch<'c, 'a, 'w> {
+    context: &'c mut Context<'a, 'w>,
+    client: &'c Client,
+    run: &'c str,
+    view: LogView,
+    /// The id of the last event that was read.
+    last_id: Option<String>,
+    /// The last status that was shown.
+    status: Option<Value>,
+    /// How many times in a row nothing came of coming back.
+    failures: u32,
+    pause: Duration,
+}
+
+impl<'c, 'a, 'w> Watch<'c, 'a, 'w> {
+    /// Watches a run from its beginning.
+    pub(super) fn new(context: &'c mut Context<'a, 'w>, client: &'c Client, run: &'c str) -> Self {
+        let view = LogView::new(context.output.stdout.colours);
+        let (last_id, status) = (None, None);
+        Self { context, client, run, view, last_id, status, failures: 0, pause: PAUSE }
+    }
+
+    /// Prints what happens until the run ends.
+    pub(super) async fn follow(mut self) -> Result<Exit, Failure> {
+        loop {
+            let wait = match self.read_stream().await {
+                Ok(Some(exit)) => return Ok(exit),
+                Ok(None) => {
+                    self.failures = 0;
+                    self.pause
+                }
+                Err(failure) if may_pass(&failure) && self.failures < MAX_FAILURES => {
+                    self.failures += 1;
+                    self.say_once(&failure)?;
+                    self.wait_after(&failure)
+                }
+                Err(failure) => {
+                    self.end_line()?;
+                    return Err(failure);
+                }
+            };
+            self.context.clock.sleep(wait).await;
+        }
+    }
+
+    /// Reads one stream; `None` when the server asks to come back.
+    async fn read_stream(&mut self) -> Result<Option<Exit>, Failure> {
+        let path = &["v1", "runs", self.run, "events"];
+        let mut call = self.client.call(Method::GET, path)?.header("Accept", "text/event-stream");
+        if let Some(id) = &self.last_id {
+            call = call.header("Last-Event-ID", id);
+        }
+        let mut response = call.open().await?;
+        if response.status() == StatusCode::NO_CONTENT {
+            return self.outcome().await.map(Some);
+        }
+        let mut parser = Parser::default();
+        while let Some(piece) = response.chunk().await.map_err(|_| self.cut())? {
+            let events = parser.push(&piece).map_err(|error| Failure::Nonsense(error.to_string()))?;
+            self.pause = parser.retry().unwrap_or(self.pause).min(LONGEST_ASKED);
+            for event in events {
+                match self.take(event)? {
+                    Next::GoOn => {}
+                    Next::ComeBack => return Ok(None),
+                    Next::Ended(Some(exit)) => return Ok(Some(exit)),
+                    Next::Ended(None) => return self.outcome().await.map(Some),
+                }
+            }
+        }
+        Err(self.cut())
+    }
+
+    fn take(&mut self, event: Event) -> Result<Next, Failure> {
+        let data: Value = serde_json::from_str(&event.data).map_err(|_| {
+            Failure::Nonsense(format!("{} sends an event that is no JSON", self.client.site()))
+        })?;
+        // A server that begins again from the start would have its events without ids repeated, and only a
+        // status is sent so.
+        let repeated = event.name == "status" && self.status.as_ref() == Some(&without_time(&data));
+        if !repeated && event.name != "reconnect" {
+            self.show(&event, &data)?;
+        }
+        if event.id.is_some() && event.id != self.last_id {
+            self.failures = 0;
+            self.last_id = event.id;
+        }
+        Ok(match event.name.as_str() {
+            "end" => Next::Ended(Exit::of_run(text_at(&data, "/status"))),
+            "reconnect" => Next::ComeBack,
+            "error" => match data["retryable"].as_bool() {
+                Some(retryable) => return Err(stream_failure(&data, retryable)),
+                None => Next::GoOn,
+            },
+            "status" => {
+                self.status = Some(without_time(&data));
+                Next::GoOn
+            }
+            _ => Next::GoOn,
+        })
+    }
+
+    fn show(&mut self, event: &Event, data: &Value) -> io::Result<()> {
+        if self.context.output.json {
+            let line = json!({ "event": event.name, "id": event.id, "data": data });
+            return self.context.output.stdout.line(&line.to_string());
+        }
+        match event.name.as_str() {
+            "log" => {
+                let stderr = text_at(data, "/stream") == "stderr";
+                let text = self.view.push(data["step"].as_str(), stderr, text_at(data, "/text"));
+                self.print(&text)
+            }
+            "status" => self.aside(Look::Dimmed, &status_line(data)),
+            "step" => self.aside(Look::Dimmed, &step_line(data)),
+            "error" if data["retryable"].is_null() => self.aside(Look::Red, text_at(data, "/message")),
+            "end" => self.aside(Look::Dimmed, &format!("run {}", text_at(data, "/status"))),
+            _ => Ok(()),
+        }
+    }
+
+    fn print(&mut self, text: &str) -> io::Result<()> {
+        let writer = &mut self.context.output.stdout.writer;
+        writer.write_all(text.as_bytes())?;
+        writer.flush()
+    }
+
+    /// Prints something beside the log.
+    fn aside(&mut self, look: Look, text: &str) -> io::Result<()> {
+        self.end_line()?;
+        self.context.output.stderr.styled(look, &printable(&format!("-- {text}")))
+    }
+
+    /// On a terminal both streams are one page; in a file the log stays as it was written.
+    fn end_line(&mut self) -> io::Result<()> {
+        if !self.context.output.stdout.is_terminal || self.context.output.json {
+            return Ok(());
+        }
+        let text = self.view.end_line();
+        self.print(&text)
+    }
+
+    fn say_once(&mut self, failure: &Failure) -> io::Result<()> {
+        let why = match failure.text() {
+            Some(why) if self.failures == 1 => why,
+            _ => return Ok(()),
+        };
+        let why = why.lines().next().unwrap_or_default().trim_start_matches("gatehouse: ").to_owned();
+        self.aside(Look::Dimmed, &format!("{why}; coming back"))
+    }
+
+    /// Waits longer each time, and as long as the server asks for.
+    fn wait_after(&self, failure: &Failure) -> Duration {
+        let grown = self.pause.saturating_mul(1 << self.failures.saturating_sub(1).min(8));
+        let asked = match failure {
+            Failure::Problem(problem) => Duration::from_secs(problem.retry_after.unwrap_or_default()),
+            _ => Duration::ZERO,
+        };
+        grown.min(LONGEST_PAUSE).max(asked.min(LONGEST_ASKED))
+    }
+
+    /// How the run ended, by its record.
+    async fn outcome(&mut self) -> Result<Exit, Failure> {
+        let answer = self.client.get(&["v1", "runs", self.run]).await?;
+        let status = text_at(&answer.body, "/run/status");
+        Exit::of_run(status).ok_or_else(|| {
+            let site = self.client.site();
+            Failure::Nonsense(format!("{site} ends the stream of a run that is {}", printable(status)))
+        })
+    }
+
+    fn cut(&self) -> Failure {
+        let message = format!("the stream from {} was cut", self.client.site());
+        Failure::Stream { message, retryable: true }
+    }
+}
+
+/// What follows an event.
+enum Next {
+    GoOn,
+    ComeBack,
+    Ended(Option<Exit>),
+}
+
+/// Whether the same request may have another answer later.
+fn may_pass(failure: &Failure) -> bool {
+    match failure {
+        Failure::Unreachable { .. } => true,
+        Failure::Stream { retryable, .. } => *retryable,
+        Failure::Problem(problem) => matches!(problem.status, 408 | 429 | 500..=599),
+        _ => false,
+    }
+}
+
+fn stream_failure(data: &Value, retryable: bool) -> Failure {
+    Failure::Stream { message: printable(text_at(data, "/message")).into_owned(), retryable }
+}
+
+fn without_time(data: &Value) -> Value {
+    let mut data = data.clone();
+    if let Some(members) = data.as_object_mut() {
+        members.remove("time");
+    }
+    data
+}
+
+fn status_line(data: &Value) -> String {
+    match text_at(data, "/reason/detail") {
+        "" => text_at(data, "/status").to_owned(),
+        reason => format!("{}: {reason}", text_at(data, "/status")),
+    }
+}
+
+fn step_line(data: &Value) -> String {
+    let step = data["name"].as_str().unwrap_or(text_at(data, "/step"));
+    let outcome = match (data["succeeded"].as_bool(), data["exit_status"].as_i64()) {
+        (_, Some(status)) if status != 0 => format!(" with exit status {status}"),
+        (Some(false), _) => " without success".to_owned(),
+        _ => String::new(),
+    };
+    let detail = data["detail"].as_str().map(|detail| format!(": {detail}")).unwrap_or_default();
+    format!("{step} {}{outcome}{detail}", text_at(data, "/phase"))
+}

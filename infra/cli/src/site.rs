@@ -1,0 +1,133 @@
+//! Where a Gatehouse is.
+
+use std::{fmt, net::IpAddr, str::FromStr};
+
+use url::{Host, Url};
+
+/// The address of a Gatehouse: `http` or `https`, a host, and maybe a path such as a stage's name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Site(Url);
+
+/// Why a text is no address of a Gatehouse.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum SiteError {
+    #[error("the URL cannot be read; it should look like https://gatehouse.example.com")]
+    Unreadable,
+    #[error("the URL must begin with http:// or https://")]
+    Scheme,
+    #[error("the URL must not hold a user name or a password")]
+    Credentials,
+    #[error("the URL must not hold a query or a fragment")]
+    Rest,
+}
+
+/// An id that cannot stand in a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("an id cannot be empty, `.` or `..`")]
+pub(crate) struct BadSegment;
+
+impl FromStr for Site {
+    type Err = SiteError;
+
+    fn from_str(text: &str) -> Result<Self, SiteError> {
+        let mut url = Url::parse(text.trim()).map_err(|_| SiteError::Unreadable)?;
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(SiteError::Scheme);
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(SiteError::Credentials);
+        }
+        if url.query().is_some() || url.fragment().is_some() {
+            return Err(SiteError::Rest);
+        }
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty();
+        }
+        Ok(Self(url))
+    }
+}
+
+impl fmt::Display for Site {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.as_str().trim_end_matches('/'))
+    }
+}
+
+impl Site {
+    /// The URL of a path below the site; each segment is escaped.
+    pub(crate) fn join(&self, path: &[&str]) -> Result<Url, BadSegment> {
+        if path.iter().any(|segment| matches!(*segment, "" | "." | "..")) {
+            return Err(BadSegment);
+        }
+        let mut url = self.0.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().extend(path);
+        }
+        Ok(url)
+    }
+
+    /// Whether it is on this very machine.
+    pub(crate) fn is_loopback(&self) -> bool {
+        match self.0.host() {
+            Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+            Some(Host::Ipv4(address)) => address.is_loopback(),
+            Some(Host::Ipv6(address)) => IpAddr::V6(address).to_canonical().is_loopback(),
+            None => false,
+        }
+    }
+
+    /// Whether others on the way could read what is sent.
+    pub(crate) fn is_exposed(&self) -> bool {
+        self.0.scheme() == "http" && !self.is_loopback()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn site(text: &str) -> Site {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn one_site_has_one_spelling() {
+        for text in ["https://Gate.example.com", "https://gate.example.com/", "https://gate.example.com:443"]
+        {
+            assert_eq!(site(text).to_string(), "https://gate.example.com", "{text}");
+        }
+        assert_eq!(site("https://gate.example.com/prod/").to_string(), "https://gate.example.com/prod");
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused() {
+        let cases = [
+            ("gate.example.com", SiteError::Unreadable),
+            ("ftp://gate.example.com", SiteError::Scheme),
+            ("https://ada:secret@gate.example.com", SiteError::Credentials),
+            ("https://gate.example.com/?x=1", SiteError::Rest),
+            ("https://gate.example.com/#x", SiteError::Rest),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(text.parse::<Site>(), Err(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn segments_are_escaped_and_never_climb() {
+        let site = site("https://gate.example.com/prod");
+        let url = site.join(&["v1", "runs", "main:a/b?c#d"]).unwrap();
+        assert_eq!(url.as_str(), "https://gate.example.com/prod/v1/runs/main:a%2Fb%3Fc%23d");
+        assert_eq!(site.join(&["v1", ".."]), Err(BadSegment));
+        assert_eq!(site.join(&["v1", ""]), Err(BadSegment));
+    }
+
+    #[test]
+    fn only_what_leaves_the_machine_in_clear_is_exposed() {
+        let exposed = ["http://gate.example.com", "http://10.0.0.1", "http://localhost.example.com"];
+        let safe =
+            ["https://gate.example.com", "http://localhost:8080", "http://127.0.0.9", "http://[::1]:80"];
+        assert!(exposed.iter().all(|text| site(text).is_exposed()));
+        assert!(safe.iter().all(|text| !site(text).is_exposed()));
+    }
+}

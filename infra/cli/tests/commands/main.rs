@@ -1,0 +1,13 @@
+//! The commands, run against a server that plays the wire format and remembers what it was asked.
+
+mod audit;
+mod credentials;
+mod failures;
+mod jobs;
+mod keys;
+mod runs;
+mod session;
+mod support;
+mod tokens;
+mod users;
+mod watch;

@@ -1,0 +1,296 @@
+//! Every operation against every kind of caller: one reviewed table. An operation without a row fails.
+
+use std::collections::BTreeMap;
+
+use gatehouse_domain::access::OPERATIONS;
+use http::Method;
+use serde_json::{Value, json};
+
+use crate::support::{
+    Anonymous, Call, Client, Key, TestStack,
+    forger::{self, Forger, with},
+    people::{Bearer, Person},
+};
+
+/// What each caller gets. `+` is admitted: whatever the operation says of the request then, it is neither
+/// 401 nor 403 nor 404. `.` is 404, as if the thing had never been. `x` is 403. `-` is 401.
+///
+/// Nobody stands for everybody whose credential opens nothing: none at all, malformed, expired, revoked,
+/// of a wrong audience, of a wrong kind.
+const TABLE: &str = "
+                       nobody viewer developer admin other-admin root key key-without service
+    list_jobs              -      +       +       +       +       +    +       x         x
+    show_job               -      +       +       +       .       +    +       x         x
+    put_job                -      x       x       +       +       +    +       x         x
+    delete_job             -      x       x       +       .       +    +       x         x
+    import_jobs            -      x       x       +       +       +    +       x         x
+    discover_jobs          -      x       x       x       x       +    x       x         x
+    list_providers         -      +       +       +       +       +    +       x         x
+    show_provider          -      +       +       +       +       +    +       x         x
+    put_provider           -      x       x       x       x       +    x       x         x
+    delete_provider        -      x       x       x       x       +    x       x         x
+    check_provider         -      x       x       x       x       +    x       x         x
+    trigger_run            -      x       +       +       .       +    +       x         x
+    list_runs              -      +       +       +       .       +    +       x         x
+    show_run               -      +       +       +       .       +    +       x         x
+    stream_run_events      -      +       +       +       .       +    +       x         x
+    show_run_log           -      +       +       +       .       +    +       x         x
+    cancel_run             -      x       +       +       .       +    +       x         x
+    rerun_run              -      x       +       +       .       +    +       x         x
+    show_caller            -      +       +       +       +       +    +       +         +
+    log_out                -      +       +       +       +       +    x       x         x
+    change_password        -      +       +       +       +       +    x       x         x
+    list_users             -      x       x       x       x       +    x       x         x
+    create_user            -      x       x       x       x       +    x       x         x
+    show_user              -      x       x       x       x       +    x       x         x
+    edit_user              -      x       x       x       x       +    x       x         x
+    reset_password         -      x       x       x       x       +    x       x         x
+    list_api_keys          -      x       x       x       x       +    x       x         x
+    mint_api_key           -      x       x       x       x       +    x       x         x
+    show_api_key           -      x       x       x       x       +    x       x         x
+    revoke_api_key         -      x       x       x       x       +    x       x         x
+    list_tokens            -      x       x       +       +       +    +       x         x
+    mint_token             -      x       x       +       +       +    +       x         x
+    show_token             -      x       x       +       .       +    +       x         x
+    revoke_token           -      x       x       +       .       +    +       x         x
+    rotate_token           -      x       x       +       .       +    +       x         x
+    list_signing_keys      -      x       x       x       x       +    x       x         x
+    rotate_signing_key     -      x       x       x       x       +    x       x         x
+    list_audit             -      x       x       +       +       +    +       x         x
+    list_tenants           -      +       +       +       +       +    +       x         x
+    put_tenant             -      x       x       x       x       +    x       x         x
+    delete_tenant          -      x       x       x       x       +    x       x         x
+    list_projects          -      +       +       +       +       +    +       x         x
+    show_project           -      +       +       +       .       +    +       x         x
+    put_project            -      x       x       +       +       +    +       x         x
+    delete_project         -      x       x       +       .       +    +       x         x
+";
+
+/// The table by operation and caller.
+fn table() -> BTreeMap<&'static str, BTreeMap<&'static str, char>> {
+    let mut lines = TABLE.lines().filter(|line| !line.trim().is_empty());
+    let callers: Vec<_> = lines.next().expect("a head").split_whitespace().collect();
+    let rows = lines.map(|line| {
+        let mut words = line.split_whitespace();
+        let operation = words.next().expect("an operation");
+        let verdicts: Vec<_> = words.map(|word| word.chars().next().expect("a verdict")).collect();
+        assert_eq!(verdicts.len(), callers.len(), "{line}");
+        (operation, callers.iter().copied().zip(verdicts).collect())
+    });
+    rows.collect()
+}
+
+#[test]
+fn every_operation_has_a_row() {
+    let rows: Vec<_> = table().into_keys().collect();
+    let mut operations: Vec<_> = OPERATIONS.iter().map(|operation| operation.id).collect();
+    operations.sort_unstable();
+    assert_eq!(rows, operations);
+}
+
+/// Things of the tenant `example` that requests are about.
+struct Things {
+    run: String,
+    jti: String,
+    key_id: String,
+}
+
+/// A request of each operation about things of the tenant `example`, which changes nothing even when it is
+/// admitted, so that it can be sent by everybody: it lacks a precondition, or holds a field that is refused.
+fn call(operation: &str, things: &Things) -> Call {
+    let op = OPERATIONS.iter().find(|op| op.id == operation).expect("an operation of the table");
+    let path = op
+        .path
+        .replace("{job_id}", "hello")
+        .replace("{name}", "process")
+        .replace("{run_id}", &things.run)
+        .replace("{user_name}", "viewer")
+        .replace("{key_id}", &things.key_id)
+        .replace("{jti}", &things.jti)
+        .replace("{tenant}", "example")
+        .replace("{project}", "example");
+    let method: Method = op.method.parse().expect("a method");
+    match (operation, body(operation)) {
+        ("list_audit", _) => Call::get("/v1/audit?actor=user:nobody"),
+        // A run that goes on would keep the stream open; this one has ended.
+        (_, None) => Call::new(method, path),
+        (_, Some(body)) => Call::new(method, path).json(&body),
+    }
+}
+
+fn body(operation: &str) -> Option<Value> {
+    Some(match operation {
+        "put_job" | "put_provider" | "create_user" | "mint_api_key" | "put_tenant" | "edit_user" => {
+            json!({ "unknown": true })
+        }
+        "import_jobs" => json!({ "jobs": [] }),
+        "discover_jobs" => json!({ "project": "example", "provider": "absent" }),
+        "trigger_run" => json!({ "parameters": { "unknown": 1 } }),
+        "change_password" => json!({ "current_password": "x", "new_password": "short" }),
+        "reset_password" => json!({ "password": "short" }),
+        "mint_token" => json!({ "project": "example", "service": "worker", "expiresInDays": 0 }),
+        "revoke_token" | "revoke_api_key" => json!({ "reason": 1 }),
+        "rotate_token" => json!({ "grace_seconds": "soon" }),
+        "put_project" => json!({ "unknown": true }),
+        _ => return None,
+    })
+}
+
+/// Operations whose answer about a foreign thing would need a well-formed request first: what is wrong with
+/// the request is said before whose the thing is, which tells nothing of the thing.
+const REFUSED_BEFORE_THE_THING: [&str; 4] = ["revoke_token", "rotate_token", "mint_token", "put_project"];
+
+#[track_caller]
+fn judge(operation: &str, caller: &str, expected: char, status: u16, body: &str) {
+    let verdict = match status {
+        401 if !body.contains("login-refused") => '-',
+        403 => 'x',
+        404 => '.',
+        500.. => '!',
+        _ => '+',
+    };
+    let early = expected == '.' && verdict == '+' && REFUSED_BEFORE_THE_THING.contains(&operation);
+    assert!(verdict == expected || early, "{caller} at {operation}: {status}, expected `{expected}`\n{body}");
+}
+
+/// Sends what an operation is called with under a credential in the `attempt`th spelling, so that API Gateway
+/// has not seen it before, and the next operation under the same spelling, whose verdict is then remembered
+/// from a request with another path.
+async fn judge_twice(
+    client: &Client,
+    credential: Option<&str>,
+    caller: &str,
+    attempt: usize,
+    pair: [(&'static str, char); 2],
+    things: &Things,
+) {
+    for (operation, expected) in pair {
+        let mut call = call(operation, things);
+        if let Some(credential) = credential {
+            let spelling = format!("Bearer{}{credential}", " ".repeat(attempt + 1));
+            call = call.header("authorization", spelling);
+        }
+        let answer = client.send(call).await;
+        judge(operation, caller, expected, answer.status.as_u16(), &answer.text());
+    }
+}
+
+#[tokio::test]
+async fn every_caller_gets_what_the_table_says() {
+    let stack = TestStack::start_with_people().await;
+    let things = things(&stack).await;
+    let table = table();
+    let operations: Vec<_> = OPERATIONS.iter().map(|op| op.id).filter(|id| !is_about_oneself(id)).collect();
+    let nobody = stack.client(&Anonymous);
+    for (caller, name, credential) in callers(&stack).await {
+        for (attempt, operation) in operations.iter().enumerate() {
+            let next = operations[(attempt + 1) % operations.len()];
+            let pair = [*operation, next].map(|operation| (operation, table[operation][caller]));
+            judge_twice(&nobody, credential.as_deref(), &name, attempt, pair, &things).await;
+        }
+    }
+    stack.stop().await;
+}
+
+/// Logging out ends the session that the other rows need.
+fn is_about_oneself(operation: &str) -> bool {
+    operation == "log_out"
+}
+
+#[tokio::test]
+async fn only_people_log_out() {
+    let stack = TestStack::start_with_people().await;
+    let table = table();
+    let nobody = stack.client(&Anonymous);
+    for (caller, name, credential) in callers(&stack).await {
+        let mut call = Call::post("/auth/logout");
+        if let Some(credential) = &credential {
+            call = call.header("authorization", format!("Bearer {credential}"));
+        }
+        let answer = nobody.send(call).await;
+        judge("log_out", &name, table["log_out"][caller], answer.status.as_u16(), &answer.text());
+    }
+    stack.stop().await;
+}
+
+async fn things(stack: &TestStack) -> Things {
+    let platform = stack.client(&Key::PLATFORM);
+    let run = platform.trigger("hello").await;
+    platform.ended(&run).await;
+    let keys = platform.all("/v1/api-keys", "api_keys").await;
+    let key_id = keys[0]["key_id"].as_str().expect("a key has an id").to_owned();
+    let jti = platform.mint("worker").await.jti;
+    Things { run, jti, key_id }
+}
+
+/// Everybody: the column of the table, a name for messages, and the credential.
+async fn callers(stack: &TestStack) -> Vec<(&'static str, String, Option<String>)> {
+    let mut callers = Vec::new();
+    for (name, credential) in worthless(stack).await {
+        callers.push(("nobody", name.to_owned(), credential));
+    }
+    for (column, person) in [
+        ("viewer", Person::VIEWER),
+        ("developer", Person::DEVELOPER),
+        ("admin", Person::ADMIN),
+        ("other-admin", Person::OTHER_ADMIN),
+        ("root", Person::ROOT),
+    ] {
+        callers.push((column, person.name.to_owned(), Some(stack.session(person).await.0)));
+    }
+    callers.push(("key", "a key for one tenant".to_owned(), Some(Key::EXAMPLE.text.to_owned())));
+    let without = Some(Key::SCOPELESS.text.to_owned());
+    callers.push(("key-without", "a key without scopes that matter".to_owned(), without));
+    let service = stack.client(&Key::PLATFORM).mint("worker").await;
+    callers.push(("service", "a service".to_owned(), Some(service.bearer.0)));
+    callers
+}
+
+/// Credentials that open nothing.
+async fn worthless(stack: &TestStack) -> Vec<(&'static str, Option<String>)> {
+    let platform = stack.client(&Key::PLATFORM);
+    let revoked = platform.mint("worker").await;
+    platform.send(Call::post(format!("/v1/tokens/{}/revoke", revoked.jti))).await.expect(200);
+    let live = platform.mint("worker").await;
+    let claims = forger::claims(&live.bearer);
+    let session = stack.session(Person::ROOT).await;
+    let session_claims = forger::claims(&session);
+    let ended = stack.session(Person::ROOT).await;
+    stack.client(&ended).send(Call::post("/auth/logout")).await.expect(200);
+    let forger = Forger::new(&stack.data());
+    let forged = |header: &str, claims: &Value| Some(forger.sign(&forger.header(header), claims).0);
+    let expired = with(with(claims.clone(), "iat", json!(forger::now() - 7200)), "exp", json!(forger::now() - 60));
+    let Bearer(truncated) = &live.bearer;
+    vec![
+        ("nobody", None),
+        ("a malformed token", Some(truncated[..truncated.len() - 2].to_owned())),
+        ("a malformed key", Some("gh_00000000000000000000000000000000000000".to_owned())),
+        ("an expired token", forged("service", &expired)),
+        ("a revoked token", Some(revoked.bearer.0)),
+        ("a session that was ended", Some(ended.0)),
+        ("a token of another audience", forged("service", &with(claims.clone(), "aud", json!("elsewhere")))),
+        ("a token of another installation", forged("service", &with(claims.clone(), "iss", json!("urn:x")))),
+        ("a service token shown as a session", forged("session", &claims)),
+        ("a session shown as a service token", forged("service", &session_claims)),
+        ("a token that was never minted", forged("service", &with(claims, "jti", json!(format!("tok_{}", "0".repeat(26)))))),
+        ("a session that never began", forged("session", &with(session_claims, "jti", json!(format!("ses_{}", "0".repeat(26)))))),
+    ]
+}
+
+#[tokio::test]
+async fn what_is_open_is_open_to_everybody() {
+    let stack = TestStack::start_with_people().await;
+    let worthless = worthless(&stack).await;
+    let nobody = stack.client(&Anonymous);
+    for (name, credential) in &worthless {
+        for path in ["/health", "/openapi.json", "/.well-known/jwks.json"] {
+            let mut call = Call::get(path);
+            if let Some(credential) = credential {
+                call = call.header("authorization", format!("Bearer {credential}"));
+            }
+            let answer = nobody.send(call).await;
+            assert_eq!(answer.status, 200, "{name} at {path}");
+        }
+    }
+    stack.stop().await;
+}

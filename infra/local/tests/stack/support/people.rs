@@ -1,0 +1,78 @@
+//! People who are logged in, and services that have tokens.
+
+use serde_json::{Value, json};
+
+use super::{
+    client::{Anonymous, Call, Caller, Client},
+    stack::TestStack,
+};
+
+/// Somebody with a session or a service token.
+#[derive(Clone)]
+pub struct Bearer(pub String);
+
+impl Caller for Bearer {
+    fn credential(&self) -> Option<String> {
+        Some(self.0.clone())
+    }
+}
+
+/// A user of the seed, whose password is their name and `-password`.
+#[derive(Clone, Copy)]
+pub struct Person {
+    pub name: &'static str,
+    pub roles: &'static str,
+}
+
+impl Person {
+    /// Administers everything.
+    pub const ROOT: Self = Self { name: "root", roles: "*=admin" };
+    /// Administers the tenant `example`.
+    pub const ADMIN: Self = Self { name: "admin", roles: "example=admin" };
+    /// Triggers in the tenant `example`, and sees `other`.
+    pub const DEVELOPER: Self = Self { name: "dev", roles: "example=developer,other=viewer" };
+    /// Sees the tenant `example`.
+    pub const VIEWER: Self = Self { name: "viewer", roles: "example=viewer" };
+    /// Administers the tenant `other`.
+    pub const OTHER_ADMIN: Self = Self { name: "other-admin", roles: "other=admin" };
+
+    pub const ALL: [Self; 5] = [Self::ROOT, Self::ADMIN, Self::DEVELOPER, Self::VIEWER, Self::OTHER_ADMIN];
+
+    pub fn password(&self) -> String {
+        format!("{}-password", self.name)
+    }
+
+    pub fn seed(&self) -> Value {
+        json!({ "name": self.name, "password": self.password(), "roles": self.roles })
+    }
+}
+
+impl TestStack {
+    /// Logs a person of the seed in, and returns the session's token.
+    pub async fn session(&self, person: Person) -> Bearer {
+        let body = json!({ "username": person.name, "password": person.password() });
+        let answer = self.client(&Anonymous).send(Call::post("/auth/login").json(&body)).await.expect(200);
+        Bearer(answer.json()["token"].as_str().expect("a session has a token").to_owned())
+    }
+
+    /// A client of a person of the seed.
+    pub async fn log_in(&self, person: Person) -> Client {
+        self.client(&self.session(person).await)
+    }
+}
+
+/// A service token of the project `example`.
+pub struct ServiceToken {
+    pub bearer: Bearer,
+    pub jti: String,
+}
+
+impl Client {
+    /// Mints a service token for a service of the project `example`.
+    pub async fn mint(&self, service: &str) -> ServiceToken {
+        let body = json!({ "project": "example", "service": service });
+        let minted = self.send(Call::post("/v1/tokens").json(&body)).await.expect(201).json();
+        let text = |member: &str| minted[member].as_str().expect("a minted token has it").to_owned();
+        ServiceToken { bearer: Bearer(text("token")), jti: text("jti") }
+    }
+}

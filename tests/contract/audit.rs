@@ -1,0 +1,175 @@
+//! The audit trail.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use gatehouse_domain::{
+    audit::{Action, AppendAudit, AuditFilter, Entry, ListAudit, Origin, Outcome},
+    caller::Tenants,
+    clock::Clock,
+    jobs::ListError,
+    paging::{Cursor, PageRequest},
+};
+use jiff::Timestamp;
+
+use crate::support::{TestTable, behind, pages};
+
+const DAY: Duration = Duration::from_hours(24);
+
+async fn append(table: &TestTable, actor: &str, target: &str, tenant: Option<&str>) -> Entry {
+    let entry = table.entry(actor, target, tenant);
+    table.table.append_audit(&entry).await.unwrap();
+    entry
+}
+
+async fn read(table: &TestTable, filter: &AuditFilter, until: Timestamp, limit: u8) -> Vec<Vec<Entry>> {
+    pages(limit, |page| {
+        let (trail, filter) = (table.table.clone(), filter.clone());
+        async move { trail.list_audit(&filter, until, &page).await }
+    })
+    .await
+}
+
+async fn targets(table: &TestTable, filter: &AuditFilter, until: Timestamp, limit: u8) -> Vec<String> {
+    let entries = read(table, filter, until, limit).await.concat();
+    entries.into_iter().map(|entry| entry.target).collect()
+}
+
+fn of_tenant(tenant: &str) -> AuditFilter {
+    AuditFilter::Tenant(tenant.parse().unwrap())
+}
+
+fn of_actor(actor: &str, tenants: &str) -> AuditFilter {
+    AuditFilter::Actor { actor: actor.into(), tenants: tenants.parse().unwrap() }
+}
+
+#[tokio::test]
+async fn an_entry_comes_back_as_it_was_written() {
+    let table = TestTable::new().await;
+    let now = table.clock.now();
+    let bare = Entry { detail: None, origin: Origin::default(), ..table.entry("user:?", "user:?", None) };
+    let full = Entry {
+        action: Action::RotateToken,
+        outcome: Outcome::Refused,
+        detail: Some("replaced by tok_1".into()),
+        ..table.entry("api_key:key_1", "token:tok_1", Some("acme"))
+    };
+    for entry in [&bare, &full] {
+        table.table.append_audit(entry).await.unwrap();
+        table.table.append_audit(entry).await.unwrap();
+    }
+    let both = read(&table, &AuditFilter::Everything, now, 9).await.concat();
+    assert_eq!(both, [full.clone(), bare.clone()], "an entry that was written twice is there twice");
+    assert_eq!(read(&table, &of_tenant("acme"), now, 9).await.concat(), [full.clone()]);
+    assert_eq!(read(&table, &of_actor("user:?", "*"), now, 9).await.concat(), [bare]);
+    assert_eq!(read(&table, &of_actor("api_key:key_1", "acme"), now, 9).await.concat(), [full]);
+}
+
+#[tokio::test]
+async fn every_action_and_outcome_comes_back() {
+    let table = TestTable::new().await;
+    let mut written = Vec::new();
+    for (place, action) in Action::ALL.iter().enumerate() {
+        let outcome = Outcome::ALL[place % Outcome::ALL.len()];
+        let entry = Entry { action: *action, outcome, ..table.entry("user:ada", "x", None) };
+        table.table.append_audit(&entry).await.unwrap();
+        table.clock.advance(Duration::from_millis(1));
+        written.insert(0, entry);
+    }
+    let found = read(&table, &AuditFilter::Everything, table.clock.now(), 100).await.concat();
+    assert_eq!(found, written);
+}
+
+#[tokio::test]
+async fn the_trail_is_read_backwards_over_months_each_entry_once() {
+    let table = TestTable::new().await;
+    let mut wanted = Vec::new();
+    for number in 0..12 {
+        for _same_moment in 0..2 {
+            let target = format!("x:{number}");
+            append(&table, "user:ada", &target, Some("acme")).await;
+            wanted.insert(0, target);
+        }
+        // Some months have several entries, and some have none.
+        table.clock.advance(if number % 4 == 3 { DAY * 70 } else { DAY * 9 });
+    }
+    let now = table.clock.now();
+    for filter in [AuditFilter::Everything, of_tenant("acme"), of_actor("user:ada", "acme")] {
+        for limit in [1, 2, 5, 100] {
+            assert_eq!(targets(&table, &filter, now, limit).await, wanted, "{filter:?} by {limit}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_trail_ends_with_the_months_that_are_forgotten() {
+    let table = TestTable::new().await;
+    append(&table, "user:ada", "old", None).await;
+    table.clock.advance(DAY * 450);
+    append(&table, "user:ada", "new", None).await;
+    let now = table.clock.now();
+    let found = read(&table, &AuditFilter::Everything, now, 10).await;
+    assert!((14..=15).contains(&found.len()), "{} pages for 400 days", found.len());
+    assert_eq!(found.concat().into_iter().map(|entry| entry.target).collect::<Vec<_>>(), ["new"]);
+    let before = read(&table, &AuditFilter::Everything, now - DAY * 450, 10).await;
+    assert_eq!(before, [Vec::new()]);
+    let for_ever = Timestamp::MAX;
+    assert_eq!(targets(&table, &AuditFilter::Everything, for_ever, 10).await, ["new"]);
+    assert_eq!(targets(&table, &AuditFilter::Everything, Timestamp::MIN, 10).await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn the_trail_is_read_from_a_moment_back() {
+    let table = TestTable::new().await;
+    append(&table, "user:ada", "first", None).await;
+    table.clock.advance(Duration::from_millis(1));
+    let until = table.clock.now();
+    append(&table, "user:ada", "second", None).await;
+    table.clock.advance(Duration::from_millis(1));
+    append(&table, "user:ada", "third", None).await;
+    assert_eq!(targets(&table, &AuditFilter::Everything, until, 1).await, ["second", "first"]);
+}
+
+#[tokio::test]
+async fn somebodys_trail_shows_the_tenants_that_may_be_seen() {
+    let table = TestTable::new().await;
+    for tenant in [None, Some("acme"), Some("beta"), Some("zeta")] {
+        append(&table, "user:ada", tenant.unwrap_or("none"), tenant).await;
+        append(&table, "user:bob", "another's", tenant).await;
+        table.clock.advance(Duration::from_millis(1));
+    }
+    let now = table.clock.now();
+    let seen = async |tenants: &str| targets(&table, &of_actor("user:ada", tenants), now, 1).await;
+    assert_eq!(seen("*").await, ["zeta", "beta", "acme", "none"]);
+    assert_eq!(seen("acme,zeta").await, ["zeta", "acme"]);
+    assert_eq!(seen("other").await, Vec::<String>::new());
+    let nobody = AuditFilter::Actor { actor: "user:ada".into(), tenants: Tenants::Only(BTreeSet::new()) };
+    assert_eq!(targets(&table, &nobody, now, 9).await, Vec::<String>::new());
+    let long = "x".repeat(10_000);
+    for strange in ["", "user:ada#2026-09", "#", &long] {
+        assert_eq!(targets(&table, &of_actor(strange, "*"), now, 9).await, Vec::<String>::new(), "{strange}");
+    }
+}
+
+#[tokio::test]
+async fn a_cursor_of_another_trail_is_refused() {
+    let table = TestTable::new().await;
+    for tenant in ["acme", "acme", "beta", "beta"] {
+        append(&table, "user:ada", "x", Some(tenant)).await;
+    }
+    let now = table.clock.now();
+    let filters = [AuditFilter::Everything, of_tenant("acme"), of_tenant("beta"), of_actor("user:ada", "*")];
+    for own in &filters {
+        let page = table.table.list_audit(own, now, &behind(None)).await.unwrap();
+        assert!(page.next.is_some());
+        for other in filters.iter().filter(|other| *other != own) {
+            let stolen = behind(page.next.clone());
+            let refused = table.table.list_audit(other, now, &stolen).await;
+            assert!(matches!(refused, Err(ListError::Cursor(_))), "{own:?} in {other:?}: {refused:?}");
+        }
+    }
+    for garbage in [&b"AUDIT\n"[..], b"AUDIT\n2", b"AUDIT\n2026-00-", b"AUDIT", b"JOBS\n2026-09"] {
+        let page = PageRequest { cursor: Some(Cursor::encode(garbage)), ..PageRequest::default() };
+        let refused = table.table.list_audit(&AuditFilter::Everything, now, &page).await;
+        assert!(matches!(refused, Err(ListError::Cursor(_))), "{garbage:?}: {refused:?}");
+    }
+}

@@ -1,0 +1,249 @@
+//! Projects and tenants.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use futures_util::future::join_all;
+use gatehouse_domain::{
+    audit::Entry,
+    caller::Tenants,
+    clock::Clock,
+    jobs::{DeleteJob, ListError, Revision},
+    project::{FindProject, ListProjects, Project, SaveProject},
+    providers::EditOutcome,
+    tenant::{ListTenants, SaveTenant, Tenant},
+    tokens::{SaveToken, ServiceToken, TokenId, TokenState},
+};
+use jiff::Timestamp;
+
+use crate::support::{TestTable, behind, pages};
+
+fn project(table: &TestTable, name: &str, tenant: &str) -> Project {
+    let revision = Revision::new(&*table.ids);
+    Project::new(name.parse().unwrap(), tenant.parse().unwrap(), revision, table.clock.now())
+}
+
+fn entry(table: &TestTable, project: &Project) -> Entry {
+    table.entry("user:ada", &format!("project:{}", project.name), Some(project.tenant.as_str()))
+}
+
+async fn save(table: &TestTable, project: &Project, previous: Option<&Project>) -> EditOutcome {
+    let previous = previous.map(|project| &project.revision);
+    table.table.save_project(project, previous, &entry(table, project)).await.unwrap()
+}
+
+async fn delete(table: &TestTable, project: &Project) -> EditOutcome {
+    table.table.delete_project(project, &entry(table, project)).await.unwrap()
+}
+
+async fn find(table: &TestTable, project: &Project) -> Option<Project> {
+    table.table.find_project(&project.name).await.unwrap()
+}
+
+async fn list(table: &TestTable, tenants: &Tenants, limit: u8) -> Vec<String> {
+    let pages = pages(limit, |page| {
+        let (projects, tenants) = (table.table.clone(), tenants.clone());
+        async move { projects.list_projects(&tenants, &page).await }
+    });
+    pages.await.concat().into_iter().map(|project| project.name.to_string()).collect()
+}
+
+#[tokio::test]
+async fn a_project_comes_back_as_it_was_saved() {
+    let table = TestTable::new().await;
+    let plain = project(&table, "plain", "acme");
+    let accepted = BTreeSet::from(["worker".parse().unwrap(), "mailer".parse().unwrap()]);
+    let described = Project {
+        description: Some("Takes money".into()),
+        accepted_services: Some(accepted),
+        ..project(&table, "payments", "acme")
+    };
+    let closed = Project { accepted_services: Some(BTreeSet::new()), ..project(&table, "closed", "acme") };
+    for project in [plain, described, closed] {
+        assert_eq!(save(&table, &project, None).await, EditOutcome::Done);
+        assert_eq!(find(&table, &project).await, Some(project));
+    }
+}
+
+#[tokio::test]
+async fn a_project_is_replaced_and_deleted_only_as_it_was_seen() {
+    let table = TestTable::new().await;
+    let first = project(&table, "payments", "acme");
+    let second = Project { revision: Revision::new(&*table.ids), ..first.clone() };
+    assert_eq!(save(&table, &first, None).await, EditOutcome::Done);
+    assert_eq!(save(&table, &second, None).await, EditOutcome::Conflict);
+    assert_eq!(save(&table, &second, Some(&first)).await, EditOutcome::Done);
+    assert_eq!(save(&table, &second, Some(&first)).await, EditOutcome::Conflict);
+    assert_eq!(delete(&table, &first).await, EditOutcome::Conflict);
+    assert_eq!(delete(&table, &second).await, EditOutcome::Done);
+    assert_eq!((find(&table, &second).await, delete(&table, &second).await), (None, EditOutcome::Conflict));
+    assert_eq!(list(&table, &Tenants::All, 9).await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn of_a_hundred_who_take_a_name_one_gets_it() {
+    let table = TestTable::new().await;
+    let projects: Vec<_> = (0..100).map(|n| project(&table, "payments", &format!("tenant-{n}"))).collect();
+    let outcomes = join_all(projects.iter().map(|project| save(&table, project, None))).await;
+    let made: Vec<_> =
+        projects.iter().zip(outcomes).filter(|(_, outcome)| *outcome == EditOutcome::Done).collect();
+    assert_eq!(made.len(), 1);
+    assert_eq!(find(&table, &projects[0]).await.as_ref(), Some(made[0].0));
+}
+
+/// A project as it was written before projects could be edited.
+async fn write_old(table: &TestTable, name: &str) -> Project {
+    let text = |text: &str| AttributeValue::S(text.to_owned());
+    let put = table.client.put_item().table_name(&table.name);
+    let put = put.item("pk", text(&format!("PROJECT#{name}"))).item("sk", text("PROJECT"));
+    put.item("project", text(name)).item("tenant", text("acme")).send().await.unwrap();
+    table.table.find_project(&name.parse().unwrap()).await.unwrap().unwrap()
+}
+
+#[tokio::test]
+async fn a_project_that_was_written_before_they_could_be_edited_can_be() {
+    let table = TestTable::new().await;
+    let old = write_old(&table, "payments").await;
+    assert_eq!((old.tenant.as_str(), old.created_at), ("acme", Timestamp::UNIX_EPOCH));
+    assert!(old.accepts(&"anybody".parse().unwrap()));
+    let new = Project { revision: Revision::new(&*table.ids), ..old.clone() };
+    assert_eq!(save(&table, &new, Some(&old)).await, EditOutcome::Done);
+    assert_eq!(save(&table, &new, Some(&old)).await, EditOutcome::Conflict);
+    assert_eq!(delete(&table, &old).await, EditOutcome::Conflict);
+    assert_eq!(list(&table, &Tenants::All, 9).await, ["payments"]);
+    let other = write_old(&table, "shop").await;
+    assert_eq!(delete(&table, &other).await, EditOutcome::Done);
+    assert_eq!(delete(&table, &other).await, EditOutcome::Conflict);
+    assert_eq!(save(&table, &new, Some(&other)).await, EditOutcome::Conflict);
+}
+
+#[tokio::test]
+async fn projects_are_listed_by_tenant_and_name_page_by_page() {
+    let table = TestTable::new().await;
+    for (name, tenant) in
+        [("d", "acme"), ("a", "zeta"), ("c", "acme"), ("b", "beta"), ("e", "acme"), ("f", "acme-two")]
+    {
+        save(&table, &project(&table, name, tenant), None).await;
+    }
+    table.save_job_as(&crate::support::admin("beta"), "job", "made-for-a-job").await;
+    for limit in [1, 2, 100] {
+        let all = list(&table, &Tenants::All, limit).await;
+        assert_eq!(all, ["c", "d", "e", "f", "b", "made-for-a-job", "a"].map(str::to_owned), "by {limit}")
+    }
+    for (tenants, wanted) in [
+        ("acme", "c d e"),
+        ("acme,zeta", "c d e a"),
+        ("beta,nobody", "b made-for-a-job"),
+        ("acme-two", "f"),
+        ("", ""),
+    ] {
+        let found = list(&table, &tenants.parse().unwrap(), 2).await;
+        assert_eq!(found.join(" "), wanted, "{tenants}");
+    }
+    let page = table.table.list_projects(&"acme".parse().unwrap(), &behind(None)).await.unwrap();
+    let refused = table.table.list_projects(&"beta".parse().unwrap(), &behind(page.next)).await;
+    assert!(matches!(refused, Err(ListError::Cursor(_))), "{refused:?}");
+}
+
+fn token(table: &TestTable, project: &Project, service: &str) -> ServiceToken {
+    ServiceToken {
+        jti: TokenId::generate(&*table.ids),
+        tenant: project.tenant.clone(),
+        project: project.name.clone(),
+        service: service.parse().unwrap(),
+        description: None,
+        created_at: table.clock.now(),
+        created_by: "user:ada".into(),
+        ends_at: table.clock.now() + Duration::from_hours(24),
+        last_used_at: None,
+        replaces: None,
+        state: TokenState::Active,
+    }
+}
+
+#[tokio::test]
+async fn a_project_is_used_while_it_has_a_job_or_a_live_token() {
+    let table = TestTable::new().await;
+    let job = table.save_job_as(&crate::support::admin("acme"), "build", "payments").await;
+    let payments = table.table.find_project(&job.spec.project).await.unwrap().unwrap();
+    let pay = project(&table, "pay", "acme");
+    save(&table, &pay, None).await;
+    let is_used = async |project: &Project| table.table.is_used(project, table.clock.now()).await.unwrap();
+    assert!(is_used(&payments).await);
+    assert!(!is_used(&pay).await, "a longer name's job counts");
+    table.table.delete_job(&job).await.unwrap();
+    assert!(!is_used(&payments).await);
+    for n in 0..3 {
+        let token = token(&table, &payments, &format!("service-{n}"));
+        table.table.save_new_token(&token, &entry(&table, &payments)).await.unwrap();
+    }
+    assert!(is_used(&payments).await);
+    assert!(!is_used(&pay).await, "another project's token counts");
+    let now = table.clock.now();
+    table.clock.advance(Duration::from_hours(24));
+    assert!(!is_used(&payments).await, "a token that has ended counts");
+    assert!(table.table.is_used(&payments, now).await.unwrap());
+}
+
+#[tokio::test]
+async fn what_the_trail_cannot_take_does_not_happen_to_a_project() {
+    let table = TestTable::new().await;
+    let (first, second) = (project(&table, "first", "acme"), project(&table, "second", "acme"));
+    let used = entry(&table, &first);
+    table.table.save_project(&first, None, &used).await.unwrap();
+    table.table.save_project(&second, None, &used).await.expect_err("created without an entry");
+    table.table.delete_project(&first, &used).await.expect_err("deleted without an entry");
+    assert_eq!((find(&table, &first).await, find(&table, &second).await), (Some(first), None));
+}
+
+fn tenant(table: &TestTable, id: &str, display_name: &str) -> Tenant {
+    Tenant {
+        id: id.parse().unwrap(),
+        display_name: display_name.into(),
+        created_at: table.clock.now(),
+        created_by: "user:ada".into(),
+    }
+}
+
+#[tokio::test]
+async fn a_tenant_keeps_when_it_was_created_when_it_gets_another_name() {
+    let table = TestTable::new().await;
+    let entry = || table.entry("user:ada", "tenant:acme", None);
+    let first = tenant(&table, "acme", "Acme");
+    table.table.save_tenant(&first, &entry()).await.unwrap();
+    table.table.save_tenant(&tenant(&table, "a", "A"), &entry()).await.unwrap();
+    table.clock.advance(Duration::from_secs(1));
+    let renamed = Tenant { created_by: "user:bob".into(), ..tenant(&table, "acme", "Acme Inc.") };
+    table.table.save_tenant(&renamed, &entry()).await.unwrap();
+    let found = table.table.list_tenants().await.unwrap();
+    let wanted = Tenant { display_name: "Acme Inc.".into(), ..first };
+    assert_eq!(found[1..], [wanted]);
+    assert_eq!(found[0].id.as_str(), "a");
+}
+
+#[tokio::test]
+async fn a_tenant_is_deleted_once_and_with_its_entry() {
+    let table = TestTable::new().await;
+    let acme = tenant(&table, "acme", "Acme");
+    let used = table.entry("user:ada", "tenant:acme", None);
+    table.table.save_tenant(&acme, &used).await.unwrap();
+    let other = tenant(&table, "beta", "Beta");
+    table.table.save_tenant(&other, &used).await.expect_err("created without an entry");
+    table.table.delete_tenant(&acme.id, &used).await.expect_err("deleted without an entry");
+    assert_eq!(table.table.list_tenants().await.unwrap(), [acme.clone()]);
+    let entry = || table.entry("user:ada", "tenant:acme", None);
+    let outcomes = [
+        table.table.delete_tenant(&acme.id, &entry()).await.unwrap(),
+        table.table.delete_tenant(&acme.id, &entry()).await.unwrap(),
+    ];
+    assert_eq!(outcomes, [EditOutcome::Done, EditOutcome::Conflict]);
+    assert_eq!(table.table.list_tenants().await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn a_tenant_has_projects_of_its_own_only() {
+    let table = TestTable::new().await;
+    save(&table, &project(&table, "payments", "acme-two"), None).await;
+    assert!(!table.table.has_projects(&"acme".parse().unwrap()).await.unwrap());
+    assert!(table.table.has_projects(&"acme-two".parse().unwrap()).await.unwrap());
+}
