@@ -297,6 +297,13 @@ def check_authorizer_answer(answer):
     return ", ".join(sorted({statement["Effect"] for statement in statements}))
 
 
+def check_report(answer):
+    """What the janitor says of a sweep that did everything."""
+    if not isinstance(answer, dict) or answer.get("finished") is not True:
+        raise Failure(f"no report of a whole sweep: {json.dumps(answer)[:2000]}")
+    return f"{answer['tokens']} tokens, {answer['published']} published"
+
+
 def invoke_events(stage, environment, key):
     """Every sample event, against its binary."""
     for bootstrap in sorted(stage.glob("target/lambda/*/bootstrap")):
@@ -311,6 +318,8 @@ def invoke_events(stage, environment, key):
                     answer = function.invoke(file.read_bytes())
                     if name == "authorizer":
                         line.append(check_authorizer_answer(answer))
+                    elif name == "janitor":
+                        line.append(check_report(answer))
                     else:
                         line.append(check_proxy_answer(answer, file.stem))
             if name == "authorizer":
@@ -354,6 +363,11 @@ def prove(stage, ministack_program, gatehouse):
                     "GATEHOUSE_SECRET_PREFIX": outputs["SecretPrefix"],
                     "GATEHOUSE_RESPONSE_MODE": "buffered",
                     "GATEHOUSE_LOOPBACK_PROVIDERS": "allowed",
+                    "GATEHOUSE_EVENT_BUS": outputs["EventBusName"],
+                    "GATEHOUSE_API_ID": outputs["ApiId"],
+                    "GATEHOUSE_STAGE": "proof",
+                    "GATEHOUSE_AUTHORIZER_CACHE_SECONDS": "300",
+                    "GATEHOUSE_UNUSED_DAYS": "90",
                 },
                 admin,
             )
