@@ -141,7 +141,11 @@ async fn what_was_announced_outlives_a_use_of_the_token_and_its_rotation() {
     let used = Use { jti: token.jti.clone(), at: table.clock.now(), ends: None };
     table.table.record_use(&used).await.unwrap();
     assert_eq!(swept(&table).await, [""; 0]);
-    let newer = ServiceToken { jti: TokenId::generate(&*table.ids), ends_at: token.ends_at + DAY * 80, ..token.clone() };
+    let newer = ServiceToken {
+        jti: TokenId::generate(&*table.ids),
+        ends_at: token.ends_at + DAY * 80,
+        ..token.clone()
+    };
     let state = TokenState::Rotated { to: newer.jti.clone(), at: table.clock.now(), until: None };
     let entry = table.entry("user:ada", &format!("token:{}", token.jti), Some("acme"));
     table.table.save_rotation(&newer, &ServiceToken { state, ..token.clone() }, &entry).await.unwrap();
@@ -211,7 +215,8 @@ async fn what_is_gone_is_neither_announced_nor_made_again() {
     let marks = Marks { ending: Some(14), ..Marks::default() };
     let announcement = Announcement { id: "gone:ending:14".into(), ..page.items[0].clone() };
     for previous in [Marks::default(), marks.clone()] {
-        let outcome = table.table.announce(&gone, &previous, &marks, std::slice::from_ref(&announcement)).await;
+        let outcome =
+            table.table.announce(&gone, &previous, &marks, std::slice::from_ref(&announcement)).await;
         assert_eq!(outcome.unwrap(), EditOutcome::Conflict);
     }
     assert_eq!(waiting(&table).await, [format!("{}:ending:14", token.jti)]);

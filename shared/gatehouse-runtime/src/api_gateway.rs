@@ -5,7 +5,10 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use gatehouse_domain::revocation::{FlushAuthorizer, FlushError, FlushStage, Stage};
 
-use crate::{aws::Aws, signed::{SignedError, SignedService}};
+use crate::{
+    aws::Aws,
+    signed::{SignedError, SignedService},
+};
 
 /// The stages of this account and region.
 #[derive(Debug, Clone)]
@@ -43,7 +46,8 @@ impl FlushAuthorizer for StageCache {
     async fn flush_authorizer(&self) -> Result<(), FlushError> {
         let Stage { api_id, name } = &self.stage;
         let path = format!("/restapis/{api_id}/stages/{name}/cache/authorizers");
-        let request = http::Request::delete(path).body(String::new()).map_err(|error| FlushError(error.into()))?;
+        let request =
+            http::Request::delete(path).body(String::new()).map_err(|error| FlushError(error.into()))?;
         self.gateway.service.call(request).await.map_err(|error| FlushError(error.into()))?;
         Ok(())
     }

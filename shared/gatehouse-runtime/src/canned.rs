@@ -30,7 +30,8 @@ impl Request {
         let scope = format!("/us-east-1/{service}/aws4_request, SignedHeaders=");
         let begins = "authorization: AWS4-HMAC-SHA256 Credential=";
         self.head.lines().any(|line| {
-            line.contains(&scope) && line.contains(", Signature=")
+            line.contains(&scope)
+                && line.contains(", Signature=")
                 && line.get(..begins.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(begins))
         })
     }
@@ -56,7 +57,9 @@ impl Canned {
                 let request = read(&mut socket).await;
                 kept.lock().unwrap().push(request);
                 let length = body.len();
-                let answer = format!("HTTP/1.1 {status} X\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}");
+                let answer = format!(
+                    "HTTP/1.1 {status} X\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
+                );
                 socket.write_all(answer.as_bytes()).await.unwrap();
             }
         });

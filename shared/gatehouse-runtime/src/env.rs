@@ -97,7 +97,8 @@ impl AuthorizerCacheConfig {
     /// When it is not set, or not a number of seconds.
     pub fn from_env() -> Result<Self, EnvError> {
         const NAME: &str = "GATEHOUSE_AUTHORIZER_CACHE_SECONDS";
-        let seconds = required(NAME)?.parse().map_err(|_| EnvError { name: NAME, problem: Problem::NotSeconds })?;
+        let seconds =
+            required(NAME)?.parse().map_err(|_| EnvError { name: NAME, problem: Problem::NotSeconds })?;
         Ok(Self { remembered_for: Duration::from_secs(seconds) })
     }
 }

@@ -221,7 +221,11 @@ mod tests {
 
     #[tokio::test]
     async fn an_answer_that_does_not_add_up_puts_nothing() {
-        for answer in [accepted(1).to_string(), json!({ "FailedEntryCount": 1, "Entries": [{}, {}] }).to_string(), "?".into()] {
+        for answer in [
+            accepted(1).to_string(),
+            json!({ "FailedEntryCount": 1, "Entries": [{}, {}] }).to_string(),
+            "?".into(),
+        ] {
             let server = Canned::start([(200, answer.clone())]).await;
             assert!(publish(&server, 2).await.iter().all(Result::is_err), "{answer}");
         }

@@ -27,7 +27,8 @@ impl Invocable {
         let authorizers = template.api.authorizers.values();
         let authorizers: Vec<_> = authorizers.map(|authorizer| authorizer.function.as_str()).collect();
         let is_inside = |name: &str| {
-            template.function(name).is_none_or(|function| !function.routes.is_empty()) || authorizers.contains(&name)
+            template.function(name).is_none_or(|function| !function.routes.is_empty())
+                || authorizers.contains(&name)
         };
         let outside = deployed.iter().filter(|(name, _)| !is_inside(name));
         Self(outside.map(|(name, function)| (name.clone(), function.clone())).collect())
@@ -41,7 +42,8 @@ impl Invocable {
         if request.method != Method::POST || !request.source_ip.to_canonical().is_loopback() {
             return None;
         }
-        let event = if request.body.is_empty() { Ok(json!({})) } else { serde_json::from_slice(&request.body) };
+        let event =
+            if request.body.is_empty() { Ok(json!({})) } else { serde_json::from_slice(&request.body) };
         let Ok(event) = event else { return Some(refusal()) };
         Some(answer(function.call(&event, request).await))
     }

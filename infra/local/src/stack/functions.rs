@@ -21,7 +21,10 @@ use tokens::{
     signer::{Memory, SecretKeyPairs, Signer},
 };
 
-use super::{flush::GatewayMemory, janitor::{self, Bus}};
+use super::{
+    flush::GatewayMemory,
+    janitor::{self, Bus},
+};
 use crate::{gateway::LambdaFunction, process::ProcessProvider};
 
 /// What the functions are wired to.

@@ -12,10 +12,7 @@ use tokio::sync::{broadcast, watch};
 use tracing::info;
 
 use super::{functions::Parts, stopped};
-use crate::gateway::{
-    LambdaFunction, Template,
-    template::Setting,
-};
+use crate::gateway::{LambdaFunction, Template, template::Setting};
 
 /// How often it sweeps. On AWS that is once an hour.
 const INTERVAL: Duration = Duration::from_mins(1);

@@ -9,7 +9,10 @@ mod table;
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Context;
-use gatehouse_domain::{clock::{Clock, IdSource}, janitor::Announcement};
+use gatehouse_domain::{
+    clock::{Clock, IdSource},
+    janitor::Announcement,
+};
 use gatehouse_runtime::{
     aws::Aws,
     clock::{SystemClock, SystemIds},
@@ -17,7 +20,10 @@ use gatehouse_runtime::{
 use gatehouse_secrets::Secrets;
 use gatehouse_store::Table;
 use tokens::password::Argon2id;
-use tokio::{sync::{broadcast, watch}, task::JoinHandle};
+use tokio::{
+    sync::{broadcast, watch},
+    task::JoinHandle,
+};
 
 use self::{flush::GatewayMemory, janitor::Bus};
 use crate::{

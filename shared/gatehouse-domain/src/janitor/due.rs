@@ -32,7 +32,8 @@ pub(super) fn of_token(watched: &Watched<ServiceToken>, unused_days: NonZeroU16,
         return due;
     }
     let (ends_at, replaced_by) = end_of(token);
-    let end = End { at: ends_at, soon: News::TokenEnding, over: News::TokenEnded, subject: token.jti.as_str() };
+    let end =
+        End { at: ends_at, soon: News::TokenEnding, over: News::TokenEnded, subject: token.jti.as_str() };
     let ending = end.announcement(&mut due.marks, now);
     let unused = if standing.counts() { unused(token, &mut due.marks, unused_days, now) } else { None };
     due.announcements.extend([ending, unused].into_iter().flatten().map(|announcement| Announcement {
@@ -62,7 +63,8 @@ pub(super) fn of_api_key(watched: &Watched<ApiKey>, now: Timestamp) -> Due {
     let key = &watched.thing;
     let mut due = Due { marks: watched.marks.clone(), announcements: Vec::new() };
     let Some(ends_at) = key.ends_at.filter(|_| key.revoked.is_none()) else { return due };
-    let end = End { at: ends_at, soon: News::ApiKeyEnding, over: News::ApiKeyEnded, subject: key.id.as_str() };
+    let end =
+        End { at: ends_at, soon: News::ApiKeyEnding, over: News::ApiKeyEnded, subject: key.id.as_str() };
     let ending = end.announcement(&mut due.marks, now);
     due.announcements.extend(ending.map(|announcement| Announcement {
         tenant: key.tenants.sole().cloned(),

@@ -21,8 +21,8 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use self::due::Due;
 pub use self::announcement::{Announcement, News};
+use self::due::Due;
 use crate::{
     api_key::{ApiKey, ApiKeyId},
     clock::Clock,
