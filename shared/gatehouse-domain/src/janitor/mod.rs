@@ -199,6 +199,8 @@ pub async fn sweep(ports: &Ports<'_>, settings: &Settings) -> Report {
     for outcome in [ring, keys, tokens] {
         sweep.note(outcome.map(drop));
     }
+    // What was decided on before a failure.
+    sweep.publish().await;
     sweep.report
 }
 

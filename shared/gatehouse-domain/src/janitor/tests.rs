@@ -41,6 +41,7 @@ struct State {
     outbox_forgets_nothing: bool,
     outbox_is_unreadable: bool,
     faster_sweep: bool,
+    decisions_until_failure: Option<usize>,
     owed_since: Option<Timestamp>,
     flush_fails: bool,
     flushes: usize,
@@ -184,6 +185,11 @@ impl Announce for World {
     ) -> Result<EditOutcome, StoreError> {
         let mut state = self.state();
         let faster_sweep = state.faster_sweep;
+        match &mut state.decisions_until_failure {
+            Some(0) => return Err(broken()),
+            Some(left) => *left -= 1,
+            None => {}
+        }
         let stored = match subject {
             Subject::Token(jti) => {
                 &mut state.tokens.iter_mut().find(|token| token.thing.jti == *jti).unwrap().marks
@@ -450,6 +456,19 @@ fn what_the_bus_refuses_does_not_hold_up_what_stands_behind_it() {
     let published: BTreeSet<_> = state.bus.iter().map(|announcement| announcement.id.clone()).collect();
     assert!(!published.contains(&id("ending:14")));
     assert!(state.outbox.iter().any(|waiting| waiting.id == id("ending:14")));
+}
+
+#[test]
+fn what_was_decided_before_the_store_failed_is_published() {
+    let world = World::default();
+    world.state().tokens = (0..5).map(|number| fresh(token(number, 80 * DAY))).collect();
+    world.state().decisions_until_failure = Some(3);
+    world.state().now = 66 * DAY;
+    let report = world.sweep();
+    assert!(matches!(report.failures.as_slice(), [SweepError::Store(_)]), "{:?}", report.failures);
+    assert_eq!((report.announced, report.published, report.finished), (3, 3, false));
+    world.state().decisions_until_failure = None;
+    assert_eq!(world.on_day(66).len(), 2);
 }
 
 #[test]
