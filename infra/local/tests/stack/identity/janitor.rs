@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{Anonymous, Call, TestStack, in_time, people::Person};
+use crate::support::{Anonymous, Call, Key, TestStack, in_time};
 
 const SWEEP: &str = "/2015-03-31/functions/janitor/invocations";
 
@@ -10,9 +10,9 @@ const SWEEP: &str = "/2015-03-31/functions/janitor/invocations";
 async fn a_sweep_on_demand_announces_a_token_that_ends_once() {
     let stack = TestStack::start().await;
     let mut announcements = stack.stack().announcements();
-    let admin = stack.log_in(Person::ADMIN).await;
     let body = json!({ "project": "example", "service": "worker", "expiresInDays": 10 });
-    let minted = admin.send(Call::post("/v1/tokens").json(&body)).await.expect(201).json();
+    let minted =
+        stack.client(&Key::PLATFORM).send(Call::post("/v1/tokens").json(&body)).await.expect(201).json();
 
     let report = stack.client(&Anonymous).send(Call::post(SWEEP).json(&json!({}))).await.expect(200).json();
     assert_eq!((&report["finished"], &report["tokens"]), (&json!(true), &json!(1)), "{report}");
