@@ -59,7 +59,7 @@ async fn an_entry_comes_back_as_it_was_written() {
     }
     let both = read(&table, &AuditFilter::Everything, now, 9).await.concat();
     assert_eq!(both, [full.clone(), bare.clone()], "an entry that was written twice is there twice");
-    assert_eq!(read(&table, &of_tenant("acme"), now, 9).await.concat(), [full.clone()]);
+    assert_eq!(read(&table, &of_tenant("acme"), now, 9).await.concat(), std::slice::from_ref(&full));
     assert_eq!(read(&table, &of_actor("user:?", "*"), now, 9).await.concat(), [bare]);
     assert_eq!(read(&table, &of_actor("api_key:key_1", "acme"), now, 9).await.concat(), [full]);
 }
@@ -94,7 +94,7 @@ async fn the_trail_is_read_backwards_over_months_each_entry_once() {
     }
     let now = table.clock.now();
     for filter in [AuditFilter::Everything, of_tenant("acme"), of_actor("user:ada", "acme")] {
-        for limit in [1, 2, 5, 100] {
+        for limit in [1, 3, 100] {
             assert_eq!(targets(&table, &filter, now, limit).await, wanted, "{filter:?} by {limit}");
         }
     }

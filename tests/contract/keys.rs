@@ -149,7 +149,7 @@ async fn keys_are_listed_newest_first_and_page_by_page() {
     let found = found.await;
     assert!(found.iter().all(|page| page.len() <= 3));
     assert_eq!(found.concat().into_iter().map(|key| key.id).collect::<Vec<_>>(), wanted);
-    for garbage in [&b"TOKENS\n2026"[..], b"APIKEYS"] {
+    for garbage in [&b"TOKENS\n2026"[..], b"APIKEYS", b"APIKEYS\n"] {
         let page = PageRequest { cursor: Some(Cursor::encode(garbage)), ..PageRequest::default() };
         let refused = table.table.list_api_keys(&page).await;
         assert!(matches!(refused, Err(ListError::Cursor(_))), "{refused:?}");

@@ -128,7 +128,7 @@ async fn projects_are_listed_by_tenant_and_name_page_by_page() {
     table.save_job_as(&crate::support::admin("beta"), "job", "made-for-a-job").await;
     for limit in [1, 2, 100] {
         let all = list(&table, &Tenants::All, limit).await;
-        assert_eq!(all, ["c", "d", "e", "f", "b", "made-for-a-job", "a"].map(str::to_owned), "by {limit}")
+        assert_eq!(all, ["c", "d", "e", "f", "b", "made-for-a-job", "a"].map(str::to_owned), "by {limit}");
     }
     for (tenants, wanted) in [
         ("acme", "c d e"),
@@ -230,7 +230,7 @@ async fn a_tenant_is_deleted_once_and_with_its_entry() {
     let other = tenant(&table, "beta", "Beta");
     table.table.save_tenant(&other, &used).await.expect_err("created without an entry");
     table.table.delete_tenant(&acme.id, &used).await.expect_err("deleted without an entry");
-    assert_eq!(table.table.list_tenants().await.unwrap(), [acme.clone()]);
+    assert_eq!(table.table.list_tenants().await.unwrap(), std::slice::from_ref(&acme));
     let entry = || table.entry("user:ada", "tenant:acme", None);
     let outcomes = [
         table.table.delete_tenant(&acme.id, &entry()).await.unwrap(),

@@ -79,9 +79,13 @@ mod tests {
         assert!(Credential::from_headers(&twice).is_none());
     }
 
+    fn headers() -> impl Strategy<Value = HashMap<String, String>> {
+        proptest::collection::hash_map("(?i)authorization|\\PC{0,12}", "(?i)(bearer ?)?\\PC{0,40}", 0..4)
+    }
+
     proptest! {
         #[test]
-        fn any_headers_can_be_read(headers in proptest::collection::hash_map("(?i)authorization|\\PC{0,12}", "(?i)(bearer ?)?\\PC{0,40}", 0..4)) {
+        fn any_headers_can_be_read(headers in headers()) {
             let named: Vec<_> =
                 headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("authorization")).collect();
             if let Some(credential) = Credential::from_headers(&headers) {

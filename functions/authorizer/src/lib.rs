@@ -174,9 +174,11 @@ impl Authorizer {
         Self { ports, ring }
     }
 
-    /// Reads the public keys while the function starts, which opens the connection as well, so that the
-    /// first request need not. Where that fails, the first token tries again.
+    /// Does what it can while the function starts, when CPU time is free. Reading the public keys opens the
+    /// connection to the store as well, so that the first request need not. Where that fails, the first
+    /// token tries again.
     pub async fn warm_up(&self) {
+        policy::prepare();
         let load = self.ring.load(self.ports.clock.now());
         match tokio::time::timeout(START_UP_TIMEOUT, load).await {
             Ok(Ok(_)) => {}

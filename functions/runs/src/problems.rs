@@ -9,8 +9,8 @@ use gatehouse_domain::{
 use gatehouse_http::{
     Problem,
     problem::{
-        IDEMPOTENCY_KEY_REUSED, NOT_FOUND, NOT_SUPPORTED, OUTCOME_UNKNOWN,
-        REQUEST_IN_PROGRESS, RUN_ENDED, RUN_NOT_ENDED,
+        IDEMPOTENCY_KEY_REUSED, NOT_FOUND, NOT_SUPPORTED, OUTCOME_UNKNOWN, REQUEST_IN_PROGRESS, RUN_ENDED,
+        RUN_NOT_ENDED,
     },
 };
 

@@ -70,9 +70,9 @@ struct Remembered {
 impl Signer {
     /// The key that signs now.
     async fn pair(&self) -> Result<Arc<KeyPair>, SignError> {
-        let now = self.clock.now();
-        let ring = self.ring(now).await?;
-        let kid = ring.current(now).ok_or(SignError::Unusable)?.kid.clone();
+        let ring = self.ring(self.clock.now()).await?;
+        // The first key signs from the moment on at which the ring was made, just now.
+        let kid = ring.current(self.clock.now()).ok_or(SignError::Unusable)?.kid.clone();
         if let Some(pair) = self.remembered().pairs.get(&kid) {
             return Ok(pair.clone());
         }

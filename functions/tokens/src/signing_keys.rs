@@ -97,9 +97,7 @@ pub(crate) async fn rotate(
 ) -> Result<impl IntoResponse, Problem> {
     let act = Act { caller: &caller, origin: &origin };
     let ring = signing::rotate(&state.rotate_ports(), &act).await.map_err(|error| match error {
-        RotateKeyError::AlreadyNext(_) | RotateKeyError::Full => {
-            Problem::new(CONFLICT, format!("{error}."))
-        }
+        RotateKeyError::AlreadyNext(_) | RotateKeyError::Full => Problem::new(CONFLICT, format!("{error}.")),
         RotateKeyError::Store(error) => Problem::store(error),
         RotateKeyError::Secrets(error) => Problem::secrets(error),
     })?;

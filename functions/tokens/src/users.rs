@@ -193,12 +193,8 @@ pub(crate) async fn create(
     JsonBody(body): JsonBody<CreateUserBody>,
 ) -> Result<impl IntoResponse, Problem> {
     let roles = read_roles(body.roles).map_err(Problem::invalid)?;
-    let draft = UserDraft {
-        name: body.user_name,
-        display_name: body.display_name,
-        roles,
-        password: body.password,
-    };
+    let draft =
+        UserDraft { name: body.user_name, display_name: body.display_name, roles, password: body.password };
     let flush = state.flush.of(stage);
     let act = Act { caller: &caller, origin: &origin };
     let user = users::create(&state.user_ports(&*flush), &act, draft).await.map_err(|error| match error {

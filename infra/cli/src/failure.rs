@@ -151,3 +151,17 @@ impl Problem {
         text
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_is_told_that_nobody_reads() {
+        let closed = Failure::from(io::Error::from(io::ErrorKind::BrokenPipe));
+        assert_eq!((closed.exit(), closed.text()), (Exit::OutputClosed, None));
+        let full = Failure::from(io::Error::from(io::ErrorKind::StorageFull));
+        assert_eq!(full.exit(), Exit::Unavailable);
+        assert!(full.text().is_some_and(|text| text.contains("cannot be written")));
+    }
+}

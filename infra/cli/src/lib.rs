@@ -67,7 +67,7 @@ pub enum Command {
 #[derive(Debug, Args)]
 pub struct Options {
     /// The Gatehouse to speak with; without it `GATEHOUSE_URL`, then where people logged in last, then
-    /// <http://127.0.0.1:8080>.
+    /// `http://127.0.0.1:8080`.
     #[arg(long, global = true, value_name = "URL")]
     url: Option<String>,
     /// Print the server's JSON as it came; a list of several pages is one line of JSON for each.

@@ -43,6 +43,9 @@ pub(crate) async fn login(
         format!("logged in at {} as {} until {}", client.site(), session.user_name, session.expires_at);
     context.credentials()?.keep(client.site(), session)?;
     context.output.answer(&answer, |output, _| output.note(&note))?;
+    if context.environment.token.is_some() {
+        context.output.warn("GATEHOUSE_TOKEN is set, and is used instead of this session")?;
+    }
     Ok(Exit::Done)
 }
 

@@ -39,17 +39,22 @@ pub(crate) struct Parser {
 
 impl Parser {
     /// The events that end in `piece`.
-    pub(crate) fn push(&mut self, piece: &[u8]) -> Result<Vec<Event>, TooLong> {
+    pub(crate) fn push(&mut self, mut piece: &[u8]) -> Result<Vec<Event>, TooLong> {
         let mut events = Vec::new();
-        for byte in piece {
-            let after_return = mem::replace(&mut self.after_return, *byte == b'\r');
-            match byte {
-                b'\n' if after_return => {}
-                b'\n' | b'\r' => events.extend(self.end_line()),
-                byte => self.keep(*byte)?,
+        loop {
+            // The second half of a `\r\n` may come with another piece than the first.
+            if !piece.is_empty() && mem::take(&mut self.after_return) {
+                piece = piece.strip_prefix(b"\n").unwrap_or(piece);
             }
+            let Some(end) = piece.iter().position(|byte| matches!(byte, b'\n' | b'\r')) else {
+                self.keep(piece)?;
+                return Ok(events);
+            };
+            self.keep(&piece[..end])?;
+            self.after_return = piece[end] == b'\r';
+            piece = &piece[end + 1..];
+            events.extend(self.end_line());
         }
-        Ok(events)
     }
 
     /// How long readers are asked to wait before they come back.
@@ -57,12 +62,12 @@ impl Parser {
         self.retry
     }
 
-    fn keep(&mut self, byte: u8) -> Result<(), TooLong> {
-        self.length += 1;
+    fn keep(&mut self, part: &[u8]) -> Result<(), TooLong> {
+        self.length += part.len();
         if self.length > MAX_EVENT {
             return Err(TooLong);
         }
-        self.line.push(byte);
+        self.line.extend_from_slice(part);
         Ok(())
     }
 

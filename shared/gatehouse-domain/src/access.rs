@@ -164,8 +164,12 @@ pub struct Operation {
 }
 
 macro_rules! admission {
-    (Known) => { Admission::Known };
-    (Person) => { Admission::Person };
+    (Known) => {
+        Admission::Known
+    };
+    (Person) => {
+        Admission::Person
+    };
     ($scope:ident, $role:ident, $reach:ident) => {
         Admission::Granted { scope: Scope::$scope, role: Role::$role, reach: Reach::$reach }
     };

@@ -296,9 +296,7 @@ pub async fn list(
         (Some(tenant), None) => AuditFilter::Tenant(tenant),
         (None, Some(actor)) => AuditFilter::Actor { actor, tenants },
         (None, None) if tenants == Tenants::All => AuditFilter::Everything,
-        (None, None) => {
-            AuditFilter::Tenant(tenants.sole().cloned().ok_or(AuditError::TenantUnclear)?)
-        }
+        (None, None) => AuditFilter::Tenant(tenants.sole().cloned().ok_or(AuditError::TenantUnclear)?),
     };
     let until = query.until.unwrap_or_else(|| clock.now());
     Ok(trail.list_audit(&filter, until, page).await?)

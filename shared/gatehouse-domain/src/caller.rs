@@ -251,9 +251,7 @@ impl Caller {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::access::{
-        LIST_AUDIT, LIST_JOBS, LOG_OUT, MINT_TOKEN, PUT_PROVIDER, SHOW_CALLER, TRIGGER_RUN,
-    };
+    use crate::access::{LIST_AUDIT, LIST_JOBS, LOG_OUT, MINT_TOKEN, PUT_PROVIDER, SHOW_CALLER, TRIGGER_RUN};
 
     fn person(roles: &str) -> Caller {
         let roles = roles.parse().unwrap();

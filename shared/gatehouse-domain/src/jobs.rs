@@ -353,8 +353,7 @@ fn owner(
         return Err(Refusal::Invalid(vec![FieldError::new("/project", detail)]));
     }
     let own = caller.tenants_for(&PUT_JOB);
-    let tenant =
-        tenant.or_else(|| own.sole()).ok_or_else(|| Refusal::TenantUnclear(name.clone()))?;
+    let tenant = tenant.or_else(|| own.sole()).ok_or_else(|| Refusal::TenantUnclear(name.clone()))?;
     if !caller.sees(tenant) {
         return Err(Refusal::TenantForeign(tenant.clone()));
     }

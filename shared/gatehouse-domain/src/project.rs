@@ -213,9 +213,8 @@ fn tenant_of(
     draft: &ProjectDraft,
     current: Option<&Project>,
 ) -> Result<TenantId, EditProjectError> {
-    let invalid = |pointer: &str, detail: &str| {
-        EditProjectError::Invalid(vec![FieldError::new(pointer, detail)])
-    };
+    let invalid =
+        |pointer: &str, detail: &str| EditProjectError::Invalid(vec![FieldError::new(pointer, detail)]);
     if let Some(project) = current {
         return match &draft.tenant {
             Some(tenant) if *tenant != project.tenant => {

@@ -195,7 +195,7 @@ pub enum RotateKeyError {
 /// Publishes a new key. The first one signs at once, since nobody verifies anything yet.
 pub async fn rotate(ports: &RotatePorts<'_>, act: &Act<'_>) -> Result<KeyRing, RotateKeyError> {
     let actor = act.caller.actor();
-    publish(ports, |kid| {
+    publish(ports, Occasion::Asked, |kid| {
         let deed = Deed { target: format!("signing_key:{}", kid.as_str()), ..Deed::default() };
         let (clock, ids) = (ports.clock, ports.ids);
         Entry::new(clock, ids, actor.clone(), act.origin, Action::RotateSigningKey, Outcome::Done, deed)
@@ -212,7 +212,7 @@ pub async fn ring_that_signs(ports: &RotatePorts<'_>) -> Result<KeyRing, RotateK
         Some(ring) if !ring.is_due(now) => return Ok(ring),
         _ => {}
     }
-    let published = publish(ports, |kid| {
+    let published = publish(ports, Occasion::Due, |kid| {
         let deed = Deed {
             target: format!("signing_key:{}", kid.as_str()),
             detail: Some("on schedule".to_owned()),
@@ -233,13 +233,26 @@ pub async fn ring_that_signs(ports: &RotatePorts<'_>) -> Result<KeyRing, RotateK
 /// How often publishing is tried when others publish at the same moment.
 const ATTEMPTS: usize = 4;
 
+/// Why a key is to be published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Occasion {
+    /// Somebody asked for it.
+    Asked,
+    /// It is due; not any more when somebody else has published one meanwhile.
+    Due,
+}
+
 async fn publish(
     ports: &RotatePorts<'_>,
+    occasion: Occasion,
     entry: impl Fn(&KeyId) -> Entry,
 ) -> Result<KeyRing, RotateKeyError> {
     for _attempt in 0..ATTEMPTS {
         let now = ports.clock.now();
         let ring = ports.find.find_key_ring().await?;
+        if let Some(ring) = ring.as_ref().filter(|ring| occasion == Occasion::Due && !ring.is_due(now)) {
+            return Ok(ring.clone());
+        }
         let last = ring.as_ref().and_then(|ring| ring.keys.last());
         if let Some(next) = last.filter(|key| key.signs_from > now) {
             return Err(RotateKeyError::AlreadyNext(next.signs_from));

@@ -39,9 +39,7 @@ pub fn caller(extensions: &http::Extensions) -> Option<Caller> {
     let fields = &context(extensions)?.authorizer.fields;
     let text = |name: &str| fields.get(name).and_then(Value::as_str);
     let grant = match text("kind")? {
-        "user" => {
-            Grant::User { roles: text("roles")?.parse().ok()?, session: text("session")?.to_owned() }
-        }
+        "user" => Grant::User { roles: text("roles")?.parse().ok()?, session: text("session")?.to_owned() },
         "api_key" => {
             let scopes = text("scopes")?.split_ascii_whitespace().map(Scope::from_str);
             let scopes = scopes.collect::<Result<_, _>>().ok()?;

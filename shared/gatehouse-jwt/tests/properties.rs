@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use gatehouse_domain::{tokens::ServiceClaims, users::SessionClaims};
 use gatehouse_jwt::{Issuer, Verified};
 use jiff::Timestamp;
-use proptest::prelude::*;
+use proptest::{prelude::*, sample::Index};
 use secrecy::ExposeSecret;
 
 use self::support::{ISSUER, Installation, NOW, encode, now, service_claims, session_claims};
@@ -50,7 +50,7 @@ fn no_byte_of_a_token_can_be_another() {
 
 proptest! {
     #[test]
-    fn a_changed_byte_is_refused(which in 0..2_usize, index in any::<prop::sample::Index>(), byte in 0..128_u8) {
+    fn a_changed_byte_is_refused(which in 0..2_usize, index in any::<Index>(), byte in 0..128_u8) {
         let mut bytes = TOKENS[which].clone().into_bytes();
         let index = index.index(bytes.len());
         prop_assume!(bytes[index] != byte);
@@ -59,7 +59,7 @@ proptest! {
     }
 
     #[test]
-    fn a_piece_of_a_token_is_refused(which in 0..2_usize, from in any::<prop::sample::Index>(), to in any::<prop::sample::Index>()) {
+    fn a_piece_of_a_token_is_refused(which in 0..2_usize, from in any::<Index>(), to in any::<Index>()) {
         let token = &TOKENS[which];
         let (from, to) = (from.index(token.len()), to.index(token.len() + 1));
         prop_assume!(from <= to && to - from < token.len());
@@ -72,7 +72,7 @@ proptest! {
     }
 
     #[test]
-    fn arbitrary_parts_are_refused(parts in "[A-Za-z0-9_-]{0,80}\\.[A-Za-z0-9_-]{0,80}\\.[A-Za-z0-9_-]{0,90}") {
+    fn arbitrary_parts_are_refused(parts in "[A-Za-z0-9_-]{0,80}(\\.[A-Za-z0-9_-]{0,90}){2}") {
         prop_assert!(OURS.verifier.verify(&parts, now()).is_err());
     }
 

@@ -120,7 +120,8 @@ impl SignedService {
         let uri = format!("{}{}", self.endpoint, parts.uri);
         parts.uri = uri.parse().map_err(|error: http::uri::InvalidUri| SignedError::Signing(error.into()))?;
         let mut request = http::Request::from_parts(parts, body);
-        let headers = request.headers().iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
+        let headers =
+            request.headers().iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
         let signable = SignableRequest::new(
             request.method().as_str(),
             uri,

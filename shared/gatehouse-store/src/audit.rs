@@ -149,6 +149,9 @@ impl ListAudit for Table {
             AuditFilter::Actor { actor, .. } => keys::trail_of_actor(actor),
         };
         let now = self.clock.now();
+        if until < now - RETENTION {
+            return Ok(Page { items: Vec::new(), next: None });
+        }
         let oldest = keys::month(now - RETENTION);
         let mut before = format!("{}$", keys::sortable(until.min(now)));
         if let Some(cursor) = &page.cursor {

@@ -4,18 +4,18 @@ use async_trait::async_trait;
 use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
 use gatehouse_domain::{revocation::OwedFlush, store::StoreError};
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use crate::{
     Table,
     error::conditional,
-    item::{compose, decompose, key_attributes, text},
+    item::{decompose, key_attributes, text},
     keys,
     transaction::Transaction,
 };
 
 /// The debt as it is stored. The time is kept as exactly as it was written, since it is compared.
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 struct StoredDebt {
     owed_since: Timestamp,
 }
@@ -48,8 +48,11 @@ impl Table {
         transaction: &mut Transaction,
         since: Timestamp,
     ) -> Result<(), StoreError> {
-        let item = compose(keys::owed_flush(), None, &StoredDebt { owed_since: since })?;
         // No condition: the newest debt takes the place of older ones, which its flush pays as well.
-        transaction.put(self.transact_put(item))
+        let update = self
+            .transact_update(key_attributes(keys::owed_flush()))
+            .update_expression("SET owed_since = :since")
+            .expression_attribute_values(":since", text(since.to_string()));
+        transaction.update(update)
     }
 }

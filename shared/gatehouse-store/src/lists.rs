@@ -41,9 +41,9 @@ impl Bounds {
         Self { from: prefix.clone(), to: format!("{prefix}{LAST}"), prefix }
     }
 
-    /// Those from `from` on.
-    pub fn from(self, from: String) -> Self {
-        Self { from, ..self }
+    /// Those behind all that begin with `start`.
+    pub fn behind(self, start: &str) -> Self {
+        Self { from: format!("{start}{LAST}"), ..self }
     }
 
     /// Those up to and with all that begin with `end`.
@@ -208,6 +208,14 @@ mod tests {
         assert_eq!(section("acme", Some("beta#x")), None);
         assert_eq!(section("acme", Some("acmeb#x")), None);
         assert_eq!(section("", None), None);
+    }
+
+    #[test]
+    fn a_cursor_of_another_part_of_a_tenants_list_is_refused() {
+        let of_project = || Bounds::all("acme#a2#".into());
+        let within = |after: &str| Section::within(keys::JOBS, of_project(), Some(after.to_owned()), None);
+        assert!(within("acme#a1#x").is_err() && within("acme#a2").is_err());
+        assert!(within("acme#a2#x").is_ok());
     }
 
     #[test]

@@ -161,16 +161,18 @@ impl Table {
         Ok(call.send().await.map_err(unavailable)?.count > 0)
     }
 
-    /// Creates a project for a job. Somebody may have created it for the same tenant meanwhile: then theirs
-    /// stays as it is, and all is as wanted.
+    /// Creates a project for a job, with no more than a name and a tenant. Somebody may have created it for
+    /// the same tenant meanwhile: then theirs stays as it is, and all is as wanted.
     pub(crate) fn create_project_unless_there(&self, project: &Project) -> Result<UpdateBuilder, StoreError> {
+        let Project { name, tenant, revision, created_at, .. } = project.clone();
+        let bare = Project::new(name, tenant, revision, created_at);
         let key = key_attributes(keys::project(&project.name));
         let mut update = self
             .transact_update(key.clone())
             .condition_expression("attribute_not_exists(pk) OR tenant = :owner")
             .expression_attribute_values(":owner", text(project.tenant.as_str()));
         let mut sets = Vec::new();
-        for (name, value) in StoredProject::item(project)? {
+        for (name, value) in StoredProject::item(&bare)? {
             if !key.contains_key(&name) {
                 sets.push(format!("#{name} = if_not_exists(#{name}, :{name})"));
                 update = update

@@ -316,7 +316,7 @@ impl ListTokens for Table {
 fn bounds(filter: &TokenFilter, tenant: &TenantId) -> Bounds {
     let mut bounds = Bounds::all(keys::of_tenant(tenant));
     if filter.state == StateFilter::Active {
-        bounds = bounds.from(keys::tokens_ending(tenant, filter.now));
+        bounds = bounds.behind(&keys::tokens_ending(tenant, filter.now));
     }
     if let Some(end) = filter.ends_by {
         bounds = bounds.until(&keys::tokens_ending(tenant, end));

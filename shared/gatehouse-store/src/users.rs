@@ -12,8 +12,8 @@ use gatehouse_domain::{
     paging::{Page, PageRequest},
     store::StoreError,
     users::{
-        Account, FindAccount, FindUser, PasswordHash, SaveUser, Session, SessionId, User, UserEdit,
-        UserEditOutcome, UserState,
+        Account, CreateFirstAdmin, FindAccount, FindUser, PasswordHash, SaveUser, Session, SessionId, User,
+        UserEdit, UserEditOutcome, UserState,
     },
 };
 use jiff::Timestamp;
@@ -175,6 +175,21 @@ impl SaveUser for Table {
         match self.write_with_entry(transaction, entry).await? {
             Outcome::Written => Ok(UserEditOutcome::Done),
             Outcome::Refused { place, .. } if place == admins => Ok(UserEditOutcome::LastPlatformAdmin),
+            Outcome::Refused { .. } => Ok(UserEditOutcome::Conflict),
+        }
+    }
+}
+
+#[async_trait]
+impl CreateFirstAdmin for Table {
+    async fn create_first_admin(&self, user: &User, entry: &Entry) -> Result<UserEditOutcome, StoreError> {
+        let mut transaction = Transaction::default();
+        let mut admins = key_attributes(keys::platform_admins());
+        admins.insert("admins".to_owned(), names(&user.name));
+        transaction.put(self.transact_put(admins).condition_expression(IF_ABSENT))?;
+        transaction.put(self.transact_put(StoredUser::item(user)?).condition_expression(IF_ABSENT))?;
+        match self.write_with_entry(transaction, entry).await? {
+            Outcome::Written => Ok(UserEditOutcome::Done),
             Outcome::Refused { .. } => Ok(UserEditOutcome::Conflict),
         }
     }

@@ -50,10 +50,12 @@ fn may_have_started(failure: &Failure) -> bool {
     match failure {
         Failure::Unreachable { source, .. } => !source.is_connect(),
         Failure::Nonsense(_) => true,
-        Failure::Problem(problem) => {
-            matches!(problem.r#type.as_str(), "/problems/outcome-unknown" | "/problems/request-in-progress")
-                || matches!(problem.status, 500 | 502 | 504) && problem.r#type.is_empty()
-        }
+        Failure::Problem(problem) => match problem.status {
+            500 | 504 => true,
+            // Something on the way says so, and not a Gatehouse, which would say what it is about.
+            502 => problem.r#type.is_empty(),
+            _ => problem.r#type == "/problems/request-in-progress",
+        },
         _ => false,
     }
 }

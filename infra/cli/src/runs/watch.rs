@@ -107,8 +107,7 @@ impl<'c, 'a, 'w> Watch<'c, 'a, 'w> {
         let data: Value = serde_json::from_str(&event.data).map_err(|_| {
             Failure::Nonsense(format!("{} sends an event that is no JSON", self.client.site()))
         })?;
-        // A server that begins again from the start would have its events without ids repeated, and only a
-        // status is sent so.
+        // A status need not have a place in the stream, so it may be told again when a reader comes back.
         let repeated = event.name == "status" && self.status.as_ref() == Some(&without_time(&data));
         if !repeated && event.name != "reconnect" {
             self.show(&event, &data)?;

@@ -1,5 +1,5 @@
 use clap::{CommandFactory, Parser};
-use gatehouse_cli::Exit;
+use gatehouse_cli::{EXIT_CODES, Exit};
 use serde_json::json;
 
 use crate::support::{Line, Person, Reply, Server, TOKEN};
@@ -31,6 +31,24 @@ fn every_command_explains_its_exit_codes() {
     for command in Line::command().get_subcommands_mut() {
         let help = command.render_long_help().to_string();
         assert!(help.contains("Exit codes:"), "{}", command.get_name());
+    }
+}
+
+#[test]
+fn the_documentation_has_an_example_of_every_command_and_all_exit_codes() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/CLI.md");
+    let documented = std::fs::read_to_string(path).unwrap();
+    for group in Line::command().get_subcommands() {
+        let leaves: Vec<_> = group.get_subcommands().map(|leaf| format!(" {}", leaf.get_name())).collect();
+        let leaves = if leaves.is_empty() { vec![String::new()] } else { leaves };
+        for leaf in leaves {
+            let example = format!("gatehouse {}{leaf}", group.get_name());
+            assert!(documented.contains(&example), "docs/CLI.md has no example of {example}");
+        }
+    }
+    for line in EXIT_CODES.lines().skip(1) {
+        let code = line.split_whitespace().next().unwrap();
+        assert!(documented.contains(&format!("\n| {code} | ")), "docs/CLI.md lacks exit code {code}");
     }
 }
 

@@ -50,7 +50,8 @@ async fn a_parameter_that_is_given_twice_starts_nothing() {
 async fn when_nobody_knows_whether_a_run_was_started_the_key_to_repeat_with_is_told() {
     let unknown = Reply::problem(504, "outcome-unknown", "Outcome unknown", &json!({}));
     let lost = Reply::stream(&["{\"run\":"]).cut();
-    for reply in [unknown, lost] {
+    let gateway = Reply::empty(502);
+    for reply in [unknown, lost, gateway] {
         let server = Server::start().await;
         server.on("POST /v1/jobs/hello/runs", reply);
         let ran = Person::with_token(&server).run(&["runs", "trigger", "hello"]).await;

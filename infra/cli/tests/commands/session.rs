@@ -31,6 +31,17 @@ async fn name_and_password_are_asked_for_at_a_terminal() {
 }
 
 #[tokio::test]
+async fn whoever_logs_in_is_told_when_the_session_will_not_be_used() {
+    let server = Server::start().await;
+    let session = json!({ "token": "session-1", "expires_at": "2026-01-01T08:00:00Z", "user": {} });
+    server.on("POST /auth/login", Reply::ok(&session));
+    let ada = Person::with_token(&server).types(&["correct horse"]);
+    let ran = ada.run(&["login", "--username", "ada"]).await.done();
+    assert!(ran.stderr.contains("warning: GATEHOUSE_TOKEN is set"), "{ran:?}");
+    assert_eq!(server.only().header("authorization"), None);
+}
+
+#[tokio::test]
 async fn without_a_terminal_the_password_has_to_come_from_standard_input() {
     let server = Server::start().await;
     let ran = Person::at(&server).run(&["login", "--username", "ada"]).await;

@@ -116,15 +116,14 @@ impl Reply {
         let stream = async_stream::stream! {
             for piece in pieces {
                 yield Ok(Bytes::from(piece));
-                // Lets the piece leave before the next one, or before the connection is lost.
+                // While the body is not ready the server writes what it has: the piece has left before the
+                // next one, and before the connection is lost.
                 tokio::task::yield_now().await;
             }
             if stays_open {
                 std::future::pending::<()>().await;
             }
             if cut {
-                // What hyper has not written yet would be lost with the connection.
-                tokio::time::sleep(Duration::from_millis(20)).await;
                 yield Err(io::Error::other("cut"));
             }
         };

@@ -1,5 +1,6 @@
 //! The `gatehouse` command: the local stack, and small tools around it.
 
+mod admin;
 mod concourse_twin;
 mod key;
 pub mod openapi;
@@ -27,7 +28,10 @@ pub struct Cli {
 enum Command {
     /// Start the local stack; the same as no sub-command.
     Serve(ServeArgs),
-    /// Make and keep API keys.
+    /// Make the first platform admin of a deployed stack.
+    #[command(subcommand)]
+    Admin(AdminCommand),
+    /// Make the first API key of a deployed stack.
     #[command(subcommand)]
     Key(KeyCommand),
     /// Start a pretend Concourse to try things with.
@@ -62,6 +66,27 @@ enum KeyCommand {
     /// AWS is reached with the usual variables: `AWS_REGION`, `AWS_ACCESS_KEY_ID`,
     /// `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`, and `AWS_ENDPOINT_URL` for an emulator.
     Create(CreateKeyArgs),
+}
+
+#[derive(Debug, Subcommand)]
+enum AdminCommand {
+    /// Make the first platform admin, where there has never been one.
+    ///
+    /// AWS is reached with the usual variables, as for `key create`.
+    Create(CreateAdminArgs),
+}
+
+#[derive(Debug, Args)]
+struct CreateAdminArgs {
+    /// The DynamoDB table of the deployed stack (its output `TableName`).
+    #[arg(long, value_name = "NAME")]
+    table: String,
+    /// The name to log in with.
+    #[arg(long, value_name = "NAME")]
+    name: String,
+    /// Read the password from standard input instead of asking for it.
+    #[arg(long)]
+    password_stdin: bool,
 }
 
 #[derive(Debug, Args)]
@@ -100,6 +125,7 @@ impl Cli {
         match self.command {
             None => serve::run(self.serve).await?,
             Some(Command::Serve(args)) => serve::run(args).await?,
+            Some(Command::Admin(AdminCommand::Create(args))) => admin::create(args).await?,
             Some(Command::Key(KeyCommand::Create(args))) => key::create(args).await?,
             Some(Command::ConcourseTwin(args)) => concourse_twin::run(args).await?,
             Some(Command::Openapi) => println!("{}", openapi::description()?),

@@ -179,5 +179,9 @@ pub async fn revoke(
 }
 
 fn deed(key: &ApiKey) -> Deed {
-    Deed { target: format!("api_key:{}", key.id.as_str()), tenant: key.tenants.sole().cloned(), detail: Some(key.name.clone()) }
+    Deed {
+        target: format!("api_key:{}", key.id.as_str()),
+        tenant: key.tenants.sole().cloned(),
+        detail: Some(key.name.clone()),
+    }
 }

@@ -62,7 +62,8 @@ impl std::str::FromStr for ApiKeyId {
 
     fn from_str(raw: &str) -> Result<Self, InvalidApiKeyId> {
         let digits = raw.strip_prefix("key_").ok_or(InvalidApiKeyId)?;
-        let valid = digits.len() == 20 && digits.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        let valid =
+            digits.len() == 20 && digits.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
         if valid { Ok(Self(raw.to_owned())) } else { Err(InvalidApiKeyId) }
     }
 }
@@ -257,7 +258,13 @@ mod tests {
     }
 
     fn minted() -> (ApiKey, SecretString) {
-        ApiKey::generate(&Fixed, "test".into(), BTreeSet::from([Scope::All]), Tenants::All, Timestamp::UNIX_EPOCH)
+        ApiKey::generate(
+            &Fixed,
+            "test".into(),
+            BTreeSet::from([Scope::All]),
+            Tenants::All,
+            Timestamp::UNIX_EPOCH,
+        )
     }
 
     struct Keys(ApiKey);

@@ -61,9 +61,7 @@ pub enum ShowRunError {
 /// Shows one run as it stands now.
 pub async fn show(ports: &FindPorts<'_>, caller: &Caller, id: &RunId) -> Result<FoundRun, ShowRunError> {
     match ports.runs.find_run(id).await? {
-        Some(run) if caller.sees(&run.tenant) => {
-            Ok(refresh(ports.providers, ports.record, run).await?)
-        }
+        Some(run) if caller.sees(&run.tenant) => Ok(refresh(ports.providers, ports.record, run).await?),
         Some(_) => Err(ShowRunError::NotFound),
         None => show_unrecorded(ports, caller, id).await,
     }

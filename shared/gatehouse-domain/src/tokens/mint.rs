@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use secrecy::SecretString;
 
 use super::{
-    DEFAULT_DAYS, FindToken, MAX_DAYS, ServiceClaims, ServiceToken, SignError, SignToken, TokenId, TokenState,
-    whole_seconds,
+    DEFAULT_DAYS, FindToken, MAX_DAYS, ServiceClaims, ServiceToken, SignError, SignToken, TokenId,
+    TokenState, whole_seconds,
 };
 use crate::{
     access::MINT_TOKEN,

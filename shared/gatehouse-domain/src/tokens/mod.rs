@@ -334,7 +334,9 @@ mod tests {
 
     #[test]
     fn ids_are_exactly_what_we_make() {
-        for bad in ["", "tok_", "tok_short", "key_00000000000000000000000000", "tok_0000000000000000000000000z"] {
+        for bad in
+            ["", "tok_", "tok_short", "key_00000000000000000000000000", "tok_0000000000000000000000000z"]
+        {
             assert!(bad.parse::<TokenId>().is_err(), "{bad:?}");
         }
     }

@@ -102,11 +102,7 @@ pub enum CreateUserError {
 }
 
 /// Creates a user.
-pub async fn create(
-    ports: &UserPorts<'_>,
-    act: &Act<'_>,
-    draft: UserDraft,
-) -> Result<User, CreateUserError> {
+pub async fn create(ports: &UserPorts<'_>, act: &Act<'_>, draft: UserDraft) -> Result<User, CreateUserError> {
     let mut errors = check_password("/password", &draft.password, &draft.name);
     errors.extend(check_display_name(draft.display_name.as_deref()));
     if !errors.is_empty() {
@@ -281,7 +277,7 @@ fn check_display_name(name: Option<&str>) -> Vec<FieldError> {
 
 /// Whether somebody may choose this password: long enough, and not what everybody tries first (ASVS 5.0,
 /// 6.2). No rules about kinds of characters.
-fn check_password(pointer: &str, password: &SecretString, user: &UserName) -> Vec<FieldError> {
+pub fn check_password(pointer: &str, password: &SecretString, user: &UserName) -> Vec<FieldError> {
     let text = password.expose_secret();
     let detail = if text.chars().count() < MIN_PASSWORD {
         "must have at least 8 characters"
@@ -297,18 +293,71 @@ fn check_password(pointer: &str, password: &SecretString, user: &UserName) -> Ve
 
 /// Passwords of eight characters and more from the top of every list of leaked ones.
 const COMMON: &[&str] = &[
-    "password", "password1", "password12", "password123", "passw0rd", "12345678", "123456789", "1234567890",
-    "87654321", "11111111", "00000000", "88888888", "qwertyui", "qwertyuiop", "qwerty123", "1q2w3e4r",
-    "1q2w3e4r5t", "1qaz2wsx", "q1w2e3r4", "zaq12wsx", "asdfghjk", "asdfghjkl", "zxcvbnm1", "iloveyou",
-    "sunshine", "princess", "football", "baseball", "superman", "trustno1", "whatever", "computer", "internet",
-    "starwars", "michelle", "jennifer", "samantha", "danielle", "corvette", "mercedes", "changeme", "changeit",
-    "changeme1", "welcome1", "welcome123", "administrator", "admin123", "admin1234", "letmein1", "letmein123",
-    "abcd1234", "abc12345", "aaaaaaaa", "a1b2c3d4", "test1234", "testtest", "default1", "secret123",
+    "password",
+    "password1",
+    "password12",
+    "password123",
+    "passw0rd",
+    "12345678",
+    "123456789",
+    "1234567890",
+    "87654321",
+    "11111111",
+    "00000000",
+    "88888888",
+    "qwertyui",
+    "qwertyuiop",
+    "qwerty123",
+    "1q2w3e4r",
+    "1q2w3e4r5t",
+    "1qaz2wsx",
+    "q1w2e3r4",
+    "zaq12wsx",
+    "asdfghjk",
+    "asdfghjkl",
+    "zxcvbnm1",
+    "iloveyou",
+    "sunshine",
+    "princess",
+    "football",
+    "baseball",
+    "superman",
+    "trustno1",
+    "whatever",
+    "computer",
+    "internet",
+    "starwars",
+    "michelle",
+    "jennifer",
+    "samantha",
+    "danielle",
+    "corvette",
+    "mercedes",
+    "changeme",
+    "changeit",
+    "changeme1",
+    "welcome1",
+    "welcome123",
+    "administrator",
+    "admin123",
+    "admin1234",
+    "letmein1",
+    "letmein123",
+    "abcd1234",
+    "abc12345",
+    "aaaaaaaa",
+    "a1b2c3d4",
+    "test1234",
+    "testtest",
+    "default1",
+    "secret123",
 ];
 
 fn is_common(password: &str, user: &UserName) -> bool {
     let lower = password.to_lowercase();
-    let trivial = lower.chars().all(|char| Some(char) == lower.chars().next());
+    let mut characters = lower.chars();
+    let first = characters.next();
+    let trivial = characters.all(|next| Some(next) == first);
     COMMON.contains(&lower.as_str()) || trivial || lower.contains("gatehouse") || lower == user.as_str()
 }
 

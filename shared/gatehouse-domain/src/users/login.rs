@@ -178,14 +178,12 @@ pub async fn log_in(
         Some(name) => ports.users.find_user(name).await?,
         None => None,
     };
-    match compare(ports, user, wanted.password).await? {
-        Some(user) => begin(ports, origin, user, &permits).await,
-        None => {
-            let entry = entry(ports, origin, wanted, name.as_ref(), "refused");
-            ports.trail.append_audit(&entry).await?;
-            Err(LoginError::Refused)
-        }
-    }
+    let Some(user) = compare(ports, user, wanted.password).await? else {
+        let entry = entry(ports, origin, wanted, name.as_ref(), "refused");
+        ports.trail.append_audit(&entry).await?;
+        return Err(LoginError::Refused);
+    };
+    begin(ports, origin, user, &permits).await
 }
 
 /// The user, when the password is theirs and they may log in. The same work is done for everybody.
@@ -231,8 +229,7 @@ async fn begin(
 
 /// The sessions that are over, and the oldest ones where there would be too many.
 fn forgotten(user: &User, now: Timestamp) -> Vec<SessionId> {
-    let (over, on): (Vec<_>, Vec<_>) =
-        user.sessions.iter().partition(|(_, session)| session.ends_at <= now);
+    let (over, on): (Vec<_>, Vec<_>) = user.sessions.iter().partition(|(_, session)| session.ends_at <= now);
     let mut on: Vec<_> = on.into_iter().collect();
     on.sort_by_key(|(_, session)| session.started_at);
     let too_many = (on.len() + 1).saturating_sub(super::MAX_SESSIONS);
@@ -310,9 +307,8 @@ mod tests {
     #[test]
     fn sessions_that_are_over_are_forgotten_and_so_are_the_oldest_of_too_many() {
         let over = (session("0"), Session { started_at: at(0), ends_at: at(10) });
-        let on = (1..=20).map(|n| {
-            (session(&n.to_string()), Session { started_at: at(100 - n), ends_at: at(1000) })
-        });
+        let on = (1..=20)
+            .map(|n| (session(&n.to_string()), Session { started_at: at(100 - n), ends_at: at(1000) }));
         let user = user(std::iter::once(over).chain(on));
         assert_eq!(forgotten(&user, at(10)), [session("0"), session("20")]);
     }

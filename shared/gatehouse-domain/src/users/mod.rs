@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 pub use self::{
     edit::{
         CreateUserError, EditUserError, Edited, UserDraft, UserEdit, UserEditOutcome, UserPatch, UserPorts,
-        change_password, create, edit, reset_password,
+        change_password, check_password, create, edit, reset_password,
     },
     login::{
         Attempt, HashPassword, HashPasswordError, LogIn, LoggedIn, LoginError, LoginPorts, Permit, Throttle,
@@ -201,6 +201,14 @@ pub trait SaveUser: Send + Sync {
 
     /// Makes an edit, with its entry of the trail, where the revision that the editor saw still stands.
     async fn edit_user(&self, edit: &UserEdit, entry: &Entry) -> Result<UserEditOutcome, StoreError>;
+}
+
+/// Makes the first platform admin of an installation. Needs `dynamodb:PutItem`.
+#[async_trait]
+pub trait CreateFirstAdmin: Send + Sync {
+    /// Writes a new user, who is a platform admin, where there has never been one; with the entry of the
+    /// trail. `Conflict` otherwise.
+    async fn create_first_admin(&self, user: &User, entry: &Entry) -> Result<UserEditOutcome, StoreError>;
 }
 
 /// Writes sessions. Needs `dynamodb:UpdateItem`.

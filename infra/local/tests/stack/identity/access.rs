@@ -259,7 +259,8 @@ async fn worthless(stack: &TestStack) -> Vec<(&'static str, Option<String>)> {
     stack.client(&ended).send(Call::post("/auth/logout")).await.expect(200);
     let forger = Forger::new(&stack.data());
     let forged = |header: &str, claims: &Value| Some(forger.sign(&forger.header(header), claims).0);
-    let expired = with(with(claims.clone(), "iat", json!(forger::now() - 7200)), "exp", json!(forger::now() - 60));
+    let expired =
+        with(with(claims.clone(), "iat", json!(forger::now() - 7200)), "exp", json!(forger::now() - 60));
     let Bearer(truncated) = &live.bearer;
     vec![
         ("nobody", None),
@@ -272,8 +273,14 @@ async fn worthless(stack: &TestStack) -> Vec<(&'static str, Option<String>)> {
         ("a token of another installation", forged("service", &with(claims.clone(), "iss", json!("urn:x")))),
         ("a service token shown as a session", forged("session", &claims)),
         ("a session shown as a service token", forged("service", &session_claims)),
-        ("a token that was never minted", forged("service", &with(claims, "jti", json!(format!("tok_{}", "0".repeat(26)))))),
-        ("a session that never began", forged("session", &with(session_claims, "jti", json!(format!("ses_{}", "0".repeat(26)))))),
+        (
+            "a token that was never minted",
+            forged("service", &with(claims, "jti", json!(format!("tok_{}", "0".repeat(26))))),
+        ),
+        (
+            "a session that never began",
+            forged("session", &with(session_claims, "jti", json!(format!("ses_{}", "0".repeat(26))))),
+        ),
     ]
 }
 

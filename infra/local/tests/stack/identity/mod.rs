@@ -1,4 +1,12 @@
 //! Who is calling: people, keys and services, and what each of them may do.
 
 mod access;
+mod audit;
+mod canary;
 mod janitor;
+mod keys;
+mod projects;
+mod rotation;
+mod sessions;
+mod tokens;
+mod users;

@@ -18,6 +18,7 @@ use tokio::{
 
 use super::{
     client::{Caller, Client},
+    people::Person,
     stack::{PROGRAM, write_seed},
     wait::{eventually, in_time},
 };
@@ -46,19 +47,23 @@ pub fn spawn(directory: &Path) -> Child {
 
 /// As [`spawn`], with the data of another directory's stack and a port of choice.
 pub fn spawn_on(directory: &Path, data_of: &Path, port: u16) -> Child {
-    Command::new(PROGRAM)
+    command(directory, data_of, port, &write_seed(directory, &[])).spawn().expect("the program starts")
+}
+
+fn command(directory: &Path, data_of: &Path, port: u16, seed: &Path) -> Command {
+    let mut command = Command::new(PROGRAM);
+    command
         .args(["--port", &port.to_string()])
         .arg("--data-dir")
         .arg(data_of.join("data"))
         .arg("--seed")
-        .arg(write_seed(directory, &[]))
+        .arg(seed)
         .env(MARKER, directory)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .expect("the program starts")
+        .kill_on_drop(true);
+    command
 }
 
 /// Waits for a program that ends by itself.
@@ -76,6 +81,17 @@ impl Binary {
     /// Starts the program, and returns when it listens.
     pub async fn start(directory: &Path) -> Self {
         let mut process = spawn(directory);
+        let mut stderr = BufReader::new(process.stderr.take().expect("it is piped"));
+        let address = in_time("the program listens", address(&mut stderr)).await;
+        Self { process, stderr, address }
+    }
+
+    /// Starts the program with the users of [`Person`], and what it logs, down to the last detail, in a file.
+    pub async fn start_with_people(directory: &Path, log: &Path) -> Self {
+        let people: Vec<_> = Person::ALL.iter().map(Person::seed).collect();
+        let mut command = command(directory, directory, 0, &write_seed(directory, &people));
+        let log = fs::File::create(log).expect("a file can be made");
+        let mut process = command.env("GATEHOUSE_LOG", "trace").stdout(log).spawn().expect("the program starts");
         let mut stderr = BufReader::new(process.stderr.take().expect("it is piped"));
         let address = in_time("the program listens", address(&mut stderr)).await;
         Self { process, stderr, address }

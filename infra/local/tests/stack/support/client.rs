@@ -44,8 +44,7 @@ impl Key {
         Self { text: "test-key-reader", tenants: "*", scopes: &["jobs:read", "runs:read", "providers:read"] };
 
     /// May do nothing.
-    pub const SCOPELESS: Self =
-        Self { text: "test-key-scopeless", tenants: "example", scopes: &[] };
+    pub const SCOPELESS: Self = Self { text: "test-key-scopeless", tenants: "example", scopes: &[] };
 
     pub const ALL: [Self; 6] =
         [Self::PLATFORM, Self::EXAMPLE, Self::OTHER, Self::JOBS_READER, Self::READER, Self::SCOPELESS];

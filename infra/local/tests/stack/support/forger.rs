@@ -23,15 +23,9 @@ pub fn now() -> i64 {
 impl Forger {
     /// Takes the key out of the secrets of a stack.
     pub fn new(data: &Path) -> Self {
-        let text = std::fs::read_to_string(data.join("secrets.json")).expect("there are secrets");
-        let secrets: Value = serde_json::from_str(&text).expect("secrets are JSON");
-        let (name, secret) = secrets["secrets"]
-            .as_object()
-            .and_then(|secrets| secrets.iter().find(|(name, _)| name.contains("/signing-key/")))
-            .expect("there is a signing key");
-        let document = find_key(secret).expect("the secret holds a key");
-        let pair = Ed25519KeyPair::from_pkcs8(&document).expect("it is one of Ed25519");
-        Self { pair, kid: name.rsplit('/').next().expect("a name").to_owned() }
+        let (kid, key) = stolen(data);
+        let document = BASE64.decode(key.as_bytes()).expect("base64");
+        Self { pair: Ed25519KeyPair::from_pkcs8(&document).expect("it is one of Ed25519"), kid }
     }
 
     /// The header of a token of this kind: `session` or `service`.
@@ -60,12 +54,29 @@ pub fn with(mut value: Value, member: &str, new: Value) -> Value {
     value
 }
 
+/// The private half of the signing key, as it is kept.
+pub fn private_key(data: &Path) -> String {
+    stolen(data).1
+}
+
+/// A signing key out of the secrets of a stack: its id and its private half.
+fn stolen(data: &Path) -> (String, String) {
+    let text = std::fs::read_to_string(data.join("secrets.json")).expect("there are secrets");
+    let secrets: Value = serde_json::from_str(&text).expect("secrets are JSON");
+    let (name, secret) = secrets["secrets"]
+        .as_object()
+        .and_then(|secrets| secrets.iter().find(|(name, _)| name.contains("/signing-key/")))
+        .expect("there is a signing key");
+    let kid = name.rsplit('/').next().expect("a name").to_owned();
+    (kid, find_key(secret).expect("the secret holds a key"))
+}
+
 /// The only text in there that is a PKCS#8 document.
-fn find_key(value: &Value) -> Option<Vec<u8>> {
+fn find_key(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => {
             let bytes = BASE64.decode(text.as_bytes()).ok()?;
-            (bytes.len() > 80 && bytes.starts_with(&[0x30])).then_some(bytes)
+            (bytes.len() > 80 && bytes.starts_with(&[0x30])).then(|| text.clone())
         }
         Value::Array(items) => items.iter().find_map(find_key),
         Value::Object(members) => members.values().find_map(find_key),

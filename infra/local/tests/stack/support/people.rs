@@ -47,12 +47,19 @@ impl Person {
     }
 }
 
-impl TestStack {
+impl Client {
     /// Logs a person of the seed in, and returns the session's token.
     pub async fn session(&self, person: Person) -> Bearer {
         let body = json!({ "username": person.name, "password": person.password() });
-        let answer = self.client(&Anonymous).send(Call::post("/auth/login").json(&body)).await.expect(200);
+        let answer = self.send(Call::post("/auth/login").json(&body)).await.expect(200);
         Bearer(answer.json()["token"].as_str().expect("a session has a token").to_owned())
+    }
+}
+
+impl TestStack {
+    /// Logs a person of the seed in, and returns the session's token.
+    pub async fn session(&self, person: Person) -> Bearer {
+        self.client(&Anonymous).session(person).await
     }
 
     /// A client of a person of the seed.

@@ -1,14 +1,12 @@
 //! What API Gateway is answered for the sample events.
 
-mod support;
-
 use std::{collections::BTreeSet, sync::atomic::Ordering};
 
 use authorizer::{Answer, AuthorizeError};
 use gatehouse_domain::{access::Scope, api_key::ApiKey};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use self::support::{START, Stage, at, token};
+use crate::support::{START, Stage, at, token};
 
 fn key(scopes: &[Scope], tenants: &str) -> Stage {
     let scopes: BTreeSet<Scope> = scopes.iter().copied().collect();
@@ -27,11 +25,11 @@ fn credential(event: &str) -> String {
     event["headers"]["Authorization"].as_str().unwrap().strip_prefix("Bearer ").unwrap().to_owned()
 }
 
-const API_KEY: &str = include_str!("../../../events/authorizer/api-key.json");
-const UNKNOWN_KEY: &str = include_str!("../../../events/authorizer/unknown-key.json");
-const SESSION: &str = include_str!("../../../events/authorizer/session.json");
-const SERVICE_TOKEN: &str = include_str!("../../../events/authorizer/service-token.json");
-const NOT_A_BEARER_TOKEN: &str = include_str!("../../../events/authorizer/not-a-bearer-token.json");
+const API_KEY: &str = include_str!("../../../../events/authorizer/api-key.json");
+const UNKNOWN_KEY: &str = include_str!("../../../../events/authorizer/unknown-key.json");
+const SESSION: &str = include_str!("../../../../events/authorizer/session.json");
+const SERVICE_TOKEN: &str = include_str!("../../../../events/authorizer/service-token.json");
+const NOT_A_BEARER_TOKEN: &str = include_str!("../../../../events/authorizer/not-a-bearer-token.json");
 
 #[tokio::test]
 async fn a_key_may_reach_what_its_scopes_say_and_nothing_else() {
@@ -48,8 +46,7 @@ async fn a_key_may_reach_what_its_scopes_say_and_nothing_else() {
             "Resource": [
               "arn:aws:execute-api:eu-west-1:000000000000:api0example/dev/GET/v1/jobs/*/runs",
               "arn:aws:execute-api:eu-west-1:000000000000:api0example/dev/GET/v1/runs/*",
-              "arn:aws:execute-api:eu-west-1:000000000000:api0example/dev/GET/v1/runs/*/events",
-              "arn:aws:execute-api:eu-west-1:000000000000:api0example/dev/GET/v1/runs/*/log"
+              "arn:aws:execute-api:eu-west-1:000000000000:api0example/dev/GET/auth/me"
             ]
           }
         ]
@@ -66,12 +63,13 @@ async fn a_key_may_reach_what_its_scopes_say_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_key_that_may_nothing_is_denied_everything() {
+async fn a_key_that_may_nothing_may_still_ask_who_it_is() {
     // Providers are the platform's: a scope alone does not reach them.
     let answer = authorize(key(&[Scope::ProvidersWrite], "acme"), API_KEY).await.unwrap();
-    let policy = serde_json::to_value(answer).unwrap()["policyDocument"]["Statement"][0].clone();
-    assert_eq!(policy["Effect"], "Deny");
-    assert_eq!(policy["Resource"][0], "arn:aws:execute-api:eu-west-1:000000000000:api0example/dev/*");
+    let statement = serde_json::to_value(answer).unwrap()["policyDocument"]["Statement"][0].clone();
+    assert_eq!(statement["Effect"], "Allow");
+    let expected = "arn:aws:execute-api:eu-west-1:000000000000:api0example/dev/GET/auth/me";
+    assert_eq!(statement["Resource"], json!([expected]));
 }
 
 #[tokio::test]
@@ -103,7 +101,41 @@ async fn a_person_may_reach_what_their_roles_say_and_nothing_else() {
     let stage = Stage::new();
     stage.session("ada", "acme=viewer");
     let answer = authorize(stage, SESSION).await.unwrap();
-    insta::assert_json_snapshot!(answer, @"");
+    insta::assert_json_snapshot!(answer, @r#"
+    {
+      "principalId": "user:ada",
+      "policyDocument": {
+        "Version": "2012-10-17",
+        "Statement": [
+          {
+            "Action": "execute-api:Invoke",
+            "Effect": "Allow",
+            "Resource": [
+              "arn:aws:execute-api:eu-west-1:000000000000:api0example/dev/GET/v1/jobs",
+              "arn:aws:execute-api:eu-west-1:000000000000:api0example/dev/GET/v1/jobs/*",
+              "arn:aws:execute-api:eu-west-1:000000000000:api0example/dev/GET/v1/providers",
+              "arn:aws:execute-api:eu-west-1:000000000000:api0example/dev/GET/v1/providers/*",
+              "arn:aws:execute-api:eu-west-1:000000000000:api0example/dev/GET/v1/runs/*",
+              "arn:aws:execute-api:eu-west-1:000000000000:api0example/dev/GET/auth/me",
+              "arn:aws:execute-api:eu-west-1:000000000000:api0example/dev/POST/auth/logout",
+              "arn:aws:execute-api:eu-west-1:000000000000:api0example/dev/POST/auth/password",
+              "arn:aws:execute-api:eu-west-1:000000000000:api0example/dev/GET/v1/tenants",
+              "arn:aws:execute-api:eu-west-1:000000000000:api0example/dev/GET/v1/projects",
+              "arn:aws:execute-api:eu-west-1:000000000000:api0example/dev/GET/v1/projects/*"
+            ]
+          }
+        ]
+      },
+      "context": {
+        "kind": "user",
+        "roles": "acme=viewer",
+        "session": "ses_00000000000000000000000000",
+        "subject": "ada",
+        "tenants": "acme",
+        "token_id": "ses_00000000000000000000000000"
+      }
+    }
+    "#);
 }
 
 #[tokio::test]
@@ -111,5 +143,31 @@ async fn a_service_may_ask_who_it_is() {
     let stage = Stage::new();
     stage.service(token('0'));
     let answer = authorize(stage, SERVICE_TOKEN).await.unwrap();
-    insta::assert_json_snapshot!(answer, @"");
+    insta::assert_json_snapshot!(answer, @r#"
+    {
+      "principalId": "service:payments/worker",
+      "policyDocument": {
+        "Version": "2012-10-17",
+        "Statement": [
+          {
+            "Action": "execute-api:Invoke",
+            "Effect": "Allow",
+            "Resource": [
+              "arn:aws:execute-api:eu-west-1:000000000000:api0example/dev/GET/auth/me"
+            ]
+          }
+        ]
+      },
+      "context": {
+        "kind": "service",
+        "project": "payments",
+        "service": "worker",
+        "subject": "tok_00000000000000000000000000",
+        "tenant": "acme",
+        "tenants": "acme",
+        "token_ends_at": "2026-04-01T00:00:00Z",
+        "token_id": "tok_00000000000000000000000000"
+      }
+    }
+    "#);
 }

@@ -1,0 +1,5 @@
+//! What the authorizer decides.
+
+mod decisions;
+mod events;
+mod support;

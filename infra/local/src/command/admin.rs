@@ -1,0 +1,77 @@
+//! `gatehouse admin create`: the first platform admin of a deployed stack.
+
+use std::{collections::BTreeMap, io::Read, sync::Arc};
+
+use anyhow::{Context, bail, ensure};
+use gatehouse_domain::{
+    access::Role,
+    audit::{Action, Deed, Entry, Origin, Outcome},
+    caller::Roles,
+    clock::Clock,
+    jobs::Revision,
+    name::UserName,
+    users::{CreateFirstAdmin, HashPassword, User, UserEditOutcome, UserState, check_password},
+};
+use gatehouse_runtime::{
+    aws::Aws,
+    clock::{SystemClock, SystemIds},
+};
+use gatehouse_store::Table;
+use secrecy::SecretString;
+use tokens::password::Argon2id;
+
+use super::CreateAdminArgs;
+
+/// Who is in the trail for it: somebody with rights in AWS, whom Gatehouse does not know.
+const OPERATOR: &str = "operator";
+
+pub(super) async fn create(args: CreateAdminArgs) -> anyhow::Result<()> {
+    let name: UserName = args.name.parse().context("--name")?;
+    let password = password(args.password_stdin)?;
+    if let Some(error) = check_password("", &password, &name).first() {
+        bail!("the password {}", error.detail);
+    }
+    let user = user(name, &password).await?;
+    let deed = Deed { target: format!("user:{}", user.name), ..Deed::default() };
+    let (clock, origin) = (SystemClock, Origin::default());
+    let actor = OPERATOR.to_owned();
+    let entry = Entry::new(&clock, &SystemIds, actor, &origin, Action::CreateUser, Outcome::Done, deed);
+    let table = Table::new(Aws::from_env().await?.dynamodb(), args.table.clone(), Arc::new(SystemClock));
+    let outcome = table.create_first_admin(&user, &entry).await;
+    match outcome.with_context(|| format!("table {}", args.table))? {
+        UserEditOutcome::Done => {
+            eprintln!("{} is a platform admin: log in with `gatehouse --url URL login`.", user.name);
+            Ok(())
+        }
+        UserEditOutcome::Conflict | UserEditOutcome::LastPlatformAdmin => {
+            bail!("there is a platform admin already, or a user of this name; ask them")
+        }
+    }
+}
+
+fn password(from_stdin: bool) -> anyhow::Result<SecretString> {
+    if !from_stdin {
+        return Ok(rpassword::prompt_password("Password: ")?.into());
+    }
+    let mut text = String::new();
+    std::io::stdin().read_to_string(&mut text).context("the password cannot be read")?;
+    let line = text.strip_suffix('\n').unwrap_or(&text);
+    ensure!(!line.contains('\n'), "the password must be one line");
+    Ok(line.into())
+}
+
+async fn user(name: UserName, password: &SecretString) -> anyhow::Result<User> {
+    let now = SystemClock.now();
+    Ok(User {
+        name,
+        display_name: None,
+        roles: Roles { everywhere: Some(Role::Admin), tenants: BTreeMap::new() },
+        state: UserState::Active,
+        password: Argon2id::new(Arc::new(SystemIds))?.hash_password(password).await?,
+        sessions: BTreeMap::new(),
+        revision: Revision::new(&SystemIds),
+        created_at: now,
+        updated_at: now,
+        updated_by: OPERATOR.to_owned(),
+    })
+}

@@ -1,0 +1,75 @@
+//! Secrets stay where they belong: none is in a log, an error, the trail or the table.
+
+use std::path::Path;
+
+use serde_json::json;
+
+use crate::support::{
+    Anonymous, Call,
+    binary::Binary,
+    forger,
+    people::{Bearer, Person},
+};
+
+/// Every file below a directory, but those of the secret store.
+fn files(directory: &Path) -> Vec<(String, Vec<u8>)> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(directory).expect("a directory").flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else if !path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("secrets.json")) {
+            found.push((path.display().to_string(), std::fs::read(&path).expect("a file can be read")));
+        }
+    }
+    found
+}
+
+#[tokio::test]
+async fn no_secret_is_kept_outside_the_secret_store() {
+    let directory = tempfile::tempdir().expect("a directory can be made");
+    let (data, log) = (directory.path().join("data"), directory.path().join("log"));
+    let stack = Binary::start_with_people(directory.path(), &log).await;
+    let root = stack.client(&stack.client(&Anonymous).session(Person::ROOT).await);
+    let mut secrets = vec![("a password", "root-password".to_owned())];
+    let session = stack.client(&Anonymous).session(Person::ADMIN).await;
+    let admin = stack.client(&session);
+    let token = admin.mint("worker").await;
+    stack.client(&token.bearer).get("/auth/me").await.expect(200);
+    let body = json!({ "name": "n", "scopes": ["*"], "tenants": "*" });
+    let key = root.send(Call::post("/v1/api-keys").json(&body)).await.expect(201).json();
+    let key = Bearer(key["key"].as_str().unwrap().to_owned());
+    stack.client(&key).get("/v1/jobs").await.expect(200);
+    let user = json!({ "user_name": "grace", "password": "canary-of-grace", "roles": {} });
+    root.send(Call::post("/v1/users").json(&user)).await.expect(201);
+    let wrong = json!({ "username": "canary-as-a-name!", "password": "canary-that-is-wrong" });
+    let refused = stack.client(&Anonymous).send(Call::post("/auth/login").json(&wrong)).await;
+    assert!(!refused.text().contains("canary"), "{}", refused.text());
+    let mangled = stack.client(&Bearer(format!("{}x", token.bearer.0)));
+    let refused = mangled.get("/auth/me").await;
+    assert!(!refused.text().contains(&token.bearer.0[..20]), "{}", refused.text());
+    let signature = |token: &Bearer| token.0.rsplit('.').next().unwrap().to_owned();
+    secrets.extend([
+        ("a session's signature", signature(&session)),
+        ("a token's signature", signature(&token.bearer)),
+        ("an API key", key.0),
+        ("a new user's password", "canary-of-grace".to_owned()),
+        ("a wrong password", "canary-that-is-wrong".to_owned()),
+        ("what was written for a name", "canary-as-a-name".to_owned()),
+        ("the signing key", forger::private_key(&data)),
+    ]);
+    let trail = root.all("/v1/audit?limit=100", "entries").await;
+    let trail = serde_json::to_vec(&trail).unwrap();
+    stack.interrupt().await;
+    let mut places = files(&data);
+    assert!(places.iter().any(|(name, bytes)| name.contains("table.sqlite") && bytes.len() > 4096));
+    let logged = std::fs::read(&log).expect("a file can be read");
+    assert!(logged.len() > 10_000, "{} bytes of log", logged.len());
+    places.extend([("the trail".to_owned(), trail), ("the log".to_owned(), logged)]);
+    for (what, secret) in &secrets {
+        for (place, bytes) in &places {
+            let found = bytes.windows(secret.len()).any(|window| window == secret.as_bytes());
+            assert!(!found, "{what} is in {place}");
+        }
+    }
+}

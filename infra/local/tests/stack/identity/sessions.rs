@@ -1,0 +1,131 @@
+//! Logging in and out.
+
+use futures_util::future::join_all;
+use serde_json::json;
+
+use crate::support::{
+    Anonymous, Call, TestStack,
+    people::{Bearer, Person},
+};
+
+fn log_in(name: &str, password: &str) -> Call {
+    Call::post("/auth/login").json(&json!({ "username": name, "password": password }))
+}
+
+#[tokio::test]
+async fn a_person_logs_in_and_is_known() {
+    let stack = TestStack::start_with_people().await;
+    let answer = stack.client(&Anonymous).send(log_in("dev", "dev-password")).await.expect(200).json();
+    assert_eq!((&answer["token_type"], &answer["user"]["user_name"]), (&json!("Bearer"), &json!("dev")));
+    let roles = json!({ "example": "developer", "other": "viewer" });
+    assert_eq!(answer["user"]["roles"], roles);
+    let session = Bearer(answer["token"].as_str().unwrap().to_owned());
+    let me = stack.client(&session).get("/auth/me").await.expect(200).json();
+    let expected = json!({
+        "kind": "user", "subject": "dev", "tenants": ["example", "other"], "roles": roles,
+    });
+    assert_eq!(me, expected);
+    stack.stop().await;
+}
+
+#[tokio::test]
+async fn an_unknown_user_and_a_wrong_password_get_the_same_answer() {
+    let stack = TestStack::start_with_people().await;
+    let anonymous = stack.client(&Anonymous);
+    let wrong = anonymous.send(log_in("dev", "not-the-password")).await;
+    let expected = wrong.anonymous_problem(401, "login-refused");
+    for (name, password) in
+        [("nobody", "dev-password"), ("dev", ""), ("DEV", "dev-password"), ("", ""), ("dev#", "dev-password")]
+    {
+        let answer = anonymous.send(log_in(name, password)).await;
+        assert_eq!(answer.anonymous_problem(401, "login-refused"), expected, "{name}");
+    }
+    let root = stack.log_in(Person::ROOT).await;
+    let shown = root.get("/v1/users/viewer").await.expect(200);
+    let etag = shown.header("etag").unwrap().to_owned();
+    let disable = Call::patch("/v1/users/viewer").json(&json!({ "state": "disabled" }));
+    root.send(disable.header("if-match", etag)).await.expect(200);
+    let disabled = anonymous.send(log_in("viewer", "viewer-password")).await;
+    assert_eq!(disabled.anonymous_problem(401, "login-refused"), expected);
+    stack.stop().await;
+}
+
+#[tokio::test]
+async fn a_session_that_was_ended_opens_nothing_from_then_on_and_others_go_on() {
+    let stack = TestStack::start_with_people().await;
+    let (first, second) = (stack.session(Person::VIEWER).await, stack.session(Person::VIEWER).await);
+    let (first, second) = (stack.client(&first), stack.client(&second));
+    first.get("/v1/jobs").await.expect(200);
+    second.get("/v1/jobs").await.expect(200);
+    let ended = first.send(Call::post("/auth/logout")).await.expect(200).json();
+    assert_eq!(ended["flushed"], true);
+    first.get("/v1/jobs").await.problem(401, "unauthorized");
+    first.get("/v1/jobs/hello").await.problem(401, "unauthorized");
+    second.get("/v1/jobs").await.expect(200);
+    stack.stop().await;
+}
+
+#[tokio::test]
+async fn failed_attempts_are_limited_and_attempts_that_succeed_are_not() {
+    let stack = TestStack::start_with_people().await;
+    let anonymous = stack.client(&Anonymous);
+    for _ in 0..25 {
+        anonymous.send(log_in("viewer", "viewer-password")).await.expect(200);
+    }
+    let attempts = (0..40).map(|_| anonymous.send(log_in("dev", "a wrong guess")));
+    let answers = join_all(attempts).await;
+    let refused = answers.iter().filter(|answer| answer.status == 401).count();
+    let throttled: Vec<_> = answers.iter().filter(|answer| answer.status == 429).collect();
+    // Two windows, where the quarter of an hour ends just now.
+    assert!(refused >= 20 && refused + throttled.len() == 40, "{refused} and {}", throttled.len());
+    if refused == 20 {
+        throttled[0].problem(429, "throttled");
+        let pause: u64 = throttled[0].header("retry-after").unwrap().parse().unwrap();
+        assert!((1..=901).contains(&pause), "{pause}");
+        // The right password makes no difference, and other accounts are not touched.
+        anonymous.send(log_in("dev", "dev-password")).await.problem(429, "throttled");
+    }
+    anonymous.send(log_in("viewer", "viewer-password")).await.expect(200);
+    stack.stop().await;
+}
+
+#[tokio::test]
+async fn a_hundred_people_log_in_at_once_with_one_name() {
+    let stack = TestStack::start_with_people().await;
+    let anonymous = stack.client(&Anonymous);
+    let answers = join_all((0..100).map(|_| anonymous.send(log_in("admin", "admin-password")))).await;
+    let mut counts = [0, 0];
+    for answer in &answers {
+        let Ok(body) = serde_json::from_slice::<serde_json::Value>(&answer.body) else { panic!("no JSON") };
+        let Some(token) = body["token"].as_str() else {
+            assert!(matches!(answer.status.as_u16(), 409 | 429 | 503), "{}", answer.text());
+            continue;
+        };
+        let session = stack.client(&Bearer(token.to_owned()));
+        let status = session.get("/auth/me").await.status.as_u16();
+        counts[usize::from(status == 200)] += 1;
+        assert!(matches!(status, 200 | 401), "{status}");
+    }
+    // Twenty sessions at most; those that began first made room.
+    assert!((1..=20).contains(&counts[1]), "{counts:?}");
+    stack.stop().await;
+}
+
+#[tokio::test]
+async fn a_changed_password_ends_the_other_sessions_and_keeps_this_one() {
+    let stack = TestStack::start_with_people().await;
+    let (this, other) = (stack.log_in(Person::DEVELOPER).await, stack.log_in(Person::DEVELOPER).await);
+    other.get("/auth/me").await.expect(200);
+    let change = |current: &str, new: &str| {
+        Call::post("/auth/password").json(&json!({ "current_password": current, "new_password": new }))
+    };
+    this.send(change("wrong", "green fields only")).await.problem(401, "login-refused");
+    this.send(change("dev-password", "password")).await.problem(422, "validation-failed");
+    this.send(change("dev-password", "green fields only")).await.expect(200);
+    this.get("/auth/me").await.expect(200);
+    other.get("/auth/me").await.problem(401, "unauthorized");
+    let anonymous = stack.client(&Anonymous);
+    anonymous.send(log_in("dev", "dev-password")).await.problem(401, "login-refused");
+    anonymous.send(log_in("dev", "green fields only")).await.expect(200);
+    stack.stop().await;
+}
