@@ -3,6 +3,7 @@
 
 mod audit;
 mod budgets;
+mod janitor;
 mod jobs;
 mod keys;
 mod leases;

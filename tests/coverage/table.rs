@@ -6,6 +6,7 @@ use gatehouse_domain::{
     caller::Tenants,
     ci::{BuildId, ConcourseTarget, Target},
     idempotency::StartKey,
+    janitor::{Announcement, News},
     jobs::{Job, JobSpec, Revision},
     project::Project,
     runs::{Run, RunStatus},
@@ -64,6 +65,16 @@ fn run(job: &Job) -> Run {
         cancel_requested_at: None,
         web_url: None,
     }
+}
+
+fn announcement() -> Announcement {
+    let announcement = serde_json::json!({
+        "id": "tok_00000000000000000000000000:ending:14",
+        "news": News::TokenEnding.title(),
+        "found_at": "2026-09-01T10:00:00Z",
+        "subject": "tok_00000000000000000000000000",
+    });
+    serde_json::from_value(announcement).unwrap()
 }
 
 fn morning() -> Timestamp {
@@ -163,6 +174,7 @@ fn the_documentation_shows_the_keys_that_the_code_makes() {
         row("Start", &keys::start(&start), None),
         row("Open start", &keys::open_start(&job.id, &start), None),
         row("Lease", &keys::lease("provider/concourse/token"), None),
+        row("Outbox", &keys::to_publish(&announcement()), None),
     ];
     let documented = super::read("docs/TABLE.md");
     for row in rows.map(|row| without_hashes(&row)) {

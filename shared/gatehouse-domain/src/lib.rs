@@ -10,6 +10,7 @@ pub mod caller;
 pub mod ci;
 pub mod clock;
 pub mod idempotency;
+pub mod janitor;
 pub mod jobs;
 pub mod lease;
 pub mod name;

@@ -56,3 +56,37 @@ impl FlushAuthorizer for StageCache {
         self.gateway.remembered_for
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use gatehouse_domain::report::Chain;
+
+    use super::*;
+    use crate::canned::{Canned, aws};
+
+    async fn flush(server: &Canned) -> Result<(), String> {
+        let gateway = ApiGateway::new(&aws(server), Duration::from_mins(5)).unwrap();
+        let stage = gateway.of(Stage { api_id: "abc123".into(), name: "prod".into() });
+        assert_eq!(stage.remembered_for(), Duration::from_mins(5));
+        stage.flush_authorizer().await.map_err(|error| Chain(&error).to_string())
+    }
+
+    #[tokio::test]
+    async fn a_flush_is_a_signed_call_for_the_stage() {
+        let server = Canned::start([(202, String::new())]).await;
+        assert_eq!(flush(&server).await, Ok(()));
+        let requests = server.requests();
+        let [request] = requests.as_slice() else { panic!("{requests:?}") };
+        let line = "DELETE /restapis/abc123/stages/prod/cache/authorizers HTTP/1.1\r\n";
+        assert!(request.head.starts_with(line), "{}", request.head);
+        assert!(request.is_signed_for("apigateway"), "{}", request.head);
+        assert!(request.body.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_flush_that_is_refused_is_no_flush() {
+        let server = Canned::start([(403, "{\"message\":\"not you\"}".to_owned())]).await;
+        let error = flush(&server).await.unwrap_err();
+        assert!(error.ends_with("the service answered 403"), "{error}");
+    }
+}

@@ -1,6 +1,8 @@
 //! The environment, read once at start-up. A missing variable fails the start by name.
 
-use std::{env, fmt, time::Duration};
+use std::{env, fmt, num::NonZeroU16, time::Duration};
+
+use gatehouse_domain::revocation::Stage;
 
 /// A variable that is missing or not usable.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -14,6 +16,7 @@ pub struct EnvError {
 enum Problem {
     Missing,
     NotSeconds,
+    NotDays,
     Unknown { allowed: &'static [&'static str] },
 }
 
@@ -21,6 +24,7 @@ impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Missing => f.write_str("is not set"),
+            Self::NotDays => f.write_str("must be a whole number of days, at least 1"),
             Self::NotSeconds => f.write_str("must be a whole number of seconds"),
             Self::Unknown { allowed } => write!(f, "must be one of: {}", allowed.join(", ")),
         }
@@ -96,6 +100,34 @@ impl AuthorizerCacheConfig {
         let seconds =
             required(NAME)?.parse().map_err(|_| EnvError { name: NAME, problem: Problem::NotSeconds })?;
         Ok(Self { remembered_for: Duration::from_secs(seconds) })
+    }
+}
+
+/// What the janitor looks after.
+#[derive(Debug, Clone)]
+pub struct JanitorConfig {
+    /// `GATEHOUSE_EVENT_BUS`: name of the bus that it announces on.
+    pub event_bus: String,
+    /// `GATEHOUSE_API_ID` and `GATEHOUSE_STAGE`: whose authorizer's answers it flushes.
+    pub stage: Stage,
+    /// `GATEHOUSE_UNUSED_DAYS`: after how many days without use a token is announced as unused.
+    pub unused_days: NonZeroU16,
+}
+
+impl JanitorConfig {
+    /// Reads the variables.
+    ///
+    /// # Errors
+    ///
+    /// When one is not set, or not a number of days.
+    pub fn from_env() -> Result<Self, EnvError> {
+        const DAYS: &str = "GATEHOUSE_UNUSED_DAYS";
+        let days = required(DAYS)?;
+        Ok(Self {
+            event_bus: required("GATEHOUSE_EVENT_BUS")?,
+            stage: Stage { api_id: required("GATEHOUSE_API_ID")?, name: required("GATEHOUSE_STAGE")? },
+            unused_days: days.parse().map_err(|_| EnvError { name: DAYS, problem: Problem::NotDays })?,
+        })
     }
 }
 

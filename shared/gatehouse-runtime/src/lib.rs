@@ -4,7 +4,10 @@
 
 pub mod api_gateway;
 pub mod aws;
+#[cfg(test)]
+mod canned;
 pub mod clock;
 pub mod env;
+pub mod event_bridge;
 pub mod signed;
 pub mod tracing;

@@ -91,40 +91,52 @@ impl StoredApiKey {
         };
         compose(keys::api_key(&key.id), Some(keys::api_key_in_list(key)), &stored)
     }
+}
 
-    fn read(item: Item) -> Result<ApiKey, StoreError> {
-        let stored: Self = decompose(item)?;
-        let scopes = stored.scopes.iter().map(|scope| scope.parse()).collect::<Result<_, _>>();
-        Ok(ApiKey {
-            id: ApiKeyId::unverified(stored.key_id),
-            hash: KeyHash::from_hex(&stored.hash).ok_or_else(|| corrupt(UnreadableHash))?,
-            name: stored.name,
-            scopes: scopes.map_err(corrupt)?,
-            tenants: stored.tenants.parse().map_err(corrupt)?,
-            created_at: stored.created_at,
-            created_by: stored.created_by,
-            ends_at: stored.ends_at,
-            last_used_at: stored.last_used_at,
-            revoked: stored.revoked.map(Into::into),
-        })
-    }
+/// The key that an item holds.
+pub(crate) fn read(item: Item) -> Result<ApiKey, StoreError> {
+    let stored: StoredApiKey = decompose(item)?;
+    let scopes = stored.scopes.iter().map(|scope| scope.parse()).collect::<Result<_, _>>();
+    Ok(ApiKey {
+        id: ApiKeyId::unverified(stored.key_id),
+        hash: KeyHash::from_hex(&stored.hash).ok_or_else(|| corrupt(UnreadableHash))?,
+        name: stored.name,
+        scopes: scopes.map_err(corrupt)?,
+        tenants: stored.tenants.parse().map_err(corrupt)?,
+        created_at: stored.created_at,
+        created_by: stored.created_by,
+        ends_at: stored.ends_at,
+        last_used_at: stored.last_used_at,
+        revoked: stored.revoked.map(Into::into),
+    })
 }
 
 #[async_trait]
 impl FindApiKey for Table {
     async fn find_api_key(&self, id: &ApiKeyId) -> Result<Option<ApiKey>, StoreError> {
-        self.find(keys::api_key(id)).await?.map(StoredApiKey::read).transpose()
+        self.find(keys::api_key(id)).await?.map(read).transpose()
     }
 }
 
 #[async_trait]
 impl ListApiKeys for Table {
     async fn list_api_keys(&self, page: &PageRequest) -> Result<Page<ApiKey>, ListError> {
+        self.list_stored_api_keys(page, read).await
+    }
+}
+
+impl Table {
+    /// A page of the items of API keys, the newest first, each read by `read`.
+    pub(crate) async fn list_stored_api_keys<T>(
+        &self,
+        page: &PageRequest,
+        read: impl Fn(Item) -> Result<T, StoreError>,
+    ) -> Result<Page<T>, ListError> {
         let before = page.cursor.as_ref().map(|cursor| cursor::decode(keys::API_KEYS, cursor)).transpose()?;
         let list = ByTime { partition: keys::API_KEYS.to_owned(), in_index: true, before };
         let answer = self.newest_first(&list, page.limit).await?;
         let next = end_of(&answer, INDEX_SK).map(|end| cursor::encode(keys::API_KEYS, &end));
-        let items = answer.items.unwrap_or_default().into_iter().map(StoredApiKey::read);
+        let items = answer.items.unwrap_or_default().into_iter().map(read);
         Ok(Page { items: items.collect::<Result<_, _>>()?, next })
     }
 }

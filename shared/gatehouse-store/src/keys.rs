@@ -6,6 +6,7 @@ use gatehouse_domain::{
     audit::Entry,
     ci::{ConcourseTarget, Target},
     idempotency::StartKey,
+    janitor::Announcement,
     jobs::Job,
     name::{JobId, ProjectName, ProviderName, TenantId, UserName},
     project::Project,
@@ -165,6 +166,14 @@ pub fn signing_keys() -> Key {
 pub fn owed_flush() -> Key {
     Key::new("FLUSH", "FLUSH")
 }
+
+/// `OUTBOX` / `<found at>#<announcement>`. Empty but for the moments between deciding and publishing.
+pub fn to_publish(announcement: &Announcement) -> Key {
+    Key::new(OUTBOX, format!("{}#{}", sortable(announcement.found_at), announcement.id))
+}
+
+/// Partition of what is to be published.
+pub const OUTBOX: &str = "OUTBOX";
 
 /// `AUDIT#<month>` / `<at>#<entry>`
 pub fn audit(entry: &Entry) -> Key {

@@ -9,6 +9,7 @@ mod cursor;
 mod error;
 mod flush;
 pub mod item;
+mod janitor;
 mod jobs;
 pub mod keys;
 mod leases;

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Table,
-    item::{IF_ABSENT, IF_REVISION, compose, decompose, text},
+    item::{IF_ABSENT, IF_REVISION, Item, compose, decompose, text},
     keys,
     transaction::{Outcome, Transaction},
 };
@@ -24,12 +24,16 @@ struct StoredRing {
     revision: Revision,
 }
 
+/// The ring that an item holds.
+pub(crate) fn read(item: Item) -> Result<KeyRing, StoreError> {
+    let StoredRing { signing_keys, revision } = decompose(item)?;
+    Ok(KeyRing { keys: signing_keys, revision })
+}
+
 #[async_trait]
 impl FindKeyRing for Table {
     async fn find_key_ring(&self) -> Result<Option<KeyRing>, StoreError> {
-        let Some(item) = self.find(keys::signing_keys()).await? else { return Ok(None) };
-        let StoredRing { signing_keys, revision } = decompose(item)?;
-        Ok(Some(KeyRing { keys: signing_keys, revision }))
+        self.find(keys::signing_keys()).await?.map(read).transpose()
     }
 }
 

@@ -130,7 +130,8 @@ fn item(token: &ServiceToken) -> Result<Item, StoreError> {
     Ok(item)
 }
 
-fn read(item: Item) -> Result<ServiceToken, StoreError> {
+/// The token that an item holds.
+pub(crate) fn read(item: Item) -> Result<ServiceToken, StoreError> {
     let stored: StoredToken = decompose(item)?;
     let replaces = stored.replaces;
     Ok(ServiceToken {

@@ -6,6 +6,7 @@ use super::{
     GatewayError, GatewaySettings,
     authorizer::Authorizer,
     event::ApiIdentity,
+    invocations::Invocable,
     invoke::{DeployedFunction, LambdaFunction},
     limits::Limits,
     routes::Routes,
@@ -34,6 +35,8 @@ pub struct Assembly {
     pub routes: Routes<Target>,
     /// Every authorizer.
     pub authorizers: Vec<Arc<Authorizer>>,
+    /// The functions that no route leads to.
+    pub invocable: Invocable,
 }
 
 /// Puts the functions behind the template's routes.
@@ -46,7 +49,8 @@ pub fn assemble(
     let deployed = deploy(template, functions, &api, settings)?;
     let authorizers = authorizers(template, &deployed)?;
     let routes = routes(template, &deployed, &authorizers, &settings.limits)?;
-    Ok(Assembly { api, routes, authorizers: authorizers.into_values().collect() })
+    let invocable = Invocable::of(template, &deployed);
+    Ok(Assembly { api, routes, authorizers: authorizers.into_values().collect(), invocable })
 }
 
 type Deployed = BTreeMap<String, DeployedFunction>;

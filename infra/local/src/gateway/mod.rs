@@ -8,6 +8,7 @@ pub mod authorizer;
 mod body;
 pub mod event;
 pub mod gateway_response;
+mod invocations;
 pub mod invoke;
 pub mod limits;
 mod media;

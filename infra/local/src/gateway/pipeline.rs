@@ -153,6 +153,9 @@ impl Parts {
     }
 
     async fn answer(&self, request: &Incoming) -> Response<Body> {
+        if let Some(answer) = self.assembly.invocable.answer(request).await {
+            return answer;
+        }
         let Some(found) = self.assembly.routes.find(&request.method, &request.path) else {
             return self.refuse(&Refusal::NoRoute, request, None);
         };

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    num::NonZeroU16,
     sync::Arc,
 };
 
@@ -20,7 +21,10 @@ use tokens::{
     signer::{Memory, SecretKeyPairs, Signer},
 };
 
-use super::flush::GatewayMemory;
+use super::{
+    flush::GatewayMemory,
+    janitor::{self, Bus},
+};
 use crate::{gateway::LambdaFunction, process::ProcessProvider};
 
 /// What the functions are wired to.
@@ -32,6 +36,8 @@ pub(super) struct Parts {
     pub ids: Arc<dyn IdSource>,
     pub passwords: Arc<Argon2id>,
     pub memory: GatewayMemory,
+    pub bus: Bus,
+    pub unused_days: NonZeroU16,
 }
 
 /// Who signs the tokens of a local stack.
@@ -43,6 +49,7 @@ pub(super) fn all(parts: &Parts) -> BTreeMap<String, LambdaFunction> {
     let functions = [
         ("authorizer", authorizer(parts)),
         ("console", LambdaFunction::http(console::router())),
+        ("janitor", janitor::function(janitor::janitor(parts))),
         ("jobs", LambdaFunction::http(jobs::router(jobs_state(parts, directory.clone())))),
         ("runs", LambdaFunction::http(runs::router(runs_state(parts, directory)))),
         ("tokens", LambdaFunction::http(tokens::router(tokens_state(parts)))),

@@ -2,13 +2,17 @@
 
 mod flush;
 mod functions;
+mod janitor;
 mod seed;
 mod table;
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Context;
-use gatehouse_domain::clock::{Clock, IdSource};
+use gatehouse_domain::{
+    clock::{Clock, IdSource},
+    janitor::Announcement,
+};
 use gatehouse_runtime::{
     aws::Aws,
     clock::{SystemClock, SystemIds},
@@ -16,9 +20,12 @@ use gatehouse_runtime::{
 use gatehouse_secrets::Secrets;
 use gatehouse_store::Table;
 use tokens::password::Argon2id;
-use tokio::sync::watch;
+use tokio::{
+    sync::{broadcast, watch},
+    task::JoinHandle,
+};
 
-use self::flush::GatewayMemory;
+use self::{flush::GatewayMemory, janitor::Bus};
 use crate::{
     dynamodb::DynamoDb,
     gateway::{ApiIdentity, Gateway, GatewaySettings, Limits, RunningGateway, Sources, Template},
@@ -52,6 +59,8 @@ pub struct Stack {
     dynamodb: DynamoDb,
     secrets: RunningSecretsManager,
     processes: Arc<ProcessProvider>,
+    bus: Bus,
+    sweeping: JoinHandle<()>,
     /// Tells everything to stop.
     stopping: watch::Sender<bool>,
     example_key: Option<String>,
@@ -88,16 +97,20 @@ impl Stack {
             passwords: Arc::new(Argon2id::new(ids.clone())?),
             ids,
             memory: GatewayMemory::new(remembered_for(&template)),
+            bus: Bus::new(),
+            unused_days: janitor::unused_days(&template)?,
         };
         let gateway =
             GatewaySettings { api: identity(&template), limits: Limits::default(), sources: sources() };
         let gateway = Gateway::new(&template, &functions::all(&parts), gateway)?;
         parts.memory.belongs_to(gateway.authorizer_caches());
         let example_key = seed::fill(&gateway, &parts, data, settings.seed.as_deref()).await?;
-        let running = gateway.serve(settings.address, stopped(stop)).await.with_context(|| {
+        let running = gateway.serve(settings.address, stopped(stop.clone())).await.with_context(|| {
             format!("{} cannot be listened on; choose another port with --port", settings.address)
         })?;
-        Ok(Self { gateway: running, dynamodb, secrets, processes, stopping, example_key })
+        let sweeping = tokio::spawn(janitor::keep_sweeping(janitor::janitor(&parts), stop));
+        let bus = parts.bus;
+        Ok(Self { gateway: running, dynamodb, secrets, processes, bus, sweeping, stopping, example_key })
     }
 
     /// Where it listens.
@@ -115,11 +128,18 @@ impl Stack {
         self.example_key.as_deref()
     }
 
+    /// What the janitor announces from now on.
+    pub fn announcements(&self) -> broadcast::Receiver<Announcement> {
+        self.bus.subscribe()
+    }
+
     /// Ends processes, lets open requests finish for a moment, and closes everything.
     pub async fn stop(self) {
         self.processes.stop().await;
         self.stopping.send_replace(true);
         self.gateway.finished().await;
+        // An error means that it panicked, which is in the log.
+        let _ended = self.sweeping.await;
         self.secrets.finished().await;
         self.dynamodb.stop().await;
     }

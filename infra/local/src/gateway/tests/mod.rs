@@ -2,6 +2,7 @@
 
 mod answers;
 mod authorization;
+mod invocations;
 mod limits;
 mod streaming;
 mod toys;

@@ -38,6 +38,7 @@ impl Toys {
             ("web".to_owned(), LambdaFunction::http(self.web())),
             ("hasty".to_owned(), LambdaFunction::http(Router::new().fallback(never))),
             ("odd".to_owned(), self.odd()),
+            ("sweeper".to_owned(), LambdaFunction::json(swept)),
         ])
     }
 
@@ -87,6 +88,10 @@ fn judge(event: &Value) -> Result<Value, String> {
         "policyDocument": {"Version": "2012-10-17", "Statement": [statement]},
         "context": {"role": "admin", "count": 3, "fresh": true},
     }))
+}
+
+async fn swept(event: LambdaEvent<Value>) -> Result<Value, String> {
+    if event.payload == "error" { Err("as asked".into()) } else { Ok(json!({ "swept": event.payload })) }
 }
 
 async fn never() -> &'static str {

@@ -3,6 +3,7 @@
 mod access;
 mod audit;
 mod canary;
+mod janitor;
 mod keys;
 mod projects;
 mod rotation;

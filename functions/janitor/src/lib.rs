@@ -1,0 +1,98 @@
+//! Announces what ends, is not used or is due for rotation, and makes flushes that are owed. A schedule
+//! calls it, and anybody who may invoke it; what the event says makes no difference.
+
+use std::{num::NonZeroU16, sync::Arc, time::Duration};
+
+use gatehouse_domain::{
+    clock::Clock,
+    janitor::{Announce, Outbox, Ports, Publish, Report, Settings, Watch, sweep},
+    report::Chain,
+    revocation::{FlushAuthorizer, OwedFlush},
+};
+use jiff::Timestamp;
+use lambda_runtime::{Diagnostic, LambdaEvent};
+use serde_json::Value;
+
+/// How long before the function is ended a sweep begins nothing new: longer than what it has begun takes
+/// when every call is tried as often as it may be.
+const MARGIN: Duration = Duration::from_secs(20);
+
+/// The janitor.
+#[derive(Clone)]
+pub struct Janitor {
+    /// Reads what is watched.
+    pub watch: Arc<dyn Watch>,
+    /// Decides that something is announced.
+    pub announce: Arc<dyn Announce>,
+    /// What is to be published.
+    pub outbox: Arc<dyn Outbox>,
+    /// Publishes it.
+    pub publish: Arc<dyn Publish>,
+    /// Makes API Gateway forget.
+    pub flush: Arc<dyn FlushAuthorizer>,
+    /// Keeps that it has to.
+    pub owed: Arc<dyn OwedFlush>,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// After how many days without use a token is announced as unused.
+    pub unused_days: NonZeroU16,
+}
+
+/// A sweep could not do everything. The log says what; the next one tries again.
+#[derive(Debug, thiserror::Error)]
+#[error("{0} parts of the sweep failed and are tried again by the next one; the log says why")]
+pub struct SweepFailed(usize);
+
+impl From<SweepFailed> for Diagnostic {
+    fn from(error: SweepFailed) -> Self {
+        Self { error_type: "SweepFailed".to_owned(), error_message: error.to_string() }
+    }
+}
+
+impl Janitor {
+    /// Answers an invocation: sweeps until shortly before the function is ended.
+    ///
+    /// # Errors
+    ///
+    /// When something could not be done.
+    pub async fn handle(&self, event: LambdaEvent<Value>) -> Result<Report, SweepFailed> {
+        let ends_at = i64::try_from(event.context.deadline).unwrap_or(i64::MAX);
+        let ends_at = Timestamp::from_millisecond(ends_at).unwrap_or(Timestamp::MAX);
+        self.sweep(ends_at.checked_sub(MARGIN).unwrap_or(Timestamp::MIN)).await
+    }
+
+    /// Sweeps until `deadline`.
+    ///
+    /// # Errors
+    ///
+    /// When something could not be done.
+    pub async fn sweep(&self, deadline: Timestamp) -> Result<Report, SweepFailed> {
+        let ports = Ports {
+            watch: &*self.watch,
+            announce: &*self.announce,
+            outbox: &*self.outbox,
+            publish: &*self.publish,
+            flush: &*self.flush,
+            owed: &*self.owed,
+            clock: &*self.clock,
+        };
+        let report = sweep(&ports, &Settings { unused_days: self.unused_days, deadline }).await;
+        log(&report);
+        if report.failures.is_empty() { Ok(report) } else { Err(SweepFailed(report.failures.len())) }
+    }
+}
+
+fn log(report: &Report) {
+    for failure in &report.failures {
+        tracing::error!(error = %Chain(failure), "a part of the sweep failed");
+    }
+    tracing::info!(
+        tokens = report.tokens,
+        api_keys = report.api_keys,
+        announced = report.announced,
+        published = report.published,
+        flushed = report.flushed,
+        finished = report.finished,
+        "swept"
+    );
+}

@@ -1,0 +1,38 @@
+//! The `janitor` Lambda: wiring and nothing else.
+
+use std::sync::Arc;
+
+use gatehouse_domain::revocation::FlushStage;
+use gatehouse_runtime::{
+    api_gateway::ApiGateway,
+    aws::Aws,
+    clock::SystemClock,
+    env::{AuthorizerCacheConfig, JanitorConfig, TableConfig},
+    event_bridge::EventBus,
+    tracing,
+};
+use gatehouse_store::Table;
+use janitor::Janitor;
+use lambda_runtime::{Error, service_fn};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    tracing::init();
+    let table = TableConfig::from_env()?.table;
+    let config = JanitorConfig::from_env()?;
+    let remembered_for = AuthorizerCacheConfig::from_env()?.remembered_for;
+    let aws = Aws::from_env().await?;
+    let clock = Arc::new(SystemClock);
+    let table = Arc::new(Table::new(aws.dynamodb(), table, clock.clone()));
+    let janitor = Janitor {
+        watch: table.clone(),
+        announce: table.clone(),
+        outbox: table.clone(),
+        publish: Arc::new(EventBus::new(&aws, config.event_bus)?),
+        flush: ApiGateway::new(&aws, remembered_for)?.of(config.stage),
+        owed: table,
+        clock,
+        unused_days: config.unused_days,
+    };
+    lambda_runtime::run(service_fn(|event| janitor.handle(event))).await
+}

@@ -1,0 +1,146 @@
+//! What is to be announced of one thing, given what was announced of it before.
+
+use std::{num::NonZeroU16, time::Duration};
+
+use jiff::Timestamp;
+
+use super::{Announcement, Marks, News, Watched};
+use crate::{
+    api_key::ApiKey,
+    signing::{KeyRing, ROTATE_AFTER},
+    tokens::{ServiceToken, Standing, TokenState},
+};
+
+/// How many days before an end it is announced, the nearest first.
+const THRESHOLDS: [u16; 5] = [1, 3, 7, 14, 30];
+
+/// The threshold of an end that has come.
+const ENDED: u16 = 0;
+
+/// What is to be announced, and what was announced once that is done.
+pub(super) struct Due {
+    pub marks: Marks,
+    pub announcements: Vec<Announcement>,
+}
+
+/// Of a token: that it ends soon, that it has ended, and that nobody uses it. Nothing once it is revoked.
+pub(super) fn of_token(watched: &Watched<ServiceToken>, unused_days: NonZeroU16, now: Timestamp) -> Due {
+    let token = &watched.thing;
+    let mut due = Due { marks: watched.marks.clone(), announcements: Vec::new() };
+    let standing = token.standing(now);
+    if standing == Standing::Revoked {
+        return due;
+    }
+    let (ends_at, replaced_by) = end_of(token);
+    let end =
+        End { at: ends_at, soon: News::TokenEnding, over: News::TokenEnded, subject: token.jti.as_str() };
+    let ending = end.announcement(&mut due.marks, now);
+    let unused = if standing.counts() { unused(token, &mut due.marks, unused_days, now) } else { None };
+    due.announcements.extend([ending, unused].into_iter().flatten().map(|announcement| Announcement {
+        tenant: Some(token.tenant.clone()),
+        project: Some(token.project.clone()),
+        service: Some(token.service.clone()),
+        expires_at: Some(ends_at),
+        last_used_at: token.last_used_at,
+        replaced_by: replaced_by.clone(),
+        ..announcement
+    }));
+    due
+}
+
+/// When a token ends by what is known now, and what replaces it.
+fn end_of(token: &ServiceToken) -> (Timestamp, Option<crate::tokens::TokenId>) {
+    match &token.state {
+        TokenState::Rotated { to, until, .. } => {
+            (until.map_or(token.ends_at, |until| until.min(token.ends_at)), Some(to.clone()))
+        }
+        TokenState::Active | TokenState::Revoked { .. } => (token.ends_at, None),
+    }
+}
+
+/// Of an API key: that it ends soon, and that it has ended. Nothing once it is revoked.
+pub(super) fn of_api_key(watched: &Watched<ApiKey>, now: Timestamp) -> Due {
+    let key = &watched.thing;
+    let mut due = Due { marks: watched.marks.clone(), announcements: Vec::new() };
+    let Some(ends_at) = key.ends_at.filter(|_| key.revoked.is_none()) else { return due };
+    let end =
+        End { at: ends_at, soon: News::ApiKeyEnding, over: News::ApiKeyEnded, subject: key.id.as_str() };
+    let ending = end.announcement(&mut due.marks, now);
+    due.announcements.extend(ending.map(|announcement| Announcement {
+        tenant: key.tenants.sole().cloned(),
+        name: Some(key.name.clone()),
+        expires_at: Some(ends_at),
+        last_used_at: key.last_used_at,
+        ..announcement
+    }));
+    due
+}
+
+/// Of the ring: that its newest key is due for rotation.
+pub(super) fn of_key_ring(watched: &Watched<KeyRing>, now: Timestamp) -> Due {
+    let mut due = Due { marks: watched.marks.clone(), announcements: Vec::new() };
+    let Some(key) = watched.thing.keys.last().filter(|_| watched.thing.is_due(now)) else { return due };
+    if due.marks.rotation.as_ref() != Some(&key.kid) {
+        due.marks.rotation = Some(key.kid.clone());
+        let since = key.signs_from + ROTATE_AFTER;
+        let due_since = since.strftime("%Y-%m-%d").to_string();
+        let announcement = Announcement::new(News::SigningKeyDue, key.kid.as_str(), &due_since, now);
+        due.announcements.push(Announcement { expires_at: Some(since), ..announcement });
+    }
+    due
+}
+
+/// The end of something.
+struct End<'a> {
+    at: Timestamp,
+    soon: News,
+    over: News,
+    subject: &'a str,
+}
+
+impl End<'_> {
+    /// Announces the nearest threshold that has passed, unless that, or a nearer one, was announced.
+    fn announcement(&self, marks: &mut Marks, now: Timestamp) -> Option<Announcement> {
+        let passed = self.nearest(now)?;
+        if marks.ending.is_some_and(|announced| announced <= passed) {
+            return None;
+        }
+        marks.ending = Some(passed);
+        let news = if passed == ENDED { self.over } else { self.soon };
+        let announcement = Announcement::new(news, self.subject, &passed.to_string(), now);
+        Some(Announcement { days: (passed != ENDED).then_some(passed), ..announcement })
+    }
+
+    fn nearest(&self, now: Timestamp) -> Option<u16> {
+        if self.at <= now {
+            return Some(ENDED);
+        }
+        THRESHOLDS.into_iter().find(|threshold| self.at <= now + days(*threshold))
+    }
+}
+
+/// Announces that a token was not used for so many days, or twice as many, and so on: the last of these
+/// times that has passed, unless that was announced.
+fn unused(
+    token: &ServiceToken,
+    marks: &mut Marks,
+    unused_days: NonZeroU16,
+    now: Timestamp,
+) -> Option<Announcement> {
+    let since = token.last_used_at.unwrap_or(token.created_at);
+    let idle_days = u64::try_from(now.duration_since(since).as_hours()).ok()? / 24;
+    let idle_days = u16::try_from(idle_days).unwrap_or(u16::MAX);
+    let idle_days = idle_days - idle_days % unused_days;
+    let passed = since + days(idle_days);
+    if idle_days == 0 || marks.unused.is_some_and(|announced| passed <= announced) {
+        return None;
+    }
+    marks.unused = Some(passed);
+    let day = passed.strftime("%Y-%m-%d").to_string();
+    let announcement = Announcement::new(News::TokenUnused, token.jti.as_str(), &day, now);
+    Some(Announcement { days: Some(idle_days), ..announcement })
+}
+
+fn days(days: u16) -> Duration {
+    Duration::from_hours(u64::from(days) * 24)
+}

@@ -1,0 +1,340 @@
+//! What has to happen without anybody asking: telling of ends that come, and paying flushes that are owed.
+//!
+//! A sweep looks at everything that has an end. What is news is written beside what it is about, together
+//! with an item of the outbox, in one conditional transaction; then it is published from there, and then
+//! the outbox forgets it. So each thing is announced once: a sweep that dies leaves what the next one goes
+//! on with, and only one that dies between publishing and forgetting has it published again, with the same
+//! id. Nothing depends on a sweep coming to its end: the next one begins again, and passes quickly over what
+//! was announced.
+//!
+//! That a token or key has ended follows from the clock, and the table itself forgets what is old enough.
+//! Old signing keys leave the ring when a new one is published.
+
+mod announcement;
+mod due;
+#[cfg(test)]
+mod tests;
+
+use std::num::NonZeroU16;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+pub use self::announcement::{Announcement, News};
+use self::due::Due;
+use crate::{
+    api_key::{ApiKey, ApiKeyId},
+    clock::Clock,
+    jobs::ListError,
+    paging::{Limit, Page, PageRequest},
+    providers::EditOutcome,
+    revocation::{FlushAuthorizer, FlushError, OwedFlush},
+    signing::{KeyId, KeyRing},
+    store::StoreError,
+    tokens::{ServiceToken, TokenId},
+};
+
+/// How much is looked at between two looks at the clock.
+const PAGE: u8 = 25;
+
+/// What was announced of a thing already.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Marks {
+    /// The threshold of its end that was announced last, in days; 0 when that was the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ending: Option<u16>,
+    /// Until when it had not been used, when that was announced last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unused: Option<Timestamp>,
+    /// The key of the ring whose rotation was announced last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rotation: Option<KeyId>,
+}
+
+/// A thing, with what was announced of it already.
+#[derive(Debug, Clone)]
+pub struct Watched<T> {
+    /// The thing.
+    pub thing: T,
+    /// What was announced of it.
+    pub marks: Marks,
+}
+
+/// What is announced.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Subject {
+    /// A service token.
+    Token(TokenId),
+    /// An API key.
+    ApiKey(ApiKeyId),
+    /// The newest key of the ring.
+    KeyRing,
+}
+
+/// Reads what is watched, with what was announced. Needs `dynamodb:Query` and `dynamodb:GetItem`.
+#[async_trait]
+pub trait Watch: Send + Sync {
+    /// A page of all service tokens, in any state.
+    async fn watched_tokens(&self, page: &PageRequest) -> Result<Page<Watched<ServiceToken>>, ListError>;
+
+    /// A page of all API keys, in any state.
+    async fn watched_api_keys(&self, page: &PageRequest) -> Result<Page<Watched<ApiKey>>, ListError>;
+
+    /// The ring of signing keys, once there is one.
+    async fn watched_key_ring(&self) -> Result<Option<Watched<KeyRing>>, StoreError>;
+}
+
+/// Decides that something is announced. Needs `dynamodb:UpdateItem` and `dynamodb:PutItem`.
+#[async_trait]
+pub trait Announce: Send + Sync {
+    /// Writes in one transaction what was announced of `subject`, where `previous` still stands and the
+    /// subject does, and what is to be published.
+    async fn announce(
+        &self,
+        subject: &Subject,
+        previous: &Marks,
+        marks: &Marks,
+        announcements: &[Announcement],
+    ) -> Result<EditOutcome, StoreError>;
+}
+
+/// What is to be published. Needs `dynamodb:Query` and `dynamodb:DeleteItem`.
+#[async_trait]
+pub trait Outbox: Send + Sync {
+    /// A page of what is to be published, the oldest first. Strongly consistent.
+    async fn to_publish(&self, page: &PageRequest) -> Result<Page<Announcement>, ListError>;
+
+    /// Forgets what was published; forgetting it again changes nothing.
+    async fn published(&self, announcement: &Announcement) -> Result<(), StoreError>;
+}
+
+/// An announcement was not published.
+#[derive(Debug, thiserror::Error)]
+#[error("announcements could not be published")]
+pub struct PublishError(#[source] pub Box<dyn std::error::Error + Send + Sync>);
+
+/// Publishes announcements. Needs `events:PutEvents`.
+#[async_trait]
+pub trait Publish: Send + Sync {
+    /// Publishes all of them, and answers for each in turn.
+    async fn publish(&self, announcements: &[Announcement]) -> Vec<Result<(), PublishError>>;
+}
+
+/// What a sweep needs.
+pub struct Ports<'a> {
+    /// Reads what is watched.
+    pub watch: &'a dyn Watch,
+    /// Decides that something is announced.
+    pub announce: &'a dyn Announce,
+    /// What is to be published.
+    pub outbox: &'a dyn Outbox,
+    /// Publishes it.
+    pub publish: &'a dyn Publish,
+    /// Makes API Gateway forget.
+    pub flush: &'a dyn FlushAuthorizer,
+    /// Keeps that it has to.
+    pub owed: &'a dyn OwedFlush,
+    /// Tells the time.
+    pub clock: &'a dyn Clock,
+}
+
+/// How a sweep goes.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    /// After how many days without use a token is announced as unused.
+    pub unused_days: NonZeroU16,
+    /// When to stop; the next sweep goes on.
+    pub deadline: Timestamp,
+}
+
+/// What a sweep did.
+#[derive(Debug, Default, Serialize)]
+pub struct Report {
+    /// How many tokens were looked at.
+    pub tokens: usize,
+    /// How many API keys were looked at.
+    pub api_keys: usize,
+    /// How many announcements were decided on.
+    pub announced: usize,
+    /// How many were published, those of earlier sweeps included.
+    pub published: usize,
+    /// Whether a flush was owed, and was made.
+    pub flushed: bool,
+    /// Whether everything was looked at before the deadline.
+    pub finished: bool,
+    /// What went wrong. One thing that does keeps no other from being done.
+    #[serde(skip)]
+    pub failures: Vec<SweepError>,
+}
+
+/// Something that a sweep could not do. The next one tries again.
+#[derive(Debug, thiserror::Error)]
+pub enum SweepError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A list could not be read.
+    #[error("could not read the list")]
+    List(#[from] ListError),
+    /// A flush that is owed still is.
+    #[error(transparent)]
+    Flush(#[from] FlushError),
+    /// What is to be published still is.
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+}
+
+/// Looks at everything once, or at as much as there is time for.
+pub async fn sweep(ports: &Ports<'_>, settings: &Settings) -> Report {
+    let mut sweep = Sweep { ports, settings, report: Report::default(), has_news: true, publishes: true };
+    let flushed = sweep.flush().await;
+    sweep.note(flushed);
+    // What an earlier sweep left.
+    sweep.publish().await;
+    let ring = sweep.key_ring().await;
+    let keys = sweep.api_keys().await;
+    let tokens = sweep.tokens().await;
+    sweep.report.finished = matches!((&ring, &keys, &tokens), (Ok(true), Ok(true), Ok(true)));
+    for outcome in [ring, keys, tokens] {
+        sweep.note(outcome.map(drop));
+    }
+    // What was decided on before a failure.
+    sweep.publish().await;
+    sweep.report
+}
+
+struct Sweep<'a> {
+    ports: &'a Ports<'a>,
+    settings: &'a Settings,
+    report: Report,
+    /// Whether the outbox may hold something.
+    has_news: bool,
+    /// Whether the last attempt to publish worked. One that did not is enough for one sweep.
+    publishes: bool,
+}
+
+impl Sweep<'_> {
+    fn note(&mut self, outcome: Result<(), SweepError>) {
+        self.report.failures.extend(outcome.err());
+    }
+
+    fn is_late(&self) -> bool {
+        self.ports.clock.now() >= self.settings.deadline
+    }
+
+    /// Makes a flush that is owed.
+    async fn flush(&mut self) -> Result<(), SweepError> {
+        let Some(since) = self.ports.owed.owed_flush().await? else { return Ok(()) };
+        self.ports.flush.flush_authorizer().await?;
+        self.report.flushed = true;
+        Ok(self.ports.owed.flush_done(since).await?)
+    }
+
+    /// Looks at the ring. Whether there was time for it.
+    async fn key_ring(&mut self) -> Result<bool, SweepError> {
+        if self.is_late() {
+            return Ok(false);
+        }
+        let Some(ring) = self.ports.watch.watched_key_ring().await? else { return Ok(true) };
+        let due = due::of_key_ring(&ring, self.ports.clock.now());
+        self.decide(&Subject::KeyRing, &ring.marks, due).await?;
+        self.publish().await;
+        Ok(true)
+    }
+
+    /// Looks at API keys, a page at a time. Whether there was time for all.
+    async fn api_keys(&mut self) -> Result<bool, SweepError> {
+        let mut request = first_page();
+        while !self.is_late() {
+            let page = self.ports.watch.watched_api_keys(&request).await?;
+            let now = self.ports.clock.now();
+            for key in &page.items {
+                let due = due::of_api_key(key, now);
+                self.decide(&Subject::ApiKey(key.thing.id.clone()), &key.marks, due).await?;
+            }
+            self.report.api_keys += page.items.len();
+            self.publish().await;
+            request.cursor = page.next;
+            if request.cursor.is_none() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Looks at tokens, a page at a time. Whether there was time for all.
+    async fn tokens(&mut self) -> Result<bool, SweepError> {
+        let mut request = first_page();
+        while !self.is_late() {
+            let page = self.ports.watch.watched_tokens(&request).await?;
+            let now = self.ports.clock.now();
+            for token in &page.items {
+                let due = due::of_token(token, self.settings.unused_days, now);
+                self.decide(&Subject::Token(token.thing.jti.clone()), &token.marks, due).await?;
+            }
+            self.report.tokens += page.items.len();
+            self.publish().await;
+            request.cursor = page.next;
+            if request.cursor.is_none() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Writes down what is due, if anything is.
+    async fn decide(&mut self, subject: &Subject, previous: &Marks, due: Due) -> Result<(), SweepError> {
+        let Due { marks, announcements } = due;
+        if announcements.is_empty() {
+            return Ok(());
+        }
+        match self.ports.announce.announce(subject, previous, &marks, &announcements).await? {
+            EditOutcome::Done => {
+                self.report.announced += announcements.len();
+                self.has_news = true;
+            }
+            // Another sweep was faster, or the subject has just been forgotten.
+            EditOutcome::Conflict => {}
+        }
+        Ok(())
+    }
+
+    /// Publishes what the outbox has.
+    async fn publish(&mut self) {
+        if !self.has_news || !self.publishes {
+            return;
+        }
+        self.has_news = false;
+        let published = self.drain().await;
+        self.publishes = published.is_ok();
+        self.note(published);
+    }
+
+    /// What cannot be published is passed over, so that it does not hold up what stands behind it.
+    async fn drain(&mut self) -> Result<(), SweepError> {
+        let mut outcome = Ok(());
+        let mut request = first_page();
+        while !self.is_late() {
+            let page = self.ports.outbox.to_publish(&request).await?;
+            for (announcement, sent) in page.items.iter().zip(self.ports.publish.publish(&page.items).await) {
+                match sent {
+                    Ok(()) => {
+                        self.report.published += 1;
+                        self.ports.outbox.published(announcement).await?;
+                    }
+                    Err(error) => outcome = Err(error.into()),
+                }
+            }
+            request.cursor = page.next;
+            if request.cursor.is_none() {
+                break;
+            }
+        }
+        outcome
+    }
+}
+
+fn first_page() -> PageRequest {
+    PageRequest { limit: Limit::new(PAGE).unwrap_or_default(), cursor: None }
+}

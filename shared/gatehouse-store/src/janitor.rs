@@ -1,0 +1,134 @@
+//! What was announced of a thing, beside it; and the outbox, from which it is published.
+
+use async_trait::async_trait;
+use aws_sdk_dynamodb::types::AttributeValue;
+use gatehouse_domain::{
+    api_key::ApiKey,
+    caller::Tenants,
+    janitor::{Announce, Announcement, Marks, Outbox, Subject, Watch, Watched},
+    jobs::ListError,
+    paging::{Page, PageRequest},
+    providers::EditOutcome,
+    signing::KeyRing,
+    store::StoreError,
+    tokens::ServiceToken,
+};
+use serde::Deserialize;
+
+use crate::{
+    Table, api_keys, cursor,
+    error::unavailable,
+    item::{IF_ABSENT, Item, SK, compose, corrupt, decompose, key_attributes, text},
+    keys::{self, Key},
+    lists::{Bounds, Section, end_of},
+    signing_keys, tokens,
+    transaction::{Outcome, Transaction},
+};
+
+/// The attribute of a thing that says what was announced of it.
+#[derive(Deserialize)]
+struct StoredMarks {
+    #[serde(default)]
+    announced: Marks,
+}
+
+/// A thing from its item, with what was announced of it.
+fn watched<T>(
+    read: impl Fn(Item) -> Result<T, StoreError>,
+) -> impl Fn(Item) -> Result<Watched<T>, StoreError> {
+    move |item| {
+        let StoredMarks { announced } = decompose(item.clone())?;
+        Ok(Watched { thing: read(item)?, marks: announced })
+    }
+}
+
+#[async_trait]
+impl Watch for Table {
+    async fn watched_tokens(&self, page: &PageRequest) -> Result<Page<Watched<ServiceToken>>, ListError> {
+        let all = |tenant: &_| Bounds::all(keys::of_tenant(tenant));
+        let section = Section::of(keys::TOKENS, &Tenants::All, page, all)?;
+        self.list_section(section, page.limit, |call| call, watched(tokens::read)).await
+    }
+
+    async fn watched_api_keys(&self, page: &PageRequest) -> Result<Page<Watched<ApiKey>>, ListError> {
+        self.list_stored_api_keys(page, watched(api_keys::read)).await
+    }
+
+    async fn watched_key_ring(&self) -> Result<Option<Watched<KeyRing>>, StoreError> {
+        self.find(keys::signing_keys()).await?.map(watched(signing_keys::read)).transpose()
+    }
+}
+
+#[async_trait]
+impl Announce for Table {
+    /// One transaction. Publishing a key replaces the ring, and its marks with it.
+    async fn announce(
+        &self,
+        subject: &Subject,
+        previous: &Marks,
+        marks: &Marks,
+        announcements: &[Announcement],
+    ) -> Result<EditOutcome, StoreError> {
+        let update = self
+            .transact_update(key_attributes(key_of(subject)))
+            .update_expression("SET announced = :marks")
+            .expression_attribute_values(":marks", attribute(marks)?);
+        let update = if *previous == Marks::default() {
+            update.condition_expression("attribute_exists(pk) AND attribute_not_exists(announced)")
+        } else {
+            update
+                .condition_expression("announced = :previous")
+                .expression_attribute_values(":previous", attribute(previous)?)
+        };
+        let mut transaction = Transaction::default();
+        transaction.update(update)?;
+        for announcement in announcements {
+            let item = compose(keys::to_publish(announcement), None, announcement)?;
+            transaction.put(self.transact_put(item).condition_expression(IF_ABSENT))?;
+        }
+        transaction.write(self).await.map(Outcome::of_edit)
+    }
+}
+
+fn key_of(subject: &Subject) -> Key {
+    match subject {
+        Subject::Token(jti) => keys::token(jti),
+        Subject::ApiKey(id) => keys::api_key(id),
+        Subject::KeyRing => keys::signing_keys(),
+    }
+}
+
+fn attribute(marks: &Marks) -> Result<AttributeValue, StoreError> {
+    serde_dynamo::to_attribute_value(marks).map_err(corrupt)
+}
+
+#[async_trait]
+impl Outbox for Table {
+    async fn to_publish(&self, page: &PageRequest) -> Result<Page<Announcement>, ListError> {
+        let after = page.cursor.as_ref().map(|cursor| cursor::decode(keys::OUTBOX, cursor)).transpose()?;
+        let call = self
+            .client
+            .query()
+            .table_name(&self.name)
+            .consistent_read(true)
+            .expression_attribute_values(":outbox", text(keys::OUTBOX))
+            .limit(page.limit.get().into());
+        let call = match after {
+            None => call.key_condition_expression("pk = :outbox"),
+            Some(after) => call
+                .key_condition_expression("pk = :outbox AND sk > :after")
+                .expression_attribute_values(":after", text(after)),
+        };
+        let answer = call.send().await.map_err(unavailable)?;
+        let next = end_of(&answer, SK).map(|end| cursor::encode(keys::OUTBOX, &end));
+        let items = answer.items.unwrap_or_default().into_iter().map(decompose);
+        Ok(Page { items: items.collect::<Result<_, _>>()?, next })
+    }
+
+    async fn published(&self, announcement: &Announcement) -> Result<(), StoreError> {
+        let call = self.client.delete_item().table_name(&self.name);
+        // No condition: what is gone was published too.
+        let call = call.set_key(Some(key_attributes(keys::to_publish(announcement))));
+        call.send().await.map(drop).map_err(unavailable)
+    }
+}
