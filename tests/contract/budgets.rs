@@ -47,11 +47,12 @@ async fn mint(table: &TestTable) -> Minted {
         days: None,
     };
     let (caller, origin, pretend) = (admin("acme"), origin(), Pretend::default());
-    tokens::mint(&mint_ports(table, &pretend), &act(&caller, &origin), draft).await.unwrap()
+    tokens::mint(&mint_ports(table, &pretend), &act(&caller, &origin), draft, None).await.unwrap()
 }
 
 fn mint_ports<'a>(table: &'a TestTable, pretend: &'a Pretend) -> MintPorts<'a> {
     MintPorts {
+        find: &*table.table,
         projects: &*table.table,
         save: &*table.table,
         sign: pretend,

@@ -257,8 +257,8 @@ async fn worthless(stack: &TestStack) -> Vec<(&'static str, Option<String>)> {
     let session_claims = forger::claims(&session);
     let ended = stack.session(Person::ROOT).await;
     stack.client(&ended).send(Call::post("/auth/logout")).await.expect(200);
-    let forger = Forger::new(&stack.data());
-    let forged = |header: &str, claims: &Value| Some(forger.sign(&forger.header(header), claims).0);
+    let thief = Forger::new(&stack.data());
+    let forged = |header: &str, claims: &Value| Some(thief.sign(&thief.header(header), claims).0);
     let expired =
         with(with(claims.clone(), "iat", json!(forger::now() - 7200)), "exp", json!(forger::now() - 60));
     let Bearer(truncated) = &live.bearer;
