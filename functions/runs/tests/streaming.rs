@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use aws_sdk_dynamodb::config::{Credentials, Region, SharedCredentialsProvider};
 use futures_util::StreamExt;
 use gatehouse_domain::{
+    access::Scope,
     caller::{Caller, Grant, Tenants},
     ci::{ConcourseTarget, ProviderKind, Target},
     clock::Clock,
@@ -130,7 +131,8 @@ async fn save_job(table: &Table) {
     };
     let kinds = ProviderKind::ALL.into();
     let ports = EditPorts { find: table, save: table, clock: &SystemClock, ids: &SystemIds, kinds: &kinds };
-    let caller = Caller { subject: "test".into(), grant: Grant::ApiKey([].into()), tenants: Tenants::All };
+    let grant = Grant::ApiKey { scopes: [Scope::All].into(), tenants: Tenants::All };
+    let caller = Caller { subject: "test".into(), grant };
     let draft = JobDraft { id: "talk".parse().unwrap(), spec };
     let tenant = "example".parse().unwrap();
     gatehouse_domain::jobs::put(&ports, &caller, draft, Some(&tenant), &Precondition::Absent).await.unwrap();

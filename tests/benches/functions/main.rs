@@ -2,7 +2,7 @@
 //! nothing, in the same run.
 //!
 //! ```text
-//! cargo build --release -p authorizer -p jobs -p runs -p console -p tokens
+//! cargo build --release -p authorizer -p jobs -p runs -p console -p tokens -p janitor
 //! cargo build --release -p gatehouse-testkit --example do-nothing
 //! cargo bench -p gatehouse-tests --bench functions
 //! ```
@@ -24,7 +24,7 @@ use crate::measure::Measurements;
 use crate::subject::{Missing, Subject};
 use crate::surroundings::Surroundings;
 
-const BUILD: &str = "    cargo build --release -p authorizer -p jobs -p runs -p console -p tokens
+const BUILD: &str = "    cargo build --release -p authorizer -p jobs -p runs -p console -p tokens -p janitor
     cargo build --release -p gatehouse-testkit --example do-nothing";
 
 #[tokio::main]

@@ -39,17 +39,24 @@ impl Surroundings {
         let clock = Arc::new(SystemClock);
         let scopes = BTreeSet::from([Scope::All]);
         let key = ApiKey::of_text(API_KEY, "benchmark".to_owned(), scopes, Tenants::All, clock.now());
-        Table::new(client, TABLE, clock).save_api_key(&key).await?;
+        Table::new(client, TABLE, clock).save_api_key(&key, None).await?;
         Ok(Self { dynamodb, endpoint })
     }
 
     /// The variables that template.yaml would give.
-    pub fn variables(&self) -> [(&str, &str); 4] {
+    pub fn variables(&self) -> [(&str, &str); 11] {
         [
             ("AWS_ENDPOINT_URL", &self.endpoint),
             ("GATEHOUSE_TABLE", TABLE),
             ("GATEHOUSE_SECRET_PREFIX", "gatehouse/bench"),
             ("GATEHOUSE_RESPONSE_MODE", "buffered"),
+            ("GATEHOUSE_ISSUER", "urn:gatehouse:bench"),
+            ("GATEHOUSE_AUTHORIZER_CACHE_SECONDS", "300"),
+            ("GATEHOUSE_API_ID", "bench"),
+            ("GATEHOUSE_STAGE", "bench"),
+            ("GATEHOUSE_EVENT_BUS", "bench"),
+            ("GATEHOUSE_UNUSED_DAYS", "90"),
+            ("AWS_REGION", "eu-central-1"),
         ]
     }
 
