@@ -88,11 +88,11 @@ async fn read(socket: &mut TcpStream) -> Request {
 }
 
 fn length(head: &str) -> usize {
-    let lengths = head.lines().filter_map(|line| {
+    let mut lengths = head.lines().filter_map(|line| {
         let (name, value) = line.split_once(": ")?;
         name.eq_ignore_ascii_case("content-length").then(|| value.parse().unwrap())
     });
-    lengths.last().unwrap_or(0)
+    lengths.next().unwrap_or(0)
 }
 
 /// AWS, where this server plays it.
