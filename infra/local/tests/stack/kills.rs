@@ -175,7 +175,7 @@ async fn a_stack_that_is_killed_at_any_moment_keeps_what_it_promised() {
     promises.assert_repeatable(&platform).await;
     assert_each_was_started_once(&started, &promises);
     for key in Key::ALL {
-        binary.client(&key).get("/v1/jobs").await.expect(200);
+        binary.client(&key).get("/auth/me").await.expect(200);
     }
     binary.kill().await;
     nothing_is_left(directory).await;
@@ -194,7 +194,7 @@ async fn a_stack_that_is_killed_while_it_fills_itself_is_filled_by_the_next_one(
         }
         let binary = Binary::start(directory).await;
         for key in Key::ALL {
-            binary.client(&key).get("/v1/jobs").await.expect(200);
+            binary.client(&key).get("/auth/me").await.expect(200);
         }
         let platform = binary.client(&Key::PLATFORM);
         let jobs = platform.all("/v1/jobs", "jobs").await;

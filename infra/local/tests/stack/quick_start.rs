@@ -123,7 +123,7 @@ async fn a_restart_loses_no_job_no_run_and_no_key() {
     assert_eq!(cut["reason"]["code"], "interrupted");
     assert_eq!(cut["reason"]["detail"], "the local stack stopped while the run was going");
     for key in Key::ALL {
-        stack.client(&key).get("/v1/jobs").await.expect(200);
+        stack.client(&key).get("/auth/me").await.expect(200);
     }
     let listed = platform.all("/v1/jobs/hello/runs", "runs").await;
     assert_eq!(listed, [shown]);
