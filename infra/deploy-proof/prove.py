@@ -222,6 +222,35 @@ def drive_people(api, outputs, gatehouse):
         until("the refusal", lambda: admin.get("/auth/me").status == 401, seconds=10)
 
 
+def drive_janitor(api, outputs, endpoint):
+    """The janitor runs on schedule, and what it announces arrives on the bus."""
+    section("The janitor")
+    with check("it is called on schedule"):
+        events = boto3.client("events", endpoint_url=endpoint)
+        scheduled = [rule for rule in events.list_rules()["Rules"] if rule.get("ScheduleExpression")]
+        targets = [
+            target["Arn"].rsplit(":", 1)[-1]
+            for rule in scheduled
+            for target in events.list_targets_by_rule(Rule=rule["Name"])["Targets"]
+        ]
+        equal(targets, [outputs["JanitorFunctionName"]], "what is called on schedule")
+    with check("it announces a token that ends soon, once"):
+        soon = {"project": "example", "service": "worker", "expiresInDays": 1}
+        api.post("/v1/tokens", soon).expect(201)
+        first, second = (sweep(outputs, endpoint) for _ in range(2))
+        equal((first["announced"], first["published"]), (1, 1), f"the first sweep, {first}")
+        equal((second["announced"], second["published"]), (0, 0), f"the second sweep, {second}")
+
+
+def sweep(outputs, endpoint):
+    """Calls the deployed janitor, as the schedule does; returns its report."""
+    functions = boto3.client("lambda", endpoint_url=endpoint)
+    answer = functions.invoke(FunctionName=outputs["JanitorFunctionName"], Payload=b"{}")
+    report = json.loads(answer["Payload"].read())
+    check_report(report)
+    return report
+
+
 def drive_jobs(api, concourse):
     section("Jobs and providers")
     with check("404 for a job that was never there"):
@@ -413,6 +442,7 @@ def prove(stage, ministack_program, gatehouse):
             # Before anything else speaks with the Concourse: the runs function must be able to fetch the first token.
             drive_runs(api.with_key(admin), api.with_key(reader), outputs)
             drive_people(api, outputs, gatehouse)
+            drive_janitor(api.with_key(admin), outputs, aws.url)
             drive_providers(api.with_key(admin), outputs)
             invoke_events(
                 stage,

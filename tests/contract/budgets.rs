@@ -138,6 +138,7 @@ fn user_ports<'a>(table: &'a TestTable, pretend: &'a Pretend) -> UserPorts<'a> {
     UserPorts {
         find: &*table.table,
         save: &*table.table,
+        throttle: &*table.table,
         passwords: pretend,
         flush: pretend,
         owed: &*table.table,

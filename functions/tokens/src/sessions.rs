@@ -211,6 +211,7 @@ pub(crate) struct ChangePasswordBody {
         (status = 200, description = "The password was changed.", body = EffectiveAnswer),
         (status = 401, description = "The current password is wrong.", body = ProblemBody),
         (status = 422, description = "The new password is refused.", body = ProblemBody),
+        (status = 429, description = "Too many attempts failed.", body = ProblemBody),
     )
 )]
 pub(crate) async fn change_password(

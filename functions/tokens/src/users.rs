@@ -15,7 +15,7 @@ use gatehouse_http::{
     Problem,
     extract::{Acting, Admitted, Expected, JsonBody, NoQuery, PathParameter, QueryParameters, etag},
     page,
-    problem::{CONFLICT, FORBIDDEN, LAST_PLATFORM_ADMIN, LOGIN_REFUSED, NOT_FOUND, ProblemBody},
+    problem::{CONFLICT, FORBIDDEN, LAST_PLATFORM_ADMIN, LOGIN_REFUSED, NOT_FOUND, ProblemBody, THROTTLED},
 };
 use jiff::Timestamp;
 use secrecy::SecretString;
@@ -30,6 +30,7 @@ impl AppState {
             find: &*self.find_user,
             save: &*self.save_user,
             passwords: &*self.passwords,
+            throttle: &*self.throttle,
             flush,
             owed: &*self.owed_flush,
             clock: &*self.clock,
@@ -321,6 +322,9 @@ pub(crate) fn edit_problem(error: EditUserError) -> Problem {
         EditUserError::LastPlatformAdmin => Problem::new(LAST_PLATFORM_ADMIN, format!("{error}.")),
         EditUserError::NotAPerson => Problem::new(FORBIDDEN, format!("{error}.")),
         EditUserError::WrongPassword => Problem::new(LOGIN_REFUSED, "The current password is wrong."),
+        EditUserError::Throttled { retry_after } => {
+            Problem::new(THROTTLED, "Too many attempts failed; try again later.").retry_after(retry_after)
+        }
         EditUserError::Hash(error) => Problem::internal(error),
         EditUserError::Store(error) => Problem::store(error),
     }

@@ -1,12 +1,13 @@
 //! Creating users and changing them. The last platform admin cannot be removed.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{
-    FindUser, HashPassword, HashPasswordError, MAX_PASSWORD, MIN_PASSWORD, PasswordHash, SaveUser, SessionId,
-    User, UserState,
+    Attempt, FindUser, HashPassword, HashPasswordError, MAX_PASSWORD, MIN_PASSWORD, PasswordHash, SaveUser,
+    SessionId, Throttle, User, UserState,
+    login::{account_permit, until_next_window},
 };
 use crate::{
     audit::{Act, Action, Deed, Outcome},
@@ -28,6 +29,8 @@ pub struct UserPorts<'a> {
     pub save: &'a dyn SaveUser,
     /// Hashes passwords.
     pub passwords: &'a dyn HashPassword,
+    /// Counts attempts.
+    pub throttle: &'a dyn Throttle,
     /// Makes API Gateway forget.
     pub flush: &'a dyn FlushAuthorizer,
     /// Keeps that it has to.
@@ -152,6 +155,12 @@ pub enum EditUserError {
     /// The current password is not that.
     #[error("the current password is wrong")]
     WrongPassword,
+    /// Too many passwords were tried for this account.
+    #[error("too many attempts failed; try again later")]
+    Throttled {
+        /// When the next one may be made.
+        retry_after: Duration,
+    },
     /// The password could not be hashed.
     #[error(transparent)]
     Hash(#[from] HashPasswordError),
@@ -231,6 +240,11 @@ pub async fn change_password(
     let errors = check_password("/new_password", new, &name);
     if !errors.is_empty() {
         return Err(EditUserError::Invalid(errors));
+    }
+    // Whoever has stolen a session may not guess faster than anybody else.
+    let now = ports.clock.now();
+    if ports.throttle.take_permits(&[account_permit(&name, now)]).await? == Attempt::Refused {
+        return Err(EditUserError::Throttled { retry_after: until_next_window(now) });
     }
     let previous = ports.find.find_user(&name).await?.ok_or(EditUserError::NotFound)?;
     if !ports.passwords.matches(current, Some(&previous.password)).await? {

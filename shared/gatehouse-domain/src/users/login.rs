@@ -240,9 +240,14 @@ fn permits(name: Option<&UserName>, origin: &Origin, now: Timestamp) -> Vec<Perm
     let window = window(now);
     let permit = |of: String, limit| Permit { of, window, limit };
     // A name that nobody can have is counted by its address only.
-    let account = name.map(|name| permit(format!("account:{name}"), ACCOUNT_LIMIT));
+    let account = name.map(|name| account_permit(name, now));
     let address = origin.source_ip.as_ref().map(|ip| permit(format!("address:{ip}"), ADDRESS_LIMIT));
     account.into_iter().chain(address).collect()
+}
+
+/// Leave to try the password of an account once, wherever it is asked for.
+pub(super) fn account_permit(name: &UserName, now: Timestamp) -> Permit {
+    Permit { of: format!("account:{name}"), window: window(now), limit: ACCOUNT_LIMIT }
 }
 
 /// When the window that `now` lies in began.
@@ -252,7 +257,7 @@ fn window(now: Timestamp) -> Timestamp {
     Timestamp::from_second(second - second.rem_euclid(length)).unwrap_or(now)
 }
 
-fn until_next_window(now: Timestamp) -> Duration {
+pub(super) fn until_next_window(now: Timestamp) -> Duration {
     let left = (window(now) + WINDOW).duration_since(now).unsigned_abs();
     // A little more, so that not everybody who waits comes at the same moment as the window opens.
     left + Duration::from_secs(1)

@@ -129,3 +129,18 @@ async fn a_changed_password_ends_the_other_sessions_and_keeps_this_one() {
     anonymous.send(log_in("dev", "green fields only")).await.expect(200);
     stack.stop().await;
 }
+
+#[tokio::test]
+async fn whoever_has_a_session_cannot_guess_its_password_for_long() {
+    let stack = TestStack::start_with_people().await;
+    let developer = stack.log_in(Person::DEVELOPER).await;
+    let guess = json!({ "current_password": "a wrong guess", "new_password": "green fields only" });
+    let guesses = (0..40).map(|_| developer.send(Call::post("/auth/password").json(&guess)));
+    let answers = join_all(guesses).await;
+    let throttled = answers.iter().filter(|answer| answer.status == 429).count();
+    let wrong = answers.iter().filter(|answer| answer.status == 401).count();
+    // Two windows, where the quarter of an hour ends just now.
+    assert!(wrong >= 20 && wrong + throttled == 40, "{wrong} and {throttled}");
+    developer.get("/auth/me").await.expect(200);
+    stack.stop().await;
+}

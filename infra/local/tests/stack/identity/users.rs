@@ -76,6 +76,25 @@ async fn a_change_of_roles_holds_for_sessions_that_go_on() {
 }
 
 #[tokio::test]
+async fn a_password_that_is_reset_ends_every_session() {
+    let stack = TestStack::start_with_people().await;
+    let (root, viewer) = (stack.log_in(Person::ROOT).await, stack.log_in(Person::VIEWER).await);
+    viewer.get("/auth/me").await.expect(200);
+    let reset = json!({ "password": "green fields only" });
+    let answer = root.send(Call::post("/v1/users/viewer/password").json(&reset)).await.expect(200);
+    assert_eq!(answer.json()["flushed"], true);
+    viewer.get("/auth/me").await.problem(401, "unauthorized");
+    let anonymous = stack.client(&Anonymous);
+    let log_in = |password: &str| {
+        Call::post("/auth/login").json(&json!({ "username": "viewer", "password": password }))
+    };
+    anonymous.send(log_in("viewer-password")).await.problem(401, "login-refused");
+    anonymous.send(log_in("green fields only")).await.expect(200);
+    root.send(Call::post("/v1/users/nobody/password").json(&reset)).await.problem(404, "not-found");
+    stack.stop().await;
+}
+
+#[tokio::test]
 async fn a_role_counts_in_its_own_tenant() {
     let stack = TestStack::start_with_people().await;
     let other_admin = stack.log_in(Person::OTHER_ADMIN).await;
