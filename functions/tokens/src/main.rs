@@ -48,7 +48,7 @@ async fn main() -> Result<(), Error> {
         save_user: table.clone(),
         save_session: table.clone(),
         throttle: table.clone(),
-        passwords: Arc::new(Argon2id::new(ids.clone())?),
+        passwords: Arc::new(Argon2id::new(ids.clone())),
         find_api_key: table.clone(),
         list_api_keys: table.clone(),
         save_api_key: table.clone(),

@@ -67,7 +67,7 @@ async fn user(name: UserName, password: &SecretString) -> anyhow::Result<User> {
         display_name: None,
         roles: Roles { everywhere: Some(Role::Admin), tenants: BTreeMap::new() },
         state: UserState::Active,
-        password: Argon2id::new(Arc::new(SystemIds))?.hash_password(password).await?,
+        password: Argon2id::new(Arc::new(SystemIds)).hash_password(password).await?,
         sessions: BTreeMap::new(),
         revision: Revision::new(&SystemIds),
         created_at: now,

@@ -94,7 +94,7 @@ impl Stack {
             )),
             processes: processes.clone(),
             clock,
-            passwords: Arc::new(Argon2id::new(ids.clone())?),
+            passwords: Arc::new(Argon2id::new(ids.clone())),
             ids,
             memory: GatewayMemory::new(remembered_for(&template)),
             bus: Bus::new(),
