@@ -12,7 +12,7 @@ use gatehouse_domain::{
     access::SHOW_TOKEN,
     name::{ProjectName, ServiceName},
     tokens::{
-        self, Draft, MintError, MintPorts, Minted, RevokePorts, RevokeTokenError, RotateTokenError,
+        self, Draft, MintError, MintPorts, Minted, RevokePorts, RevokeTokenError, RotateTokenError, Rotation,
         ServiceToken, ShowTokenError, StateFilter, TokenId, TokenQuery, TokenState,
     },
 };
@@ -321,11 +321,7 @@ pub(crate) async fn mint(
         MintError::Sign(error) => Problem::internal(error),
         MintError::Store(error) => Problem::store(error),
     })?;
-    let mut headers = HeaderMap::new();
-    if minted.replayed {
-        headers.insert(REPLAYED, HeaderValue::from_static("true"));
-    }
-    Ok((StatusCode::CREATED, headers, Json(MintedAnswer::new(minted))))
+    Ok(answer(minted))
 }
 
 /// Shows what is kept of one service token.
@@ -410,7 +406,10 @@ pub(crate) struct RotateBody {
 /// Makes a new token for the same project and service, in place of an active one.
 #[utoipa::path(
     post, path = "/v1/tokens/{jti}/rotate", operation_id = "rotate_token", tag = "tokens",
-    params(("jti" = String, Path, description = "The id of the token that is replaced.")),
+    params(
+        ("jti" = String, Path, description = "The id of the token that is replaced."),
+        ("Idempotency-Key" = Option<String>, Header, description = "Makes repetitions safe."),
+    ),
     request_body = Option<RotateBody>,
     responses(
         (status = 201, description = "The new token.", body = MintedAnswer),
@@ -424,23 +423,33 @@ pub(crate) async fn rotate(
     acting: Acting,
     PathParameter(jti): PathParameter<TokenId>,
     _: NoQuery,
+    Idempotency(key): Idempotency,
     body: Option<JsonBody<RotateBody>>,
 ) -> Result<impl IntoResponse, Problem> {
     let RotateBody { grace_seconds, days } = body.map(|JsonBody(body)| body).unwrap_or_default();
-    let grace = grace_seconds.map(|seconds| Duration::from_secs(seconds.into()));
-    let act = acting.act();
-    let minted = tokens::rotate(&*state.find_token, &state.mint_ports(), &act, &jti, grace, days).await;
+    let rotation = Rotation { grace: grace_seconds.map(|seconds| Duration::from_secs(seconds.into())), days };
+    let minted = tokens::rotate(&state.mint_ports(), &acting.act(), &jti, &rotation, key.as_ref()).await;
     let minted = minted.map_err(|error| match error {
         RotateTokenError::NotFound => not_found(),
         RotateTokenError::Forbidden(tenant) => Problem::forbidden_in(&tenant),
         RotateTokenError::Invalid(errors) => Problem::invalid(errors),
+        RotateTokenError::KeyReused => Problem::new(IDEMPOTENCY_KEY_REUSED, format!("{error}.")),
         RotateTokenError::NotAccepted | RotateTokenError::NotActive(_) => {
             Problem::new(CONFLICT, format!("{error}."))
         }
         RotateTokenError::Sign(error) => Problem::internal(error),
         RotateTokenError::Store(error) => Problem::store(error),
     })?;
-    Ok((StatusCode::CREATED, Json(MintedAnswer::new(minted))))
+    Ok(answer(minted))
+}
+
+/// A new token, and whether an earlier request with the same key made it.
+fn answer(minted: Minted) -> impl IntoResponse {
+    let mut headers = HeaderMap::new();
+    if minted.replayed {
+        headers.insert(REPLAYED, HeaderValue::from_static("true"));
+    }
+    (StatusCode::CREATED, headers, Json(MintedAnswer::new(minted)))
 }
 
 fn not_found() -> Problem {

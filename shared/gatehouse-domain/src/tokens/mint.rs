@@ -148,6 +148,7 @@ async fn replay(ports: &MintPorts<'_>, wanted: &ServiceToken) -> Result<Minted, 
     let same = record.project == wanted.project
         && record.service == wanted.service
         && record.description == wanted.description
+        && record.replaces == wanted.replaces
         && life(&record) == life(wanted);
     if !same {
         return Err(MintError::KeyReused);

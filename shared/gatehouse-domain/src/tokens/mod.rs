@@ -20,7 +20,7 @@ pub use self::{
     list::{ListTokens, StateFilter, TokenFilter, TokenQuery, list},
     mint::{Draft, MintError, MintPorts, Minted, SaveToken, mint},
     revoke::{RevokePorts, RevokeTokenError, Revoked, revoke},
-    rotate::{RotateTokenError, rotate},
+    rotate::{RotateTokenError, Rotation, rotate},
 };
 use crate::{
     caller::Caller,

@@ -5,12 +5,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{
-    FindToken, MAX_DAYS, MintPorts, Minted, Replaces, ServiceToken, ShowTokenError, SignError, TokenId,
-    TokenState, mint, show, whole_seconds,
+    MAX_DAYS, MintPorts, Minted, Replaces, ServiceToken, ShowTokenError, SignError, TokenId, TokenState,
+    mint, show, whole_seconds,
 };
 use crate::{
     access::ROTATE_TOKEN,
     audit::{Act, Action, Outcome},
+    idempotency::IdempotencyKey,
     name::TenantId,
     parameter::FieldError,
     providers::EditOutcome,
@@ -35,6 +36,9 @@ pub enum RotateTokenError {
     /// The project does not accept the service any more.
     #[error("the project does not exist any more, or does not accept this service any more")]
     NotAccepted,
+    /// The key was used for another request.
+    #[error("the Idempotency-Key was used for another request")]
+    KeyReused,
     /// It is not active: it was rotated already, revoked, or has ended.
     #[error("only an active token can be rotated; this one is {0}")]
     NotActive(&'static str),
@@ -56,18 +60,36 @@ impl From<ShowTokenError> for RotateTokenError {
     }
 }
 
-/// Makes a new token for the same project and service. The older one ends after `grace`, or when the new
-/// one is first seen in use, where no time is given.
+/// How a token is to be replaced.
+#[derive(Debug, Clone, Default)]
+pub struct Rotation {
+    /// For how long the older token goes on counting; until the newer one is first seen in use without it.
+    pub grace: Option<Duration>,
+    /// How long the newer token is to live, in days; as long as the older one was meant to without it.
+    pub days: Option<u16>,
+}
+
+/// Makes a new token for the same project and service.
+///
+/// With `key`, the same request again answers with the same token, as for minting: who lost the answer would
+/// otherwise have a token that was replaced by one that nobody knows.
 pub async fn rotate(
-    find: &dyn FindToken,
     ports: &MintPorts<'_>,
     act: &Act<'_>,
     jti: &TokenId,
-    grace: Option<Duration>,
-    days: Option<u16>,
+    rotation: &Rotation,
+    key: Option<&IdempotencyKey>,
 ) -> Result<Minted, RotateTokenError> {
-    let older = show(find, act.caller, &ROTATE_TOKEN, jti).await?;
+    let older = show(ports.find, act.caller, &ROTATE_TOKEN, jti).await?;
+    let (grace, days) = (rotation.grace, rotation.days);
     check(grace, days)?;
+    let next =
+        key.map_or_else(|| TokenId::generate(ports.ids), |key| TokenId::of_request(&act.caller.actor(), key));
+    if key.is_some()
+        && let Some(minted) = replay(ports, &older, &next).await?
+    {
+        return Ok(minted);
+    }
     let standing = older.standing(ports.clock.now());
     if older.state != TokenState::Active || !standing.counts() {
         return Err(RotateTokenError::NotActive(standing.as_str()));
@@ -77,7 +99,7 @@ pub async fn rotate(
         return Err(RotateTokenError::NotAccepted);
     }
     let now = whole_seconds(ports.clock.now());
-    let newer = successor(&older, ports, act, now, grace, days);
+    let newer = successor(&older, next, act, now, rotation);
     let older = rotated(older, &newer, now, grace);
     let token = ports.sign.sign_service_token(&mint::claims(&newer)).await?;
     let mut deed = mint::deed(&older);
@@ -85,9 +107,27 @@ pub async fn rotate(
     let entry = act.entry(ports.clock, ports.ids, Action::RotateToken, Outcome::Done, deed);
     match ports.save.save_rotation(&newer, &older, &entry).await? {
         EditOutcome::Done => Ok(Minted { record: newer, token, replayed: false }),
-        // Somebody else rotated or revoked it at the same moment.
-        EditOutcome::Conflict => Err(RotateTokenError::NotActive("rotated or revoked by somebody else")),
+        // It was rotated or revoked at the same moment: by a twin of this request, or by somebody else.
+        EditOutcome::Conflict => {
+            let older = show(ports.find, act.caller, &ROTATE_TOKEN, jti).await?;
+            let minted = replay(ports, &older, &newer.jti).await?;
+            minted.ok_or(RotateTokenError::NotActive("rotated or revoked by somebody else"))
+        }
     }
+}
+
+/// The token that an earlier request with the same key has made, if one has.
+async fn replay(
+    ports: &MintPorts<'_>,
+    older: &ServiceToken,
+    next: &TokenId,
+) -> Result<Option<Minted>, RotateTokenError> {
+    let Some(record) = ports.find.find_token(next).await? else { return Ok(None) };
+    if record.replaces.as_ref().is_none_or(|replaced| replaced.jti != older.jti) {
+        return Err(RotateTokenError::KeyReused);
+    }
+    let token = ports.sign.sign_service_token(&mint::claims(&record)).await?;
+    Ok(Some(Minted { record, token, replayed: true }))
 }
 
 fn check(grace: Option<Duration>, days: Option<u16>) -> Result<(), RotateTokenError> {
@@ -104,20 +144,19 @@ fn check(grace: Option<Duration>, days: Option<u16>) -> Result<(), RotateTokenEr
 /// The newer token: it lives as long as the older one was meant to, unless another life is asked for.
 fn successor(
     older: &ServiceToken,
-    ports: &MintPorts<'_>,
+    jti: TokenId,
     act: &Act<'_>,
     now: Timestamp,
-    grace: Option<Duration>,
-    days: Option<u16>,
+    rotation: &Rotation,
 ) -> ServiceToken {
     let life = older.ends_at.duration_since(older.created_at).unsigned_abs();
     ServiceToken {
-        jti: TokenId::generate(ports.ids),
+        jti,
         created_at: now,
         created_by: act.caller.actor(),
-        ends_at: days.map_or(now + life, |days| mint::ends_at(now, days)),
+        ends_at: rotation.days.map_or(now + life, |days| mint::ends_at(now, days)),
         last_used_at: None,
-        replaces: Some(Replaces { jti: older.jti.clone(), ends_it_when_used: grace.is_none() }),
+        replaces: Some(Replaces { jti: older.jti.clone(), ends_it_when_used: rotation.grace.is_none() }),
         state: TokenState::Active,
         ..older.clone()
     }
