@@ -33,7 +33,7 @@ use gatehouse_domain::{
     users::{HashPassword, HashPasswordError, PasswordHash, SessionClaims},
 };
 use gatehouse_local::{
-    dynamodb::{DynamoDb, Storage, prepare_table},
+    dynamodb::{DynamoDb, Storage, patient, prepare_table},
     gateway::Template,
 };
 use gatehouse_runtime::{aws::Aws, env};
@@ -110,7 +110,7 @@ impl TestTable {
 fn client(endpoint: String, calls: Calls) -> Client {
     let credentials = SharedCredentialsProvider::new(Credentials::new("test", "test", None, None, "test"));
     let aws = Aws::new(Some(Region::from_static("us-east-1")), credentials, Some(endpoint));
-    let client = aws.expect("a client").dynamodb();
+    let client = patient(&aws.expect("a client").dynamodb());
     Client::from_conf(client.config().to_builder().interceptor(calls).build())
 }
 

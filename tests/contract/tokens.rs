@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use async_trait::async_trait;
 use futures_util::future::{join, join_all};
 use gatehouse_domain::{
     audit::Entry,
@@ -9,15 +10,15 @@ use gatehouse_domain::{
     jobs::ListError,
     paging::PageRequest,
     providers::EditOutcome,
-    revocation::OwedFlush,
+    revocation::{FlushAuthorizer, FlushError, OwedFlush},
     tokens::{
-        FindToken, ListTokens, RecordUse, Replaces, SaveToken, ServiceToken, StateFilter, TokenFilter,
-        TokenId, TokenState, Use,
+        FindToken, ListTokens, RecordUse, Replaces, RevokePorts, SaveToken, ServiceClaims, ServiceToken,
+        StateFilter, TokenFilter, TokenId, TokenState, Use, authenticate,
     },
 };
 use jiff::Timestamp;
 
-use crate::support::{TestTable, behind, pages};
+use crate::support::{TestTable, act, admin, behind, origin, pages};
 
 const DAY: Duration = Duration::from_hours(24);
 
@@ -309,6 +310,49 @@ async fn a_cursor_does_not_lead_into_another_tenants_tokens() {
     let stolen = PageRequest { cursor: page.next, ..PageRequest::default() };
     let refused = table.table.list_tokens(&filter(&table, "acme", StateFilter::All), &stolen).await;
     assert!(matches!(refused, Err(ListError::Cursor(_))), "{refused:?}");
+}
+
+/// An API Gateway that does not answer.
+struct Silent;
+
+#[async_trait]
+impl FlushAuthorizer for Silent {
+    async fn flush_authorizer(&self) -> Result<(), FlushError> {
+        Err(FlushError("no answer".into()))
+    }
+
+    fn remembered_for(&self) -> Duration {
+        Duration::from_mins(5)
+    }
+}
+
+#[tokio::test]
+async fn a_revocation_whose_flush_fails_says_so_and_the_record_denies_already() {
+    let table = TestTable::new().await;
+    let record = mint(&table, "acme/payments/worker", 90).await;
+    let (caller, origin) = (admin("acme"), origin());
+    let ports = RevokePorts {
+        find: &*table.table,
+        save: &*table.table,
+        flush: &Silent,
+        owed: &*table.table,
+        clock: &*table.clock,
+        ids: &*table.ids,
+    };
+    let now = table.clock.now();
+    let revoked =
+        gatehouse_domain::tokens::revoke(&ports, &act(&caller, &origin), &record.jti, None).await.unwrap();
+    assert_eq!((revoked.effective.flushed, revoked.flush_error.is_some()), (false, true));
+    assert_eq!(revoked.effective.by, now + Duration::from_mins(5));
+    assert_eq!(table.table.owed_flush().await.unwrap(), Some(now));
+    let claims = ServiceClaims {
+        jti: record.jti,
+        project: record.project,
+        service: record.service,
+        issued_at: record.created_at,
+        ends_at: record.ends_at,
+    };
+    assert_eq!(authenticate(&*table.table, &claims, now).await.unwrap(), None);
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ use crate::{
     clock::{Clock, IdSource},
     jobs::Revision,
     providers::EditOutcome,
-    secret::{SecretError, SecretName},
+    secret::SecretError,
     store::StoreError,
     tokens::MAX_LIFETIME,
 };
@@ -154,11 +154,6 @@ pub trait SaveKeyRing: Send + Sync {
 pub trait MakeKeyPair: Send + Sync {
     /// Makes a pair, keeps the private half as a secret, and answers the id and the public half.
     async fn make_key_pair(&self) -> Result<(KeyId, String), SecretError>;
-}
-
-/// The secret in which the private half of a key is kept.
-pub fn private_key(kid: &KeyId) -> SecretName {
-    SecretName::signing_key(kid)
 }
 
 /// What rotating needs.

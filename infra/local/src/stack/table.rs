@@ -10,7 +10,7 @@ use aws_sdk_dynamodb::Client;
 
 use super::aws;
 use crate::{
-    dynamodb::{DynamoDb, Storage, prepare_table},
+    dynamodb::{DynamoDb, Storage, patient, prepare_table},
     gateway::template::TableSettings,
 };
 
@@ -40,7 +40,7 @@ pub(super) async fn open(data: &Path, settings: &TableSettings) -> anyhow::Resul
 
 async fn prepared(file: &Path, settings: &TableSettings) -> anyhow::Result<(DynamoDb, Client)> {
     let dynamodb = DynamoDb::start(Storage::File(file.to_owned())).await?;
-    let client = aws(dynamodb.endpoint_url())?.dynamodb();
+    let client = patient(&aws(dynamodb.endpoint_url())?.dynamodb());
     prepare_table(&client, TABLE, settings).await?;
     Ok((dynamodb, client))
 }

@@ -145,11 +145,6 @@ pub struct RevokedKey {
     pub flush_error: Option<FlushError>,
 }
 
-/// Shows the record of one key.
-pub async fn show(keys: &dyn FindApiKey, id: &ApiKeyId) -> Result<Option<ApiKey>, StoreError> {
-    keys.find_api_key(id).await
-}
-
 /// Revokes a key. Revoking a revoked one changes nothing in its record and flushes again.
 pub async fn revoke(
     ports: &KeyPorts<'_>,

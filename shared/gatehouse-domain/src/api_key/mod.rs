@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 pub use self::manage::{
-    KeyDraft, KeyPorts, ListApiKeys, MintKeyError, RevokeKeyError, RevokedKey, SaveApiKey, mint, revoke, show,
+    KeyDraft, KeyPorts, ListApiKeys, MintKeyError, RevokeKeyError, RevokedKey, SaveApiKey, mint, revoke,
 };
 use crate::{
     access::Scope,
