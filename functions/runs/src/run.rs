@@ -8,11 +8,9 @@ use gatehouse_domain::{
 use gatehouse_http::{
     Problem,
     extract::{Admitted, NoQuery, PathParameter, QueryParameters},
-    page,
+    page::{self, PageQuery},
     problem::ProblemBody,
 };
-use serde::Deserialize;
-use utoipa::IntoParams;
 
 use crate::{
     AppState, problems,
@@ -39,21 +37,10 @@ pub(crate) async fn show(
     Ok(Json(RunAnswer { run: found.into() }))
 }
 
-/// Which page of runs is wanted.
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(crate) struct ListQuery {
-    /// How many at most, 1 to 100; 50 without it.
-    limit: Option<u8>,
-    /// Where to start: the `next_cursor` of the page before.
-    cursor: Option<String>,
-}
-
 /// Lists the runs of a job that were started through Gatehouse, the newest first.
 #[utoipa::path(
     get, path = "/v1/jobs/{job_id}/runs", operation_id = "list_runs", tag = "runs",
-    params(("job_id" = String, Path, description = "The job's id."), ListQuery),
+    params(("job_id" = String, Path, description = "The job's id."), PageQuery),
     responses(
         (status = 200, description = "A page of runs.", body = RunsAnswer),
         (status = 404, description = "There is no such job.", body = ProblemBody),
@@ -63,7 +50,7 @@ pub(crate) async fn list(
     State(state): State<AppState>,
     Admitted(caller): Admitted,
     PathParameter(job): PathParameter<JobId>,
-    QueryParameters(query): QueryParameters<ListQuery>,
+    QueryParameters(query): QueryParameters<PageQuery>,
 ) -> Result<impl IntoResponse, Problem> {
     let request = page::request(query.limit, query.cursor)?;
     let page = runs::list(&state.list_ports(), &caller, &job, &request).await.map_err(problems::list_runs)?;

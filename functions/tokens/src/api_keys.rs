@@ -14,7 +14,7 @@ use gatehouse_domain::{
 use gatehouse_http::{
     Problem,
     extract::{Acting, Admitted, JsonBody, NoQuery, PathParameter, QueryParameters},
-    page,
+    page::{self, PageQuery},
     problem::{NOT_FOUND, ProblemBody},
 };
 use jiff::Timestamp;
@@ -27,7 +27,6 @@ use crate::{
     AppState, Flush,
     revocation::{EffectiveAnswer, RevokeBody},
     sessions::tenants_view,
-    users::PageQuery,
 };
 
 /// What is kept of an API key.

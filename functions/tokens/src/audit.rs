@@ -113,8 +113,8 @@ pub(crate) async fn list(
     }
     // The pages of one list are of one moment, which the links between them carry on.
     let until = query.until.unwrap_or_else(|| state.clock.now());
-    let wanted = AuditQuery { tenant: query.tenant.clone(), actor: query.actor.clone(), until: Some(until) };
-    let page = audit::list(&*state.list_audit, &*state.clock, &caller, wanted, &request).await;
+    let wanted = AuditQuery { tenant: query.tenant.clone(), actor: query.actor.clone(), until };
+    let page = audit::list(&*state.list_audit, &caller, wanted, &request).await;
     let page = page.map_err(|error| match error {
         AuditError::TenantUnclear | AuditError::TwoFilters => {
             Problem::new(INVALID_QUERY, format!("{error}."))

@@ -7,7 +7,7 @@ pub mod password;
 mod projects;
 mod revocation;
 mod sessions;
-pub mod signer;
+mod signer;
 mod signing_keys;
 mod tenants;
 mod tokens;
@@ -28,13 +28,20 @@ use gatehouse_domain::{
     clock::{Clock, IdSource},
     project::{FindProject, ListProjects, SaveProject},
     revocation::{FlushAuthorizer, FlushStage, OwedFlush},
+    secret::{ReadSecret, WriteSecret},
     signing::{FindKeyRing, MakeKeyPair, RotatePorts, SaveKeyRing},
     tenant::{ListTenants, SaveTenant},
     tokens::{FindToken, ListTokens, SaveToken, SignToken},
     users::{FindUser, HashPassword, SaveSession, SaveUser, Throttle},
 };
 use gatehouse_http::{Problem, Routes, extract::CalledStage};
+use gatehouse_jwt::Issuer;
 use utoipa::OpenApi;
+
+use self::{
+    password::Argon2id,
+    signer::{Memory, SecretKeyPairs, Signer},
+};
 
 /// What the handlers need.
 #[derive(Clone)]
@@ -93,7 +100,75 @@ pub struct AppState {
     pub ids: Arc<dyn IdSource>,
 }
 
+/// What the handlers are given besides the store.
+pub struct Surroundings {
+    /// Who signs: the claim `iss`.
+    pub issuer: Issuer,
+    /// Reads private keys.
+    pub read_secret: Arc<dyn ReadSecret>,
+    /// Keeps private keys.
+    pub write_secret: Arc<dyn WriteSecret>,
+    /// Makes API Gateway forget.
+    pub flush: Arc<dyn FlushStage>,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// Makes ids.
+    pub ids: Arc<dyn IdSource>,
+}
+
 impl AppState {
+    /// Everything that is kept in one store.
+    pub fn of<S>(store: &Arc<S>, surroundings: Surroundings) -> Self
+    where
+        S: FindUser + SaveUser + SaveSession + Throttle,
+        S: FindApiKey + ListApiKeys + SaveApiKey,
+        S: FindToken + ListTokens + SaveToken,
+        S: FindKeyRing + SaveKeyRing + OwedFlush,
+        S: FindProject + ListProjects + SaveProject + ListTenants + SaveTenant,
+        S: AppendAudit + ListAudit + 'static,
+    {
+        let Surroundings { issuer, read_secret, write_secret, flush, clock, ids } = surroundings;
+        let pairs = Arc::new(SecretKeyPairs { write: write_secret });
+        let signer = Signer {
+            issuer,
+            secrets: read_secret,
+            find: store.clone(),
+            save: store.clone(),
+            pairs: pairs.clone(),
+            clock: clock.clone(),
+            ids: ids.clone(),
+            memory: Memory::default(),
+        };
+        Self {
+            find_user: store.clone(),
+            save_user: store.clone(),
+            save_session: store.clone(),
+            throttle: store.clone(),
+            passwords: Arc::new(Argon2id::new(ids.clone())),
+            find_api_key: store.clone(),
+            list_api_keys: store.clone(),
+            save_api_key: store.clone(),
+            find_token: store.clone(),
+            list_tokens: store.clone(),
+            save_token: store.clone(),
+            sign: Arc::new(signer),
+            find_key_ring: store.clone(),
+            save_key_ring: store.clone(),
+            make_key_pair: pairs,
+            flush,
+            owed_flush: store.clone(),
+            find_project: store.clone(),
+            list_projects: store.clone(),
+            save_project: store.clone(),
+            list_tenants: store.clone(),
+            save_tenant: store.clone(),
+            append_audit: store.clone(),
+            list_audit: store.clone(),
+            clock,
+            ids,
+        }
+    }
+
     fn rotate_ports(&self) -> RotatePorts<'_> {
         RotatePorts {
             find: &*self.find_key_ring,

@@ -10,14 +10,14 @@ use gatehouse_domain::{
 use gatehouse_http::{
     Problem,
     extract::{Acting, Admitted, Expected, JsonBody, NoQuery, PathParameter, QueryParameters, etag},
-    page,
+    page::{self, PageQuery},
     problem::{CONFLICT, NOT_FOUND, ProblemBody},
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{AppState, users::PageQuery};
+use crate::AppState;
 
 /// A project.
 #[derive(Debug, Serialize, ToSchema)]

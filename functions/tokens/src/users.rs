@@ -14,13 +14,13 @@ use gatehouse_domain::{
 use gatehouse_http::{
     Problem,
     extract::{Acting, Admitted, Expected, JsonBody, NoQuery, PathParameter, QueryParameters, etag},
-    page,
+    page::{self, PageQuery},
     problem::{CONFLICT, FORBIDDEN, LAST_PLATFORM_ADMIN, LOGIN_REFUSED, NOT_FOUND, ProblemBody, THROTTLED},
 };
 use jiff::Timestamp;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 use crate::{AppState, Flush, revocation::EffectiveAnswer};
 
@@ -124,17 +124,6 @@ pub(crate) struct EditedAnswer {
     user: UserView,
     #[serde(flatten)]
     effective: EffectiveAnswer,
-}
-
-/// Which page is wanted.
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(crate) struct PageQuery {
-    /// How many at most, 1 to 100; 50 without it.
-    pub(crate) limit: Option<u8>,
-    /// Where to start: the `next_cursor` of the page before.
-    pub(crate) cursor: Option<String>,
 }
 
 /// Lists users by name.

@@ -254,14 +254,14 @@ pub trait ListAudit: Send + Sync {
 }
 
 /// What a caller asks of the trail.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct AuditQuery {
     /// Only of this tenant.
     pub tenant: Option<TenantId>,
     /// Only of this actor.
     pub actor: Option<String>,
-    /// Only until then; until now without it.
-    pub until: Option<Timestamp>,
+    /// Only until then.
+    pub until: Timestamp,
 }
 
 /// Why the trail cannot be shown.
@@ -282,7 +282,6 @@ pub enum AuditError {
 /// Another tenant's trail is empty.
 pub async fn list(
     trail: &dyn ListAudit,
-    clock: &dyn Clock,
     caller: &Caller,
     query: AuditQuery,
     page: &PageRequest,
@@ -298,6 +297,5 @@ pub async fn list(
         (None, None) if tenants == Tenants::All => AuditFilter::Everything,
         (None, None) => AuditFilter::Tenant(tenants.sole().cloned().ok_or(AuditError::TenantUnclear)?),
     };
-    let until = query.until.unwrap_or_else(|| clock.now());
-    Ok(trail.list_audit(&filter, until, page).await?)
+    Ok(trail.list_audit(&filter, query.until, page).await?)
 }

@@ -9,7 +9,18 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use crate::{clock::Clock, store::StoreError};
+use crate::{clock::Clock, parameter::FieldError, store::StoreError};
+
+/// The longest reason, in bytes.
+const MAX_REASON: usize = 500;
+
+/// What is wrong with the reason of a revocation, if anything is.
+pub fn check_reason(reason: Option<&str>) -> Result<(), Vec<FieldError>> {
+    if reason.is_some_and(|text| text.len() > MAX_REASON) {
+        return Err(vec![FieldError::new("/reason", "must be at most 500 bytes")]);
+    }
+    Ok(())
+}
 
 /// A flush failed.
 #[derive(Debug, thiserror::Error)]

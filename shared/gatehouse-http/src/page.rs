@@ -2,8 +2,21 @@
 
 use axum::http::{HeaderMap, HeaderValue, header};
 use gatehouse_domain::paging::{Cursor, Limit, PageRequest};
+use serde::Deserialize;
+use utoipa::IntoParams;
 
 use crate::problem::{self, Problem};
+
+/// The query of a list that has no filters.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct PageQuery {
+    /// How many at most, 1 to 100; 50 without it.
+    pub limit: Option<u8>,
+    /// Where to start: the `next_cursor` of the page before.
+    pub cursor: Option<String>,
+}
 
 /// The page that a query asks for.
 ///

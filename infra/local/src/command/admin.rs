@@ -1,6 +1,6 @@
 //! `gatehouse admin create`: the first platform admin of a deployed stack.
 
-use std::{collections::BTreeMap, io::Read, sync::Arc};
+use std::{io::Read, sync::Arc};
 
 use anyhow::{Context, bail, ensure};
 use gatehouse_domain::{
@@ -8,9 +8,8 @@ use gatehouse_domain::{
     audit::{Action, Deed, Entry, Origin, Outcome},
     caller::Roles,
     clock::Clock,
-    jobs::Revision,
     name::UserName,
-    users::{CreateFirstAdmin, HashPassword, User, UserEditOutcome, UserState, check_password},
+    users::{CreateFirstAdmin, HashPassword, User, UserEditOutcome, check_password},
 };
 use gatehouse_runtime::{
     aws::Aws,
@@ -61,17 +60,7 @@ fn password(from_stdin: bool) -> anyhow::Result<SecretString> {
 }
 
 async fn user(name: UserName, password: &SecretString) -> anyhow::Result<User> {
-    let now = SystemClock.now();
-    Ok(User {
-        name,
-        display_name: None,
-        roles: Roles { everywhere: Some(Role::Admin), tenants: BTreeMap::new() },
-        state: UserState::Active,
-        password: Argon2id::new(Arc::new(SystemIds)).hash_password(password).await?,
-        sessions: BTreeMap::new(),
-        revision: Revision::new(&SystemIds),
-        created_at: now,
-        updated_at: now,
-        updated_by: OPERATOR.to_owned(),
-    })
+    let roles = Roles { everywhere: Some(Role::Admin), ..Roles::default() };
+    let password = Argon2id::new(Arc::new(SystemIds)).hash_password(password).await?;
+    Ok(User::new(&SystemIds, name, roles, password, SystemClock.now(), OPERATOR.to_owned()))
 }

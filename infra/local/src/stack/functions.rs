@@ -16,10 +16,6 @@ use gatehouse_providers::{Directory, http::OutboundHttp};
 use gatehouse_secrets::Secrets;
 use gatehouse_store::Table;
 use lambda_runtime::LambdaEvent;
-use tokens::{
-    password::Argon2id,
-    signer::{Memory, SecretKeyPairs, Signer},
-};
 
 use super::{
     flush::GatewayMemory,
@@ -34,7 +30,6 @@ pub(super) struct Parts {
     pub processes: Arc<ProcessProvider>,
     pub clock: Arc<dyn Clock>,
     pub ids: Arc<dyn IdSource>,
-    pub passwords: Arc<Argon2id>,
     pub memory: GatewayMemory,
     pub bus: Bus,
     pub unused_days: NonZeroU16,
@@ -124,44 +119,13 @@ fn runs_state(parts: &Parts, providers: Arc<Directory>) -> runs::AppState {
 }
 
 fn tokens_state(parts: &Parts) -> tokens::AppState {
-    let table = &parts.table;
-    let pairs = Arc::new(SecretKeyPairs { write: parts.secrets.clone() });
-    let signer = Signer {
+    let surroundings = tokens::Surroundings {
         issuer: Issuer::new(ISSUER),
-        secrets: parts.secrets.clone(),
-        find: table.clone(),
-        save: table.clone(),
-        pairs: pairs.clone(),
-        clock: parts.clock.clone(),
-        ids: parts.ids.clone(),
-        memory: Memory::default(),
-    };
-    tokens::AppState {
-        find_user: table.clone(),
-        save_user: table.clone(),
-        save_session: table.clone(),
-        throttle: table.clone(),
-        passwords: parts.passwords.clone(),
-        find_api_key: table.clone(),
-        list_api_keys: table.clone(),
-        save_api_key: table.clone(),
-        find_token: table.clone(),
-        list_tokens: table.clone(),
-        save_token: table.clone(),
-        sign: Arc::new(signer),
-        find_key_ring: table.clone(),
-        save_key_ring: table.clone(),
-        make_key_pair: pairs,
+        read_secret: parts.secrets.clone(),
+        write_secret: parts.secrets.clone(),
         flush: Arc::new(parts.memory.clone()),
-        owed_flush: table.clone(),
-        find_project: table.clone(),
-        list_projects: table.clone(),
-        save_project: table.clone(),
-        list_tenants: table.clone(),
-        save_tenant: table.clone(),
-        append_audit: table.clone(),
-        list_audit: table.clone(),
         clock: parts.clock.clone(),
         ids: parts.ids.clone(),
-    }
+    };
+    tokens::AppState::of(&parts.table, surroundings)
 }

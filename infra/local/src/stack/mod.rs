@@ -19,7 +19,6 @@ use gatehouse_runtime::{
 };
 use gatehouse_secrets::Secrets;
 use gatehouse_store::Table;
-use tokens::password::Argon2id;
 use tokio::{
     sync::{broadcast, watch},
     task::JoinHandle,
@@ -84,7 +83,6 @@ impl Stack {
         let (dynamodb, client) = table::open(data, shape).await?;
         let secrets = SecretsManager::open(data.join("secrets.json"), &identity(&template), sources())?;
         let secrets = secrets.serve(loopback(), stopped(stop.clone())).await?;
-        let ids: Arc<dyn IdSource> = Arc::new(SystemIds);
         let parts = functions::Parts {
             table: Arc::new(Table::new(client, table::TABLE, clock.clone())),
             secrets: Arc::new(Secrets::new(
@@ -94,8 +92,7 @@ impl Stack {
             )),
             processes: processes.clone(),
             clock,
-            passwords: Arc::new(Argon2id::new(ids.clone())),
-            ids,
+            ids: Arc::new(SystemIds),
             memory: GatewayMemory::new(remembered_for(&template)),
             bus: Bus::new(),
             unused_days: janitor::unused_days(&template)?,

@@ -5,7 +5,7 @@
 //! filled is never filled again.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     net::{IpAddr, Ipv4Addr},
     path::Path,
 };
@@ -21,13 +21,14 @@ use gatehouse_domain::{
     name::{TenantId, UserName},
     providers::{Provider, SaveProvider},
     tenant::{SaveTenant, Tenant},
-    users::{HashPassword, SaveUser, User, UserState},
+    users::{HashPassword, SaveUser, User},
 };
 use http::{Method, Request, header};
 use http_body_util::{BodyExt, Full};
 use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tokens::password::Argon2id;
 
 use super::functions::{Parts, process_provider};
 use crate::gateway::Gateway;
@@ -111,19 +112,9 @@ fn record(key: &SeedKey, parts: &Parts) -> anyhow::Result<ApiKey> {
 
 /// Creates a user, whose password may be one that nobody could choose. One that is there already stays.
 async fn create_user(seed: &SeedUser, parts: &Parts) -> anyhow::Result<()> {
-    let now = parts.clock.now();
-    let user = User {
-        name: seed.name.clone(),
-        display_name: None,
-        roles: seed.roles.parse()?,
-        state: UserState::Active,
-        password: parts.passwords.hash_password(&seed.password).await?,
-        sessions: BTreeMap::new(),
-        revision: Revision::new(&*parts.ids),
-        created_at: now,
-        updated_at: now,
-        updated_by: SEEDER.to_owned(),
-    };
+    let password = Argon2id::new(parts.ids.clone()).hash_password(&seed.password).await?;
+    let (roles, now) = (seed.roles.parse()?, parts.clock.now());
+    let user = User::new(&*parts.ids, seed.name.clone(), roles, password, now, SEEDER.to_owned());
     let deed = Deed { target: format!("user:{}", user.name), ..Deed::default() };
     parts.table.create_user(&user, &entry(parts, Action::CreateUser, deed)).await?;
     Ok(())

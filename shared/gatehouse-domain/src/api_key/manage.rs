@@ -15,7 +15,7 @@ use crate::{
     paging::{Page, PageRequest},
     parameter::FieldError,
     providers::EditOutcome,
-    revocation::{Effective, FlushAuthorizer, FlushError, OwedFlush, flush},
+    revocation::{Effective, FlushAuthorizer, FlushError, OwedFlush, check_reason, flush},
     store::StoreError,
 };
 
@@ -152,9 +152,7 @@ pub async fn revoke(
     id: &ApiKeyId,
     reason: Option<String>,
 ) -> Result<RevokedKey, RevokeKeyError> {
-    if reason.as_deref().is_some_and(|text| text.len() > 500) {
-        return Err(RevokeKeyError::Invalid(vec![FieldError::new("/reason", "must be at most 500 bytes")]));
-    }
+    check_reason(reason.as_deref()).map_err(RevokeKeyError::Invalid)?;
     let mut key = ports.find.find_api_key(id).await?.ok_or(RevokeKeyError::NotFound)?;
     let now = ports.clock.now();
     if key.revoked.is_none() {

@@ -8,12 +8,9 @@ use crate::{
     name::TenantId,
     parameter::FieldError,
     providers::EditOutcome,
-    revocation::{Effective, FlushAuthorizer, FlushError, OwedFlush, flush},
+    revocation::{Effective, FlushAuthorizer, FlushError, OwedFlush, check_reason, flush},
     store::StoreError,
 };
-
-/// The longest reason, in bytes.
-const MAX_REASON: usize = 500;
 
 /// What revoking needs.
 pub struct RevokePorts<'a> {
@@ -76,10 +73,7 @@ pub async fn revoke(
     jti: &TokenId,
     reason: Option<String>,
 ) -> Result<Revoked, RevokeTokenError> {
-    if reason.as_deref().is_some_and(|text| text.len() > MAX_REASON) {
-        let error = FieldError::new("/reason", "must be at most 500 bytes");
-        return Err(RevokeTokenError::Invalid(vec![error]));
-    }
+    check_reason(reason.as_deref()).map_err(RevokeTokenError::Invalid)?;
     let mut token = show(ports.find, act.caller, &REVOKE_TOKEN, jti).await?;
     let now = ports.clock.now();
     if !matches!(token.state, TokenState::Revoked { .. }) {

@@ -1,6 +1,6 @@
 //! Creating users and changing them. The last platform admin cannot be removed.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 
@@ -114,18 +114,8 @@ pub async fn create(ports: &UserPorts<'_>, act: &Act<'_>, draft: UserDraft) -> R
     let password = ports.passwords.hash_password(&draft.password).await?;
     let deed = deed(&draft.name, Some(draft.roles.to_string()));
     let entry = act.entry(ports.clock, ports.ids, Action::CreateUser, Outcome::Done, deed);
-    let user = User {
-        name: draft.name,
-        display_name: draft.display_name,
-        roles: draft.roles,
-        state: UserState::Active,
-        password,
-        sessions: BTreeMap::new(),
-        revision: Revision::new(ports.ids),
-        created_at: entry.at,
-        updated_at: entry.at,
-        updated_by: act.caller.actor(),
-    };
+    let user = User::new(ports.ids, draft.name, draft.roles, password, entry.at, act.caller.actor());
+    let user = User { display_name: draft.display_name, ..user };
     match ports.save.create_user(&user, &entry).await? {
         UserEditOutcome::Done => Ok(user),
         UserEditOutcome::Conflict | UserEditOutcome::LastPlatformAdmin => {

@@ -159,6 +159,29 @@ pub struct User {
 }
 
 impl User {
+    /// A user who was just created, without a session.
+    pub fn new(
+        ids: &dyn IdSource,
+        name: UserName,
+        roles: Roles,
+        password: PasswordHash,
+        now: Timestamp,
+        by: String,
+    ) -> Self {
+        Self {
+            name,
+            display_name: None,
+            roles,
+            state: UserState::Active,
+            password,
+            sessions: BTreeMap::new(),
+            revision: Revision::new(ids),
+            created_at: now,
+            updated_at: now,
+            updated_by: by,
+        }
+    }
+
     /// Whether they count among the platform admins, of whom one must stay.
     pub fn is_acting_platform_admin(&self) -> bool {
         self.state == UserState::Active && self.roles.is_platform_admin()
