@@ -54,6 +54,7 @@ pub struct Aws {
 struct Endpoints {
     dynamodb: Option<String>,
     secrets_manager: Option<String>,
+    step_functions: Option<String>,
 }
 
 /// The AWS configuration is not usable.
@@ -69,7 +70,7 @@ pub enum AwsError {
 
 impl Aws {
     /// Reads `AWS_REGION`, the credentials' variables, `AWS_ENDPOINT_URL`, `AWS_ENDPOINT_URL_DYNAMODB`,
-    /// `AWS_ENDPOINT_URL_SECRETS_MANAGER` and `AWS_CA_BUNDLE`.
+    /// `AWS_ENDPOINT_URL_SECRETS_MANAGER`, `AWS_ENDPOINT_URL_SFN` and `AWS_CA_BUNDLE`.
     ///
     /// # Errors
     ///
@@ -80,6 +81,7 @@ impl Aws {
         let endpoints = Endpoints {
             dynamodb: env::optional("AWS_ENDPOINT_URL_DYNAMODB"),
             secrets_manager: env::optional("AWS_ENDPOINT_URL_SECRETS_MANAGER"),
+            step_functions: env::optional("AWS_ENDPOINT_URL_SFN"),
         };
         let aws = Self::new(region, credentials, env::optional("AWS_ENDPOINT_URL"))?;
         Ok(Self { endpoints, ..aws })
@@ -133,6 +135,15 @@ impl Aws {
             config = config.endpoint_url(endpoint);
         }
         aws_sdk_secretsmanager::Client::from_conf(config.build())
+    }
+
+    /// A client of Step Functions.
+    pub fn step_functions(&self) -> aws_sdk_sfn::Client {
+        let mut config = aws_sdk_sfn::config::Builder::from(&self.config);
+        if let Some(endpoint) = &self.endpoints.step_functions {
+            config = config.endpoint_url(endpoint);
+        }
+        aws_sdk_sfn::Client::from_conf(config.build())
     }
 }
 

@@ -1,0 +1,1 @@
+//! Lambda behind the callbacks, and the recording steps of the workflows.

@@ -1,0 +1,3 @@
+//! The `callbacks` Lambda: wiring and nothing else.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! The `catalog` Lambda: wiring and nothing else.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Lambda that deploys: by a CI job, or by a webhook.

@@ -1,0 +1,3 @@
+//! The `deployer` Lambda: wiring and nothing else.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! The worker that a workflow starts.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Step Functions behind the ports of the domain.
