@@ -1,0 +1,2 @@
+mod serving;
+mod support;
