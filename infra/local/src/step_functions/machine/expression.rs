@@ -82,6 +82,18 @@ impl Expression {
     }
 }
 
+impl std::fmt::Display for Source {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Text(text) => write!(formatter, "'{text}'"),
+            Self::Data(path) => write!(formatter, "the path {path}"),
+            Self::Token => formatter.write_str("$$.Task.Token"),
+            Self::Execution => formatter.write_str("$$.Execution.Name"),
+            Self::Retries => formatter.write_str("$$.State.RetryCount"),
+        }
+    }
+}
+
 impl Source {
     fn parse(text: &str) -> Result<Self, String> {
         match text {
@@ -101,7 +113,7 @@ impl Source {
             Self::Retries => context.retries.into(),
             Self::Data(path) => {
                 let found = path.find(data);
-                found.ok_or_else(|| format!("the path {path} leads to nothing in the data"))?.clone()
+                found.ok_or_else(|| format!("{self} leads to nothing in the data"))?.clone()
             }
         })
     }
@@ -110,7 +122,9 @@ impl Source {
         match self.value(data, context)? {
             Value::String(text) => Ok(text),
             value @ (Value::Null | Value::Bool(_) | Value::Number(_)) => Ok(value.to_string()),
-            Value::Array(_) | Value::Object(_) => Err(format!("{self:?} is not a text, number or truth")),
+            Value::Array(_) | Value::Object(_) => {
+                Err(format!("{self} does not lead to a text, a number or a truth"))
+            }
         }
     }
 }

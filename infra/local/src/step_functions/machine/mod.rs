@@ -5,6 +5,8 @@ pub(super) mod expression;
 mod path;
 pub(super) mod state;
 mod template;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 
