@@ -24,7 +24,7 @@ use crate::gateway::Sources;
 const KEPT_AFTER_END: Duration = Duration::from_hours(7 * 24);
 
 /// A laptop that was closed has slept through its timers, so none is longer than this.
-const LONGEST_NAP: Duration = Duration::from_mins(1);
+const LONGEST_NAP: Duration = Duration::from_mins(5);
 
 /// The machines and their executions.
 pub struct Engine {
