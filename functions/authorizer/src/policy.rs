@@ -150,6 +150,8 @@ fn grant(grant: &Grant) -> BTreeMap<&'static str, String> {
             ("tenant", tenant.to_string()),
             ("service", service.to_string()),
         ]),
+        // No credential makes such a caller, and no function takes one that the authorizer names.
+        Grant::Operation { .. } => BTreeMap::from([("kind", "operation".to_owned())]),
     }
 }
 

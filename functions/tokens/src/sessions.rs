@@ -153,6 +153,7 @@ impl CallerAnswer {
                 service: Some(service.to_string()),
                 ..nobody
             },
+            Grant::Operation { .. } => Self { kind: "operation", ..nobody },
         }
     }
 }

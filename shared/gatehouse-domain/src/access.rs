@@ -71,6 +71,14 @@ scopes! {
     KeysWrite = "keys:write",
     /// Read the audit trail.
     AuditRead = "audit:read",
+    /// See services and their operations.
+    CatalogRead = "catalog:read",
+    /// Create, replace and delete services.
+    CatalogWrite = "catalog:write",
+    /// Provision, deprovision, deploy, look for drift and cancel.
+    OperationsWrite = "operations:write",
+    /// Approve and reject what others asked for.
+    OperationsApprove = "operations:approve",
 }
 
 impl fmt::Display for Scope {
@@ -278,4 +286,36 @@ operations! {
     PUT_PROJECT = "put_project", "tokens", "PUT" "/v1/projects/{project}", ProjectsWrite, Admin, Tenant;
     /// Deletes a project that nothing belongs to.
     DELETE_PROJECT = "delete_project", "tokens", "DELETE" "/v1/projects/{project}", ProjectsWrite, Admin, Tenant;
+    /// Lists services.
+    LIST_SERVICES = "list_services", "catalog", "GET" "/services", CatalogRead, Viewer, Tenant;
+    /// Creates a service.
+    CREATE_SERVICE = "create_service", "catalog", "POST" "/services", CatalogWrite, Developer, Tenant;
+    /// Shows one service.
+    SHOW_SERVICE = "show_service", "catalog", "GET" "/services/{service_id}", CatalogRead, Viewer, Tenant;
+    /// Replaces a service.
+    PUT_SERVICE = "put_service", "catalog", "PUT" "/services/{service_id}", CatalogWrite, Developer, Tenant;
+    /// Deletes a service; by force only as an admin.
+    DELETE_SERVICE = "delete_service", "catalog", "DELETE" "/services/{service_id}", CatalogWrite, Developer, Tenant;
+    /// Provisions an environment.
+    PROVISION_SERVICE = "provision_service", "catalog", "POST" "/services/{service_id}/actions/provision", OperationsWrite, Developer, Tenant;
+    /// Deprovisions an environment.
+    DEPROVISION_SERVICE = "deprovision_service", "catalog", "POST" "/services/{service_id}/actions/deprovision", OperationsWrite, Developer, Tenant;
+    /// Looks whether what exists is what was provisioned.
+    CHECK_DRIFT = "check_drift", "catalog", "POST" "/services/{service_id}/actions/drift", OperationsWrite, Developer, Tenant;
+    /// Deploys a version to an environment.
+    DEPLOY_SERVICE = "deploy_service", "catalog", "POST" "/services/{service_id}/actions/deploy", OperationsWrite, Developer, Tenant;
+    /// Shows, or streams, how a service's environments stand.
+    SHOW_STATUS = "show_status", "catalog", "GET" "/services/{service_id}/actions/status", CatalogRead, Viewer, Tenant;
+    /// Shows, or streams, how a service's deploys stand.
+    SHOW_DEPLOY_STATUS = "show_deploy_status", "catalog", "GET" "/services/{service_id}/actions/deploy/status", CatalogRead, Viewer, Tenant;
+    /// Lists the operations of a service.
+    LIST_OPERATIONS = "list_operations", "catalog", "GET" "/services/{service_id}/operations", CatalogRead, Viewer, Tenant;
+    /// Shows one operation.
+    SHOW_OPERATION = "show_operation", "catalog", "GET" "/services/{service_id}/operations/{operation_id}", CatalogRead, Viewer, Tenant;
+    /// Approves an operation that somebody else asked for.
+    APPROVE_OPERATION = "approve_operation", "catalog", "POST" "/services/{service_id}/operations/{operation_id}/approve", OperationsApprove, Developer, Tenant;
+    /// Rejects an operation that somebody else asked for.
+    REJECT_OPERATION = "reject_operation", "catalog", "POST" "/services/{service_id}/operations/{operation_id}/reject", OperationsApprove, Developer, Tenant;
+    /// Cancels an operation.
+    CANCEL_OPERATION = "cancel_operation", "catalog", "POST" "/services/{service_id}/operations/{operation_id}/cancel", OperationsWrite, Developer, Tenant;
 }

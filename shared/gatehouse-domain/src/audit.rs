@@ -93,6 +93,26 @@ actions! {
     TriggerRun = "run.trigger",
     /// A run was asked to stop.
     CancelRun = "run.cancel",
+    /// A service was created.
+    CreateService = "service.create",
+    /// A service was replaced.
+    PutService = "service.put",
+    /// A service was deleted.
+    DeleteService = "service.delete",
+    /// An environment is to be provisioned.
+    ProvisionService = "service.provision",
+    /// An environment is to be deprovisioned.
+    DeprovisionService = "service.deprovision",
+    /// An environment is to be looked at for drift.
+    CheckDrift = "service.drift",
+    /// A version is to be deployed.
+    DeployService = "service.deploy",
+    /// An operation was approved.
+    ApproveOperation = "operation.approve",
+    /// An operation was rejected.
+    RejectOperation = "operation.reject",
+    /// An operation was asked to stop.
+    CancelOperation = "operation.cancel",
 }
 
 impl std::str::FromStr for Action {

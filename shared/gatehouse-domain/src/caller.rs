@@ -163,6 +163,14 @@ pub enum Grant {
         /// The service that is calling.
         service: ServiceName,
     },
+    /// An operation of the catalog, for whoever asked for it: what it may do was decided when it was asked
+    /// for. No credential makes such a caller.
+    Operation {
+        /// The tenant that it belongs to.
+        tenant: TenantId,
+        /// Who asked for it: `user:ada`.
+        requested_by: String,
+    },
 }
 
 /// Who is calling.
@@ -180,7 +188,9 @@ impl Caller {
         match &self.grant {
             Grant::User { roles, .. } => roles.tenants(),
             Grant::ApiKey { tenants, .. } => tenants.clone(),
-            Grant::Service { tenant, .. } => Tenants::Only(BTreeSet::from([tenant.clone()])),
+            Grant::Service { tenant, .. } | Grant::Operation { tenant, .. } => {
+                Tenants::Only(BTreeSet::from([tenant.clone()]))
+            }
         }
     }
 
@@ -189,7 +199,7 @@ impl Caller {
         match &self.grant {
             Grant::User { roles, .. } => roles.in_tenant(tenant).is_some(),
             Grant::ApiKey { tenants, .. } => tenants.include(tenant),
-            Grant::Service { tenant: own, .. } => own == tenant,
+            Grant::Service { tenant: own, .. } | Grant::Operation { tenant: own, .. } => own == tenant,
         }
     }
 
@@ -210,6 +220,7 @@ impl Caller {
                 scoped && (reach == Reach::Tenant || *tenants == Tenants::All)
             }
             Grant::Service { .. } => false,
+            Grant::Operation { .. } => reach == Reach::Tenant && role <= Role::Developer,
         }
     }
 
@@ -222,6 +233,15 @@ impl Caller {
             _ => self.sees(tenant),
         };
         enough && self.may(operation)
+    }
+
+    /// Whether this caller may do what is left to the admins of `tenant`, beyond what an operation asks for.
+    pub fn is_admin_in(&self, tenant: &TenantId) -> bool {
+        match &self.grant {
+            Grant::User { roles, .. } => roles.in_tenant(tenant) >= Some(Role::Admin),
+            Grant::ApiKey { scopes, tenants } => scopes.contains(&Scope::All) && tenants.include(tenant),
+            Grant::Service { .. } | Grant::Operation { .. } => false,
+        }
     }
 
     /// Of the caller's tenants, those in which they may use `operation`.
@@ -244,6 +264,7 @@ impl Caller {
             Grant::User { .. } => format!("user:{}", self.subject),
             Grant::ApiKey { .. } => format!("api_key:{}", self.subject),
             Grant::Service { project, service, .. } => format!("service:{project}/{service}"),
+            Grant::Operation { requested_by, .. } => requested_by.clone(),
         }
     }
 }

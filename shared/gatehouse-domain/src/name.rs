@@ -124,6 +124,10 @@ name!(
     /// Name of a service that calls others: `worker`.
     ServiceName, "a service", 39, "a-z, 0-9 and '-', not starting with '-'", slug_start, slug
 );
+name!(
+    /// Name of a module that provisions environments: `example`.
+    ModuleName, "a module", 64, "a-z, 0-9 and '-', not starting with '-'", slug_start, slug
+);
 
 #[cfg(test)]
 mod tests {

@@ -23,6 +23,11 @@ impl SecretName {
         Self(format!("signing-key/{}", kid.as_str()))
     }
 
+    /// The secret in which the key of callback tokens is kept.
+    pub fn callback_key() -> Self {
+        Self("callback-key".to_owned())
+    }
+
     /// The path as text.
     pub fn as_str(&self) -> &str {
         &self.0

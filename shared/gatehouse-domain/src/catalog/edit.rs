@@ -1,0 +1,339 @@
+//! Creating, replacing and deleting services.
+
+use std::collections::BTreeSet;
+
+use async_trait::async_trait;
+
+use super::{
+    EnvironmentState, FindService, Infrastructure, Modules, Registered, Service, ServiceId, ServiceSpec,
+    ShowServiceError, show,
+};
+use crate::{
+    access::{CREATE_SERVICE, DELETE_SERVICE, PUT_SERVICE},
+    audit::{Act, Action, Deed, Entry, Outcome},
+    caller::Caller,
+    clock::{Clock, IdSource},
+    idempotency::{Fingerprint, IdempotencyKey, StartKey},
+    jobs::{FindForEdit, Revision},
+    name::{EnvironmentName, JobId, ServiceName, TenantId},
+    parameter::FieldError,
+    providers::{EditOutcome, Precondition, PreconditionError},
+    store::StoreError,
+};
+
+/// Whether a service was created.
+#[derive(Debug)]
+pub enum CreateService {
+    /// It was.
+    Created,
+    /// There is one of this id, as it stands now.
+    Exists(Box<Service>),
+    /// Another service of the tenant has the name.
+    NameTaken(ServiceId),
+}
+
+/// The environments that an edit takes away. None of them may be in use when the edit is written.
+pub type RemovedEnvironments = BTreeSet<EnvironmentName>;
+
+/// Writes services. Needs `dynamodb:PutItem`, `DeleteItem` and `GetItem`.
+#[async_trait]
+pub trait SaveService: Send + Sync {
+    /// Writes a new service and takes its name, in one transaction.
+    async fn create_service(&self, service: &Service, entry: &Entry) -> Result<CreateService, StoreError>;
+
+    /// Replaces a service where `previous` still stands, and forgets the states of the environments that
+    /// go, where nothing is in them: one transaction.
+    async fn replace_service(
+        &self,
+        service: &Service,
+        previous: &Revision,
+        removed: &RemovedEnvironments,
+        entry: &Entry,
+    ) -> Result<EditOutcome, StoreError>;
+
+    /// Deletes a service where its revision still stands, gives its name back, and forgets these states,
+    /// where they still are as given and nothing goes on in them: one transaction.
+    async fn delete_service(
+        &self,
+        service: &Service,
+        states: &[EnvironmentState],
+        entry: &Entry,
+    ) -> Result<EditOutcome, StoreError>;
+}
+
+/// What a caller wants a service to be.
+#[derive(Debug, Clone)]
+pub struct ServiceDraft {
+    /// Whose it is to be; the caller's only tenant without it. It cannot be changed.
+    pub tenant: Option<TenantId>,
+    /// Its name. It cannot be changed.
+    pub name: ServiceName,
+    /// What is decided about it.
+    pub spec: ServiceSpec,
+}
+
+/// What changing services needs.
+pub struct EditPorts<'a> {
+    /// Reads them.
+    pub find: &'a dyn FindService,
+    /// Writes them.
+    pub save: &'a dyn SaveService,
+    /// Reads the project and the jobs that they name.
+    pub named: &'a dyn FindForEdit,
+    /// The modules that there are.
+    pub modules: &'a Modules,
+    /// Tells the time.
+    pub clock: &'a dyn Clock,
+    /// Makes ids.
+    pub ids: &'a dyn IdSource,
+}
+
+/// Why a service cannot be changed.
+#[derive(Debug, thiserror::Error)]
+pub enum EditServiceError {
+    /// There is none, or it belongs to a tenant that the caller is not in.
+    #[error("there is no such service")]
+    NotFound,
+    /// Fields were refused.
+    #[error("the service is not valid")]
+    Invalid(Vec<FieldError>),
+    /// The caller's role in this tenant is too small.
+    #[error("your role in tenant `{0}` does not allow this")]
+    Forbidden(TenantId),
+    /// Only an admin of this tenant deletes by force.
+    #[error("only an admin of tenant `{0}` deletes a service by force")]
+    ForceForbidden(TenantId),
+    /// Another service of the tenant has the name.
+    #[error("another service of this tenant has this name")]
+    NameTaken(ServiceId),
+    /// The key was used for another request.
+    #[error("the Idempotency-Key was used for another request")]
+    KeyReused,
+    /// It is not as the caller expects.
+    #[error(transparent)]
+    Precondition(#[from] PreconditionError),
+    /// Something is still provisioned in these environments.
+    #[error("something is still provisioned in: {}; deprovision it first", names(.0))]
+    StillProvisioned(Vec<EnvironmentName>),
+    /// Something still goes on in these environments.
+    #[error("an operation still goes on in: {}; wait for its end or cancel it", names(.0))]
+    Busy(Vec<EnvironmentName>),
+    /// The store failed.
+    #[error("could not change the service")]
+    Store(#[from] StoreError),
+}
+
+fn names(environments: &[EnvironmentName]) -> String {
+    environments.iter().map(EnvironmentName::as_str).collect::<Vec<_>>().join(", ")
+}
+
+impl From<ShowServiceError> for EditServiceError {
+    fn from(error: ShowServiceError) -> Self {
+        match error {
+            ShowServiceError::NotFound => Self::NotFound,
+            ShowServiceError::Store(error) => error.into(),
+        }
+    }
+}
+
+/// A service was created.
+#[derive(Debug)]
+pub struct CreatedService {
+    /// As it stands now.
+    pub service: Service,
+    /// Whether an earlier request with the same key created it.
+    pub replayed: bool,
+}
+
+/// Creates a service.
+pub async fn create(
+    ports: &EditPorts<'_>,
+    act: &Act<'_>,
+    draft: ServiceDraft,
+    key: Option<&IdempotencyKey>,
+    fingerprint: Fingerprint,
+) -> Result<CreatedService, EditServiceError> {
+    let tenant = tenant_of(act.caller, &draft)?;
+    if !act.caller.may_in(&CREATE_SERVICE, &tenant) {
+        return Err(refused(act.caller, tenant));
+    }
+    check(ports, &draft.spec, &tenant).await?;
+    let deed = deed(&draft.name, &tenant);
+    let entry = act.entry(ports.clock, ports.ids, Action::CreateService, Outcome::Done, deed);
+    let id = match key {
+        Some(key) => ServiceId::of_key(&StartKey::of(&act.caller.actor(), key)),
+        None => ServiceId::new(ports.ids),
+    };
+    let actor = act.caller.actor();
+    let service = Service {
+        id,
+        tenant,
+        name: draft.name,
+        spec: draft.spec,
+        fingerprint,
+        revision: Revision::new(ports.ids),
+        created_at: entry.at,
+        created_by: actor.clone(),
+        updated_at: entry.at,
+        updated_by: actor,
+    };
+    match ports.save.create_service(&service, &entry).await? {
+        CreateService::Created => Ok(CreatedService { service, replayed: false }),
+        CreateService::Exists(existing) if existing.fingerprint == service.fingerprint => {
+            Ok(CreatedService { service: *existing, replayed: true })
+        }
+        CreateService::Exists(_) => Err(EditServiceError::KeyReused),
+        CreateService::NameTaken(by) => Err(EditServiceError::NameTaken(by)),
+    }
+}
+
+/// Another tenant's name is told by nothing: whether it exists is not for this caller.
+fn refused(caller: &Caller, tenant: TenantId) -> EditServiceError {
+    if caller.sees(&tenant) {
+        return EditServiceError::Forbidden(tenant);
+    }
+    EditServiceError::Invalid(vec![FieldError::new("/tenant", "you are in no such tenant")])
+}
+
+fn tenant_of(caller: &Caller, draft: &ServiceDraft) -> Result<TenantId, EditServiceError> {
+    let own = caller.tenants_for(&CREATE_SERVICE);
+    let tenant = draft.tenant.as_ref().or_else(|| own.sole());
+    tenant.cloned().ok_or_else(|| {
+        let error = FieldError::new("/tenant", "say which tenant the service is to belong to");
+        EditServiceError::Invalid(vec![error])
+    })
+}
+
+/// Refuses what is wrong with a service by itself, or with what it names.
+async fn check(ports: &EditPorts<'_>, spec: &ServiceSpec, tenant: &TenantId) -> Result<(), EditServiceError> {
+    spec.check(ports.modules).map_err(EditServiceError::Invalid)?;
+    let jobs = spec.jobs();
+    let ids: BTreeSet<JobId> = jobs.iter().map(|(_, id)| (*id).clone()).collect();
+    let found = ports.named.find_for_edit(&ids, &[spec.project.clone()].into()).await?;
+    let mut errors = Vec::new();
+    if found.projects.get(&spec.project).is_none_or(|project| project.tenant != *tenant) {
+        errors.push(FieldError::new("/project", "the tenant has no such project"));
+    }
+    let missing = |id: &JobId| found.jobs.get(id).is_none_or(|job| job.tenant != *tenant);
+    let missing = jobs.into_iter().filter(|(_, id)| missing(id));
+    errors.extend(missing.map(|(pointer, _)| FieldError::new(pointer, "the tenant has no such job")));
+    if errors.is_empty() { Ok(()) } else { Err(EditServiceError::Invalid(errors)) }
+}
+
+/// Replaces a service. Environments in which something is, or goes on, cannot be taken away.
+pub async fn replace(
+    ports: &EditPorts<'_>,
+    act: &Act<'_>,
+    id: &ServiceId,
+    draft: ServiceDraft,
+    expected: &Precondition,
+) -> Result<Service, EditServiceError> {
+    let Registered { service, environments } = show(ports.find, act.caller, id).await?;
+    if !act.caller.may_in(&PUT_SERVICE, &service.tenant) {
+        return Err(EditServiceError::Forbidden(service.tenant));
+    }
+    expected.admit(Some(&service.revision))?;
+    stays(&service, &draft)?;
+    check(ports, &draft.spec, &service.tenant).await?;
+    let kept: BTreeSet<_> = draft.spec.environments.iter().map(|environment| &environment.name).collect();
+    let going: Vec<_> = environments.into_values().filter(|state| !kept.contains(&state.name)).collect();
+    refuse_busy(&going)?;
+    refuse_provisioned(&going)?;
+    let deed = deed(&service.name, &service.tenant);
+    let entry = act.entry(ports.clock, ports.ids, Action::PutService, Outcome::Done, deed);
+    let previous = service.revision.clone();
+    let service = Service {
+        spec: draft.spec,
+        revision: Revision::new(ports.ids),
+        updated_at: entry.at,
+        updated_by: act.caller.actor(),
+        ..service
+    };
+    let removed = going.into_iter().map(|state| state.name).collect();
+    match ports.save.replace_service(&service, &previous, &removed, &entry).await? {
+        EditOutcome::Done => Ok(service),
+        EditOutcome::Conflict => Err(PreconditionError::Failed.into()),
+    }
+}
+
+/// Refuses another tenant or name.
+fn stays(service: &Service, draft: &ServiceDraft) -> Result<(), EditServiceError> {
+    let mut errors = Vec::new();
+    if draft.tenant.as_ref().is_some_and(|tenant| *tenant != service.tenant) {
+        errors
+            .push(FieldError::new("/tenant", "a service stays with its tenant; create another one instead"));
+    }
+    if draft.name != service.name {
+        errors.push(FieldError::new("/name", "a service keeps its name; create another one instead"));
+    }
+    if errors.is_empty() { Ok(()) } else { Err(EditServiceError::Invalid(errors)) }
+}
+
+fn refuse_busy(states: &[EnvironmentState]) -> Result<(), EditServiceError> {
+    let busy = states.iter().filter(|state| state.running.is_some());
+    let busy: Vec<_> = busy.map(|state| state.name.clone()).collect();
+    if busy.is_empty() { Ok(()) } else { Err(EditServiceError::Busy(busy)) }
+}
+
+fn refuse_provisioned(states: &[EnvironmentState]) -> Result<(), EditServiceError> {
+    let left = states.iter().filter(|state| state.infrastructure != Infrastructure::Absent);
+    let left: Vec<_> = left.map(|state| state.name.clone()).collect();
+    if left.is_empty() { Ok(()) } else { Err(EditServiceError::StillProvisioned(left)) }
+}
+
+/// Whether a service is deleted although something of it is provisioned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Force {
+    /// It is not.
+    No,
+    /// It is; what is provisioned remains.
+    Yes,
+}
+
+/// A service was deleted.
+#[derive(Debug)]
+pub struct DeletedService {
+    /// The service as it was.
+    pub service: Service,
+    /// The environments in which something remains that Gatehouse does not know of any more.
+    pub remains: Vec<EnvironmentState>,
+}
+
+/// Deletes a service. Its history goes with time.
+pub async fn delete(
+    ports: &EditPorts<'_>,
+    act: &Act<'_>,
+    id: &ServiceId,
+    expected: &Precondition,
+    force: Force,
+) -> Result<DeletedService, EditServiceError> {
+    let Registered { service, environments } = show(ports.find, act.caller, id).await?;
+    if !act.caller.may_in(&DELETE_SERVICE, &service.tenant) {
+        return Err(EditServiceError::Forbidden(service.tenant));
+    }
+    if force == Force::Yes && !act.caller.is_admin_in(&service.tenant) {
+        return Err(EditServiceError::ForceForbidden(service.tenant));
+    }
+    expected.admit(Some(&service.revision))?;
+    let states: Vec<_> = environments.into_values().collect();
+    refuse_busy(&states)?;
+    if force == Force::No {
+        refuse_provisioned(&states)?;
+    }
+    let remains: Vec<_> =
+        states.iter().filter(|state| state.infrastructure != Infrastructure::Absent).cloned().collect();
+    let left: Vec<_> = remains.iter().map(|state| state.name.clone()).collect();
+    let deed = Deed {
+        detail: (!left.is_empty()).then(|| format!("by force; what remains is in: {}", names(&left))),
+        ..deed(&service.name, &service.tenant)
+    };
+    let entry = act.entry(ports.clock, ports.ids, Action::DeleteService, Outcome::Done, deed);
+    match ports.save.delete_service(&service, &states, &entry).await? {
+        EditOutcome::Done => Ok(DeletedService { service, remains }),
+        EditOutcome::Conflict => Err(PreconditionError::Failed.into()),
+    }
+}
+
+fn deed(name: &ServiceName, tenant: &TenantId) -> Deed {
+    Deed { target: format!("service:{tenant}/{name}"), tenant: Some(tenant.clone()), detail: None }
+}

@@ -1,0 +1,173 @@
+//! How an environment stands: what is provisioned and deployed in it, and what is being done to it.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::ServiceId;
+use crate::{
+    name::{EnvironmentName, ModuleName},
+    operations::OperationId,
+};
+
+/// What a plan would do, in numbers of resources.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlanSummary {
+    /// How many come.
+    pub add: u32,
+    /// How many change.
+    pub change: u32,
+    /// How many go.
+    pub destroy: u32,
+}
+
+impl PlanSummary {
+    /// Whether it would do nothing.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// What came out of a module under one name.
+pub type Output = (String, OutputValue);
+
+/// The value of an output.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OutputValue {
+    /// It may be seen.
+    Value(Value),
+    /// The module calls it sensitive, so it is not kept here.
+    Sensitive,
+}
+
+/// What was provisioned.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Provisioned {
+    /// By which operation.
+    pub operation: OperationId,
+    /// When that ended.
+    pub at: Timestamp,
+    /// By which module.
+    pub module: ModuleName,
+    /// With which inputs.
+    pub inputs: Map<String, Value>,
+    /// What came out of it.
+    pub outputs: BTreeMap<String, OutputValue>,
+    /// When it is deprovisioned by itself.
+    pub ends_at: Option<Timestamp>,
+}
+
+/// What of an environment exists.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "state")]
+pub enum Infrastructure {
+    /// Nothing.
+    #[default]
+    Absent,
+    /// What was asked for.
+    Present(Provisioned),
+    /// An operation began to change something and did not come to its end: only the state of Terraform
+    /// knows what there is. As it would be if it had come to its end.
+    Partial(Provisioned),
+}
+
+impl Infrastructure {
+    /// What was provisioned last, if anything may be there.
+    pub fn provisioned(&self) -> Option<&Provisioned> {
+        match self {
+            Self::Absent => None,
+            Self::Present(provisioned) | Self::Partial(provisioned) => Some(provisioned),
+        }
+    }
+}
+
+/// What was deployed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deployed {
+    /// By which operation.
+    pub operation: OperationId,
+    /// Which version.
+    pub version: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// Whether what exists is what was provisioned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DriftState {
+    /// It is.
+    None,
+    /// Somebody changed something elsewhere.
+    Detected,
+}
+
+/// What was last found about drift.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Drift {
+    /// By which operation.
+    pub operation: OperationId,
+    /// What.
+    pub state: DriftState,
+    /// When.
+    pub checked_at: Timestamp,
+    /// How much differs.
+    pub summary: PlanSummary,
+}
+
+/// How an environment stands.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EnvironmentState {
+    /// Whose environment it is.
+    pub service: ServiceId,
+    /// Which one.
+    pub name: EnvironmentName,
+    /// The operation that is open in it; there is at most one.
+    pub running: Option<OperationId>,
+    /// What of it exists.
+    pub infrastructure: Infrastructure,
+    /// What was deployed to it last.
+    pub deployed: Option<Deployed>,
+    /// What was last found about drift.
+    pub drift: Option<Drift>,
+    /// The last operation that provisioned, deprovisioned or looked for drift, ended or not.
+    pub last_provisioning: Option<OperationId>,
+    /// The last deploy, ended or not.
+    pub last_deploy: Option<OperationId>,
+}
+
+impl EnvironmentState {
+    /// One that nothing was done in yet.
+    pub fn new(service: ServiceId, name: EnvironmentName) -> Self {
+        Self {
+            service,
+            name,
+            running: None,
+            infrastructure: Infrastructure::Absent,
+            deployed: None,
+            drift: None,
+            last_provisioning: None,
+            last_deploy: None,
+        }
+    }
+
+    /// Whether nothing is there and nothing goes on.
+    pub fn is_idle(&self) -> bool {
+        self.running.is_none() && self.infrastructure == Infrastructure::Absent
+    }
+}
+
+/// What the end of an operation changes about its environment; what is `None` stays.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Settled {
+    /// What of it exists.
+    pub infrastructure: Option<Infrastructure>,
+    /// What was deployed to it.
+    pub deployed: Option<Deployed>,
+    /// What was found about drift. `Some(None)` forgets what was found before.
+    pub drift: Option<Option<Drift>>,
+}

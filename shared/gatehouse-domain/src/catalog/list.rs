@@ -1,0 +1,68 @@
+//! Listing services.
+
+use async_trait::async_trait;
+
+use super::{Lifecycle, Service};
+use crate::{
+    access::LIST_SERVICES,
+    caller::{Caller, Tenants},
+    jobs::ListError,
+    name::TenantId,
+    paging::{Page, PageRequest},
+};
+
+/// What a caller asks of the list.
+#[derive(Debug, Clone, Default)]
+pub struct ServiceQuery {
+    /// Only of this tenant.
+    pub tenant: Option<TenantId>,
+    /// Only of this owner, exactly as written.
+    pub owner: Option<String>,
+    /// Only those that are so far in their life.
+    pub lifecycle: Option<Lifecycle>,
+    /// Only those whose name, owner or description hold this text, whatever its case.
+    pub text: Option<String>,
+}
+
+/// Which services are wanted.
+#[derive(Debug, Clone)]
+pub struct ServiceFilter {
+    /// Those of these tenants.
+    pub tenants: Tenants,
+    /// Those of this owner.
+    pub owner: Option<String>,
+    /// Those that are so far in their life.
+    pub lifecycle: Option<Lifecycle>,
+    /// Those that hold this text, which is in lower case.
+    pub text: Option<String>,
+}
+
+/// Lists services. Needs `dynamodb:Query`.
+#[async_trait]
+pub trait ListServices: Send + Sync {
+    /// A page of services, by tenant and name, in one query. A page may be short, or empty, and still have
+    /// a next one; may miss edits of the last second.
+    async fn list_services(
+        &self,
+        filter: &ServiceFilter,
+        page: &PageRequest,
+    ) -> Result<Page<Service>, ListError>;
+}
+
+/// Lists the services that the caller may see. Another tenant has none.
+pub async fn list(
+    services: &dyn ListServices,
+    caller: &Caller,
+    query: ServiceQuery,
+    page: &PageRequest,
+) -> Result<Page<Service>, ListError> {
+    let own = caller.tenants_for(&LIST_SERVICES);
+    let tenants = match query.tenant {
+        None => own,
+        Some(tenant) if own.include(&tenant) => Tenants::Only([tenant].into()),
+        Some(_) => return Ok(Page { items: Vec::new(), next: None }),
+    };
+    let text = query.text.map(|text| text.to_lowercase());
+    let filter = ServiceFilter { tenants, owner: query.owner, lifecycle: query.lifecycle, text };
+    services.list_services(&filter, page).await
+}

@@ -1,0 +1,26 @@
+//! The catalog: the services of a tenant, and the environments they are provisioned in and deployed to.
+
+mod edit;
+mod environment;
+mod list;
+mod service;
+mod spec;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use self::spec::check_inputs;
+pub use self::{
+    edit::{
+        CreateService, CreatedService, DeletedService, EditPorts, EditServiceError, Force,
+        RemovedEnvironments, SaveService, ServiceDraft, create, delete, replace,
+    },
+    environment::{
+        Deployed, Drift, DriftState, EnvironmentState, Infrastructure, Output, OutputValue, PlanSummary,
+        Provisioned, Settled,
+    },
+    list::{ListServices, ServiceFilter, ServiceQuery, list},
+    service::{FindService, Registered, Service, ServiceId, ShowServiceError, show},
+    spec::{
+        Category, DeployTarget, EnvironmentSpec, Lifecycle, Link, MAX_ENVIRONMENTS, Modules, ServiceSpec,
+    },
+};

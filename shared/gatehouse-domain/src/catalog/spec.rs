@@ -1,0 +1,295 @@
+//! What people decide about a service, and what of it is refused.
+
+use std::{collections::BTreeSet, fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::{
+    name::{EnvironmentName, JobId, ModuleName, ProjectName},
+    parameter::FieldError,
+};
+
+/// The most environments of a service: an edit of it is one transaction.
+pub const MAX_ENVIRONMENTS: usize = 20;
+
+/// The most links.
+const MAX_LINKS: usize = 20;
+
+/// The longest owner, name of a link and title, in bytes.
+const MAX_LINE: usize = 200;
+
+/// The longest description, in bytes.
+const MAX_DESCRIPTION: usize = 4000;
+
+/// The longest URL, in bytes.
+const MAX_URL: usize = 2000;
+
+/// How much the inputs of an environment may measure as JSON, in bytes.
+pub(crate) const MAX_INPUTS: usize = 16 * 1024;
+
+/// The longest time to live, in hours: a year.
+const MAX_TTL_HOURS: u32 = 8784;
+
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident { $($(#[$item_doc:meta])* $item:ident = $text:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        pub enum $name {
+            $($(#[$item_doc])* $item,)*
+        }
+
+        impl $name {
+            /// All there are.
+            pub const ALL: &[Self] = &[$(Self::$item),*];
+
+            /// As it is written.
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$item => $text,)*
+                }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = String;
+
+            fn from_str(raw: &str) -> Result<Self, String> {
+                let known = Self::ALL.iter().find(|item| item.as_str() == raw);
+                let all = || Self::ALL.iter().map(|item| item.as_str()).collect::<Vec<_>>().join(", ");
+                known.copied().ok_or_else(|| format!("must be one of {}", all()))
+            }
+        }
+    };
+}
+
+words! {
+    /// How far a service is in its life.
+    Lifecycle {
+        /// Nobody should depend on it yet.
+        Experimental = "experimental",
+        /// People depend on it.
+        Production = "production",
+        /// It goes away.
+        Deprecated = "deprecated",
+    }
+}
+
+words! {
+    /// What an environment is for.
+    Category {
+        /// For its developers.
+        Dev = "dev",
+        /// For tests.
+        Test = "test",
+        /// As like production as can be.
+        Staging = "staging",
+        /// For those who use the service.
+        Prod = "prod",
+    }
+}
+
+/// A place on the web that belongs to something.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Link {
+    /// What is there, for people.
+    pub name: String,
+    /// Where: `https://…`, or `http://…`.
+    pub url: String,
+}
+
+/// What deploys a service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeployTarget {
+    /// A job of the same tenant. Of the parameters `version`, `environment` and `service`, it is given
+    /// those that it declares.
+    Job(JobId),
+    /// A URL that the deploy is posted to; whoever gets it reports by callback.
+    Webhook(String),
+}
+
+/// An environment of a service.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EnvironmentSpec {
+    /// Unique in the service.
+    pub name: EnvironmentName,
+    /// What it is for.
+    pub category: Category,
+    /// Whether somebody else has to agree before something is changed in it.
+    pub approval_required: bool,
+    /// The module that provisions it; nothing is to be provisioned without one.
+    pub module: Option<ModuleName>,
+    /// The module's inputs.
+    pub inputs: Map<String, Value>,
+    /// How long after it was provisioned it is deprovisioned by itself, in hours.
+    pub ttl_hours: Option<u32>,
+    /// What deploys to it, where that is not what deploys the service elsewhere.
+    pub deploy: Option<DeployTarget>,
+}
+
+/// What people decide about a service.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ServiceSpec {
+    /// The project it belongs to, of the same tenant.
+    pub project: ProjectName,
+    /// Who answers for it: a team, an address.
+    pub owner: String,
+    /// What it does, for people.
+    pub description: Option<String>,
+    /// Where its source is.
+    pub repository: Option<String>,
+    /// How far it is in its life.
+    pub lifecycle: Lifecycle,
+    /// Where to read on.
+    pub links: Vec<Link>,
+    /// Where it runs.
+    pub environments: Vec<EnvironmentSpec>,
+    /// The CI job that builds it.
+    pub build_job: Option<JobId>,
+    /// What deploys it.
+    pub deploy: Option<DeployTarget>,
+}
+
+/// The modules that the provisioner has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Modules {
+    /// What it has is not known here: it says so itself.
+    Unknown,
+    /// These.
+    Known(BTreeSet<ModuleName>),
+}
+
+impl ServiceSpec {
+    /// The jobs that it names, with where.
+    pub(super) fn jobs(&self) -> Vec<(String, &JobId)> {
+        let job = |target: &Option<DeployTarget>| match target {
+            Some(DeployTarget::Job(_)) => true,
+            Some(DeployTarget::Webhook(_)) | None => false,
+        };
+        let mut jobs = Vec::new();
+        jobs.extend(self.build_job.as_ref().map(|job| ("/build_job".to_owned(), job)));
+        let targets = std::iter::once(("/deploy/job".to_owned(), &self.deploy)).chain(
+            self.environments.iter().enumerate().map(|(place, environment)| {
+                (format!("/environments/{place}/deploy/job"), &environment.deploy)
+            }),
+        );
+        for (pointer, target) in targets.filter(|(_, target)| job(target)) {
+            if let Some(DeployTarget::Job(id)) = target {
+                jobs.push((pointer, id));
+            }
+        }
+        jobs
+    }
+
+    /// What is wrong with it by itself, if anything is.
+    pub(super) fn check(&self, modules: &Modules) -> Result<(), Vec<FieldError>> {
+        let mut errors = Errors::default();
+        errors.line("/owner", &self.owner);
+        if self.description.as_deref().is_some_and(|text| text.len() > MAX_DESCRIPTION) {
+            errors.add("/description", "must be at most 4,000 bytes");
+        }
+        if let Some(url) = &self.repository {
+            errors.url("/repository", url);
+        }
+        if self.links.len() > MAX_LINKS {
+            errors.add("/links", "must be at most 20 links");
+        }
+        for (place, link) in self.links.iter().enumerate() {
+            errors.line(&format!("/links/{place}/name"), &link.name);
+            errors.url(&format!("/links/{place}/url"), &link.url);
+        }
+        errors.target("/deploy", self.deploy.as_ref());
+        self.check_environments(modules, &mut errors);
+        if errors.0.is_empty() { Ok(()) } else { Err(errors.0) }
+    }
+
+    fn check_environments(&self, modules: &Modules, errors: &mut Errors) {
+        if self.environments.len() > MAX_ENVIRONMENTS {
+            errors.add("/environments", "must be at most 20 environments");
+        }
+        let mut names = BTreeSet::new();
+        for (place, environment) in self.environments.iter().enumerate() {
+            let at = format!("/environments/{place}");
+            if !names.insert(&environment.name) {
+                errors.add(&format!("{at}/name"), "another environment has this name");
+            }
+            errors.environment(&at, environment, modules);
+        }
+    }
+}
+
+/// What was found wrong.
+#[derive(Default)]
+struct Errors(Vec<FieldError>);
+
+impl Errors {
+    fn add(&mut self, pointer: &str, detail: impl Into<String>) {
+        self.0.push(FieldError::new(pointer, detail));
+    }
+
+    fn line(&mut self, pointer: &str, text: &str) {
+        if text.trim().is_empty() || text.len() > MAX_LINE || text.chars().any(char::is_control) {
+            self.add(pointer, "must be 1 to 200 bytes of text on one line");
+        }
+    }
+
+    fn url(&mut self, pointer: &str, url: &str) {
+        if let Err(detail) = check_url(url) {
+            self.add(pointer, detail);
+        }
+    }
+
+    fn target(&mut self, pointer: &str, target: Option<&DeployTarget>) {
+        if let Some(DeployTarget::Webhook(url)) = target {
+            self.url(&format!("{pointer}/webhook"), url);
+        }
+    }
+
+    fn environment(&mut self, at: &str, environment: &EnvironmentSpec, modules: &Modules) {
+        if let (Some(module), Modules::Known(known)) = (&environment.module, modules)
+            && !known.contains(module)
+        {
+            let known: Vec<_> = known.iter().map(ModuleName::as_str).collect();
+            self.add(&format!("{at}/module"), format!("no such module; there are: {}", known.join(", ")));
+        }
+        if let Err(detail) = check_inputs(&environment.inputs) {
+            self.add(&format!("{at}/inputs"), detail);
+        }
+        if environment.module.is_none() && !environment.inputs.is_empty() {
+            self.add(&format!("{at}/inputs"), "only an environment with a module has inputs");
+        }
+        if environment.ttl_hours.is_some_and(|hours| !(1..=MAX_TTL_HOURS).contains(&hours)) {
+            self.add(&format!("{at}/ttl_hours"), "must be 1 to 8,784 hours");
+        }
+        if environment.ttl_hours.is_some() && environment.module.is_none() {
+            self.add(&format!("{at}/ttl_hours"), "only an environment with a module can be deprovisioned");
+        }
+        self.target(&format!("{at}/deploy"), environment.deploy.as_ref());
+    }
+}
+
+/// What is wrong with a module's inputs, if anything is.
+pub(crate) fn check_inputs(inputs: &Map<String, Value>) -> Result<(), &'static str> {
+    let size = serde_json::to_string(inputs).map_or(usize::MAX, |text| text.len());
+    if size > MAX_INPUTS { Err("must be at most 16 KiB as JSON") } else { Ok(()) }
+}
+
+/// What is wrong with a URL for people, if anything is.
+pub(crate) fn check_url(url: &str) -> Result<(), &'static str> {
+    let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+    let host = rest.and_then(|rest| rest.split(['/', '?', '#']).next()).unwrap_or_default();
+    let plain = url.len() <= MAX_URL && url.bytes().all(|byte| byte.is_ascii_graphic());
+    if !plain || host.is_empty() {
+        return Err("must be an http:// or https:// URL of at most 2,000 ASCII characters");
+    }
+    if host.contains('@') { Err("must not hold a user name or password") } else { Ok(()) }
+}

@@ -1,0 +1,329 @@
+//! Deploying: by a job of a CI system, which is triggered and followed like any other, or by a webhook.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use async_trait::async_trait;
+use secrecy::SecretString;
+use serde_json::Value;
+
+use super::{
+    Operation, OperationId, Progress, StepState, TaskToken, Work,
+    attempt::CallbackKey,
+    change::{ChangeError, ChangePorts, change},
+    lifecycle::{Changed, StepRefused},
+};
+use crate::{
+    audit::{Act, Origin},
+    caller::{Caller, Grant},
+    catalog::{DeployTarget, Link},
+    ci::CancelMode,
+    idempotency::IdempotencyKey,
+    name::JobId,
+    runs::{
+        self, CancelError, CancelPorts, Run, RunStatus, ShowRunError,
+        start::{StartError, StartPorts},
+    },
+    store::StoreError,
+};
+
+/// The step of an operation that is a run.
+const RUN_STEP: &str = "run";
+
+/// How long to wait before a run is looked at for the first time, in seconds.
+const FIRST_LOOK_SECONDS: u32 = 5;
+
+/// How long to wait between two looks at a run, in seconds.
+const LOOK_SECONDS: u32 = 10;
+
+/// Posts deploys to webhooks.
+#[async_trait]
+pub trait Webhook: Send + Sync {
+    /// Posts the call; the same call may be posted more than once, with the same `Idempotency-Key`.
+    async fn post(&self, url: &str, call: &CallWebhook) -> Result<(), WebhookError>;
+}
+
+/// What is posted to a webhook.
+#[derive(Debug)]
+pub struct CallWebhook {
+    /// The operation, which says what is deployed and where.
+    pub operation: Operation,
+    /// Which version.
+    pub version: String,
+    /// The attempt.
+    pub attempt: u32,
+    /// With which the receiver reports.
+    pub callback_token: SecretString,
+}
+
+/// A webhook was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum WebhookError {
+    /// It did not answer, or with an error that goes by. Trying again may help.
+    #[error("the webhook did not take the call: {0}")]
+    Unavailable(String),
+    /// It refused, or it may not be called.
+    #[error("the webhook refused the call: {0}")]
+    Refused(String),
+}
+
+/// What deploying needs.
+pub struct DeployPorts<'a> {
+    /// Changes the operation.
+    pub change: ChangePorts<'a>,
+    /// Starts runs.
+    pub runs: StartPorts<'a>,
+    /// Stops them.
+    pub cancel: CancelPorts<'a>,
+    /// Calls webhooks.
+    pub webhook: &'a dyn Webhook,
+}
+
+/// Why a deploy does not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum DeployError {
+    /// The operation is not so far, or has ended, or is gone.
+    #[error(transparent)]
+    Step(#[from] ChangeError<StepRefused>),
+    /// What it needs is not there just now. Trying again may help.
+    #[error("{0}")]
+    Unavailable(String, #[source] Box<dyn std::error::Error + Send + Sync>),
+    /// It cannot be done like this.
+    #[error("{0}")]
+    Refused(String),
+}
+
+impl From<StoreError> for DeployError {
+    fn from(error: StoreError) -> Self {
+        Self::Step(error.into())
+    }
+}
+
+/// How a run that deploys stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Followed {
+    /// Whether it has ended.
+    pub ended: bool,
+    /// Whether it ended well.
+    pub succeeded: bool,
+    /// How long to wait before it is looked at again, in seconds.
+    pub wait_seconds: u32,
+}
+
+/// Triggers the run that deploys. Tried again, it finds the run that it triggered.
+pub async fn trigger_run(ports: &DeployPorts<'_>, id: &OperationId) -> Result<Followed, DeployError> {
+    let operation = due(ports, id).await?;
+    let waiting = Followed { ended: false, succeeded: false, wait_seconds: FIRST_LOOK_SECONDS };
+    if operation.run.is_some() {
+        return Ok(waiting);
+    }
+    let (version, job) = match &operation.work {
+        Work::Deploy { version, target: DeployTarget::Job(job) } => (version, job),
+        Work::Deploy { .. } | Work::Provision(_) | Work::Deprovision(_) | Work::Drift(_) => {
+            return Err(out_of_place("no job deploys this operation"));
+        }
+    };
+    let caller = deployer(&operation);
+    let origin = Origin::default();
+    let act = Act { caller: &caller, origin: &origin };
+    let parameters = parameters(ports, &operation, job, version).await?;
+    let key = id.as_str().parse::<IdempotencyKey>().ok();
+    let started = runs::start::trigger(&ports.runs, &act, job, &parameters, key.as_ref()).await;
+    let run = started.map_err(|error| from_start(job, error))?.run;
+    change(&ports.change, id, None, |operation| {
+        let now = ports.change.clock.now();
+        let changed = operation.note_run(run.id.clone(), now)?;
+        Ok(if operation.note_run_status(&run, now) { Changed::Record } else { changed })
+    })
+    .await?;
+    Ok(waiting)
+}
+
+/// The operation, where it still goes on and somebody has agreed to it.
+async fn due(ports: &DeployPorts<'_>, id: &OperationId) -> Result<Operation, DeployError> {
+    let checked = |operation: &mut Operation| {
+        operation.may_deploy()?;
+        Ok(Changed::Nothing)
+    };
+    Ok(change(&ports.change, id, None, checked).await?)
+}
+
+fn out_of_place(what: &'static str) -> DeployError {
+    DeployError::Step(ChangeError::Refused(StepRefused::OutOfPlace(what)))
+}
+
+/// Who triggers the run: this operation, for whoever asked for it.
+fn deployer(operation: &Operation) -> Caller {
+    let grant =
+        Grant::Operation { tenant: operation.tenant.clone(), requested_by: operation.requested.by.clone() };
+    Caller { subject: operation.id.to_string(), grant }
+}
+
+/// Of what a deploy knows, what the job declares as a parameter.
+async fn parameters(
+    ports: &DeployPorts<'_>,
+    operation: &Operation,
+    job: &JobId,
+    version: &str,
+) -> Result<BTreeMap<String, Value>, DeployError> {
+    let found = ports.runs.job.find_job(job).await?;
+    let declared: BTreeSet<String> = found
+        .iter()
+        .flat_map(|job| &job.spec.parameters)
+        .map(|parameter| parameter.name.to_string())
+        .collect();
+    let known = [
+        ("version", version),
+        ("environment", operation.environment.as_str()),
+        ("service", operation.service_name.as_str()),
+    ];
+    let wanted = known.into_iter().filter(|(name, _)| declared.contains(*name));
+    Ok(wanted.map(|(name, value)| (name.to_owned(), Value::from(value))).collect())
+}
+
+fn from_start(job: &JobId, error: StartError) -> DeployError {
+    let again = match &error {
+        StartError::InProgress | StartError::OutcomeUnknown { .. } | StartError::Store(_) => true,
+        StartError::Ci(error) => error.kind.is_retryable(),
+        StartError::Job(_)
+        | StartError::Run(_)
+        | StartError::Forbidden(_)
+        | StartError::Parameters(_)
+        | StartError::StillRunning
+        | StartError::RerunUnsupported
+        | StartError::Provider(_)
+        | StartError::KeyReused => false,
+    };
+    if again {
+        return DeployError::Unavailable(format!("job `{job}` could not be triggered"), error.into());
+    }
+    let why = match &error {
+        StartError::Parameters(errors) => errors
+            .iter()
+            .map(|error| format!("{}: {}", error.pointer, error.detail))
+            .collect::<Vec<_>>()
+            .join("; "),
+        StartError::Ci(error) => error.advice.clone(),
+        other => other.to_string(),
+    };
+    DeployError::Refused(format!("job `{job}` could not be triggered: {why}"))
+}
+
+/// Looks at the run that deploys, passes on that it is to stop, and records how it came out.
+pub async fn follow_run(ports: &DeployPorts<'_>, id: &OperationId) -> Result<Followed, DeployError> {
+    let found = ports.change.find.find_operation(id).await?;
+    let operation = found.ok_or(DeployError::Step(ChangeError::NotFound))?;
+    if let Some(ending) = operation.ending() {
+        return Err(DeployError::Step(ChangeError::Refused(StepRefused::Ended(ending))));
+    }
+    let Some(run) = &operation.run else { return Err(out_of_place("no run was triggered")) };
+    let caller = deployer(&operation);
+    let found = runs::show(&ports.cancel.find, &caller, run).await.map_err(from_show)?.run;
+    if operation.cancel.is_some() && !found.status.is_terminal() && found.cancel_requested_at.is_none() {
+        stop(ports, &caller, &found).await?;
+    }
+    let failure = match found.status {
+        RunStatus::Succeeded => None,
+        status => Some(format!("run {} {}", found.id, status.as_str())),
+    };
+    change(&ports.change, id, None, |operation| {
+        let now = ports.change.clock.now();
+        let noted = operation.note_run_status(&found, now);
+        if found.status.is_terminal() && operation.note_run_ended(failure.clone(), now) != Changed::Nothing {
+            return Ok(Changed::Record);
+        }
+        Ok(if noted { Changed::Record } else { Changed::Nothing })
+    })
+    .await?;
+    Ok(Followed {
+        ended: found.status.is_terminal(),
+        succeeded: found.status == RunStatus::Succeeded,
+        wait_seconds: LOOK_SECONDS,
+    })
+}
+
+async fn stop(ports: &DeployPorts<'_>, caller: &Caller, run: &Run) -> Result<(), DeployError> {
+    let origin = Origin::default();
+    let act = Act { caller, origin: &origin };
+    match runs::cancel(&ports.cancel, &act, &run.id, CancelMode::Graceful).await {
+        Ok(_) | Err(CancelError::Ended(_)) => Ok(()),
+        Err(error) => {
+            Err(DeployError::Unavailable("the run could not be cancelled".to_owned(), error.into()))
+        }
+    }
+}
+
+fn from_show(error: ShowRunError) -> DeployError {
+    match error {
+        ShowRunError::NotFound => {
+            DeployError::Refused("the run that deploys does not exist any more".to_owned())
+        }
+        error => DeployError::Unavailable("the run could not be looked at".to_owned(), error.into()),
+    }
+}
+
+/// Opens an attempt and calls the webhook that deploys, with the token to report with.
+pub async fn call_webhook(
+    ports: &DeployPorts<'_>,
+    key: &CallbackKey,
+    id: &OperationId,
+    token: &TaskToken,
+) -> Result<(), DeployError> {
+    let begun = change(&ports.change, id, None, |operation| {
+        operation.may_deploy()?;
+        operation.begin_webhook(token.clone(), ports.change.clock.now())
+    });
+    let operation = begun.await?;
+    let (version, url) = match &operation.work {
+        Work::Deploy { version, target: DeployTarget::Webhook(url) } => (version.clone(), url.clone()),
+        Work::Deploy { .. } | Work::Provision(_) | Work::Deprovision(_) | Work::Drift(_) => {
+            return Err(out_of_place("no webhook deploys this operation"));
+        }
+    };
+    let Some(attempt) = &operation.attempt else { return Err(out_of_place("the attempt is gone")) };
+    let callback_token = key.mint(&attempt.claims(&operation.id));
+    let call = CallWebhook { version, attempt: attempt.number, callback_token, operation };
+    match ports.webhook.post(&url, &call).await {
+        Ok(()) => Ok(()),
+        Err(WebhookError::Refused(why)) => {
+            Err(DeployError::Refused(format!("the webhook refused the call: {why}")))
+        }
+        Err(error) => {
+            Err(DeployError::Unavailable("the webhook did not take the call".to_owned(), error.into()))
+        }
+    }
+}
+
+impl Operation {
+    /// Refuses to deploy what has ended, is to stop, or was not agreed to.
+    fn may_deploy(&self) -> Result<(), StepRefused> {
+        if let Some(ending) = self.ending() {
+            return Err(StepRefused::Ended(ending));
+        }
+        if self.cancel.is_some() {
+            return Err(StepRefused::CancelRequested);
+        }
+        let agreed = !self.approval_required || self.verdict.as_ref().is_some_and(|verdict| verdict.approved);
+        if agreed { Ok(()) } else { Err(StepRefused::OutOfPlace("nobody has agreed yet")) }
+    }
+
+    /// Shows the run as a step. Whether that is news.
+    fn note_run_status(&mut self, run: &Run, now: jiff::Timestamp) -> bool {
+        let before = (self.steps.clone(), self.links.clone());
+        let state = match run.status {
+            RunStatus::Queued | RunStatus::Running | RunStatus::Cancelling => StepState::Running,
+            RunStatus::Succeeded => StepState::Succeeded,
+            RunStatus::Failed | RunStatus::Errored | RunStatus::Cancelled => StepState::Failed,
+        };
+        let known = self.steps.iter().any(|step| step.name == RUN_STEP && step.state == state);
+        let message = Some(format!("run {} is {}", run.id, run.status.as_str()));
+        let same = self.steps.iter().any(|step| step.message == message);
+        if !(known && same) {
+            let progress =
+                Progress { step: Some((RUN_STEP.to_owned(), state)), message, ..Progress::default() };
+            self.progress(1, progress, now);
+        }
+        let links = run.web_url.iter().map(|url| Link { name: "run".to_owned(), url: url.clone() });
+        self.add_links(links.collect());
+        before != (self.steps.clone(), self.links.clone())
+    }
+}

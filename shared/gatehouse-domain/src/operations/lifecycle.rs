@@ -1,0 +1,647 @@
+//! The rules of an operation: what may happen to it when, and what follows. All of them are pure.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::{
+    Asked, Attempt, Ending, Operation, OperationKind, Phase, Signal, State, Step, StepState, TaskToken,
+    Verdict, Work, workflow::Execution,
+};
+use crate::catalog::{
+    Deployed, Drift, DriftState, Infrastructure, Link, OutputValue, PlanSummary, Provisioned, Settled,
+};
+
+/// How many lines of a worker's log are kept with an operation. The whole is where its links lead.
+pub const LOG_LINES: usize = 100;
+
+/// How much of a worker's log is kept with an operation, in bytes.
+pub const LOG_BYTES: usize = 8 * 1024;
+
+/// The most steps of an operation; more are not kept.
+pub const MAX_STEPS: usize = 40;
+
+/// The most links of an operation; more are not kept.
+pub const MAX_LINKS: usize = 20;
+
+/// The most attempts of an operation: a state machine that begins more is broken.
+const MAX_ATTEMPTS: u32 = 20;
+
+/// The longest reason that is kept, in bytes.
+const MAX_REASON: usize = 1000;
+
+/// How long a worker has to stop when it was asked to: longer than it lets Terraform finish.
+const CANCEL_GRACE: Duration = Duration::from_mins(15);
+
+/// The error of a state machine whose worker said that it failed.
+const WORKER_FAILED: &str = "WorkerFailed";
+/// The error of a state machine when nobody agreed.
+const REJECTED: &str = "Rejected";
+/// The error of a state machine that was asked to stop.
+const CANCELLED: &str = "Cancelled";
+/// The errors of a state machine when somebody did not answer in time.
+const TIMEOUTS: [&str; 2] = ["States.Timeout", "States.HeartbeatTimeout"];
+
+/// What a rule did to an operation.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Changed {
+    /// Nothing.
+    Nothing,
+    /// It changed the record.
+    Record,
+    /// It ended the operation, which settles its environment.
+    Ended(Box<Settled>),
+}
+
+/// Why a step of the workflow is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StepRefused {
+    /// The operation has ended.
+    #[error("the operation has ended: it {}", .0.as_str())]
+    Ended(Ending),
+    /// Somebody asked the operation to stop.
+    #[error("the operation was asked to stop")]
+    CancelRequested,
+    /// The operation is not so far, or further.
+    #[error("this step is out of place: {0}")]
+    OutOfPlace(&'static str),
+}
+
+/// What a worker reports.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Report {
+    /// It works.
+    Started {
+        /// With which the workflow waits for it, where the attempt does not know.
+        token: Option<TaskToken>,
+        /// Where to read on.
+        links: Vec<Link>,
+    },
+    /// How far it is.
+    Progress(Progress),
+    /// That it still works.
+    Heartbeat,
+    /// It did what it was asked for.
+    Success(Success),
+    /// It could not, or stopped.
+    Failure {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// How far a worker is.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Progress {
+    /// In which step, and how that stands.
+    pub step: Option<(String, StepState)>,
+    /// How far that step is, 0 to 100.
+    pub percentage: Option<u8>,
+    /// What it does just now.
+    pub message: Option<String>,
+    /// What it wrote.
+    pub log: Vec<String>,
+}
+
+/// What came of a worker's work.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Success {
+    /// What the plan would do.
+    pub plan: Option<PlanSummary>,
+    /// What came out.
+    pub outputs: BTreeMap<String, OutputValue>,
+    /// Where to read on.
+    pub links: Vec<Link>,
+    /// The last word.
+    pub message: Option<String>,
+}
+
+/// A report, with what tells it from others.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Message {
+    /// The attempt that it is of.
+    pub attempt: u32,
+    /// 1, 2, 3 … in the attempt.
+    pub sequence: u64,
+    /// The same for the same message, and for no other.
+    pub fingerprint: String,
+    /// What it says.
+    pub report: Report,
+}
+
+/// Why a report is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ReportRefused {
+    /// Another attempt has taken this one's place.
+    #[error("another attempt has taken the place of this one")]
+    Superseded,
+    /// The operation has ended.
+    #[error("the operation has ended: it {}", .0.as_str())]
+    Ended(Ending),
+    /// It does not come in the order in which reports come.
+    #[error("the report is out of order: {0}")]
+    OutOfOrder(&'static str),
+    /// It lacks what this phase has to report.
+    #[error("the report is incomplete: {0}")]
+    Incomplete(&'static str),
+}
+
+impl Operation {
+    /// Whether it goes on.
+    pub fn is_open(&self) -> bool {
+        !matches!(self.state, State::Ended { .. })
+    }
+
+    /// How it came out, once it did.
+    pub fn ending(&self) -> Option<Ending> {
+        match self.state {
+            State::Ended { ending, .. } => Some(ending),
+            State::Requested | State::Running(_) | State::AwaitingApproval { .. } => None,
+        }
+    }
+
+    fn going_on(&self) -> Result<(), StepRefused> {
+        match self.ending() {
+            Some(ending) => Err(StepRefused::Ended(ending)),
+            None if self.cancel.is_some() => Err(StepRefused::CancelRequested),
+            None => Ok(()),
+        }
+    }
+
+    fn is_agreed(&self) -> bool {
+        !self.approval_required || self.verdict.as_ref().is_some_and(|verdict| verdict.approved)
+    }
+
+    /// Opens an attempt. That the workflow asks for it shows that it has got what it was owed.
+    pub(super) fn begin_attempt(&mut self, phase: Phase, now: Timestamp) -> Result<Changed, StepRefused> {
+        self.going_on()?;
+        let number = self.attempt.as_ref().map_or(0, |attempt| attempt.number) + 1;
+        if number > MAX_ATTEMPTS {
+            return Err(StepRefused::OutOfPlace("there were too many attempts"));
+        }
+        let fits = match phase {
+            Phase::Plan => self.work.configuration().is_some() && self.plan.is_none(),
+            Phase::Apply => {
+                self.plan.is_some() && self.is_agreed() && self.work.kind() != OperationKind::Drift
+            }
+            Phase::Deploy => self.work.kind() == OperationKind::Deploy && self.is_agreed(),
+        };
+        if !fits {
+            return Err(StepRefused::OutOfPlace("the operation is not at this phase"));
+        }
+        self.close_steps(now);
+        self.attempt = Some(Attempt::new(number, phase, now));
+        self.state = State::Running(phase);
+        self.owed = None;
+        Ok(Changed::Record)
+    }
+
+    /// Lets a deploy in. Whether somebody has to agree first.
+    pub(super) fn admit(&mut self) -> Result<Changed, StepRefused> {
+        self.going_on()?;
+        if self.work.kind() != OperationKind::Deploy {
+            return Err(StepRefused::OutOfPlace("only a deploy is admitted"));
+        }
+        self.owed = None;
+        Ok(Changed::Record)
+    }
+
+    /// Waits for somebody to agree. Where they have spoken already, the workflow is told at once.
+    pub(super) fn await_approval(
+        &mut self,
+        token: TaskToken,
+        now: Timestamp,
+    ) -> Result<Changed, StepRefused> {
+        self.going_on()?;
+        let ready = self.plan.is_some() || self.work.kind() == OperationKind::Deploy;
+        if !ready {
+            return Err(StepRefused::OutOfPlace("there is nothing to agree to yet"));
+        }
+        if self.is_agreed() {
+            self.owed = Some(self.agreed(token));
+        } else {
+            let since = match &self.state {
+                State::AwaitingApproval { since, .. } => *since,
+                State::Requested | State::Running(_) | State::Ended { .. } => now,
+            };
+            self.state = State::AwaitingApproval { since, token };
+            self.owed = None;
+        }
+        Ok(Changed::Record)
+    }
+
+    fn agreed(&self, token: TaskToken) -> Signal {
+        let by = self.verdict.as_ref().map(|verdict| verdict.asked.by.clone());
+        Signal::Succeed { token, output: json!({ "approved_by": by }) }
+    }
+
+    /// Takes somebody's word. `None` when nobody is asked.
+    pub(super) fn decide(&mut self, verdict: Verdict, now: Timestamp) -> Option<Changed> {
+        let State::AwaitingApproval { token, .. } = &self.state else { return None };
+        let token = token.clone();
+        let reason = format!("rejected by {}", verdict.asked.by);
+        let reason =
+            verdict.comment.as_ref().map_or_else(|| reason.clone(), |said| format!("{reason}: {said}"));
+        let approved = verdict.approved;
+        self.verdict = Some(verdict);
+        if approved {
+            let phase = if self.work.kind() == OperationKind::Deploy { Phase::Deploy } else { Phase::Apply };
+            self.state = State::Running(phase);
+            self.owed = Some(self.agreed(token));
+            return Some(Changed::Record);
+        }
+        self.owed = Some(Signal::Fail { token, error: REJECTED.to_owned(), cause: reason.clone() });
+        Some(self.end(Ending::Rejected, Some(reason), now))
+    }
+
+    /// Asks it to stop. What nothing works on ends at once; otherwise its worker learns of it. Asking again
+    /// changes nothing. `None` when it has ended.
+    pub(super) fn ask_to_stop(&mut self, asked: Asked) -> Option<Changed> {
+        if self.cancel.is_some() && self.is_open() {
+            return Some(Changed::Nothing);
+        }
+        let now = asked.at;
+        let reason = format!("cancelled by {}", asked.by);
+        let signal = match &self.state {
+            State::Ended { .. } => return None,
+            State::Running(_) => {
+                self.cancel = Some(asked);
+                return Some(Changed::Record);
+            }
+            State::Requested => Signal::Stop,
+            State::AwaitingApproval { token, .. } => {
+                Signal::Fail { token: token.clone(), error: CANCELLED.to_owned(), cause: reason.clone() }
+            }
+        };
+        self.cancel = Some(asked);
+        self.owed = Some(signal);
+        Some(self.end(Ending::Cancelled, Some(reason), now))
+    }
+
+    /// Records that what was asked for was done.
+    pub(super) fn finish(&mut self, now: Timestamp) -> Result<Changed, StepRefused> {
+        match self.ending() {
+            Some(Ending::Succeeded) => return Ok(Changed::Nothing),
+            Some(ending) => return Err(StepRefused::Ended(ending)),
+            None => {}
+        }
+        if !self.is_done() {
+            return Err(StepRefused::OutOfPlace("the operation has not been done"));
+        }
+        self.owed = None;
+        Ok(self.end(Ending::Succeeded, None, now))
+    }
+
+    /// Whether everything that had to be done was reported as done.
+    fn is_done(&self) -> bool {
+        let reported =
+            |phase| self.attempt.as_ref().is_some_and(|attempt| attempt.phase == phase && attempt.reported);
+        let done = match self.work.kind() {
+            OperationKind::Drift => self.plan.is_some(),
+            OperationKind::Provision | OperationKind::Deprovision => {
+                reported(Phase::Apply) || self.plan.is_some_and(|plan| plan.is_empty())
+            }
+            OperationKind::Deploy => reported(Phase::Deploy),
+        };
+        done && self.failure.is_none()
+    }
+
+    /// Records that it will not be done. What has ended stays as it ended.
+    pub(super) fn fail(&mut self, error: &str, cause: &str, now: Timestamp) -> Changed {
+        if !self.is_open() {
+            return Changed::Nothing;
+        }
+        self.owed = None;
+        let timeout = TIMEOUTS.contains(&error);
+        let ending = match error {
+            _ if self.cancel.is_some() => Ending::Cancelled,
+            REJECTED => Ending::Rejected,
+            _ if timeout => Ending::TimedOut,
+            _ => Ending::Failed,
+        };
+        let reason = match (&self.failure, &self.cancel) {
+            (Some(said), _) => said.clone(),
+            (None, Some(asked)) => format!("cancelled by {}", asked.by),
+            (None, None) if timeout => self.silence().to_owned(),
+            (None, None) => cut(&format!("{error}: {cause}"), MAX_REASON),
+        };
+        self.end(ending, Some(reason), now)
+    }
+
+    fn silence(&self) -> &'static str {
+        match self.state {
+            State::AwaitingApproval { .. } => "nobody approved it in time",
+            _ => "its worker was not heard of for too long",
+        }
+    }
+
+    /// Ends what is open longer than it may be, or did not stop when it was asked to.
+    pub(super) fn end_overdue(&mut self, now: Timestamp) -> Changed {
+        if !self.is_open() {
+            return Changed::Nothing;
+        }
+        let unheeded = self.cancel.as_ref().is_some_and(|asked| asked.at + CANCEL_GRACE <= now);
+        if !unheeded && now < self.deadline {
+            return Changed::Nothing;
+        }
+        self.owed = Some(Signal::Stop);
+        match &self.cancel {
+            Some(asked) => {
+                let reason = format!("cancelled by {}; its worker did not answer", asked.by);
+                self.end(Ending::Cancelled, Some(reason), now)
+            }
+            None => self.end(Ending::TimedOut, Some("it was open longer than it may be".to_owned()), now),
+        }
+    }
+
+    /// Records what its workflow came to without saying so, or that there is none any more.
+    pub(super) fn end_abandoned(&mut self, execution: Option<&Execution>, now: Timestamp) -> Changed {
+        match execution {
+            Some(Execution::Running) => Changed::Nothing,
+            Some(Execution::TimedOut) => self.fail("States.Timeout", "its workflow took too long", now),
+            Some(Execution::Failed { error, cause }) => self.fail(error, cause, now),
+            Some(Execution::Succeeded) if self.is_done() => self.finish(now).unwrap_or(Changed::Nothing),
+            Some(Execution::Succeeded) => {
+                self.fail("WorkflowEnded", "its workflow ended without a result", now)
+            }
+            None if self.state == State::Requested => {
+                self.owed = Some(Signal::Start);
+                Changed::Record
+            }
+            None => self.fail("WorkflowLost", "its workflow does not exist any more", now),
+        }
+    }
+
+    /// Takes a worker's report. Whether it was news.
+    pub(super) fn report(&mut self, message: Message, now: Timestamp) -> Result<Changed, ReportRefused> {
+        let Some(attempt) = &self.attempt else {
+            return Err(ReportRefused::OutOfOrder("no attempt has begun"));
+        };
+        if message.attempt != attempt.number {
+            let superseded = message.attempt < attempt.number;
+            let early = ReportRefused::OutOfOrder("the attempt has not begun");
+            return Err(if superseded { ReportRefused::Superseded } else { early });
+        }
+        if message.sequence == attempt.sequence && attempt.last_message.as_ref() == Some(&message.fingerprint)
+        {
+            return Ok(Changed::Nothing);
+        }
+        if let Some(ending) = self.ending() {
+            return Err(ReportRefused::Ended(ending));
+        }
+        in_order(attempt, &message)?;
+        self.take(message, now)
+    }
+
+    fn take(&mut self, message: Message, now: Timestamp) -> Result<Changed, ReportRefused> {
+        let Some(mut attempt) = self.attempt.take() else {
+            return Err(ReportRefused::OutOfOrder("no attempt has begun"));
+        };
+        attempt.sequence = message.sequence;
+        attempt.last_message = Some(message.fingerprint);
+        attempt.heard_at = now;
+        match message.report {
+            Report::Started { token, links } => {
+                attempt.token = attempt.token.or(token);
+                self.owed = None;
+                self.add_links(links);
+            }
+            Report::Heartbeat => {}
+            Report::Progress(progress) => self.progress(attempt.number, progress, now),
+            Report::Success(success) => {
+                attempt.reported = true;
+                let output = self.succeeded(attempt.phase, success, now);
+                self.owed = attempt.token.clone().map(|token| Signal::Succeed { token, output });
+            }
+            Report::Failure { reason } => {
+                attempt.reported = true;
+                let reason = cut(&reason, MAX_REASON);
+                self.close_steps(now);
+                self.failure = Some(reason.clone());
+                let error = if self.cancel.is_some() { CANCELLED } else { WORKER_FAILED }.to_owned();
+                self.owed = attempt.token.clone().map(|token| Signal::Fail { token, error, cause: reason });
+            }
+        }
+        self.attempt = Some(attempt);
+        Ok(Changed::Record)
+    }
+
+    /// Keeps what came out, and says what the workflow is told.
+    fn succeeded(&mut self, phase: Phase, success: Success, now: Timestamp) -> Value {
+        self.add_links(success.links);
+        for step in self.steps.iter_mut().filter(|step| step.state == StepState::Running) {
+            step.state = StepState::Succeeded;
+            step.ended_at = Some(now);
+        }
+        if let Some(message) = success.message {
+            self.add_log(vec![message]);
+        }
+        match phase {
+            Phase::Plan => {
+                self.plan = success.plan;
+                json!({ "next": self.next_after_plan() })
+            }
+            Phase::Apply => {
+                self.outputs = success.outputs;
+                json!({ "applied": true })
+            }
+            Phase::Deploy => json!({ "deployed": true }),
+        }
+    }
+
+    fn next_after_plan(&self) -> &'static str {
+        let nothing = self.plan.is_some_and(|plan| plan.is_empty());
+        match self.work.kind() {
+            OperationKind::Drift => "finish",
+            _ if nothing => "finish",
+            _ if self.is_agreed() => "apply",
+            _ => "approve",
+        }
+    }
+
+    pub(super) fn progress(&mut self, attempt: u32, progress: Progress, now: Timestamp) {
+        self.add_log(progress.log);
+        let Some((name, state)) = progress.step else { return };
+        let known = self.steps.iter().position(|step| step.name == name && step.attempt == attempt);
+        let place = match known {
+            Some(place) => place,
+            None if self.steps.len() >= MAX_STEPS => return,
+            None => {
+                self.steps.push(Step {
+                    name,
+                    attempt,
+                    state: StepState::Running,
+                    percentage: None,
+                    message: None,
+                    started_at: now,
+                    ended_at: None,
+                });
+                self.steps.len() - 1
+            }
+        };
+        let step = &mut self.steps[place];
+        step.state = state;
+        step.percentage = progress.percentage.or(step.percentage);
+        step.message = progress.message.or(step.message.take());
+        step.ended_at = (state != StepState::Running).then_some(now);
+    }
+
+    /// Ends the steps of a worker that has nothing more to say of them.
+    fn close_steps(&mut self, now: Timestamp) {
+        for step in self.steps.iter_mut().filter(|step| step.state == StepState::Running) {
+            step.state = StepState::Failed;
+            step.ended_at = Some(now);
+        }
+    }
+
+    pub(super) fn add_links(&mut self, links: Vec<Link>) {
+        for link in links {
+            if self.links.len() < MAX_LINKS && !self.links.contains(&link) {
+                self.links.push(link);
+            }
+        }
+    }
+
+    /// Keeps the last lines.
+    fn add_log(&mut self, lines: Vec<String>) {
+        self.log.extend(lines);
+        let mut left = LOG_BYTES;
+        let kept = self.log.iter().rev().take(LOG_LINES).take_while(|line| {
+            let fits = line.len() < left;
+            left = left.saturating_sub(line.len() + 1);
+            fits
+        });
+        let forgotten = self.log.len() - kept.count();
+        self.log.drain(..forgotten);
+    }
+
+    /// Notes the run that deploys.
+    pub(super) fn note_run(
+        &mut self,
+        run: crate::runs::RunId,
+        now: Timestamp,
+    ) -> Result<Changed, StepRefused> {
+        self.going_on()?;
+        if self.run.as_ref() == Some(&run) {
+            return Ok(Changed::Nothing);
+        }
+        self.run = Some(run);
+        self.owed = None;
+        self.state = State::Running(Phase::Deploy);
+        if self.attempt.is_none() {
+            self.attempt = Some(Attempt { sequence: 1, ..Attempt::new(1, Phase::Deploy, now) });
+        }
+        Ok(Changed::Record)
+    }
+
+    /// Notes how the run that deploys came out.
+    pub(super) fn note_run_ended(&mut self, failure: Option<String>, now: Timestamp) -> Changed {
+        let Some(attempt) = self.attempt.as_mut().filter(|attempt| !attempt.reported) else {
+            return Changed::Nothing;
+        };
+        attempt.reported = true;
+        attempt.heard_at = now;
+        self.failure = failure;
+        Changed::Record
+    }
+
+    /// Opens the attempt of whoever is called by a webhook.
+    pub(super) fn begin_webhook(&mut self, token: TaskToken, now: Timestamp) -> Result<Changed, StepRefused> {
+        let changed = self.begin_attempt(Phase::Deploy, now)?;
+        if let Some(attempt) = &mut self.attempt {
+            attempt.token = Some(token);
+        }
+        Ok(changed)
+    }
+
+    /// Crosses out what its workflow was told. `false` when it is owed something else by now.
+    pub(super) fn cross_out(&mut self, told: &Signal) -> bool {
+        let same = self.owed.as_ref() == Some(told);
+        if same {
+            self.owed = None;
+        }
+        same
+    }
+
+    fn end(&mut self, ending: Ending, reason: Option<String>, now: Timestamp) -> Changed {
+        self.close_steps(now);
+        self.state = State::Ended { ending, at: now, reason };
+        Changed::Ended(Box::new(self.settles(ending, now)))
+    }
+
+    /// What its end changes about its environment.
+    fn settles(&self, ending: Ending, now: Timestamp) -> Settled {
+        let nothing = Settled::default();
+        let done = ending == Ending::Succeeded;
+        match &self.work {
+            Work::Provision(_) if done => Settled {
+                infrastructure: self.as_provisioned(now).map(Infrastructure::Present),
+                drift: Some(None),
+                ..nothing
+            },
+            Work::Deprovision(_) if done => {
+                Settled { infrastructure: Some(Infrastructure::Absent), drift: Some(None), ..nothing }
+            }
+            Work::Provision(_) | Work::Deprovision(_) if self.may_have_changed_something() => {
+                Settled { infrastructure: self.as_provisioned(now).map(Infrastructure::Partial), ..nothing }
+            }
+            Work::Drift(_) if done => Settled { drift: Some(self.found_drift(now)), ..nothing },
+            Work::Deploy { version, .. } if done => Settled {
+                deployed: Some(Deployed { operation: self.id.clone(), version: version.clone(), at: now }),
+                ..nothing
+            },
+            Work::Provision(_) | Work::Deprovision(_) | Work::Drift(_) | Work::Deploy { .. } => nothing,
+        }
+    }
+
+    /// Whether a worker has begun to apply. It says that it works before it does anything.
+    fn may_have_changed_something(&self) -> bool {
+        self.attempt.as_ref().is_some_and(|attempt| attempt.phase == Phase::Apply && attempt.token.is_some())
+    }
+
+    fn as_provisioned(&self, now: Timestamp) -> Option<Provisioned> {
+        let given = self.work.configuration()?;
+        let ttl = given.ttl_hours.map(|hours| Duration::from_hours(hours.into()));
+        Some(Provisioned {
+            operation: self.id.clone(),
+            at: now,
+            module: given.module.clone(),
+            inputs: given.inputs.clone(),
+            outputs: self.outputs.clone(),
+            ends_at: ttl.map(|ttl| now + ttl),
+        })
+    }
+
+    fn found_drift(&self, now: Timestamp) -> Option<Drift> {
+        let summary = self.plan?;
+        let state = if summary.is_empty() { DriftState::None } else { DriftState::Detected };
+        Some(Drift { operation: self.id.clone(), state, checked_at: now, summary })
+    }
+}
+
+/// Refuses what does not come in the order in which a worker reports.
+fn in_order(attempt: &Attempt, message: &Message) -> Result<(), ReportRefused> {
+    if message.sequence <= attempt.sequence {
+        return Err(ReportRefused::OutOfOrder("its sequence number was used already"));
+    }
+    if attempt.reported {
+        return Err(ReportRefused::OutOfOrder("the worker has said that it is done"));
+    }
+    let starts = matches!(message.report, Report::Started { .. });
+    if starts && attempt.sequence > 0 {
+        return Err(ReportRefused::OutOfOrder("the worker has said before that it works"));
+    }
+    if attempt.token.is_none() && !matches!(message.report, Report::Started { token: Some(_), .. }) {
+        return Err(ReportRefused::OutOfOrder("`started` with its task_token comes first"));
+    }
+    let unplanned = attempt.phase == Phase::Plan
+        && matches!(&message.report, Report::Success(success) if success.plan.is_none());
+    if unplanned { Err(ReportRefused::Incomplete("a plan reports what it would do")) } else { Ok(()) }
+}
+
+/// The first `most` bytes of a text, at a character's end.
+fn cut(text: &str, most: usize) -> String {
+    let end = (0..=most.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or_default();
+    text[..end].to_owned()
+}

@@ -1,0 +1,132 @@
+//! What workers report: by callback, with the token of their attempt.
+
+use super::{
+    Operation, OperationId, OperationKind,
+    attempt::{CallbackClaims, CallbackKey, CallbackTokenError},
+    change::{ChangeError, ChangePorts, Lines, SettleError, change, settle},
+    lifecycle::{Changed, ReportRefused},
+    workflow::{AnswerTask, Told, Workflow, WorkflowError},
+};
+use crate::store::StoreError;
+
+pub use super::lifecycle::{Message, Progress, Report, Success};
+
+/// A report, and for what it says it is.
+#[derive(Debug, Clone)]
+pub struct Callback {
+    /// The operation that it names.
+    pub operation: OperationId,
+    /// The workflow whose address it came to.
+    pub workflow: Workflow,
+    /// What it says.
+    pub message: Message,
+}
+
+/// Why a report is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum ReportError {
+    /// Its token is not valid, or has expired.
+    #[error(transparent)]
+    Token(#[from] CallbackTokenError),
+    /// Its token is for another operation or attempt than it names.
+    #[error("the callback token is for another operation or attempt")]
+    Mismatch,
+    /// There is no such operation any more.
+    #[error("there is no such operation")]
+    NotFound,
+    /// The operation does not take it.
+    #[error(transparent)]
+    Refused(#[from] ReportRefused),
+    /// The workflow could not be told; repeated, the report will tell it.
+    #[error("the workflow could not be told")]
+    Workflow(#[from] WorkflowError),
+    /// The store failed.
+    #[error("could not record the report")]
+    Store(#[from] StoreError),
+}
+
+impl From<SettleError> for ReportError {
+    fn from(error: SettleError) -> Self {
+        match error {
+            SettleError::Workflow(error) => error.into(),
+            SettleError::Store(error) => error.into(),
+        }
+    }
+}
+
+/// A report was taken.
+#[derive(Debug)]
+pub struct Taken {
+    /// The operation as it stands now.
+    pub operation: Operation,
+    /// Whether the report was news: its repetition is not.
+    pub applied: bool,
+    /// Whether the worker is asked to stop.
+    pub cancel: bool,
+}
+
+/// Takes a worker's report and tells the workflow. The token is checked before anything is read.
+pub async fn report(
+    ports: &ChangePorts<'_>,
+    lines: Lines<'_>,
+    key: &CallbackKey,
+    token: &str,
+    callback: &Callback,
+) -> Result<Taken, ReportError> {
+    let now = ports.clock.now();
+    let claims = key.verify(token, now)?;
+    matches(&claims, callback)?;
+    let mut applied = false;
+    let changed = change(ports, &claims.operation, None, |operation| {
+        if operation.workflow() != callback.workflow {
+            return Err(ReportError::Mismatch);
+        }
+        let changed = operation.report(callback.message.clone(), now)?;
+        applied = changed != Changed::Nothing;
+        Ok(changed)
+    });
+    let operation = changed.await.map_err(|error| match error {
+        ChangeError::NotFound => ReportError::NotFound,
+        ChangeError::Refused(refused) => refused,
+        ChangeError::Store(error) => error.into(),
+    })?;
+    // Also for a repetition: the first one may have died before it told.
+    settle(ports, lines, &operation).await?;
+    let unwanted = match lines.answer {
+        Some(line) if applied => !is_awaited(line, &operation).await?,
+        Some(_) | None => false,
+    };
+    let cancel = unwanted || operation.cancel.is_some();
+    Ok(Taken { operation, applied, cancel })
+}
+
+fn matches(claims: &CallbackClaims, callback: &Callback) -> Result<(), ReportError> {
+    let same = claims.operation == callback.operation && claims.attempt == callback.message.attempt;
+    if same { Ok(()) } else { Err(ReportError::Mismatch) }
+}
+
+/// Tells the workflow that its worker works. Whether it still waits for that.
+async fn is_awaited(line: &dyn AnswerTask, operation: &Operation) -> Result<bool, WorkflowError> {
+    let attempt = operation.attempt.as_ref().filter(|attempt| !attempt.reported);
+    let Some(token) = attempt.and_then(|attempt| attempt.token.as_ref()) else { return Ok(true) };
+    Ok(line.heartbeat(token).await? == Told::Taken)
+}
+
+/// What a worker is given to do.
+#[derive(Debug, Clone, Copy)]
+pub struct WorkOrder<'a> {
+    /// The operation, which says what and where.
+    pub operation: &'a Operation,
+    /// What the environment is made of.
+    pub configuration: &'a super::Configuration,
+    /// What is to be done with it.
+    pub kind: OperationKind,
+}
+
+impl Operation {
+    /// What its worker is given to do; a deploy's has it already.
+    pub fn work_order(&self) -> Option<WorkOrder<'_>> {
+        let configuration = self.work.configuration()?;
+        Some(WorkOrder { operation: self, configuration, kind: self.work.kind() })
+    }
+}

@@ -1,0 +1,140 @@
+//! Showing operations: one, those of a service, and how its environments stand.
+
+use async_trait::async_trait;
+
+use super::{FindOperation, Operation, OperationId};
+use crate::{
+    caller::Caller,
+    catalog::{EnvironmentState, FindService, Registered, Service, ServiceId, ShowServiceError},
+    jobs::ListError,
+    name::EnvironmentName,
+    paging::{Page, PageRequest},
+    store::StoreError,
+};
+
+/// Lists the operations of a service. Needs `dynamodb:Query`.
+#[async_trait]
+pub trait ListOperations: Send + Sync {
+    /// A page of the service's operations, the newest first; may miss changes of the last second.
+    async fn list_operations(
+        &self,
+        service: &ServiceId,
+        page: &PageRequest,
+    ) -> Result<Page<Operation>, ListError>;
+}
+
+/// What showing operations needs.
+#[derive(Clone, Copy)]
+pub struct ShowPorts<'a> {
+    /// Reads services.
+    pub services: &'a dyn FindService,
+    /// Reads operations.
+    pub operations: &'a dyn FindOperation,
+}
+
+/// Why an operation cannot be shown.
+#[derive(Debug, thiserror::Error)]
+pub enum ShowOperationError {
+    /// There is none of this service, or it belongs to a tenant that the caller is not in.
+    #[error("there is no such operation")]
+    NotFound,
+    /// The store failed.
+    #[error("could not read the operation")]
+    Store(#[from] StoreError),
+}
+
+/// Shows one operation of a service. It is shown also when the service is gone.
+pub async fn show(
+    ports: &ShowPorts<'_>,
+    caller: &Caller,
+    service: &ServiceId,
+    id: &OperationId,
+) -> Result<Operation, ShowOperationError> {
+    let found = ports.operations.find_operation(id).await?;
+    let seen = found.filter(|operation| operation.service == *service && caller.sees(&operation.tenant));
+    seen.ok_or(ShowOperationError::NotFound)
+}
+
+/// Lists the operations of a service, the newest first.
+pub async fn history(
+    services: &dyn FindService,
+    operations: &dyn ListOperations,
+    caller: &Caller,
+    service: &ServiceId,
+    page: &PageRequest,
+) -> Result<Page<Operation>, HistoryError> {
+    crate::catalog::show(services, caller, service).await?;
+    Ok(operations.list_operations(service, page).await?)
+}
+
+/// Why the operations of a service cannot be listed.
+#[derive(Debug, thiserror::Error)]
+pub enum HistoryError {
+    /// The service cannot be shown either.
+    #[error(transparent)]
+    Service(#[from] ShowServiceError),
+    /// The list failed.
+    #[error(transparent)]
+    List(#[from] ListError),
+}
+
+/// How an environment stands, with the operations that matter now.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EnvironmentStatus {
+    /// How it stands.
+    pub state: EnvironmentState,
+    /// The operation that is open in it.
+    pub running: Option<Operation>,
+    /// The last one that provisioned, deprovisioned or looked for drift.
+    pub last_provisioning: Option<Operation>,
+    /// The last deploy.
+    pub last_deploy: Option<Operation>,
+}
+
+/// How a service stands.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ServiceStatus {
+    /// The service.
+    pub service: Service,
+    /// Its environments, in the order in which it names them.
+    pub environments: Vec<EnvironmentStatus>,
+}
+
+/// Shows how a service's environments stand: one query, and one call for the operations.
+pub async fn status(
+    ports: &ShowPorts<'_>,
+    caller: &Caller,
+    service: &ServiceId,
+) -> Result<ServiceStatus, ShowServiceError> {
+    let Registered { service, mut environments } =
+        crate::catalog::show(ports.services, caller, service).await?;
+    let new = |name: &EnvironmentName| EnvironmentState::new(service.id.clone(), name.clone());
+    let states: Vec<_> = service
+        .spec
+        .environments
+        .iter()
+        .map(|spec| environments.remove(&spec.name).unwrap_or_else(|| new(&spec.name)))
+        .collect();
+    let mut ids: Vec<_> = states
+        .iter()
+        .flat_map(|state| [&state.running, &state.last_provisioning, &state.last_deploy])
+        .flatten()
+        .cloned()
+        .collect();
+    ids.sort();
+    ids.dedup();
+    let found = if ids.is_empty() { Vec::new() } else { ports.operations.find_operations(&ids).await? };
+    let find = |id: &Option<OperationId>| {
+        id.as_ref().and_then(|id| found.iter().find(|operation| operation.id == *id).cloned())
+    };
+    let environments = states
+        .into_iter()
+        .map(|state| EnvironmentStatus {
+            running: find(&state.running),
+            last_provisioning: find(&state.last_provisioning),
+            last_deploy: find(&state.last_deploy),
+            state,
+        })
+        .collect();
+    Ok(ServiceStatus { service, environments })
+}

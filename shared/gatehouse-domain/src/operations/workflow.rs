@@ -1,0 +1,180 @@
+//! What operations ask of the workflow engine.
+
+use std::fmt;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::{Operation, OperationId, OperationKind};
+
+/// With which a waiting workflow is told something. Whoever has it can tell it, so it is never shown.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct TaskToken(String);
+
+impl TaskToken {
+    /// The longest token, in characters: Step Functions' own limit.
+    const MAX_LENGTH: usize = 2048;
+
+    /// Takes text from a workflow or a worker for a token; `None` when it cannot be one.
+    pub fn new(text: String) -> Option<Self> {
+        let valid =
+            (1..=Self::MAX_LENGTH).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
+        valid.then_some(Self(text))
+    }
+
+    /// The token as text, for the workflow engine alone.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for TaskToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TaskToken(..)")
+    }
+}
+
+/// Which workflow drives an operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Workflow {
+    /// Plan, approval, apply.
+    Provision,
+    /// Approval, deploy.
+    Deploy,
+}
+
+impl Workflow {
+    /// The one for operations of this kind.
+    pub fn of(kind: OperationKind) -> Self {
+        match kind {
+            OperationKind::Provision | OperationKind::Deprovision | OperationKind::Drift => Self::Provision,
+            OperationKind::Deploy => Self::Deploy,
+        }
+    }
+}
+
+/// What a workflow is still to be told. Each can be told again without harm.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "tell")]
+pub enum Signal {
+    /// To begin.
+    Start,
+    /// That what it waits for is done.
+    Succeed {
+        /// What it waits with.
+        token: TaskToken,
+        /// What came out.
+        output: Value,
+    },
+    /// That what it waits for will not be done.
+    Fail {
+        /// What it waits with.
+        token: TaskToken,
+        /// A word that the state machine can catch.
+        error: String,
+        /// Why, for people.
+        cause: String,
+    },
+    /// To stop where it is.
+    Stop,
+}
+
+/// The workflow engine failed.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkflowError {
+    /// It cannot be reached, throttles, or answered too late. Trying again may help.
+    #[error("the workflow engine is unavailable")]
+    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// It refused. Trying again helps when somebody has mended the cause.
+    #[error("the workflow engine refused")]
+    Refused(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// Why operations of a kind cannot be begun here, for people.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct NotReady(pub String);
+
+/// Whether a waiting workflow was told something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Told {
+    /// It was.
+    Taken,
+    /// It does not wait for that any more.
+    Gone,
+}
+
+/// How the execution of a workflow stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Execution {
+    /// It goes on.
+    Running,
+    /// It came to a good end.
+    Succeeded,
+    /// It failed, or was stopped.
+    Failed {
+        /// The error's name.
+        error: String,
+        /// Why, for people.
+        cause: String,
+    },
+    /// It took longer than it may.
+    TimedOut,
+}
+
+/// Begins workflows. Needs `states:StartExecution`.
+#[async_trait]
+pub trait StartWorkflow: Send + Sync {
+    /// Whether operations that need this workflow can be begun here.
+    fn ready(&self, workflow: Workflow) -> Result<(), NotReady>;
+
+    /// Begins the operation's execution, which has the operation's id as its name. One that has been begun
+    /// is fine: there is never a second one.
+    async fn start(&self, workflow: Workflow, operation: &OperationId) -> Result<(), WorkflowError>;
+}
+
+/// Tells waiting workflows. Needs `states:SendTaskSuccess`, `SendTaskFailure` and `SendTaskHeartbeat`.
+#[async_trait]
+pub trait AnswerTask: Send + Sync {
+    /// That what it waits for is done.
+    async fn succeed(&self, token: &TaskToken, output: &Value) -> Result<Told, WorkflowError>;
+
+    /// That what it waits for will not be done.
+    async fn fail(&self, token: &TaskToken, error: &str, cause: &str) -> Result<Told, WorkflowError>;
+
+    /// That what it waits for is being worked on.
+    async fn heartbeat(&self, token: &TaskToken) -> Result<Told, WorkflowError>;
+}
+
+/// Looks after workflows. Needs `states:DescribeExecution` and `states:StopExecution`.
+#[async_trait]
+pub trait OverseeWorkflow: Send + Sync {
+    /// How the operation's execution stands; `None` when there is none.
+    async fn describe(
+        &self,
+        workflow: Workflow,
+        operation: &OperationId,
+    ) -> Result<Option<Execution>, WorkflowError>;
+
+    /// Stops the operation's execution; one that has ended, or was never begun, is fine.
+    async fn stop(
+        &self,
+        workflow: Workflow,
+        operation: &OperationId,
+        cause: &str,
+    ) -> Result<(), WorkflowError>;
+}
+
+/// What an execution begins with: the same bytes for the same operation, or a repetition would be refused.
+pub fn input(operation: &OperationId) -> String {
+    json!({ "operation_id": operation }).to_string()
+}
+
+impl Operation {
+    /// The workflow that drives it.
+    pub fn workflow(&self) -> Workflow {
+        Workflow::of(self.work.kind())
+    }
+}
