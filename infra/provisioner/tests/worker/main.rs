@@ -1,0 +1,6 @@
+//! The worker as a real process, against a pretend Gatehouse: with a stand-in for Terraform, and with Terraform
+//! itself where it is installed.
+
+mod reporting;
+mod support;
+mod terraform;
