@@ -26,7 +26,7 @@ pub(crate) struct Job<'a> {
 #[derive(Debug, thiserror::Error)]
 pub enum JobError {
     /// The worker is not set up for it.
-    #[error("the worker is not set up: {0}")]
+    #[error("the worker is not set up")]
     Settings(#[from] SettingsError),
     /// The work order is not for this worker.
     #[error(transparent)]

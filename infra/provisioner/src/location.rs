@@ -51,15 +51,15 @@ pub(crate) fn key_below(prefix: &str, name: &str) -> String {
 mod tests {
     use super::*;
 
-    fn bucket(bucket: &str, prefix: &str) -> Result<Location, LocationError> {
-        Ok(Location::Bucket { bucket: bucket.into(), prefix: prefix.into() })
+    fn bucket(bucket: &str, prefix: &str) -> Location {
+        Location::Bucket { bucket: bucket.into(), prefix: prefix.into() }
     }
 
     #[test]
     fn buckets_have_an_optional_prefix() {
-        assert_eq!("s3://state-bucket".parse(), bucket("state-bucket", ""));
-        assert_eq!("s3://state-bucket/".parse(), bucket("state-bucket", ""));
-        assert_eq!("s3://state-bucket/dev/plans/".parse(), bucket("state-bucket", "dev/plans"));
+        assert_eq!("s3://state-bucket".parse(), Ok(bucket("state-bucket", "")));
+        assert_eq!("s3://state-bucket/".parse(), Ok(bucket("state-bucket", "")));
+        assert_eq!("s3://state-bucket/dev/plans/".parse(), Ok(bucket("state-bucket", "dev/plans")));
     }
 
     #[test]

@@ -121,7 +121,9 @@ mod tests {
 
     fn mask(secrets: &[&str]) -> Mask {
         let mask = Mask::default();
-        secrets.iter().for_each(|secret| mask.hide(secret));
+        for secret in secrets {
+            mask.hide(secret);
+        }
         mask
     }
 

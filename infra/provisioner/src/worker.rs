@@ -1,6 +1,6 @@
 //! The life of a worker: started, at work, ended.
 
-use std::{future, process::ExitCode, sync::Arc};
+use std::{future, process::ExitCode, sync::Arc, time::Duration};
 
 use gatehouse_domain::report::Chain;
 use gatehouse_runtime::{clock::SystemIds, env};
@@ -103,7 +103,11 @@ async fn begin(
     let links = equipment.and_then(|equipment| equipment.log_link.as_deref());
     let links = links.map(|template| log_link(template, assignment)).into_iter().collect();
     let started = Command::Started { task_token, links };
-    match callbacks.send(&started, IMPORTANT, stop.asked()).await {
+    let stopped = async {
+        stop.asked().await;
+        Duration::ZERO
+    };
+    match callbacks.send(&started, IMPORTANT, stopped).await {
         Delivery::Taken(answer) => {
             if answer.cancel {
                 stop.ask(StopCause::Cancelled);

@@ -12,7 +12,7 @@ use gatehouse_providers::http::{
 };
 use reqwest::{Method, Url};
 use secrecy::{ExposeSecret, SecretString};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 
 pub(crate) use self::{
     answer::{Answer, Refusal, RefusalKind},
@@ -80,16 +80,18 @@ impl Callbacks {
         })
     }
 
-    /// Sends one message, and repeats it for as long as `patience` while nobody answers, or until
-    /// `hurry` resolves between two tries. The message keeps its number, so repeating it is safe.
+    /// Sends one message, and repeats it for as long as `patience` while nobody answers. When `hurry`
+    /// resolves, it is repeated for only so long from then on. The message keeps its number, so repeating it
+    /// is safe.
     pub(crate) async fn send(
         &mut self,
         command: &Command,
         patience: Duration,
-        hurry: impl Future<Output = ()>,
+        hurry: impl Future<Output = Duration>,
     ) -> Delivery {
         self.sequence += 1;
-        let begun = Instant::now();
+        let mut deadline = Instant::now() + patience;
+        let mut hurried = false;
         let mut pauses = Pauses::new(self.ids.as_ref());
         tokio::pin!(hurry);
         loop {
@@ -97,14 +99,17 @@ impl Callbacks {
                 Ok(delivery) => return delivery,
                 Err(error) => self.log_failure(command, &error),
             }
-            let pause = pauses.next();
-            if begun.elapsed() + pause > patience {
-                return Delivery::Lost;
-            }
+            let again = Instant::now() + pauses.next();
             tokio::select! {
                 biased;
-                () = &mut hurry => return Delivery::Lost,
-                () = tokio::time::sleep(pause) => {}
+                left = &mut hurry, if !hurried => {
+                    hurried = true;
+                    deadline = deadline.min(Instant::now() + left);
+                }
+                () = sleep_until(again) => {}
+            }
+            if again > deadline {
+                return Delivery::Lost;
             }
         }
     }

@@ -77,7 +77,7 @@ mod tests {
 
     use super::{super::variables::Variable, *};
 
-    fn checked(declared: &[(&str, bool)], inputs: Value) -> Result<(), String> {
+    fn checked(declared: &[(&str, bool)], inputs: &Value) -> Result<(), String> {
         let variables = declared.iter().map(|(name, optional)| {
             let default = optional.then(|| json!(0));
             ((*name).to_owned(), Variable { sensitive: false, default })
@@ -89,14 +89,14 @@ mod tests {
     #[test]
     fn inputs_that_fit_are_taken() {
         let declared = [("gatehouse", false), ("name", false), ("size", true)];
-        assert_eq!(checked(&declared, json!({ "name": "x" })), Ok(()));
-        assert_eq!(checked(&declared, json!({ "name": null, "size": 3 })), Ok(()));
+        assert_eq!(checked(&declared, &json!({ "name": "x" })), Ok(()));
+        assert_eq!(checked(&declared, &json!({ "name": null, "size": 3 })), Ok(()));
     }
 
     #[test]
     fn inputs_that_do_not_fit_are_named_without_their_values() {
         let declared = [("gatehouse", false), ("name", false), ("size", true)];
-        let error = |inputs| checked(&declared, inputs).unwrap_err();
+        let error = |inputs: Value| checked(&declared, &inputs).unwrap_err();
         assert_eq!(
             error(json!({ "name": "x", "nmae": "s3cret", "colour": 1 })),
             "the module `bucket` has no input `colour`, `nmae`; it has: `name`, `size`"
@@ -104,14 +104,14 @@ mod tests {
         assert_eq!(error(json!({})), "the module `bucket` needs the input `name`");
         assert_eq!(error(json!({ "gatehouse": {} })), "the input `gatehouse` is Gatehouse's own");
         assert_eq!(
-            checked(&[("gatehouse", false)], json!({ "x": 1 })).unwrap_err(),
+            checked(&[("gatehouse", false)], &json!({ "x": 1 })).unwrap_err(),
             "the module `bucket` has no input `x`; it has: none"
         );
     }
 
     #[test]
     fn a_module_that_is_not_told_whose_it_is_cannot_be_provisioned() {
-        let error = checked(&[("name", true)], json!({})).unwrap_err();
+        let error = checked(&[("name", true)], &json!({})).unwrap_err();
         assert_eq!(error, "the module `bucket` does not declare the variable `gatehouse`");
     }
 }

@@ -83,9 +83,11 @@ impl Desk {
     /// Sends it, and keeps what the worker says meanwhile.
     async fn send(&mut self, command: &Command) {
         let Self { callbacks, inbox, hurry, pending, finish, .. } = self;
-        let finishing = finish.is_some();
-        let patience = if finishing { LAST } else { PASSING };
-        let hurried = async { if finishing { future::pending().await } else { hurry.notified().await } };
+        let patience = if finish.is_some() { LAST } else { PASSING };
+        let hurried = async {
+            hurry.notified().await;
+            LAST
+        };
         let sending = callbacks.send(command, patience, hurried);
         tokio::pin!(sending);
         let delivery = loop {

@@ -24,7 +24,7 @@ fn changes() -> Value {
 async fn a_plan_is_made_counted_and_kept() {
     let place = Place::new();
     let terraform = StandIn::new().plan("say planning; exit 2").show(&changes()).install(&place);
-    let gatehouse = Gatehouse::start(order("provision", "plan", json!({}))).await;
+    let gatehouse = Gatehouse::start(order("provision", "plan", &json!({}))).await;
     let ended = Worker::new(&place, &gatehouse, "plan", &terraform).run().await;
     assert_eq!(ended.code(), 0, "{}", ended.log);
     let messages = gatehouse.messages();
@@ -61,7 +61,7 @@ async fn a_plan_is_made_counted_and_kept() {
 async fn messages_are_numbered_without_a_gap() {
     let place = Place::new();
     let terraform = StandIn::new().install(&place);
-    let gatehouse = Gatehouse::start(order("provision", "plan", json!({}))).await;
+    let gatehouse = Gatehouse::start(order("provision", "plan", &json!({}))).await;
     Worker::new(&place, &gatehouse, "plan", &terraform).run().await;
     let messages = gatehouse.messages();
     for (index, message) in messages.iter().enumerate() {
@@ -82,7 +82,7 @@ async fn an_apply_says_how_much_is_done_and_what_came_of_it() {
         "password": { "sensitive": true, "value": "pa55word" },
     });
     let terraform = StandIn::new().show(&changes()).apply(&apply).output(&outputs).install(&place);
-    let gatehouse = Gatehouse::start(order("provision", "apply", json!({}))).await;
+    let gatehouse = Gatehouse::start(order("provision", "apply", &json!({}))).await;
     let ended = Worker::new(&place, &gatehouse, "apply", &terraform).run().await;
     assert_eq!(ended.code(), 0, "{}", ended.log);
     let percentages: Vec<_> =
@@ -101,7 +101,7 @@ async fn a_drift_check_only_looks() {
     let place = Place::new();
     let drifted = json!({ "resource_drift": [{ "change": { "actions": ["update"] } }] });
     let terraform = StandIn::new().plan("exit 2").show(&drifted).install(&place);
-    let gatehouse = Gatehouse::start(order("drift", "plan", json!({}))).await;
+    let gatehouse = Gatehouse::start(order("drift", "plan", &json!({}))).await;
     let ended = Worker::new(&place, &gatehouse, "plan", &terraform).run().await;
     assert_eq!(ended.code(), 0, "{}", ended.log);
     assert_eq!(gatehouse.end()["plan"], json!({ "add": 0, "change": 1, "destroy": 0 }));
@@ -113,7 +113,7 @@ async fn a_drift_check_only_looks() {
 async fn a_deprovision_plans_to_destroy() {
     let place = Place::new();
     let terraform = StandIn::new().install(&place);
-    let gatehouse = Gatehouse::start(order("deprovision", "plan", json!({}))).await;
+    let gatehouse = Gatehouse::start(order("deprovision", "plan", &json!({}))).await;
     Worker::new(&place, &gatehouse, "plan", &terraform).run().await;
     assert_eq!(gatehouse.end()["plan"], json!({ "add": 0, "change": 0, "destroy": 0 }));
     assert!(calls(&place)[1].ends_with(" -destroy"), "{:?}", calls(&place));
@@ -125,7 +125,7 @@ async fn lines_are_told_while_terraform_still_works() {
     let go_on = place.path().join("go-on");
     let script = format!("say first\n{}\nsay second", wait_for(&go_on));
     let terraform = StandIn::new().plan(&script).install(&place);
-    let gatehouse = Gatehouse::start(order("provision", "plan", json!({}))).await;
+    let gatehouse = Gatehouse::start(order("provision", "plan", &json!({}))).await;
     let worker = Worker::new(&place, &gatehouse, "plan", &terraform).start();
     gatehouse.hears("the first line", |call| call.logs("first")).await;
     assert!(!gatehouse.log().contains(&"second".to_owned()));
@@ -139,7 +139,7 @@ async fn heartbeats_go_out_while_terraform_is_silent() {
     let place = Place::new();
     let go_on = place.path().join("go-on");
     let terraform = StandIn::new().plan(&wait_for(&go_on)).install(&place);
-    let mut order = order("provision", "plan", json!({}));
+    let mut order = order("provision", "plan", &json!({}));
     order["heartbeat_seconds"] = json!(1);
     let mut heartbeats = 0;
     let hook = move |call: &Call| {
@@ -161,7 +161,7 @@ async fn many_lines_go_fifty_at_a_time_and_long_ones_are_cut() {
     let script = "i=0; while [ $i -lt 120 ]; do say \"line $i\"; i=$((i+1)); done\n\
                   say \"$(printf '%01500d' 7)\"";
     let terraform = StandIn::new().plan(script).install(&place);
-    let gatehouse = Gatehouse::start(order("provision", "plan", json!({}))).await;
+    let gatehouse = Gatehouse::start(order("provision", "plan", &json!({}))).await;
     Worker::new(&place, &gatehouse, "plan", &terraform).run().await;
     let log = gatehouse.log();
     assert_eq!(log.len(), 121);
@@ -175,7 +175,7 @@ async fn many_lines_go_fifty_at_a_time_and_long_ones_are_cut() {
 async fn a_link_to_the_log_is_told_at_the_start() {
     let place = Place::new();
     let terraform = StandIn::new().install(&place);
-    let gatehouse = Gatehouse::start(order("provision", "plan", json!({}))).await;
+    let gatehouse = Gatehouse::start(order("provision", "plan", &json!({}))).await;
     let template = "https://logs.test/{operation_id}/{phase}/{attempt}";
     Worker::new(&place, &gatehouse, "plan", &terraform).with("GATEHOUSE_LOG_LINK", template).run().await;
     let url = format!("https://logs.test/{OPERATION}/plan/1");

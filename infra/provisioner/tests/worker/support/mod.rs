@@ -18,7 +18,7 @@ pub const CALLBACK_TOKEN: &str = "callback-token-1f2e3d4c";
 pub const TASK_TOKEN: &str = "task-token-5a6b7c8d";
 
 /// A work order for the example module.
-pub fn order(kind: &str, phase: &str, inputs: Value) -> Value {
+pub fn order(kind: &str, phase: &str, inputs: &Value) -> Value {
     json!({
         "operation_id": OPERATION,
         "kind": kind,
