@@ -150,6 +150,24 @@ impl IssuerConfig {
     }
 }
 
+/// Where those report who work on operations.
+#[derive(Debug, Clone)]
+pub struct CallbackConfig {
+    /// `GATEHOUSE_CALLBACK_URL`: the API's base URL, stage included, without a slash at the end.
+    pub base_url: String,
+}
+
+impl CallbackConfig {
+    /// Reads the variable.
+    ///
+    /// # Errors
+    ///
+    /// When it is not set.
+    pub fn from_env() -> Result<Self, EnvError> {
+        Ok(Self { base_url: required("GATEHOUSE_CALLBACK_URL")?.trim_end_matches('/').to_owned() })
+    }
+}
+
 /// How a function's answers leave it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ResponseMode {
