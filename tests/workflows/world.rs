@@ -162,25 +162,29 @@ fn open(
     ids: &Arc<AtomicU64>,
 ) -> StepFunctions {
     let machine = StateMachine::parse("flow", definition, &substitutions()).expect("a definition");
+    engine(directory, vec![machine], clock, ids)
+}
+
+/// An engine over the files in `directory`.
+pub fn engine(
+    directory: &TempDir,
+    machines: Vec<StateMachine>,
+    clock: &Arc<JumpingClock>,
+    ids: &Arc<AtomicU64>,
+) -> StepFunctions {
     let api = ApiIdentity {
         account_id: "000000000000".into(),
         region: "eu-west-1".into(),
         api_id: "local".into(),
         stage: "dev".into(),
     };
-    let now = {
-        let clock = clock.clone();
-        move || clock.now()
-    };
-    let ids = ids.clone();
+    let (time, ids) = (clock.clone(), ids.clone());
     let random = move || {
         let number = ids.fetch_add(1, Ordering::SeqCst).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let mut bytes = [0; 16];
-        bytes[..8].copy_from_slice(&number.to_be_bytes());
-        bytes
+        u128::from(number).to_le_bytes()
     };
-    let sources = Sources { now: Arc::new(now), random: Arc::new(random) };
-    StepFunctions::open(directory.path(), &api, vec![machine], clock.clone(), sources).expect("an engine")
+    let sources = Sources { now: Arc::new(move || time.now()), random: Arc::new(random) };
+    StepFunctions::open(directory.path(), &api, machines, clock.clone(), sources).expect("an engine")
 }
 
 /// What the template and the local stack fill in.
