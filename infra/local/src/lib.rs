@@ -1,4 +1,4 @@
-//! The local stack: API Gateway, DynamoDB, Secrets Manager and the functions in one process.
+//! The local stack: API Gateway, DynamoDB, Secrets Manager, Step Functions and the functions in one process.
 
 pub mod command;
 pub mod dynamodb;
@@ -6,3 +6,4 @@ pub mod gateway;
 pub mod process;
 pub mod secrets_manager;
 pub mod stack;
+pub mod step_functions;

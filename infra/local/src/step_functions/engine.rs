@@ -1,0 +1,180 @@
+//! All executions, and the one way in which they change: on a copy, which is written before it counts.
+
+use std::{
+    collections::BTreeMap,
+    io,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use gatehouse_domain::clock::Clock;
+use jiff::Timestamp;
+use tokio::sync::Notify;
+
+use super::{
+    OpenError,
+    arn::Arns,
+    execution::{Call, Execution, Next, Status, Step, Told},
+    file::ExecutionsDirectory,
+    machine::StateMachine,
+};
+use crate::gateway::Sources;
+
+/// For how long an execution is kept after its end.
+const KEPT_AFTER_END: Duration = Duration::from_hours(7 * 24);
+
+/// A laptop that was closed has slept through its timers, so none is longer than this.
+const LONGEST_NAP: Duration = Duration::from_mins(5);
+
+/// The machines and their executions.
+pub struct Engine {
+    pub machines: BTreeMap<String, StateMachine>,
+    pub arns: Arns,
+    pub clock: Arc<dyn Clock>,
+    pub sources: Sources,
+    pub directory: ExecutionsDirectory,
+    executions: Mutex<BTreeMap<Key, Arc<Cell>>>,
+}
+
+/// A machine's name and an execution's.
+type Key = (String, String);
+
+/// One execution, and word of its changes.
+pub struct Cell {
+    execution: Mutex<Execution>,
+    pub changed: Notify,
+}
+
+impl Cell {
+    fn new(execution: Execution) -> Arc<Self> {
+        Arc::new(Self { execution: Mutex::new(execution), changed: Notify::new() })
+    }
+
+    /// The execution as it is.
+    pub fn look(&self) -> MutexGuard<'_, Execution> {
+        self.execution.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Engine {
+    /// Reads what is kept; forgets what ended long ago.
+    pub fn open(
+        directory: ExecutionsDirectory,
+        machines: Vec<StateMachine>,
+        arns: Arns,
+        clock: Arc<dyn Clock>,
+        sources: Sources,
+    ) -> Result<Self, OpenError> {
+        let machines = machines.into_iter().map(|machine| (machine.name().to_owned(), machine)).collect();
+        let executions = Mutex::default();
+        let engine = Self { machines, arns, clock, sources, directory, executions };
+        for execution in engine.directory.all()? {
+            engine.take_up(execution)?;
+        }
+        Ok(engine)
+    }
+
+    /// Finds an execution.
+    pub fn find(&self, machine: &str, name: &str) -> Option<Arc<Cell>> {
+        self.executions().get(&(machine.to_owned(), name.to_owned())).cloned()
+    }
+
+    /// Every execution that has not ended.
+    pub fn running(&self) -> Vec<Arc<Cell>> {
+        self.executions().values().filter(|cell| cell.look().position().is_some()).cloned().collect()
+    }
+
+    /// Takes a new execution, unless there is one of that name: then that one is answered, as an error.
+    pub fn add(&self, execution: Execution) -> io::Result<Result<Arc<Cell>, Arc<Cell>>> {
+        let mut executions = self.executions();
+        let key = (execution.machine.clone(), execution.name.clone());
+        if let Some(known) = executions.get(&key) {
+            return Ok(Err(known.clone()));
+        }
+        self.directory.write(&execution)?;
+        let cell = Cell::new(execution);
+        executions.insert(key, cell.clone());
+        Ok(Ok(cell))
+    }
+
+    /// Takes one step of an execution.
+    pub fn advance(&self, cell: &Cell) -> io::Result<Next> {
+        self.change(cell, |step, execution| {
+            let next = step.advance(execution);
+            (matches!(next, Next::Go), next)
+        })
+    }
+
+    /// Takes what is told of a task. `false` when the task is over already.
+    pub fn tell(&self, cell: &Cell, token: &str, told: Told) -> io::Result<bool> {
+        self.change(cell, |step, execution| {
+            let heard = step.tell(execution, token, told);
+            (heard, heard)
+        })
+    }
+
+    /// Changes an execution; `f` says whether it did, and what to answer. What cannot be written did not
+    /// happen.
+    pub fn change<T>(
+        &self,
+        cell: &Cell,
+        f: impl FnOnce(&Step<'_>, &mut Execution) -> (bool, T),
+    ) -> io::Result<T> {
+        let mut execution = cell.look();
+        let mut changed = execution.clone();
+        let (is_changed, answer) = f(&self.step(&changed.machine)?, &mut changed);
+        if is_changed {
+            self.directory.write(&changed)?;
+            *execution = changed;
+            cell.changed.notify_one();
+        }
+        Ok(answer)
+    }
+
+    /// The task that is to be begun for an execution, if it waits for one.
+    pub fn call(&self, cell: &Cell) -> Option<Call> {
+        let execution = cell.look();
+        self.step(&execution.machine).ok()?.call(&execution)
+    }
+
+    /// Returns at `time`, by the clock.
+    pub async fn pause_until(&self, time: Timestamp) {
+        loop {
+            let left = Duration::try_from(time.duration_since(self.clock.now())).unwrap_or_default();
+            if left.is_zero() {
+                return;
+            }
+            self.clock.sleep(left.min(LONGEST_NAP)).await;
+        }
+    }
+
+    /// What is needed for going on with an execution of `machine`.
+    pub fn step(&self, machine: &str) -> io::Result<Step<'_>> {
+        let machine = self.machines.get(machine).ok_or_else(|| io::Error::other("no such machine"))?;
+        Ok(Step { machine, now: self.clock.now(), random: &*self.sources.random })
+    }
+
+    fn take_up(&self, mut execution: Execution) -> Result<(), OpenError> {
+        let Some(machine) = self.machines.get(&execution.machine) else {
+            // Kept for a program that knows its machine.
+            return Ok(());
+        };
+        match execution.status {
+            Status::Ended { at, .. } if at + KEPT_AFTER_END < self.clock.now() => {
+                return self.directory.remove(&execution);
+            }
+            Status::Ended { .. } => {}
+            Status::Running(_) => {
+                let now = self.clock.now();
+                Step { machine, now, random: &*self.sources.random }.resume(&mut execution);
+            }
+        }
+        let key = (execution.machine.clone(), execution.name.clone());
+        self.executions().insert(key, Cell::new(execution));
+        Ok(())
+    }
+
+    fn executions(&self) -> MutexGuard<'_, BTreeMap<Key, Arc<Cell>>> {
+        self.executions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,250 @@
+//! One step on: what the time alone brings about.
+
+use std::time::Duration;
+
+use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::{Activity, Begun, Execution, Outcome, Position, Status};
+use crate::step_functions::{
+    machine::{
+        StateMachine,
+        errors::{DATA_LIMIT, HEARTBEAT_TIMEOUT, RUNTIME, TIMEOUT},
+        expression::Context,
+        state::{Pass, Resource, State, Task},
+    },
+    tasks::TaskError,
+};
+
+/// A state's data may have as many bytes.
+pub const MAX_DATA: usize = 262_144;
+
+/// Where an execution is next, or how it ended.
+pub(super) type Onwards = Result<Position, Outcome>;
+
+/// What is needed for going on.
+pub struct Step<'a> {
+    pub machine: &'a StateMachine,
+    pub now: Timestamp,
+    pub random: &'a (dyn Fn() -> [u8; 16] + Send + Sync),
+}
+
+/// What is to be done after a step.
+pub enum Next {
+    /// It went on: keep it, and go on.
+    Go,
+    /// Nothing happens by itself before then.
+    Until(Timestamp),
+    /// It has ended.
+    Ended,
+}
+
+/// A task to begin.
+pub struct Call {
+    pub token: String,
+    pub resource: Resource,
+    pub parameters: Value,
+}
+
+impl Step<'_> {
+    /// A new execution, about to enter its first state.
+    pub fn first(&self, name: &str, input: String, data: Value) -> Execution {
+        let position = Position {
+            state: self.machine.start_at().to_owned(),
+            data,
+            retried: Vec::new(),
+            activity: Activity::Entering,
+        };
+        let mut execution = Execution {
+            machine: self.machine.name().to_owned(),
+            name: name.to_owned(),
+            input,
+            started_at: self.now,
+            times_out_at: self.machine.timeout_seconds().map(|seconds| self.after(seconds)),
+            status: Status::Running(position),
+            log: Vec::new(),
+        };
+        execution.note(self.now, format!("started at {}", self.machine.start_at()));
+        execution
+    }
+
+    /// Takes one step, if it is time for one.
+    pub fn advance(&self, execution: &mut Execution) -> Next {
+        let Some(position) = execution.position() else { return Next::Ended };
+        if execution.times_out_at.is_some_and(|end| end <= self.now) {
+            self.arrive(execution, Err(Outcome::TimedOut));
+            return Next::Go;
+        }
+        if let Some(due) = due(position).filter(|due| *due > self.now) {
+            return Next::Until(execution.times_out_at.map_or(due, |end| end.min(due)));
+        }
+        let onwards = self.pass(position.clone(), &execution.name);
+        self.arrive(execution, onwards);
+        Next::Go
+    }
+
+    /// The task that the execution has begun and that may not have been delivered yet.
+    pub fn call(&self, execution: &Execution) -> Option<Call> {
+        let position = execution.position()?;
+        let begun = position.task().filter(|begun| !begun.delivered)?;
+        let Some(State::Task(task)) = self.machine.state(&position.state) else { return None };
+        let context = context(position, &begun.token, &execution.name);
+        // It was worked out once when the task was begun, so it can be now.
+        let parameters = task.parameters.evaluate(&position.data, &context).ok()?;
+        Some(Call { token: begun.token.clone(), resource: task.resource, parameters })
+    }
+
+    /// Gives an execution that was read from its file the time that passed while nobody could be heard: what
+    /// is begun again has its whole time, and nobody was silent.
+    pub fn resume(&self, execution: &mut Execution) {
+        let Status::Running(position) = &mut execution.status else { return };
+        let Some(State::Task(task)) = self.machine.state(&position.state) else { return };
+        let Activity::Task(begun) = &mut position.activity else { return };
+        if !begun.delivered {
+            begun.times_out_at = self.after(task.timeout_seconds);
+        }
+        begun.silent_until = task.heartbeat_seconds.map(|seconds| self.after(seconds));
+    }
+
+    /// Records where the execution has come.
+    pub(super) fn arrive(&self, execution: &mut Execution, onwards: Onwards) {
+        let before = execution.position().map(|position| position.state.clone()).unwrap_or_default();
+        let (status, what) = match onwards {
+            Ok(position) => {
+                let what = position.describe(&before);
+                (Status::Running(position), what)
+            }
+            Err(outcome) => {
+                let what = format!("{before}: the execution {}", outcome.describe());
+                (Status::Ended { at: self.now, outcome }, what)
+            }
+        };
+        tracing::debug!(machine = execution.machine, execution = execution.name, "{what}");
+        execution.note(self.now, what);
+        execution.status = status;
+    }
+
+    /// Goes to another state with `data`.
+    #[expect(clippy::unused_self, reason = "it is one of the ways on, which all begin at a step")]
+    pub(super) fn go(&self, state: &str, data: Value) -> Onwards {
+        if data.to_string().len() > MAX_DATA {
+            let cause = format!("the data for {state} is larger than {MAX_DATA} bytes");
+            return Err(Outcome::Failed(TaskError::new(DATA_LIMIT, cause)));
+        }
+        Ok(Position { state: state.to_owned(), data, retried: Vec::new(), activity: Activity::Entering })
+    }
+
+    /// The state of the definition that the execution is in.
+    pub(super) fn state(&self, position: &Position) -> Result<&State, Outcome> {
+        let state = self.machine.state(&position.state);
+        state.ok_or_else(|| runtime(&position.state, "the definition does not have this state any more"))
+    }
+
+    pub(super) fn after(&self, seconds: u32) -> Timestamp {
+        self.now + Duration::from_secs(seconds.into())
+    }
+
+    fn pass(&self, position: Position, execution: &str) -> Onwards {
+        match (&position.activity, self.state(&position)?) {
+            (Activity::Task(begun), State::Task(task)) => {
+                let error = if begun.times_out_at <= self.now { TIMEOUT } else { HEARTBEAT_TIMEOUT };
+                self.fail(task, position, TaskError::new(error, ""))
+            }
+            (Activity::Waiting { .. }, State::Wait(wait)) => self.go(&wait.next, position.data),
+            (_, state) => self.enter(state, position, execution),
+        }
+    }
+
+    fn enter(&self, state: &State, position: Position, execution: &str) -> Onwards {
+        let wrong = |problem: String| runtime(&position.state, &problem);
+        match state {
+            State::Task(task) => self.begin(task, position, execution),
+            State::Choice(choice) => {
+                let next = choice.choose(&position.data).map_err(wrong)?;
+                self.go(next, position.data)
+            }
+            State::Wait(wait) => {
+                let until = self.after(wait.seconds(&position.data).map_err(wrong)?);
+                Ok(Position { activity: Activity::Waiting { until }, ..position })
+            }
+            State::Pass(pass) => self.write(pass, position),
+            State::Succeed => Err(Outcome::Succeeded { output: position.data }),
+            State::Fail(fail) => Err(Outcome::Failed(TaskError::new(&fail.error, &fail.cause))),
+        }
+    }
+
+    fn begin(&self, task: &Task, position: Position, execution: &str) -> Onwards {
+        let token = self.token(execution);
+        let context = context(&position, &token, execution);
+        let parameters = task.parameters.evaluate(&position.data, &context);
+        parameters.map_err(|problem| runtime(&position.state, &problem))?;
+        let begun = Begun {
+            token,
+            delivered: false,
+            times_out_at: self.after(task.timeout_seconds),
+            silent_until: task.heartbeat_seconds.map(|seconds| self.after(seconds)),
+        };
+        Ok(Position { activity: Activity::Task(begun), ..position })
+    }
+
+    fn write(&self, pass: &Pass, position: Position) -> Onwards {
+        let Position { state, data, .. } = position;
+        let data = pass.result_path.put(data, pass.result.clone());
+        self.go(&pass.next, data.ok_or_else(|| no_place(&state))?)
+    }
+
+    /// Names the execution, so that it can be found by the token; nobody can guess the rest.
+    fn token(&self, execution: &str) -> String {
+        let random = HEXLOWER.encode(&(self.random)());
+        BASE64URL_NOPAD.encode(json!([self.machine.name(), execution, random]).to_string().as_bytes())
+    }
+}
+
+impl Position {
+    fn describe(&self, before: &str) -> String {
+        match &self.activity {
+            Activity::Entering => format!("{before}: goes to {}", self.state),
+            Activity::Waiting { until } => format!("{before}: waits until {until}"),
+            Activity::BackingOff { until, error } => format!("{before}: {error}, begun again at {until}"),
+            Activity::Task(_) => format!("{before}: the task is begun"),
+        }
+    }
+}
+
+impl Outcome {
+    fn describe(&self) -> String {
+        match self {
+            Self::Succeeded { .. } => "succeeded".to_owned(),
+            Self::Failed(error) => format!("failed with {error}"),
+            Self::TimedOut => "timed out".to_owned(),
+            Self::Aborted(_) => "was stopped".to_owned(),
+        }
+    }
+}
+
+/// An error that nothing catches: the data is not what the definition takes it for.
+pub(super) fn runtime(state: &str, problem: &str) -> Outcome {
+    Outcome::Failed(TaskError::new(RUNTIME, format!("{state}: {problem}")))
+}
+
+/// A `ResultPath` that cannot be followed.
+pub(super) fn no_place(state: &str) -> Outcome {
+    runtime(state, "the ResultPath leads through something that is no object")
+}
+
+pub(super) fn context<'a>(position: &Position, token: &'a str, execution: &'a str) -> Context<'a> {
+    Context { token, execution, retries: position.retried.iter().sum() }
+}
+
+/// When something is to be done, if not at once.
+pub(super) fn due(position: &Position) -> Option<Timestamp> {
+    match &position.activity {
+        Activity::Entering => None,
+        Activity::Waiting { until } | Activity::BackingOff { until, .. } => Some(*until),
+        Activity::Task(begun) => {
+            let silent = begun.silent_until.unwrap_or(begun.times_out_at);
+            Some(begun.times_out_at.min(silent))
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! A small AWS Step Functions for this machine: the real SDK talks to it, the deployed definitions run in it,
+//! and each execution is a file.
+//!
+//! It plays standard workflows, as far as our definitions go; what it does not know it refuses when it reads
+//! them. Executions survive a restart at any moment: waits and timers go on with their time; a task that was
+//! being begun is begun again, with the same token where it has one; nobody counts as silent for the time in
+//! which nobody could be heard.
+
+mod arn;
+mod engine;
+mod execution;
+mod file;
+mod machine;
+mod operations;
+mod protocol;
+mod runner;
+mod server;
+mod tasks;
+
+use std::{io, path::PathBuf};
+
+pub use self::{
+    machine::{DefinitionError, StateMachine},
+    protocol::{Description, Fault, Started, Stopped},
+    server::{RunningStepFunctions, StepFunctions},
+    tasks::{TaskError, Tasks},
+};
+
+/// Why the executions cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The directory or a file in it cannot be used.
+    #[error("cannot use {}", path.display())]
+    Io {
+        /// The directory or file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The file is not one that this program wrote. Its content is not repeated here.
+    #[error("{} does not hold an execution (line {line}, column {column})", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Where reading stopped.
+        line: usize,
+        /// Where in the line.
+        column: usize,
+    },
+}
+
+#[cfg(test)]
+mod tests;

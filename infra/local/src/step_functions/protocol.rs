@@ -1,0 +1,148 @@
+//! The wire: AWS JSON 1.0 requests, answers and errors.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// The prefix of `X-Amz-Target`.
+pub const TARGET: &str = "AWSStepFunctions.";
+
+/// An error as the API tells it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, thiserror::Error)]
+#[error("{kind}: {message}")]
+pub struct Fault {
+    /// The error's name.
+    #[serde(rename = "__type")]
+    pub kind: &'static str,
+    /// For people. Repeats nothing of the request that may be secret.
+    pub message: String,
+}
+
+impl Fault {
+    pub(super) fn new(kind: &'static str, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into() }
+    }
+
+    pub(super) fn validation(message: impl Into<String>) -> Self {
+        Self::new("ValidationException", message)
+    }
+
+    pub(super) fn internal() -> Self {
+        Self::new("InternalFailure", "The request could not be processed.")
+    }
+}
+
+impl From<std::io::Error> for Fault {
+    /// The cause is for the log, not for the caller.
+    fn from(error: std::io::Error) -> Self {
+        tracing::error!(%error, "an execution could not be written");
+        Self::internal()
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StartExecution {
+    pub state_machine_arn: String,
+    pub name: Option<String>,
+    pub input: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StopExecution {
+    pub execution_arn: String,
+    pub error: Option<String>,
+    pub cause: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DescribeExecution {
+    pub execution_arn: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SendTaskSuccess {
+    pub task_token: String,
+    pub output: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SendTaskFailure {
+    pub task_token: String,
+    pub error: Option<String>,
+    pub cause: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SendTaskHeartbeat {
+    pub task_token: String,
+}
+
+/// The answer to `StartExecution`. Times are seconds since 1970, as in the API.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Started {
+    /// What the execution is called from now on.
+    pub execution_arn: String,
+    /// When it was started.
+    pub start_date: f64,
+}
+
+/// The answer to `StopExecution`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Stopped {
+    /// When it ended.
+    pub stop_date: f64,
+}
+
+/// The answer to `DescribeExecution`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Description {
+    /// The execution.
+    pub execution_arn: String,
+    /// Its machine.
+    pub state_machine_arn: String,
+    /// Its name.
+    pub name: String,
+    /// `RUNNING`, `SUCCEEDED`, `FAILED`, `TIMED_OUT` or `ABORTED`.
+    pub status: &'static str,
+    /// When it was started.
+    pub start_date: f64,
+    /// When it ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stop_date: Option<f64>,
+    /// What it was started with.
+    pub input: String,
+    /// What it came to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output: Option<String>,
+    /// The name of the error that it ended with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// More about that error.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cause: Option<String>,
+}
+
+/// The answer of operations that answer nothing.
+#[derive(Serialize)]
+pub struct Nothing {}
+
+/// Reads a request; what is wrong with it is told without repeating it.
+pub fn request<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Fault> {
+    serde_json::from_slice(body).map_err(|error| {
+        let place = format!("at line {} column {}", error.line(), error.column());
+        Fault::new("SerializationException", format!("the request is not what the operation takes, {place}"))
+    })
+}
+
+/// Writes an answer.
+pub fn answer(value: &impl Serialize) -> Result<Value, Fault> {
+    serde_json::to_value(value).map_err(|_| Fault::internal())
+}

@@ -1,0 +1,4 @@
+mod keeping;
+mod serving;
+mod stepping;
+mod support;

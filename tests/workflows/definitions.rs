@@ -1,0 +1,296 @@
+//! What the definitions promise, read from the files themselves.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
+
+use gatehouse_local::step_functions::StateMachine;
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde_json::Value;
+
+use crate::world::{DEPLOY, PROVISION, substitutions};
+
+/// Errors that say that nothing was begun, so that beginning again doubles nothing.
+const NEVER_BEGUN: [&str; 10] = [
+    "Unavailable",
+    "Lambda.ServiceException",
+    "Lambda.AWSLambdaException",
+    "Lambda.SdkClientException",
+    "Lambda.TooManyRequestsException",
+    "Lambda.Unknown",
+    "AmazonECS.Unknown",
+    "ECS.AmazonECSException",
+    "ECS.ServerException",
+    "ECS.ThrottlingException",
+];
+
+/// A definition as a graph.
+struct Graph {
+    start: String,
+    timeout: u64,
+    states: BTreeMap<String, Value>,
+}
+
+impl Graph {
+    fn of(definition: &str) -> Self {
+        let mut definition: Value = serde_json::from_str(definition).expect("JSON");
+        let Value::Object(states) = definition["States"].take() else { panic!("States is no object") };
+        Self {
+            start: text(&definition["StartAt"]).to_owned(),
+            timeout: definition["TimeoutSeconds"].as_u64().expect("a TimeoutSeconds"),
+            states: states.into_iter().collect(),
+        }
+    }
+
+    fn of_type(&self, kind: &str) -> Vec<(&String, &Value)> {
+        self.states.iter().filter(|(_, state)| state["Type"] == kind).collect()
+    }
+
+    fn followers(&self, state: &str) -> Vec<&str> {
+        let state = &self.states[state];
+        let listed = ["Choices", "Catch"].map(|list| state[list].as_array().map_or(&[][..], Vec::as_slice));
+        let branches = listed.into_iter().flatten().map(|branch| &branch["Next"]);
+        let all = branches.chain([&state["Next"], &state["Default"]]);
+        all.filter_map(Value::as_str).collect()
+    }
+
+    /// What can be reached from `state` without going through `avoided`.
+    fn reached_from(&self, state: &str, avoided: &str) -> BTreeSet<&str> {
+        let mut reached = BTreeSet::new();
+        let mut next = self.followers(state);
+        while let Some(state) = next.pop() {
+            if state != avoided && reached.insert(state) {
+                next.extend(self.followers(state));
+            }
+        }
+        reached
+    }
+
+    /// The longest time from `state` to an end, through no state twice.
+    fn longest(&self, state: &str, passed: &mut Vec<String>) -> u64 {
+        passed.push(state.to_owned());
+        let followers =
+            self.followers(state).into_iter().filter(|next| !passed.iter().any(|one| one == next));
+        let followers: Vec<_> = followers.map(str::to_owned).collect();
+        let rest = followers.iter().map(|next| self.longest(next, passed)).max().unwrap_or_default();
+        passed.pop();
+        rest + duration(&self.states[state])
+    }
+}
+
+/// How long a state may take, with everything that is tried again.
+fn duration(state: &Value) -> u64 {
+    let once = state["TimeoutSeconds"].as_u64().or(state["Seconds"].as_u64()).unwrap_or_default();
+    let retriers = state["Retry"].as_array().map_or(&[][..], Vec::as_slice);
+    let number = |retrier: &Value, field: &str| retrier[field].as_u64().expect("a number");
+    let again = |retrier: &Value| {
+        let each = if waits_for_token(state) { 0 } else { once };
+        number(retrier, "MaxAttempts") * (number(retrier, "MaxDelaySeconds") + each)
+    };
+    once + retriers.iter().map(again).sum::<u64>()
+}
+
+fn waits_for_token(state: &Value) -> bool {
+    state["Resource"].as_str().is_some_and(|resource| resource.ends_with(".waitForTaskToken"))
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+fn errors(handler: &Value) -> Vec<&str> {
+    handler["ErrorEquals"].as_array().expect("errors").iter().map(text).collect()
+}
+
+fn list<'a>(state: &'a Value, name: &str) -> &'a [Value] {
+    state[name].as_array().map_or(&[], Vec::as_slice)
+}
+
+fn each(check: impl Fn(&Graph)) {
+    for definition in [PROVISION, DEPLOY] {
+        check(&Graph::of(definition));
+    }
+}
+
+#[test]
+fn they_are_read_by_the_engine_and_say_nothing_twice() {
+    for definition in [PROVISION, DEPLOY] {
+        StateMachine::parse("flow", definition, &substitutions()).unwrap();
+        serde_json::from_str::<NothingTwice>(definition).unwrap();
+    }
+    let twice = serde_json::from_str::<NothingTwice>(r#"{"a": [{"b": 1, "b": 2}]}"#);
+    assert!(twice.unwrap_err().to_string().contains("`b` is there twice"));
+}
+
+#[test]
+fn every_task_has_an_end_and_a_way_out() {
+    each(|graph| {
+        for (name, task) in graph.of_type("Task") {
+            assert!(task["TimeoutSeconds"].as_u64().is_some(), "{name} has no TimeoutSeconds");
+            let last = list(task, "Catch").last().unwrap_or_else(|| panic!("{name} catches nothing"));
+            assert_eq!(errors(last), ["States.ALL"], "{name}");
+            assert_eq!(last["ResultPath"] == "$.error", name != "RecordFailure", "{name}");
+            let way_out = text(&last["Next"]);
+            if name == "RecordFailure" {
+                assert_eq!(graph.states[way_out]["Type"], "Fail");
+            } else {
+                assert_eq!(way_out, "RecordFailure", "{name}");
+            }
+        }
+    });
+}
+
+#[test]
+fn who_works_with_a_token_is_heard_of() {
+    each(|graph| {
+        for (name, task) in graph.of_type("Task").into_iter().filter(|(_, task)| waits_for_token(task)) {
+            let heartbeat = task["HeartbeatSeconds"].as_u64();
+            let timeout = task["TimeoutSeconds"].as_u64();
+            // People need not report while they think.
+            assert_eq!(heartbeat.is_some(), name != "AwaitApproval", "{name}");
+            assert!(heartbeat < timeout, "{name}");
+        }
+    });
+}
+
+#[test]
+fn every_choice_has_a_default() {
+    each(|graph| {
+        for (name, choice) in graph.of_type("Choice") {
+            assert!(graph.states.contains_key(text(&choice["Default"])), "{name}");
+        }
+    });
+}
+
+#[test]
+fn every_way_comes_to_an_end() {
+    each(|graph| {
+        let from_start = graph.reached_from(&graph.start, "");
+        for (name, state) in &graph.states {
+            assert!(*name == graph.start || from_start.contains(name.as_str()), "{name} is never reached");
+            let ends = ["Succeed", "Fail"].map(Value::from).contains(&state["Type"]);
+            let reached = graph.reached_from(name, "");
+            let leads_to_an_end = reached.iter().any(|one| graph.followers(one).is_empty());
+            assert_eq!(ends, graph.followers(name).is_empty(), "{name}");
+            assert!(ends || leads_to_an_end, "{name} leads nowhere");
+        }
+    });
+}
+
+#[test]
+fn every_circle_lets_time_pass() {
+    each(|graph| {
+        let waits: BTreeSet<_> = graph.of_type("Wait").into_iter().map(|(name, _)| name.as_str()).collect();
+        for name in graph.states.keys().filter(|name| !waits.contains(name.as_str())) {
+            let mut seen = BTreeSet::new();
+            let mut next = graph.followers(name);
+            while let Some(state) = next.pop() {
+                assert_ne!(state, name, "{name} can be come back to at once");
+                if !waits.contains(state) && seen.insert(state) {
+                    next.extend(graph.followers(state));
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn no_end_goes_unrecorded() {
+    each(|graph| {
+        for (kind, recorder) in [("Fail", "RecordFailure"), ("Succeed", "Finish")] {
+            let unrecorded = graph.reached_from(&graph.start, recorder);
+            for (end, _) in graph.of_type(kind) {
+                assert!(!unrecorded.contains(end.as_str()), "{end} is reached without {recorder}");
+            }
+        }
+    });
+}
+
+#[test]
+fn what_somebody_began_with_a_token_is_not_begun_again_by_a_retry() {
+    each(|graph| {
+        for (name, task) in graph.of_type("Task").into_iter().filter(|(_, task)| waits_for_token(task)) {
+            for error in list(task, "Retry").iter().flat_map(errors) {
+                assert!(NEVER_BEGUN.contains(&error), "{name} is begun again after {error}");
+            }
+        }
+    });
+}
+
+#[test]
+fn only_a_plan_is_made_again() {
+    let graph = Graph::of(PROVISION);
+    assert!(!graph.reached_from("Apply", "").contains("Apply"));
+    assert_eq!(list(&graph.states["Apply"], "Catch").len(), 1);
+    assert!(graph.reached_from("Plan", "").contains("Plan"));
+    assert!(text(&graph.states["Plan"]["Comment"]).contains("tried again"));
+    let again: Vec<_> = list(&graph.states["Plan"], "Catch").iter().map(errors).collect();
+    assert_eq!(again, [vec!["States.Timeout", "States.HeartbeatTimeout"], vec!["States.ALL"]]);
+    let graph = Graph::of(DEPLOY);
+    for begins in ["TriggerRun", "CallWebhook", "AwaitApproval"] {
+        assert!(!graph.reached_from(begins, "").contains(begins), "{begins}");
+    }
+}
+
+#[test]
+fn a_machine_has_time_for_its_longest_way() {
+    each(|graph| {
+        let longest = graph.longest(&graph.start, &mut Vec::new());
+        assert!(graph.timeout > longest, "{longest} s may pass, and {} s are given", graph.timeout);
+        assert!(longest > 604_800, "the longest way has an approval on it");
+    });
+}
+
+/// JSON in which no object has a field twice. Reading it as a value would keep the last one silently.
+#[derive(Debug)]
+struct NothingTwice;
+
+impl<'de> Deserialize<'de> for NothingTwice {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Self)
+    }
+}
+
+impl<'de> Visitor<'de> for NothingTwice {
+    type Value = Self;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("JSON")
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self, A::Error> {
+        while items.next_element::<Self>()?.is_some() {}
+        Ok(self)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Self, A::Error> {
+        let mut names = BTreeSet::new();
+        while let Some((name, _)) = fields.next_entry::<String, Self>()? {
+            if !names.insert(name.clone()) {
+                return Err(A::Error::custom(format!("`{name}` is there twice")));
+            }
+        }
+        Ok(self)
+    }
+}
