@@ -93,6 +93,11 @@ impl Job<'_> {
         if self.order.kind == Kind::Drift {
             return Ok(drift(something.then_some(plan)));
         }
+        // A worker that was superseded must not replace the plan of the one that came after it.
+        self.reporter.settled().await;
+        if self.stop.cause().is_some() {
+            return Err(TerraformError::Interrupted { command: "plan" }.into());
+        }
         let (plan_file, lock_file) = (terraform.plan_file(), terraform.workspace.lock_file());
         artifacts.keep(&self.order.operation_id, &plan_file, &lock_file).await?;
         let PlanCounts { add, change, destroy } = plan.counts;
