@@ -6,12 +6,13 @@ use gatehouse_domain::revocation::FlushStage;
 use gatehouse_runtime::{
     api_gateway::ApiGateway,
     aws::Aws,
-    clock::SystemClock,
-    env::{AuthorizerCacheConfig, JanitorConfig, TableConfig},
+    clock::{SystemClock, SystemIds},
+    env::{AuthorizerCacheConfig, JanitorConfig, TableConfig, WorkflowsConfig},
     event_bridge::EventBus,
     tracing,
 };
 use gatehouse_store::Table;
+use gatehouse_workflows::StepFunctions;
 use janitor::Janitor;
 use lambda_runtime::{Error, service_fn};
 
@@ -21,10 +22,19 @@ async fn main() -> Result<(), Error> {
     let table = TableConfig::from_env()?.table;
     let config = JanitorConfig::from_env()?;
     let remembered_for = AuthorizerCacheConfig::from_env()?.remembered_for;
+    let machines = WorkflowsConfig::from_env();
     let aws = Aws::from_env().await?;
     let clock = Arc::new(SystemClock);
     let table = Arc::new(Table::new(aws.dynamodb(), table, clock.clone()));
+    let workflows = Arc::new(StepFunctions::new(aws.step_functions(), machines.provision, machines.deploy));
     let janitor = Janitor {
+        open: table.clone(),
+        find: table.clone(),
+        save: table.clone(),
+        services: table.clone(),
+        start: workflows.clone(),
+        answer: workflows.clone(),
+        oversee: workflows,
         watch: table.clone(),
         announce: table.clone(),
         outbox: table.clone(),
@@ -32,6 +42,7 @@ async fn main() -> Result<(), Error> {
         flush: ApiGateway::new(&aws, remembered_for)?.of(config.stage),
         owed: table,
         clock,
+        ids: Arc::new(SystemIds),
         unused_days: config.unused_days,
     };
     lambda_runtime::run(service_fn(|event| janitor.handle(event))).await
