@@ -250,7 +250,7 @@ async fn was_tried(
 }
 
 /// Who asks for what nobody asked for.
-const JANITOR: &str = "gatehouse:janitor";
+pub(super) const JANITOR: &str = "gatehouse:janitor";
 
 /// Answers a repetition, and begins the workflow where the first request died before it could.
 async fn replay(
