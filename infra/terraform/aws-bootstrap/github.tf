@@ -113,6 +113,8 @@ data "aws_iam_policy_document" "deploy" {
       "cloudformation:GetTemplate",
       "cloudformation:GetTemplateSummary",
       "cloudformation:ListStackResources",
+      "cloudformation:TagResource",
+      "cloudformation:UntagResource",
     ]
     resources = [
       "arn:${local.partition}:cloudformation:${var.region}:${local.account}:stack/${local.name}/*",

@@ -134,7 +134,7 @@ async fn a_result_that_is_not_taken_ends_the_attempt_with_a_reason() {
     assert_eq!(ended.code(), 4, "{}", ended.log);
     assert_eq!(
         gatehouse.reason(),
-        "the result was not taken: Gatehouse answered 413 body-too-large: as the test wants it"
+        "the work is done, but its result was not taken: Gatehouse answered 413 body-too-large: as the test wants it"
     );
 }
 
