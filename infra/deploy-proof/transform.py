@@ -34,8 +34,8 @@ def integrations(text, parameters):
 def fault(route, integration, streaming):
     """Why this integration is not what it should be, or nothing."""
     uri = str(integration["uri"])
-    # Every route of the runs function streams, and no other.
-    stream = streaming and "${RunsFunction.Arn}" in uri
+    # Every route of these functions streams, and no other.
+    stream = streaming and any(f"${{{name}Function.Arn}}" in uri for name in ("Runs", "Catalog"))
     mode = integration.get("responseTransferMode", "BUFFERED")
     timeout = integration.get("timeoutInMillis", BUFFERED_MS)
     if mode != ("STREAM" if stream else "BUFFERED"):
@@ -51,7 +51,7 @@ def main():
     logging.disable(logging.WARNING)
     with open(sys.argv[1], encoding="utf-8") as file:
         # The transform wants uploaded code; `sam deploy` would have put such an address here.
-        text = re.sub(r"CodeUri: .*", "CodeUri: s3://bucket/key", file.read())
+        text = re.sub(r"(CodeUri|DefinitionUri): .*", r"\1: s3://bucket/key", file.read())
     for switch in ("on", "off"):
         routes = integrations(text, {"ResponseStreaming": switch})
         faults = [why for route, it in routes.items() if (why := fault(route, it, switch == "on"))]

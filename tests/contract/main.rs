@@ -3,13 +3,16 @@
 
 mod audit;
 mod budgets;
+mod catalog;
 mod janitor;
 mod jobs;
 mod keys;
 mod leases;
+mod operations;
 mod projects;
 mod runs;
 mod schedules;
+mod services;
 mod starts;
 mod support;
 mod throttle;

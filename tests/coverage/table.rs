@@ -4,10 +4,12 @@ use gatehouse_domain::{
     api_key::{ApiKey, ApiKeyId, KeyHash},
     audit::{Action, Entry, Origin, Outcome},
     caller::Tenants,
+    catalog::{DeployTarget, EnvironmentState, Infrastructure, Lifecycle, Provisioned, Service, ServiceSpec},
     ci::{BuildId, ConcourseTarget, Target},
-    idempotency::StartKey,
+    idempotency::{Fingerprint, StartKey},
     janitor::{Announcement, News},
     jobs::{Job, JobSpec, Revision},
+    operations::{Asked, Operation, State, Work},
     project::Project,
     runs::{Run, RunStatus},
     tokens::{ServiceToken, TokenState},
@@ -85,6 +87,77 @@ fn project(job: &Job) -> Project {
     Project::new(job.spec.project.clone(), job.tenant.clone(), job.revision.clone(), morning())
 }
 
+fn service(job: &Job) -> Service {
+    Service {
+        id: "svc_1".parse().unwrap(),
+        tenant: job.tenant.clone(),
+        name: "shop".parse().unwrap(),
+        spec: ServiceSpec {
+            project: job.spec.project.clone(),
+            owner: "team-payments".into(),
+            description: None,
+            repository: None,
+            lifecycle: Lifecycle::Production,
+            links: Vec::new(),
+            environments: Vec::new(),
+            build_job: None,
+            deploy: None,
+        },
+        fingerprint: Fingerprint::of(&[]),
+        revision: job.revision.clone(),
+        created_at: morning(),
+        created_by: "user:ada".into(),
+        updated_at: morning(),
+        updated_by: "user:ada".into(),
+    }
+}
+
+fn operation(service: &Service) -> Operation {
+    Operation {
+        id: "op_1".parse().unwrap(),
+        service: service.id.clone(),
+        service_name: service.name.clone(),
+        tenant: service.tenant.clone(),
+        project: service.spec.project.clone(),
+        environment: "dev".parse().unwrap(),
+        work: Work::Deploy { version: "1".into(), target: DeployTarget::Job("job_hello".parse().unwrap()) },
+        approval_required: false,
+        requested: Asked { by: "user:ada".into(), at: morning() },
+        fingerprint: service.fingerprint.clone(),
+        deadline: morning(),
+        state: State::Requested,
+        cancel: None,
+        verdict: None,
+        attempt: None,
+        plan: None,
+        outputs: std::collections::BTreeMap::new(),
+        steps: Vec::new(),
+        log: Vec::new(),
+        links: Vec::new(),
+        run: None,
+        failure: None,
+        owed: None,
+        updated_at: morning(),
+        version: 1,
+    }
+}
+
+/// The environment of `operation`, with an end.
+fn environment(operation: &Operation) -> EnvironmentState {
+    let provisioned = Provisioned {
+        operation: operation.id.clone(),
+        at: morning(),
+        module: "example".parse().unwrap(),
+        inputs: serde_json::Map::new(),
+        outputs: std::collections::BTreeMap::new(),
+        ends_at: Some(morning()),
+    };
+    EnvironmentState {
+        infrastructure: Infrastructure::Present(provisioned),
+        ..EnvironmentState::new(operation.service.clone(), operation.environment.clone())
+    }
+}
+
 fn api_key() -> ApiKey {
     ApiKey {
         id: ApiKeyId::unverified("key_0123456789abcdef0123".into()),
@@ -152,6 +225,9 @@ fn the_documentation_shows_the_keys_that_the_code_makes() {
     let start = StartKey::of("api_key:key_1", &"k".parse().unwrap());
     let (provider, target) = (&job.spec.provider, &job.spec.target);
     let (project, api_key, token, entry) = (project(&job), api_key(), token(&job), entry(&job));
+    let service = service(&job);
+    let operation = operation(&service);
+    let state = environment(&operation);
     let ada = "ada".parse().unwrap();
     let permit = Permit { of: "account:ada".into(), window: morning(), limit: 20 };
     let of_tenant = keys::audit_of_tenant(&entry);
@@ -159,6 +235,19 @@ fn the_documentation_shows_the_keys_that_the_code_makes() {
         row("Job", &keys::job(&job.id), Some(&keys::job_in_list(&job))),
         row("Job by target", &keys::job_by_target(provider, target, &job.id).unwrap(), None),
         row("Project", &keys::project(&project.name), Some(&keys::project_in_list(&project))),
+        row("Service", &keys::service(&service.id), Some(&keys::service_in_list(&service))),
+        row(
+            "How an environment of it stands",
+            &keys::environment(&state.service, &state.name),
+            keys::environment_ending(&state).as_ref(),
+        ),
+        row(
+            "Name of a service",
+            &keys::service_name(&service.tenant, &service.name),
+            Some(&keys::service_of_project(&service)),
+        ),
+        row("Operation", &keys::operation(&operation.id), Some(&keys::operation_in_list(&operation))),
+        row("Open operation", &keys::open_operation(&operation.id), None),
         row("Tenant", &keys::tenant(&job.tenant), None),
         row("Provider", &keys::provider(provider), None),
         row("User, with their sessions", &keys::user(&ada), Some(&keys::user_in_list(&ada))),

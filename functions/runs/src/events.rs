@@ -4,12 +4,12 @@
 //! function's time is up; a reader comes back with `Last-Event-ID` and misses nothing. Every event that has
 //! a place in the CI system's own stream carries it as its id.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use axum::{
     body::Body,
     extract::State,
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
@@ -26,6 +26,7 @@ use gatehouse_http::{
     extract::{Admitted, PathParameter, QueryParameters, single},
     gateway::Deadline,
     problem::{INVALID_HEADER, ProblemBody},
+    sse::{self, frame},
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -33,19 +34,6 @@ use serde_json::{Value, json};
 use utoipa::IntoParams;
 
 use crate::{AppState, problems, wire::ReasonView};
-
-/// How long a silent stream stays silent: below the 30 s after which the strictest front between a reader
-/// and us ends idle connections.
-const HEARTBEAT: Duration = Duration::from_secs(15);
-
-/// How long before the function's end the stream ends itself.
-const MARGIN: Duration = Duration::from_secs(5);
-
-/// What a stream begins with: readers wait this long, in milliseconds, before they come back.
-const OPENING: &str = ": gatehouse\nretry: 1000\n\n";
-
-/// The id of the last event.
-const END: &str = "end";
 
 /// What precedes a position in an id, so that an id is never empty and never [`END`].
 const ID_PREFIX: &str = "e";
@@ -86,7 +74,7 @@ pub(crate) async fn stream(
     let last = single(&headers, "last-event-id")?.map(str::to_owned).or(query.after);
     let after = match last.as_deref() {
         None | Some("") => None,
-        Some(END) => return Ok(StatusCode::NO_CONTENT.into_response()),
+        Some(sse::END) => return Ok(StatusCode::NO_CONTENT.into_response()),
         Some(id) => Some(read_id(id)?),
     };
     let run = runs::show(&state.find_ports(), &caller, &id).await.map_err(problems::show_run)?.run;
@@ -104,11 +92,7 @@ pub(crate) async fn stream(
         clock: state.clock,
         deadline: deadline.0,
     };
-    let headers = [
-        (header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8")),
-        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
-    ];
-    Ok((headers, Body::from_stream(source.into_stream())).into_response())
+    Ok((sse::headers(), Body::from_stream(source.into_stream())).into_response())
 }
 
 fn read_id(id: &str) -> Result<Position, Problem> {
@@ -141,12 +125,12 @@ enum Next {
 impl Source {
     fn into_stream(mut self) -> impl Stream<Item = Result<Bytes, std::convert::Infallible>> + Send {
         async_stream::stream! {
-            yield Ok(Bytes::from_static(OPENING.as_bytes()));
+            yield Ok(sse::OPENING);
             loop {
                 match self.next().await {
-                    Next::Silence => yield Ok(Bytes::from_static(b": alive\n\n")),
+                    Next::Silence => yield Ok(sse::ALIVE),
                     Next::Deadline => {
-                        yield Ok(frame("reconnect", None, &json!({})));
+                        yield Ok(sse::reconnect());
                         break;
                     }
                     Next::Event(Some(Ok(event))) => {
@@ -162,7 +146,7 @@ impl Source {
                         break;
                     }
                     Next::Event(None) => {
-                        yield Ok(frame("reconnect", None, &json!({})));
+                        yield Ok(sse::reconnect());
                         break;
                     }
                 }
@@ -171,13 +155,13 @@ impl Source {
     }
 
     async fn next(&mut self) -> Next {
-        let left = self.deadline.map(|deadline| time_until(deadline, self.clock.now()));
-        let wait = left.map_or(HEARTBEAT, |left| left.min(HEARTBEAT));
+        let left = self.deadline.map(|deadline| sse::time_left(deadline, self.clock.now()));
+        let wait = left.map_or(sse::HEARTBEAT, |left| left.min(sse::HEARTBEAT));
         tokio::select! {
             biased;
             event = self.events.next() => Next::Event(event),
             () = self.clock.sleep(wait) => match left {
-                Some(left) if left <= HEARTBEAT => Next::Deadline,
+                Some(left) if left <= sse::HEARTBEAT => Next::Deadline,
                 _ => Next::Silence,
             },
         }
@@ -200,21 +184,18 @@ impl Source {
     }
 }
 
-fn time_until(deadline: Timestamp, now: Timestamp) -> Duration {
-    Duration::try_from(deadline.duration_since(now)).unwrap_or_default().saturating_sub(MARGIN)
-}
-
 fn failure(error: &CiError) -> Bytes {
     let retryable = error.kind.is_retryable();
     let mut bytes =
         frame("error", None, &json!({ "message": error.advice, "retryable": retryable })).to_vec();
-    bytes.extend(frame("reconnect", None, &json!({})));
+    bytes.extend(sse::reconnect());
     bytes.into()
 }
 
 /// One event as readers get it.
 fn render(run: &Run, event: RunEvent) -> Bytes {
     let id = event.position.map(|position| format!("{ID_PREFIX}{}", position.0));
+    let id = id.as_deref();
     let time = event.time;
     match event.body {
         RunEventBody::Status { status, provider_status, reason } => {
@@ -228,7 +209,7 @@ fn render(run: &Run, event: RunEvent) -> Bytes {
         RunEventBody::Error { step, message } => {
             frame("error", id, &json!({ "step": step, "message": message, "time": time }))
         }
-        RunEventBody::End => frame("end", Some(END.to_owned()), &json!({ "status": run.status })),
+        RunEventBody::End => frame("end", Some(sse::END), &json!({ "status": run.status })),
     }
 }
 
@@ -269,13 +250,4 @@ fn step_data(step: &str, name: Option<&str>, phase: &StepPhase, time: Option<Tim
     data["name"] = json!(name);
     data["time"] = json!(time);
     data
-}
-
-/// An event as WHATWG HTML section 9.2 writes it. JSON on one line never holds a line end.
-fn frame(event: &str, id: Option<String>, data: &impl Serialize) -> Bytes {
-    let data = serde_json::to_string(data).unwrap_or_default();
-    match id {
-        Some(id) => format!("id: {id}\nevent: {event}\ndata: {data}\n\n").into(),
-        None => format!("event: {event}\ndata: {data}\n\n").into(),
-    }
 }

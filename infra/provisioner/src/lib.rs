@@ -1,1 +1,25 @@
-//! Runs Terraform for Gatehouse.
+//! The Terraform worker: one process for one phase of one operation.
+//!
+//! It reports to Gatehouse by callbacks, gets its work order with the first answer, runs Terraform in a
+//! workspace of its own, and ends. `docs/PROVISIONER.md` says what it needs and what a module must be.
+
+mod artifacts;
+mod callbacks;
+mod job;
+mod location;
+mod mask;
+mod module;
+mod reporter;
+mod settings;
+mod stop;
+mod terraform;
+mod work;
+mod worker;
+mod workspace;
+
+pub use self::{
+    location::{Location, LocationError},
+    settings::{Assignment, Equipment, Settings, SettingsError},
+    work::{Phase, UnknownPhase},
+    worker::{Outcome, run},
+};

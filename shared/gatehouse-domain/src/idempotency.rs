@@ -70,6 +70,11 @@ impl Fingerprint {
     pub fn of(parts: &[&str]) -> Self {
         Self(hash(parts))
     }
+
+    /// The fingerprint as text: 64 hexadecimal digits.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
 }
 
 /// SHA-256 over the parts with their lengths, so that no two lists of parts run together.

@@ -79,7 +79,7 @@ pub trait SaveProject: Send + Sync {
     /// Deletes the project where its revision still stands.
     async fn delete_project(&self, project: &Project, entry: &Entry) -> Result<EditOutcome, StoreError>;
 
-    /// Whether a job or a service token that has not ended belongs to the project.
+    /// Whether a job, a service, or a service token that has not ended belongs to the project.
     async fn is_used(&self, project: &Project, now: Timestamp) -> Result<bool, StoreError>;
 }
 
@@ -155,7 +155,7 @@ pub enum EditProjectError {
     #[error(transparent)]
     Precondition(#[from] PreconditionError),
     /// Something still belongs to it.
-    #[error("jobs or service tokens still belong to this project; delete or revoke them first")]
+    #[error("jobs, services or service tokens still belong to this project; delete or revoke them first")]
     InUse,
     /// The store failed.
     #[error("could not change the project")]

@@ -111,6 +111,21 @@ where
     }
 }
 
+/// The path's parameters by their names, parsed.
+#[derive(Debug)]
+pub struct PathParameters<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for PathParameters<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let parsed: Result<Path<T>, PathRejection> = Path::from_request_parts(parts, state).await;
+        parsed
+            .map(|Path(parameters)| Self(parameters))
+            .map_err(|rejection| Problem::new(problem::INVALID_PATH, rejection.body_text()))
+    }
+}
+
 /// The query, with unknown parameters refused by `T`.
 #[derive(Debug)]
 pub struct QueryParameters<T>(pub T);

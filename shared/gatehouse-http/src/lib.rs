@@ -7,6 +7,7 @@ pub mod page;
 pub mod problem;
 pub mod request_log;
 pub mod routes;
+pub mod sse;
 
 pub use problem::Problem;
 pub use routes::Routes;

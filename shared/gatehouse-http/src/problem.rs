@@ -60,10 +60,14 @@ problems! {
     MALFORMED_BODY = "malformed-body", BAD_REQUEST, "Malformed body";
     /// No credential, or none that opens anything.
     UNAUTHORIZED = "unauthorized", UNAUTHORIZED, "Unauthorized";
+    /// The callback token was not made here, or was changed.
+    CALLBACK_TOKEN_INVALID = "callback-token-invalid", UNAUTHORIZED, "Callback token invalid";
     /// The user name or the password is wrong; which, is not said.
     LOGIN_REFUSED = "login-refused", UNAUTHORIZED, "Login refused";
     /// The caller is known and may not do this.
     FORBIDDEN = "forbidden", FORBIDDEN, "Forbidden";
+    /// The callback token is for another operation or attempt.
+    CALLBACK_TOKEN_MISMATCH = "callback-token-mismatch", FORBIDDEN, "Callback token for something else";
     /// The thing does not exist for this caller.
     NOT_FOUND = "not-found", NOT_FOUND, "Not found";
     /// The path is none of the API.
@@ -80,10 +84,22 @@ problems! {
     RUN_ENDED = "run-ended", CONFLICT, "Run has ended";
     /// The run has not ended yet.
     RUN_NOT_ENDED = "run-not-ended", CONFLICT, "Run has not ended";
+    /// Another operation is open in the environment.
+    OPERATION_RUNNING = "operation-running", CONFLICT, "Operation running";
+    /// The operation has ended already.
+    OPERATION_ENDED = "operation-ended", CONFLICT, "Operation has ended";
+    /// The operation does not wait for approval.
+    NOT_AWAITING_APPROVAL = "not-awaiting-approval", CONFLICT, "Not awaiting approval";
+    /// Another attempt has taken the place of the worker's.
+    ATTEMPT_SUPERSEDED = "attempt-superseded", CONFLICT, "Attempt superseded";
+    /// The report does not come in the order in which a worker reports.
+    CALLBACK_OUT_OF_ORDER = "callback-out-of-order", CONFLICT, "Callback out of order";
     /// The CI system will not do this as things stand there.
     PROVIDER_REFUSED = "provider-refused", CONFLICT, "CI system refused";
     /// No such provider is registered.
     PROVIDER_NOT_CONFIGURED = "provider-not-configured", CONFLICT, "Provider not configured";
+    /// The time of the callback token is over.
+    CALLBACK_TOKEN_EXPIRED = "callback-token-expired", GONE, "Callback token expired";
     /// The thing was changed since the caller read it.
     PRECONDITION_FAILED = "precondition-failed", PRECONDITION_FAILED, "Precondition failed";
     /// The body is larger than the operation takes.
@@ -112,6 +128,8 @@ problems! {
     PROVIDER_ERROR = "provider-error", BAD_GATEWAY, "CI system answered wrongly";
     /// The CI system cannot be reached just now.
     PROVIDER_UNAVAILABLE = "provider-unavailable", SERVICE_UNAVAILABLE, "CI system unavailable";
+    /// Nothing is there that could do the operation.
+    PROVISIONER_UNAVAILABLE = "provisioner-unavailable", SERVICE_UNAVAILABLE, "Provisioner unavailable";
     /// Our own state cannot be reached just now.
     UNAVAILABLE = "unavailable", SERVICE_UNAVAILABLE, "Temporarily unavailable";
     /// A run may or may not have been started.
@@ -128,6 +146,7 @@ struct Parts {
     detail: String,
     errors: Vec<FieldError>,
     retry_after: Option<Duration>,
+    location: Option<String>,
     extra: Option<(&'static str, String)>,
     cause: Option<Arc<dyn Error + Send + Sync>>,
 }
@@ -177,6 +196,7 @@ impl Problem {
             detail,
             errors: Vec::new(),
             retry_after: None,
+            location: None,
             extra: None,
             cause: None,
         }))
@@ -286,6 +306,13 @@ impl Problem {
         self
     }
 
+    /// The same problem, saying where to look instead: a URL relative to the request's own.
+    #[must_use]
+    pub fn located_at(mut self, location: impl Into<String>) -> Self {
+        self.0.location = Some(location.into());
+        self
+    }
+
     /// The same problem with one more member in its body.
     #[must_use]
     pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
@@ -326,6 +353,9 @@ impl Problem {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if let Some(pause) = self.0.retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(pause.as_secs().max(1)));
+        }
+        if let Some(location) = self.0.location.as_deref().and_then(|url| HeaderValue::from_str(url).ok()) {
+            headers.insert(header::LOCATION, location);
         }
         response
     }

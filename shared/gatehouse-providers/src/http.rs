@@ -11,6 +11,7 @@ use rustls::{
 };
 
 pub use self::guard::ForbiddenDestination;
+pub(crate) use self::guard::find;
 use self::guard::{Guard, GuardedResolver};
 
 /// How long connecting may take, TLS included: a host that needs longer is down or far out of reach.
@@ -71,6 +72,14 @@ impl OutboundHttp {
     #[must_use]
     pub fn allow_loopback(mut self) -> Self {
         self.guard = Guard::LoopbackAllowed;
+        self
+    }
+
+    /// Lets clients reach public addresses only: for URLs that any developer may set. A name leads nowhere
+    /// when one of its addresses is not public.
+    #[must_use]
+    pub fn public_only(mut self) -> Self {
+        self.guard = Guard::PublicOnly;
         self
     }
 

@@ -2,7 +2,7 @@
 
 use std::{env, fmt, num::NonZeroU16, time::Duration};
 
-use gatehouse_domain::revocation::Stage;
+use gatehouse_domain::{catalog::Modules, revocation::Stage};
 
 /// A variable that is missing or not usable.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -17,6 +17,7 @@ enum Problem {
     Missing,
     NotSeconds,
     NotDays,
+    NotModules,
     Unknown { allowed: &'static [&'static str] },
 }
 
@@ -25,6 +26,7 @@ impl fmt::Display for Problem {
         match self {
             Self::Missing => f.write_str("is not set"),
             Self::NotDays => f.write_str("must be a whole number of days, at least 1"),
+            Self::NotModules => f.write_str("must be names of modules, separated by commas"),
             Self::NotSeconds => f.write_str("must be a whole number of seconds"),
             Self::Unknown { allowed } => write!(f, "must be one of: {}", allowed.join(", ")),
         }
@@ -131,6 +133,46 @@ impl JanitorConfig {
     }
 }
 
+/// The state machines.
+#[derive(Debug, Clone)]
+pub struct WorkflowsConfig {
+    /// `STEP_FUNCTION_ARN`: what provisions.
+    pub provision: Option<String>,
+    /// `DEPLOY_STEP_FUNCTION_ARN`, or else `STEP_FUNCTION_ARN`: what deploys.
+    pub deploy: Option<String>,
+}
+
+impl WorkflowsConfig {
+    /// Reads the variables. What is not set is said when it is needed.
+    pub fn from_env() -> Self {
+        let provision = optional("STEP_FUNCTION_ARN");
+        Self { deploy: optional("DEPLOY_STEP_FUNCTION_ARN").or_else(|| provision.clone()), provision }
+    }
+}
+
+/// The modules that the provisioner has.
+#[derive(Debug, Clone)]
+pub struct ModulesConfig {
+    /// `GATEHOUSE_MODULES`: their names, separated by commas; not known here without it.
+    pub modules: Modules,
+}
+
+impl ModulesConfig {
+    /// Reads the variable.
+    ///
+    /// # Errors
+    ///
+    /// When a name cannot be one.
+    pub fn from_env() -> Result<Self, EnvError> {
+        const NAME: &str = "GATEHOUSE_MODULES";
+        let Some(names) = optional(NAME) else { return Ok(Self { modules: Modules::Unknown }) };
+        let names = names.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::parse);
+        let names = names.collect::<Result<_, _>>();
+        let names = names.map_err(|_| EnvError { name: NAME, problem: Problem::NotModules })?;
+        Ok(Self { modules: Modules::Known(names) })
+    }
+}
+
 /// Who makes and accepts tokens.
 #[derive(Debug, Clone)]
 pub struct IssuerConfig {
@@ -147,6 +189,24 @@ impl IssuerConfig {
     /// When one is not set.
     pub fn from_env() -> Result<Self, EnvError> {
         Ok(Self { issuer: required("GATEHOUSE_ISSUER")? })
+    }
+}
+
+/// Where those report who work on operations.
+#[derive(Debug, Clone)]
+pub struct CallbackConfig {
+    /// `GATEHOUSE_CALLBACK_URL`: the API's base URL, stage included, without a slash at the end.
+    pub base_url: String,
+}
+
+impl CallbackConfig {
+    /// Reads the variable.
+    ///
+    /// # Errors
+    ///
+    /// When it is not set.
+    pub fn from_env() -> Result<Self, EnvError> {
+        Ok(Self { base_url: required("GATEHOUSE_CALLBACK_URL")?.trim_end_matches('/').to_owned() })
     }
 }
 

@@ -16,11 +16,11 @@ use gatehouse_domain::{
 use serde::Deserialize;
 
 use crate::{
-    Table, api_keys, cursor,
+    Table, api_keys,
     error::unavailable,
-    item::{IF_ABSENT, Item, SK, compose, corrupt, decompose, key_attributes, text},
+    item::{IF_ABSENT, Item, compose, corrupt, decompose, key_attributes},
     keys::{self, Key},
-    lists::{Bounds, Section, end_of},
+    lists::{Bounds, Section},
     signing_keys, tokens,
     transaction::{Outcome, Transaction},
 };
@@ -105,24 +105,7 @@ fn attribute(marks: &Marks) -> Result<AttributeValue, StoreError> {
 #[async_trait]
 impl Outbox for Table {
     async fn to_publish(&self, page: &PageRequest) -> Result<Page<Announcement>, ListError> {
-        let after = page.cursor.as_ref().map(|cursor| cursor::decode(keys::OUTBOX, cursor)).transpose()?;
-        let call = self
-            .client
-            .query()
-            .table_name(&self.name)
-            .consistent_read(true)
-            .expression_attribute_values(":outbox", text(keys::OUTBOX))
-            .limit(page.limit.get().into());
-        let call = match after {
-            None => call.key_condition_expression("pk = :outbox"),
-            Some(after) => call
-                .key_condition_expression("pk = :outbox AND sk > :after")
-                .expression_attribute_values(":after", text(after)),
-        };
-        let answer = call.send().await.map_err(unavailable)?;
-        let next = end_of(&answer, SK).map(|end| cursor::encode(keys::OUTBOX, &end));
-        let items = answer.items.unwrap_or_default().into_iter().map(decompose);
-        Ok(Page { items: items.collect::<Result<_, _>>()?, next })
+        self.list_partition(keys::OUTBOX, page, decompose).await
     }
 
     async fn published(&self, announcement: &Announcement) -> Result<(), StoreError> {

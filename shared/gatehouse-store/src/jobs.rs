@@ -166,7 +166,7 @@ impl ListJobs for Table {
             Some(project) => {
                 let tenants = Tenants::Only(BTreeSet::from([project.tenant.clone()]));
                 Section::of(keys::JOBS, &tenants, page, |tenant| {
-                    Bounds::all(keys::jobs_of_project(tenant, &project.name))
+                    Bounds::all(keys::of_project(tenant, &project.name))
                 })
             }
         };

@@ -4,11 +4,13 @@ use data_encoding::HEXLOWER;
 use gatehouse_domain::{
     api_key::{ApiKey, ApiKeyId},
     audit::Entry,
+    catalog::{EnvironmentState, Service, ServiceId},
     ci::{ConcourseTarget, Target},
     idempotency::StartKey,
     janitor::Announcement,
     jobs::Job,
-    name::{JobId, ProjectName, ProviderName, TenantId, UserName},
+    name::{EnvironmentName, JobId, ProjectName, ProviderName, ServiceName, TenantId, UserName},
+    operations::{Operation, OperationId},
     project::Project,
     runs::{Run, RunId, escape},
     tokens::{ServiceToken, TokenId},
@@ -50,8 +52,8 @@ pub fn of_tenant(tenant: &TenantId) -> String {
     format!("{tenant}#")
 }
 
-/// What the sort keys of the jobs of a project begin with.
-pub fn jobs_of_project(tenant: &TenantId, project: &ProjectName) -> String {
+/// What the sort keys of a project's things begin with, in the lists of jobs and of services by project.
+pub fn of_project(tenant: &TenantId, project: &ProjectName) -> String {
     format!("{tenant}#{project}#")
 }
 
@@ -85,6 +87,77 @@ pub fn project_in_list(project: &Project) -> Key {
 
 /// Partition of the index that lists projects.
 pub const PROJECTS: &str = "PROJECTS";
+
+/// `SERVICE#<service>` / `SERVICE`
+pub fn service(id: &ServiceId) -> Key {
+    Key::new(with_environments(id), "SERVICE")
+}
+
+/// Partition of a service and its environments.
+pub fn with_environments(service: &ServiceId) -> String {
+    format!("SERVICE#{service}")
+}
+
+/// Index: `SERVICES` / `<tenant>#<name>`. One partition: services are configuration, not traffic.
+pub fn service_in_list(service: &Service) -> Key {
+    Key::new(SERVICES, format!("{}{}", of_tenant(&service.tenant), service.name))
+}
+
+/// Partition of the index that lists services.
+pub const SERVICES: &str = "SERVICES";
+
+/// `SERVICE_NAME#<tenant>#<name>` / `SERVICE_NAME`: which service has the name.
+pub fn service_name(tenant: &TenantId, name: &ServiceName) -> Key {
+    Key::new(format!("SERVICE_NAME#{tenant}#{name}"), "SERVICE_NAME")
+}
+
+/// Index: `PROJECT_SERVICES` / `<tenant>#<project>#<name>`, of the name. One partition, as [`SERVICES`].
+pub fn service_of_project(service: &Service) -> Key {
+    let project = of_project(&service.tenant, &service.spec.project);
+    Key::new(PROJECT_SERVICES, format!("{project}{}", service.name))
+}
+
+/// Partition of the index that says which services a project has.
+pub const PROJECT_SERVICES: &str = "PROJECT_SERVICES";
+
+/// `SERVICE#<service>` / `SERVICE#ENVIRONMENT#<environment>`: how an environment stands.
+pub fn environment(service: &ServiceId, name: &EnvironmentName) -> Key {
+    Key::new(with_environments(service), format!("SERVICE#ENVIRONMENT#{name}"))
+}
+
+/// Index: `ENVIRONMENTS_ENDING` / `<end>#<service>#<environment>`, of an environment that has an end. One
+/// partition: what is in it goes with its end.
+pub fn environment_ending(state: &EnvironmentState) -> Option<Key> {
+    let ends_at = state.infrastructure.provisioned()?.ends_at?;
+    Some(Key::new(ENVIRONMENTS_ENDING, format!("{}#{}#{}", sortable(ends_at), state.service, state.name)))
+}
+
+/// Partition of the index that lists environments by their end.
+pub const ENVIRONMENTS_ENDING: &str = "ENVIRONMENTS_ENDING";
+
+/// `OPERATION#<operation>` / `OPERATION`
+pub fn operation(id: &OperationId) -> Key {
+    Key::new(format!("OPERATION#{id}"), "OPERATION")
+}
+
+/// Index: `OPERATIONS#<service>` / `<requested at>#<operation>`. Bounded by time, since operations expire.
+pub fn operation_in_list(operation: &Operation) -> Key {
+    let place = format!("{}#{}", sortable(operation.requested.at), operation.id);
+    Key::new(operations_of(&operation.service), place)
+}
+
+/// Partition of the index that lists the operations of a service.
+pub fn operations_of(service: &ServiceId) -> String {
+    format!("OPERATIONS#{service}")
+}
+
+/// `OPEN_OPERATIONS` / `<operation>`. Empty but for those that go on, or whose workflow is owed something.
+pub fn open_operation(id: &OperationId) -> Key {
+    Key::new(OPEN_OPERATIONS, id.as_str())
+}
+
+/// Partition of the operations that are open.
+pub const OPEN_OPERATIONS: &str = "OPEN_OPERATIONS";
 
 /// `TENANTS` / `TENANT#<tenant>`. One partition: an installation has some dozens.
 pub fn tenant(id: &TenantId) -> Key {

@@ -84,6 +84,12 @@ impl Section {
         Self::within(list, bounds(tenant), after, next).map(Some)
     }
 
+    /// The section of a list without tenants that ends with all that begin with `end`.
+    pub fn until(list: &'static str, end: &str, page: &PageRequest) -> Result<Self, InvalidCursor> {
+        let after = page.cursor.as_ref().map(|cursor| cursor::decode(list, cursor)).transpose()?;
+        Self::within(list, Bounds::all(String::new()).until(end), after, None)
+    }
+
     fn within(
         list: &'static str,
         bounds: Bounds,
@@ -173,6 +179,33 @@ impl Table {
         let end = end_of(&answer, INDEX_SK);
         let items = answer.items.unwrap_or_default().into_iter().map(read).collect::<Result<_, _>>()?;
         Ok(section.page(items, end))
+    }
+
+    /// One strongly consistent query of a partition of the table, in the order of its sort keys.
+    pub(crate) async fn list_partition<T>(
+        &self,
+        partition: &'static str,
+        page: &PageRequest,
+        read: impl Fn(Item) -> Result<T, StoreError>,
+    ) -> Result<Page<T>, ListError> {
+        let after = page.cursor.as_ref().map(|cursor| cursor::decode(partition, cursor)).transpose()?;
+        let call = self
+            .client
+            .query()
+            .table_name(&self.name)
+            .consistent_read(true)
+            .expression_attribute_values(":list", text(partition))
+            .limit(page.limit.get().into());
+        let call = match after {
+            None => call.key_condition_expression("pk = :list"),
+            Some(after) => call
+                .key_condition_expression("pk = :list AND sk > :after")
+                .expression_attribute_values(":after", text(after)),
+        };
+        let answer = call.send().await.map_err(unavailable)?;
+        let next = end_of(&answer, SK).map(|end| cursor::encode(partition, &end));
+        let items = answer.items.unwrap_or_default().into_iter().map(read);
+        Ok(Page { items: items.collect::<Result<_, _>>()?, next })
     }
 
     /// One query of a partition by time, the newest first.

@@ -129,8 +129,10 @@ impl SaveProject for Table {
     }
 
     async fn is_used(&self, project: &Project, now: Timestamp) -> Result<bool, StoreError> {
-        let jobs = keys::jobs_of_project(&project.tenant, &project.name);
-        Ok(self.is_any_in_list(keys::JOBS, &jobs).await? || self.has_live_token(project, now).await?)
+        let of_project = keys::of_project(&project.tenant, &project.name);
+        Ok(self.is_any_in_list(keys::JOBS, &of_project).await?
+            || self.is_any_in_list(keys::PROJECT_SERVICES, &of_project).await?
+            || self.has_live_token(project, now).await?)
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::{
     operation::transact_write_items::TransactWriteItemsError,
-    types::{CancellationReason, Delete, Put, TransactWriteItem, Update},
+    types::{CancellationReason, ConditionCheck, Delete, Put, TransactWriteItem, Update},
 };
 use gatehouse_domain::{providers::EditOutcome, store::StoreError};
 
@@ -75,6 +75,16 @@ impl Transaction {
         Ok(())
     }
 
+    /// Writes nothing at this place; its condition decides with the others.
+    pub fn check(
+        &mut self,
+        check: aws_sdk_dynamodb::types::builders::ConditionCheckBuilder,
+    ) -> Result<(), StoreError> {
+        let write = TransactWriteItem::builder().condition_check(check.build().map_err(unbuildable)?);
+        self.0.push(write.build());
+        Ok(())
+    }
+
     /// Writes everything or nothing.
     pub async fn write(self, table: &Table) -> Result<Outcome, StoreError> {
         let mut attempt = 1;
@@ -82,12 +92,10 @@ impl Transaction {
             let call = table.client.transact_write_items().set_transact_items(Some(self.0.clone()));
             let Err(error) = call.send().await else { return Ok(Outcome::Written) };
             let Some(reasons) = cancellation(&error) else { return Err(unavailable(error)) };
-            if let Some(refused) = refusal(reasons) {
-                return Ok(refused);
-            }
-            let conflict = reasons.iter().any(|reason| reason.code() == Some("TransactionConflict"));
-            if !conflict || attempt == CONFLICT_ATTEMPTS {
-                return Err(unavailable(error));
+            match hindrance(reasons) {
+                Some(Hindrance::Refusal(refused)) => return Ok(refused),
+                Some(Hindrance::Conflict) if attempt < CONFLICT_ATTEMPTS => {}
+                Some(Hindrance::Conflict) | None => return Err(unavailable(error)),
             }
             table.clock.sleep(FIRST_PAUSE * 2_u32.pow(attempt - 1)).await;
             attempt += 1;
@@ -106,9 +114,25 @@ fn cancellation(
     }
 }
 
-fn refusal(reasons: &[CancellationReason]) -> Option<Outcome> {
-    let place = reasons.iter().position(|reason| reason.code() == Some("ConditionalCheckFailed"))?;
-    Some(Outcome::Refused { place, item: reasons[place].item().cloned() })
+/// What stood in the way of a transaction.
+#[derive(Debug)]
+enum Hindrance {
+    /// A condition did not hold.
+    Refusal(Outcome),
+    /// Another transaction was at work on the same item.
+    Conflict,
+}
+
+/// The first that stood in the way. One behind it may hold for a moment only: another transaction, of which
+/// a part can be seen already, decides that with what it does at the first place.
+fn hindrance(reasons: &[CancellationReason]) -> Option<Hindrance> {
+    reasons.iter().enumerate().find_map(|(place, reason)| match reason.code() {
+        Some("ConditionalCheckFailed") => {
+            Some(Hindrance::Refusal(Outcome::Refused { place, item: reason.item().cloned() }))
+        }
+        Some("TransactionConflict") => Some(Hindrance::Conflict),
+        _ => None,
+    })
 }
 
 impl Table {
@@ -125,5 +149,37 @@ impl Table {
     /// A delete in this table, for a transaction.
     pub(crate) fn transact_delete(&self, key: Item) -> aws_sdk_dynamodb::types::builders::DeleteBuilder {
         Delete::builder().table_name(&self.name).set_key(Some(key))
+    }
+
+    /// A condition on an item of this table, for a transaction.
+    pub(crate) fn transact_check(
+        &self,
+        key: Item,
+    ) -> aws_sdk_dynamodb::types::builders::ConditionCheckBuilder {
+        ConditionCheck::builder().table_name(&self.name).set_key(Some(key))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reasons(codes: &[&str]) -> Vec<CancellationReason> {
+        codes.iter().map(|code| CancellationReason::builder().code(*code).build()).collect()
+    }
+
+    #[test]
+    fn the_first_that_stood_in_the_way_decides() {
+        let decide = |codes: &[&str]| hindrance(&reasons(codes));
+        let refused_at = |codes: &[&str]| match decide(codes) {
+            Some(Hindrance::Refusal(Outcome::Refused { place, .. })) => Some(place),
+            _ => None,
+        };
+        assert_eq!(refused_at(&["None", "ConditionalCheckFailed", "ConditionalCheckFailed"]), Some(1));
+        assert_eq!(refused_at(&["ConditionalCheckFailed", "TransactionConflict"]), Some(0));
+        assert_eq!(refused_at(&["ThrottlingError", "ConditionalCheckFailed"]), Some(1));
+        let conflict = decide(&["TransactionConflict", "ConditionalCheckFailed"]);
+        assert!(matches!(conflict, Some(Hindrance::Conflict)), "{conflict:?}");
+        assert!(decide(&["None", "ThrottlingError"]).is_none());
     }
 }

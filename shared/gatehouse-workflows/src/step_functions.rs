@@ -54,7 +54,25 @@ pub struct Machines {
     pub deploy: Machine,
 }
 
+impl Machine {
+    /// The machine that a variable names; without one, nothing is begun, and `missing` says why.
+    fn of_arn(arn: Option<String>, missing: &str) -> Self {
+        let ready = if arn.is_some() { Ok(()) } else { Err(NotReady(missing.to_owned())) };
+        Self { arn: arn.unwrap_or_default(), ready }
+    }
+}
+
 impl Machines {
+    /// The deployed machines. One that is not deployed begins nothing.
+    pub fn of_arns(provision: Option<String>, deploy: Option<String>) -> Self {
+        let missing = "nothing is set up here that could provision: deploy the stack with the parameters of a \
+            provisioner, as docs/OPERATIONS.md says";
+        Self {
+            provision: Machine::of_arn(provision, missing),
+            deploy: Machine::of_arn(deploy, "nothing is set up here that could deploy"),
+        }
+    }
+
     fn of(&self, workflow: Workflow) -> &Machine {
         match workflow {
             Workflow::Provision => &self.provision,

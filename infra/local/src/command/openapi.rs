@@ -11,7 +11,8 @@ use utoipa::{
     info(
         title = "Gatehouse",
         version = "1",
-        description = "One front door for CI systems: list and trigger jobs, watch runs live, cancel them. \
+        description = "One front door for platform teams: list and trigger jobs, watch runs live, keep a \
+            catalog of services, provision and deploy them. \
             Errors are `application/problem+json` (RFC 9457); their types are listed in `docs/API.md`.",
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0"),
     ),
@@ -25,6 +26,8 @@ use utoipa::{
         (name = "identity", description = "Who is calling: sessions, users, API keys."),
         (name = "tokens", description = "With what services call, and the keys that sign it."),
         (name = "projects", description = "Whose things there are."),
+        (name = "catalog", description = "What services there are, and what is done to their environments."),
+        (name = "callbacks", description = "How workers report."),
         (name = "audit", description = "Who did what."),
         (name = "operations", description = "Gatehouse itself."),
     ),
@@ -54,5 +57,7 @@ pub fn description() -> anyhow::Result<String> {
     whole.merge(console::Description::openapi());
     whole.merge(jobs::Description::openapi());
     whole.merge(runs::Description::openapi());
+    whole.merge(catalog::Description::openapi());
+    whole.merge(callbacks::Description::openapi());
     whole.to_pretty_json().context("the routes cannot be described")
 }

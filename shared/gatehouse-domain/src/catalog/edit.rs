@@ -42,7 +42,7 @@ pub trait SaveService: Send + Sync {
     async fn create_service(&self, service: &Service, entry: &Entry) -> Result<CreateService, StoreError>;
 
     /// Replaces a service where `previous` still stands, and forgets the states of the environments that
-    /// go, where nothing is in them: one transaction.
+    /// go, where nothing is in them and nothing goes on: one transaction. One without a state is fine.
     async fn replace_service(
         &self,
         service: &Service,
@@ -52,7 +52,8 @@ pub trait SaveService: Send + Sync {
     ) -> Result<EditOutcome, StoreError>;
 
     /// Deletes a service where its revision still stands, gives its name back, and forgets these states,
-    /// where they still are as given and nothing goes on in them: one transaction.
+    /// where they still are as given and nothing goes on in them: one transaction. An environment of the
+    /// service that is not among them must still have none.
     async fn delete_service(
         &self,
         service: &Service,
@@ -239,6 +240,10 @@ pub async fn replace(
     let going: Vec<_> = environments.into_values().filter(|state| !kept.contains(&state.name)).collect();
     refuse_busy(&going)?;
     refuse_provisioned(&going)?;
+    // Also those without a state: an operation may have begun in them since.
+    let before = service.spec.environments.iter().map(|environment| &environment.name);
+    let before = before.chain(going.iter().map(|state| &state.name));
+    let removed = before.filter(|name| !kept.contains(name)).cloned().collect();
     let deed = deed(&service.name, &service.tenant);
     let entry = act.entry(ports.clock, ports.ids, Action::PutService, Outcome::Done, deed);
     let previous = service.revision.clone();
@@ -249,7 +254,6 @@ pub async fn replace(
         updated_by: act.caller.actor(),
         ..service
     };
-    let removed = going.into_iter().map(|state| state.name).collect();
     match ports.save.replace_service(&service, &previous, &removed, &entry).await? {
         EditOutcome::Done => Ok(service),
         EditOutcome::Conflict => Err(PreconditionError::Failed.into()),

@@ -28,6 +28,10 @@ const MAX_URL: usize = 2000;
 /// How much the inputs of an environment may measure as JSON, in bytes.
 pub(crate) const MAX_INPUTS: usize = 16 * 1024;
 
+/// How much the inputs of all environments of a service may measure together as JSON, in bytes: a service is
+/// one item of the table, which takes 400 KB.
+const MAX_INPUTS_TOGETHER: usize = 256 * 1024;
+
 /// The longest time to live, in hours: a year.
 const MAX_TTL_HOURS: u32 = 8784;
 
@@ -224,6 +228,10 @@ impl ServiceSpec {
             }
             errors.environment(&at, environment, modules);
         }
+        let together: usize = self.environments.iter().map(|environment| size(&environment.inputs)).sum();
+        if together > MAX_INPUTS_TOGETHER {
+            errors.add("/environments", "their inputs must be at most 256 KiB together as JSON");
+        }
     }
 }
 
@@ -279,8 +287,11 @@ impl Errors {
 
 /// What is wrong with a module's inputs, if anything is.
 pub(crate) fn check_inputs(inputs: &Map<String, Value>) -> Result<(), &'static str> {
-    let size = serde_json::to_string(inputs).map_or(usize::MAX, |text| text.len());
-    if size > MAX_INPUTS { Err("must be at most 16 KiB as JSON") } else { Ok(()) }
+    if size(inputs) > MAX_INPUTS { Err("must be at most 16 KiB as JSON") } else { Ok(()) }
+}
+
+fn size(inputs: &Map<String, Value>) -> usize {
+    serde_json::to_string(inputs).map_or(MAX_INPUTS + 1, |text| text.len())
 }
 
 /// What is wrong with a URL for people, if anything is.

@@ -16,8 +16,9 @@ use crate::{
     audit::{Act, Origin},
     caller::{Caller, Grant},
     catalog::{DeployTarget, Link},
-    ci::CancelMode,
-    idempotency::IdempotencyKey,
+    ci::{CancelMode, ProviderLookupError},
+    idempotency::{IdempotencyKey, StartKey},
+    jobs::ShowJobError,
     name::JobId,
     runs::{
         self, CancelError, CancelPorts, Run, RunStatus, ShowRunError,
@@ -55,12 +56,16 @@ pub struct CallWebhook {
     pub callback_token: SecretString,
 }
 
+/// What lies below a failure: logged, never shown.
+type Cause = Box<dyn std::error::Error + Send + Sync>;
+
 /// A webhook was not taken.
 #[derive(Debug, thiserror::Error)]
 pub enum WebhookError {
-    /// It did not answer, or with an error that goes by. Trying again may help.
+    /// It did not answer, or with an error that goes by: what happened, and the cause for the log. Trying
+    /// again may help.
     #[error("the webhook did not take the call: {0}")]
-    Unavailable(String),
+    Unavailable(String, #[source] Option<Cause>),
     /// It refused, or it may not be called.
     #[error("the webhook refused the call: {0}")]
     Refused(String),
@@ -86,7 +91,7 @@ pub enum DeployError {
     Step(#[from] ChangeError<StepRefused>),
     /// What it needs is not there just now. Trying again may help.
     #[error("{0}")]
-    Unavailable(String, #[source] Box<dyn std::error::Error + Send + Sync>),
+    Unavailable(String, #[source] Option<Cause>),
     /// It cannot be done like this.
     #[error("{0}")]
     Refused(String),
@@ -109,46 +114,79 @@ pub struct Followed {
     pub wait_seconds: u32,
 }
 
-/// Triggers the run that deploys. Tried again, it finds the run that it triggered.
+/// Triggers the run that deploys. Tried again, it finds the run that it triggered: also where the operation
+/// is not to go on by now, since the run does.
 pub async fn trigger_run(ports: &DeployPorts<'_>, id: &OperationId) -> Result<Followed, DeployError> {
-    let operation = due(ports, id).await?;
-    let waiting = Followed { ended: false, succeeded: false, wait_seconds: FIRST_LOOK_SECONDS };
-    if operation.run.is_some() {
-        return Ok(waiting);
-    }
+    let operation = find(ports, id).await?;
     let (version, job) = match &operation.work {
         Work::Deploy { version, target: DeployTarget::Job(job) } => (version, job),
         Work::Deploy { .. } | Work::Provision(_) | Work::Deprovision(_) | Work::Drift(_) => {
             return Err(out_of_place("no job deploys this operation"));
         }
     };
+    let waiting = Followed { ended: false, succeeded: false, wait_seconds: FIRST_LOOK_SECONDS };
+    if operation.run.is_some() && operation.is_open() {
+        return Ok(waiting);
+    }
     let caller = deployer(&operation);
+    let key = id.as_str().parse::<IdempotencyKey>().ok();
+    if let Err(refusal) = operation.may_deploy()
+        && (operation.run.is_some() || !is_begun(ports, &caller, key.as_ref()).await?)
+    {
+        return Err(refused(refusal));
+    }
     let origin = Origin::default();
     let act = Act { caller: &caller, origin: &origin };
     let parameters = parameters(ports, &operation, job, version).await?;
-    let key = id.as_str().parse::<IdempotencyKey>().ok();
     let started = runs::start::trigger(&ports.runs, &act, job, &parameters, key.as_ref()).await;
-    let run = started.map_err(|error| from_start(job, error))?.run;
-    change(&ports.change, id, None, |operation| {
-        let now = ports.change.clock.now();
-        let changed = operation.note_run(run.id.clone(), now)?;
-        Ok(if operation.note_run_status(&run, now) { Changed::Record } else { changed })
-    })
-    .await?;
+    note(ports, &operation, &caller, &started.map_err(|error| from_start(job, error))?.run).await?;
     Ok(waiting)
 }
 
-/// The operation, where it still goes on and somebody has agreed to it.
-async fn due(ports: &DeployPorts<'_>, id: &OperationId) -> Result<Operation, DeployError> {
-    let checked = |operation: &mut Operation| {
-        operation.may_deploy()?;
-        Ok(Changed::Nothing)
-    };
-    Ok(change(&ports.change, id, None, checked).await?)
+async fn find(ports: &DeployPorts<'_>, id: &OperationId) -> Result<Operation, DeployError> {
+    let found = ports.change.find.find_operation(id).await?;
+    found.ok_or(DeployError::Step(ChangeError::NotFound))
+}
+
+/// Whether the CI system was, or may have been, asked to start the run.
+async fn is_begun(
+    ports: &DeployPorts<'_>,
+    caller: &Caller,
+    key: Option<&IdempotencyKey>,
+) -> Result<bool, DeployError> {
+    let Some(key) = key else { return Ok(false) };
+    let key = StartKey::of(&caller.actor(), key);
+    Ok(ports.runs.starts.find_start(&key, ports.change.clock.now()).await?.is_some())
+}
+
+/// Notes the run with its operation. One that came too late for that is stopped: nobody would follow it.
+async fn note(
+    ports: &DeployPorts<'_>,
+    operation: &Operation,
+    caller: &Caller,
+    run: &Run,
+) -> Result<(), DeployError> {
+    let noted = change(&ports.change, &operation.id, None, |operation| {
+        let now = ports.change.clock.now();
+        let changed = operation.note_run(run.id.clone(), now)?;
+        Ok(if operation.note_run_status(run, now) { Changed::Record } else { changed })
+    });
+    match noted.await {
+        Ok(_) => Ok(()),
+        Err(error @ ChangeError::Refused(StepRefused::Ended(_))) => {
+            stop(ports, caller, run).await?;
+            Err(error.into())
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn refused(refusal: StepRefused) -> DeployError {
+    DeployError::Step(ChangeError::Refused(refusal))
 }
 
 fn out_of_place(what: &'static str) -> DeployError {
-    DeployError::Step(ChangeError::Refused(StepRefused::OutOfPlace(what)))
+    refused(StepRefused::OutOfPlace(what))
 }
 
 /// Who triggers the run: this operation, for whoever asked for it.
@@ -182,7 +220,11 @@ async fn parameters(
 
 fn from_start(job: &JobId, error: StartError) -> DeployError {
     let again = match &error {
-        StartError::InProgress | StartError::OutcomeUnknown { .. } | StartError::Store(_) => true,
+        StartError::InProgress
+        | StartError::OutcomeUnknown { .. }
+        | StartError::Store(_)
+        | StartError::Job(ShowJobError::Store(_))
+        | StartError::Provider(ProviderLookupError::Store(_)) => true,
         StartError::Ci(error) => error.kind.is_retryable(),
         StartError::Job(_)
         | StartError::Run(_)
@@ -193,9 +235,6 @@ fn from_start(job: &JobId, error: StartError) -> DeployError {
         | StartError::Provider(_)
         | StartError::KeyReused => false,
     };
-    if again {
-        return DeployError::Unavailable(format!("job `{job}` could not be triggered"), error.into());
-    }
     let why = match &error {
         StartError::Parameters(errors) => errors
             .iter()
@@ -205,20 +244,22 @@ fn from_start(job: &JobId, error: StartError) -> DeployError {
         StartError::Ci(error) => error.advice.clone(),
         other => other.to_string(),
     };
-    DeployError::Refused(format!("job `{job}` could not be triggered: {why}"))
+    let what = format!("job `{job}` could not be triggered: {why}");
+    if again { DeployError::Unavailable(what, Some(error.into())) } else { DeployError::Refused(what) }
 }
 
-/// Looks at the run that deploys, passes on that it is to stop, and records how it came out.
+/// Looks at the run that deploys, passes on that it is to stop or has run for too long, and records how it
+/// came out.
 pub async fn follow_run(ports: &DeployPorts<'_>, id: &OperationId) -> Result<Followed, DeployError> {
-    let found = ports.change.find.find_operation(id).await?;
-    let operation = found.ok_or(DeployError::Step(ChangeError::NotFound))?;
+    let operation = find(ports, id).await?;
     if let Some(ending) = operation.ending() {
-        return Err(DeployError::Step(ChangeError::Refused(StepRefused::Ended(ending))));
+        return Err(refused(StepRefused::Ended(ending)));
     }
     let Some(run) = &operation.run else { return Err(out_of_place("no run was triggered")) };
     let caller = deployer(&operation);
     let found = runs::show(&ports.cancel.find, &caller, run).await.map_err(from_show)?.run;
-    if operation.cancel.is_some() && !found.status.is_terminal() && found.cancel_requested_at.is_none() {
+    let unwanted = operation.cancel.is_some() || operation.deadline <= ports.change.clock.now();
+    if unwanted && !found.status.is_terminal() && found.cancel_requested_at.is_none() {
         stop(ports, &caller, &found).await?;
     }
     let failure = match found.status {
@@ -226,6 +267,9 @@ pub async fn follow_run(ports: &DeployPorts<'_>, id: &OperationId) -> Result<Fol
         status => Some(format!("run {} {}", found.id, status.as_str())),
     };
     change(&ports.change, id, None, |operation| {
+        if let Some(ending) = operation.ending() {
+            return Err(StepRefused::Ended(ending));
+        }
         let now = ports.change.clock.now();
         let noted = operation.note_run_status(&found, now);
         if found.status.is_terminal() && operation.note_run_ended(failure.clone(), now) != Changed::Nothing {
@@ -247,7 +291,7 @@ async fn stop(ports: &DeployPorts<'_>, caller: &Caller, run: &Run) -> Result<(),
     match runs::cancel(&ports.cancel, &act, &run.id, CancelMode::Graceful).await {
         Ok(_) | Err(CancelError::Ended(_)) => Ok(()),
         Err(error) => {
-            Err(DeployError::Unavailable("the run could not be cancelled".to_owned(), error.into()))
+            Err(DeployError::Unavailable("the run could not be cancelled".to_owned(), Some(error.into())))
         }
     }
 }
@@ -257,7 +301,7 @@ fn from_show(error: ShowRunError) -> DeployError {
         ShowRunError::NotFound => {
             DeployError::Refused("the run that deploys does not exist any more".to_owned())
         }
-        error => DeployError::Unavailable("the run could not be looked at".to_owned(), error.into()),
+        error => DeployError::Unavailable("the run could not be looked at".to_owned(), Some(error.into())),
     }
 }
 
@@ -270,15 +314,11 @@ pub async fn call_webhook(
 ) -> Result<(), DeployError> {
     let begun = change(&ports.change, id, None, |operation| {
         operation.may_deploy()?;
+        by_webhook(&operation.work)?;
         operation.begin_webhook(token.clone(), ports.change.clock.now())
     });
     let operation = begun.await?;
-    let (version, url) = match &operation.work {
-        Work::Deploy { version, target: DeployTarget::Webhook(url) } => (version.clone(), url.clone()),
-        Work::Deploy { .. } | Work::Provision(_) | Work::Deprovision(_) | Work::Drift(_) => {
-            return Err(out_of_place("no webhook deploys this operation"));
-        }
-    };
+    let (version, url) = by_webhook(&operation.work).map_err(refused)?;
     let Some(attempt) = &operation.attempt else { return Err(out_of_place("the attempt is gone")) };
     let callback_token = key.mint(&attempt.claims(&operation.id));
     let call = CallWebhook { version, attempt: attempt.number, callback_token, operation };
@@ -287,8 +327,18 @@ pub async fn call_webhook(
         Err(WebhookError::Refused(why)) => {
             Err(DeployError::Refused(format!("the webhook refused the call: {why}")))
         }
-        Err(error) => {
-            Err(DeployError::Unavailable("the webhook did not take the call".to_owned(), error.into()))
+        Err(WebhookError::Unavailable(why, cause)) => {
+            Err(DeployError::Unavailable(format!("the webhook did not take the call: {why}"), cause))
+        }
+    }
+}
+
+/// The version, and the webhook that deploys it.
+fn by_webhook(work: &Work) -> Result<(String, String), StepRefused> {
+    match work {
+        Work::Deploy { version, target: DeployTarget::Webhook(url) } => Ok((version.clone(), url.clone())),
+        Work::Deploy { .. } | Work::Provision(_) | Work::Deprovision(_) | Work::Drift(_) => {
+            Err(StepRefused::OutOfPlace("no webhook deploys this operation"))
         }
     }
 }

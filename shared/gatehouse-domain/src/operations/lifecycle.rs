@@ -516,13 +516,15 @@ impl Operation {
         self.log.drain(..forgotten);
     }
 
-    /// Notes the run that deploys.
+    /// Notes the run that deploys, also where it is to stop by now: what is not known cannot be stopped.
     pub(super) fn note_run(
         &mut self,
         run: crate::runs::RunId,
         now: Timestamp,
     ) -> Result<Changed, StepRefused> {
-        self.going_on()?;
+        if let Some(ending) = self.ending() {
+            return Err(StepRefused::Ended(ending));
+        }
         if self.run.as_ref() == Some(&run) {
             return Ok(Changed::Nothing);
         }

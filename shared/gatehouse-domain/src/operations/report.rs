@@ -4,12 +4,12 @@ use super::{
     Operation, OperationId, OperationKind,
     attempt::{CallbackClaims, CallbackKey, CallbackTokenError},
     change::{ChangeError, ChangePorts, Lines, SettleError, change, settle},
-    lifecycle::{Changed, ReportRefused},
+    lifecycle::Changed,
     workflow::{AnswerTask, Told, Workflow, WorkflowError},
 };
 use crate::store::StoreError;
 
-pub use super::lifecycle::{Message, Progress, Report, Success};
+pub use super::lifecycle::{Message, Progress, Report, ReportRefused, Success};
 
 /// A report, and for what it says it is.
 #[derive(Debug, Clone)]

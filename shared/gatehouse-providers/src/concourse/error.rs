@@ -3,8 +3,8 @@
 use gatehouse_domain::ci::{BuildId, CiError, CiErrorKind, ConcourseTarget};
 use reqwest::StatusCode;
 
-use super::transport::{Failure, Refusal, find};
-use crate::http::{CALL_TIMEOUT, CONNECT_TIMEOUT};
+use super::transport::{Failure, Refusal};
+use crate::http::{CALL_TIMEOUT, CONNECT_TIMEOUT, find};
 
 /// A call, in the words of its failures.
 #[derive(Debug, Clone, Copy)]

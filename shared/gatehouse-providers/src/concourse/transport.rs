@@ -1,8 +1,6 @@
 //! Requests to one Concourse, and what comes back, before anybody judges it.
 
 use std::{
-    error::Error,
-    io,
     sync::{PoisonError, RwLock},
     time::Duration,
 };
@@ -176,8 +174,7 @@ async fn text(response: Response) -> Option<String> {
 
 impl Failure {
     fn of_transport(error: reqwest::Error) -> Self {
-        if let Some(forbidden) = find(&error, &|cause| cause.downcast_ref::<ForbiddenDestination>().copied())
-        {
+        if let Some(forbidden) = ForbiddenDestination::behind(&error) {
             Self::Forbidden(forbidden)
         } else if error.is_connect() {
             Self::NotConnected(error)
@@ -205,15 +202,4 @@ impl From<BodyError> for Failure {
             BodyError::Lost(error) => Self::Lost(error),
         }
     }
-}
-
-/// The first thing that `pick` finds among `error` and what lies below it.
-pub(super) fn find<T>(
-    error: &(dyn Error + 'static),
-    pick: &dyn Fn(&(dyn Error + 'static)) -> Option<T>,
-) -> Option<T> {
-    // What an I/O error was made from is not its source.
-    let inner = || error.downcast_ref::<io::Error>()?.get_ref();
-    let inner = || inner().and_then(|inner| find(inner, pick));
-    pick(error).or_else(inner).or_else(|| find(error.source()?, pick))
 }

@@ -1,0 +1,293 @@
+//! Reports as JSON.
+
+use std::collections::BTreeMap;
+
+use gatehouse_domain::{
+    catalog::{Link, OutputValue, PlanSummary},
+    idempotency::Fingerprint,
+    operations::{
+        Operation, OperationId, StepState, TaskToken,
+        report::{Message, Progress, Report, Success, Taken},
+    },
+    parameter::FieldError,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
+
+/// The longest name of a step, in bytes.
+const MAX_STEP: usize = 60;
+/// The longest message, in bytes.
+const MAX_MESSAGE: usize = 500;
+/// The longest reason of a failure, in bytes.
+const MAX_REASON: usize = 1000;
+/// The most lines of a log in one report.
+const MAX_LINES: usize = 50;
+/// The longest line, in bytes.
+const MAX_LINE: usize = 1000;
+/// The most links in one report.
+const MAX_LINKS: usize = 10;
+/// The longest name of a link and its longest URL, in bytes.
+const MAX_LINK: (usize, usize) = (200, 2000);
+/// How much the outputs may measure as JSON, in bytes: an environment keeps them.
+const MAX_OUTPUTS: usize = 32 * 1024;
+/// How often a worker should say that it works, in seconds: the workflow gives up after three minutes.
+const HEARTBEAT_SECONDS: u32 = 20;
+
+/// What a worker reports. Which members a command takes is in `docs/PROVISIONER.md`.
+#[derive(Debug, Default, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct ReportBody {
+    /// The operation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, example = "op_0k6p2q9v8m4t1c7d3f5g0h2j4k")]
+    operation_id: Option<OperationId>,
+    /// The attempt.
+    #[schema(example = 1)]
+    attempt: u32,
+    /// 1, 2, 3 … in the attempt; a repetition of the same report keeps its number.
+    #[schema(example = 1)]
+    sequence: u64,
+    /// `started`, `progress`, `heartbeat`, `success` or `failure`.
+    #[schema(example = "progress")]
+    command: String,
+    /// With `started`: what the worker was given to be waited for with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    task_token: Option<String>,
+    /// With `started` and `success`: where to read on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<Object>>)]
+    links: Option<Vec<Link>>,
+    /// With `progress`: the name of the step that it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    step: Option<String>,
+    /// With `progress`: how that step stands; `running` without it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    state: Option<StepState>,
+    /// With `progress`: how far that step is, 0 to 100.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    percentage: Option<u8>,
+    /// With `progress` and `success`: for people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<String>,
+    /// With `progress`: lines that the worker wrote.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    log: Option<Vec<String>>,
+    /// With `success` of a plan: how many resources come, change and go.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    plan: Option<PlanSummary>,
+    /// With `success` of an apply: what came out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    outputs: Option<BTreeMap<String, OutputBody>>,
+    /// With `failure`: why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    /// With `failure`: that the worker was stopped.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cancelled: Option<bool>,
+}
+
+/// What came out under one name: a value, or that it is sensitive.
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct OutputBody {
+    /// The value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    value: Option<Value>,
+    /// `true`, with no value.
+    #[serde(default)]
+    sensitive: bool,
+}
+
+impl From<OutputBody> for OutputValue {
+    fn from(output: OutputBody) -> Self {
+        if output.sensitive { Self::Sensitive } else { Self::Value(output.value.unwrap_or_default()) }
+    }
+}
+
+/// What is wrong with a report.
+#[derive(Default)]
+struct Errors(Vec<FieldError>);
+
+impl Errors {
+    fn add(&mut self, pointer: impl Into<String>, detail: impl Into<String>) {
+        self.0.push(FieldError::new(pointer, detail));
+    }
+
+    fn at_most(&mut self, pointer: &str, text: Option<&str>, most: usize) {
+        if text.is_some_and(|text| text.len() > most) {
+            self.add(pointer, format!("must be at most {most} bytes"));
+        }
+    }
+}
+
+impl ReportBody {
+    /// The operation that it names, and what it says.
+    pub(crate) fn into_message(self) -> Result<(OperationId, Message), Vec<FieldError>> {
+        let mut errors = Errors::default();
+        self.check(&mut errors);
+        let text = serde_json::to_string(&self).unwrap_or_default();
+        let fingerprint = Fingerprint::of(&["report", &text]).as_str().to_owned();
+        let (operation, attempt, sequence) = (self.operation_id.clone(), self.attempt, self.sequence);
+        let report = self.into_report(&mut errors);
+        match (operation, report) {
+            (Some(operation), Some(report)) if errors.0.is_empty() => {
+                Ok((operation, Message { attempt, sequence, fingerprint, report }))
+            }
+            _ => Err(errors.0),
+        }
+    }
+
+    fn check(&self, errors: &mut Errors) {
+        if self.operation_id.is_none() {
+            errors.add("/operation_id", "is missing");
+        }
+        if self.attempt == 0 {
+            errors.add("/attempt", "must be at least 1");
+        }
+        if self.sequence == 0 {
+            errors.add("/sequence", "must be at least 1");
+        }
+        if self.percentage.is_some_and(|percentage| percentage > 100) {
+            errors.add("/percentage", "must be 0 to 100");
+        }
+        errors.at_most("/step", self.step.as_deref(), MAX_STEP);
+        errors.at_most("/message", self.message.as_deref(), MAX_MESSAGE);
+        errors.at_most("/reason", self.reason.as_deref(), MAX_REASON);
+        self.check_lists(errors);
+        self.check_members(errors);
+    }
+
+    fn check_lists(&self, errors: &mut Errors) {
+        let lines = self.log.as_deref().unwrap_or_default();
+        if lines.len() > MAX_LINES || lines.iter().any(|line| line.len() > MAX_LINE) {
+            errors.add("/log", "must be at most 50 lines of at most 1,000 bytes");
+        }
+        let links = self.links.as_deref().unwrap_or_default();
+        let fits = |link: &Link| {
+            let web = link.url.starts_with("https://") || link.url.starts_with("http://");
+            web && link.name.len() <= MAX_LINK.0 && link.url.len() <= MAX_LINK.1
+        };
+        if links.len() > MAX_LINKS || !links.iter().all(fits) {
+            errors.add("/links", "must be at most 10 http:// or https:// links");
+        }
+        let outputs = serde_json::to_string(&self.outputs).map_or(usize::MAX, |text| text.len());
+        if outputs > MAX_OUTPUTS {
+            errors.add("/outputs", "must be at most 32 KiB as JSON");
+        }
+    }
+
+    /// Refuses members that the command does not take.
+    fn check_members(&self, errors: &mut Errors) {
+        let members = [
+            ("task_token", self.task_token.is_some(), &["started"][..]),
+            ("links", self.links.is_some(), &["started", "success"]),
+            ("step", self.step.is_some(), &["progress"]),
+            ("state", self.state.is_some(), &["progress"]),
+            ("percentage", self.percentage.is_some(), &["progress"]),
+            ("message", self.message.is_some(), &["progress", "success"]),
+            ("log", self.log.is_some(), &["progress"]),
+            ("plan", self.plan.is_some(), &["success"]),
+            ("outputs", self.outputs.is_some(), &["success"]),
+            ("reason", self.reason.is_some(), &["failure"]),
+            ("cancelled", self.cancelled.is_some(), &["failure"]),
+        ];
+        for (name, given, commands) in members {
+            if given && !commands.contains(&self.command.as_str()) {
+                errors.add(format!("/{name}"), format!("goes with {} only", commands.join(" and ")));
+            }
+        }
+    }
+
+    fn into_report(self, errors: &mut Errors) -> Option<Report> {
+        match self.command.as_str() {
+            "started" => {
+                let token = self.task_token.map(TaskToken::new);
+                if token == Some(None) {
+                    errors.add("/task_token", "cannot be a task token");
+                }
+                Some(Report::Started { token: token.flatten(), links: self.links.unwrap_or_default() })
+            }
+            "progress" => Some(Report::Progress(Progress {
+                step: self.step.map(|step| (step, self.state.unwrap_or(StepState::Running))),
+                percentage: self.percentage,
+                message: self.message,
+                log: self.log.unwrap_or_default(),
+            })),
+            "heartbeat" => Some(Report::Heartbeat),
+            "success" => Some(Report::Success(Success {
+                plan: self.plan,
+                outputs: self.outputs.unwrap_or_default().into_iter().map(|(k, v)| (k, v.into())).collect(),
+                links: self.links.unwrap_or_default(),
+                message: self.message,
+            })),
+            "failure" => match self.reason.filter(|reason| !reason.trim().is_empty()) {
+                Some(reason) => Some(Report::Failure { reason }),
+                None => {
+                    errors.add("/reason", "say why");
+                    None
+                }
+            },
+            _ => {
+                errors.add("/command", "must be one of started, progress, heartbeat, success, failure");
+                None
+            }
+        }
+    }
+}
+
+/// A report was taken.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ReportAnswer {
+    /// `false` for a report that was taken before.
+    applied: bool,
+    /// Whether the worker is asked to stop.
+    cancel: bool,
+    /// With `started`: what the worker is given to do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    work: Option<WorkView>,
+}
+
+/// What a worker is given to do.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct WorkView {
+    operation_id: String,
+    /// `provision`, `deprovision` or `drift`.
+    kind: &'static str,
+    /// `plan` or `apply`.
+    phase: &'static str,
+    tenant: String,
+    service: String,
+    environment: String,
+    module: String,
+    #[schema(value_type = Object)]
+    inputs: serde_json::Map<String, Value>,
+    /// How often to say that it works, in seconds.
+    heartbeat_seconds: u32,
+}
+
+impl ReportAnswer {
+    /// The answer to `message`.
+    pub(crate) fn of(taken: &Taken, message: &Message) -> Self {
+        let starts = matches!(message.report, Report::Started { .. });
+        let work = if starts { work(&taken.operation) } else { None };
+        Self { applied: taken.applied, cancel: taken.cancel, work }
+    }
+}
+
+fn work(operation: &Operation) -> Option<WorkView> {
+    let order = operation.work_order()?;
+    Some(WorkView {
+        operation_id: operation.id.to_string(),
+        kind: order.kind.as_str(),
+        phase: operation.attempt.as_ref()?.phase.as_str(),
+        tenant: operation.tenant.to_string(),
+        service: operation.service_name.to_string(),
+        environment: operation.environment.to_string(),
+        module: order.configuration.module.to_string(),
+        inputs: order.configuration.inputs.clone(),
+        heartbeat_seconds: HEARTBEAT_SECONDS,
+    })
+}

@@ -1,0 +1,124 @@
+//! Deciding about operations: approving, rejecting, cancelling.
+
+use axum::{Json, extract::State, http::StatusCode, response::IntoResponse};
+use gatehouse_domain::operations::{
+    Operation,
+    decide::{self, Answer, DecideError, Decided},
+};
+use gatehouse_http::{
+    Problem,
+    extract::{Acting, JsonBody, NoQuery, PathParameters},
+    problem::ProblemBody,
+};
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use crate::{AppState, operation::OperationPath, problems, wire::OperationAnswer};
+
+/// What else is said to an operation.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct VerdictBody {
+    /// For those who read the operation later.
+    #[serde(default)]
+    comment: Option<String>,
+}
+
+/// Approves an operation that waits for it. Whoever asked for it cannot.
+#[utoipa::path(
+    post, path = "/services/{service_id}/operations/{operation_id}/approve",
+    operation_id = "approve_operation", tag = "catalog",
+    params(
+        ("service_id" = String, Path, description = "The service's id."),
+        ("operation_id" = String, Path, description = "The operation's id."),
+    ),
+    request_body = Option<VerdictBody>,
+    responses(
+        (status = 200, description = "The operation, which goes on.", body = OperationAnswer),
+        (status = 403, description = "You asked for it yourself.", body = ProblemBody),
+        (status = 404, description = "There is no such operation.", body = ProblemBody),
+        (status = 409, description = "It does not wait for approval.", body = ProblemBody),
+    )
+)]
+pub(crate) async fn approve(
+    State(state): State<AppState>,
+    acting: Acting,
+    PathParameters(path): PathParameters<OperationPath>,
+    _: NoQuery,
+    body: Option<JsonBody<VerdictBody>>,
+) -> Result<impl IntoResponse, Problem> {
+    let operation = answer(&state, &acting, path, Answer::Approve, body).await?;
+    Ok(Json(OperationAnswer::from(operation)))
+}
+
+/// Rejects an operation that waits for approval, which ends it. Whoever asked for it cancels it instead.
+#[utoipa::path(
+    post, path = "/services/{service_id}/operations/{operation_id}/reject",
+    operation_id = "reject_operation", tag = "catalog",
+    params(
+        ("service_id" = String, Path, description = "The service's id."),
+        ("operation_id" = String, Path, description = "The operation's id."),
+    ),
+    request_body = Option<VerdictBody>,
+    responses(
+        (status = 200, description = "The operation, which has ended.", body = OperationAnswer),
+        (status = 403, description = "You asked for it yourself.", body = ProblemBody),
+        (status = 404, description = "There is no such operation.", body = ProblemBody),
+        (status = 409, description = "It does not wait for approval.", body = ProblemBody),
+    )
+)]
+pub(crate) async fn reject(
+    State(state): State<AppState>,
+    acting: Acting,
+    PathParameters(path): PathParameters<OperationPath>,
+    _: NoQuery,
+    body: Option<JsonBody<VerdictBody>>,
+) -> Result<impl IntoResponse, Problem> {
+    let operation = answer(&state, &acting, path, Answer::Reject, body).await?;
+    Ok(Json(OperationAnswer::from(operation)))
+}
+
+/// Asks an operation to stop. What nothing works on ends at once; otherwise its worker is told, and lets
+/// Terraform come to a safe end first.
+#[utoipa::path(
+    post, path = "/services/{service_id}/operations/{operation_id}/cancel",
+    operation_id = "cancel_operation", tag = "catalog",
+    params(
+        ("service_id" = String, Path, description = "The service's id."),
+        ("operation_id" = String, Path, description = "The operation's id."),
+    ),
+    responses(
+        (status = 202, description = "The operation, which ends soon or has ended.", body = OperationAnswer),
+        (status = 404, description = "There is no such operation.", body = ProblemBody),
+        (status = 409, description = "It has ended already.", body = ProblemBody),
+    )
+)]
+pub(crate) async fn cancel(
+    State(state): State<AppState>,
+    acting: Acting,
+    PathParameters(path): PathParameters<OperationPath>,
+    _: NoQuery,
+) -> Result<impl IntoResponse, Problem> {
+    let OperationPath { service_id, operation_id } = path;
+    let decided = decide::cancel(&state.decide_ports(), &acting.act(), &service_id, &operation_id).await;
+    Ok((StatusCode::ACCEPTED, Json(OperationAnswer::from(recorded(decided)?))))
+}
+
+async fn answer(
+    state: &AppState,
+    acting: &Acting,
+    path: OperationPath,
+    answer: Answer,
+    body: Option<JsonBody<VerdictBody>>,
+) -> Result<Operation, Problem> {
+    let OperationPath { service_id, operation_id } = path;
+    let comment = body.and_then(|JsonBody(body)| body.comment);
+    let (ports, act) = (state.decide_ports(), acting.act());
+    recorded(decide::decide(&ports, &act, &service_id, &operation_id, answer, comment).await)
+}
+
+fn recorded(decided: Result<Decided, DecideError>) -> Result<Operation, Problem> {
+    let decided = decided.map_err(problems::decide)?;
+    problems::log_unsettled(&decided.operation.id, decided.unsettled.as_ref());
+    Ok(decided.operation)
+}

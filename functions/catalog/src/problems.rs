@@ -1,0 +1,119 @@
+//! What the rules' errors are over HTTP.
+
+use gatehouse_domain::{
+    catalog::{EditServiceError, ShowServiceError},
+    operations::{
+        HistoryError, OperationId, ShowOperationError, change::SettleError, decide::DecideError,
+        request::RequestError,
+    },
+    report::Chain,
+};
+use gatehouse_http::{
+    Problem,
+    problem::{
+        CONFLICT, FORBIDDEN, IDEMPOTENCY_KEY_REUSED, NOT_AWAITING_APPROVAL, NOT_FOUND, OPERATION_ENDED,
+        OPERATION_RUNNING, PROVISIONER_UNAVAILABLE,
+    },
+};
+
+/// Says that an earlier request with the same key did what this one asks for.
+pub(crate) const REPLAYED: &str = "idempotency-replayed";
+
+/// The same for a service of somebody else and for one that never was.
+pub(crate) fn show_service(error: ShowServiceError) -> Problem {
+    match error {
+        ShowServiceError::NotFound => no_service(),
+        ShowServiceError::Store(error) => Problem::store(error),
+    }
+}
+
+fn no_service() -> Problem {
+    Problem::new(NOT_FOUND, "There is no such service.")
+}
+
+fn key_reused() -> Problem {
+    Problem::new(IDEMPOTENCY_KEY_REUSED, "The Idempotency-Key was used for another request.")
+}
+
+pub(crate) fn edit(error: EditServiceError) -> Problem {
+    match error {
+        EditServiceError::NotFound => no_service(),
+        EditServiceError::Invalid(errors) => Problem::invalid(errors),
+        EditServiceError::Forbidden(tenant) => Problem::forbidden_in(&tenant),
+        EditServiceError::ForceForbidden(_) => Problem::new(FORBIDDEN, sentence(&error)),
+        EditServiceError::NameTaken(ref by) => {
+            Problem::new(CONFLICT, sentence(&error)).with("service_id", by.as_str())
+        }
+        EditServiceError::StillProvisioned(_) | EditServiceError::Busy(_) => {
+            Problem::new(CONFLICT, sentence(&error))
+        }
+        EditServiceError::KeyReused => key_reused(),
+        EditServiceError::Precondition(error) => Problem::precondition(error),
+        EditServiceError::Store(error) => Problem::store(error),
+    }
+}
+
+pub(crate) fn request(error: RequestError) -> Problem {
+    match error {
+        RequestError::NotFound => no_service(),
+        RequestError::Forbidden(tenant) => Problem::forbidden_in(&tenant),
+        RequestError::Invalid(errors) => Problem::invalid(errors),
+        RequestError::Busy { ref operation, .. } => busy(operation, &error),
+        RequestError::NotPossible(_) => Problem::new(CONFLICT, sentence(&error)),
+        RequestError::KeyReused => key_reused(),
+        RequestError::NotReady(why) => Problem::new(PROVISIONER_UNAVAILABLE, sentence(&why)),
+        RequestError::Store(error) => Problem::store(error),
+    }
+}
+
+/// Says which operation is in the way, and where it is: relative to `…/services/{service_id}/actions/…`.
+fn busy(running: &OperationId, error: &RequestError) -> Problem {
+    Problem::new(OPERATION_RUNNING, sentence(error))
+        .with("operation", running.as_str())
+        .located_at(format!("../operations/{running}"))
+}
+
+pub(crate) fn show_operation(error: ShowOperationError) -> Problem {
+    match error {
+        ShowOperationError::NotFound => Problem::new(NOT_FOUND, "There is no such operation."),
+        ShowOperationError::Store(error) => Problem::store(error),
+    }
+}
+
+pub(crate) fn history(error: HistoryError) -> Problem {
+    match error {
+        HistoryError::Service(error) => show_service(error),
+        HistoryError::List(error) => Problem::list(error),
+    }
+}
+
+pub(crate) fn decide(error: DecideError) -> Problem {
+    match error {
+        DecideError::Show(error) => show_operation(error),
+        DecideError::Forbidden(tenant) => Problem::forbidden_in(&tenant),
+        DecideError::OwnRequest => Problem::new(FORBIDDEN, sentence(&error)),
+        DecideError::Invalid(errors) => Problem::invalid(errors),
+        DecideError::NotAsked(_) => Problem::new(NOT_AWAITING_APPROVAL, sentence(&error)),
+        DecideError::Ended(_) => Problem::new(OPERATION_ENDED, sentence(&error)),
+        DecideError::Store(error) => Problem::store(error),
+    }
+}
+
+/// An error's text with a capital and a full stop.
+fn sentence(error: &impl std::error::Error) -> String {
+    let text = error.to_string();
+    let mut letters = text.chars();
+    let first = letters.next().map(|first| first.to_ascii_uppercase());
+    first.into_iter().chain(letters).chain(['.']).collect()
+}
+
+/// Logs that a workflow was not told what it is owed.
+pub(crate) fn log_unsettled(operation: &OperationId, unsettled: Option<&SettleError>) {
+    if let Some(error) = unsettled {
+        tracing::warn!(
+            operation_id = %operation,
+            error = %Chain(error),
+            "the workflow of operation {operation} was not told; the janitor tells it"
+        );
+    }
+}

@@ -1,0 +1,223 @@
+//! Listing, creating, showing, replacing and deleting services.
+
+use axum::{
+    Json,
+    extract::State,
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::IntoResponse,
+};
+use gatehouse_domain::{
+    catalog::{self, Force, Lifecycle, ServiceId, ServiceQuery},
+    idempotency::Fingerprint,
+    name::TenantId,
+};
+use gatehouse_http::{
+    Problem,
+    extract::{
+        Acting, Admitted, Expected, Idempotency, JsonBody, NoQuery, PathParameter, QueryParameters, etag,
+    },
+    page,
+    problem::{INVALID_QUERY, ProblemBody},
+};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use crate::{
+    AppState,
+    problems::{self, REPLAYED},
+    wire::{DeletedAnswer, ServiceAnswer, ServiceBody, ServicesAnswer},
+};
+
+/// The longest owner or text that is looked for, in bytes.
+const MAX_FILTER: usize = 200;
+
+/// Which services are wanted.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct ListQuery {
+    /// Those of this tenant.
+    #[param(value_type = Option<String>)]
+    tenant: Option<TenantId>,
+    /// Those of this owner, exactly as written.
+    owner: Option<String>,
+    /// Those that are so far in their life.
+    #[param(value_type = Option<String>)]
+    lifecycle: Option<Lifecycle>,
+    /// Those whose name, owner or description hold this text, whatever its case.
+    text: Option<String>,
+    /// How many at most, 1 to 100; 50 without it.
+    limit: Option<u8>,
+    /// Where to start: the `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
+/// Lists the services of the caller's tenants, by tenant and name. A page may be short, or empty, and still
+/// have a next one.
+#[utoipa::path(
+    get, path = "/services", operation_id = "list_services", tag = "catalog", params(ListQuery),
+    responses(
+        (status = 200, description = "A page of services.", body = ServicesAnswer),
+        (status = 400, description = "The query cannot be read.", body = ProblemBody),
+    )
+)]
+pub(crate) async fn list(
+    State(state): State<AppState>,
+    Admitted(caller): Admitted,
+    QueryParameters(query): QueryParameters<ListQuery>,
+) -> Result<impl IntoResponse, Problem> {
+    let request = page::request(query.limit, query.cursor)?;
+    for (name, value) in [("owner", &query.owner), ("text", &query.text)] {
+        if value.as_ref().is_some_and(|value| value.is_empty() || value.len() > MAX_FILTER) {
+            return Err(Problem::new(INVALID_QUERY, format!("{name}: must be 1 to {MAX_FILTER} bytes")));
+        }
+    }
+    let lifecycle = query.lifecycle.map(Lifecycle::as_str);
+    let tenant = query.tenant.as_ref().map(ToString::to_string);
+    let wanted = ServiceQuery {
+        tenant: query.tenant,
+        owner: query.owner.clone(),
+        lifecycle: query.lifecycle,
+        text: query.text.clone(),
+    };
+    let page =
+        catalog::list(&*state.list_services, &caller, wanted, &request).await.map_err(Problem::list)?;
+    let filters = [
+        ("tenant", tenant.as_deref()),
+        ("owner", query.owner.as_deref()),
+        ("lifecycle", lifecycle),
+        ("text", query.text.as_deref()),
+    ];
+    let link = page::link(page.next.as_ref(), request.limit, &filters);
+    let next_cursor = page.next.map(|cursor| cursor.as_str().to_owned());
+    let services = page.items.into_iter().map(Into::into).collect();
+    Ok((link, Json(ServicesAnswer { services, next_cursor })))
+}
+
+/// Creates a service. With an `Idempotency-Key`, the same request again answers with the same service.
+#[utoipa::path(
+    post, path = "/services", operation_id = "create_service", tag = "catalog",
+    params(("Idempotency-Key" = Option<String>, Header, description = "Makes repetitions safe.")),
+    request_body = ServiceBody,
+    responses(
+        (status = 201, description = "The service was created.", body = ServiceAnswer),
+        (status = 409, description = "Another service of the tenant has the name.", body = ProblemBody),
+        (status = 422, description = "Fields are refused, or the key was used for another request.",
+            body = ProblemBody),
+    )
+)]
+pub(crate) async fn create(
+    State(state): State<AppState>,
+    acting: Acting,
+    _: NoQuery,
+    Idempotency(key): Idempotency,
+    JsonBody(body): JsonBody<ServiceBody>,
+) -> Result<impl IntoResponse, Problem> {
+    let text = serde_json::to_string(&body).unwrap_or_default();
+    let fingerprint = Fingerprint::of(&["create_service", &text]);
+    let (act, draft) = (acting.act(), body.into_draft());
+    let created = catalog::create(&state.edit_ports(), &act, draft, key.as_ref(), fingerprint).await;
+    let created = created.map_err(problems::edit)?;
+    let mut headers = HeaderMap::new();
+    if created.replayed {
+        headers.insert(REPLAYED, HeaderValue::from_static("true"));
+    }
+    // Relative to `…/services`. An id is made of characters that need no escaping.
+    if let Ok(location) = HeaderValue::from_str(&format!("services/{}", created.service.id)) {
+        headers.insert(header::LOCATION, location);
+    }
+    let etag = etag(&created.service.revision);
+    Ok((StatusCode::CREATED, [etag], headers, Json(ServiceAnswer::from(created.service))))
+}
+
+/// Shows one service.
+#[utoipa::path(
+    get, path = "/services/{service_id}", operation_id = "show_service", tag = "catalog",
+    params(("service_id" = String, Path, description = "The service's id.")),
+    responses(
+        (status = 200, description = "The service; its `ETag` is wanted for edits.", body = ServiceAnswer),
+        (status = 404, description = "There is no such service.", body = ProblemBody),
+    )
+)]
+pub(crate) async fn show(
+    State(state): State<AppState>,
+    Admitted(caller): Admitted,
+    PathParameter(id): PathParameter<ServiceId>,
+    _: NoQuery,
+) -> Result<impl IntoResponse, Problem> {
+    let found = catalog::show(&*state.find_service, &caller, &id).await;
+    let service = found.map_err(problems::show_service)?.service;
+    Ok(([etag(&service.revision)], Json(ServiceAnswer::from(service))))
+}
+
+/// Replaces a service whose `ETag` is sent in `If-Match`. Its tenant and name stay; an environment in which
+/// something is, or goes on, cannot be left out.
+#[utoipa::path(
+    put, path = "/services/{service_id}", operation_id = "put_service", tag = "catalog",
+    params(
+        ("service_id" = String, Path, description = "The service's id."),
+        ("If-Match" = String, Header, description = "The `ETag` of the service."),
+    ),
+    request_body = ServiceBody,
+    responses(
+        (status = 200, description = "The service was replaced.", body = ServiceAnswer),
+        (status = 404, description = "There is no such service.", body = ProblemBody),
+        (status = 409, description = "An environment that is left out is in use.", body = ProblemBody),
+        (status = 412, description = "The service was changed since it was read.", body = ProblemBody),
+        (status = 422, description = "Fields are refused.", body = ProblemBody),
+        (status = 428, description = "Replacing needs `If-Match`.", body = ProblemBody),
+    )
+)]
+pub(crate) async fn put(
+    State(state): State<AppState>,
+    acting: Acting,
+    PathParameter(id): PathParameter<ServiceId>,
+    _: NoQuery,
+    Expected(expected): Expected,
+    JsonBody(body): JsonBody<ServiceBody>,
+) -> Result<impl IntoResponse, Problem> {
+    let (act, draft) = (acting.act(), body.into_draft());
+    let replaced = catalog::replace(&state.edit_ports(), &act, &id, draft, &expected).await;
+    let service = replaced.map_err(problems::edit)?;
+    Ok(([etag(&service.revision)], Json(ServiceAnswer::from(service))))
+}
+
+/// Whether to delete although something is provisioned.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct DeleteQuery {
+    /// `true`: delete although something is provisioned, which then remains. For admins.
+    #[serde(default)]
+    force: bool,
+}
+
+/// Deletes a service whose `ETag` is sent in `If-Match`, and in which nothing is provisioned. An admin may
+/// delete it by force, and is told what remains.
+#[utoipa::path(
+    delete, path = "/services/{service_id}", operation_id = "delete_service", tag = "catalog",
+    params(
+        ("service_id" = String, Path, description = "The service's id."), DeleteQuery,
+        ("If-Match" = String, Header, description = "The `ETag` of the service."),
+    ),
+    responses(
+        (status = 200, description = "The service was deleted.", body = DeletedAnswer),
+        (status = 403, description = "Only an admin deletes by force.", body = ProblemBody),
+        (status = 404, description = "There is no such service.", body = ProblemBody),
+        (status = 409, description = "Something is provisioned, or goes on.", body = ProblemBody),
+        (status = 412, description = "The service was changed since it was read.", body = ProblemBody),
+        (status = 428, description = "Deleting needs `If-Match`.", body = ProblemBody),
+    )
+)]
+pub(crate) async fn delete(
+    State(state): State<AppState>,
+    acting: Acting,
+    PathParameter(id): PathParameter<ServiceId>,
+    QueryParameters(query): QueryParameters<DeleteQuery>,
+    Expected(expected): Expected,
+) -> Result<impl IntoResponse, Problem> {
+    let act = acting.act();
+    let force = if query.force { Force::Yes } else { Force::No };
+    let deleted = catalog::delete(&state.edit_ports(), &act, &id, &expected, force).await;
+    Ok(Json(DeletedAnswer::from(deleted.map_err(problems::edit)?)))
+}

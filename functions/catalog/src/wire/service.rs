@@ -1,0 +1,254 @@
+//! Services as JSON.
+
+use gatehouse_domain::{
+    catalog::{
+        Category, DeletedService, DeployTarget, EnvironmentSpec, EnvironmentState, Lifecycle, Link, Service,
+        ServiceDraft, ServiceSpec,
+    },
+    name::{EnvironmentName, JobId, ModuleName, ProjectName, ServiceName, TenantId},
+};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use super::{InfrastructureView, environment::infrastructure};
+
+/// A service, as it is created and replaced.
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ServiceBody {
+    /// The tenant that owns it; the caller's only one without it. It cannot be changed.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, example = "acme")]
+    tenant: Option<TenantId>,
+    /// Unique in the tenant. It cannot be changed.
+    #[schema(value_type = String, example = "shop")]
+    name: ServiceName,
+    /// The project that it belongs to.
+    #[schema(value_type = String, example = "payments")]
+    project: ProjectName,
+    /// Who answers for it.
+    #[schema(example = "team-payments")]
+    owner: String,
+    /// What it does, for people.
+    #[serde(default)]
+    description: Option<String>,
+    /// Where its source is.
+    #[serde(default)]
+    repository: Option<String>,
+    /// How far it is in its life: `experimental` (without it), `production` or `deprecated`.
+    #[serde(default = "experimental")]
+    #[schema(value_type = String, example = "experimental")]
+    lifecycle: Lifecycle,
+    /// Where to read on.
+    #[serde(default)]
+    #[schema(value_type = Vec<LinkView>)]
+    links: Vec<Link>,
+    /// Where it runs.
+    #[serde(default)]
+    environments: Vec<EnvironmentBody>,
+    /// The CI job that builds it.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    build_job: Option<JobId>,
+    /// What deploys it.
+    #[serde(default)]
+    #[schema(value_type = Option<DeployView>)]
+    deploy: Option<DeployTarget>,
+}
+
+fn experimental() -> Lifecycle {
+    Lifecycle::Experimental
+}
+
+/// A place on the web.
+#[derive(Debug, ToSchema)]
+#[schema(as = Link)]
+#[expect(dead_code, reason = "only describes the domain's link")]
+pub(crate) struct LinkView {
+    /// What is there.
+    name: String,
+    /// Where.
+    url: String,
+}
+
+/// What deploys: one of the two.
+#[derive(Debug, ToSchema)]
+#[schema(as = DeployTarget)]
+#[expect(dead_code, reason = "only describes the domain's deploy target")]
+pub(crate) struct DeployView {
+    /// A job of the same tenant; of `version`, `environment` and `service`, it is given the parameters that
+    /// it declares.
+    job: Option<String>,
+    /// A URL that the deploy is posted to.
+    webhook: Option<String>,
+}
+
+/// An environment of a service.
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct EnvironmentBody {
+    /// Unique in the service.
+    #[schema(value_type = String, example = "dev")]
+    name: EnvironmentName,
+    /// What it is for: `dev`, `test`, `staging` or `prod`.
+    #[schema(value_type = String, example = "dev")]
+    category: Category,
+    /// Whether somebody else has to agree before something is changed in it.
+    #[serde(default)]
+    approval_required: bool,
+    /// The module that provisions it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, example = "example")]
+    module: Option<ModuleName>,
+    /// The module's inputs. Not for secrets: whoever sees the service sees them.
+    #[serde(default)]
+    #[schema(value_type = Object)]
+    inputs: Map<String, Value>,
+    /// How long after it was provisioned it is deprovisioned by itself, in hours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ttl_hours: Option<u32>,
+    /// What deploys to it, where that is not what deploys the service elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<DeployView>)]
+    deploy: Option<DeployTarget>,
+}
+
+impl ServiceBody {
+    /// As the rules take it.
+    pub(crate) fn into_draft(self) -> ServiceDraft {
+        let spec = ServiceSpec {
+            project: self.project,
+            owner: self.owner,
+            description: self.description,
+            repository: self.repository,
+            lifecycle: self.lifecycle,
+            links: self.links,
+            environments: self.environments.into_iter().map(EnvironmentBody::into_spec).collect(),
+            build_job: self.build_job,
+            deploy: self.deploy,
+        };
+        ServiceDraft { tenant: self.tenant, name: self.name, spec }
+    }
+}
+
+impl EnvironmentBody {
+    fn into_spec(self) -> EnvironmentSpec {
+        let Self { name, category, approval_required, module, inputs, ttl_hours, deploy } = self;
+        EnvironmentSpec { name, category, approval_required, module, inputs, ttl_hours, deploy }
+    }
+
+    fn of(spec: EnvironmentSpec) -> Self {
+        let EnvironmentSpec { name, category, approval_required, module, inputs, ttl_hours, deploy } = spec;
+        Self { name, category, approval_required, module, inputs, ttl_hours, deploy }
+    }
+}
+
+/// A service.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ServiceView {
+    /// Unique in the installation.
+    #[schema(example = "svc_0k6p2q9v8m4t1c7d3f5g0h2j4k")]
+    id: String,
+    tenant: String,
+    name: String,
+    project: String,
+    owner: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    description: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    repository: Option<String>,
+    #[schema(value_type = String)]
+    lifecycle: Lifecycle,
+    #[schema(value_type = Vec<LinkView>)]
+    links: Vec<Link>,
+    environments: Vec<EnvironmentBody>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    build_job: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<DeployView>)]
+    deploy: Option<DeployTarget>,
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+    created_by: String,
+    #[schema(value_type = String, format = DateTime)]
+    updated_at: Timestamp,
+    updated_by: String,
+}
+
+impl From<Service> for ServiceView {
+    fn from(service: Service) -> Self {
+        let spec = service.spec;
+        Self {
+            id: service.id.to_string(),
+            tenant: service.tenant.to_string(),
+            name: service.name.to_string(),
+            project: spec.project.to_string(),
+            owner: spec.owner,
+            description: spec.description,
+            repository: spec.repository,
+            lifecycle: spec.lifecycle,
+            links: spec.links,
+            environments: spec.environments.into_iter().map(EnvironmentBody::of).collect(),
+            build_job: spec.build_job.map(|job| job.to_string()),
+            deploy: spec.deploy,
+            created_at: service.created_at,
+            created_by: service.created_by,
+            updated_at: service.updated_at,
+            updated_by: service.updated_by,
+        }
+    }
+}
+
+/// One service.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ServiceAnswer {
+    service: ServiceView,
+}
+
+impl From<Service> for ServiceAnswer {
+    fn from(service: Service) -> Self {
+        Self { service: service.into() }
+    }
+}
+
+/// A page of services.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ServicesAnswer {
+    pub(crate) services: Vec<ServiceView>,
+    /// Where the next page starts; left out on the last one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) next_cursor: Option<String>,
+}
+
+/// A service was deleted.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct DeletedAnswer {
+    /// The service's id.
+    deleted: String,
+    /// The environments in which something remains that Gatehouse does not know of any more.
+    remains: Vec<RemainsView>,
+}
+
+/// What remains of a deleted service.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct RemainsView {
+    /// In which environment.
+    environment: String,
+    #[serde(flatten)]
+    infrastructure: InfrastructureView,
+}
+
+impl From<DeletedService> for DeletedAnswer {
+    fn from(deleted: DeletedService) -> Self {
+        let view = |state: EnvironmentState| RemainsView {
+            environment: state.name.to_string(),
+            infrastructure: infrastructure(state.infrastructure),
+        };
+        Self {
+            deleted: deleted.service.id.to_string(),
+            remains: deleted.remains.into_iter().map(view).collect(),
+        }
+    }
+}

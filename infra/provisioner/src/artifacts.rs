@@ -1,0 +1,164 @@
+//! Plan files, kept between the phases of an operation.
+
+use std::{
+    fs::{self, DirBuilder, File},
+    io::{self, Write},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::Path,
+    sync::Arc,
+};
+
+use object_store::{
+    ObjectStore, ObjectStoreExt, aws::AmazonS3Builder, local::LocalFileSystem, path::Path as Key,
+};
+
+use crate::location::{Location, key_below};
+
+/// Where plan files are kept. The bucket forgets them by itself.
+pub(crate) struct Artifacts {
+    store: Arc<dyn ObjectStore>,
+    prefix: String,
+}
+
+/// Why a plan could not be kept or fetched.
+#[derive(Debug, thiserror::Error)]
+pub enum ArtifactError {
+    /// There is no plan, or it is too old to be kept.
+    #[error(
+        "the plan of {operation_id} is not there: it was never made, was applied already, or has expired"
+    )]
+    NoPlan {
+        /// The operation.
+        operation_id: String,
+    },
+    /// The store is not usable.
+    #[error("the store of plan files cannot be used")]
+    Store(#[from] object_store::Error),
+    /// A local file is not.
+    #[error("a plan file cannot be read or written")]
+    File(#[from] io::Error),
+}
+
+impl Artifacts {
+    /// Opens the store. A directory is created where it is missing.
+    pub(crate) fn open(location: &Location, region: Option<&str>) -> Result<Self, ArtifactError> {
+        match location {
+            Location::Directory(directory) => {
+                DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+                let store = LocalFileSystem::new_with_prefix(directory)?.with_fsync(true);
+                Ok(Self { store: Arc::new(store), prefix: String::new() })
+            }
+            Location::Bucket { bucket, prefix } => {
+                let mut builder = AmazonS3Builder::from_env().with_bucket_name(bucket);
+                if let Some(region) = region {
+                    builder = builder.with_region(region);
+                }
+                Ok(Self { store: Arc::new(builder.build()?), prefix: prefix.clone() })
+            }
+        }
+    }
+
+    /// Keeps the plan of an operation, and beside it which providers it was made with, where there are any.
+    pub(crate) async fn keep(
+        &self,
+        operation_id: &str,
+        plan: &Path,
+        lock: &Path,
+    ) -> Result<(), ArtifactError> {
+        if lock.exists() {
+            self.store.put(&self.lock_key(operation_id), fs::read(lock)?.into()).await?;
+        }
+        self.store.put(&self.plan_key(operation_id), fs::read(plan)?.into()).await?;
+        Ok(())
+    }
+
+    /// Fetches what was kept.
+    pub(crate) async fn fetch(
+        &self,
+        operation_id: &str,
+        plan: &Path,
+        lock: &Path,
+    ) -> Result<(), ArtifactError> {
+        if !self.fetch_one(&self.plan_key(operation_id), plan).await? {
+            return Err(ArtifactError::NoPlan { operation_id: operation_id.to_owned() });
+        }
+        self.fetch_one(&self.lock_key(operation_id), lock).await?;
+        Ok(())
+    }
+
+    /// Forgets what was kept: a plan can be applied once, and holds secrets.
+    pub(crate) async fn forget(&self, operation_id: &str) -> Result<(), ArtifactError> {
+        for key in [self.plan_key(operation_id), self.lock_key(operation_id)] {
+            match self.store.delete(&key).await {
+                Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether it was there.
+    async fn fetch_one(&self, key: &Key, target: &Path) -> Result<bool, ArtifactError> {
+        let bytes = match self.store.get(key).await {
+            Ok(found) => found.bytes().await?,
+            Err(object_store::Error::NotFound { .. }) => return Ok(false),
+            Err(error) => return Err(error.into()),
+        };
+        let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(target)?;
+        file.write_all(&bytes)?;
+        Ok(true)
+    }
+
+    fn plan_key(&self, operation_id: &str) -> Key {
+        key_below(&self.prefix, &format!("plans/{operation_id}.tfplan")).into()
+    }
+
+    fn lock_key(&self, operation_id: &str) -> Key {
+        key_below(&self.prefix, &format!("plans/{operation_id}.lock.hcl")).into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_plan_is_kept_until_it_is_forgotten() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = |name: &str| directory.path().join(name);
+        fs::write(file("plan"), "the plan").unwrap();
+        fs::write(file("lock"), "the lock").unwrap();
+        let artifacts = Artifacts::open(&Location::Directory(file("kept")), None).unwrap();
+        artifacts.keep("op_1", &file("plan"), &file("lock")).await.unwrap();
+        assert!(file("kept/plans/op_1.tfplan").exists());
+        artifacts.fetch("op_1", &file("plan2"), &file("lock2")).await.unwrap();
+        assert_eq!(fs::read_to_string(file("plan2")).unwrap(), "the plan");
+        assert_eq!(fs::read_to_string(file("lock2")).unwrap(), "the lock");
+        artifacts.forget("op_1").await.unwrap();
+        artifacts.forget("op_1").await.unwrap();
+        let error = artifacts.fetch("op_1", &file("plan3"), &file("lock3")).await.unwrap_err();
+        assert!(error.to_string().starts_with("the plan of op_1 is not there"), "{error}");
+        assert!(!file("plan3").exists());
+    }
+
+    #[tokio::test]
+    async fn a_module_without_providers_has_nothing_locked() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = |name: &str| directory.path().join(name);
+        fs::write(file("plan"), "the plan").unwrap();
+        let artifacts = Artifacts::open(&Location::Directory(file("kept")), None).unwrap();
+        artifacts.keep("op_1", &file("plan"), &file("lock")).await.unwrap();
+        artifacts.fetch("op_1", &file("plan2"), &file("lock2")).await.unwrap();
+        assert!(file("plan2").exists() && !file("lock2").exists());
+    }
+
+    #[test]
+    fn keys_in_a_bucket_are_below_its_prefix() {
+        rustls::crypto::ring::default_provider().install_default().ok();
+        let location = "s3://artifacts/dev".parse().unwrap();
+        let artifacts = Artifacts::open(&location, Some("eu-west-1")).unwrap();
+        assert_eq!(artifacts.plan_key("op_1").as_ref(), "dev/plans/op_1.tfplan");
+        assert_eq!(artifacts.lock_key("op_1").as_ref(), "dev/plans/op_1.lock.hcl");
+        assert!(artifacts.store.to_string().contains("artifacts"), "{}", artifacts.store);
+    }
+}

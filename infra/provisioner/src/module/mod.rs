@@ -1,0 +1,161 @@
+//! Modules: what can be provisioned. Each is a directory of Terraform files that stands alone.
+
+mod inputs;
+mod variables;
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+pub(crate) use self::inputs::check;
+pub(crate) use self::variables::Variables;
+pub use self::{inputs::InputError, variables::UnreadableModule};
+
+/// A module.
+#[derive(Debug)]
+pub(crate) struct Module {
+    name: String,
+    directory: PathBuf,
+}
+
+/// There is no such module.
+#[derive(Debug, thiserror::Error)]
+#[error("there is no module `{name}`; there are: {known}")]
+pub struct UnknownModule {
+    name: String,
+    known: String,
+}
+
+impl Module {
+    /// The module of this name, which must be a plain one.
+    pub(crate) fn find(modules: &Path, name: &str) -> Result<Self, UnknownModule> {
+        let directory = modules.join(name);
+        if is_module(&directory) {
+            return Ok(Self { name: name.to_owned(), directory });
+        }
+        let entries = fs::read_dir(modules).into_iter().flatten().flatten();
+        let modules = entries.filter(|entry| is_module(&entry.path()));
+        let mut known: Vec<_> =
+            modules.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+        known.sort();
+        let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+        Err(UnknownModule { name: name.to_owned(), known })
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What it declares.
+    pub(crate) fn variables(&self) -> Result<Variables, UnreadableModule> {
+        variables::declared_in(&self.directory)
+    }
+
+    /// Copies it to a directory that is not there yet.
+    pub(crate) fn copy_to(&self, target: &Path) -> io::Result<()> {
+        copy(&self.directory, target)
+    }
+}
+
+fn is_module(directory: &Path) -> bool {
+    fs::read_dir(directory)
+        .is_ok_and(|entries| entries.flatten().any(|entry| is_configuration(&entry.path())))
+}
+
+/// Whether Terraform would read this file.
+fn is_configuration(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let stem = name.strip_suffix(".tf").or_else(|| name.strip_suffix(".tf.json"));
+    stem.is_some() && !name.starts_with('.')
+}
+
+/// What somebody left who tried the module where it is: it belongs to another state.
+fn is_left_over(name: &str) -> bool {
+    name == ".terraform"
+        || name.contains(".tfstate")
+        || name.ends_with(".tfplan")
+        || name.ends_with(".tfvars")
+}
+
+fn copy(source: &Path, target: &Path) -> io::Result<()> {
+    fs::create_dir(target)?;
+    for entry in fs::read_dir(source)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let (from, to) = (entry.path(), target.join(&name));
+        let kind = entry.file_type()?;
+        if is_left_over(&name.to_string_lossy()) {
+            continue;
+        }
+        if kind.is_dir() {
+            copy(&from, &to)?;
+        } else if kind.is_file() {
+            fs::copy(&from, &to)?;
+        } else {
+            let problem = format!("`{}` is neither a file nor a directory", from.display());
+            return Err(io::Error::other(problem));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    fn modules() -> tempfile::TempDir {
+        let modules = tempfile::tempdir().unwrap();
+        for file in [
+            "bucket/main.tf",
+            "bucket/files/policy.json",
+            "bucket/.terraform.lock.hcl",
+            "bucket/.terraform/providers/x",
+            "bucket/terraform.tfstate",
+            "bucket/terraform.tfstate.backup",
+            "bucket/terraform.tfvars",
+            "queue/main.tf.json",
+            "notes/README.md",
+        ] {
+            let path = modules.path().join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, file).unwrap();
+        }
+        modules
+    }
+
+    #[test]
+    fn an_unknown_module_is_told_with_those_there_are() {
+        let modules = modules();
+        assert_eq!(Module::find(modules.path(), "queue").unwrap().name(), "queue");
+        for name in ["notes", "missing"] {
+            let error = Module::find(modules.path(), name).unwrap_err().to_string();
+            assert_eq!(error, format!("there is no module `{name}`; there are: bucket, queue"));
+        }
+        let error = Module::find(Path::new("/nonexistent"), "x").unwrap_err().to_string();
+        assert_eq!(error, "there is no module `x`; there are: none");
+    }
+
+    #[test]
+    fn a_copy_has_what_the_module_is_and_nothing_that_was_left_there() {
+        let modules = modules();
+        let target = modules.path().join("copy");
+        Module::find(modules.path(), "bucket").unwrap().copy_to(&target).unwrap();
+        let has = |file: &str| target.join(file).exists();
+        assert!(has("main.tf") && has("files/policy.json") && has(".terraform.lock.hcl"));
+        for file in [".terraform", "terraform.tfstate", "terraform.tfstate.backup", "terraform.tfvars"] {
+            assert!(!has(file), "{file}");
+        }
+    }
+
+    #[test]
+    fn a_link_that_may_lead_anywhere_is_not_followed() {
+        let modules = modules();
+        symlink("/etc", modules.path().join("bucket/etc")).unwrap();
+        let module = Module::find(modules.path(), "bucket").unwrap();
+        let error = module.copy_to(&modules.path().join("copy")).unwrap_err().to_string();
+        assert!(error.ends_with("bucket/etc` is neither a file nor a directory"), "{error}");
+    }
+}

@@ -1,0 +1,226 @@
+//! Running Terraform, and understanding what it says.
+
+mod environment;
+mod lines;
+mod outputs;
+mod plan;
+mod process;
+mod ui;
+
+use std::{ffi::OsString, path::PathBuf, process::ExitStatus, time::Duration};
+
+use serde_json::Value;
+
+pub(crate) use self::{outputs::outputs, plan::Plan};
+use self::{
+    process::{Ended, Process},
+    ui::Ui,
+};
+use crate::{
+    callbacks::StepState, reporter::Reporter, settings::Equipment, stop::Stop, workspace::Workspace,
+};
+
+/// Where a plan is kept while Terraform works with it.
+const PLAN_FILE: &str = "gatehouse.tfplan";
+
+/// The exit status of `plan -detailed-exitcode` where there is something to change.
+const SOMETHING_CHANGED: i32 = 2;
+
+/// Terraform in one workspace.
+pub(crate) struct Terraform<'a> {
+    pub(crate) equipment: &'a Equipment,
+    pub(crate) workspace: &'a Workspace,
+    pub(crate) reporter: &'a Reporter,
+    pub(crate) stop: &'a Stop,
+}
+
+/// How a plan is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PlanMode {
+    /// Towards what the inputs say.
+    Normal,
+    /// Towards nothing.
+    Destroy,
+    /// Only what changed behind Terraform's back.
+    RefreshOnly,
+}
+
+/// Why a command did not do what it should.
+#[derive(Debug, thiserror::Error)]
+pub enum TerraformError {
+    /// There is no such program.
+    #[error("there is no program `{}`: Terraform is not installed here, or GATEHOUSE_TERRAFORM is wrong", .0.display())]
+    Missing(PathBuf),
+    /// The program cannot be run.
+    #[error("Terraform could not be run")]
+    Run(#[source] std::io::Error),
+    /// It ended with an error.
+    #[error("terraform {command} failed: {reason}")]
+    Failed {
+        /// The command.
+        command: &'static str,
+        /// What it said.
+        reason: String,
+    },
+    /// It was interrupted, because the worker was asked to stop.
+    #[error("terraform {command} was interrupted")]
+    Interrupted {
+        /// The command.
+        command: &'static str,
+    },
+    /// It did not end after it was interrupted.
+    #[error("terraform {command} was killed, because it had not ended {} s after it was interrupted: what it was \
+             doing may be half done, and the state may be locked", limit.as_secs())]
+    Killed {
+        /// The command.
+        command: &'static str,
+        /// How long it was waited for.
+        limit: Duration,
+    },
+    /// It printed something that cannot be understood.
+    #[error("what terraform {command} printed cannot be understood")]
+    Garbled {
+        /// The command.
+        command: &'static str,
+        /// Why.
+        #[source]
+        source: serde_json::Error,
+    },
+}
+
+impl Terraform<'_> {
+    /// Gets providers and looks at the state's place.
+    pub(crate) async fn init(&self) -> Result<(), TerraformError> {
+        let mut arguments = vec!["-input=false", "-no-color", "-json"];
+        if self.workspace.lock_file().exists() {
+            // What is run is what was locked, or nothing.
+            arguments.push("-lockfile=readonly");
+        }
+        self.step("init", self.talk("init", &arguments, &mut |_| {})).await?;
+        Ok(())
+    }
+
+    /// Makes a plan, and returns whether there is anything to change.
+    pub(crate) async fn plan(&self, mode: PlanMode) -> Result<bool, TerraformError> {
+        let lock = self.lock_timeout();
+        let out = format!("-out={PLAN_FILE}");
+        let mut arguments = vec!["-input=false", "-no-color", "-json", "-detailed-exitcode", &lock, &out];
+        match mode {
+            PlanMode::Normal => {}
+            PlanMode::Destroy => arguments.push("-destroy"),
+            PlanMode::RefreshOnly => arguments.push("-refresh-only"),
+        }
+        let status = self.step("plan", self.talk("plan", &arguments, &mut |_| {})).await?;
+        Ok(status.code() == Some(SOMETHING_CHANGED))
+    }
+
+    /// Reads the plan, and hides from now on what Terraform marks as sensitive in it.
+    pub(crate) async fn show(&self) -> Result<Plan, TerraformError> {
+        let shown = self.step("show", self.read("show", &["-no-color", "-json", PLAN_FILE])).await?;
+        plan::hide_sensitive(&shown, self.reporter.mask());
+        Ok(Plan::of(&shown))
+    }
+
+    /// Does what the plan says, which is `total` changes.
+    pub(crate) async fn apply(&self, total: u32) -> Result<(), TerraformError> {
+        let lock = self.lock_timeout();
+        let arguments = ["-input=false", "-no-color", "-json", &lock, PLAN_FILE];
+        let mut told = 0;
+        let mut count = |done: u32| {
+            let percentage = done.saturating_mul(100).checked_div(total).unwrap_or(100).min(100);
+            if percentage > told {
+                told = percentage;
+                self.reporter.percentage(u8::try_from(percentage).unwrap_or(100));
+            }
+        };
+        self.step("apply", self.talk("apply", &arguments, &mut count)).await?;
+        Ok(())
+    }
+
+    /// Reads the outputs, as Terraform prints them.
+    pub(crate) async fn output(&self) -> Result<Value, TerraformError> {
+        self.step("output", self.read("output", &["-no-color", "-json"])).await
+    }
+
+    /// Where the plan is, or will be.
+    pub(crate) fn plan_file(&self) -> PathBuf {
+        self.workspace.module().join(PLAN_FILE)
+    }
+
+    fn lock_timeout(&self) -> String {
+        format!("-lock-timeout={}s", self.equipment.lock_timeout.as_secs())
+    }
+
+    /// Reports the beginning and the end of a step.
+    async fn step<T>(
+        &self,
+        name: &'static str,
+        work: impl Future<Output = Result<T, TerraformError>>,
+    ) -> Result<T, TerraformError> {
+        if self.stop.cause().is_some() {
+            return Err(TerraformError::Interrupted { command: name });
+        }
+        self.reporter.step(name, StepState::Running);
+        let outcome = work.await;
+        let state = if outcome.is_ok() { StepState::Succeeded } else { StepState::Failed };
+        self.reporter.step(name, state);
+        outcome
+    }
+
+    /// Runs a command that says line by line what it does, and passes that on. `changed` hears how many
+    /// resources have been changed.
+    async fn talk(
+        &self,
+        command: &'static str,
+        arguments: &[&str],
+        changed: &mut (dyn FnMut(u32) + Send),
+    ) -> Result<ExitStatus, TerraformError> {
+        let mut ui = Ui::default();
+        let ended = self
+            .process(command, arguments)
+            .run(&mut |line| {
+                let text = ui.read(line);
+                self.reporter.log(&text);
+                changed(ui.changed());
+            })
+            .await?;
+        self.reporter.log(&ended.complaints);
+        let good =
+            ended.status.success() || (command == "plan" && ended.status.code() == Some(SOMETHING_CHANGED));
+        if good { Ok(ended.status) } else { Err(self.failed(command, &ended, ui.errors())) }
+    }
+
+    /// Runs a command that prints one JSON text, which is for us alone: it holds secrets in the clear.
+    async fn read(&self, command: &'static str, arguments: &[&str]) -> Result<Value, TerraformError> {
+        let mut json = String::new();
+        let ended = self.process(command, arguments).run(&mut |line| json.push_str(line)).await?;
+        if !ended.status.success() {
+            return Err(self.failed(command, &ended, String::new()));
+        }
+        serde_json::from_str(&json).map_err(|source| TerraformError::Garbled { command, source })
+    }
+
+    fn failed(&self, command: &'static str, ended: &Ended, errors: String) -> TerraformError {
+        if ended.killed {
+            return TerraformError::Killed { command, limit: self.equipment.stop_timeout };
+        }
+        if self.stop.cause().is_some() {
+            return TerraformError::Interrupted { command };
+        }
+        let said = [errors, ended.complaints.trim().to_owned()].into_iter().find(|text| !text.is_empty());
+        let reason = said.unwrap_or_else(|| format!("it ended with {} and said nothing", ended.status));
+        TerraformError::Failed { command, reason }
+    }
+
+    fn process(&self, command: &'static str, arguments: &[&str]) -> Process<'_> {
+        let arguments = std::iter::once(command).chain(arguments.iter().copied()).map(OsString::from);
+        Process {
+            program: &self.equipment.terraform,
+            arguments: arguments.collect(),
+            directory: self.workspace.module(),
+            output: self.workspace.outside(),
+            stop: self.stop,
+            stop_timeout: self.equipment.stop_timeout,
+        }
+    }
+}

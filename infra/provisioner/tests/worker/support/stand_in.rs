@@ -1,0 +1,100 @@
+//! A stand-in for Terraform: a shell script, for what the worker does by itself.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use super::place::Place;
+
+/// A script that takes Terraform's commands.
+pub struct StandIn {
+    init: String,
+    plan: String,
+    show: String,
+    apply: String,
+    output: String,
+}
+
+impl StandIn {
+    /// One with nothing to change.
+    pub fn new() -> Self {
+        let [init, plan, show, apply, output] = ["", "", "echo '{}'", "", "echo '{}'"].map(str::to_owned);
+        Self { init, plan, show, apply, output }
+    }
+
+    pub fn init(mut self, script: &str) -> Self {
+        script.clone_into(&mut self.init);
+        self
+    }
+
+    pub fn plan(mut self, script: &str) -> Self {
+        script.clone_into(&mut self.plan);
+        self
+    }
+
+    /// What `show` prints.
+    pub fn show(mut self, json: &serde_json::Value) -> Self {
+        self.show = format!("cat <<'END_OF_JSON'\n{json}\nEND_OF_JSON\n");
+        self
+    }
+
+    pub fn apply(mut self, script: &str) -> Self {
+        script.clone_into(&mut self.apply);
+        self
+    }
+
+    /// What `output` prints.
+    pub fn output(mut self, json: &serde_json::Value) -> Self {
+        self.output = format!("cat <<'END_OF_JSON'\n{json}\nEND_OF_JSON\n");
+        self
+    }
+
+    /// Writes it down. Scripts find the place in `$place`, and say what they do in `$place/calls`.
+    pub fn install(self, place: &Place) -> PathBuf {
+        let Self { init, plan, show, apply, output } = self;
+        let script = format!(
+            "#!/bin/sh\n\
+             place='{}'\n\
+             echo \"$@\" >> \"$place/calls\"\n\
+             say() {{ echo '{{\"@message\":\"'\"$1\"'\",\"type\":\"log\"}}'; }}\n\
+             case \"$1\" in\n\
+             init) :\n{init}\n;;\n\
+             plan) echo 'a plan' > gatehouse.tfplan\n{plan}\n;;\n\
+             show) :\n{show}\n;;\n\
+             apply) :\n{apply}\n;;\n\
+             output) :\n{output}\n;;\n\
+             esac\n",
+            place.path().display()
+        );
+        let (draft, installed) = (place.path().join("stand-in"), place.path().join("terraform"));
+        fs::write(&draft, script).unwrap();
+        // By another process: a program cannot be run while this one, or a child that is just being made by
+        // another test, has it open for writing.
+        let copied = Command::new("cp").arg(&draft).arg(&installed).status().unwrap();
+        let allowed = Command::new("chmod").arg("+x").arg(&installed).status().unwrap();
+        assert!(copied.success() && allowed.success());
+        installed
+    }
+}
+
+/// The commands that the stand-in was called with.
+pub fn calls(place: &Place) -> Vec<String> {
+    let calls = fs::read_to_string(place.path().join("calls")).unwrap_or_default();
+    calls.lines().map(str::to_owned).collect()
+}
+
+/// A shell script that waits until this file is there.
+pub fn wait_for(file: &Path) -> String {
+    format!("while [ ! -e '{}' ]; do sleep 0.02; done", file.display())
+}
+
+/// A script that says so, and ends like Terraform, when it is interrupted.
+pub const UNTIL_INTERRUPTED: &str = "trap 'echo interrupted >> \"$place/interrupts\"; say stopping; exit 1' INT\n\
+                                     say ready\nwhile :; do sleep 0.02; done";
+
+/// How often the stand-in was interrupted.
+pub fn interrupts(place: &Place) -> usize {
+    fs::read_to_string(place.path().join("interrupts")).unwrap_or_default().lines().count()
+}

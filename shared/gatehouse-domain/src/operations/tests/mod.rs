@@ -1,0 +1,4 @@
+//! The rules of operations.
+
+pub(crate) mod memory;
+pub(crate) mod support;

@@ -1,0 +1,33 @@
+//! What is open: operations that go on or whose workflow is owed something, and environments whose time is
+//! over.
+
+use async_trait::async_trait;
+use gatehouse_domain::{
+    catalog::ServiceId,
+    jobs::ListError,
+    name::EnvironmentName,
+    operations::{FindOperation, Operation, reconcile::ListOpenOperations},
+    paging::{Page, PageRequest},
+};
+use jiff::Timestamp;
+
+use crate::{Table, environments, item::decompose, keys, lists::Section, operations::StoredPointer};
+
+#[async_trait]
+impl ListOpenOperations for Table {
+    async fn open_operations(&self, page: &PageRequest) -> Result<Page<Operation>, ListError> {
+        let read = |item| decompose::<StoredPointer>(item).map(|pointer| pointer.operation_id);
+        let Page { items: ids, next } = self.list_partition(keys::OPEN_OPERATIONS, page, read).await?;
+        Ok(Page { items: self.find_operations(&ids).await?, next })
+    }
+
+    async fn ended_environments(
+        &self,
+        now: Timestamp,
+        page: &PageRequest,
+    ) -> Result<Page<(ServiceId, EnvironmentName)>, ListError> {
+        let section = Section::until(keys::ENVIRONMENTS_ENDING, &keys::sortable(now), page)?;
+        let read = |item| environments::read(item).map(|state| (state.service, state.name));
+        self.list_section(Some(section), page.limit, |call| call, read).await
+    }
+}

@@ -1,0 +1,355 @@
+//! Services: their names, their environments, and lists of them.
+
+use std::collections::BTreeSet;
+
+use futures_util::future::join_all;
+use gatehouse_domain::{
+    caller::Tenants,
+    catalog::{
+        Category, CreateService, DeployTarget, Deployed, EnvironmentSpec, FindService, Infrastructure,
+        Lifecycle, Link, ListServices, SaveService, Service, ServiceFilter, ServiceSpec, Settled,
+    },
+    clock::Clock,
+    jobs::ListError,
+    operations::BeginOutcome,
+    project::ListProjects,
+    providers::EditOutcome,
+};
+use serde_json::json;
+
+use crate::{
+    catalog::{
+        begin, begun, edited, end, entry_of, environment, operation, present, provisioned, saved, service,
+        state,
+    },
+    support::{TestTable, behind, pages},
+};
+
+async fn create(table: &TestTable, service: &Service) -> CreateService {
+    table.table.create_service(service, &entry_of(table, service)).await.unwrap()
+}
+
+async fn replace(table: &TestTable, service: &Service, previous: &Service, removed: &[&str]) -> EditOutcome {
+    let removed = removed.iter().map(|name| name.parse().unwrap()).collect();
+    let entry = entry_of(table, service);
+    table.table.replace_service(service, &previous.revision, &removed, &entry).await.unwrap()
+}
+
+/// Deletes the service as it is read now.
+async fn delete(table: &TestTable, service: &Service) -> EditOutcome {
+    let found = table.table.find_service(&service.id).await.unwrap();
+    let states: Vec<_> = found.into_iter().flat_map(|found| found.environments.into_values()).collect();
+    table.table.delete_service(service, &states, &entry_of(table, service)).await.unwrap()
+}
+
+async fn find(table: &TestTable, service: &Service) -> Option<Service> {
+    table.table.find_service(&service.id).await.unwrap().map(|found| found.service)
+}
+
+/// JSON that a table's own types would change or refuse.
+fn inputs() -> serde_json::Map<String, serde_json::Value> {
+    let deep = (0..60).fold(json!("bottom"), |inner, _| json!([inner]));
+    let inputs = json!({
+        "": "", "whole": 1.0, "great": 1e200, "most": u64::MAX, "least": i64::MIN, "none": null,
+        "deep": deep, "text": "ä\u{0}\"", "list": [], "object": {},
+    });
+    inputs.as_object().unwrap().clone()
+}
+
+#[tokio::test]
+async fn a_service_comes_back_as_it_was_saved() {
+    let table = TestTable::new().await;
+    let bare = service(&table, "acme", "bare");
+    let bare = Service { spec: ServiceSpec { environments: Vec::new(), ..bare.spec }, ..bare };
+    let full = service(&table, "acme", "full");
+    let job = DeployTarget::Job("job_deploy".parse().unwrap());
+    let special = EnvironmentSpec {
+        category: Category::Prod,
+        approval_required: true,
+        inputs: inputs(),
+        ttl_hours: Some(8784),
+        deploy: Some(DeployTarget::Webhook("https://deploy.example/".into())),
+        ..environment("prod")
+    };
+    let spec = ServiceSpec {
+        description: Some("Takes money".into()),
+        repository: Some("https://git.example/payments".into()),
+        lifecycle: Lifecycle::Deprecated,
+        links: vec![Link { name: "Board".into(), url: "https://board.example/".into() }],
+        environments: vec![special, EnvironmentSpec { module: None, ..environment("a_b-c") }],
+        build_job: Some("job_build".parse().unwrap()),
+        deploy: Some(job),
+        ..full.spec
+    };
+    let full = Service { spec, created_by: "user:eve".into(), ..full };
+    for service in [bare, full] {
+        assert!(matches!(create(&table, &service).await, CreateService::Created));
+        let found = table.table.find_service(&service.id).await.unwrap().unwrap();
+        assert_eq!((found.service, found.environments.len()), (service, 0));
+    }
+    assert_eq!(find(&table, &service(&table, "acme", "bare")).await, None, "it goes by its id");
+}
+
+#[tokio::test]
+async fn a_service_is_created_once_under_its_id_and_under_its_name() {
+    let table = TestTable::new().await;
+    let first = saved(&table, "acme", "shop").await;
+    let second = saved(&table, "acme", "other").await;
+    let again = Service { id: first.id.clone(), ..service(&table, "acme", "third") };
+    match create(&table, &again).await {
+        CreateService::Exists(existing) => assert_eq!(*existing, first),
+        other => panic!("{other:?}"),
+    }
+    let both = Service { id: first.id.clone(), ..service(&table, "acme", "other") };
+    assert!(matches!(create(&table, &both).await, CreateService::Exists(_)), "the id comes before the name");
+    match create(&table, &service(&table, "acme", "other")).await {
+        CreateService::NameTaken(by) => assert_eq!(by, second.id),
+        other => panic!("{other:?}"),
+    }
+    saved(&table, "beta", "shop").await;
+    assert_eq!(find(&table, &first).await, Some(first));
+}
+
+#[tokio::test]
+async fn of_a_hundred_who_take_a_name_one_gets_it() {
+    let table = TestTable::new().await;
+    let services: Vec<_> = (0..100).map(|_| service(&table, "acme", "shop")).collect();
+    let outcomes = join_all(services.iter().map(|service| create(&table, service))).await;
+    let created = outcomes.iter().position(|outcome| matches!(outcome, CreateService::Created)).unwrap();
+    for (place, outcome) in outcomes.iter().enumerate().filter(|(place, _)| *place != created) {
+        match outcome {
+            CreateService::NameTaken(by) => assert_eq!(*by, services[created].id),
+            other => panic!("{place}: {other:?}"),
+        }
+    }
+    assert_eq!(list(&table, &everything(), 100).await, ["acme/shop"]);
+}
+
+#[tokio::test]
+async fn a_service_is_replaced_and_deleted_only_as_it_was_seen() {
+    let table = TestTable::new().await;
+    let first = saved(&table, "acme", "shop").await;
+    let second = edited(&table, &first);
+    assert_eq!(replace(&table, &second, &first, &[]).await, EditOutcome::Done);
+    assert_eq!(replace(&table, &edited(&table, &first), &first, &[]).await, EditOutcome::Conflict);
+    assert_eq!(delete(&table, &first).await, EditOutcome::Conflict);
+    assert_eq!(find(&table, &first).await, Some(second.clone()));
+    assert_eq!(delete(&table, &second).await, EditOutcome::Done);
+    assert_eq!(find(&table, &first).await, None);
+    assert_eq!(replace(&table, &edited(&table, &second), &second, &[]).await, EditOutcome::Conflict);
+    assert_eq!(delete(&table, &second).await, EditOutcome::Conflict);
+    assert_eq!(list(&table, &everything(), 100).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_deleted_service_gives_its_name_back_and_forgets_its_environments() {
+    let table = TestTable::new().await;
+    let first = saved(&table, "acme", "shop").await;
+    let operation = begun(&table, &first, "dev").await;
+    end(&table, &operation, &Settled::default()).await;
+    assert!(state(&table, &first, "dev").await.is_some());
+    assert_eq!(delete(&table, &first).await, EditOutcome::Done);
+    let second = Service { id: first.id.clone(), ..service(&table, "acme", "shop") };
+    assert!(matches!(create(&table, &second).await, CreateService::Created));
+    assert_eq!(state(&table, &second, "dev").await, None);
+}
+
+#[tokio::test]
+async fn an_environment_in_which_something_goes_on_or_is_provisioned_cannot_be_taken_away() {
+    let table = TestTable::new().await;
+    let first = saved(&table, "acme", "shop").await;
+    let second = edited(&table, &first);
+    let operation = begun(&table, &first, "dev").await;
+    assert_eq!(replace(&table, &second, &first, &["dev", "prod"]).await, EditOutcome::Conflict);
+    end(&table, &operation, &present(&table, &operation)).await;
+    assert_eq!(replace(&table, &second, &first, &["dev", "prod"]).await, EditOutcome::Conflict);
+    assert_eq!(find(&table, &first).await, Some(first.clone()));
+    let operation = begun(&table, &first, "dev").await;
+    let gone = Settled { infrastructure: Some(Infrastructure::Absent), ..Settled::default() };
+    end(&table, &operation, &gone).await;
+    assert_eq!(replace(&table, &second, &first, &["dev", "prod"]).await, EditOutcome::Done);
+    assert_eq!(state(&table, &second, "dev").await, None, "its state is forgotten");
+    assert_eq!(find(&table, &first).await, Some(second));
+}
+
+#[tokio::test]
+async fn a_service_is_not_deleted_under_an_operation_that_began_after_it_was_read() {
+    let table = TestTable::new().await;
+    let shop = saved(&table, "acme", "shop").await;
+    let delete_as_seen = async |states| {
+        let entry = entry_of(&table, &shop);
+        table.table.delete_service(&shop, states, &entry).await.unwrap()
+    };
+    let operation = begun(&table, &shop, "dev").await;
+    assert_eq!(delete_as_seen(&[]).await, EditOutcome::Conflict, "no state was seen");
+    end(&table, &operation, &Settled::default()).await;
+    let idle = state(&table, &shop, "dev").await.unwrap();
+    let operation = begun(&table, &shop, "dev").await;
+    let seen = std::slice::from_ref(&idle);
+    assert_eq!(delete_as_seen(seen).await, EditOutcome::Conflict, "an idle state was seen");
+    end(&table, &operation, &present(&table, &operation)).await;
+    assert_eq!(delete_as_seen(seen).await, EditOutcome::Conflict, "nothing was provisioned when it was seen");
+    assert_eq!(delete_as_seen(&[]).await, EditOutcome::Conflict);
+    let before = state(&table, &shop, "dev").await.unwrap();
+    let operation = begun(&table, &shop, "dev").await;
+    let half = Infrastructure::Partial(provisioned(&table, &operation));
+    end(&table, &operation, &Settled { infrastructure: Some(half), ..Settled::default() }).await;
+    assert_eq!(
+        delete_as_seen(&[before]).await,
+        EditOutcome::Conflict,
+        "something else is provisioned by now"
+    );
+    assert_eq!(find(&table, &shop).await.as_ref(), Some(&shop));
+    assert_eq!(delete(&table, &shop).await, EditOutcome::Done, "by force, as it is");
+}
+
+#[tokio::test]
+async fn an_operation_and_a_delete_at_the_same_moment_never_both_happen() {
+    let table = TestTable::new().await;
+    for round in 0..20 {
+        let shop = saved(&table, "acme", &format!("shop-{round}")).await;
+        let operation = operation(&table, &shop, "dev");
+        let (begun, deleted) = tokio::join!(begin(&table, &operation, &shop), delete(&table, &shop));
+        match (begun, deleted) {
+            (BeginOutcome::Begun, EditOutcome::Conflict)
+            | (BeginOutcome::ServiceChanged, EditOutcome::Done) => {}
+            other => panic!("round {round}: {other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_the_trail_cannot_take_does_not_happen_to_a_service() {
+    let table = TestTable::new().await;
+    let first = service(&table, "acme", "shop");
+    let used = entry_of(&table, &first);
+    table.table.create_service(&first, &used).await.unwrap();
+    let other = service(&table, "acme", "other");
+    table.table.create_service(&other, &used).await.expect_err("created without an entry");
+    let next = edited(&table, &first);
+    let none = BTreeSet::new();
+    let replaced = table.table.replace_service(&next, &first.revision, &none, &used).await;
+    replaced.expect_err("replaced without an entry");
+    table.table.delete_service(&first, &[], &used).await.expect_err("deleted without an entry");
+    assert_eq!((find(&table, &first).await, find(&table, &other).await), (Some(first), None));
+    saved(&table, "acme", "other").await;
+}
+
+fn everything() -> ServiceFilter {
+    ServiceFilter { tenants: Tenants::All, owner: None, lifecycle: None, text: None }
+}
+
+async fn list(table: &TestTable, filter: &ServiceFilter, limit: u8) -> Vec<String> {
+    let pages = pages(limit, |page| {
+        let (services, filter) = (table.table.clone(), filter.clone());
+        async move { services.list_services(&filter, &page).await }
+    });
+    let services = pages.await.concat();
+    services.into_iter().map(|service| format!("{}/{}", service.tenant, service.name)).collect()
+}
+
+#[tokio::test]
+async fn services_are_listed_by_tenant_and_name_page_by_page() {
+    let table = TestTable::new().await;
+    for (tenant, name) in [("beta", "b"), ("acme", "z"), ("acme-two", "a"), ("acme", "a"), ("beta", "a")] {
+        saved(&table, tenant, name).await;
+    }
+    let of = |tenants: &str| ServiceFilter { tenants: tenants.parse().unwrap(), ..everything() };
+    for limit in [1, 2, 100] {
+        let all = ["acme/a", "acme/z", "acme-two/a", "beta/a", "beta/b"];
+        let mut found = list(&table, &of("*"), limit).await;
+        found.sort();
+        let mut wanted = all.map(str::to_owned).to_vec();
+        wanted.sort();
+        assert_eq!(found, wanted, "{limit}");
+        assert_eq!(list(&table, &of("acme,beta"), limit).await, ["acme/a", "acme/z", "beta/a", "beta/b"]);
+        assert_eq!(list(&table, &of("acme-two"), limit).await, ["acme-two/a"]);
+        assert_eq!(list(&table, &of(""), limit).await, [""; 0]);
+    }
+}
+
+#[tokio::test]
+async fn services_are_found_by_owner_life_and_text() {
+    let table = TestTable::new().await;
+    let put = async |tenant: &str, name: &str, owner: &str, description: Option<&str>, lifecycle| {
+        let service = service(&table, tenant, name);
+        let description = description.map(str::to_owned);
+        let spec = ServiceSpec { owner: owner.into(), description, lifecycle, ..service.spec };
+        create(&table, &Service { spec, ..service }).await;
+    };
+    put("acme", "shop", "Team Ä", None, Lifecycle::Production).await;
+    put("acme", "stock", "team-b", Some("Counts what the SHOP has"), Lifecycle::Experimental).await;
+    put("beta", "mail", "team-b", Some("Writes"), Lifecycle::Production).await;
+    let find = async |owner: Option<&str>, lifecycle, text: Option<&str>| {
+        let (owner, text) = (owner.map(str::to_owned), text.map(str::to_owned));
+        list(&table, &ServiceFilter { tenants: Tenants::All, owner, lifecycle, text }, 1).await
+    };
+    assert_eq!(find(Some("team-b"), None, None).await, ["acme/stock", "beta/mail"]);
+    assert_eq!(find(Some("team"), None, None).await, [""; 0], "an owner is matched exactly");
+    assert_eq!(find(None, Some(Lifecycle::Production), None).await, ["acme/shop", "beta/mail"]);
+    assert_eq!(find(None, None, Some("shop")).await, ["acme/shop", "acme/stock"]);
+    assert_eq!(find(None, None, Some("team ä")).await, ["acme/shop"]);
+    assert_eq!(find(None, None, Some("payments")).await, [""; 0], "the project is not looked through");
+    assert_eq!(find(Some("team-b"), Some(Lifecycle::Experimental), Some("count")).await, ["acme/stock"]);
+    assert_eq!(find(Some("team-b"), Some(Lifecycle::Deprecated), Some("count")).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn an_edit_is_found_as_it_is_now() {
+    let table = TestTable::new().await;
+    let first = saved(&table, "acme", "shop").await;
+    let next = edited(&table, &first);
+    let spec = ServiceSpec { owner: "team-new".into(), ..next.spec.clone() };
+    replace(&table, &Service { spec, ..next }, &first, &[]).await;
+    let text = |text: &str| ServiceFilter { text: Some(text.into()), ..everything() };
+    assert_eq!(list(&table, &text("team-new"), 10).await, ["acme/shop"]);
+    assert_eq!(list(&table, &text("team-payments"), 10).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_cursor_of_another_tenant_or_list_is_refused() {
+    let table = TestTable::new().await;
+    for name in ["a", "b"] {
+        saved(&table, "acme", name).await;
+    }
+    let page = table.table.list_services(&everything(), &behind(None)).await.unwrap();
+    let beta = ServiceFilter { tenants: "beta".parse().unwrap(), ..everything() };
+    let foreign = table.table.list_services(&beta, &behind(page.next.clone())).await;
+    assert!(matches!(foreign, Err(ListError::Cursor(_))), "{foreign:?}");
+    let projects = table.table.list_projects(&Tenants::All, &behind(page.next)).await;
+    assert!(matches!(projects, Err(ListError::Cursor(_))));
+}
+
+#[tokio::test]
+async fn a_service_is_shown_with_all_its_environments_however_large_they_are() {
+    let table = TestTable::new().await;
+    let shop = service(&table, "acme", "shop");
+    let environments: Vec<_> = (0..20).map(|n| environment(&format!("e{n:02}"))).collect();
+    let shop = Service { spec: ServiceSpec { environments, ..shop.spec }, ..shop };
+    create(&table, &shop).await;
+    for spec in &shop.spec.environments {
+        let operation = begun(&table, &shop, spec.name.as_str()).await;
+        let mut provisioned = provisioned(&table, &operation);
+        provisioned.inputs.insert("text".into(), "x".repeat(60 * 1024).into());
+        let infrastructure = Some(Infrastructure::Present(provisioned));
+        end(&table, &operation, &Settled { infrastructure, ..Settled::default() }).await;
+    }
+    table.calls.take();
+    let found = table.table.find_service(&shop.id).await.unwrap().unwrap();
+    assert_eq!(table.calls.take(), ["Query"; 2], "more than one page");
+    assert_eq!(
+        found.environments.keys().collect::<Vec<_>>(),
+        shop.spec.environments.iter().map(|e| &e.name).collect::<Vec<_>>()
+    );
+    assert_eq!(delete(&table, &shop).await, EditOutcome::Done, "in one transaction");
+}
+
+#[tokio::test]
+async fn what_is_deployed_does_not_keep_a_service_from_being_deleted() {
+    let table = TestTable::new().await;
+    let shop = saved(&table, "acme", "shop").await;
+    let operation = begun(&table, &shop, "dev").await;
+    let deployed = Deployed { operation: operation.id.clone(), version: "1".into(), at: table.clock.now() };
+    end(&table, &operation, &Settled { deployed: Some(deployed), ..Settled::default() }).await;
+    assert_eq!(delete(&table, &shop).await, EditOutcome::Done);
+}
