@@ -7,10 +7,10 @@ use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::support::{
-    Call, Client, Key, TestStack,
+    Call, Key, TestStack,
     binary::Binary,
     catalog::{deployed_by, operation_id, provisioned_with},
     random::Random,
@@ -27,7 +27,8 @@ fn workers(data: &Path) -> Vec<i32> {
         .filter(|pid| {
             let command = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
             let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-            command.contains("provisioner") && String::from_utf8_lossy(&environment).contains(&marker)
+            command.split('\0').nth(1) == Some("provisioner")
+                && String::from_utf8_lossy(&environment).contains(&marker)
         })
         .collect()
 }
@@ -55,8 +56,14 @@ async fn a_plan_whose_worker_was_killed_is_tried_again() {
     let client = stack.client(&Key::EXAMPLE);
     let service = client.create_service(&provisioned_with(&json!({}))).await;
     let asked = client.act(&service, "provision", &json!({ "environment": "dev" })).await.expect(202);
+    let operation = operation_id(&asked);
+    found("the plan's first step", || async {
+        let shown = client.operation(&service, &operation).await;
+        (shown["steps"] != json!([])).then_some(())
+    })
+    .await;
     kill_worker(&stack.data()).await;
-    let ended = in_minutes(&client, &service, &operation_id(&asked)).await;
+    let ended = client.operation_ended(&service, &operation).await;
     assert_eq!(ended["status"], "succeeded", "{ended:#}");
     assert!(ended["attempt"].as_u64() > Some(2), "{ended:#}");
     stack.stop().await;
@@ -79,17 +86,12 @@ async fn an_apply_whose_worker_was_killed_ends_the_operation_and_is_not_tried_ag
     })
     .await;
     kill_worker(&stack.data()).await;
-    let ended = in_minutes(&client, &service, &operation).await;
+    let ended = client.operation_ended(&service, &operation).await;
     assert_eq!(ended["status"], "timed_out", "{ended:#}");
     let environment = client.environment(&service).await;
     assert_eq!(environment["infrastructure"]["state"], "partial");
     assert!(environment.get("running").is_none(), "{environment:#}");
     stack.stop().await;
-}
-
-/// The operation's end, which a dead worker delays.
-async fn in_minutes(client: &Client, service: &str, operation: &str) -> Value {
-    client.operation_ended(service, operation).await
 }
 
 #[tokio::test]
