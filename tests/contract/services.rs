@@ -196,14 +196,22 @@ async fn a_service_is_not_deleted_under_an_operation_that_began_after_it_was_rea
     end(&table, &operation, &present(&table, &operation)).await;
     assert_eq!(delete_as_seen(seen).await, EditOutcome::Conflict, "nothing was provisioned when it was seen");
     assert_eq!(delete_as_seen(&[]).await, EditOutcome::Conflict);
-    let before = state(&table, &shop, "dev").await.unwrap();
-    let operation = begun(&table, &shop, "dev").await;
-    let half = Infrastructure::Partial(provisioned(&table, &operation));
-    end(&table, &operation, &Settled { infrastructure: Some(half), ..Settled::default() }).await;
+    let whole = state(&table, &shop, "dev").await.unwrap();
+    let again = begun(&table, &shop, "dev").await;
+    end(&table, &again, &present(&table, &again)).await;
     assert_eq!(
-        delete_as_seen(&[before]).await,
+        delete_as_seen(slice::from_ref(&whole)).await,
         EditOutcome::Conflict,
-        "something else is provisioned by now"
+        "it was provisioned anew"
+    );
+    let anew = state(&table, &shop, "dev").await.unwrap();
+    let half = begun(&table, &shop, "dev").await;
+    let partial = Infrastructure::Partial(provisioned(&table, &half));
+    end(&table, &half, &Settled { infrastructure: Some(partial), ..Settled::default() }).await;
+    assert_eq!(
+        delete_as_seen(slice::from_ref(&anew)).await,
+        EditOutcome::Conflict,
+        "only a part of it is there by now"
     );
     assert_eq!(find(&table, &shop).await.as_ref(), Some(&shop));
     assert_eq!(delete(&table, &shop).await, EditOutcome::Done, "by force, as it is");
