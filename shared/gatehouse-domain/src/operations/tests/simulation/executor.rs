@@ -43,18 +43,21 @@ pub(super) struct Cell(u64);
 /// What somebody does.
 type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 
+/// What is done when a task is killed.
+type Death = Box<dyn FnOnce() + Send>;
+
 /// A task that has not ended.
 struct Going {
     task: Task,
     /// How often it was polled: an alarm that was set before that is stale.
     polls: u64,
-    /// What is left, and where, when it is killed; nobody kills it without.
-    mortal: Option<Box<dyn FnOnce() + Send>>,
+    /// What is done when it is killed; nobody kills it without.
+    mortal: Option<Death>,
 }
 
 #[derive(Default)]
 struct Desk {
-    spawned: Vec<(Task, Option<Box<dyn FnOnce() + Send>>)>,
+    spawned: Vec<(Task, Option<Death>)>,
     alarm: Option<Timestamp>,
     listens: Option<Cell>,
     left: BTreeSet<Cell>,

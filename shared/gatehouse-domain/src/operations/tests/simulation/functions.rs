@@ -1,6 +1,6 @@
 //! What state machines begin: functions, which may die, and workers.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc};
 
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
@@ -16,9 +16,6 @@ use crate::operations::{
     lifecycle::StepRefused,
     steer::{self, SteerError},
 };
-
-/// How long a function may take.
-const LIMIT: Duration = Duration::from_secs(30);
 
 fn failed(name: &str) -> Outcome {
     Err((name.to_owned(), "pretended".to_owned()))
@@ -63,10 +60,9 @@ pub(super) fn invoke(world: &Arc<World>, payload: Value, token: &str, waits: boo
         }
     };
     world.executor.spawn_mortal(task, on_death);
-    let _limit = LIMIT;
 }
 
-fn from_steer(error: SteerError) -> (String, String) {
+fn from_steer(error: &SteerError) -> (String, String) {
     let cause = error.to_string();
     let name = match error {
         ChangeError::NotFound => "OperationNotFound",
@@ -86,27 +82,33 @@ async fn command(world: &Arc<World>, payload: &Value) -> Outcome {
     match text("command") {
         "begin_attempt" => {
             let phase = if text("phase") == "plan" { Phase::Plan } else { Phase::Apply };
-            let begun = steer::begin_attempt(&ports, &world.key, &id, phase).await.map_err(from_steer)?;
+            let begun = steer::begin_attempt(&ports, &world.key, &id, phase)
+                .await
+                .map_err(|error| from_steer(&error))?;
             let token = begun.callback_token.expose_secret().to_owned();
             Ok(json!({ "attempt": begun.attempt, "callback_token": token }))
         }
         "await_approval" => {
             let token = TaskToken::new(text("task_token").to_owned()).unwrap();
             let line = Line(world.clone());
-            steer::await_approval(&ports, line.of_callbacks(), &id, &token).await.map_err(from_steer)?;
+            steer::await_approval(&ports, line.of_callbacks(), &id, &token)
+                .await
+                .map_err(|error| from_steer(&error))?;
             Ok(json!({}))
         }
         "admit" => {
-            let admitted = steer::admit(&ports, &id).await.map_err(from_steer)?;
+            let admitted = steer::admit(&ports, &id).await.map_err(|error| from_steer(&error))?;
             let by = if admitted.by_job { "job" } else { "webhook" };
             Ok(json!({ "approval_required": admitted.approval_required, "by": by }))
         }
         "finish" => {
-            let operation = steer::finish(&ports, &id).await.map_err(from_steer)?;
+            let operation = steer::finish(&ports, &id).await.map_err(|error| from_steer(&error))?;
             Ok(json!({ "outcome": operation.status() }))
         }
         "fail" => {
-            let ending = steer::fail(&ports, &id, text("error"), text("cause")).await.map_err(from_steer)?;
+            let ending = steer::fail(&ports, &id, text("error"), text("cause"))
+                .await
+                .map_err(|error| from_steer(&error))?;
             Ok(json!({ "outcome": ending.as_str() }))
         }
         other => panic!("a command {other}"),
@@ -114,7 +116,7 @@ async fn command(world: &Arc<World>, payload: &Value) -> Outcome {
 }
 
 /// Starts a worker, if everything goes well.
-pub(super) fn run_task(world: &Arc<World>, variables: BTreeMap<String, String>, token: &str) {
+pub(super) fn run_task(world: &Arc<World>, variables: &BTreeMap<String, String>, token: &str) {
     let fate = world.fate();
     if fate != Fate::Fine {
         let (world, token) = (world.clone(), token.to_owned());
@@ -125,6 +127,6 @@ pub(super) fn run_task(world: &Arc<World>, variables: BTreeMap<String, String>, 
         });
     }
     if fate != Fate::LostBefore {
-        Worker::begin(world, &variables);
+        Worker::begin(world, variables);
     }
 }

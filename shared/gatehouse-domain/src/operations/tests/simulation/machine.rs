@@ -168,11 +168,11 @@ impl World {
             let retrier = list("Retry").iter().position(|retrier| catches(retrier, &error));
             if let Some(place) = retrier {
                 let retrier = &list("Retry")[place];
-                let tried: &mut i32 = tries.entry(place).or_default();
-                if i64::from(*tried) < retrier["MaxAttempts"].as_i64().unwrap() {
-                    let most = retrier["IntervalSeconds"].as_u64().unwrap() << tried.unsigned_abs();
+                let count: &mut i32 = tries.entry(place).or_default();
+                if i64::from(*count) < retrier["MaxAttempts"].as_i64().unwrap() {
+                    let most = retrier["IntervalSeconds"].as_u64().unwrap() << count.unsigned_abs();
                     let most = most.min(retrier["MaxDelaySeconds"].as_u64().unwrap());
-                    *tried += 1;
+                    *count += 1;
                     let delay = self.executor.below(most * 1000 + 1);
                     self.executor.pause(Duration::from_millis(delay)).await;
                     continue;
@@ -210,7 +210,7 @@ impl World {
                 let filled = fill(variable, data, &token);
                 (filled["Name"].as_str().unwrap().to_owned(), filled["Value"].as_str().unwrap().to_owned())
             });
-            functions::run_task(self, variables.collect(), &token);
+            functions::run_task(self, &variables.collect(), &token);
         } else {
             let waits = resource.ends_with("waitForTaskToken");
             functions::invoke(self, fill(&given["Payload"], data, &token), &token, waits);

@@ -62,7 +62,7 @@ impl World {
 
     /// Does what people do in a day that is not a quiet one.
     pub(super) async fn live(self: Arc<Self>) {
-        for _ in 0..4 + self.executor.below(10) {
+        for _ in 0..3 + self.executor.below(6) {
             let seconds = self.executor.below(if self.executor.once_in(3) { 3 } else { 900 });
             self.executor.pause(Duration::from_secs(seconds)).await;
             self.act();
@@ -177,8 +177,8 @@ impl World {
         loop {
             let age = self.executor.now().duration_since(began).as_hours();
             let pause = match age {
-                0..6 => Duration::from_mins(5),
-                6..24 => HOUR,
+                0..6 if self.is_busy() => Duration::from_mins(5),
+                0..24 => HOUR,
                 _ => 8 * HOUR,
             };
             self.executor.pause(pause).await;
@@ -225,14 +225,16 @@ impl World {
         }
     }
 
-    fn is_at_rest(&self) -> bool {
+    fn is_busy(&self) -> bool {
         let items = self.memory.items();
-        let settled = items.operations.values().all(|found| !found.is_open() && found.owed.is_none());
-        let lives_on = items.environments.values().any(|state| {
+        items.operations.values().any(|operation| operation.is_open() || operation.owed.is_some())
+    }
+
+    fn is_at_rest(&self) -> bool {
+        let lives_on = self.memory.items().environments.values().any(|state| {
             state.infrastructure.provisioned().is_some_and(|provisioned| provisioned.ends_at.is_some())
         });
-        drop(items);
-        settled && !lives_on && self.everything_ended()
+        !self.is_busy() && !lives_on && self.everything_ended()
     }
 }
 

@@ -212,15 +212,15 @@ impl Worker {
             let copies = if !world.is_calm() && world.executor.once_in(20) { 2 } else { 1 };
             for _ in 0..copies {
                 let (begun, slot, callback) = (world.clone(), slot.clone(), callback.clone());
-                let token = self.callback_token.clone();
+                let secret = self.callback_token.clone();
                 let dying = world.clone();
                 let task = async move {
                     let line = Line(begun.clone());
                     let ports = begun.change_ports();
                     begun.travel().await;
-                    let taken = report(&ports, line.of_callbacks(), &begun.key, &token, &callback);
-                    let answer = match taken.await {
-                        Ok(taken) => Answer::Taken { cancel: taken.cancel },
+                    let reported = report(&ports, line.of_callbacks(), &begun.key, &secret, &callback);
+                    let answer = match reported.await {
+                        Ok(answered) => Answer::Taken { cancel: answered.cancel },
                         Err(ReportError::Refused(ReportRefused::OutOfOrder(_))) => Answer::OutOfOrder,
                         Err(ReportError::Workflow(_) | ReportError::Store(_)) => Answer::Again,
                         Err(_) => Answer::Refused,

@@ -121,8 +121,11 @@ impl World {
         if self.executor.once_in(2) { Fate::LostBefore } else { Fate::LostAfter }
     }
 
-    /// How long something takes on its way: mostly little.
+    /// How long something takes on its way: mostly little, and often nothing.
     pub(super) async fn travel(&self) {
+        if self.executor.once_in(3) {
+            return;
+        }
         let most = if self.executor.once_in(10) { 4000 } else { 40 };
         let time = self.executor.below(most);
         self.executor.pause(Duration::from_millis(time)).await;
