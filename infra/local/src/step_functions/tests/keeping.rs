@@ -113,11 +113,31 @@ async fn a_machine_that_slept_does_not_take_its_workers_for_silent() {
     let arn = served.execute("one", "{}").await;
     served.handed().await.reply.send(Ok(Value::Null)).unwrap();
     written(&directory, r#""delivered": true"#).await;
-    written(&directory, r#""silent_until": "2026-01-02T03:04:45Z""#).await;
     served.clock.advance(500);
-    written(&directory, r#""silent_until": "2026-01-02T03:13:05Z""#).await;
     assert_eq!(served.describe(&arn).await.status().as_str(), "RUNNING");
-    served.clock.advance(40);
+    served.clock.advance(39);
+    assert_eq!(served.describe(&arn).await.status().as_str(), "RUNNING");
+    served.clock.advance(1);
+    assert_eq!(served.ended(&arn).await.error(), Some("States.HeartbeatTimeout"));
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn a_heartbeat_costs_no_write() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut served = Served::start(directory.path(), FLOW, &HandClock::new()).await;
+    let arn = served.execute("one", "{}").await;
+    let task = served.handed().await;
+    let token = token(&task.what);
+    task.reply.send(Ok(Value::Null)).unwrap();
+    written(&directory, r#""delivered": true"#).await;
+    let before = fs::read(file(&directory)).unwrap();
+    served.clock.advance(39);
+    served.client.send_task_heartbeat().task_token(&token).send().await.unwrap();
+    assert_eq!(fs::read(file(&directory)).unwrap(), before);
+    served.clock.advance(39);
+    assert_eq!(served.describe(&arn).await.status().as_str(), "RUNNING");
+    served.clock.advance(1);
     assert_eq!(served.ended(&arn).await.error(), Some("States.HeartbeatTimeout"));
     served.stop().await;
 }
