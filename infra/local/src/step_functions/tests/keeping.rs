@@ -65,6 +65,7 @@ async fn a_task_whose_token_arrived_is_not_begun_again() {
     served.stop().await;
     let mut served = Served::start(directory.path(), FLOW, &clock).await;
     served.client.send_task_success().task_token(&token).output("{}").send().await.unwrap();
+    written(&directory, r#""waiting""#).await;
     served.clock.advance(50);
     assert_eq!(served.ended(&arn).await.status().as_str(), "SUCCEEDED");
     assert!(served.nothing_handed());
@@ -83,6 +84,7 @@ async fn a_task_that_was_being_begun_is_begun_again_with_its_token_and_its_whole
     let mut served = Served::start(directory.path(), FLOW, &clock).await;
     assert_eq!(token(&served.handed().await.what), first);
     served.client.send_task_success().task_token(&first).output("{}").send().await.unwrap();
+    written(&directory, r#""waiting""#).await;
     clock.advance(50);
     assert_eq!(served.ended(&arn).await.status().as_str(), "SUCCEEDED");
     served.stop().await;
