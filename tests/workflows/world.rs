@@ -204,6 +204,7 @@ pub fn engine(
 /// What the template and the local stack fill in.
 pub fn substitutions() -> BTreeMap<String, String> {
     let given = [
+        ("CallbackBaseUrl", "https://gatehouse.example"),
         ("CallbacksFunctionArn", "callbacks"),
         ("DeployerFunctionArn", "deployer"),
         ("ProvisionerClusterArn", "cluster"),

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::{
     Activity, Execution, Outcome, Position, Status,
-    step::{Onwards, Step, context, no_place, runtime},
+    step::{Onwards, Step, context, go, no_place, runtime},
 };
 use crate::step_functions::{
     machine::{
@@ -64,7 +64,7 @@ impl Step<'_> {
         };
         let told = serde_json::json!({ "Error": error.error, "Cause": error.cause });
         let data = catcher.result_path.put(position.data, told);
-        self.go(&catcher.next, data.ok_or_else(|| no_place(&position.state))?)
+        go(&catcher.next, data.ok_or_else(|| no_place(&position.state))?)
     }
 
     fn again(&self, task: &Task, position: &Position, error: &TaskError) -> Option<Position> {
@@ -98,7 +98,7 @@ impl Step<'_> {
             }
         };
         let Position { state, data, .. } = position;
-        self.go(&task.next, task.result_path.put(data, result).ok_or_else(|| no_place(&state))?)
+        go(&task.next, task.result_path.put(data, result).ok_or_else(|| no_place(&state))?)
     }
 
     /// From 0 to 1.

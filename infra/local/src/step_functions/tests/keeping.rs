@@ -65,6 +65,7 @@ async fn a_task_whose_token_arrived_is_not_begun_again() {
     served.stop().await;
     let mut served = Served::start(directory.path(), FLOW, &clock).await;
     served.client.send_task_success().task_token(&token).output("{}").send().await.unwrap();
+    written(&directory, r#""waiting""#).await;
     served.clock.advance(50);
     assert_eq!(served.ended(&arn).await.status().as_str(), "SUCCEEDED");
     assert!(served.nothing_handed());
@@ -83,6 +84,7 @@ async fn a_task_that_was_being_begun_is_begun_again_with_its_token_and_its_whole
     let mut served = Served::start(directory.path(), FLOW, &clock).await;
     assert_eq!(token(&served.handed().await.what), first);
     served.client.send_task_success().task_token(&first).output("{}").send().await.unwrap();
+    written(&directory, r#""waiting""#).await;
     clock.advance(50);
     assert_eq!(served.ended(&arn).await.status().as_str(), "SUCCEEDED");
     served.stop().await;
@@ -113,11 +115,31 @@ async fn a_machine_that_slept_does_not_take_its_workers_for_silent() {
     let arn = served.execute("one", "{}").await;
     served.handed().await.reply.send(Ok(Value::Null)).unwrap();
     written(&directory, r#""delivered": true"#).await;
-    written(&directory, r#""silent_until": "2026-01-02T03:04:45Z""#).await;
     served.clock.advance(500);
-    written(&directory, r#""silent_until": "2026-01-02T03:13:05Z""#).await;
     assert_eq!(served.describe(&arn).await.status().as_str(), "RUNNING");
-    served.clock.advance(40);
+    served.clock.advance(39);
+    assert_eq!(served.describe(&arn).await.status().as_str(), "RUNNING");
+    served.clock.advance(1);
+    assert_eq!(served.ended(&arn).await.error(), Some("States.HeartbeatTimeout"));
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn a_heartbeat_costs_no_write() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut served = Served::start(directory.path(), FLOW, &HandClock::new()).await;
+    let arn = served.execute("one", "{}").await;
+    let task = served.handed().await;
+    let token = token(&task.what);
+    task.reply.send(Ok(Value::Null)).unwrap();
+    written(&directory, r#""delivered": true"#).await;
+    let before = fs::read(file(&directory)).unwrap();
+    served.clock.advance(39);
+    served.client.send_task_heartbeat().task_token(&token).send().await.unwrap();
+    assert_eq!(fs::read(file(&directory)).unwrap(), before);
+    served.clock.advance(39);
+    assert_eq!(served.describe(&arn).await.status().as_str(), "RUNNING");
+    served.clock.advance(1);
     assert_eq!(served.ended(&arn).await.error(), Some("States.HeartbeatTimeout"));
     served.stop().await;
 }

@@ -64,7 +64,6 @@ async fn a_worker_is_asked_for_as_ecs_takes_it() {
         "LaunchType": "FARGATE",
         "Cluster": "cluster",
         "TaskDefinition": "provisioner",
-        "PropagateTags": "TASK_DEFINITION",
         "NetworkConfiguration": { "AwsvpcConfiguration": {
             "Subnets": ["subnet-a", "subnet-b"], "SecurityGroups": ["sg-a"], "AssignPublicIp": "DISABLED",
         } },
@@ -222,7 +221,6 @@ fn attempt_of(attempt: u32, phase: &str) -> Value {
         "operation_id": "op_1",
         "attempt": attempt,
         "phase": phase,
-        "callback_url": "https://gatehouse.example/provisioning/callback",
         "callback_token": "secret",
     })
 }

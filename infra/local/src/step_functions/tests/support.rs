@@ -162,6 +162,7 @@ pub fn open(directory: &Path, machine: StateMachine, clock: Arc<HandClock>) -> S
 /// A value for everything that the definitions leave open.
 pub fn substitutions() -> BTreeMap<String, String> {
     let given = [
+        ("CallbackBaseUrl", "https://gatehouse.example"),
         ("CallbacksFunctionArn", "callbacks"),
         ("DeployerFunctionArn", "deployer"),
         ("ProvisionerClusterArn", "cluster"),
