@@ -1,11 +1,19 @@
-//! Announces what ends, is not used or is due for rotation, and makes flushes that are owed. A schedule
-//! calls it, and anybody who may invoke it; what the event says makes no difference.
+//! Looks after operations, announces what ends, is not used or is due for rotation, and makes flushes that are
+//! owed. A schedule calls it, and anybody who may invoke it; what the event says makes no difference.
 
 use std::{num::NonZeroU16, sync::Arc, time::Duration};
 
 use gatehouse_domain::{
-    clock::Clock,
+    catalog::FindService,
+    clock::{Clock, IdSource},
     janitor::{Announce, Outbox, Ports, Publish, Report, Settings, Watch, sweep},
+    operations::{
+        FindOperation, SaveOperation,
+        change::{ChangePorts, Lines},
+        reconcile::{ListOpenOperations, ReconcilePorts},
+        request::RequestPorts,
+        workflow::{AnswerTask, OverseeWorkflow, StartWorkflow},
+    },
     report::Chain,
     revocation::{FlushAuthorizer, OwedFlush},
 };
@@ -20,6 +28,20 @@ const MARGIN: Duration = Duration::from_secs(20);
 /// The janitor.
 #[derive(Clone)]
 pub struct Janitor {
+    /// Lists the operations that are open, and the environments whose time is over.
+    pub open: Arc<dyn ListOpenOperations>,
+    /// Reads operations.
+    pub find: Arc<dyn FindOperation>,
+    /// Records them.
+    pub save: Arc<dyn SaveOperation>,
+    /// Reads services.
+    pub services: Arc<dyn FindService>,
+    /// Begins workflows.
+    pub start: Arc<dyn StartWorkflow>,
+    /// Tells them.
+    pub answer: Arc<dyn AnswerTask>,
+    /// Looks at them, and stops them.
+    pub oversee: Arc<dyn OverseeWorkflow>,
     /// Reads what is watched.
     pub watch: Arc<dyn Watch>,
     /// Decides that something is announced.
@@ -34,6 +56,8 @@ pub struct Janitor {
     pub owed: Arc<dyn OwedFlush>,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
+    /// Makes ids.
+    pub ids: Arc<dyn IdSource>,
     /// After how many days without use a token is announced as unused.
     pub unused_days: NonZeroU16,
 }
@@ -68,6 +92,7 @@ impl Janitor {
     /// When something could not be done.
     pub async fn sweep(&self, deadline: Timestamp) -> Result<Report, SweepFailed> {
         let ports = Ports {
+            operations: self.operations(),
             watch: &*self.watch,
             announce: &*self.announce,
             outbox: &*self.outbox,
@@ -80,6 +105,26 @@ impl Janitor {
         log(&report);
         if report.failures.is_empty() { Ok(report) } else { Err(SweepFailed(report.failures.len())) }
     }
+
+    fn operations(&self) -> ReconcilePorts<'_> {
+        ReconcilePorts {
+            open: &*self.open,
+            change: ChangePorts { find: &*self.find, save: &*self.save, clock: &*self.clock },
+            lines: Lines {
+                start: Some(&*self.start),
+                answer: Some(&*self.answer),
+                oversee: Some(&*self.oversee),
+            },
+            request: RequestPorts {
+                services: &*self.services,
+                find: &*self.find,
+                save: &*self.save,
+                start: &*self.start,
+                clock: &*self.clock,
+                ids: &*self.ids,
+            },
+        }
+    }
 }
 
 fn log(report: &Report) {
@@ -87,6 +132,10 @@ fn log(report: &Report) {
         tracing::error!(error = %Chain(failure), "a part of the sweep failed");
     }
     tracing::info!(
+        operations = report.operations,
+        told = report.told,
+        ended = report.ended,
+        expired = report.expired,
         tokens = report.tokens,
         api_keys = report.api_keys,
         announced = report.announced,

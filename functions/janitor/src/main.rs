@@ -6,12 +6,13 @@ use gatehouse_domain::revocation::FlushStage;
 use gatehouse_runtime::{
     api_gateway::ApiGateway,
     aws::Aws,
-    clock::SystemClock,
-    env::{AuthorizerCacheConfig, JanitorConfig, TableConfig},
+    clock::{SystemClock, SystemIds},
+    env::{AuthorizerCacheConfig, JanitorConfig, TableConfig, WorkflowsConfig},
     event_bridge::EventBus,
     tracing,
 };
 use gatehouse_store::Table;
+use gatehouse_workflows::{Answers, Executions, Machines};
 use janitor::Janitor;
 use lambda_runtime::{Error, service_fn};
 
@@ -24,7 +25,17 @@ async fn main() -> Result<(), Error> {
     let aws = Aws::from_env().await?;
     let clock = Arc::new(SystemClock);
     let table = Arc::new(Table::new(aws.dynamodb(), table, clock.clone()));
+    let machines = WorkflowsConfig::from_env();
+    let machines = Machines::of_arns(machines.provision, machines.deploy);
+    let executions = Arc::new(Executions::new(aws.step_functions(), machines));
     let janitor = Janitor {
+        open: table.clone(),
+        find: table.clone(),
+        save: table.clone(),
+        services: table.clone(),
+        start: executions.clone(),
+        answer: Arc::new(Answers::new(aws.step_functions())),
+        oversee: executions,
         watch: table.clone(),
         announce: table.clone(),
         outbox: table.clone(),
@@ -32,6 +43,7 @@ async fn main() -> Result<(), Error> {
         flush: ApiGateway::new(&aws, remembered_for)?.of(config.stage),
         owed: table,
         clock,
+        ids: Arc::new(SystemIds),
         unused_days: config.unused_days,
     };
     lambda_runtime::run(service_fn(|event| janitor.handle(event))).await

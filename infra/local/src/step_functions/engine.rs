@@ -26,6 +26,9 @@ const KEPT_AFTER_END: Duration = Duration::from_hours(7 * 24);
 /// A laptop that was closed has slept through its timers, so none is longer than this.
 const LONGEST_NAP: Duration = Duration::from_mins(5);
 
+/// How late a timer may be on a machine that was awake.
+const OVERSLEPT: Duration = Duration::from_mins(1);
+
 /// The machines and their executions.
 pub struct Engine {
     pub machines: BTreeMap<String, StateMachine>,
@@ -137,14 +140,20 @@ impl Engine {
         self.step(&execution.machine).ok()?.call(&execution)
     }
 
-    /// Returns at `time`, by the clock.
-    pub async fn pause_until(&self, time: Timestamp) {
+    /// Returns at `time`, by the clock. Where that jumps ahead, this machine slept, and its workers with it:
+    /// then nobody was silent.
+    pub async fn pause_until(&self, time: Timestamp, cell: &Cell) -> io::Result<()> {
         loop {
-            let left = Duration::try_from(time.duration_since(self.clock.now())).unwrap_or_default();
+            let before = self.clock.now();
+            let left = Duration::try_from(time.duration_since(before)).unwrap_or_default();
             if left.is_zero() {
-                return;
+                return Ok(());
             }
-            self.clock.sleep(left.min(LONGEST_NAP)).await;
+            let nap = left.min(LONGEST_NAP);
+            self.clock.sleep(nap).await;
+            if before + nap + OVERSLEPT < self.clock.now() {
+                return self.change(cell, |step, execution| (true, step.excuse(execution)));
+            }
         }
     }
 

@@ -1,6 +1,10 @@
-//! What has to happen without anybody asking: telling of ends that come, and paying flushes that are owed.
+//! What has to happen without anybody asking: looking after operations, telling of ends that come, and paying
+//! flushes that are owed.
 //!
-//! A sweep looks at everything that has an end. What is news is written beside what it is about, together
+//! A sweep tells workflows what they are owed, ends operations that nothing drives any more, and has
+//! environments deprovisioned whose time is over. All of that can be done again without harm.
+//!
+//! Then it looks at everything that has an end. What is news is written beside what it is about, together
 //! with an item of the outbox, in one conditional transaction; then it is published from there, and then
 //! the outbox forgets it. So each thing is announced once: a sweep that dies leaves what the next one goes
 //! on with, and only one that dies between publishing and forgetting has it published again, with the same
@@ -12,6 +16,7 @@
 
 mod announcement;
 mod due;
+mod operations;
 #[cfg(test)]
 mod tests;
 
@@ -27,6 +32,7 @@ use crate::{
     api_key::{ApiKey, ApiKeyId},
     clock::Clock,
     jobs::ListError,
+    operations::reconcile::{ReconcileError, ReconcilePorts},
     paging::{Limit, Page, PageRequest},
     providers::EditOutcome,
     revocation::{FlushAuthorizer, FlushError, OwedFlush},
@@ -123,6 +129,8 @@ pub trait Publish: Send + Sync {
 
 /// What a sweep needs.
 pub struct Ports<'a> {
+    /// Looks after operations.
+    pub operations: ReconcilePorts<'a>,
     /// Reads what is watched.
     pub watch: &'a dyn Watch,
     /// Decides that something is announced.
@@ -151,6 +159,14 @@ pub struct Settings {
 /// What a sweep did.
 #[derive(Debug, Default, Serialize)]
 pub struct Report {
+    /// How many operations were looked at that are open, or owe their workflows something.
+    pub operations: usize,
+    /// To how many of their workflows was said what they were owed.
+    pub told: usize,
+    /// How many operations were ended.
+    pub ended: usize,
+    /// How many environments are being deprovisioned because their time was over.
+    pub expired: usize,
     /// How many tokens were looked at.
     pub tokens: usize,
     /// How many API keys were looked at.
@@ -177,6 +193,9 @@ pub enum SweepError {
     /// A list could not be read.
     #[error("could not read the list")]
     List(#[from] ListError),
+    /// An operation, or an environment whose time is over, could not be looked after.
+    #[error(transparent)]
+    Operations(#[from] ReconcileError),
     /// A flush that is owed still is.
     #[error(transparent)]
     Flush(#[from] FlushError),
@@ -187,16 +206,20 @@ pub enum SweepError {
 
 /// Looks at everything once, or at as much as there is time for.
 pub async fn sweep(ports: &Ports<'_>, settings: &Settings) -> Report {
-    let mut sweep = Sweep { ports, settings, report: Report::default(), has_news: true, publishes: true };
+    let mut sweep =
+        Sweep { ports, settings, report: Report::default(), has_news: true, publishes: true, unanswered: 0 };
     let flushed = sweep.flush().await;
     sweep.note(flushed);
     // What an earlier sweep left.
     sweep.publish().await;
+    let operations = sweep.operations().await;
+    let environments = sweep.environments().await;
     let ring = sweep.key_ring().await;
     let keys = sweep.api_keys().await;
     let tokens = sweep.tokens().await;
-    sweep.report.finished = matches!((&ring, &keys, &tokens), (Ok(true), Ok(true), Ok(true)));
-    for outcome in [ring, keys, tokens] {
+    let outcomes = [operations, environments, ring, keys, tokens];
+    sweep.report.finished = outcomes.iter().all(|outcome| matches!(outcome, Ok(true)));
+    for outcome in outcomes {
         sweep.note(outcome.map(drop));
     }
     // What was decided on before a failure.
@@ -212,6 +235,8 @@ struct Sweep<'a> {
     has_news: bool,
     /// Whether the last attempt to publish worked. One that did not is enough for one sweep.
     publishes: bool,
+    /// How often the workflow engine was asked in vain.
+    unanswered: usize,
 }
 
 impl Sweep<'_> {

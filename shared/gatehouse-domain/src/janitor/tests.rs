@@ -1,3 +1,5 @@
+mod operations;
+
 use std::{
     collections::BTreeSet,
     num::NonZeroU16,
@@ -15,6 +17,7 @@ use crate::{
     api_key::Revocation,
     caller::Tenants,
     jobs::Revision,
+    operations::tests::support::Site,
     paging::Cursor,
     signing::{ROTATE_AFTER, SigningKey},
     tokens::TokenState,
@@ -24,7 +27,7 @@ const DAY: i64 = 24 * 60 * 60;
 
 /// A table, a bus and a clock that a test moves.
 #[derive(Default)]
-struct World(Mutex<State>);
+struct World(Mutex<State>, Site);
 
 #[expect(clippy::struct_excessive_bools, reason = "each is a fault that one test switches on")]
 #[derive(Default)]
@@ -77,6 +80,7 @@ impl World {
 
     fn sweep_until(&self, deadline: Timestamp) -> Report {
         let ports = Ports {
+            operations: self.1.reconcile_ports(),
             watch: self,
             announce: self,
             outbox: self,

@@ -11,6 +11,7 @@ use crate::{audit::Entry, clock::Clock, providers::EditOutcome, store::StoreErro
 const TRIES: usize = 12;
 
 /// What changing an operation needs.
+#[derive(Clone, Copy)]
 pub struct ChangePorts<'a> {
     /// Reads the record.
     pub find: &'a dyn FindOperation,
@@ -21,7 +22,7 @@ pub struct ChangePorts<'a> {
 }
 
 /// Whom an operation's workflow is told through. A function has those that it may use.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 pub struct Lines<'a> {
     /// Begins it.
     pub start: Option<&'a dyn StartWorkflow>,
@@ -76,8 +77,8 @@ pub async fn change<E>(
     Err(StoreError::Unavailable(busy.into()).into())
 }
 
-/// Tells the operation's workflow what it is owed, and crosses that out. Whether it was told: what was not
-/// stays owed, and the janitor tells it.
+/// Tells the operation's workflow what it is owed, and crosses that out. Whether it was told something: what
+/// it was not stays owed, and the janitor tells it.
 ///
 /// # Errors
 ///
@@ -86,10 +87,10 @@ pub async fn settle(
     ports: &ChangePorts<'_>,
     lines: Lines<'_>,
     operation: &Operation,
-) -> Result<(), SettleError> {
-    let Some(signal) = &operation.owed else { return Ok(()) };
+) -> Result<bool, SettleError> {
+    let Some(signal) = &operation.owed else { return Ok(false) };
     if !tell(lines, operation, signal).await? {
-        return Ok(());
+        return Ok(false);
     }
     let crossed = change(ports, &operation.id, None, |operation| {
         Ok::<_, std::convert::Infallible>(if operation.cross_out(signal) {
@@ -99,7 +100,7 @@ pub async fn settle(
         })
     });
     match crossed.await {
-        Ok(_) | Err(ChangeError::NotFound) => Ok(()),
+        Ok(_) | Err(ChangeError::NotFound) => Ok(true),
         Err(ChangeError::Store(error)) => Err(error.into()),
     }
 }

@@ -20,7 +20,7 @@ pub mod request;
 mod show;
 pub mod steer;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 pub mod workflow;
 
 use std::{collections::BTreeMap, fmt, str::FromStr};

@@ -11,7 +11,7 @@ use super::{
     change::{ChangeError, ChangePorts, Lines, SettleError, change, settle},
     lifecycle::Changed,
     request::{RequestError, RequestPorts, expire},
-    workflow::{OverseeWorkflow, WorkflowError},
+    workflow::WorkflowError,
 };
 use crate::{
     catalog::ServiceId,
@@ -44,15 +44,14 @@ pub trait ListOpenOperations: Send + Sync {
 }
 
 /// What looking after operations needs.
+#[derive(Clone, Copy)]
 pub struct ReconcilePorts<'a> {
     /// Lists what is open.
     pub open: &'a dyn ListOpenOperations,
     /// Changes operations.
     pub change: ChangePorts<'a>,
-    /// Tells workflows.
+    /// Tells workflows, and looks at them.
     pub lines: Lines<'a>,
-    /// Looks at workflows.
-    pub oversee: &'a dyn OverseeWorkflow,
     /// Begins operations.
     pub request: RequestPorts<'a>,
 }
@@ -93,18 +92,24 @@ pub enum Reconciled {
     Ended,
 }
 
-/// Looks after one operation.
+/// Looks after one operation, as far as there are lines to its workflow.
 pub async fn reconcile(
     ports: &ReconcilePorts<'_>,
     operation: &Operation,
 ) -> Result<Reconciled, ReconcileError> {
     let now = ports.change.clock.now();
     let was_open = operation.is_open();
-    let ended = change_or_forget(ports, operation, |operation| operation.end_overdue(now)).await?;
-    let Some(mut current) = ended else { return Ok(Reconciled::Fine) };
-    if current.owed.is_none() && is_quiet(&current, now) {
-        let workflow = current.workflow();
-        let execution = ports.oversee.describe(workflow, &current.id).await;
+    let mut current = operation.clone();
+    if current.end_overdue(now) != Changed::Nothing {
+        let ended = change_or_forget(ports, operation, |operation| operation.end_overdue(now));
+        let Some(ended) = ended.await? else { return Ok(Reconciled::Fine) };
+        current = ended;
+    }
+    if let Some(line) = ports.lines.oversee
+        && current.owed.is_none()
+        && is_quiet(&current, now)
+    {
+        let execution = line.describe(current.workflow(), &current.id).await;
         let execution = execution.map_err(|error| ReconcileError::Workflow(current.id.clone(), error))?;
         let seen = current.version;
         let noted = change_or_forget(ports, &current, |operation| {
@@ -120,12 +125,11 @@ pub async fn reconcile(
             None => return Ok(Reconciled::Fine),
         }
     }
-    let owed = current.owed.is_some();
-    settle(&ports.change, ports.lines, &current).await.map_err(|error| match error {
+    let told = settle(&ports.change, ports.lines, &current).await.map_err(|error| match error {
         SettleError::Workflow(error) => ReconcileError::Workflow(current.id.clone(), error),
         SettleError::Store(error) => error.into(),
     })?;
-    Ok(match (was_open && !current.is_open(), owed) {
+    Ok(match (was_open && !current.is_open(), told) {
         (true, _) => Reconciled::Ended,
         (false, true) => Reconciled::Told,
         (false, false) => Reconciled::Fine,

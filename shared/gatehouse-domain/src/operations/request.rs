@@ -2,11 +2,12 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use super::{
-    Asked, BeginOutcome, Configuration, FindOperation, Operation, OperationId, OperationKind, SaveOperation,
-    Signal, State, Work,
+    Asked, BeginOutcome, Configuration, Ending, FindOperation, Operation, OperationId, OperationKind,
+    SaveOperation, Signal, State, Work,
     change::{ChangePorts, Lines, SettleError, settle},
     decide::deed,
     workflow::{NotReady, StartWorkflow, Workflow},
@@ -34,6 +35,9 @@ const APPROVAL: Duration = Duration::from_hours(7 * 24);
 
 /// The longest version, in bytes.
 const MAX_VERSION: usize = 200;
+
+/// How long to leave an environment alone whose deprovisioning came to nothing.
+const PAUSE: Duration = Duration::from_hours(1);
 
 /// How often a request is tried whose service was edited meanwhile.
 const TRIES: usize = 4;
@@ -90,6 +94,7 @@ impl Ask {
 }
 
 /// What asking for an operation needs.
+#[derive(Clone, Copy)]
 pub struct RequestPorts<'a> {
     /// Reads the service.
     pub services: &'a dyn FindService,
@@ -181,9 +186,9 @@ pub async fn request(
         {
             return replay(ports, existing, &ask.fingerprint(service, environment)).await;
         }
-        ports.start.ready(Workflow::of(ask.kind()))?;
         let asked = Asked { by: actor, at: ports.clock.now() };
         let operation = draft(&found, environment, ask, id, asked)?;
+        ports.start.ready(operation.workflow())?;
         let entry = act.entry(ports.clock, ports.ids, ask.action(), Outcome::Requested, deed(&operation));
         if let Some(requested) = begin(ports, &found.service, operation, &entry).await? {
             return Ok(requested);
@@ -210,7 +215,7 @@ pub async fn expire(
     let Some(state) = found.environments.get(environment) else { return Ok(None) };
     let provisioned = state.infrastructure.provisioned();
     let over = provisioned.and_then(|provisioned| provisioned.ends_at).is_some_and(|ends_at| ends_at <= now);
-    if !over || state.running.is_some() {
+    if !over || state.running.is_some() || was_tried(ports, state, now).await? {
         return Ok(None);
     }
     ports.start.ready(Workflow::Provision)?;
@@ -230,8 +235,22 @@ pub async fn expire(
     begin(ports, &found.service, operation, &entry).await
 }
 
+/// Whether something was tried in the environment a short while ago, and came to nothing.
+async fn was_tried(
+    ports: &RequestPorts<'_>,
+    state: &EnvironmentState,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let Some(last) = &state.last_provisioning else { return Ok(false) };
+    let found = ports.find.find_operation(last).await?;
+    Ok(found.is_some_and(|operation| match operation.state {
+        State::Ended { ending, at, .. } => ending != Ending::Succeeded && now < at + PAUSE,
+        State::Requested | State::Running(_) | State::AwaitingApproval { .. } => true,
+    }))
+}
+
 /// Who asks for what nobody asked for.
-const JANITOR: &str = "gatehouse:janitor";
+pub(super) const JANITOR: &str = "gatehouse:janitor";
 
 /// Answers a repetition, and begins the workflow where the first request died before it could.
 async fn replay(
@@ -267,7 +286,7 @@ async fn begin(
 async fn start(ports: &RequestPorts<'_>, operation: &Operation) -> Result<(), SettleError> {
     let change = ChangePorts { find: ports.find, save: ports.save, clock: ports.clock };
     let lines = Lines { start: Some(ports.start), answer: None, oversee: None };
-    settle(&change, lines, operation).await
+    settle(&change, lines, operation).await.map(drop)
 }
 
 /// The operation that is asked for.

@@ -95,16 +95,20 @@ impl Step<'_> {
         Some(Call { token: begun.token.clone(), resource: task.resource, parameters })
     }
 
-    /// Gives an execution that was read from its file the time that passed while nobody could be heard: what
-    /// is begun again has its whole time, and nobody was silent.
+    /// Gives an execution that was read from its file the time that passed in between: what is begun again has
+    /// its whole time, and nobody was silent.
     pub fn resume(&self, execution: &mut Execution) {
-        let Status::Running(position) = &mut execution.status else { return };
-        let Some(State::Task(task)) = self.machine.state(&position.state) else { return };
-        let Activity::Task(begun) = &mut position.activity else { return };
-        if !begun.delivered {
+        if let Some((task, begun)) = self.begun(execution).filter(|(_, begun)| !begun.delivered) {
             begun.times_out_at = self.after(task.timeout_seconds);
         }
-        begun.silent_until = task.heartbeat_seconds.map(|seconds| self.after(seconds));
+        self.excuse(execution);
+    }
+
+    /// Counts silence from now on.
+    pub fn excuse(&self, execution: &mut Execution) {
+        if let Some((task, begun)) = self.begun(execution) {
+            begun.silent_until = task.heartbeat_seconds.map(|seconds| self.after(seconds));
+        }
     }
 
     /// Records where the execution has come.
@@ -143,6 +147,13 @@ impl Step<'_> {
 
     pub(super) fn after(&self, seconds: u32) -> Timestamp {
         self.now + Duration::from_secs(seconds.into())
+    }
+
+    fn begun<'a>(&'a self, execution: &'a mut Execution) -> Option<(&'a Task, &'a mut Begun)> {
+        let Status::Running(position) = &mut execution.status else { return None };
+        let Some(State::Task(task)) = self.machine.state(&position.state) else { return None };
+        let Activity::Task(begun) = &mut position.activity else { return None };
+        Some((task, begun))
     }
 
     fn pass(&self, position: Position, execution: &str) -> Onwards {
@@ -238,7 +249,7 @@ pub(super) fn context<'a>(position: &Position, token: &'a str, execution: &'a st
 }
 
 /// When something is to be done, if not at once.
-pub(super) fn due(position: &Position) -> Option<Timestamp> {
+fn due(position: &Position) -> Option<Timestamp> {
     match &position.activity {
         Activity::Entering => None,
         Activity::Waiting { until } | Activity::BackingOff { until, .. } => Some(*until),

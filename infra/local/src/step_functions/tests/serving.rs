@@ -3,7 +3,7 @@
 use aws_sdk_sfn::error::SdkError;
 use serde_json::{Value, json};
 
-use super::support::{HandClock, PROVISION, Served, code, token};
+use super::support::{HandClock, PANIC, PROVISION, Served, code, token};
 use crate::step_functions::TaskError;
 
 /// One task that waits for a token, with both kinds of timers.
@@ -158,6 +158,16 @@ async fn heartbeats_end_silence_and_not_the_timeout() {
     served.handed().await;
     served.clock.advance(40);
     assert_eq!(served.ended(&arn).await.error(), Some("States.HeartbeatTimeout"));
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn a_task_that_panics_has_failed() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut served = Served::start(directory.path(), WAITING, &HandClock::new()).await;
+    let arn = served.execute("one", "{}").await;
+    served.handed().await.reply.send(Err(TaskError::new(PANIC, ""))).unwrap();
+    assert_eq!(served.ended(&arn).await.error(), Some("Lambda.Unknown"));
     served.stop().await;
 }
 

@@ -1,0 +1,210 @@
+//! What a sweep does for operations.
+
+use super::*;
+use crate::{
+    catalog::Infrastructure,
+    name::EnvironmentName,
+    operations::{
+        Ending, OperationId, OperationKind, Work,
+        tests::support::{START, after, service},
+        workflow::Execution,
+    },
+};
+
+const HOUR: Duration = Duration::from_hours(1);
+
+impl World {
+    /// So many services, each with an operation whose workflow could not be begun.
+    fn with_unbegun(count: usize) -> Self {
+        let mut world = Self::default();
+        world.1.engine.state().is_down = true;
+        for number in 0..count {
+            let service = service(&format!("svc_{number:03}"));
+            world.1.service = service.id.clone();
+            world.1.memory.items().services.insert(service.id.clone(), service);
+            world.1.provisioning("dev");
+        }
+        world.1.engine.heard();
+        world
+    }
+
+    /// An environment that came to be two hours ago and was to live for two hours.
+    fn with_ended_environment() -> Self {
+        let world = Self::default();
+        let id = world.1.provisioning("short");
+        let operation = world.1.memory.operation(&id);
+        let Work::Provision(given) = operation.work else { panic!("{operation:?}") };
+        let provisioned = crate::catalog::Provisioned {
+            operation: id.clone(),
+            at: after(0),
+            module: given.module,
+            inputs: given.inputs,
+            outputs: operation.outputs,
+            ends_at: Some(after(2 * 3600)),
+        };
+        let mut items = world.1.memory.items();
+        items.operations.remove(&id);
+        let state = items.environments.values_mut().next().unwrap();
+        state.running = None;
+        state.infrastructure = Infrastructure::Present(provisioned);
+        drop(items);
+        world.state().now = START;
+        world.wait(2 * HOUR);
+        world.1.engine.heard();
+        world
+    }
+
+    fn wait(&self, time: Duration) {
+        self.state().now += i64::try_from(time.as_secs()).unwrap();
+        self.1.hand.advance(time);
+    }
+
+    fn endings(&self) -> Vec<Option<Ending>> {
+        self.1.memory.items().operations.values().map(crate::operations::Operation::ending).collect()
+    }
+
+    /// The operation that is open in the environment whose time was over.
+    fn running(&self) -> Option<OperationId> {
+        self.1.memory.environment(&self.1.service, "short").running
+    }
+
+    /// Ends that operation, as its workflow would.
+    fn fail_running(&self) {
+        let id = self.running().unwrap();
+        let ports = self.1.change_ports();
+        let failed = crate::operations::steer::fail(&ports, &id, "Broken", "no plan");
+        failed.now_or_never().unwrap().unwrap();
+    }
+}
+
+#[test]
+fn a_workflow_that_could_not_be_begun_is_begun() {
+    let world = World::with_unbegun(60);
+    world.1.engine.state().is_down = false;
+    let report = world.sweep();
+    assert_eq!((report.operations, report.told, report.ended), (60, 60, 0));
+    assert!(report.finished && report.failures.is_empty(), "{:?}", report.failures);
+    let heard = world.1.engine.heard();
+    assert_eq!(heard.len(), 60);
+    assert!(heard.iter().all(|told| told.starts_with("start op_")), "{heard:?}");
+    assert_eq!(world.sweep().told, 0, "what was told is crossed out");
+}
+
+#[test]
+fn an_engine_that_is_down_is_noted_once_and_keeps_nothing_overdue_open() {
+    let world = World::with_unbegun(60);
+    world.1.hand.advance(9 * HOUR);
+    let report = world.sweep();
+    assert!(matches!(report.failures.as_slice(), [SweepError::Operations(_)]), "{:?}", report.failures);
+    assert_eq!(world.1.engine.heard().len(), 3, "it was asked again and again");
+    assert_eq!(world.endings(), [Some(Ending::TimedOut); 60]);
+    world.1.engine.state().is_down = false;
+    let report = world.sweep();
+    assert_eq!((report.operations, report.told), (60, 60));
+    assert!(world.1.engine.heard().iter().all(|told| told.starts_with("stop op_")));
+    assert_eq!(world.sweep().operations, 0);
+}
+
+#[test]
+fn an_engine_that_refuses_is_noted_for_each_operation() {
+    let world = World::with_unbegun(5);
+    world.1.engine.state().is_down = false;
+    world.1.engine.state().refuses = true;
+    let report = world.sweep();
+    assert_eq!((report.operations, report.failures.len()), (5, 5));
+    assert!(report.finished);
+}
+
+#[test]
+fn an_operation_whose_workflow_failed_without_a_word_is_ended() {
+    let world = World::with_unbegun(2);
+    world.1.engine.state().is_down = false;
+    world.sweep();
+    world.1.engine.heard();
+    world.1.engine.state().execution =
+        Some(Execution::Failed { error: "OutcomeNotRecorded".into(), cause: "the janitor does it".into() });
+    assert_eq!(world.sweep().ended, 0, "it was changed a moment ago");
+    assert_eq!(world.1.engine.heard(), [""; 0]);
+    world.1.hand.advance(Duration::from_mins(5));
+    assert_eq!(world.sweep().ended, 2);
+    assert_eq!(world.endings(), [Some(Ending::Failed); 2]);
+    assert_eq!(world.sweep().operations, 0);
+}
+
+#[test]
+fn operations_are_looked_after_until_the_deadline() {
+    let world = World::with_unbegun(60);
+    world.1.engine.state().is_down = false;
+    world.state().tick = 1;
+    let report = world.sweep_until(at(40));
+    assert_eq!((report.operations, report.told, report.finished), (36, 36, false));
+    assert_eq!((report.tokens, report.failures.len()), (0, 0));
+    let now = world.state().now;
+    let report = world.sweep_until(at(now + 100));
+    assert_eq!((report.operations, report.told, report.finished), (60, 24, true));
+}
+
+#[test]
+fn an_environment_whose_time_is_over_is_deprovisioned_without_approval() {
+    let world = World::with_ended_environment();
+    let name: EnvironmentName = "short".parse().unwrap();
+    let mut items = world.1.memory.items();
+    let service = items.services.values_mut().next().unwrap();
+    let spec = service.spec.environments.iter_mut().find(|spec| spec.name == name).unwrap();
+    spec.approval_required = true;
+    drop(items);
+    let report = world.sweep();
+    assert_eq!((report.expired, report.failures.len()), (1, 0));
+    let operation = world.1.memory.operation(&world.running().unwrap());
+    assert_eq!(operation.work.kind(), OperationKind::Deprovision);
+    assert!(!operation.approval_required);
+    assert_eq!(operation.requested.by, "gatehouse:janitor");
+    assert_eq!(world.1.engine.heard(), [format!("start {}", operation.id)]);
+    let actors: Vec<_> = world.1.memory.items().trail.iter().map(|entry| entry.actor.clone()).collect();
+    assert_eq!(actors, ["user:ada", "gatehouse:janitor"]);
+    assert_eq!(world.sweep().expired, 0, "it is being deprovisioned");
+}
+
+#[test]
+fn an_environment_lives_to_the_second() {
+    let world = World::with_ended_environment();
+    world.1.memory.items().environments.values_mut().for_each(|state| {
+        if let Infrastructure::Present(provisioned) = &mut state.infrastructure {
+            provisioned.ends_at = Some(after(2 * 3600 + 1));
+        }
+    });
+    assert_eq!(world.sweep().expired, 0);
+    world.wait(Duration::from_secs(1));
+    assert_eq!(world.sweep().expired, 1);
+}
+
+#[test]
+fn a_deprovisioning_that_failed_is_tried_again_an_hour_later() {
+    let world = World::with_ended_environment();
+    assert_eq!(world.sweep().expired, 1);
+    world.wait(Duration::from_mins(1));
+    world.fail_running();
+    assert_eq!(world.sweep().expired, 0, "at once");
+    world.wait(Duration::from_mins(59));
+    assert_eq!(world.sweep().expired, 0, "too early");
+    world.wait(Duration::from_mins(1));
+    assert_eq!(world.sweep().expired, 1);
+}
+
+#[test]
+fn where_nothing_can_be_deprovisioned_that_is_noted_once() {
+    let world = World::with_ended_environment();
+    world.1.engine.state().not_ready = true;
+    let mut items = world.1.memory.items();
+    let state = items.environments.values().next().unwrap().clone();
+    let other = service("svc_2");
+    let other_state = crate::catalog::EnvironmentState { service: other.id.clone(), ..state };
+    items.environments.insert((other.id.clone(), other_state.name.clone()), other_state);
+    items.services.insert(other.id.clone(), other);
+    drop(items);
+    let report = world.sweep();
+    assert!(matches!(report.failures.as_slice(), [SweepError::Operations(_)]), "{:?}", report.failures);
+    assert!(!report.finished);
+    world.1.engine.state().not_ready = false;
+    assert_eq!(world.sweep().expired, 2);
+}

@@ -1,0 +1,214 @@
+//! What the table holds of services and operations, in memory: with the same conditions, and all of a
+//! transaction or nothing.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, MutexGuard},
+};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use crate::{
+    audit::Entry,
+    catalog::{EnvironmentState, FindService, Registered, Service, ServiceId, Settled},
+    jobs::{ListError, Revision},
+    name::EnvironmentName,
+    operations::{
+        BeginOutcome, FindOperation, Operation, OperationId, OperationKind, SaveOperation,
+        reconcile::ListOpenOperations,
+    },
+    paging::{Cursor, Page, PageRequest},
+    providers::EditOutcome,
+    store::StoreError,
+};
+
+/// The table.
+#[derive(Default)]
+pub(crate) struct Memory(Mutex<Items>);
+
+/// What is in it.
+#[derive(Default)]
+pub(crate) struct Items {
+    pub services: BTreeMap<ServiceId, Service>,
+    pub environments: BTreeMap<(ServiceId, EnvironmentName), EnvironmentState>,
+    pub operations: BTreeMap<OperationId, Operation>,
+    pub trail: Vec<Entry>,
+}
+
+impl Memory {
+    pub(crate) fn items(&self) -> MutexGuard<'_, Items> {
+        self.0.lock().unwrap()
+    }
+
+    /// The operation, which has to be there.
+    pub(crate) fn operation(&self, id: &OperationId) -> Operation {
+        self.items().operations[id].clone()
+    }
+
+    /// How an environment stands.
+    pub(crate) fn environment(&self, service: &ServiceId, name: &str) -> EnvironmentState {
+        let key: (ServiceId, EnvironmentName) = (service.clone(), name.parse().unwrap());
+        let new = || EnvironmentState::new(key.0.clone(), key.1.clone());
+        self.items().environments.get(&key).cloned().unwrap_or_else(new)
+    }
+}
+
+impl Items {
+    pub(crate) fn service(&self, id: &ServiceId) -> Option<Registered> {
+        let service = self.services.get(id)?.clone();
+        let states = self.environments.iter().filter(|((of, _), _)| of == id);
+        let environments = states.map(|((_, name), state)| (name.clone(), state.clone())).collect();
+        Some(Registered { service, environments })
+    }
+
+    pub(crate) fn begin(&mut self, operation: &Operation, service: &Revision, entry: &Entry) -> BeginOutcome {
+        if let Some(existing) = self.operations.get(&operation.id) {
+            return BeginOutcome::Exists(Box::new(existing.clone()));
+        }
+        if self.services.get(&operation.service).is_none_or(|found| found.revision != *service) {
+            return BeginOutcome::ServiceChanged;
+        }
+        let key = (operation.service.clone(), operation.environment.clone());
+        let new = || EnvironmentState::new(key.0.clone(), key.1.clone());
+        let state = self.environments.entry(key.clone()).or_insert_with(new);
+        if let Some(running) = &state.running {
+            return BeginOutcome::Busy(running.clone());
+        }
+        state.running = Some(operation.id.clone());
+        let last = match operation.work.kind() {
+            OperationKind::Deploy => &mut state.last_deploy,
+            OperationKind::Provision | OperationKind::Deprovision | OperationKind::Drift => {
+                &mut state.last_provisioning
+            }
+        };
+        *last = Some(operation.id.clone());
+        self.operations.insert(operation.id.clone(), operation.clone());
+        self.trail.push(entry.clone());
+        BeginOutcome::Begun
+    }
+
+    pub(crate) fn save(
+        &mut self,
+        operation: &Operation,
+        settled: Option<&Settled>,
+        entry: Option<&Entry>,
+    ) -> EditOutcome {
+        let stored = self.operations.get(&operation.id);
+        if stored.is_none_or(|stored| stored.version + 1 != operation.version) {
+            return EditOutcome::Conflict;
+        }
+        if let Some(settled) = settled {
+            let key = (operation.service.clone(), operation.environment.clone());
+            let Some(state) = self.environments.get_mut(&key) else { return EditOutcome::Conflict };
+            if state.running.as_ref() != Some(&operation.id) {
+                return EditOutcome::Conflict;
+            }
+            state.running = None;
+            settle(state, settled);
+        }
+        self.operations.insert(operation.id.clone(), operation.clone());
+        self.trail.extend(entry.cloned());
+        EditOutcome::Done
+    }
+
+    pub(crate) fn open(&self, page: &PageRequest) -> Page<Operation> {
+        let open = |operation: &&Operation| operation.is_open() || operation.owed.is_some();
+        let listed: Vec<_> = self.operations.values().filter(open).collect();
+        paged(&listed, page, |operation| operation.id.to_string(), |operation| (*operation).clone())
+    }
+
+    pub(crate) fn ended(&self, now: Timestamp, page: &PageRequest) -> Page<(ServiceId, EnvironmentName)> {
+        let over = |state: &&EnvironmentState| {
+            let provisioned = state.infrastructure.provisioned();
+            provisioned.and_then(|provisioned| provisioned.ends_at).is_some_and(|ends_at| ends_at <= now)
+        };
+        let listed: Vec<_> = self.environments.values().filter(over).collect();
+        let key = |state: &&EnvironmentState| format!("{}/{}", state.service, state.name);
+        paged(&listed, page, key, |state| (state.service.clone(), state.name.clone()))
+    }
+}
+
+fn settle(state: &mut EnvironmentState, settled: &Settled) {
+    if let Some(infrastructure) = &settled.infrastructure {
+        state.infrastructure = infrastructure.clone();
+    }
+    if let Some(deployed) = &settled.deployed {
+        state.deployed = Some(deployed.clone());
+    }
+    if let Some(drift) = &settled.drift {
+        state.drift.clone_from(drift);
+    }
+}
+
+/// A page of what is sorted by its key. What comes and goes between two pages moves nothing else.
+fn paged<T, U>(
+    items: &[T],
+    page: &PageRequest,
+    key: impl Fn(&T) -> String,
+    show: impl Fn(&T) -> U,
+) -> Page<U> {
+    let after = page.cursor.as_ref().map(|cursor| String::from_utf8(cursor.decode().unwrap()).unwrap());
+    let rest = items.iter().filter(|item| after.as_ref().is_none_or(|after| key(item) > *after));
+    let mut rest: Vec<_> = rest.collect();
+    let limit = usize::from(page.limit.get());
+    let is_last = rest.len() <= limit;
+    rest.truncate(limit);
+    let next = rest.last().filter(|_| !is_last).map(|item| Cursor::encode(key(item).as_bytes()));
+    Page { items: rest.into_iter().map(show).collect(), next }
+}
+
+#[async_trait]
+impl FindService for Memory {
+    async fn find_service(&self, id: &ServiceId) -> Result<Option<Registered>, StoreError> {
+        Ok(self.items().service(id))
+    }
+}
+
+#[async_trait]
+impl FindOperation for Memory {
+    async fn find_operation(&self, id: &OperationId) -> Result<Option<Operation>, StoreError> {
+        Ok(self.items().operations.get(id).cloned())
+    }
+
+    async fn find_operations(&self, ids: &[OperationId]) -> Result<Vec<Operation>, StoreError> {
+        let items = self.items();
+        Ok(ids.iter().filter_map(|id| items.operations.get(id).cloned()).collect())
+    }
+}
+
+#[async_trait]
+impl SaveOperation for Memory {
+    async fn begin_operation(
+        &self,
+        operation: &Operation,
+        service: &Revision,
+        entry: &Entry,
+    ) -> Result<BeginOutcome, StoreError> {
+        Ok(self.items().begin(operation, service, entry))
+    }
+
+    async fn save_operation(
+        &self,
+        operation: &Operation,
+        settled: Option<&Settled>,
+        entry: Option<&Entry>,
+    ) -> Result<EditOutcome, StoreError> {
+        Ok(self.items().save(operation, settled, entry))
+    }
+}
+
+#[async_trait]
+impl ListOpenOperations for Memory {
+    async fn open_operations(&self, page: &PageRequest) -> Result<Page<Operation>, ListError> {
+        Ok(self.items().open(page))
+    }
+
+    async fn ended_environments(
+        &self,
+        now: Timestamp,
+        page: &PageRequest,
+    ) -> Result<Page<(ServiceId, EnvironmentName)>, ListError> {
+        Ok(self.items().ended(now, page))
+    }
+}

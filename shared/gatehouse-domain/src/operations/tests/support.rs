@@ -1,0 +1,306 @@
+//! A service, people, a clock and a workflow engine that a test moves.
+
+use std::{
+    sync::{
+        Mutex, MutexGuard,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use futures_util::FutureExt;
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+
+use super::memory::Memory;
+use crate::{
+    audit::Origin,
+    caller::{Caller, Grant},
+    catalog::{Category, DeployTarget, EnvironmentSpec, Lifecycle, Service, ServiceId, ServiceSpec},
+    clock::{Clock, IdSource},
+    idempotency::Fingerprint,
+    jobs::Revision,
+    name::EnvironmentName,
+    operations::{
+        OperationId, TaskToken,
+        change::{ChangePorts, Lines},
+        reconcile::ReconcilePorts,
+        request::{Ask, RequestError, RequestPorts, Requested, request},
+        workflow::{
+            AnswerTask, Execution, NotReady, OverseeWorkflow, StartWorkflow, Told, Workflow, WorkflowError,
+        },
+    },
+};
+
+/// When every test begins.
+pub(crate) const START: i64 = 1_800_000_000;
+
+pub(crate) fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_second(seconds).unwrap()
+}
+
+/// So many seconds after the beginning.
+pub(crate) fn after(seconds: i64) -> Timestamp {
+    at(START + seconds)
+}
+
+pub(crate) fn person(name: &str, roles: &str) -> Caller {
+    let grant = Grant::User { roles: roles.parse().unwrap(), session: "s".into() };
+    Caller { subject: name.into(), grant }
+}
+
+/// An environment that a module provisions.
+pub(crate) fn environment(name: &str) -> EnvironmentSpec {
+    EnvironmentSpec {
+        name: name.parse().unwrap(),
+        category: Category::Dev,
+        approval_required: false,
+        module: Some("example".parse().unwrap()),
+        inputs: Map::from_iter([("size".to_owned(), Value::from("small"))]),
+        ttl_hours: None,
+        deploy: None,
+    }
+}
+
+/// A service with `dev`, `prod`, which needs approval, and `short`, which lives for two hours.
+pub(crate) fn service(id: &str) -> Service {
+    let spec = ServiceSpec {
+        project: "payments".parse().unwrap(),
+        owner: "team-a".into(),
+        description: None,
+        repository: None,
+        lifecycle: Lifecycle::Production,
+        links: Vec::new(),
+        environments: vec![
+            environment("dev"),
+            EnvironmentSpec { approval_required: true, ..environment("prod") },
+            EnvironmentSpec { ttl_hours: Some(2), ..environment("short") },
+        ],
+        build_job: None,
+        deploy: Some(DeployTarget::Webhook("https://deploy.example.com/hook".into())),
+    };
+    Service {
+        id: id.parse().unwrap(),
+        tenant: "acme".parse().unwrap(),
+        name: "shop".parse().unwrap(),
+        spec,
+        fingerprint: Fingerprint::of(&["shop"]),
+        revision: Revision::unverified("r1".into()),
+        created_at: after(0),
+        created_by: "user:ada".into(),
+        updated_at: after(0),
+        updated_by: "user:ada".into(),
+    }
+}
+
+/// A clock that stands still until it is moved, and ids that count.
+pub(crate) struct Hand {
+    now: Mutex<Timestamp>,
+    ids: AtomicU64,
+}
+
+impl Default for Hand {
+    fn default() -> Self {
+        Self { now: Mutex::new(after(0)), ids: AtomicU64::new(0) }
+    }
+}
+
+impl Hand {
+    pub(crate) fn advance(&self, by: Duration) {
+        *self.now.lock().unwrap() += by;
+    }
+}
+
+#[async_trait]
+impl Clock for Hand {
+    fn now(&self) -> Timestamp {
+        *self.now.lock().unwrap()
+    }
+
+    async fn sleep(&self, pause: Duration) {
+        self.advance(pause);
+    }
+}
+
+impl IdSource for Hand {
+    fn random(&self) -> [u8; 16] {
+        let count = self.ids.fetch_add(1, Ordering::Relaxed);
+        let mut id = [0; 16];
+        // Ids that begin with a time use the first ten bytes only.
+        id[2..10].copy_from_slice(&count.to_be_bytes());
+        id
+    }
+}
+
+/// A workflow engine that remembers what it was told, and stands as a test says.
+#[derive(Default)]
+pub(crate) struct Engine(Mutex<EngineState>);
+
+#[expect(clippy::struct_excessive_bools, reason = "each is a fault that one test switches on")]
+#[derive(Default)]
+pub(crate) struct EngineState {
+    /// What it was told: `start op_1`, `succeed token {…}`, …
+    pub heard: Vec<String>,
+    /// How every execution stands.
+    pub execution: Option<Execution>,
+    /// Whether it answers.
+    pub is_down: bool,
+    /// Whether it refuses.
+    pub refuses: bool,
+    /// Whether nobody waits for anything any more.
+    pub is_gone: bool,
+    /// Why nothing can be begun here.
+    pub not_ready: bool,
+}
+
+impl Engine {
+    pub(crate) fn state(&self) -> MutexGuard<'_, EngineState> {
+        self.0.lock().unwrap()
+    }
+
+    /// What it was told since it was asked last.
+    pub(crate) fn heard(&self) -> Vec<String> {
+        std::mem::take(&mut self.state().heard)
+    }
+
+    fn hear(&self, what: String) -> Result<Told, WorkflowError> {
+        let mut state = self.state();
+        state.heard.push(what);
+        match (state.is_down, state.refuses, state.is_gone) {
+            (true, _, _) => Err(WorkflowError::Unavailable("the wire is cut".into())),
+            (_, true, _) => Err(WorkflowError::Refused("no".into())),
+            (_, _, true) => Ok(Told::Gone),
+            (_, _, false) => Ok(Told::Taken),
+        }
+    }
+}
+
+#[async_trait]
+impl StartWorkflow for Engine {
+    fn ready(&self, _workflow: Workflow) -> Result<(), NotReady> {
+        if self.state().not_ready { Err(NotReady("there is no Terraform here".into())) } else { Ok(()) }
+    }
+
+    async fn start(&self, _workflow: Workflow, operation: &OperationId) -> Result<(), WorkflowError> {
+        self.hear(format!("start {operation}")).map(drop)
+    }
+}
+
+#[async_trait]
+impl AnswerTask for Engine {
+    async fn succeed(&self, token: &TaskToken, output: &Value) -> Result<Told, WorkflowError> {
+        self.hear(format!("succeed {} {output}", token.expose()))
+    }
+
+    async fn fail(&self, token: &TaskToken, error: &str, cause: &str) -> Result<Told, WorkflowError> {
+        self.hear(format!("fail {} {error}: {cause}", token.expose()))
+    }
+
+    async fn heartbeat(&self, token: &TaskToken) -> Result<Told, WorkflowError> {
+        self.hear(format!("heartbeat {}", token.expose()))
+    }
+}
+
+#[async_trait]
+impl OverseeWorkflow for Engine {
+    async fn describe(
+        &self,
+        _workflow: Workflow,
+        operation: &OperationId,
+    ) -> Result<Option<Execution>, WorkflowError> {
+        self.hear(format!("describe {operation}"))?;
+        Ok(self.state().execution.clone())
+    }
+
+    async fn stop(
+        &self,
+        _workflow: Workflow,
+        operation: &OperationId,
+        _cause: &str,
+    ) -> Result<(), WorkflowError> {
+        self.hear(format!("stop {operation}")).map(drop)
+    }
+}
+
+/// A table with one service in it, a clock and a workflow engine.
+pub(crate) struct Site {
+    pub memory: Memory,
+    pub engine: Engine,
+    pub hand: Hand,
+    pub service: ServiceId,
+    pub origin: Origin,
+}
+
+impl Default for Site {
+    fn default() -> Self {
+        let memory = Memory::default();
+        let service = service("svc_1");
+        let id = service.id.clone();
+        memory.items().services.insert(id.clone(), service);
+        Self {
+            memory,
+            engine: Engine::default(),
+            hand: Hand::default(),
+            service: id,
+            origin: Origin::default(),
+        }
+    }
+}
+
+impl Site {
+    pub(crate) fn change_ports(&self) -> ChangePorts<'_> {
+        ChangePorts { find: &self.memory, save: &self.memory, clock: &self.hand }
+    }
+
+    pub(crate) fn lines(&self) -> Lines<'_> {
+        Lines { start: Some(&self.engine), answer: Some(&self.engine), oversee: Some(&self.engine) }
+    }
+
+    pub(crate) fn request_ports(&self) -> RequestPorts<'_> {
+        RequestPorts {
+            services: &self.memory,
+            find: &self.memory,
+            save: &self.memory,
+            start: &self.engine,
+            clock: &self.hand,
+            ids: &self.hand,
+        }
+    }
+
+    pub(crate) fn reconcile_ports(&self) -> ReconcilePorts<'_> {
+        ReconcilePorts {
+            open: &self.memory,
+            change: self.change_ports(),
+            lines: self.lines(),
+            request: self.request_ports(),
+        }
+    }
+
+    /// Asks for something, as `caller`.
+    pub(crate) fn asked(
+        &self,
+        caller: &Caller,
+        environment: &str,
+        ask: &Ask,
+        key: Option<&str>,
+    ) -> Result<Requested, RequestError> {
+        let act = crate::audit::Act { caller, origin: &self.origin };
+        let environment: EnvironmentName = environment.parse().unwrap();
+        let key = key.map(|key| key.parse().unwrap());
+        let ports = self.request_ports();
+        let asked = request(&ports, &act, &self.service, &environment, ask, key.as_ref());
+        asked.now_or_never().unwrap()
+    }
+
+    /// Asks for an operation, which has to be recorded.
+    pub(crate) fn requested(&self, environment: &str, ask: &Ask) -> OperationId {
+        let ada = person("ada", "acme=developer");
+        self.asked(&ada, environment, ask, None).unwrap().operation.id
+    }
+
+    /// Asks for environment's provisioning.
+    pub(crate) fn provisioning(&self, environment: &str) -> OperationId {
+        self.requested(environment, &Ask::Provision(Map::new()))
+    }
+}
