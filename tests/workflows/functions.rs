@@ -194,7 +194,6 @@ impl Functions {
             "operation_id": "op_1",
             "attempt": script.attempts,
             "phase": phase,
-            "callback_url": "http://127.0.0.1:1/provisioning/callback",
             "callback_token": "secret",
         })
     }

@@ -1,6 +1,7 @@
 //! The deployed state machines: what they are made of, and how they behave in the local Step Functions when
 //! workers fail, fall silent or answer late, when functions are away, and when the engine crashes.
 
+mod adapter;
 mod clock;
 mod crashes;
 mod definitions;

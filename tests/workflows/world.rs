@@ -70,12 +70,27 @@ impl World {
 
     /// Plays with a crash after `events`. `None` when the execution ended before that.
     pub async fn play_with_crash(&mut self, events: usize) -> Option<Description> {
-        let mut seen = 0;
-        let mut last = self.fingerprint();
-        let mut idle = 0;
+        if !self.play_events(events).await {
+            return None;
+        }
+        self.crash().await;
+        Some(self.play().await)
+    }
+
+    /// Plays with a crash after each `events`.
+    pub async fn play_with_crashes(&mut self, events: usize) -> Description {
+        while self.play_events(events).await {
+            self.crash().await;
+        }
+        self.describe()
+    }
+
+    /// Plays until so many things have happened. `false` when the execution ended before that.
+    async fn play_events(&self, events: usize) -> bool {
+        let (mut last, mut seen, mut idle) = (self.fingerprint(), 0, 0);
         while seen < events {
             if self.describe().status != "RUNNING" {
-                return None;
+                return false;
             }
             yield_now().await;
             let now = self.fingerprint();
@@ -87,8 +102,7 @@ impl World {
                 idle = 0;
             }
         }
-        self.crash().await;
-        Some(self.play().await)
+        true
     }
 
     /// Everything that was asked of the functions.
@@ -162,30 +176,35 @@ fn open(
     ids: &Arc<AtomicU64>,
 ) -> StepFunctions {
     let machine = StateMachine::parse("flow", definition, &substitutions()).expect("a definition");
+    engine(directory, vec![machine], clock, ids)
+}
+
+/// An engine over the files in `directory`.
+pub fn engine(
+    directory: &TempDir,
+    machines: Vec<StateMachine>,
+    clock: &Arc<JumpingClock>,
+    ids: &Arc<AtomicU64>,
+) -> StepFunctions {
     let api = ApiIdentity {
         account_id: "000000000000".into(),
         region: "eu-west-1".into(),
         api_id: "local".into(),
         stage: "dev".into(),
     };
-    let now = {
-        let clock = clock.clone();
-        move || clock.now()
-    };
-    let ids = ids.clone();
+    let (time, ids) = (clock.clone(), ids.clone());
     let random = move || {
         let number = ids.fetch_add(1, Ordering::SeqCst).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let mut bytes = [0; 16];
-        bytes[..8].copy_from_slice(&number.to_be_bytes());
-        bytes
+        u128::from(number).to_le_bytes()
     };
-    let sources = Sources { now: Arc::new(now), random: Arc::new(random) };
-    StepFunctions::open(directory.path(), &api, vec![machine], clock.clone(), sources).expect("an engine")
+    let sources = Sources { now: Arc::new(move || time.now()), random: Arc::new(random) };
+    StepFunctions::open(directory.path(), &api, machines, clock.clone(), sources).expect("an engine")
 }
 
 /// What the template and the local stack fill in.
 pub fn substitutions() -> BTreeMap<String, String> {
     let given = [
+        ("CallbackBaseUrl", "https://gatehouse.example"),
         ("CallbacksFunctionArn", "callbacks"),
         ("DeployerFunctionArn", "deployer"),
         ("ProvisionerClusterArn", "cluster"),

@@ -123,8 +123,8 @@ impl Callbacks {
 
     async fn report(&self, event: LambdaEvent<Value>) -> Result<Value, Diagnostic> {
         let request: LambdaRequest = serde_json::from_value(event.payload).map_err(unreadable)?;
-        let mut adapter = Adapter::from(self.router.clone());
-        let answer = adapter.call(LambdaEvent::new(request, event.context)).await;
+        let answering = Adapter::from(self.router.clone()).call(LambdaEvent::new(request, event.context));
+        let answer = answering.await;
         serde_json::to_value(answer.unwrap_or_else(|never| match never {})).map_err(unreadable)
     }
 }

@@ -11,7 +11,7 @@ use gatehouse_runtime::{
 };
 use gatehouse_secrets::Secrets;
 use gatehouse_store::Table;
-use gatehouse_workflows::StepFunctions;
+use gatehouse_workflows::Answers;
 use lambda_runtime::{Error, service_fn};
 
 #[tokio::main(flavor = "current_thread")]
@@ -24,7 +24,7 @@ async fn main() -> Result<(), Error> {
     let clock = Arc::new(SystemClock);
     let table = Arc::new(Table::new(aws.dynamodb(), table, clock.clone()));
     let secrets = Arc::new(Secrets::new(aws.secrets_manager(), prefix, clock.clone()));
-    let workflows = Arc::new(StepFunctions::new(aws.step_functions(), None, None));
-    let callbacks = Callbacks::new(AppState::of(&table, workflows, secrets, clock));
+    let answers = Arc::new(Answers::new(aws.step_functions()));
+    let callbacks = Callbacks::new(AppState::of(&table, answers, secrets, clock));
     lambda_runtime::run(service_fn(|event| callbacks.handle(event))).await
 }

@@ -10,7 +10,7 @@ use gatehouse_runtime::{
     tracing,
 };
 use gatehouse_store::Table;
-use gatehouse_workflows::StepFunctions;
+use gatehouse_workflows::{Answers, Executions, Machines};
 use lambda_http::Error;
 
 #[tokio::main(flavor = "current_thread")]
@@ -24,8 +24,10 @@ async fn main() -> Result<(), Error> {
     aws::warm_up(&aws.dynamodb(), &table).await;
     let clock = Arc::new(SystemClock);
     let table = Arc::new(Table::new(aws.dynamodb(), table, clock.clone()));
-    let workflows = Arc::new(StepFunctions::new(aws.step_functions(), machines.provision, machines.deploy));
-    let engine = Engine { start: workflows.clone(), answer: workflows.clone(), oversee: workflows };
+    let machines = Machines::of_arns(machines.provision, machines.deploy);
+    let executions = Arc::new(Executions::new(aws.step_functions(), machines));
+    let answer = Arc::new(Answers::new(aws.step_functions()));
+    let engine = Engine { start: executions.clone(), answer, oversee: executions };
     let state = AppState::of(&table, engine, modules, clock, Arc::new(SystemIds));
     match mode {
         ResponseMode::Stream => lambda_http::run_with_streaming_response(catalog::router(state)).await,

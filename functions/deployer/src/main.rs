@@ -1,3 +1,61 @@
 //! The `deployer` Lambda: wiring and nothing else.
 
-fn main() {}
+use std::sync::Arc;
+
+use deployer::{Deployer, webhook::WebhookClient};
+use gatehouse_providers::{Directory, http::OutboundHttp};
+use gatehouse_runtime::{
+    aws::{self, Aws},
+    clock::{SystemClock, SystemIds},
+    env::{CallbackConfig, LoopbackProviders, SecretsConfig, TableConfig},
+    tracing,
+};
+use gatehouse_secrets::Secrets;
+use gatehouse_store::Table;
+use lambda_runtime::{Error, service_fn};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    tracing::init();
+    let table = TableConfig::from_env()?.table;
+    let prefix = SecretsConfig::from_env()?.prefix;
+    let callbacks = CallbackConfig::from_env()?.base_url;
+    let aws = Aws::from_env().await?;
+    aws::warm_up(&aws.dynamodb(), &table).await;
+    let clock = Arc::new(SystemClock);
+    let ids = Arc::new(SystemIds);
+    let table = Arc::new(Table::new(aws.dynamodb(), table, clock.clone()));
+    let secrets = Arc::new(Secrets::new(aws.secrets_manager(), prefix, clock.clone()));
+    // Platform admins say where CI systems are, developers where webhooks are.
+    let (ci, webhooks) = match LoopbackProviders::from_env() {
+        LoopbackProviders::Allowed => {
+            (OutboundHttp::new().allow_loopback(), OutboundHttp::new().allow_loopback())
+        }
+        LoopbackProviders::Refused => (OutboundHttp::new(), OutboundHttp::new().public_only()),
+    };
+    let providers = Directory::new(
+        table.clone(),
+        secrets.clone(),
+        secrets.clone(),
+        table.clone(),
+        clock.clone(),
+        ids.clone(),
+        ci,
+    );
+    let deployer = Deployer {
+        find: table.clone(),
+        save: table.clone(),
+        job: table.clone(),
+        jobs_by_target: table.clone(),
+        runs: table.clone(),
+        record_run: table.clone(),
+        starts: table.clone(),
+        trail: table,
+        providers: Arc::new(providers),
+        webhook: Arc::new(WebhookClient::new(webhooks.client(None)?, &callbacks)),
+        secrets,
+        clock,
+        ids,
+    };
+    lambda_runtime::run(service_fn(|event| deployer.handle(event))).await
+}

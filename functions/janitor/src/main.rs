@@ -12,7 +12,7 @@ use gatehouse_runtime::{
     tracing,
 };
 use gatehouse_store::Table;
-use gatehouse_workflows::StepFunctions;
+use gatehouse_workflows::{Answers, Executions, Machines};
 use janitor::Janitor;
 use lambda_runtime::{Error, service_fn};
 
@@ -22,19 +22,20 @@ async fn main() -> Result<(), Error> {
     let table = TableConfig::from_env()?.table;
     let config = JanitorConfig::from_env()?;
     let remembered_for = AuthorizerCacheConfig::from_env()?.remembered_for;
-    let machines = WorkflowsConfig::from_env();
     let aws = Aws::from_env().await?;
     let clock = Arc::new(SystemClock);
     let table = Arc::new(Table::new(aws.dynamodb(), table, clock.clone()));
-    let workflows = Arc::new(StepFunctions::new(aws.step_functions(), machines.provision, machines.deploy));
+    let machines = WorkflowsConfig::from_env();
+    let machines = Machines::of_arns(machines.provision, machines.deploy);
+    let executions = Arc::new(Executions::new(aws.step_functions(), machines));
     let janitor = Janitor {
         open: table.clone(),
         find: table.clone(),
         save: table.clone(),
         services: table.clone(),
-        start: workflows.clone(),
-        answer: workflows.clone(),
-        oversee: workflows,
+        start: executions.clone(),
+        answer: Arc::new(Answers::new(aws.step_functions())),
+        oversee: executions,
         watch: table.clone(),
         announce: table.clone(),
         outbox: table.clone(),

@@ -4,11 +4,15 @@ mod admin;
 mod concourse_twin;
 mod key;
 pub mod openapi;
+mod provisioner;
 mod serve;
 
 use std::{net::IpAddr, path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
+
+/// The hidden sub-command that makes this program a worker.
+pub(crate) const PROVISIONER: &str = "provisioner";
 
 /// The local stack of Gatehouse, commands that speak to any Gatehouse, and small tools around them.
 ///
@@ -38,6 +42,9 @@ enum Command {
     ConcourseTwin(TwinArgs),
     /// Print the API description, made from the routes.
     Openapi,
+    /// Work on one attempt of an operation, as the environment says; a workflow starts this.
+    #[command(hide = true, name = PROVISIONER)]
+    Provisioner,
     #[command(flatten)]
     Client(gatehouse_cli::Command),
 }
@@ -57,6 +64,9 @@ pub struct ServeArgs {
     /// File to fill an empty stack from, instead of the built-in example.
     #[arg(long, value_name = "FILE")]
     seed: Option<PathBuf>,
+    /// Directory of Terraform modules to provision with, instead of the built-in example.
+    #[arg(long, value_name = "DIR")]
+    modules: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -128,6 +138,7 @@ impl Cli {
             Some(Command::Admin(AdminCommand::Create(args))) => admin::create(args).await?,
             Some(Command::Key(KeyCommand::Create(args))) => key::create(args).await?,
             Some(Command::ConcourseTwin(args)) => concourse_twin::run(args).await?,
+            Some(Command::Provisioner) => return Ok(provisioner::run().await),
             Some(Command::Openapi) => println!("{}", openapi::description()?),
             Some(Command::Client(command)) => return Ok(gatehouse_cli::run_here(command).await.into()),
         }

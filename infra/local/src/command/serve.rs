@@ -6,7 +6,7 @@ use anyhow::Context;
 use tokio::signal;
 
 use super::ServeArgs;
-use crate::stack::{Stack, StackSettings};
+use crate::stack::{Stack, StackSettings, find_terraform};
 
 pub(super) async fn run(args: ServeArgs) -> anyhow::Result<()> {
     gatehouse_runtime::tracing::init();
@@ -16,6 +16,9 @@ pub(super) async fn run(args: ServeArgs) -> anyhow::Result<()> {
         data_dir: args.data_dir,
         seed: args.seed,
         supervisor: std::env::current_exe().context("this program's own file cannot be found")?,
+        modules: args.modules,
+        terraform: find_terraform(),
+        worker_silence: None,
     };
     let stack = Stack::start(settings).await?;
     welcome(&stack);

@@ -22,7 +22,7 @@ pub mod template;
 
 pub use self::{
     event::ApiIdentity,
-    invoke::LambdaFunction,
+    invoke::{Invocation, LambdaFunction},
     limits::Limits,
     pipeline::{AuthorizerCaches, Gateway, GatewaySettings},
     server::RunningGateway,

@@ -42,19 +42,18 @@ impl RunningGateway {
 }
 
 impl Gateway {
-    /// Serves on `address` (port 0 takes a free one) until `shutdown` resolves.
+    /// Serves on `listener` until `shutdown` resolves.
     ///
     /// Then it stops accepting, lets open requests go on for the grace of its limits, and drops what is
     /// left.
     ///
     /// # Errors
-    /// When the address cannot be bound.
-    pub async fn serve(
+    /// When the listener has no address.
+    pub fn serve(
         self,
-        address: SocketAddr,
+        listener: TcpListener,
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> io::Result<RunningGateway> {
-        let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
         Ok(RunningGateway { address, task: tokio::spawn(self.accept_until(listener, shutdown)) })
     }

@@ -6,8 +6,12 @@ use std::{
     sync::Arc,
 };
 
+use anyhow::Context;
 use authorizer::{Authorizer, Request};
+use callbacks::Callbacks;
+use deployer::{Deployer, webhook::WebhookClient};
 use gatehouse_domain::{
+    catalog::Modules,
     ci::ProviderKind,
     clock::{Clock, IdSource},
 };
@@ -15,7 +19,9 @@ use gatehouse_jwt::Issuer;
 use gatehouse_providers::{Directory, http::OutboundHttp};
 use gatehouse_secrets::Secrets;
 use gatehouse_store::Table;
+use gatehouse_workflows::{Answers, Executions};
 use lambda_runtime::LambdaEvent;
+use serde_json::Value;
 
 use super::{
     flush::GatewayMemory,
@@ -33,23 +39,31 @@ pub(super) struct Parts {
     pub memory: GatewayMemory,
     pub bus: Bus,
     pub unused_days: NonZeroU16,
+    pub executions: Arc<Executions>,
+    pub answers: Arc<Answers>,
+    pub modules: Modules,
+    /// Where the stack listens.
+    pub base_url: String,
 }
 
 /// Who signs the tokens of a local stack.
 const ISSUER: &str = "urn:gatehouse:local";
 
 /// Every function, by the name it has in the template.
-pub(super) fn all(parts: &Parts) -> BTreeMap<String, LambdaFunction> {
+pub(super) fn all(parts: &Parts) -> anyhow::Result<BTreeMap<String, LambdaFunction>> {
     let directory = Arc::new(directory(parts));
     let functions = [
         ("authorizer", authorizer(parts)),
+        ("callbacks", callbacks(parts)),
+        ("catalog", LambdaFunction::http(catalog::router(catalog_state(parts)))),
         ("console", LambdaFunction::http(console::router())),
+        ("deployer", deployer(parts, directory.clone())?),
         ("janitor", janitor::function(janitor::janitor(parts))),
         ("jobs", LambdaFunction::http(jobs::router(jobs_state(parts, directory.clone())))),
         ("runs", LambdaFunction::http(runs::router(runs_state(parts, directory)))),
         ("tokens", LambdaFunction::http(tokens::router(tokens_state(parts)))),
     ];
-    functions.map(|(name, function)| (name.to_owned(), function)).into()
+    Ok(functions.map(|(name, function)| (name.to_owned(), function)).into())
 }
 
 /// The name under which commands on this machine are a provider.
@@ -116,6 +130,49 @@ fn runs_state(parts: &Parts, providers: Arc<Directory>) -> runs::AppState {
         clock: parts.clock.clone(),
         ids: parts.ids.clone(),
     }
+}
+
+fn catalog_state(parts: &Parts) -> catalog::AppState {
+    let engine = catalog::Engine {
+        start: parts.executions.clone(),
+        answer: parts.answers.clone(),
+        oversee: parts.executions.clone(),
+    };
+    catalog::AppState::of(&parts.table, engine, parts.modules.clone(), parts.clock.clone(), parts.ids.clone())
+}
+
+fn callbacks(parts: &Parts) -> LambdaFunction {
+    let (answers, secrets) = (parts.answers.clone(), parts.secrets.clone());
+    let state = callbacks::AppState::of(&parts.table, answers, secrets, parts.clock.clone());
+    let callbacks = Callbacks::new(state);
+    LambdaFunction::json(move |event: LambdaEvent<Value>| {
+        let callbacks = callbacks.clone();
+        async move { callbacks.handle(event).await }
+    })
+}
+
+fn deployer(parts: &Parts, providers: Arc<Directory>) -> anyhow::Result<LambdaFunction> {
+    let table = &parts.table;
+    let http = OutboundHttp::new().allow_loopback().client(None).context("the client of webhooks")?;
+    let deployer = Deployer {
+        find: table.clone(),
+        save: table.clone(),
+        job: table.clone(),
+        jobs_by_target: table.clone(),
+        runs: table.clone(),
+        record_run: table.clone(),
+        starts: table.clone(),
+        trail: table.clone(),
+        providers,
+        webhook: Arc::new(WebhookClient::new(http, &parts.base_url)),
+        secrets: parts.secrets.clone(),
+        clock: parts.clock.clone(),
+        ids: parts.ids.clone(),
+    };
+    Ok(LambdaFunction::json(move |event: LambdaEvent<Value>| {
+        let deployer = deployer.clone();
+        async move { deployer.handle(event).await }
+    }))
 }
 
 fn tokens_state(parts: &Parts) -> tokens::AppState {

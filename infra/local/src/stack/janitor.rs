@@ -14,7 +14,7 @@ use tracing::info;
 use super::{functions::Parts, stopped};
 use crate::gateway::{LambdaFunction, Template, template::Setting};
 
-/// How often it sweeps. On AWS that is once an hour.
+/// How often it sweeps. On AWS that is every five minutes.
 const INTERVAL: Duration = Duration::from_mins(1);
 
 /// How many announcements a subscriber may lag behind before it misses some.
@@ -53,6 +53,13 @@ impl Publish for Bus {
 pub(super) fn janitor(parts: &Parts) -> Janitor {
     let table = &parts.table;
     Janitor {
+        open: table.clone(),
+        find: table.clone(),
+        save: table.clone(),
+        services: table.clone(),
+        start: parts.executions.clone(),
+        answer: parts.answers.clone(),
+        oversee: parts.executions.clone(),
         watch: table.clone(),
         announce: table.clone(),
         outbox: table.clone(),
@@ -60,6 +67,7 @@ pub(super) fn janitor(parts: &Parts) -> Janitor {
         flush: Arc::new(parts.memory.clone()),
         owed: table.clone(),
         clock: parts.clock.clone(),
+        ids: parts.ids.clone(),
         unused_days: parts.unused_days,
     }
 }

@@ -3,8 +3,11 @@
 mod flush;
 mod functions;
 mod janitor;
+mod modules;
 mod seed;
 mod table;
+mod workers;
+mod workflows;
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
@@ -19,17 +22,26 @@ use gatehouse_runtime::{
 };
 use gatehouse_secrets::Secrets;
 use gatehouse_store::Table;
+use gatehouse_workflows::{Answers, Executions};
 use tokio::{
+    net::TcpListener,
     sync::{broadcast, watch},
     task::JoinHandle,
 };
 
-use self::{flush::GatewayMemory, janitor::Bus};
+pub use self::workers::find_terraform;
+use self::{
+    flush::GatewayMemory,
+    janitor::Bus,
+    workers::{WorkerSettings, Workers},
+    workflows::LocalTasks,
+};
 use crate::{
     dynamodb::DynamoDb,
     gateway::{ApiIdentity, Gateway, GatewaySettings, Limits, RunningGateway, Sources, Template},
     process::{ProcessProvider, ProcessSettings},
     secrets_manager::{RunningSecretsManager, SecretsManager},
+    step_functions::{RunningStepFunctions, StepFunctions},
 };
 
 /// The template that is deployed, which says what exists here too.
@@ -48,8 +60,14 @@ pub struct StackSettings {
     pub data_dir: PathBuf,
     /// What to fill an empty stack from, instead of the built-in example.
     pub seed: Option<PathBuf>,
-    /// The `gatehouse` program, which supervises processes.
+    /// The `gatehouse` program, which supervises processes and provisions.
     pub supervisor: PathBuf,
+    /// The directory of modules to provision with, instead of the built-in example.
+    pub modules: Option<PathBuf>,
+    /// Terraform, where there is one.
+    pub terraform: Option<PathBuf>,
+    /// For how long a worker may be silent, instead of what the workflows say; tests do not wait minutes.
+    pub worker_silence: Option<Duration>,
 }
 
 /// A stack that runs.
@@ -58,6 +76,8 @@ pub struct Stack {
     dynamodb: DynamoDb,
     secrets: RunningSecretsManager,
     processes: Arc<ProcessProvider>,
+    workers: Workers,
+    workflows: RunningStepFunctions,
     bus: Bus,
     sweeping: JoinHandle<()>,
     /// Tells everything to stop.
@@ -83,6 +103,14 @@ impl Stack {
         let (dynamodb, client) = table::open(data, shape).await?;
         let secrets = SecretsManager::open(data.join("secrets.json"), &identity(&template), sources())?;
         let secrets = secrets.serve(loopback(), stopped(stop.clone())).await?;
+        let listener = listen(settings.address).await?;
+        let base_url = format!("http://{}", reachable(listener.local_addr()?));
+        let machines = workflows::machines(&base_url, settings.worker_silence)?;
+        let engine = StepFunctions::open(data, &identity(&template), machines, clock.clone(), sources())?;
+        let running_engine = engine.clone().serve(loopback(), stopped(stop.clone())).await?;
+        let sfn = aws(running_engine.endpoint_url())?.step_functions();
+        let machines = workflows::directory(&engine, settings.terraform.is_some());
+        let modules = modules::directory(settings.modules.as_deref(), data).context("the modules")?;
         let parts = functions::Parts {
             table: Arc::new(Table::new(client, table::TABLE, clock.clone())),
             secrets: Arc::new(Secrets::new(
@@ -96,18 +124,40 @@ impl Stack {
             memory: GatewayMemory::new(remembered_for(&template)),
             bus: Bus::new(),
             unused_days: janitor::unused_days(&template)?,
+            executions: Arc::new(Executions::new(sfn.clone(), machines)),
+            answers: Arc::new(Answers::new(sfn)),
+            modules: modules::names(&modules)?,
+            base_url,
         };
+        seed::make_callback_key(&parts).await?;
+        let functions = functions::all(&parts)?;
         let gateway =
             GatewaySettings { api: identity(&template), limits: Limits::default(), sources: sources() };
-        let gateway = Gateway::new(&template, &functions::all(&parts), gateway)?;
+        let gateway = Gateway::new(&template, &functions, gateway)?;
         parts.memory.belongs_to(gateway.authorizer_caches());
         let example_key = seed::fill(&gateway, &parts, data, settings.seed.as_deref()).await?;
-        let running = gateway.serve(settings.address, stopped(stop.clone())).await.with_context(|| {
-            format!("{} cannot be listened on; choose another port with --port", settings.address)
-        })?;
+        let running = gateway.serve(listener, stopped(stop.clone()))?;
+        let workers = Workers::new(WorkerSettings {
+            program: settings.supervisor.clone(),
+            terraform: settings.terraform,
+            modules,
+            directory: data.canonicalize()?.join("provisioner"),
+        });
+        engine.begin(Arc::new(LocalTasks::new(functions, workers.clone())));
         let sweeping = tokio::spawn(janitor::keep_sweeping(janitor::janitor(&parts), stop));
         let bus = parts.bus;
-        Ok(Self { gateway: running, dynamodb, secrets, processes, bus, sweeping, stopping, example_key })
+        Ok(Self {
+            gateway: running,
+            dynamodb,
+            secrets,
+            processes,
+            workers,
+            workflows: running_engine,
+            bus,
+            sweeping,
+            stopping,
+            example_key,
+        })
     }
 
     /// Where it listens.
@@ -132,9 +182,12 @@ impl Stack {
 
     /// Ends processes, lets open requests finish for a moment, and closes everything.
     pub async fn stop(self) {
+        // They report how they ended, so they end first.
+        self.workers.stop().await;
         self.processes.stop().await;
         self.stopping.send_replace(true);
         self.gateway.finished().await;
+        self.workflows.finished().await;
         // An error means that it panicked, which is in the log.
         let _ended = self.sweeping.await;
         self.secrets.finished().await;
@@ -145,6 +198,18 @@ impl Stack {
 async fn stopped(mut stop: watch::Receiver<bool>) {
     // An error means that the stack is gone, which is a stop too.
     let _stopping = stop.wait_for(|stopping| *stopping).await;
+}
+
+async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("{address} cannot be listened on; choose another port with --port"))
+}
+
+/// Where workers on this machine reach a stack that listens there.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let everywhere = address.ip().is_unspecified();
+    if everywhere { SocketAddr::from(([127, 0, 0, 1], address.port())) } else { address }
 }
 
 fn loopback() -> SocketAddr {

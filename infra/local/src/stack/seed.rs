@@ -13,6 +13,7 @@ use std::{
 use anyhow::{Context, ensure};
 use axum::body::Body;
 use bytes::Bytes;
+use data_encoding::HEXLOWER;
 use gatehouse_domain::{
     api_key::{ApiKey, SaveApiKey},
     audit::{Action, Deed, Entry, Origin, Outcome},
@@ -20,6 +21,7 @@ use gatehouse_domain::{
     jobs::Revision,
     name::{TenantId, UserName},
     providers::{Provider, SaveProvider},
+    secret::{ReadSecret, SecretName, WriteSecret},
     tenant::{SaveTenant, Tenant},
     users::{HashPassword, SaveUser, User},
 };
@@ -102,6 +104,16 @@ pub(super) async fn fill(
     }
     std::fs::write(&marker, serde_json::to_vec(&key)?).context("the data directory cannot be written")?;
     Ok(key)
+}
+
+/// Makes the key of callback tokens, where there is none: on AWS, the template does.
+pub(super) async fn make_callback_key(parts: &Parts) -> anyhow::Result<()> {
+    let name = SecretName::callback_key();
+    if parts.secrets.read(&name).await?.is_none() {
+        let random = [parts.ids.random(), parts.ids.random()].concat();
+        parts.secrets.write(&name, &HEXLOWER.encode(&random).into()).await?;
+    }
+    Ok(())
 }
 
 fn record(key: &SeedKey, parts: &Parts) -> anyhow::Result<ApiKey> {

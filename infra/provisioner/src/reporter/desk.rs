@@ -28,6 +28,8 @@ pub(super) enum Note {
     Step(&'static str, StepState),
     Percentage(u8),
     Finish(Box<Command>, oneshot::Sender<bool>),
+    /// Dropped when everything that was said before has been sent.
+    Settle(oneshot::Sender<()>),
 }
 
 pub(super) struct Desk {
@@ -36,8 +38,15 @@ pub(super) struct Desk {
     hurry: Arc<Notify>,
     stop: Stop,
     heartbeat: Interval,
+    said: Said,
+}
+
+/// What was said and not yet sent.
+#[derive(Default)]
+struct Said {
     pending: Pending,
     finish: Option<(Box<Command>, oneshot::Sender<bool>)>,
+    waiting: Vec<oneshot::Sender<()>>,
 }
 
 impl Desk {
@@ -51,7 +60,7 @@ impl Desk {
         let every = Duration::from_secs(heartbeat_seconds.max(1).into());
         let mut heartbeat = interval_at(Instant::now() + every, every);
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Self { callbacks, inbox, hurry, stop, heartbeat, pending: Pending::default(), finish: None }
+        Self { callbacks, inbox, hurry, stop, heartbeat, said: Said::default() }
     }
 
     /// Reports until the attempt is over, nobody listens any more, or nobody has anything to say.
@@ -68,22 +77,28 @@ impl Desk {
     /// The next message but the last one; `None` when only that is left.
     async fn next(&mut self) -> Option<Command> {
         loop {
-            if self.finish.is_some() {
-                return self.pending.take().map(Command::Progress);
+            if self.said.is_urgent() {
+                if let Some(progress) = self.said.pending.take() {
+                    return Some(Command::Progress(progress));
+                }
+                self.said.waiting.clear();
+                if self.said.finish.is_some() {
+                    return None;
+                }
             }
             tokio::select! {
                 biased;
                 _ = self.heartbeat.tick() => return Some(Command::Heartbeat),
-                note = self.inbox.recv() => take(note?, &mut self.pending, &mut self.finish),
-                () = until(self.pending.due()) => return self.pending.take().map(Command::Progress),
+                note = self.inbox.recv() => self.said.take(note?),
+                () = until(self.said.pending.due()) => return self.said.pending.take().map(Command::Progress),
             }
         }
     }
 
     /// Sends it, and keeps what the worker says meanwhile.
     async fn send(&mut self, command: &Command) {
-        let Self { callbacks, inbox, hurry, pending, finish, .. } = self;
-        let patience = if finish.is_some() { LAST } else { PASSING };
+        let Self { callbacks, inbox, hurry, said, .. } = self;
+        let patience = if said.finish.is_some() { LAST } else { PASSING };
         let hurried = async {
             hurry.notified().await;
             LAST
@@ -94,7 +109,7 @@ impl Desk {
             tokio::select! {
                 biased;
                 delivery = &mut sending => break delivery,
-                Some(note) = inbox.recv() => take(note, pending, finish),
+                Some(note) = inbox.recv() => said.take(note),
             }
         };
         match delivery {
@@ -107,20 +122,23 @@ impl Desk {
                 }
             }
             // Where nobody listens, what else waits need not be tried one by one before the end is told.
-            Delivery::Lost if self.finish.is_some() => self.pending = Pending::default(),
+            Delivery::Lost if self.said.finish.is_some() => self.said.pending = Pending::default(),
             Delivery::Lost => tracing::warn!("a message was given up"),
         }
     }
 
     /// Sends the last message.
     async fn close(mut self) {
-        let Some((ending, known)) = self.finish.take() else { return };
+        let Some((ending, known)) = self.said.finish.take() else { return };
         let mut delivery = self.callbacks.send(&ending, IMPORTANT, future::pending()).await;
         if let (Delivery::Refused(refusal), Command::Success { .. }) = (&delivery, &*ending)
             && refusal.kind() == RefusalKind::BadMessage
         {
             // The attempt is still open: better to end it with a reason than to let it fall silent.
-            let reason = super::cut(&format!("the result was not taken: {refusal}"), super::LINE_LIMIT);
+            let reason = super::cut(
+                &format!("the work is done, but its result was not taken: {refusal}"),
+                super::LINE_LIMIT,
+            );
             let failure = Command::Failure { reason, cancelled: false };
             self.callbacks.send(&failure, IMPORTANT, future::pending()).await;
             delivery = Delivery::Lost;
@@ -132,12 +150,20 @@ impl Desk {
     }
 }
 
-fn take(note: Note, pending: &mut Pending, finish: &mut Option<(Box<Command>, oneshot::Sender<bool>)>) {
-    match note {
-        Note::Line(line) => pending.line(line),
-        Note::Step(step, state) => pending.step(step, state),
-        Note::Percentage(percentage) => pending.percentage(percentage),
-        Note::Finish(ending, known) => *finish = Some((ending, known)),
+impl Said {
+    fn take(&mut self, note: Note) {
+        match note {
+            Note::Line(line) => self.pending.line(line),
+            Note::Step(step, state) => self.pending.step(step, state),
+            Note::Percentage(percentage) => self.pending.percentage(percentage),
+            Note::Finish(ending, known) => self.finish = Some((ending, known)),
+            Note::Settle(waiting) => self.waiting.push(waiting),
+        }
+    }
+
+    /// Whether somebody waits for it to be sent.
+    fn is_urgent(&self) -> bool {
+        self.finish.is_some() || !self.waiting.is_empty()
     }
 }
 

@@ -70,6 +70,15 @@ impl Reporter {
         self.say(Note::Percentage(percentage));
     }
 
+    /// Returns when everything that was said before was sent or given up, so that Gatehouse has had the chance
+    /// to object.
+    pub(crate) async fn settled(&self) {
+        let (waiting, sent) = oneshot::channel();
+        self.say(Note::Settle(waiting));
+        // It is dropped, never used.
+        sent.await.ok();
+    }
+
     /// Says how the attempt ended, after everything that was said before. Returns whether Gatehouse knows.
     pub(crate) async fn finish(&self, ending: Command) -> bool {
         let (known, answer) = oneshot::channel();

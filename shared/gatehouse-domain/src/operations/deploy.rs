@@ -369,7 +369,7 @@ impl Operation {
             RunStatus::Failed | RunStatus::Errored | RunStatus::Cancelled => StepState::Failed,
         };
         let known = self.steps.iter().any(|step| step.name == RUN_STEP && step.state == state);
-        let message = Some(format!("run {} is {}", run.id, run.status.as_str()));
+        let message = Some(format!("run {}: {}", run.id, run.status.as_str()));
         let same = self.steps.iter().any(|step| step.message == message);
         if !(known && same) {
             let progress =

@@ -140,7 +140,7 @@ fn not_public_v4(address: Ipv4Addr) -> Option<&'static str> {
 fn not_public_v6(address: Ipv6Addr) -> Option<&'static str> {
     match address.segments() {
         _ if address.is_unique_local() => Some("a private address"),
-        [0x2001, 0..0x0200, ..] | [0x2001, 0x0db8, ..] | [0x2002, ..] | [0x3fff, 0..0x1000, ..] => {
+        [0x2001, 0..0x0200 | 0x0db8, ..] | [0x2002, ..] | [0x3fff, 0..0x1000, ..] => {
             Some("a reserved address")
         }
         [0x2000..=0x3fff, ..] => None,

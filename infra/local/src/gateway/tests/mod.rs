@@ -19,7 +19,10 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming as IncomingBody;
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
-use tokio::{net::TcpStream, sync::oneshot};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::oneshot,
+};
 
 use self::toys::Toys;
 use super::{
@@ -68,7 +71,8 @@ impl Stack {
         let gateway = Gateway::new(&template(), &toys.functions(), settings).unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
         let shutdown = async { stopped.await.unwrap_or_default() };
-        let running = gateway.clone().serve(([127, 0, 0, 1], 0).into(), shutdown).await.unwrap();
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let running = gateway.clone().serve(listener, shutdown).unwrap();
         let address = running.address();
         Self { gateway, address, clock, toys, stop: Some(stop), running: Some(running) }
     }

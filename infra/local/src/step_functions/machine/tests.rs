@@ -43,10 +43,21 @@ fn refusal(pointer: &str, value: Value) -> String {
     parse(&spoilt).expect_err(pointer)
 }
 
+fn refused<const N: usize>(cases: [(&str, Value, &str); N]) {
+    for (pointer, value, wanted) in cases {
+        let said = refusal(pointer, value);
+        assert!(said.starts_with(wanted), "{pointer}: {said}");
+    }
+}
+
 #[test]
-fn what_is_not_known_is_refused_by_name() {
+fn a_definition_that_is_known_is_read() {
     parse(&definition()).unwrap();
-    for (pointer, value, wanted) in [
+}
+
+#[test]
+fn what_is_not_known_of_a_machine_is_refused_by_name() {
+    refused([
         ("/Version", json!("1.0"), "flow: unknown field `Version`"),
         ("/QueryLanguage", json!("JSONata"), "flow: unknown field `QueryLanguage`"),
         ("/StartAt", json!("Nowhere"), "flow: StartAt names Nowhere, which is no state"),
@@ -54,9 +65,35 @@ fn what_is_not_known_is_refused_by_name() {
         ("/States/Done/Type", json!("Map"), "flow: Done: the Type \"Map\" is not played here"),
         ("/States/Done/Output", json!(1), "flow: Done: unknown field `Output`"),
         ("/States/Done", json!(1), "flow: Done: it is not an object"),
+        (
+            "/States/Done",
+            json!({"Type": "Wait", "Next": "Work"}),
+            "flow: Done: it needs one of Seconds and SecondsPath",
+        ),
+        (
+            "/States/Done",
+            json!({"Type": "Wait", "Timestamp": "2026-01-01T00:00:00Z", "Next": "Work"}),
+            "flow: Done: unknown field `Timestamp`",
+        ),
+        ("/States/Done", json!({"Type": "Choice", "Choices": []}), "flow: Done: missing field `Default`"),
+        (
+            "/States/Done",
+            json!({"Type": "Choice", "Choices": [{"Variable": "$.a", "Next": "Work"}], "Default": "Work"}),
+            "flow: Done: a choice needs one test",
+        ),
+        (
+            "/States/Done",
+            json!({"Type": "Choice", "Choices": [{"Not": {}, "Next": "Work"}], "Default": "Work"}),
+            "flow: Done: unknown field `Not`",
+        ),
+    ]);
+}
+
+#[test]
+fn what_is_not_known_of_a_task_is_refused_by_name() {
+    refused([
         ("/States/Work/End", json!(true), "flow: Work: unknown field `End`"),
         ("/States/Work/Next", json!("Gone"), "flow: Work: it leads to Gone, which is no state"),
-        ("/States/Work/Catch/0/Next", json!("Gone"), "flow: Work: it leads to Gone, which is no state"),
         ("/States/Work/InputPath", json!("$.a"), "flow: Work: unknown field `InputPath`"),
         (
             "/States/Work/Resource",
@@ -76,6 +113,13 @@ fn what_is_not_known_is_refused_by_name() {
             json!("arn:aws:states:::lambda:invoke.waitForTaskToken"),
             "flow: Work: $$.Task.Token is handed out where it is waited for, and only there",
         ),
+        ("/States/Work/ResultPath", json!("$$.a"), "flow: Work: `$$.a` is not a path"),
+    ]);
+}
+
+#[test]
+fn a_template_that_cannot_be_filled_is_refused() {
+    refused([
         (
             "/States/Work/ResultSelector",
             json!({"a.$": "$$.Task.Token"}),
@@ -113,6 +157,13 @@ fn what_is_not_known_is_refused_by_name() {
             json!("${Other"),
             "flow: `${Other` has a ${ without its end",
         ),
+    ]);
+}
+
+#[test]
+fn errors_that_are_not_known_are_refused() {
+    refused([
+        ("/States/Work/Catch/0/Next", json!("Gone"), "flow: Work: it leads to Gone, which is no state"),
         (
             "/States/Work/Retry/0/ErrorEquals",
             json!(["States.TaskFailed"]),
@@ -138,32 +189,7 @@ fn what_is_not_known_is_refused_by_name() {
             ]),
             "flow: Work: what stands behind States.ALL is never reached",
         ),
-        ("/States/Work/ResultPath", json!("$$.a"), "flow: Work: `$$.a` is not a path"),
-        (
-            "/States/Done",
-            json!({"Type": "Wait", "Next": "Work"}),
-            "flow: Done: it needs one of Seconds and SecondsPath",
-        ),
-        (
-            "/States/Done",
-            json!({"Type": "Wait", "Timestamp": "2026-01-01T00:00:00Z", "Next": "Work"}),
-            "flow: Done: unknown field `Timestamp`",
-        ),
-        ("/States/Done", json!({"Type": "Choice", "Choices": []}), "flow: Done: missing field `Default`"),
-        (
-            "/States/Done",
-            json!({"Type": "Choice", "Choices": [{"Variable": "$.a", "Next": "Work"}], "Default": "Work"}),
-            "flow: Done: a choice needs one test",
-        ),
-        (
-            "/States/Done",
-            json!({"Type": "Choice", "Choices": [{"Not": {}, "Next": "Work"}], "Default": "Work"}),
-            "flow: Done: unknown field `Not`",
-        ),
-    ] {
-        let said = refusal(pointer, value);
-        assert!(said.starts_with(wanted), "{pointer}: {said}");
-    }
+    ]);
 }
 
 #[test]

@@ -77,7 +77,7 @@ fn step(machine: &StateMachine, now: Timestamp) -> Step<'_> {
 }
 
 /// A machine that begins with `state`, called `First`.
-fn begins_with(state: Value) -> Value {
+fn begins_with(state: &Value) -> Value {
     json!({ "StartAt": "First", "TimeoutSeconds": 1000, "States": {
         "First": state,
         "Other": { "Type": "Succeed" },
@@ -96,7 +96,7 @@ fn task(fields: Value) -> Value {
     });
     let Value::Object(fields) = fields else { panic!("fields") };
     task.as_object_mut().unwrap().extend(fields);
-    begins_with(task)
+    begins_with(&task)
 }
 
 #[test]
@@ -220,7 +220,7 @@ fn a_choice_goes_the_first_way_that_holds() {
         let mut rule = json!({ "Variable": "$.a", "Next": "Other" });
         rule.as_object_mut().unwrap().extend(test.as_object().unwrap().clone());
         let never = json!({ "Variable": "$.a", "StringEquals": "never", "Next": "Done" });
-        let mut definition = begins_with(json!({
+        let mut definition = begins_with(&json!({
             "Type": "Choice", "Choices": [never, rule], "Default": "Done",
         }));
         definition["States"]["Other"] = json!({ "Type": "Fail", "Error": "Other", "Cause": "" });
@@ -245,7 +245,7 @@ fn a_choice_goes_the_first_way_that_holds() {
 #[test]
 fn a_wait_takes_its_time_from_the_definition_or_the_data() {
     let wait =
-        |field: &str, value: Value| begins_with(json!({ "Type": "Wait", field: value, "Next": "Done" }));
+        |field: &str, value: Value| begins_with(&json!({ "Type": "Wait", field: value, "Next": "Done" }));
     for (definition, data) in
         [(wait("Seconds", json!(7)), json!({})), (wait("SecondsPath", json!("$.s")), json!({"s": 7}))]
     {
@@ -262,7 +262,7 @@ fn a_wait_takes_its_time_from_the_definition_or_the_data() {
 
 #[test]
 fn the_machines_own_timeout_ends_whatever_goes_on() {
-    let waiting = begins_with(json!({ "Type": "Wait", "Seconds": 2000, "Next": "Done" }));
+    let waiting = begins_with(&json!({ "Type": "Wait", "Seconds": 2000, "Next": "Done" }));
     let mut flow = Flow::start(&waiting, json!({}));
     assert_eq!(flow.settle(), Some(1_000_000));
     flow.pass(1000);
@@ -272,7 +272,7 @@ fn the_machines_own_timeout_ends_whatever_goes_on() {
 #[test]
 fn a_pass_writes_its_result() {
     let pass = json!({ "Type": "Pass", "Result": {"Error": "E"}, "ResultPath": "$.error", "Next": "Done" });
-    let flow = Flow::start(&begins_with(pass), json!({"id": 1}));
+    let flow = Flow::start(&begins_with(&pass), json!({"id": 1}));
     assert_eq!(flow.output(), Some(&json!({"id": 1, "error": {"Error": "E"}})));
 }
 
@@ -299,7 +299,7 @@ fn the_log_tells_the_way_and_no_data() {
 
 #[test]
 fn the_log_keeps_its_last_lines() {
-    let mut definition = begins_with(json!({ "Type": "Wait", "Seconds": 1, "Next": "First" }));
+    let mut definition = begins_with(&json!({ "Type": "Wait", "Seconds": 1, "Next": "First" }));
     definition["TimeoutSeconds"] = json!(99_999);
     let mut flow = Flow::start(&definition, json!({}));
     for _ in 0..200 {

@@ -1,0 +1,140 @@
+//! The CI system, with one job.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use async_trait::async_trait;
+use gatehouse_domain::{
+    ci::{
+        Build, BuildId, CancelMode, Capabilities, CheckReport, Checkpoint, CiError, CiErrorKind, CiProvider,
+        ConcourseTarget, DiscoveredJob, EventStream, Position, ProviderDirectory, ProviderLookupError,
+        StartRequest, Target,
+    },
+    jobs::{Job, JobSpec, Revision},
+    name::ProviderName,
+    parameter::{Delivery, ParameterSpec, ParameterType},
+    runs::RunStatus,
+};
+use jiff::Timestamp;
+
+use super::Twin;
+
+/// The job that deploys. It declares the version and the environment, and not the service.
+pub fn job() -> Job {
+    let parameter = |name: &str| ParameterSpec {
+        name: name.parse().unwrap(),
+        kind: ParameterType::String,
+        required: true,
+        default: None,
+        description: None,
+        deliver: Delivery::InstanceVar { name: name.to_owned() },
+    };
+    Job {
+        id: "job_deploy".parse().unwrap(),
+        tenant: "acme".parse().unwrap(),
+        spec: JobSpec {
+            project: "webshop".parse().unwrap(),
+            display_name: "Deploy".to_owned(),
+            description: None,
+            environment: None,
+            provider: "concourse".parse().unwrap(),
+            target: Target::Concourse(ConcourseTarget {
+                team: "main".to_owned(),
+                pipeline: "shop".to_owned(),
+                job: "deploy".to_owned(),
+                vars: serde_json::Map::new(),
+            }),
+            parameters: vec![parameter("version"), parameter("environment")],
+        },
+        revision: Revision::unverified("rev_1".to_owned()),
+        created_at: Timestamp::UNIX_EPOCH,
+        updated_at: Timestamp::UNIX_EPOCH,
+        updated_by: "user:ada".to_owned(),
+    }
+}
+
+/// Finds it.
+pub struct Directory(pub Arc<Twin>);
+
+#[async_trait]
+impl ProviderDirectory for Directory {
+    async fn provider(&self, _name: &ProviderName) -> Result<Arc<dyn CiProvider>, ProviderLookupError> {
+        Ok(self.0.clone())
+    }
+}
+
+fn down() -> CiError {
+    CiError::new(CiErrorKind::Unavailable, "ask", "the CI system cannot be reached")
+}
+
+#[async_trait]
+impl CiProvider for Twin {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { parameters: true, live_logs: true, rerun: true, force_cancel: false, discover: false }
+    }
+
+    async fn checkpoint(&self, _target: &Target) -> Result<Checkpoint, CiError> {
+        if self.world().ci_is_down { Err(down()) } else { Ok(Checkpoint::default()) }
+    }
+
+    /// Starts a build also where its answer is lost; then the CI system is not to be reached for a while.
+    async fn start(&self, request: &StartRequest<'_>) -> Result<Build, CiError> {
+        let mut world = self.world();
+        if let Some(meanwhile) = world.meanwhile.take() {
+            let operation = &mut world.operations[0];
+            meanwhile(operation);
+            operation.version += 1;
+        }
+        let error = world.start_errors.pop_front();
+        if let Some(kind) = error.filter(|kind| *kind != CiErrorKind::OutcomeUnknown) {
+            return Err(CiError::new(kind, "trigger", "the pipeline is not there").caused_by("a secret"));
+        }
+        let build = Build {
+            id: BuildId((world.builds.len() + 1).to_string()),
+            target: request.target.clone(),
+            status: RunStatus::Running,
+            provider_status: "started".to_owned(),
+            reason: None,
+            started_at: None,
+            finished_at: None,
+            web_url: Some("https://ci.example/builds/1".to_owned()),
+            number: Some("1".to_owned()),
+        };
+        world.builds.push(build.clone());
+        let Some(kind) = error else { return Ok(build) };
+        world.ci_is_down = true;
+        Err(CiError::new(kind, "trigger", "the answer was lost"))
+    }
+
+    async fn started_since(&self, _request: &StartRequest<'_>) -> Result<Vec<Build>, CiError> {
+        let world = self.world();
+        if world.ci_is_down { Err(down()) } else { Ok(world.builds.clone()) }
+    }
+
+    async fn build(&self, _target: &Target, build: &BuildId) -> Result<Build, CiError> {
+        let world = self.world();
+        let found = world.builds.iter().find(|kept| kept.id == *build).filter(|_| !world.ci_is_down);
+        found.cloned().ok_or_else(down)
+    }
+
+    fn events(self: Arc<Self>, _target: Target, _build: BuildId, _after: Option<Position>) -> EventStream {
+        unreachable!("the deployer reads no events")
+    }
+
+    async fn cancel(&self, _target: &Target, build: &BuildId, mode: CancelMode) -> Result<(), CiError> {
+        assert_eq!(mode, CancelMode::Graceful);
+        let mut world = self.world();
+        if world.ci_is_down {
+            return Err(down());
+        }
+        world.cancelled.push(build.clone());
+        Ok(())
+    }
+
+    async fn discover(&self, _teams: &BTreeSet<String>) -> Result<Vec<DiscoveredJob>, CiError> {
+        Err(down())
+    }
+
+    async fn check(&self, _targets: &[Target]) -> Result<CheckReport, CiError> {
+        Err(down())
+    }
+}
