@@ -22,6 +22,7 @@ use crate::{
         decide::{self, Answer, DecideError, DecidePorts},
         request::{Ask, request},
         tests::support::person,
+        workflow::Execution,
     },
     paging::{Page, PageRequest},
     providers::EditOutcome,
@@ -81,10 +82,11 @@ impl World {
     }
 
     fn act(self: &Arc<Self>) {
-        match self.executor.below(10) {
+        match self.executor.below(12) {
             0..=4 => self.ask(),
             5..=7 => self.decide(),
             8 => self.cancel(),
+            9 => self.stop_by_hand(),
             _ => {
                 let id = self.some_service();
                 let revision = Revision::unverified(format!("r{}", self.executor.below(1 << 30)));
@@ -160,6 +162,13 @@ impl World {
             }
         };
         self.executor.spawn_mortal(task, || {});
+    }
+
+    /// Stops an execution behind everybody's back, as an administrator of the account may.
+    fn stop_by_hand(&self) {
+        let Some((_, id)) = self.some_operation() else { return };
+        let how = Execution::Failed { error: "Aborted".into(), cause: "by hand".into() };
+        self.end_execution(&id, how);
     }
 
     fn decide_ports<'a>(&'a self, line: &'a Line) -> DecidePorts<'a> {
