@@ -68,21 +68,19 @@ impl World {
         self.settle(TURNS).await;
     }
 
-    /// Plays with a crash after `events`. `None` when the execution ended before that.
-    pub async fn play_with_crash(&mut self, events: usize) -> Option<Description> {
-        if !self.play_events(events).await {
-            return None;
-        }
-        self.crash().await;
-        Some(self.play().await)
-    }
-
     /// Plays with a crash after each `events`.
     pub async fn play_with_crashes(&mut self, events: usize) -> Description {
-        while self.play_events(events).await {
+        while self.crash_after(events).await {}
+        self.describe()
+    }
+
+    /// Plays until so many things have happened, and crashes. `false` when the execution ended before that.
+    pub async fn crash_after(&mut self, events: usize) -> bool {
+        let runs = self.play_events(events).await;
+        if runs {
             self.crash().await;
         }
-        self.describe()
+        runs
     }
 
     /// Plays until so many things have happened. `false` when the execution ended before that.
