@@ -22,7 +22,11 @@ from pathlib import Path
 import boto3
 
 from api import PROBLEM, Api
+from catalog import Catalog
+from checks import check, equal, passed, run, section, until
 from emulators import ConcourseTwin, Failure, Lambda, MiniStack
+from workers import Cluster
+from workflows import drive_workflows
 
 STACK = "gatehouse-proof"
 WORK = Path("target/deploy-proof/run")
@@ -39,53 +43,13 @@ jobs:
     display_name: Slow
     environment: prod
     provider: { kind: concourse, ref: { team: main, pipeline: example-pipeline, job: slow-job } }
+  - job_id: job_failing
+    project: example
+    display_name: Failing
+    environment: prod
+    provider: { kind: concourse, ref: { team: main, pipeline: example-pipeline, job: failing-job } }
 """
 CONCOURSE_USER = {"grant": "password", "username": "ci-gateway", "password": "s3cret"}
-
-passed = 0
-
-
-@contextlib.contextmanager
-def check(title):
-    """One line of the proof, with what the block adds to it."""
-    global passed
-    start = time.monotonic()
-    line = [title]
-    try:
-        yield line
-    except Failure as failure:
-        print(f"  FAIL  {title}\n\n{failure}", flush=True)
-        raise
-    passed += 1
-    print(f"  ok    {': '.join(line)} ({(time.monotonic() - start) * 1000:.0f} ms)", flush=True)
-
-
-def section(title):
-    print(f"\n{title}", flush=True)
-
-
-def equal(got, wanted, what):
-    if got != wanted:
-        raise Failure(f"{what}: wanted {wanted!r}, got {got!r}")
-
-
-def run(*command):
-    """Runs a program to its end; returns its standard output."""
-    done = subprocess.run(list(map(str, command)), stdin=subprocess.DEVNULL, capture_output=True, text=True)
-    if done.returncode:
-        raise Failure(f"{' '.join(map(str, command))} ended with {done.returncode}\n{done.stdout}{done.stderr}")
-    return done.stdout
-
-
-def until(what, look, seconds=30):
-    """Looks again and again until there is something to see."""
-    end = time.monotonic() + seconds
-    while not (seen := look()):
-        if time.monotonic() > end:
-            raise Failure(f"{what}: not within {seconds} s")
-        time.sleep(0.3)
-    return seen
-
 
 # ── Packages and deployment ─────────────────────────────────────────────────────────────────────────────────────────
 
@@ -100,7 +64,7 @@ def weigh_packages(stage):
         print(f"  {name}: {bootstrap.stat().st_size / 1e6:.2f} MB, {package.stat().st_size / 1e6:.2f} MB zipped")
 
 
-def deploy(stage, endpoint):
+def deploy(stage, endpoint, cluster):
     """Deploys the template as it is; returns the stack's outputs."""
     sam = shutil.which("sam")
     subprocess.run(
@@ -115,6 +79,12 @@ def deploy(stage, endpoint):
             "ResponseStreaming=off",
             f"AwsEndpointUrl={endpoint}",
             "AuthorizerCacheSeconds=2",
+            f"ProvisionerClusterArn={cluster.arn}",
+            f"ProvisionerTaskDefinitionArn={cluster.task_definition}",
+            "ProvisionerTaskRoleArn=arn:aws:iam::000000000000:role/provisioner",
+            "ProvisionerExecutionRoleArn=arn:aws:iam::000000000000:role/provisioner-execution",
+            "ProvisionerSubnets=subnet-0example1,subnet-0example2",
+            "ProvisionerSecurityGroups=sg-0example",
         ],
         stdin=subprocess.DEVNULL,
         stdout=(WORK / "logs/sam-deploy.log").open("wb"),
@@ -221,6 +191,20 @@ def drive_people(api, outputs, gatehouse):
         asked_again(api, session).expect(401)
 
 
+def make_developers(api, *names):
+    """Makes people and logs them in; returns the API as each of them calls it."""
+    section("Those who use the catalog")
+    password = "skies of blue"
+    sessions = []
+    with check("make two developers, who log in"):
+        for name in names:
+            user = {"user_name": name, "password": password, "roles": {"example": "developer"}}
+            api.post("/v1/users", user).expect(201)
+            login = api.with_key(None).post("/auth/login", {"username": name, "password": password})
+            sessions.append(login.expect(200).json()["token"])
+    return [api.with_key(session) for session in sessions]
+
+
 def asked_again(api, token):
     """Who is calling, written in another way: the emulator has no flush and remembers the header as it was."""
     return api.get("/auth/me", {"Authorization": f"bearer  {token}"})
@@ -273,10 +257,10 @@ def drive_jobs(api, concourse):
     with check("import jobs.yaml, which makes the project"):
         yaml = {"Content-Type": "application/yaml"}
         answer = api.post("/v1/jobs/import", JOBS_YAML, yaml, tenant="example").expect(200)
-        equal(answer.json()["summary"]["created"], 2, "jobs created")
+        equal(answer.json()["summary"]["created"], 3, "jobs created")
     with check("list the jobs"):
         listed = api.get("/v1/jobs", project="example").expect(200).json()
-        equal([job["job_id"] for job in listed["jobs"]], ["job_hello", "job_slow"], "the jobs")
+        equal([job["job_id"] for job in listed["jobs"]], ["job_failing", "job_hello", "job_slow"], "the jobs")
     with check("a body with unknown fields is refused, and nothing is written"):
         answer = api.put("/v1/jobs/job_bad", {"nonsense": True})
         answer.expect(answer.status if answer.status in (400, 422) else 422, PROBLEM)
@@ -331,7 +315,8 @@ def drive_runs(api, reader, outputs):
         listed = api.get("/v1/jobs/job_hello/runs").expect(200).json()["runs"]
         equal([run["run_id"] for run in listed], [first["run_id"]], "the job's runs")
     with check("the Concourse's token is kept for all functions"):
-        equal(secrets(outputs), ["provider/concourse/credentials", "provider/concourse/token"], "the secrets")
+        kept = [name for name in secrets(outputs) if name.startswith("provider/")]
+        equal(kept, ["provider/concourse/credentials", "provider/concourse/token"], "the secrets")
     with check("it ends well"):
         until("the run's success", lambda: status(api, first["run_id"]) == "succeeded")
     with check("its log has text"):
@@ -393,6 +378,12 @@ def check_authorizer_answer(answer):
     return ", ".join(sorted({statement["Effect"] for statement in statements}))
 
 
+def check_command_answer(answer):
+    """What a state machine can catch, about an operation that is not there."""
+    equal(answer.get("errorType") if isinstance(answer, dict) else answer, "OperationNotFound", "the answer")
+    return answer["errorType"]
+
+
 def check_report(answer):
     """A report of what was done, and no error."""
     if not isinstance(answer, dict) or "errorMessage" in answer:
@@ -411,11 +402,14 @@ def invoke_events(stage, environment, key):
                 raise Failure(f"there is no {EVENTS / name}/*.json")
             for file in files:
                 with check(file.stem) as line:
-                    answer = function.invoke(file.read_bytes())
+                    event = file.read_bytes()
+                    answer = function.invoke(event)
                     if name == "authorizer":
                         line.append(check_authorizer_answer(answer))
                     elif name == "janitor":
                         line.append(check_report(answer))
+                    elif "command" in json.loads(event):
+                        line.append(check_command_answer(answer))
                     else:
                         line.append(check_proxy_answer(answer, file.stem))
             if name == "authorizer":
@@ -438,7 +432,8 @@ def prove(stage, ministack_program, gatehouse):
         # From here on every tool, the `gatehouse` binary and the functions find AWS at the emulator.
         os.environ["AWS_ENDPOINT_URL"] = aws.url
         with check("sam deploy"):
-            outputs = deploy(stage, aws.url)
+            cluster = Cluster(aws.url)
+            outputs = deploy(stage, aws.url, cluster)
         check_resources(outputs, aws.url)
         with check("start a Concourse"):
             concourse = running.enter_context(ConcourseTwin(gatehouse, WORK / "logs"))
@@ -453,6 +448,8 @@ def prove(stage, ministack_program, gatehouse):
             drive_runs(api.with_key(admin), api.with_key(reader), outputs)
             drive_people(api, outputs, gatehouse)
             drive_janitor(api.with_key(admin), outputs, aws.url)
+            asks, decides = make_developers(api.with_key(admin), "proof-asks", "proof-decides")
+            drive_workflows(Catalog(outputs, aws.url, cluster, api, api.with_key(admin), asks, decides))
             drive_providers(api.with_key(admin), outputs)
             invoke_events(
                 stage,
@@ -467,6 +464,10 @@ def prove(stage, ministack_program, gatehouse):
                     "GATEHOUSE_EVENT_BUS": outputs.get("EventBusName", ""),
                     "GATEHOUSE_UNUSED_DAYS": "90",
                     "GATEHOUSE_LOOPBACK_PROVIDERS": "allowed",
+                    "GATEHOUSE_CALLBACK_URL": outputs["ApiUrl"],
+                    "GATEHOUSE_MODULES": "example",
+                    "STEP_FUNCTION_ARN": outputs["ProvisionStateMachineArn"],
+                    "DEPLOY_STEP_FUNCTION_ARN": outputs["DeployStateMachineArn"],
                 },
                 admin,
             )
@@ -510,9 +511,9 @@ def main():
         if not isinstance(error, Failure):
             traceback.print_exc()
         show_logs()
-        print(f"\nThe deploy proof failed after {passed} checks.\n{passed} passed, 1 failed")
+        print(f"\nThe deploy proof failed after {passed()} checks.\n{passed()} passed, 1 failed")
         sys.exit(1)
-    print(f"\nThe deploy proof holds, in {time.monotonic() - start:.0f} s.\n{passed} passed, 0 failed")
+    print(f"\nThe deploy proof holds, in {time.monotonic() - start:.0f} s.\n{passed()} passed, 0 failed")
 
 
 if __name__ == "__main__":

@@ -39,8 +39,9 @@ step "functions"
 packages=()
 for manifest in functions/*/Cargo.toml; do packages+=(--package "$(basename "$(dirname "$manifest")")"); done
 rm -rf "$stage"
-mkdir -p "$stage"
+mkdir -p "$stage/infra"
 cp template.yaml "$stage/"
+cp -r infra/state-machines "$stage/infra/"
 cargo lambda build --quiet --release "$arch" --lambda-dir "$stage/target/lambda" "${packages[@]}"
 if [ -z "${GATEHOUSE:-}" ]; then
   cargo build --quiet --bin gatehouse

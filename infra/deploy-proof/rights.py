@@ -1,0 +1,90 @@
+"""The rights of the deployed roles, as the emulator keeps them."""
+
+import contextlib
+import json
+
+import boto3
+
+from checks import equal
+
+ANSWERS = {"states:SendTaskFailure", "states:SendTaskHeartbeat", "states:SendTaskSuccess"}
+
+
+class Rights:
+    """What the stack's roles may do."""
+
+    def __init__(self, outputs, endpoint):
+        self._outputs = outputs
+        self._iam = boto3.client("iam", endpoint_url=endpoint)
+        self._functions = boto3.client("lambda", endpoint_url=endpoint)
+        self._states = boto3.client("stepfunctions", endpoint_url=endpoint)
+
+    def let_answers_pass(self):
+        """Gives each function the right to answer tasks of any state machine, where it may answer those of ours.
+
+        AWS knows to which state machine a task token belongs, and checks the right for that one. The emulator does
+        not, and finds the right only where it is for all of them.
+        """
+        for output in ("CallbacksFunctionName", "CatalogFunctionName", "JanitorFunctionName"):
+            role = self._role_of(self._outputs[output])
+            actions = sorted(ANSWERS & self.actions(role))
+            self._put(role, "answers-in-the-emulator", "Allow", actions)
+
+    @contextlib.contextmanager
+    def denied(self, function, *actions):
+        """Takes rights away from a function for as long as the `with` block lasts."""
+        role, name = self._role_of(function), "denied-by-the-proof"
+        self._put(role, name, "Deny", actions)
+        try:
+            yield
+        finally:
+            self._iam.delete_role_policy(RoleName=role, PolicyName=name)
+
+    def insist_on_machines(self, cluster):
+        """The state machines may invoke their functions and run the provisioner, and no more: the emulator does not
+        check what they do, so what they may do is read."""
+        callbacks, deployer = (
+            self._functions.get_function_configuration(FunctionName=self._outputs[name])["FunctionArn"]
+            for name in ("CallbacksFunctionName", "DeployerFunctionName")
+        )
+        roles = ["arn:aws:iam::000000000000:role/provisioner", "arn:aws:iam::000000000000:role/provisioner-execution"]
+        wanted = {
+            "ProvisionStateMachineArn": {
+                ("lambda:InvokeFunction", callbacks),
+                ("ecs:RunTask", cluster.task_definition),
+                *(("iam:PassRole", role) for role in roles),
+            },
+            "DeployStateMachineArn": {("lambda:InvokeFunction", callbacks), ("lambda:InvokeFunction", deployer)},
+        }
+        for output, rights in wanted.items():
+            machine = self._states.describe_state_machine(stateMachineArn=self._outputs[output])
+            equal(self._rights(name_of(machine["roleArn"])), rights, f"the rights of {machine['name']}")
+
+    def actions(self, role):
+        """The actions that a role's own policies allow."""
+        return {action for action, _ in self._rights(role)}
+
+    def _rights(self, role):
+        return {
+            (action, resource)
+            for name in self._iam.list_role_policies(RoleName=role)["PolicyNames"]
+            for statement in self._iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]["Statement"]
+            for action in as_list(statement["Action"])
+            for resource in as_list(statement["Resource"])
+        }
+
+    def _role_of(self, function):
+        return name_of(self._functions.get_function_configuration(FunctionName=function)["Role"])
+
+    def _put(self, role, name, effect, actions):
+        statement = {"Effect": effect, "Action": list(actions), "Resource": "*"}
+        document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+        self._iam.put_role_policy(RoleName=role, PolicyName=name, PolicyDocument=document)
+
+
+def as_list(value):
+    return value if isinstance(value, list) else [value]
+
+
+def name_of(arn):
+    return arn.rsplit("/", 1)[-1]
