@@ -2,13 +2,23 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use async_trait::async_trait;
 use gatehouse_domain::{
     access::Scope,
     api_key::{self, ApiKey, PresentedKey, RecordKeyUse, SaveApiKey},
     audit::{AuditFilter, ListAudit},
+    catalog::{self, ServiceQuery},
     ci::ProviderKind,
     clock::Clock,
     jobs::{self, EditPorts},
+    operations::{
+        self, OperationId, Phase, ShowPorts,
+        attempt::CallbackKey,
+        change::ChangePorts,
+        request::{Ask, RequestError, RequestPorts, request},
+        steer,
+        workflow::{NotReady, StartWorkflow, Workflow, WorkflowError},
+    },
     paging::PageRequest,
     project::{Project, SaveProject},
     providers::Precondition,
@@ -19,6 +29,7 @@ use gatehouse_domain::{
 use secrecy::ExposeSecret;
 
 use crate::{
+    catalog::{begun, saved},
     schedules::{Fate, PretendCi, ports_of},
     support::{Pretend, TestTable, act, admin, draft, origin, person},
 };
@@ -275,4 +286,74 @@ async fn a_run_is_triggered_with_the_job_read_and_two_transactions() {
     assert_eq!(table.calls.take(), ["GetItem", "GetItem"], "a repetition only reads");
     runs::show(&ports.find, &caller, &started.run.id).await.unwrap();
     assert_eq!(table.calls.take(), ["GetItem"]);
+}
+
+/// A workflow engine that begins whatever it is told to.
+struct Begins;
+
+#[async_trait]
+impl StartWorkflow for Begins {
+    fn ready(&self, _workflow: Workflow) -> Result<(), NotReady> {
+        Ok(())
+    }
+
+    async fn start(&self, _workflow: Workflow, _operation: &OperationId) -> Result<(), WorkflowError> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_service_is_shown_listed_and_looked_through_with_one_call() {
+    let table = TestTable::new().await;
+    let shop = saved(&table, "acme", "shop").await;
+    begun(&table, &shop, "dev").await;
+    begun(&table, &shop, "prod").await;
+    let (caller, page) = (admin("acme"), PageRequest::default());
+    table.calls.take();
+    catalog::show(&*table.table, &caller, &shop.id).await.unwrap();
+    let query = ServiceQuery { text: Some("shop".into()), ..ServiceQuery::default() };
+    let found = catalog::list(&*table.table, &caller, query, &page).await.unwrap();
+    assert_eq!((found.items.len(), table.calls.take()), (1, vec!["Query".to_owned(); 2]));
+    let ports = ShowPorts { services: &*table.table, operations: &*table.table };
+    let status = operations::status(&ports, &caller, &shop.id).await.unwrap();
+    assert!(status.environments.iter().all(|environment| environment.running.is_some()));
+    assert_eq!(table.calls.take(), ["Query", "BatchGetItem"]);
+    operations::history(&*table.table, &*table.table, &caller, &shop.id, &page).await.unwrap();
+    assert_eq!(table.calls.take(), ["Query"; 2]);
+}
+
+#[tokio::test]
+async fn an_operation_begins_with_one_transaction_and_a_change_of_it_is_one_write() {
+    let table = TestTable::new().await;
+    let shop = saved(&table, "acme", "shop").await;
+    let (caller, origin) = (admin("acme"), origin());
+    let (act, dev) = (act(&caller, &origin), "dev".parse().unwrap());
+    let ports = RequestPorts {
+        services: &*table.table,
+        find: &*table.table,
+        save: &*table.table,
+        start: &Begins,
+        clock: &*table.clock,
+        ids: &*table.ids,
+    };
+    let ask = Ask::Provision(serde_json::Map::new());
+    let key = "k".parse().unwrap();
+    table.calls.take();
+    let requested = request(&ports, &act, &shop.id, &dev, &ask, Some(&key)).await.unwrap();
+    let begun = ["Query", "GetItem", "TransactWriteItems"];
+    let crossed_out = ["GetItem", "PutItem"];
+    assert_eq!(table.calls.take(), [&begun[..], &crossed_out[..]].concat());
+    let again = request(&ports, &act, &shop.id, &dev, &ask, Some(&key)).await.unwrap();
+    assert!(again.replayed);
+    assert_eq!(table.calls.take(), ["Query", "GetItem"], "a repetition only reads");
+    let busy = request(&ports, &act, &shop.id, &dev, &ask, None).await;
+    assert!(matches!(busy, Err(RequestError::Busy { .. })), "{busy:?}");
+    assert_eq!(table.calls.take(), ["Query", "TransactWriteItems"]);
+    let change = ChangePorts { find: &*table.table, save: &*table.table, clock: &*table.clock };
+    let callback_key = CallbackKey::new(&"k".repeat(32).into()).unwrap();
+    let id = &requested.operation.id;
+    steer::begin_attempt(&change, &callback_key, id, Phase::Plan).await.unwrap();
+    assert_eq!(table.calls.take(), ["GetItem", "PutItem"]);
+    steer::fail(&change, id, "States.Timeout", "").await.unwrap();
+    assert_eq!(table.calls.take(), ["GetItem", "TransactWriteItems"]);
 }

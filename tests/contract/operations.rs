@@ -1,7 +1,7 @@
 //! Operations: one at a time in an environment, changed only as they were seen, and never forgotten while
 //! they are open.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, slice, time::Duration};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::future::join_all;
@@ -375,11 +375,11 @@ async fn an_operation_is_open_until_it_has_ended_and_its_workflow_is_owed_nothin
     let first = begun(&table, &shop, "dev").await;
     let running = changed(&table, &first, State::Running(Phase::Plan), None);
     save(&table, &running).await;
-    assert_eq!(open(&table, 10).await, [running.clone()]);
+    assert_eq!(open(&table, 10).await, slice::from_ref(&running));
     let over = Operation { owed: Some(Signal::Stop), ..ended(&table, &running) };
     let settled = Settled::default();
     table.table.save_operation(&over, Some(&settled), None).await.unwrap();
-    assert_eq!(open(&table, 10).await, [over.clone()]);
+    assert_eq!(open(&table, 10).await, slice::from_ref(&over));
     assert_eq!(state(&table, &shop, "dev").await.unwrap().running, None, "the lock does not wait for that");
     begun(&table, &shop, "dev").await;
     let told = changed(&table, &over, over.state.clone(), None);
@@ -535,7 +535,7 @@ async fn what_the_trail_cannot_take_does_not_happen_to_an_operation() {
     assert_eq!(state(&table, &shop, "prod").await, None);
     let dev = state(&table, &shop, "dev").await.unwrap();
     assert_eq!((dev.running, dev.infrastructure), (Some(first.id.clone()), Infrastructure::Absent));
-    assert_eq!(open(&table, 10).await, [first.clone()]);
+    assert_eq!(open(&table, 10).await, slice::from_ref(&first));
     let said = entry(&table, &first);
     let saved = table.table.save_operation(&over, Some(&settled), Some(&said)).await;
     assert_eq!(saved.unwrap(), EditOutcome::Done);
@@ -561,4 +561,28 @@ async fn a_change_that_was_written_before_is_done() {
     let saved = table.table.save_operation(&over, Some(&settled), None).await;
     assert_eq!(saved.unwrap(), EditOutcome::Done);
     assert_eq!(state(&table, &shop, "dev").await.unwrap().running, Some(next.id), "its lock is another's");
+}
+
+#[tokio::test]
+async fn an_answer_that_is_lost_changes_neither_what_happened_nor_what_is_said_of_it() {
+    let table = TestTable::new().await;
+    let shop = saved(&table, "acme", "shop").await;
+    let line = table.losing_answers();
+    let first = operation(&table, &shop, "dev");
+    table.calls.take();
+    let begun = line.begin_operation(&first, &shop.revision, &entry(&table, &first)).await.unwrap();
+    assert!(matches!(begun, BeginOutcome::Begun), "{begun:?}");
+    assert_eq!(table.calls.take(), ["TransactWriteItems"; 2], "it was tried again");
+    let second = changed(&table, &first, State::Running(Phase::Plan), None);
+    assert_eq!(line.save_operation(&second, None, None).await.unwrap(), EditOutcome::Done);
+    assert_eq!(table.calls.take(), ["PutItem"; 2], "it was tried again");
+    let stale = changed(&table, &first, State::Running(Phase::Deploy), None);
+    assert_eq!(line.save_operation(&stale, None, None).await.unwrap(), EditOutcome::Conflict);
+    let over = ended(&table, &second);
+    let (settled, said) = (present(&table, &second), entry(&table, &second));
+    let outcome = line.save_operation(&over, Some(&settled), Some(&said)).await.unwrap();
+    assert_eq!(outcome, EditOutcome::Done);
+    assert_eq!(find(&table, &first).await, Some(over));
+    assert_eq!(open(&table, 10).await, []);
+    assert_eq!(trail(&table).await.len(), 3, "the service, the beginning, the end");
 }

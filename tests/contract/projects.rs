@@ -7,6 +7,7 @@ use futures_util::future::join_all;
 use gatehouse_domain::{
     audit::Entry,
     caller::Tenants,
+    catalog::{SaveService, Service, ServiceSpec},
     clock::Clock,
     jobs::{DeleteJob, ListError, Revision},
     project::{FindProject, ListProjects, Project, SaveProject},
@@ -16,7 +17,10 @@ use gatehouse_domain::{
 };
 use jiff::Timestamp;
 
-use crate::support::{TestTable, behind, pages};
+use crate::{
+    catalog::{edited, saved},
+    support::{TestTable, behind, pages},
+};
 
 fn project(table: &TestTable, name: &str, tenant: &str) -> Project {
     let revision = Revision::new(&*table.ids);
@@ -162,7 +166,7 @@ fn token(table: &TestTable, project: &Project, service: &str) -> ServiceToken {
 }
 
 #[tokio::test]
-async fn a_project_is_used_while_it_has_a_job_or_a_live_token() {
+async fn a_project_is_used_while_it_has_a_job_a_service_or_a_live_token() {
     let table = TestTable::new().await;
     let job = table.save_job_as(&crate::support::admin("acme"), "build", "payments").await;
     let payments = table.table.find_project(&job.spec.project).await.unwrap().unwrap();
@@ -173,6 +177,18 @@ async fn a_project_is_used_while_it_has_a_job_or_a_live_token() {
     assert!(!is_used(&pay).await, "a longer name's job counts");
     table.table.delete_job(&job).await.unwrap();
     assert!(!is_used(&payments).await);
+    let shop = saved(&table, "acme", "shop").await;
+    assert!(is_used(&payments).await);
+    assert!(!is_used(&pay).await, "a longer name's service counts");
+    let moved = edited(&table, &shop);
+    let spec = ServiceSpec { project: pay.name.clone(), ..moved.spec.clone() };
+    let moved = Service { spec, ..moved };
+    let none = BTreeSet::new();
+    table.table.replace_service(&moved, &shop.revision, &none, &entry(&table, &pay)).await.unwrap();
+    assert!(is_used(&pay).await, "a service that moved here does not count");
+    assert!(!is_used(&payments).await, "a service that moved away counts");
+    table.table.delete_service(&moved, &[], &entry(&table, &pay)).await.unwrap();
+    assert!(!is_used(&pay).await);
     for n in 0..3 {
         let token = token(&table, &payments, &format!("service-{n}"));
         table.table.save_new_token(&token, &entry(&table, &payments)).await.unwrap();

@@ -1,19 +1,25 @@
 //! Services: their names, their environments, and lists of them.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, slice};
 
+use async_trait::async_trait;
+use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, WriteRequest};
 use futures_util::future::join_all;
 use gatehouse_domain::{
     caller::Tenants,
     catalog::{
-        Category, CreateService, DeployTarget, Deployed, EnvironmentSpec, FindService, Infrastructure,
-        Lifecycle, Link, ListServices, SaveService, Service, ServiceFilter, ServiceSpec, Settled,
+        self, Category, CreateService, DeployTarget, Deployed, EditPorts, EditServiceError, EnvironmentSpec,
+        FindService, Infrastructure, Lifecycle, Link, ListServices, Modules, Registered, SaveService,
+        Service, ServiceDraft, ServiceFilter, ServiceId, ServiceSpec, Settled,
     },
     clock::Clock,
-    jobs::ListError,
+    idempotency::IdempotencyKey,
+    jobs::{ListError, Revision},
     operations::BeginOutcome,
-    project::ListProjects,
-    providers::EditOutcome,
+    paging::PageRequest,
+    project::{ListProjects, Project, SaveProject},
+    providers::{EditOutcome, Precondition},
+    store::StoreError,
 };
 use serde_json::json;
 
@@ -22,7 +28,7 @@ use crate::{
         begin, begun, edited, end, entry_of, environment, operation, present, provisioned, saved, service,
         state,
     },
-    support::{TestTable, behind, pages},
+    support::{TestTable, act, admin, behind, origin, pages},
 };
 
 async fn create(table: &TestTable, service: &Service) -> CreateService {
@@ -185,19 +191,27 @@ async fn a_service_is_not_deleted_under_an_operation_that_began_after_it_was_rea
     end(&table, &operation, &Settled::default()).await;
     let idle = state(&table, &shop, "dev").await.unwrap();
     let operation = begun(&table, &shop, "dev").await;
-    let seen = std::slice::from_ref(&idle);
+    let seen = slice::from_ref(&idle);
     assert_eq!(delete_as_seen(seen).await, EditOutcome::Conflict, "an idle state was seen");
     end(&table, &operation, &present(&table, &operation)).await;
     assert_eq!(delete_as_seen(seen).await, EditOutcome::Conflict, "nothing was provisioned when it was seen");
     assert_eq!(delete_as_seen(&[]).await, EditOutcome::Conflict);
-    let before = state(&table, &shop, "dev").await.unwrap();
-    let operation = begun(&table, &shop, "dev").await;
-    let half = Infrastructure::Partial(provisioned(&table, &operation));
-    end(&table, &operation, &Settled { infrastructure: Some(half), ..Settled::default() }).await;
+    let whole = state(&table, &shop, "dev").await.unwrap();
+    let again = begun(&table, &shop, "dev").await;
+    end(&table, &again, &present(&table, &again)).await;
     assert_eq!(
-        delete_as_seen(&[before]).await,
+        delete_as_seen(slice::from_ref(&whole)).await,
         EditOutcome::Conflict,
-        "something else is provisioned by now"
+        "it was provisioned anew"
+    );
+    let anew = state(&table, &shop, "dev").await.unwrap();
+    let half = begun(&table, &shop, "dev").await;
+    let partial = Infrastructure::Partial(provisioned(&table, &half));
+    end(&table, &half, &Settled { infrastructure: Some(partial), ..Settled::default() }).await;
+    assert_eq!(
+        delete_as_seen(slice::from_ref(&anew)).await,
+        EditOutcome::Conflict,
+        "only a part of it is there by now"
     );
     assert_eq!(find(&table, &shop).await.as_ref(), Some(&shop));
     assert_eq!(delete(&table, &shop).await, EditOutcome::Done, "by force, as it is");
@@ -352,4 +366,161 @@ async fn what_is_deployed_does_not_keep_a_service_from_being_deleted() {
     let deployed = Deployed { operation: operation.id.clone(), version: "1".into(), at: table.clock.now() };
     end(&table, &operation, &Settled { deployed: Some(deployed), ..Settled::default() }).await;
     assert_eq!(delete(&table, &shop).await, EditOutcome::Done);
+}
+
+#[tokio::test]
+async fn an_answer_that_is_lost_does_not_make_a_service_stand_in_its_own_way() {
+    let table = TestTable::new().await;
+    let line = table.losing_answers();
+    let first = service(&table, "acme", "shop");
+    let created = line.create_service(&first, &entry_of(&table, &first)).await.unwrap();
+    assert!(matches!(created, CreateService::Created), "{created:?}");
+    let second = edited(&table, &first);
+    let entry = || entry_of(&table, &first);
+    let none = BTreeSet::new();
+    let replaced = line.replace_service(&second, &first.revision, &none, &entry()).await.unwrap();
+    assert_eq!(replaced, EditOutcome::Done);
+    assert_eq!(line.delete_service(&second, &[], &entry()).await.unwrap(), EditOutcome::Done);
+    assert_eq!(find(&table, &first).await, None);
+}
+
+fn edit_ports<'a>(table: &'a TestTable, modules: &'a Modules) -> EditPorts<'a> {
+    EditPorts {
+        find: &*table.table,
+        save: &*table.table,
+        named: &*table.table,
+        modules,
+        clock: &*table.clock,
+        ids: &*table.ids,
+    }
+}
+
+/// A table with project `payments` of tenant `acme`.
+async fn with_project() -> TestTable {
+    let table = TestTable::new().await;
+    let revision = Revision::new(&*table.ids);
+    let project =
+        Project::new("payments".parse().unwrap(), "acme".parse().unwrap(), revision, table.clock.now());
+    let entry = table.entry("user:ada", "project:payments", Some("acme"));
+    table.table.save_project(&project, None, &entry).await.unwrap();
+    table
+}
+
+fn draft(service: &Service) -> ServiceDraft {
+    ServiceDraft {
+        tenant: Some(service.tenant.clone()),
+        name: service.name.clone(),
+        spec: service.spec.clone(),
+    }
+}
+
+#[tokio::test]
+async fn a_repeated_request_creates_one_service_and_costs_one_transaction() {
+    let table = with_project().await;
+    let (caller, origin) = (admin("acme"), origin());
+    let (act, modules) = (act(&caller, &origin), Modules::Unknown);
+    let ports = edit_ports(&table, &modules);
+    let key = "k".parse().unwrap();
+    let ask = async |name: &str, key: Option<&IdempotencyKey>| {
+        let wanted = service(&table, "acme", name);
+        catalog::create(&ports, &act, draft(&wanted), key, wanted.fingerprint).await
+    };
+    table.calls.take();
+    let first = ask("shop", Some(&key)).await.unwrap();
+    assert_eq!(table.calls.take(), ["BatchGetItem", "TransactWriteItems"]);
+    let again = ask("shop", Some(&key)).await.unwrap();
+    assert!(!first.replayed && again.replayed);
+    assert_eq!(first.service, again.service);
+    let reused = ask("other", Some(&key)).await;
+    assert!(matches!(reused, Err(EditServiceError::KeyReused)), "{reused:?}");
+    match ask("shop", None).await {
+        Err(EditServiceError::NameTaken(by)) => assert_eq!(by, first.service.id),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(list(&table, &everything(), 10).await, ["acme/shop"]);
+}
+
+/// Reads a service, lets something happen to it, and goes on with what was read.
+struct Outdated<'a> {
+    table: &'a TestTable,
+    read: Registered,
+}
+
+#[async_trait]
+impl FindService for Outdated<'_> {
+    async fn find_service(&self, id: &ServiceId) -> Result<Option<Registered>, StoreError> {
+        begun(self.table, &self.read.service, "dev").await;
+        Ok((self.read.service.id == *id).then(|| self.read.clone()))
+    }
+}
+
+#[tokio::test]
+async fn an_edit_takes_no_environment_away_in_which_an_operation_began_after_it_was_read() {
+    let table = with_project().await;
+    let shop = saved(&table, "acme", "shop").await;
+    let read = table.table.find_service(&shop.id).await.unwrap().unwrap();
+    let outdated = Outdated { table: &table, read };
+    let (caller, origin, modules) = (admin("acme"), origin(), Modules::Unknown);
+    let ports = EditPorts { find: &outdated, ..edit_ports(&table, &modules) };
+    let spec = ServiceSpec { environments: vec![environment("prod")], ..shop.spec.clone() };
+    let draft = ServiceDraft { spec, ..draft(&shop) };
+    let expected = Precondition::Revision(shop.revision.clone());
+    let replaced = catalog::replace(&ports, &act(&caller, &origin), &shop.id, draft, &expected).await;
+    assert!(matches!(replaced, Err(EditServiceError::Precondition(_))), "{replaced:?}");
+    assert_eq!(find(&table, &shop).await, Some(shop));
+}
+
+/// Puts `count` services of a tenant into the table, as this one is.
+async fn put_many(table: &TestTable, tenant: &str, count: usize) {
+    let template = saved(table, tenant, "template").await;
+    let key = |text: String| AttributeValue::S(text);
+    let call = table.client.get_item().table_name(&table.name);
+    let call = call.key("pk", key(format!("SERVICE#{}", template.id))).key("sk", key("SERVICE".into()));
+    let item = call.send().await.unwrap().item.unwrap();
+    let copies: Vec<_> = (0..count)
+        .map(|n| {
+            let mut item = item.clone();
+            item.insert("pk".into(), key(format!("SERVICE#{}n{n}", template.id)));
+            item.insert("gsi1sk".into(), key(format!("{tenant}#s{n:05}")));
+            item.insert("name".into(), key(format!("s{n:05}")));
+            let put = PutRequest::builder().set_item(Some(item)).build().unwrap();
+            WriteRequest::builder().put_request(put).build()
+        })
+        .collect();
+    for batch in copies.chunks(25) {
+        let call = table.client.batch_write_item().request_items(&table.name, batch.to_vec());
+        let left = call.send().await.unwrap().unprocessed_items.unwrap_or_default();
+        assert!(left.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_page_of_services_costs_the_same_however_many_there_are() {
+    let table = TestTable::new().await;
+    let (metered, meter) = table.metered();
+    let of = |tenants: &str| ServiceFilter { tenants: tenants.parse().unwrap(), ..everything() };
+    let text = ServiceFilter { text: Some("nowhere".into()), ..of("acme") };
+    let cost = async || {
+        let mut costs = Vec::new();
+        for filter in [of("*"), of("acme"), of("acme,zeta"), text.clone()] {
+            let page = metered.list_services(&filter, &PageRequest::default()).await.unwrap();
+            let next = PageRequest { cursor: page.next, ..PageRequest::default() };
+            metered.list_services(&filter, &next).await.unwrap();
+            costs.push(meter.take());
+        }
+        costs
+    };
+    put_many(&table, "acme", 150).await;
+    table.calls.take();
+    let few = cost().await;
+    assert_eq!(table.calls.take(), ["Query"; 8]);
+    put_many(&table, "beta", 9_000).await;
+    put_many(&table, "zeta", 850).await;
+    table.calls.take();
+    assert_eq!(cost().await, few, "with 10,000 services");
+    assert_eq!(table.calls.take(), ["Query"; 8]);
+    for cost in few.into_iter().flatten() {
+        assert_eq!(cost.looked_at, 50, "{cost:?}");
+        assert!(cost.units > 0.0 && cost.units <= 10.0, "{cost:?}");
+    }
 }

@@ -13,9 +13,15 @@ use async_trait::async_trait;
 use aws_sdk_dynamodb::{
     Client,
     config::{
-        Credentials, Intercept, Region, SharedCredentialsProvider,
-        interceptors::BeforeTransmitInterceptorContextRef,
+        ConfigBag, Credentials, Intercept, Region, RuntimeComponents, SharedCredentialsProvider,
+        interceptors::{
+            AfterDeserializationInterceptorContextRef, BeforeDeserializationInterceptorContextMut,
+            BeforeSerializationInterceptorContextMut, BeforeTransmitInterceptorContextRef,
+        },
     },
+    error::BoxError,
+    operation::query::{QueryInput, QueryOutput},
+    types::{ConsumedCapacity, ReturnConsumedCapacity},
 };
 use gatehouse_domain::{
     access::Scope,
@@ -74,6 +80,23 @@ impl TestTable {
         let clock = Arc::new(HandClock::default());
         let table = Arc::new(Table::new(client.clone(), name.clone(), clock.clone()));
         Self { table, clock, ids: Arc::default(), calls, client, name, _server: server }
+    }
+
+    /// The same table behind a client that also runs `interceptor`.
+    fn through(&self, interceptor: impl Intercept + 'static) -> Table {
+        let config = self.client.config().to_builder().interceptor(interceptor).build();
+        Table::new(Client::from_conf(config), self.name.clone(), self.clock.clone())
+    }
+
+    /// The same table, reached over a line that loses the first answer to each call, of which one is made at a time.
+    pub fn losing_answers(&self) -> Table {
+        self.through(LosesAnswers::default())
+    }
+
+    /// The same table, with a meter of what queries cost.
+    pub fn metered(&self) -> (Table, Meter) {
+        let meter = Meter::default();
+        (self.through(meter.clone()), meter)
     }
 
     /// Saves a job of project `example` of tenant `example`.
@@ -142,12 +165,87 @@ impl Intercept for Calls {
     fn read_before_transmit(
         &self,
         context: &BeforeTransmitInterceptorContextRef<'_>,
-        _components: &aws_sdk_dynamodb::config::RuntimeComponents,
-        _config: &mut aws_sdk_dynamodb::config::ConfigBag,
-    ) -> Result<(), aws_sdk_dynamodb::error::BoxError> {
+        _components: &RuntimeComponents,
+        _config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
         let target = context.request().headers().get("x-amz-target").unwrap_or_default();
         let operation = target.rsplit('.').next().unwrap_or_default().to_owned();
         self.0.lock().expect("nobody panicked").push(operation);
+        Ok(())
+    }
+}
+
+/// Loses the first answer to each call: the table has done what it was asked for, and the SDK tries again.
+#[derive(Debug, Default)]
+struct LosesAnswers(AtomicU64);
+
+impl Intercept for LosesAnswers {
+    fn name(&self) -> &'static str {
+        "LosesAnswers"
+    }
+
+    fn modify_before_deserialization(
+        &self,
+        context: &mut BeforeDeserializationInterceptorContextMut<'_>,
+        _components: &RuntimeComponents,
+        _config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        if self.0.fetch_add(1, Ordering::Relaxed).is_multiple_of(2) {
+            *context.response_mut().status_mut() = 500.try_into()?;
+        }
+        Ok(())
+    }
+}
+
+/// What a query cost.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Cost {
+    /// How many items it looked at.
+    pub looked_at: i32,
+    /// How many read units it took.
+    pub units: f64,
+}
+
+/// What the queries cost that were made.
+#[derive(Debug, Clone, Default)]
+pub struct Meter(Arc<Mutex<Vec<Cost>>>);
+
+impl Meter {
+    /// What was made since the last time anybody asked.
+    pub fn take(&self) -> Vec<Cost> {
+        std::mem::take(&mut *self.0.lock().expect("nobody panicked"))
+    }
+}
+
+impl Intercept for Meter {
+    fn name(&self) -> &'static str {
+        "Meter"
+    }
+
+    fn modify_before_serialization(
+        &self,
+        context: &mut BeforeSerializationInterceptorContextMut<'_>,
+        _components: &RuntimeComponents,
+        _config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        if let Some(query) = context.input_mut().downcast_mut::<QueryInput>() {
+            query.return_consumed_capacity = Some(ReturnConsumedCapacity::Total);
+        }
+        Ok(())
+    }
+
+    fn read_after_deserialization(
+        &self,
+        context: &AfterDeserializationInterceptorContextRef<'_>,
+        _components: &RuntimeComponents,
+        _config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let answer = context.output_or_error().ok();
+        if let Some(answer) = answer.and_then(|answer| answer.downcast_ref::<QueryOutput>()) {
+            let units = answer.consumed_capacity().and_then(ConsumedCapacity::capacity_units);
+            let cost = Cost { looked_at: answer.scanned_count(), units: units.ok_or("no units were told")? };
+            self.0.lock().expect("nobody panicked").push(cost);
+        }
         Ok(())
     }
 }

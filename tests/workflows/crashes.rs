@@ -5,12 +5,17 @@ use serde_json::json;
 use crate::{
     deploy::{by_job, by_webhook, ended, going},
     functions::{
-        Conduct::{Fails, Silent, Succeeds},
+        Conduct::{self, Fails, Silent, Succeeds},
         Script, Trouble,
     },
-    provision::{applies, error, plans, script},
+    provision::{error, plans, script},
     world::{DEPLOY, PROVISION, World},
 };
+
+/// A worker that applies, and reports twice.
+fn applies_soon() -> Conduct {
+    Succeeds(50, json!({}))
+}
 
 /// Plays `script` once without a crash, and then with a crash after the first, second … thing that happens.
 async fn crash_everywhere(definition: &'static str, script: impl Fn() -> Script) {
@@ -18,14 +23,25 @@ async fn crash_everywhere(definition: &'static str, script: impl Fn() -> Script)
     let ended = world.play().await;
     let wanted = (ended.status, ended.error, world.outcome(), distinct(&world));
     for events in 1.. {
-        // Enough for those that are begun again: the same as those before them.
         let mut world = World::start(definition, script());
-        let Some(ended) = world.play_with_crash(events).await else {
+        if !world.crash_after(events).await {
             assert!(events > 5, "it was over before anything could happen");
             return;
-        };
+        }
+        let ended = world.play().await;
         let seen = (ended.status, ended.error, world.outcome(), distinct(&world));
         assert_eq!(seen, wanted, "after a crash at {events}: {:?}", world.asked());
+    }
+}
+
+#[tokio::test]
+async fn again_and_again() {
+    for events in [5, 7, 11] {
+        let mut world = World::start(PROVISION, script([plans("apply"), applies_soon()]));
+        let ended = world.play_with_crashes(events).await;
+        assert_eq!((ended.status, world.outcome()), ("SUCCEEDED", Some("succeeded")), "{:?}", world.asked());
+        let steps = ["begin_attempt plan", "worker plan", "begin_attempt apply", "worker apply", "finish"];
+        assert_eq!(distinct(&world), steps);
     }
 }
 
@@ -43,7 +59,7 @@ fn distinct(world: &World) -> Vec<String> {
 async fn in_a_provision_with_approval() {
     crash_everywhere(PROVISION, || Script {
         approver: Some(Succeeds(100, json!({}))),
-        ..script([plans("approve"), applies()])
+        ..script([plans("approve"), applies_soon()])
     })
     .await;
 }
@@ -70,7 +86,7 @@ async fn in_a_provision_that_is_refused() {
 #[tokio::test]
 async fn in_a_provision_whose_functions_are_away_now_and_then() {
     crash_everywhere(PROVISION, || {
-        let mut script = script([plans("apply"), applies()]);
+        let mut script = script([plans("apply"), applies_soon()]);
         for command in ["begin_attempt", "finish"] {
             script.troubles.insert(command, vec![Trouble::Fails("Unavailable"); 2].into());
         }

@@ -11,6 +11,8 @@ use serde_json::Value;
 
 use crate::world::{DEPLOY, PROVISION, substitutions};
 
+const TEMPLATE: &str = include_str!("../../template.yaml");
+
 /// Errors that say that nothing was begun, so that beginning again doubles nothing.
 const NEVER_BEGUN: [&str; 10] = [
     "Unavailable",
@@ -121,6 +123,27 @@ fn they_are_read_by_the_engine_and_say_nothing_twice() {
     }
     let twice = serde_json::from_str::<NothingTwice>(r#"{"a": [{"b": 1, "b": 2}]}"#);
     assert!(twice.unwrap_err().to_string().contains("`b` is there twice"));
+}
+
+#[test]
+fn the_template_fills_in_what_they_leave_open_and_nothing_else() {
+    for (name, definition) in [("provision", PROVISION), ("deploy", DEPLOY)] {
+        let open = definition.split("${").skip(1).filter_map(|rest| rest.split_once('}'));
+        let open: BTreeSet<_> = open.map(|(name, _)| name).collect();
+        assert_eq!(filled_in(name), open, "{name}");
+    }
+}
+
+/// The names below `DefinitionSubstitutions` of the machine with this definition.
+fn filled_in(name: &str) -> BTreeSet<&str> {
+    let definition = format!("DefinitionUri: infra/state-machines/{name}.asl.json\n");
+    let (_, rest) = TEMPLATE.split_once(&definition).expect("the machine");
+    let mut lines = rest.lines().skip_while(|line| line.trim() != "DefinitionSubstitutions:");
+    let indentation = |line: &str| line.len() - line.trim_start().len();
+    let outer = indentation(lines.next().expect("substitutions"));
+    let names =
+        lines.take_while(|line| indentation(line) > outer).filter_map(|line| line.trim().split_once(':'));
+    names.map(|(name, _)| name).collect()
 }
 
 #[test]

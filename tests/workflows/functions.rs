@@ -63,6 +63,8 @@ pub struct Script {
     pub outcome: Option<&'static str>,
     /// What was answered to those whose token did not count any more.
     pub refused: Vec<&'static str>,
+    /// The phases of the workers that were started, with their tokens.
+    pub begun: BTreeSet<(String, String)>,
     pub attempts: u64,
     /// Who was given which token: whoever gets one again is the same.
     pub employed: BTreeMap<String, Conduct>,
@@ -194,7 +196,6 @@ impl Functions {
             "operation_id": "op_1",
             "attempt": script.attempts,
             "phase": phase,
-            "callback_url": "http://127.0.0.1:1/provisioning/callback",
             "callback_token": "secret",
         })
     }
@@ -259,9 +260,10 @@ impl Tasks for Functions {
         let token = environment["GATEHOUSE_TASK_TOKEN"].clone();
         yield_now().await;
         let conduct = self.script().worker(&token);
-        let started = self.employ(conduct, token, HEARTBEAT);
+        self.employ(conduct, token.clone(), HEARTBEAT)?;
+        self.script().begun.insert((phase.clone(), token));
         yield_now().await;
-        started
+        Ok(())
     }
 }
 

@@ -8,4 +8,5 @@ mod definitions;
 mod deploy;
 mod functions;
 mod provision;
+mod schedules;
 mod world;

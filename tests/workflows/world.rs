@@ -68,14 +68,27 @@ impl World {
         self.settle(TURNS).await;
     }
 
-    /// Plays with a crash after `events`. `None` when the execution ended before that.
-    pub async fn play_with_crash(&mut self, events: usize) -> Option<Description> {
-        let mut seen = 0;
-        let mut last = self.fingerprint();
-        let mut idle = 0;
+    /// Plays with a crash after each `events`.
+    pub async fn play_with_crashes(&mut self, events: usize) -> Description {
+        while self.crash_after(events).await {}
+        self.describe()
+    }
+
+    /// Plays until so many things have happened, and crashes. `false` when the execution ended before that.
+    pub async fn crash_after(&mut self, events: usize) -> bool {
+        let runs = self.play_events(events).await;
+        if runs {
+            self.crash().await;
+        }
+        runs
+    }
+
+    /// Plays until so many things have happened. `false` when the execution ended before that.
+    async fn play_events(&self, events: usize) -> bool {
+        let (mut last, mut seen, mut idle) = (self.fingerprint(), 0, 0);
         while seen < events {
             if self.describe().status != "RUNNING" {
-                return None;
+                return false;
             }
             yield_now().await;
             let now = self.fingerprint();
@@ -87,8 +100,7 @@ impl World {
                 idle = 0;
             }
         }
-        self.crash().await;
-        Some(self.play().await)
+        true
     }
 
     /// Everything that was asked of the functions.
@@ -190,6 +202,7 @@ pub fn engine(
 /// What the template and the local stack fill in.
 pub fn substitutions() -> BTreeMap<String, String> {
     let given = [
+        ("CallbackBaseUrl", "https://gatehouse.example"),
         ("CallbacksFunctionArn", "callbacks"),
         ("DeployerFunctionArn", "deployer"),
         ("ProvisionerClusterArn", "cluster"),

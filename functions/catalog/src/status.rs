@@ -1,7 +1,6 @@
 //! How a service's environments stand: once, or as a stream for as long as something goes on.
 
 use axum::{
-    Json,
     extract::State,
     http::{HeaderMap, header},
     response::{IntoResponse, Response},
@@ -85,12 +84,12 @@ impl View {
     const DEPLOYS: Self = Self { render: deploys_only, goes_on: a_deploy_goes_on };
 }
 
-fn everything(status: ServiceStatus) -> serde_json::Value {
-    serde_json::to_value(StatusAnswer::from(status)).unwrap_or_default()
+fn everything(status: ServiceStatus) -> String {
+    serde_json::to_string(&StatusAnswer::from(status)).unwrap_or_default()
 }
 
-fn deploys_only(status: ServiceStatus) -> serde_json::Value {
-    serde_json::to_value(DeployStatusAnswer::from(status)).unwrap_or_default()
+fn deploys_only(status: ServiceStatus) -> String {
+    serde_json::to_string(&DeployStatusAnswer::from(status)).unwrap_or_default()
 }
 
 fn anything_goes_on(status: &ServiceStatus) -> bool {
@@ -115,7 +114,8 @@ async fn answer(
     if wants_stream(headers) {
         return Watch { state, caller, service, view, deadline: deadline.0 }.answer(status, headers);
     }
-    Ok(Json((view.render)(status)).into_response())
+    let headers = [(header::CONTENT_TYPE, "application/json")];
+    Ok((headers, (view.render)(status)).into_response())
 }
 
 /// Whether the caller asks for a stream by name.

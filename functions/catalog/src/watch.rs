@@ -22,10 +22,10 @@ use gatehouse_domain::{
 use gatehouse_http::{
     Problem,
     extract::single,
-    sse::{self, frame},
+    sse::{self, frame, frame_of},
 };
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::AppState;
 
@@ -35,8 +35,8 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// What of a status a reader sees.
 #[derive(Clone, Copy)]
 pub(crate) struct View {
-    /// As JSON.
-    pub(crate) render: fn(ServiceStatus) -> Value,
+    /// As JSON on one line.
+    pub(crate) render: fn(ServiceStatus) -> String,
     /// Whether something goes on that the reader waits for.
     pub(crate) goes_on: fn(&ServiceStatus) -> bool,
 }
@@ -86,7 +86,7 @@ impl Watch {
                         let data = (self.view.render)(*status);
                         let id = event_id(&data);
                         if last.as_ref() != Some(&id) {
-                            yield Ok(frame("status", Some(&id), &data));
+                            yield Ok(frame_of("status", Some(&id), &data));
                             last = Some(id);
                             silent = Duration::ZERO;
                         }
@@ -134,7 +134,6 @@ impl Watch {
 }
 
 /// The same for the same data, and for no other.
-fn event_id(data: &Value) -> String {
-    let text = data.to_string();
-    Fingerprint::of(&[&text]).as_str().chars().take(16).collect()
+fn event_id(data: &str) -> String {
+    Fingerprint::of(&[data]).as_str().chars().take(16).collect()
 }

@@ -5,11 +5,21 @@ use std::{num::NonZeroU16, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use gatehouse_domain::{
     api_key::ApiKey,
-    clock::Clock,
+    audit::Entry,
+    catalog::{FindService, Registered, ServiceId, Settled},
+    clock::{Clock, IdSource},
     janitor::{
         Announce, Announcement, Marks, Outbox, Publish, PublishError, Report, Subject, Watch, Watched,
     },
-    jobs::ListError,
+    jobs::{ListError, Revision},
+    name::EnvironmentName,
+    operations::{
+        BeginOutcome, FindOperation, Operation, OperationId, SaveOperation, TaskToken,
+        reconcile::ListOpenOperations,
+        workflow::{
+            AnswerTask, Execution, NotReady, OverseeWorkflow, StartWorkflow, Told, Workflow, WorkflowError,
+        },
+    },
     paging::{Page, PageRequest},
     providers::EditOutcome,
     revocation::{FlushAuthorizer, FlushError, OwedFlush},
@@ -102,6 +112,112 @@ impl OwedFlush for Nothing {
 }
 
 #[async_trait]
+impl ListOpenOperations for Nothing {
+    async fn open_operations(&self, _page: &PageRequest) -> Result<Page<Operation>, ListError> {
+        Ok(empty())
+    }
+
+    async fn ended_environments(
+        &self,
+        _now: Timestamp,
+        _page: &PageRequest,
+    ) -> Result<Page<(ServiceId, EnvironmentName)>, ListError> {
+        Ok(empty())
+    }
+}
+
+#[async_trait]
+impl FindOperation for Nothing {
+    async fn find_operation(&self, _id: &OperationId) -> Result<Option<Operation>, StoreError> {
+        Ok(None)
+    }
+
+    async fn find_operations(&self, _ids: &[OperationId]) -> Result<Vec<Operation>, StoreError> {
+        Ok(Vec::new())
+    }
+}
+
+#[async_trait]
+impl SaveOperation for Nothing {
+    async fn begin_operation(
+        &self,
+        _operation: &Operation,
+        _service: &Revision,
+        _entry: &Entry,
+    ) -> Result<BeginOutcome, StoreError> {
+        Ok(BeginOutcome::ServiceChanged)
+    }
+
+    async fn save_operation(
+        &self,
+        _operation: &Operation,
+        _settled: Option<&Settled>,
+        _entry: Option<&Entry>,
+    ) -> Result<EditOutcome, StoreError> {
+        Ok(EditOutcome::Conflict)
+    }
+}
+
+#[async_trait]
+impl FindService for Nothing {
+    async fn find_service(&self, _id: &ServiceId) -> Result<Option<Registered>, StoreError> {
+        Ok(None)
+    }
+}
+
+#[async_trait]
+impl StartWorkflow for Nothing {
+    fn ready(&self, _workflow: Workflow) -> Result<(), NotReady> {
+        Ok(())
+    }
+
+    async fn start(&self, _workflow: Workflow, _operation: &OperationId) -> Result<(), WorkflowError> {
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl AnswerTask for Nothing {
+    async fn succeed(&self, _token: &TaskToken, _output: &Value) -> Result<Told, WorkflowError> {
+        Ok(Told::Gone)
+    }
+
+    async fn fail(&self, _token: &TaskToken, _error: &str, _cause: &str) -> Result<Told, WorkflowError> {
+        Ok(Told::Gone)
+    }
+
+    async fn heartbeat(&self, _token: &TaskToken) -> Result<Told, WorkflowError> {
+        Ok(Told::Gone)
+    }
+}
+
+#[async_trait]
+impl OverseeWorkflow for Nothing {
+    async fn describe(
+        &self,
+        _workflow: Workflow,
+        _operation: &OperationId,
+    ) -> Result<Option<Execution>, WorkflowError> {
+        Ok(None)
+    }
+
+    async fn stop(
+        &self,
+        _workflow: Workflow,
+        _operation: &OperationId,
+        _cause: &str,
+    ) -> Result<(), WorkflowError> {
+        Ok(())
+    }
+}
+
+impl IdSource for Nothing {
+    fn random(&self) -> [u8; 16] {
+        [0; 16]
+    }
+}
+
+#[async_trait]
 impl Clock for Nothing {
     fn now(&self) -> Timestamp {
         Timestamp::from_second(NOW).unwrap()
@@ -114,13 +230,21 @@ impl Clock for Nothing {
 async fn invoked(flush_works: bool, seconds: i64) -> Result<Report, SweepFailed> {
     let nothing = Arc::new(Nothing { flush_works });
     let janitor = Janitor {
+        open: nothing.clone(),
+        find: nothing.clone(),
+        save: nothing.clone(),
+        services: nothing.clone(),
+        start: nothing.clone(),
+        answer: nothing.clone(),
+        oversee: nothing.clone(),
         watch: nothing.clone(),
         announce: nothing.clone(),
         outbox: nothing.clone(),
         publish: nothing.clone(),
         flush: nothing.clone(),
         owed: nothing.clone(),
-        clock: nothing,
+        clock: nothing.clone(),
+        ids: nothing,
         unused_days: NonZeroU16::new(90).unwrap(),
     };
     let event: Value = serde_json::from_str(include_str!("../../../events/janitor/schedule.json")).unwrap();
@@ -133,6 +257,10 @@ async fn invoked(flush_works: bool, seconds: i64) -> Result<Report, SweepFailed>
 async fn a_sweep_is_answered_with_its_report() {
     let report = serde_json::to_value(invoked(true, 120).await.unwrap()).unwrap();
     let expected = json!({
+        "operations": 0,
+        "told": 0,
+        "ended": 0,
+        "expired": 0,
         "tokens": 0,
         "api_keys": 0,
         "announced": 0,

@@ -1,6 +1,10 @@
 //! What commands work with.
 
-use std::io::{self, Read};
+use std::{
+    fs,
+    io::{self, Read},
+    path::Path,
+};
 
 use gatehouse_domain::clock::{Clock, IdSource};
 use reqwest::Method;
@@ -106,6 +110,17 @@ impl Context<'_, '_> {
             self.output.table(list.columns, &entries)?;
         }
         Ok(())
+    }
+
+    /// A file that the command line names; `-` is standard input.
+    pub(crate) fn read(&mut self, path: &Path) -> Result<Vec<u8>, Failure> {
+        let mut file = Vec::new();
+        let read = if path.as_os_str() == "-" {
+            self.stdin.read_to_end(&mut file).map(|_| file)
+        } else {
+            fs::read(path)
+        };
+        read.map_err(|source| Failure::File { path: path.display().to_string(), source })
     }
 
     /// A password that exists: from standard input, or asked for once.

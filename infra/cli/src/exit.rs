@@ -6,9 +6,9 @@ use std::process::ExitCode;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Exit {
-    /// It is done; a run that was watched succeeded.
+    /// It is done; a run or an operation that was watched succeeded.
     Done = 0,
-    /// A run that was watched failed.
+    /// A run that was watched failed, or an operation did not succeed.
     RunFailed = 1,
     /// The command line, or a file that it names, cannot be used.
     Usage = 2,
@@ -31,15 +31,15 @@ pub enum Exit {
 /// The codes, for `--help`.
 pub const EXIT_CODES: &str = "\
 Exit codes:
-  0    done; a watched run succeeded
-  1    a watched run failed
+  0    done; a watched run or operation succeeded
+  1    a watched run failed, or a watched operation did not succeed
   2    the command line, or a file that it names, cannot be used
   3    the server refused, or refused a part (4xx)
   4    the server failed (5xx), or cannot be reached
   5    not logged in, or not allowed (401, 403)
   6    a watched run errored: it could not be brought to its end
   7    a watched run was cancelled
-  130  interrupted; a watched run goes on
+  130  interrupted; a watched run or operation goes on
   141  whoever read the output stopped reading";
 
 impl Exit {
@@ -55,6 +55,15 @@ impl Exit {
             "failed" => Some(Self::RunFailed),
             "errored" => Some(Self::RunErrored),
             "cancelled" => Some(Self::RunCancelled),
+            _ => None,
+        }
+    }
+
+    /// What the end of an operation means; `None` while it goes on.
+    pub(crate) fn of_operation(status: &str) -> Option<Self> {
+        match status {
+            "succeeded" => Some(Self::Done),
+            "failed" | "cancelled" | "rejected" | "timed_out" => Some(Self::RunFailed),
             _ => None,
         }
     }

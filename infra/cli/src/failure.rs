@@ -32,6 +32,9 @@ pub(crate) enum Failure {
     /// There is no session for this site.
     #[error("not logged in at {site}; log in with `gatehouse login --url {site}`, or set GATEHOUSE_TOKEN")]
     NotLoggedIn { site: String },
+    /// There is none of this name.
+    #[error("there is no {0}, or you may not see it")]
+    Missing(String),
     /// A password is needed, and there is nobody to ask.
     #[error("there is no terminal to ask for {what}; {instead}")]
     NobodyToAsk { what: &'static str, instead: &'static str },
@@ -88,6 +91,8 @@ pub(crate) struct Problem {
     detail: Option<String>,
     errors: Vec<FieldError>,
     request_id: Option<String>,
+    /// The operation that is in the way.
+    operation: Option<String>,
     /// The key to repeat a trigger with whose outcome is not known.
     pub(crate) idempotency_key: Option<String>,
 }
@@ -109,6 +114,7 @@ impl Failure {
             | Self::File { .. }
             | Self::NobodyToAsk { .. } => Exit::Usage,
             Self::Credentials(_) | Self::NotLoggedIn { .. } => Exit::NotAllowed,
+            Self::Missing(_) => Exit::Refused,
             Self::Problem(problem) => match problem.status {
                 401 | 403 => Exit::NotAllowed,
                 400..=499 => Exit::Refused,
@@ -120,6 +126,21 @@ impl Failure {
             Self::Interrupted => Exit::Interrupted,
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::OutputClosed,
             Self::Output(_) => Exit::Unavailable,
+        }
+    }
+
+    /// Whether nobody can say that nothing happened.
+    pub(crate) fn may_have_happened(&self) -> bool {
+        match self {
+            Self::Unreachable { source, .. } => !source.is_connect(),
+            Self::Nonsense(_) => true,
+            Self::Problem(problem) => match problem.status {
+                500 | 504 => true,
+                // Something on the way says so, and not a Gatehouse, which would say what it is about.
+                502 => problem.r#type.is_empty(),
+                _ => problem.r#type == "/problems/request-in-progress",
+            },
+            _ => false,
         }
     }
 
@@ -142,9 +163,11 @@ impl Problem {
             "" => error.detail.clone(),
             pointer => format!("{pointer}: {}", error.detail),
         });
+        let operation = self.operation.as_ref().map(|id| format!("operation: {id}"));
         let retry = self.retry_after.map(|seconds| format!("Try again after {seconds} s."));
         let request = self.request_id.iter().map(|id| format!("request_id: {id}"));
-        for line in details.chain(fields).chain(retry).chain(self.hint.clone()).chain(request) {
+        let rest = operation.into_iter().chain(retry).chain(self.hint.clone()).chain(request);
+        for line in details.chain(fields).chain(rest) {
             // Writing into a string never fails.
             let _ = writeln!(text, "  {line}");
         }

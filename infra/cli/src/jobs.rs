@@ -1,6 +1,6 @@
 //! `jobs`: what can be run.
 
-use std::{fs, io, path::PathBuf};
+use std::{io, path::PathBuf};
 
 use clap::{Args, Subcommand};
 use reqwest::Method;
@@ -97,7 +97,7 @@ pub(crate) async fn run(
 }
 
 async fn import(context: &mut Context<'_, '_>, client: &Client, args: ImportArgs) -> Result<Exit, Failure> {
-    let file = read(context, &args.file)?;
+    let file = context.read(&args.file)?;
     // The server says best what is wrong with a file; only what is JSON for sure is called so.
     let is_json = serde_json::from_slice::<Value>(&file).is_ok();
     let content_type = if is_json { "application/json" } else { "application/yaml" };
@@ -107,16 +107,6 @@ async fn import(context: &mut Context<'_, '_>, client: &Client, args: ImportArgs
     context.output.answer(&answer, report)?;
     let refused = answer.body["summary"]["refused"].as_u64().unwrap_or_default();
     Ok(if refused == 0 { Exit::Done } else { Exit::Refused })
-}
-
-fn read(context: &mut Context<'_, '_>, path: &PathBuf) -> Result<Vec<u8>, Failure> {
-    let mut file = Vec::new();
-    let read = if path.as_os_str() == "-" {
-        context.stdin.read_to_end(&mut file).map(|_| file)
-    } else {
-        fs::read(path)
-    };
-    read.map_err(|source| Failure::File { path: path.display().to_string(), source })
 }
 
 fn report(output: &mut Output<'_>, body: &Value) -> io::Result<()> {

@@ -12,9 +12,12 @@ mod exit;
 mod failure;
 mod jobs;
 mod keys;
+mod operations;
 mod output;
+mod patience;
 mod roles;
 mod runs;
+mod services;
 mod session;
 mod site;
 mod sse;
@@ -55,6 +58,36 @@ pub enum Command {
     /// Trigger, watch and cancel runs.
     #[command(after_help = EXIT_CODES)]
     Runs(Group<runs::RunsCommand>),
+    /// Create, list and change services: the catalog.
+    #[command(after_help = EXIT_CODES)]
+    Services(Group<services::ServicesCommand>),
+    /// Provision an environment of a service, and print the operation's id.
+    #[command(after_help = EXIT_CODES)]
+    Provision(Leaf<operations::ProvisionArgs>),
+    /// Take away what was provisioned in an environment, and print the operation's id.
+    #[command(after_help = EXIT_CODES)]
+    Deprovision(Leaf<operations::EnvironmentArgs>),
+    /// Look whether an environment still is as it was provisioned, and print the operation's id.
+    #[command(after_help = EXIT_CODES)]
+    Drift(Leaf<operations::EnvironmentArgs>),
+    /// Deploy a version to an environment, and print the operation's id.
+    #[command(after_help = EXIT_CODES)]
+    Deploy(Leaf<operations::DeployArgs>),
+    /// Show how the environments of a service stand.
+    #[command(after_help = EXIT_CODES)]
+    Status(Leaf<operations::StatusArgs>),
+    /// List the operations of a service, the newest first, or show one.
+    #[command(after_help = EXIT_CODES)]
+    Operations(Leaf<operations::OperationsArgs>),
+    /// Agree to an operation that waits for it.
+    #[command(after_help = EXIT_CODES)]
+    Approve(Leaf<operations::VerdictArgs>),
+    /// Refuse an operation that waits for approval, which ends it.
+    #[command(after_help = EXIT_CODES)]
+    Reject(Leaf<operations::VerdictArgs>),
+    /// Ask an operation to stop.
+    #[command(after_help = EXIT_CODES)]
+    Cancel(Leaf<operations::CancelArgs>),
     /// Create, list and change users.
     #[command(after_help = EXIT_CODES)]
     Users(Group<users::UsersCommand>),
@@ -106,6 +139,14 @@ impl Command {
             Self::Keys(group) => &group.options,
             Self::Jobs(group) => &group.options,
             Self::Runs(group) => &group.options,
+            Self::Services(group) => &group.options,
+            Self::Provision(leaf) => &leaf.options,
+            Self::Deprovision(leaf) | Self::Drift(leaf) => &leaf.options,
+            Self::Deploy(leaf) => &leaf.options,
+            Self::Status(leaf) => &leaf.options,
+            Self::Operations(leaf) => &leaf.options,
+            Self::Approve(leaf) | Self::Reject(leaf) => &leaf.options,
+            Self::Cancel(leaf) => &leaf.options,
             Self::Users(group) => &group.options,
             Self::Audit(group) => &group.options,
         }
@@ -147,6 +188,18 @@ async fn perform(context: &mut Context<'_, '_>, command: Command) -> Result<Exit
         Command::Keys(group) => keys::run(context, &context.client(site)?, group.command).await,
         Command::Jobs(group) => jobs::run(context, &context.client(site)?, group.command).await,
         Command::Runs(group) => runs::run(context, &context.client(site)?, group.command).await,
+        Command::Services(group) => services::run(context, &context.client(site)?, group.command).await,
+        Command::Provision(leaf) => operations::provision(context, &context.client(site)?, leaf.args).await,
+        Command::Deprovision(leaf) => {
+            operations::deprovision(context, &context.client(site)?, leaf.args).await
+        }
+        Command::Drift(leaf) => operations::drift(context, &context.client(site)?, leaf.args).await,
+        Command::Deploy(leaf) => operations::deploy(context, &context.client(site)?, leaf.args).await,
+        Command::Status(leaf) => operations::status(context, &context.client(site)?, leaf.args).await,
+        Command::Operations(leaf) => operations::list(context, &context.client(site)?, leaf.args).await,
+        Command::Approve(leaf) => operations::approve(context, &context.client(site)?, leaf.args).await,
+        Command::Reject(leaf) => operations::reject(context, &context.client(site)?, leaf.args).await,
+        Command::Cancel(leaf) => operations::cancel(context, &context.client(site)?, leaf.args).await,
         Command::Users(group) => users::run(context, &context.client(site)?, group.command).await,
         Command::Audit(group) => audit::run(context, &context.client(site)?, group.command).await,
     }

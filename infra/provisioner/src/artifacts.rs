@@ -31,12 +31,18 @@ pub enum ArtifactError {
         /// The operation.
         operation_id: String,
     },
-    /// The store is not usable.
-    #[error("the store of plan files cannot be used")]
-    Store(#[from] object_store::Error),
+    /// The store is not usable. Its errors print their causes themselves, so it is no source.
+    #[error("the store of plan files cannot be used: {0}")]
+    Store(object_store::Error),
     /// A local file is not.
     #[error("a plan file cannot be read or written")]
     File(#[from] io::Error),
+}
+
+impl From<object_store::Error> for ArtifactError {
+    fn from(error: object_store::Error) -> Self {
+        Self::Store(error)
+    }
 }
 
 impl Artifacts {

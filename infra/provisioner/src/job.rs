@@ -100,16 +100,17 @@ impl Job<'_> {
         }
         let (plan_file, lock_file) = (terraform.plan_file(), terraform.workspace.lock_file());
         artifacts.keep(&self.order.operation_id, &plan_file, &lock_file).await?;
-        let PlanCounts { add, change, destroy } = plan.counts;
+        let counts = plan.to_apply();
+        let PlanCounts { add, change, destroy } = counts;
         let message = format!("{add} to add, {change} to change, {destroy} to destroy");
-        Ok(Command::Success { plan: Some(plan.counts), outputs: None, message })
+        Ok(Command::Success { plan: Some(counts), outputs: None, message })
     }
 
     async fn apply(&self, terraform: &Terraform<'_>, artifacts: &Artifacts) -> Result<Command, JobError> {
         let (plan_file, lock_file) = (terraform.plan_file(), terraform.workspace.lock_file());
         artifacts.fetch(&self.order.operation_id, &plan_file, &lock_file).await?;
         terraform.init().await?;
-        let total = terraform.show().await?.counts.total();
+        let total = terraform.show().await?.to_apply().total();
         terraform.apply(total).await?;
         // It is done, so being asked to stop comes too late: what is there has to be known.
         let calm = Stop::default();

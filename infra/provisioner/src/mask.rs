@@ -1,6 +1,9 @@
 //! Keeping secrets out of everything that leaves the worker.
 
-use std::sync::{Arc, RwLock};
+use std::{
+    cmp::Reverse,
+    sync::{Arc, PoisonError, RwLock},
+};
 
 use data_encoding::BASE64;
 use serde_json::Value;
@@ -11,32 +14,40 @@ const HIDDEN: &str = "***";
 /// Shorter secrets are hidden only where they stand alone: they would make other words unreadable.
 const LONG: usize = 4;
 
+/// As long must a secret be to be hidden within a longer value, and one line of a secret to be hidden at all.
+/// Values are data: something short that is only spelt alike must not damage them.
+const TELLING: usize = 8;
+
 /// The secrets that are known. Clones share them.
 #[derive(Clone, Default)]
 pub struct Mask(Arc<RwLock<Secrets>>);
 
+/// Longest first: one may be part of another.
 #[derive(Default)]
 struct Secrets {
-    /// Hidden wherever they stand. Longest first: one may be part of another.
-    long: Vec<String>,
-    /// Hidden where they stand alone.
-    short: Vec<String>,
+    /// As they are, and as they look in other spellings.
+    whole: Vec<String>,
+    /// Their single lines.
+    lines: Vec<String>,
 }
 
 impl Mask {
     /// Hides this text from now on, as it is and as it looks within JSON and base 64.
     pub fn hide(&self, secret: &str) {
-        let mut secrets = self.0.write().unwrap_or_else(std::sync::PoisonError::into_inner);
-        secrets.add(secret);
-        // Logs come line by line, so no line of theirs holds the whole of it.
-        secret.lines().filter(|line| line.trim().len() >= LONG).for_each(|line| secrets.add(line.trim()));
+        let mut secrets = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        add(&mut secrets.whole, secret);
         if secret.len() >= LONG {
             let json = Value::from(secret).to_string();
             let json = &json[1..json.len() - 1];
-            secrets.add(json);
+            add(&mut secrets.whole, json);
             // As Terraform's `jsonencode` writes it.
-            secrets.add(&json.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026"));
-            secrets.add(&BASE64.encode(secret.as_bytes()));
+            let escaped = json.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026");
+            add(&mut secrets.whole, &escaped);
+            add(&mut secrets.whole, &BASE64.encode(secret.as_bytes()));
+        }
+        // Logs come line by line, so no line of theirs holds the whole of it.
+        for line in secret.lines().map(str::trim).filter(|line| line.len() >= TELLING) {
+            add(&mut secrets.lines, line);
         }
     }
 
@@ -58,41 +69,49 @@ impl Mask {
 
     /// The text without secrets.
     pub fn text(&self, text: &str) -> String {
-        let secrets = self.0.read().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let mut text = text.to_owned();
-        for secret in &secrets.long {
-            if text.contains(secret) {
-                text = text.replace(secret, HIDDEN);
-            }
-        }
-        for secret in &secrets.short {
-            text = replace_alone(&text, secret);
-        }
-        text
+        let secrets = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let (long, short): (Vec<_>, Vec<_>) =
+            secrets.whole.iter().partition::<Vec<&String>, _>(|secret| secret.len() >= LONG);
+        let text = replace_all(text, long.into_iter().chain(&secrets.lines));
+        short.into_iter().fold(text, |text, secret| replace_alone(&text, secret))
     }
 
-    /// The value with every text in it, and every name, without secrets.
+    /// The value without secrets: those that texts in it are, and those within texts that nothing else would be.
     pub fn value(&self, value: Value) -> Value {
         match value {
-            Value::String(text) => Value::String(self.text(&text)),
+            Value::String(text) => Value::String(self.datum(&text)),
             Value::Array(values) => values.into_iter().map(|value| self.value(value)).collect(),
             Value::Object(fields) => {
-                fields.into_iter().map(|(name, value)| (self.text(&name), self.value(value))).collect()
+                fields.into_iter().map(|(name, value)| (self.datum(&name), self.value(value))).collect()
             }
             other => other,
         }
     }
+
+    fn datum(&self, text: &str) -> String {
+        let secrets = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        if secrets.whole.iter().any(|secret| secret == text) {
+            return HIDDEN.to_owned();
+        }
+        replace_all(text, secrets.whole.iter().filter(|secret| secret.len() >= TELLING))
+    }
 }
 
-impl Secrets {
-    fn add(&mut self, secret: &str) {
-        let list = if secret.len() >= LONG { &mut self.long } else { &mut self.short };
-        let tells = secret.chars().any(char::is_alphanumeric);
-        if tells && !list.iter().any(|known| known == secret) {
-            list.push(secret.to_owned());
-            list.sort_by_key(|known| std::cmp::Reverse(known.len()));
-        }
+fn add(secrets: &mut Vec<String>, secret: &str) {
+    let tells = secret.chars().any(char::is_alphanumeric);
+    if tells && !secrets.iter().any(|known| known == secret) {
+        secrets.push(secret.to_owned());
+        secrets.sort_by_key(|known| Reverse(known.len()));
     }
+}
+
+fn replace_all<'a>(text: &str, secrets: impl Iterator<Item = &'a String>) -> String {
+    secrets.fold(
+        text.to_owned(),
+        |text, secret| {
+            if text.contains(secret) { text.replace(secret, HIDDEN) } else { text }
+        },
+    )
 }
 
 /// Replaces `secret` where no letter or digit touches it.
@@ -158,10 +177,19 @@ mod tests {
     }
 
     #[test]
-    fn values_are_taken_and_hidden_to_their_leaves() {
+    fn values_are_taken_to_their_leaves() {
         let mask = Mask::default();
         mask.hide_value(&json!({ "a": ["deep secret"], "pin": 48_151_623, "one": 1, "yes": true }));
-        let value = json!({ "x": "a deep secret", "deep secret": [1, true, "48151623"] });
-        assert_eq!(mask.value(value), json!({ "x": "a ***", "***": [1, true, "***"] }));
+        assert_eq!(mask.text("a deep secret 48151623 1 true"), "a *** *** 1 true");
+    }
+
+    #[test]
+    fn values_lose_their_secrets_and_nothing_that_is_only_spelt_alike() {
+        let mask = mask(&["deep secret", "shop", "48151623", "two lines\nthat hold it"]);
+        let value = json!({ "x": "a deep secret", "deep secret": [1, true, "48151623"], "y": "shop", "z": "shop-dev" });
+        let shown = json!({ "x": "a ***", "***": [1, true, "***"], "y": "***", "z": "shop-dev" });
+        assert_eq!(mask.value(value), shown);
+        assert_eq!(mask.value(json!("that hold it")), json!("that hold it"));
+        assert_eq!(mask.text("that hold it"), "***");
     }
 }

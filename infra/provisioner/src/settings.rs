@@ -1,6 +1,12 @@
 //! What the worker is told by its environment, read once.
 
-use std::{fmt, num::NonZeroU32, path::PathBuf, str::FromStr, time::Duration};
+use std::{
+    fmt,
+    num::NonZeroU32,
+    path::{self, PathBuf},
+    str::FromStr,
+    time::Duration,
+};
 
 use gatehouse_runtime::env::{self, EnvError};
 use secrecy::SecretString;
@@ -113,13 +119,22 @@ impl Equipment {
             state: location("GATEHOUSE_STATE")?,
             artifacts: location("GATEHOUSE_ARTIFACTS")?,
             modules: env::required("GATEHOUSE_MODULES")?.into(),
-            terraform: env::optional("GATEHOUSE_TERRAFORM").unwrap_or_else(|| "terraform".to_owned()).into(),
+            terraform: program(
+                &env::optional("GATEHOUSE_TERRAFORM").unwrap_or_else(|| "terraform".to_owned()),
+            ),
             region: env::optional("AWS_REGION"),
             log_link: env::optional("GATEHOUSE_LOG_LINK"),
             lock_timeout: seconds("GATEHOUSE_LOCK_SECONDS", LOCK_TIMEOUT)?,
             stop_timeout: seconds("GATEHOUSE_STOP_SECONDS", STOP_TIMEOUT)?,
         })
     }
+}
+
+/// A program by its name, or by a path, which counts from where the worker was started and not from where
+/// Terraform works.
+fn program(text: &str) -> PathBuf {
+    let absolute = text.contains('/').then(|| path::absolute(text).ok()).flatten();
+    absolute.unwrap_or_else(|| text.into())
 }
 
 fn location(name: &'static str) -> Result<Location, SettingsError> {
@@ -176,6 +191,13 @@ mod tests {
         for bad in ["http://gatehouse.test/x", "http://10.0.0.1/", "ftp://127.0.0.1/", "callback", ""] {
             assert!(callback_url(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_program_is_found_by_name_or_from_here() {
+        assert_eq!(program("terraform"), PathBuf::from("terraform"));
+        assert_eq!(program("/opt/terraform"), PathBuf::from("/opt/terraform"));
+        assert!(program("bin/terraform").is_absolute());
     }
 
     #[test]

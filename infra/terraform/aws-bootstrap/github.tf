@@ -111,14 +111,22 @@ data "aws_iam_policy_document" "deploy" {
       "cloudformation:DescribeStacks",
       "cloudformation:ExecuteChangeSet",
       "cloudformation:GetTemplate",
-      "cloudformation:GetTemplateSummary",
       "cloudformation:ListStackResources",
+      "cloudformation:TagResource",
+      "cloudformation:UntagResource",
     ]
     resources = [
       "arn:${local.partition}:cloudformation:${var.region}:${local.account}:stack/${local.name}/*",
       "arn:${local.partition}:cloudformation:${var.region}:${local.account}:stack/aws-sam-cli-managed-default/*",
       "arn:${local.partition}:cloudformation:${var.region}:aws:transform/*",
     ]
+  }
+
+  # What is asked about a template before there is a stack.
+  statement {
+    sid       = "CheckTemplate"
+    actions   = ["cloudformation:GetTemplateSummary", "cloudformation:ValidateTemplate"]
+    resources = ["*"]
   }
 
   statement {

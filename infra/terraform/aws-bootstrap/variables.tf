@@ -106,7 +106,6 @@ variable "module_rights" {
       actions = [
         "s3:CreateBucket",
         "s3:DeleteBucket",
-        "s3:DeleteBucketOwnershipControls",
         "s3:DeleteBucketPolicy",
         "s3:Get*Configuration",
         "s3:GetBucket*",

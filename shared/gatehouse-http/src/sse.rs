@@ -36,7 +36,11 @@ pub fn headers() -> [(HeaderName, HeaderValue); 2] {
 
 /// One event. JSON on one line never holds a line end.
 pub fn frame(event: &str, id: Option<&str>, data: &impl Serialize) -> Bytes {
-    let data = serde_json::to_string(data).unwrap_or_default();
+    frame_of(event, id, &serde_json::to_string(data).unwrap_or_default())
+}
+
+/// One event whose data is JSON on one line already.
+pub fn frame_of(event: &str, id: Option<&str>, data: &str) -> Bytes {
     match id {
         Some(id) => format!("id: {id}\nevent: {event}\ndata: {data}\n\n").into(),
         None => format!("event: {event}\ndata: {data}\n\n").into(),

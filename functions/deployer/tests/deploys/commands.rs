@@ -241,7 +241,7 @@ async fn a_webhook_is_called_with_a_token_to_report_with() {
 }
 
 #[tokio::test]
-async fn each_call_of_a_webhook_is_an_attempt_of_its_own() {
+async fn a_call_whose_answer_was_lost_is_made_again_as_the_same_one() {
     let twin = Twin::by_webhook();
     let busy = WebhookError::Unavailable("it answered 503".to_owned(), Some("a secret".into()));
     twin.world().webhook_errors.push_back(busy);
@@ -249,9 +249,19 @@ async fn each_call_of_a_webhook_is_an_attempt_of_its_own() {
     assert_eq!(word, "Unavailable");
     assert_eq!(message, "the webhook did not take the call: it answered 503");
     twin.call().await.unwrap();
-    let attempts: Vec<_> = twin.world().posted.iter().map(|posted| posted.attempt).collect();
-    assert_eq!(attempts, [1, 2]);
-    assert_eq!(twin.operation().attempt.unwrap().number, 2);
+    let posted = twin.world().posted.clone();
+    assert_eq!(posted.len(), 2);
+    assert_eq!(posted[0], posted[1]);
+}
+
+#[tokio::test]
+async fn a_webhook_that_has_reported_is_not_called_again() {
+    let twin = Twin::by_webhook();
+    twin.call().await.unwrap();
+    twin.edit(|operation| operation.attempt.as_mut().unwrap().reported = true);
+    assert_eq!(twin.call().await.unwrap(), json!({}));
+    assert_eq!(twin.world().posted.len(), 1);
+    assert!(matches!(twin.operation().owed, Some(Signal::Succeed { .. })));
 }
 
 #[tokio::test]

@@ -8,7 +8,8 @@ mod watch;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use self::{parameters::Parameter, watch::Watch};
+pub(crate) use self::parameters::Parameter;
+use self::watch::Watch;
 use crate::{
     client::Client,
     context::{Context, List},

@@ -28,7 +28,7 @@ impl Parameter {
     }
 
     /// All of them as the API takes them.
-    pub(super) fn to_json(parameters: Vec<Self>) -> Result<Value, Failure> {
+    pub(crate) fn to_json(parameters: Vec<Self>) -> Result<Value, Failure> {
         let mut values = Map::new();
         for Self { name, value } in parameters {
             if values.contains_key(&name) {

@@ -22,7 +22,7 @@ pub(super) async fn trigger(
     let key = args.idempotency_key.unwrap_or_else(|| random_id(context.ids, "cli"));
     let call = client.call(Method::POST, &["v1", "jobs", &args.job, "runs"])?;
     let answer = match call.header("Idempotency-Key", &key).json(&body).answer().await {
-        Err(failure) if may_have_started(&failure) => {
+        Err(failure) if failure.may_have_happened() => {
             context.output.warn(&format!(
                 "a run may have been started; the same command with `--idempotency-key {key}` finds out, and \
                  never starts a second one"
@@ -43,19 +43,4 @@ fn say(context: &mut Context<'_, '_>, answer: &Answer, run: &str) -> Result<(), 
         let url = text_at(body, "/run/web_url");
         output.note(format!("{} {url}", text_at(body, "/run/status")).trim_end())
     })
-}
-
-/// Whether nobody can say that nothing happened.
-fn may_have_started(failure: &Failure) -> bool {
-    match failure {
-        Failure::Unreachable { source, .. } => !source.is_connect(),
-        Failure::Nonsense(_) => true,
-        Failure::Problem(problem) => match problem.status {
-            500 | 504 => true,
-            // Something on the way says so, and not a Gatehouse, which would say what it is about.
-            502 => problem.r#type.is_empty(),
-            _ => problem.r#type == "/problems/request-in-progress",
-        },
-        _ => false,
-    }
 }

@@ -15,20 +15,9 @@ use crate::{
     exit::Exit,
     failure::Failure,
     output::{Look, printable, text_at},
+    patience::{Endured, Patience},
     sse::{Event, Parser},
 };
-
-/// How many times in a row nothing may come of coming back: some minutes.
-const MAX_FAILURES: u32 = 20;
-
-/// How long to wait before coming back, unless the server says otherwise.
-const PAUSE: Duration = Duration::from_secs(1);
-
-/// The longest wait that repeated failures lead to.
-const LONGEST_PAUSE: Duration = Duration::from_secs(15);
-
-/// The longest wait that a server may ask for.
-const LONGEST_ASKED: Duration = Duration::from_mins(1);
 
 /// Watches one run.
 pub(super) struct Watch<'c, 'a, 'w> {
@@ -40,9 +29,7 @@ pub(super) struct Watch<'c, 'a, 'w> {
     last_id: Option<String>,
     /// The last status that was shown.
     status: Option<Value>,
-    /// How many times in a row nothing came of coming back.
-    failures: u32,
-    pause: Duration,
+    patience: Patience,
 }
 
 impl<'c, 'a, 'w> Watch<'c, 'a, 'w> {
@@ -50,7 +37,7 @@ impl<'c, 'a, 'w> Watch<'c, 'a, 'w> {
     pub(super) fn new(context: &'c mut Context<'a, 'w>, client: &'c Client, run: &'c str) -> Self {
         let view = LogView::new(context.output.stdout.colours);
         let (last_id, status) = (None, None);
-        Self { context, client, run, view, last_id, status, failures: 0, pause: PAUSE }
+        Self { context, client, run, view, last_id, status, patience: Patience::new() }
     }
 
     /// Prints what happens until the run ends.
@@ -59,20 +46,27 @@ impl<'c, 'a, 'w> Watch<'c, 'a, 'w> {
             let wait = match self.read_stream().await {
                 Ok(Some(exit)) => return Ok(exit),
                 Ok(None) => {
-                    self.failures = 0;
-                    self.pause
+                    self.patience.restore();
+                    self.patience.pause()
                 }
-                Err(failure) if may_pass(&failure) && self.failures < MAX_FAILURES => {
-                    self.failures += 1;
-                    self.say_once(&failure)?;
-                    self.wait_after(&failure)
-                }
-                Err(failure) => {
-                    self.end_line()?;
-                    return Err(failure);
-                }
+                Err(failure) => self.endure(failure)?,
             };
             self.context.clock.sleep(wait).await;
+        }
+    }
+
+    fn endure(&mut self, failure: Failure) -> Result<Duration, Failure> {
+        match self.patience.endure(failure) {
+            Ok(Endured { wait, news }) => {
+                if let Some(news) = news {
+                    self.aside(Look::Dimmed, &news)?;
+                }
+                Ok(wait)
+            }
+            Err(failure) => {
+                self.end_line()?;
+                Err(failure)
+            }
         }
     }
 
@@ -90,7 +84,7 @@ impl<'c, 'a, 'w> Watch<'c, 'a, 'w> {
         let mut parser = Parser::default();
         while let Some(piece) = response.chunk().await.map_err(|_| self.cut())? {
             let events = parser.push(&piece).map_err(|error| Failure::Nonsense(error.to_string()))?;
-            self.pause = parser.retry().unwrap_or(self.pause).min(LONGEST_ASKED);
+            self.patience.ask(parser.retry());
             for event in events {
                 match self.take(event)? {
                     Next::GoOn => {}
@@ -113,7 +107,7 @@ impl<'c, 'a, 'w> Watch<'c, 'a, 'w> {
             self.show(&event, &data)?;
         }
         if event.id.is_some() && event.id != self.last_id {
-            self.failures = 0;
+            self.patience.restore();
             self.last_id = event.id;
         }
         Ok(match event.name.as_str() {
@@ -171,25 +165,6 @@ impl<'c, 'a, 'w> Watch<'c, 'a, 'w> {
         self.print(&text)
     }
 
-    fn say_once(&mut self, failure: &Failure) -> io::Result<()> {
-        let why = match failure.text() {
-            Some(why) if self.failures == 1 => why,
-            _ => return Ok(()),
-        };
-        let why = why.lines().next().unwrap_or_default().trim_start_matches("gatehouse: ").to_owned();
-        self.aside(Look::Dimmed, &format!("{why}; coming back"))
-    }
-
-    /// Waits longer each time, and as long as the server asks for.
-    fn wait_after(&self, failure: &Failure) -> Duration {
-        let grown = self.pause.saturating_mul(1 << self.failures.saturating_sub(1).min(8));
-        let asked = match failure {
-            Failure::Problem(problem) => Duration::from_secs(problem.retry_after.unwrap_or_default()),
-            _ => Duration::ZERO,
-        };
-        grown.min(LONGEST_PAUSE).max(asked.min(LONGEST_ASKED))
-    }
-
     /// How the run ended, by its record.
     async fn outcome(&mut self) -> Result<Exit, Failure> {
         let answer = self.client.get(&["v1", "runs", self.run]).await?;
@@ -211,16 +186,6 @@ enum Next {
     GoOn,
     ComeBack,
     Ended(Option<Exit>),
-}
-
-/// Whether the same request may have another answer later.
-fn may_pass(failure: &Failure) -> bool {
-    match failure {
-        Failure::Unreachable { .. } => true,
-        Failure::Stream { retryable, .. } => *retryable,
-        Failure::Problem(problem) => matches!(problem.status, 408 | 429 | 500..=599),
-        _ => false,
-    }
 }
 
 fn stream_failure(data: &Value, retryable: bool) -> Failure {

@@ -18,6 +18,7 @@ pub(super) async fn run(args: ServeArgs) -> anyhow::Result<()> {
         supervisor: std::env::current_exe().context("this program's own file cannot be found")?,
         modules: args.modules,
         terraform: find_terraform(),
+        worker_silence: None,
     };
     let stack = Stack::start(settings).await?;
     welcome(&stack);

@@ -66,6 +66,8 @@ pub struct StackSettings {
     pub modules: Option<PathBuf>,
     /// Terraform, where there is one.
     pub terraform: Option<PathBuf>,
+    /// For how long a worker may be silent, instead of what the workflows say; tests do not wait minutes.
+    pub worker_silence: Option<Duration>,
 }
 
 /// A stack that runs.
@@ -103,7 +105,7 @@ impl Stack {
         let secrets = secrets.serve(loopback(), stopped(stop.clone())).await?;
         let listener = listen(settings.address).await?;
         let base_url = format!("http://{}", reachable(listener.local_addr()?));
-        let machines = workflows::machines(&base_url)?;
+        let machines = workflows::machines(&base_url, settings.worker_silence)?;
         let engine = StepFunctions::open(data, &identity(&template), machines, clock.clone(), sources())?;
         let running_engine = engine.clone().serve(loopback(), stopped(stop.clone())).await?;
         let sfn = aws(running_engine.endpoint_url())?.step_functions();

@@ -1,7 +1,7 @@
 //! The workflows of this process: the deployed definitions, whose tasks are the functions of this process
 //! and workers on this machine.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap, time::Duration};
 
 use anyhow::Context;
 use async_trait::async_trait;
@@ -17,6 +17,9 @@ use crate::{
     step_functions::{StateMachine, StepFunctions, TaskError, Tasks},
 };
 
+/// What the definitions say of a worker's silence.
+const WORKER_SILENCE: &str = "\"HeartbeatSeconds\": 180";
+
 const PROVISION: &str = "provision";
 const DEPLOY: &str = "deploy";
 
@@ -26,7 +29,7 @@ const PROVISION_DEFINITION: &str = include_str!("../../../state-machines/provisi
 const DEPLOY_DEFINITION: &str = include_str!("../../../state-machines/deploy.asl.json");
 
 /// The state machines, with what the template would fill in. `base_url` is where the stack listens.
-pub(super) fn machines(base_url: &str) -> anyhow::Result<Vec<StateMachine>> {
+pub(super) fn machines(base_url: &str, silence: Option<Duration>) -> anyhow::Result<Vec<StateMachine>> {
     let text = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     let substitutions = BTreeMap::from([
         text("CallbackBaseUrl", base_url),
@@ -38,11 +41,25 @@ pub(super) fn machines(base_url: &str) -> anyhow::Result<Vec<StateMachine>> {
         text("ProvisionerSecurityGroups", "local"),
         text("ProvisionerAssignPublicIp", "DISABLED"),
     ]);
-    let machine = |name, definition| StateMachine::parse(name, definition, &substitutions);
+    let machine = |name, definition| {
+        let definition = with_silence(definition, silence);
+        StateMachine::parse(name, &definition, &substitutions)
+    };
     Ok(vec![
         machine(PROVISION, PROVISION_DEFINITION).context("provision.asl.json")?,
         machine(DEPLOY, DEPLOY_DEFINITION).context("deploy.asl.json")?,
     ])
+}
+
+/// The definition with another limit of a worker's silence.
+fn with_silence(definition: &str, silence: Option<Duration>) -> Cow<'_, str> {
+    match silence {
+        None => Cow::Borrowed(definition),
+        Some(silence) => {
+            let limit = format!("\"HeartbeatSeconds\": {}", silence.as_secs());
+            Cow::Owned(definition.replace(WORKER_SILENCE, &limit))
+        }
+    }
 }
 
 /// Where operations find their state machines, and whether there is Terraform for them.

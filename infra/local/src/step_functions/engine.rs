@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 use super::{
     OpenError,
     arn::Arns,
-    execution::{Call, Execution, Next, Status, Step, Told},
+    execution::{Call, Execution, Next, Position, Status, Step, Told},
     file::ExecutionsDirectory,
     machine::StateMachine,
 };
@@ -25,6 +25,9 @@ const KEPT_AFTER_END: Duration = Duration::from_hours(7 * 24);
 
 /// A laptop that was closed has slept through its timers, so none is longer than this.
 const LONGEST_NAP: Duration = Duration::from_mins(5);
+
+/// How late a timer may be on a machine that was awake.
+const OVERSLEPT: Duration = Duration::from_mins(1);
 
 /// The machines and their executions.
 pub struct Engine {
@@ -43,6 +46,17 @@ type Key = (String, String);
 pub struct Cell {
     execution: Mutex<Execution>,
     pub changed: Notify,
+}
+
+/// What became of an execution.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// Nothing.
+    None,
+    /// Something that need not be kept: after a restart nobody counts as silent.
+    Passing,
+    /// Something that is kept.
+    Lasting,
 }
 
 impl Cell {
@@ -101,30 +115,39 @@ impl Engine {
     pub fn advance(&self, cell: &Cell) -> io::Result<Next> {
         self.change(cell, |step, execution| {
             let next = step.advance(execution);
-            (matches!(next, Next::Go), next)
+            (if matches!(next, Next::Go) { Change::Lasting } else { Change::None }, next)
         })
     }
 
     /// Takes what is told of a task. `false` when the task is over already.
     pub fn tell(&self, cell: &Cell, token: &str, told: Told) -> io::Result<bool> {
         self.change(cell, |step, execution| {
+            let had_arrived =
+                execution.position().and_then(Position::task).is_some_and(|task| task.delivered);
+            let only_alive = had_arrived && !matches!(told, Told::Ended(_));
             let heard = step.tell(execution, token, told);
-            (heard, heard)
+            let change = match (heard, only_alive) {
+                (false, _) => Change::None,
+                (true, true) => Change::Passing,
+                (true, false) => Change::Lasting,
+            };
+            (change, heard)
         })
     }
 
-    /// Changes an execution; `f` says whether it did, and what to answer. What cannot be written did not
-    /// happen.
+    /// Changes an execution; `f` says how, and what to answer. What cannot be written did not happen.
     pub fn change<T>(
         &self,
         cell: &Cell,
-        f: impl FnOnce(&Step<'_>, &mut Execution) -> (bool, T),
+        f: impl FnOnce(&Step<'_>, &mut Execution) -> (Change, T),
     ) -> io::Result<T> {
         let mut execution = cell.look();
         let mut changed = execution.clone();
-        let (is_changed, answer) = f(&self.step(&changed.machine)?, &mut changed);
-        if is_changed {
+        let (change, answer) = f(&self.step(&changed.machine)?, &mut changed);
+        if change == Change::Lasting {
             self.directory.write(&changed)?;
+        }
+        if change != Change::None {
             *execution = changed;
             cell.changed.notify_one();
         }
@@ -137,14 +160,20 @@ impl Engine {
         self.step(&execution.machine).ok()?.call(&execution)
     }
 
-    /// Returns at `time`, by the clock.
-    pub async fn pause_until(&self, time: Timestamp) {
+    /// Returns at `time`, by the clock. Where that jumps ahead, this machine slept, and its workers with it:
+    /// then nobody was silent.
+    pub async fn pause_until(&self, time: Timestamp, cell: &Cell) -> io::Result<()> {
         loop {
-            let left = Duration::try_from(time.duration_since(self.clock.now())).unwrap_or_default();
+            let before = self.clock.now();
+            let left = Duration::try_from(time.duration_since(before)).unwrap_or_default();
             if left.is_zero() {
-                return;
+                return Ok(());
             }
-            self.clock.sleep(left.min(LONGEST_NAP)).await;
+            let nap = left.min(LONGEST_NAP);
+            self.clock.sleep(nap).await;
+            if before + nap + OVERSLEPT < self.clock.now() {
+                return self.change(cell, |step, execution| (Change::Passing, step.excuse(execution)));
+            }
         }
     }
 

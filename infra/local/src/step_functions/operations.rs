@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{
     StepFunctions,
-    engine::Cell,
+    engine::{Cell, Change},
     execution::{Execution, MAX_DATA, Outcome, Status, Told},
     protocol::{Description, Fault, Started, Stopped},
     tasks::TaskError,
@@ -65,9 +65,9 @@ impl StepFunctions {
         let cell = self.execution(arn)?;
         let why = task_error(error, cause)?;
         self.engine().change(&cell, |step, execution| {
-            let runs = execution.position().is_some();
+            let change = if execution.position().is_some() { Change::Lasting } else { Change::None };
             step.stop(execution, why);
-            (runs, ())
+            (change, ())
         })?;
         let stop_date = ended_at(&cell.look()).map(seconds).unwrap_or_default();
         Ok(Stopped { stop_date })

@@ -29,7 +29,11 @@ pub async fn run(engine: Arc<Engine>, cell: Arc<Cell>, tasks: Arc<dyn Tasks>) {
                     calls.begin(call);
                 }
                 tokio::select! {
-                    () = engine.pause_until(time) => {}
+                    paused = engine.pause_until(time, &cell) => {
+                        if let Err(error) = paused {
+                            wait_for_disk(&engine, &error).await;
+                        }
+                    }
                     () = cell.changed.notified() => {}
                     Some(answer) = calls.open.join_next() => hear(&engine, &cell, answer).await,
                 }

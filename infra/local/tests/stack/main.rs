@@ -2,6 +2,7 @@
 //! and a twin of Concourse.
 
 mod bad_input;
+mod catalog;
 mod concourse;
 mod editing;
 mod identity;

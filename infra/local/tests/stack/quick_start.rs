@@ -28,7 +28,7 @@ async fn the_example_says_which_key_opens_it() {
     let stack = TestStack::start_example().await;
     assert_eq!(stack.stack().example_key(), Some("dev-key-12345"));
     let dev = stack.client(&DevKey);
-    assert_eq!(job_ids(&dev).await, ["failing", "hello", "slow"]);
+    assert_eq!(job_ids(&dev).await, ["deploy", "failing", "hello", "slow"]);
     let providers = dev.get("/v1/providers").await.expect(200).json();
     assert_eq!(providers["providers"][0]["name"], "process");
     stack.stop().await;

@@ -144,8 +144,43 @@ impl Callbacks {
         }
     }
 
+    /// Says in the log what it can: nothing of what was sent.
     fn log_failure(&self, command: &Command, error: &CallError) {
         let (command, sequence, cause) = (command.name(), self.sequence, Chain(error).to_string());
         tracing::warn!(operation_id = self.operation_id, command, sequence, cause, "a callback failed");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{future, num::NonZeroU32};
+
+    use gatehouse_runtime::clock::SystemIds;
+
+    use super::*;
+    use crate::work::Phase;
+
+    #[tokio::test]
+    async fn a_message_is_given_up_when_patience_ends_and_its_number_is_never_used_again() {
+        // Nobody listens there: the port was ours a moment ago.
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        drop(listener);
+        let assignment = Assignment {
+            operation_id: "op_1".into(),
+            phase: Phase::Plan,
+            attempt: NonZeroU32::MIN,
+            callback_url: url.parse().unwrap(),
+            callback_token: "token".into(),
+            task_token: "token".into(),
+            call_timeout: Duration::from_secs(10),
+        };
+        let mut callbacks = Callbacks::new(&assignment, Arc::new(SystemIds)).unwrap();
+        let given_up = callbacks.send(&Command::Heartbeat, Duration::ZERO, future::pending()).await;
+        assert!(matches!(given_up, Delivery::Lost));
+        let told_to_hurry = async { Duration::ZERO };
+        let given_up = callbacks.send(&Command::Heartbeat, Duration::from_hours(1), told_to_hurry).await;
+        assert!(matches!(given_up, Delivery::Lost));
+        assert_eq!(callbacks.sequence, 2);
     }
 }

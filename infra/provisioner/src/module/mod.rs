@@ -139,6 +139,19 @@ mod tests {
     }
 
     #[test]
+    fn the_modules_of_this_repository_are_made_for_gatehouse() {
+        let modules = Path::new(env!("CARGO_MANIFEST_DIR")).join("modules");
+        for name in ["example", "aws-bucket-and-queue"] {
+            let variables = Module::find(&modules, name).unwrap().variables().unwrap();
+            check(name, &variables, &serde_json::Map::new()).unwrap();
+        }
+        let example = Module::find(&modules, "example").unwrap().variables().unwrap();
+        let sensitive: Vec<_> =
+            example.iter().filter(|(_, variable)| variable.sensitive).map(|(name, _)| name).collect();
+        assert_eq!(sensitive, ["password"]);
+    }
+
+    #[test]
     fn a_copy_has_what_the_module_is_and_nothing_that_was_left_there() {
         let modules = modules();
         let target = modules.path().join("copy");

@@ -135,7 +135,10 @@ impl Desk {
             && refusal.kind() == RefusalKind::BadMessage
         {
             // The attempt is still open: better to end it with a reason than to let it fall silent.
-            let reason = super::cut(&format!("the result was not taken: {refusal}"), super::LINE_LIMIT);
+            let reason = super::cut(
+                &format!("the work is done, but its result was not taken: {refusal}"),
+                super::LINE_LIMIT,
+            );
             let failure = Command::Failure { reason, cancelled: false };
             self.callbacks.send(&failure, IMPORTANT, future::pending()).await;
             delivery = Delivery::Lost;

@@ -7,7 +7,7 @@ use crate::{callbacks::PlanCounts, mask::Mask};
 /// What a plan would do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Plan {
-    /// Changes of resources.
+    /// Changes of resources, and of what Terraform knows of them.
     pub(crate) counts: PlanCounts,
     /// Resources that were changed or removed behind Terraform's back.
     pub(crate) drifted: u32,
@@ -18,18 +18,32 @@ pub(crate) struct Plan {
 impl Plan {
     pub(super) fn of(shown: &Value) -> Self {
         let mut counts = PlanCounts::default();
-        for action in list(shown, "resource_changes").iter().flat_map(|change| actions(&change["change"])) {
-            match action {
-                "create" => counts.add += 1,
-                "update" => counts.change += 1,
-                "delete" => counts.destroy += 1,
-                _ => {}
+        for change in list(shown, "resource_changes").iter().map(|resource| &resource["change"]) {
+            let imported = change["importing"].is_object();
+            for action in actions(change) {
+                match action {
+                    "create" => counts.add += 1,
+                    "update" | "forget" => counts.change += 1,
+                    "delete" => counts.destroy += 1,
+                    "no-op" if imported => counts.change += 1,
+                    _ => {}
+                }
             }
         }
         let drifted = list(shown, "resource_drift").iter().filter(|change| differs(&change["change"]));
         let outputs = shown["output_changes"].as_object().into_iter().flat_map(|outputs| outputs.values());
         let outputs = outputs.filter(|change| differs(change));
         Self { counts, drifted: number(drifted.count()), outputs: number(outputs.count()) }
+    }
+}
+
+impl Plan {
+    /// How much has to be applied. Where no resource changes, outputs still may: they are kept by applying, too.
+    pub(crate) fn to_apply(self) -> PlanCounts {
+        match self.counts.total() {
+            0 => PlanCounts { change: self.outputs, ..self.counts },
+            _ => self.counts,
+        }
     }
 }
 
@@ -112,6 +126,22 @@ mod tests {
         let plan = Plan::of(&json!({ "resource_changes": changes }));
         assert_eq!(plan.counts, PlanCounts { add: 3, change: 1, destroy: 2 });
         assert_eq!((plan.drifted, plan.outputs), (0, 0));
+    }
+
+    #[test]
+    fn what_is_taken_over_or_let_go_is_a_change() {
+        let imported = json!({ "change": { "actions": ["no-op"], "importing": { "id": "x" } } });
+        let plan = Plan::of(&json!({ "resource_changes": [imported, change(&["forget"])] }));
+        assert_eq!(plan.counts, PlanCounts { add: 0, change: 2, destroy: 0 });
+    }
+
+    #[test]
+    fn outputs_alone_are_worth_an_apply() {
+        let outputs = json!({ "a": { "actions": ["update"] }, "b": { "actions": ["create"] } });
+        let alone = Plan::of(&json!({ "output_changes": outputs }));
+        assert_eq!(alone.to_apply(), PlanCounts { add: 0, change: 2, destroy: 0 });
+        let with = Plan::of(&json!({ "output_changes": outputs, "resource_changes": [change(&["create"])] }));
+        assert_eq!(with.to_apply(), PlanCounts { add: 1, change: 0, destroy: 0 });
     }
 
     #[test]

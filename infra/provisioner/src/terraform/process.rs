@@ -66,13 +66,12 @@ impl Process<'_> {
     pub(super) async fn run(&self, take: &mut (dyn FnMut(&str) + Send)) -> Result<Ended, TerraformError> {
         let [output, complaints] = ["stdout", "stderr"].map(|name| self.output.join(name));
         let mut running = self.start(&output, &complaints)?;
-        let attended = self.attend(&mut running, &output, take).await;
-        // Whatever a module's commands left behind ends with it, also when we cannot go on.
-        let status = attended.map_err(TerraformError::Run);
+        let status = self.attend(&mut running, &output, take).await.map_err(TerraformError::Run)?;
+        // Whatever a module's commands left behind ends with it.
         running.signal_group(Signal::SIGKILL);
-        let complaints = fs::read(&complaints).map_err(TerraformError::Run)?;
+        let complaints = fs::read(&complaints).unwrap_or_default();
         let complaints = reporter::cut(&String::from_utf8_lossy(&complaints), COMPLAINTS_LIMIT);
-        Ok(Ended { status: status?, complaints, killed: running.killed })
+        Ok(Ended { status, complaints, killed: running.killed })
     }
 
     fn start(&self, output: &Path, complaints: &Path) -> Result<Running, TerraformError> {
@@ -112,10 +111,10 @@ impl Process<'_> {
                     running.interrupt(self.stop_timeout);
                 }
                 () = until(running.kill_at) => running.kill(),
-                _ = look.tick() => lines.read(take)?,
+                _ = look.tick() => note(lines.read(take)),
             }
         };
-        lines.finish(take)?;
+        note(lines.finish(take));
         Ok(status)
     }
 }
@@ -141,6 +140,13 @@ impl Running {
     /// The group's number is ours for as long as the leader was not waited for, and for the moment after it.
     fn signal_group(&self, signal: Signal) {
         let _already_gone = killpg(self.id, signal);
+    }
+}
+
+/// What Terraform says is worth less than what it does: it goes on when it cannot be read.
+fn note(read: io::Result<()>) {
+    if let Err(error) = read {
+        tracing::warn!(cause = %error, "what Terraform writes could not be read");
     }
 }
 

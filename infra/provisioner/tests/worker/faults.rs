@@ -29,11 +29,13 @@ fn sequences(seen: &[Value]) -> Vec<u64> {
 
 #[tokio::test]
 async fn a_message_that_is_not_answered_is_repeated_with_its_number() {
-    for fault in ["500", "429", "dropped", "silent", "taken"] {
+    for fault in ["500", "429", "redirect", "no JSON", "dropped", "silent", "taken"] {
         let place = Place::new();
         let hook = move |call: &Call| match (call.repetition, fault) {
             (0, "500") => Reply::Status(500),
             (0, "429") => Reply::Problem(429, "throttled"),
+            (0, "redirect") => Reply::Status(302),
+            (0, "no JSON") => Reply::Status(200),
             (0, "dropped") => Reply::Drop,
             (0, "taken") => Reply::TakeAndDrop,
             (0, "silent") if !call.is("progress") => Reply::Hang,
@@ -134,7 +136,7 @@ async fn a_result_that_is_not_taken_ends_the_attempt_with_a_reason() {
     assert_eq!(ended.code(), 4, "{}", ended.log);
     assert_eq!(
         gatehouse.reason(),
-        "the result was not taken: Gatehouse answered 413 body-too-large: as the test wants it"
+        "the work is done, but its result was not taken: Gatehouse answered 413 body-too-large: as the test wants it"
     );
 }
 

@@ -97,6 +97,28 @@ async fn an_apply_says_how_much_is_done_and_what_came_of_it() {
 }
 
 #[tokio::test]
+async fn apply_runs_with_the_providers_that_plan_took() {
+    let module = ("example/main.tf", "variable \"gatehouse\" {}");
+    let place = Place::with_modules(&[module]);
+    let stand_in = StandIn::new()
+        .init("[ -e .terraform.lock.hcl ] || echo 'taken by plan' > .terraform.lock.hcl")
+        .apply("cp .terraform.lock.hcl \"$place/lock-of-apply\"");
+    let terraform = stand_in.install(&place);
+    for phase in ["plan", "apply"] {
+        let gatehouse = Gatehouse::start(order("provision", phase, &json!({}))).await;
+        let ended = Worker::new(&place, &gatehouse, phase, &terraform).run().await;
+        assert_eq!(ended.code(), 0, "{}", ended.log);
+    }
+    let lock = std::fs::read_to_string(place.path().join("lock-of-apply")).unwrap();
+    assert_eq!(lock, "taken by plan\n");
+    let inits: Vec<_> = calls(&place).into_iter().filter(|call| call.starts_with("init")).collect();
+    assert_eq!(
+        inits,
+        ["init -input=false -no-color -json", "init -input=false -no-color -json -lockfile=readonly"]
+    );
+}
+
+#[tokio::test]
 async fn a_drift_check_only_looks() {
     let place = Place::new();
     let drifted = json!({ "resource_drift": [{ "change": { "actions": ["update"] } }] });

@@ -320,6 +320,10 @@ pub async fn call_webhook(
     let operation = begun.await?;
     let (version, url) = by_webhook(&operation.work).map_err(refused)?;
     let Some(attempt) = &operation.attempt else { return Err(out_of_place("the attempt is gone")) };
+    if attempt.reported {
+        // The call before was taken; the janitor tells the workflow what came of it.
+        return Ok(());
+    }
     let callback_token = key.mint(&attempt.claims(&operation.id));
     let call = CallWebhook { version, attempt: attempt.number, callback_token, operation };
     match ports.webhook.post(&url, &call).await {
@@ -365,7 +369,7 @@ impl Operation {
             RunStatus::Failed | RunStatus::Errored | RunStatus::Cancelled => StepState::Failed,
         };
         let known = self.steps.iter().any(|step| step.name == RUN_STEP && step.state == state);
-        let message = Some(format!("run {} is {}", run.id, run.status.as_str()));
+        let message = Some(format!("run {}: {}", run.id, run.status.as_str()));
         let same = self.steps.iter().any(|step| step.message == message);
         if !(known && same) {
             let progress =

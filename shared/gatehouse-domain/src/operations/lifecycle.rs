@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{
     Asked, Attempt, Ending, Operation, OperationKind, Phase, Signal, State, Step, StepState, TaskToken,
-    Verdict, Work, workflow::Execution,
+    Verdict, Work, request::JANITOR, workflow::Execution,
 };
 use crate::catalog::{
     Deployed, Drift, DriftState, Infrastructure, Link, OutputValue, PlanSummary, Provisioned, Settled,
@@ -181,20 +181,34 @@ impl Operation {
             return Err(StepRefused::OutOfPlace("there were too many attempts"));
         }
         let fits = match phase {
-            Phase::Plan => self.work.configuration().is_some() && self.plan.is_none(),
+            Phase::Plan => self.work.configuration().is_some() && self.may_plan(),
             Phase::Apply => {
-                self.plan.is_some() && self.is_agreed() && self.work.kind() != OperationKind::Drift
+                let planned = self.plan.is_some() && self.work.kind() != OperationKind::Drift;
+                planned && self.is_agreed() && !self.may_have_changed_something()
             }
             Phase::Deploy => self.work.kind() == OperationKind::Deploy && self.is_agreed(),
         };
         if !fits {
             return Err(StepRefused::OutOfPlace("the operation is not at this phase"));
         }
+        if phase == Phase::Plan {
+            // What the attempt before came to, its workflow did not hear in time.
+            self.plan = None;
+            self.failure = None;
+        }
         self.close_steps(now);
         self.attempt = Some(Attempt::new(number, phase, now));
         self.state = State::Running(phase);
         self.owed = None;
         Ok(Changed::Record)
+    }
+
+    /// Whether nothing has come of a plan yet.
+    fn may_plan(&self) -> bool {
+        match self.state {
+            State::Requested | State::Running(Phase::Plan) => true,
+            State::Running(_) | State::AwaitingApproval { .. } | State::Ended { .. } => false,
+        }
     }
 
     /// Lets a deploy in. Whether somebody has to agree first.
@@ -307,12 +321,16 @@ impl Operation {
         done && self.failure.is_none()
     }
 
-    /// Records that it will not be done. What has ended stays as it ended.
+    /// Records that it will not be done, unless everything was reported as done: then only its workflow did
+    /// not hear of it. What has ended stays as it ended.
     pub(super) fn fail(&mut self, error: &str, cause: &str, now: Timestamp) -> Changed {
         if !self.is_open() {
             return Changed::Nothing;
         }
         self.owed = None;
+        if self.is_done() {
+            return self.end(Ending::Succeeded, None, now);
+        }
         let timeout = TIMEOUTS.contains(&error);
         let ending = match error {
             _ if self.cancel.is_some() => Ending::Cancelled,
@@ -347,6 +365,7 @@ impl Operation {
         }
         self.owed = Some(Signal::Stop);
         match &self.cancel {
+            _ if self.is_done() => self.end(Ending::Succeeded, None, now),
             Some(asked) => {
                 let reason = format!("cancelled by {}; its worker did not answer", asked.by);
                 self.end(Ending::Cancelled, Some(reason), now)
@@ -548,13 +567,24 @@ impl Operation {
         Changed::Record
     }
 
-    /// Opens the attempt of whoever is called by a webhook.
+    /// Opens the attempt of whoever is called by a webhook. They may have got a call before, whose answer was
+    /// lost: it is the same attempt then, so that they may report with the token of either call.
     pub(super) fn begin_webhook(&mut self, token: TaskToken, now: Timestamp) -> Result<Changed, StepRefused> {
-        let changed = self.begin_attempt(Phase::Deploy, now)?;
-        if let Some(attempt) = &mut self.attempt {
-            attempt.token = Some(token);
+        self.going_on()?;
+        if self.attempt.as_ref().is_none_or(|attempt| attempt.phase != Phase::Deploy) {
+            self.begin_attempt(Phase::Deploy, now)?;
         }
-        Ok(changed)
+        if let Some(attempt) = &mut self.attempt {
+            attempt.token = Some(token.clone());
+            self.owed = match &self.failure {
+                _ if !attempt.reported => None,
+                None => Some(Signal::Succeed { token, output: json!({ "deployed": true }) }),
+                Some(cause) => {
+                    Some(Signal::Fail { token, error: WORKER_FAILED.to_owned(), cause: cause.clone() })
+                }
+            };
+        }
+        Ok(Changed::Record)
     }
 
     /// Crosses out what its workflow was told. `false` when it is owed something else by now.
@@ -586,7 +616,12 @@ impl Operation {
                 Settled { infrastructure: Some(Infrastructure::Absent), drift: Some(None), ..nothing }
             }
             Work::Provision(_) | Work::Deprovision(_) if self.may_have_changed_something() => {
-                Settled { infrastructure: self.as_provisioned(now).map(Infrastructure::Partial), ..nothing }
+                let left = self.as_provisioned(now).map(|left| match self.requested.by.as_str() {
+                    // What was to go because its time was over is not given that time again.
+                    JANITOR => Provisioned { ends_at: Some(now), ..left },
+                    _ => left,
+                });
+                Settled { infrastructure: left.map(Infrastructure::Partial), ..nothing }
             }
             Work::Drift(_) if done => Settled { drift: Some(self.found_drift(now)), ..nothing },
             Work::Deploy { version, .. } if done => Settled {

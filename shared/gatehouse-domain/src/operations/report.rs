@@ -92,8 +92,9 @@ pub async fn report(
     })?;
     // Also for a repetition: the first one may have died before it told.
     settle(ports, lines, &operation).await?;
+    // Also for a repetition: what was answered to the first one may have been lost.
     let unwanted = match lines.answer {
-        Some(line) if applied => !is_awaited(line, &operation).await?,
+        Some(line) if operation.is_open() => !is_awaited(line, &operation).await?,
         Some(_) | None => false,
     };
     let cancel = unwanted || operation.cancel.is_some();

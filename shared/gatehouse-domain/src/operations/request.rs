@@ -186,9 +186,9 @@ pub async fn request(
         {
             return replay(ports, existing, &ask.fingerprint(service, environment)).await;
         }
-        ports.start.ready(Workflow::of(ask.kind()))?;
         let asked = Asked { by: actor, at: ports.clock.now() };
         let operation = draft(&found, environment, ask, id, asked)?;
+        ports.start.ready(operation.workflow())?;
         let entry = act.entry(ports.clock, ports.ids, ask.action(), Outcome::Requested, deed(&operation));
         if let Some(requested) = begin(ports, &found.service, operation, &entry).await? {
             return Ok(requested);
@@ -250,7 +250,7 @@ async fn was_tried(
 }
 
 /// Who asks for what nobody asked for.
-const JANITOR: &str = "gatehouse:janitor";
+pub(super) const JANITOR: &str = "gatehouse:janitor";
 
 /// Answers a repetition, and begins the workflow where the first request died before it could.
 async fn replay(

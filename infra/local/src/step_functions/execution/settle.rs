@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::{
     Activity, Execution, Outcome, Position, Status,
-    step::{Onwards, Step, context, due, no_place, runtime},
+    step::{Onwards, Step, context, go, no_place, runtime},
 };
 use crate::step_functions::{
     machine::{
@@ -26,18 +26,18 @@ pub enum Told {
 }
 
 impl Step<'_> {
-    /// Takes what is told of the task with this token. `false` when that task is over already.
+    /// Takes what is told of the task with this token. `false` when that task is over already. Who was silent
+    /// for too long is heard as long as nobody has noticed.
     pub fn tell(&self, execution: &mut Execution, token: &str, told: Told) -> bool {
         let Status::Running(position) = &mut execution.status else { return false };
-        let late = due(position).is_some_and(|due| due <= self.now);
         let Activity::Task(begun) = &mut position.activity else { return false };
-        if begun.token != token || late {
+        if begun.token != token || begun.times_out_at <= self.now {
             return false;
         }
         begun.delivered = true;
         match told {
             Told::Delivered => {}
-            Told::Heartbeat => self.hear(position),
+            Told::Heartbeat => self.excuse(execution),
             Told::Ended(result) => {
                 let onwards = self.settle(position.clone(), &execution.name, result);
                 self.arrive(execution, onwards);
@@ -64,7 +64,7 @@ impl Step<'_> {
         };
         let told = serde_json::json!({ "Error": error.error, "Cause": error.cause });
         let data = catcher.result_path.put(position.data, told);
-        self.go(&catcher.next, data.ok_or_else(|| no_place(&position.state))?)
+        go(&catcher.next, data.ok_or_else(|| no_place(&position.state))?)
     }
 
     fn again(&self, task: &Task, position: &Position, error: &TaskError) -> Option<Position> {
@@ -80,13 +80,6 @@ impl Step<'_> {
         let until = self.now + task.retry[index].delay(earlier, self.chance());
         let activity = Activity::BackingOff { until, error: error.error.clone() };
         Some(Position { retried, activity, ..position.clone() })
-    }
-
-    fn hear(&self, position: &mut Position) {
-        let Some(State::Task(task)) = self.machine.state(&position.state) else { return };
-        if let Activity::Task(begun) = &mut position.activity {
-            begun.silent_until = task.heartbeat_seconds.map(|seconds| self.after(seconds));
-        }
     }
 
     fn settle(&self, position: Position, execution: &str, result: Result<Value, TaskError>) -> Onwards {
@@ -105,7 +98,7 @@ impl Step<'_> {
             }
         };
         let Position { state, data, .. } = position;
-        self.go(&task.next, task.result_path.put(data, result).ok_or_else(|| no_place(&state))?)
+        go(&task.next, task.result_path.put(data, result).ok_or_else(|| no_place(&state))?)
     }
 
     /// From 0 to 1.

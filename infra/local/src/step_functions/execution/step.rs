@@ -95,16 +95,20 @@ impl Step<'_> {
         Some(Call { token: begun.token.clone(), resource: task.resource, parameters })
     }
 
-    /// Gives an execution that was read from its file the time that passed while nobody could be heard: what
-    /// is begun again has its whole time, and nobody was silent.
+    /// Gives an execution that was read from its file the time that passed in between: what is begun again has
+    /// its whole time, and nobody was silent.
     pub fn resume(&self, execution: &mut Execution) {
-        let Status::Running(position) = &mut execution.status else { return };
-        let Some(State::Task(task)) = self.machine.state(&position.state) else { return };
-        let Activity::Task(begun) = &mut position.activity else { return };
-        if !begun.delivered {
+        if let Some((task, begun)) = self.begun(execution).filter(|(_, begun)| !begun.delivered) {
             begun.times_out_at = self.after(task.timeout_seconds);
         }
-        begun.silent_until = task.heartbeat_seconds.map(|seconds| self.after(seconds));
+        self.excuse(execution);
+    }
+
+    /// Counts silence from now on.
+    pub fn excuse(&self, execution: &mut Execution) {
+        if let Some((task, begun)) = self.begun(execution) {
+            begun.silent_until = task.heartbeat_seconds.map(|seconds| self.after(seconds));
+        }
     }
 
     /// Records where the execution has come.
@@ -125,16 +129,6 @@ impl Step<'_> {
         execution.status = status;
     }
 
-    /// Goes to another state with `data`.
-    #[expect(clippy::unused_self, reason = "it is one of the ways on, which all begin at a step")]
-    pub(super) fn go(&self, state: &str, data: Value) -> Onwards {
-        if data.to_string().len() > MAX_DATA {
-            let cause = format!("the data for {state} is larger than {MAX_DATA} bytes");
-            return Err(Outcome::Failed(TaskError::new(DATA_LIMIT, cause)));
-        }
-        Ok(Position { state: state.to_owned(), data, retried: Vec::new(), activity: Activity::Entering })
-    }
-
     /// The state of the definition that the execution is in.
     pub(super) fn state(&self, position: &Position) -> Result<&State, Outcome> {
         let state = self.machine.state(&position.state);
@@ -145,13 +139,20 @@ impl Step<'_> {
         self.now + Duration::from_secs(seconds.into())
     }
 
+    fn begun<'a>(&'a self, execution: &'a mut Execution) -> Option<(&'a Task, &'a mut Begun)> {
+        let Status::Running(position) = &mut execution.status else { return None };
+        let Some(State::Task(task)) = self.machine.state(&position.state) else { return None };
+        let Activity::Task(begun) = &mut position.activity else { return None };
+        Some((task, begun))
+    }
+
     fn pass(&self, position: Position, execution: &str) -> Onwards {
         match (&position.activity, self.state(&position)?) {
             (Activity::Task(begun), State::Task(task)) => {
                 let error = if begun.times_out_at <= self.now { TIMEOUT } else { HEARTBEAT_TIMEOUT };
                 self.fail(task, position, TaskError::new(error, ""))
             }
-            (Activity::Waiting { .. }, State::Wait(wait)) => self.go(&wait.next, position.data),
+            (Activity::Waiting { .. }, State::Wait(wait)) => go(&wait.next, position.data),
             (_, state) => self.enter(state, position, execution),
         }
     }
@@ -162,13 +163,13 @@ impl Step<'_> {
             State::Task(task) => self.begin(task, position, execution),
             State::Choice(choice) => {
                 let next = choice.choose(&position.data).map_err(wrong)?;
-                self.go(next, position.data)
+                go(next, position.data)
             }
             State::Wait(wait) => {
                 let until = self.after(wait.seconds(&position.data).map_err(wrong)?);
                 Ok(Position { activity: Activity::Waiting { until }, ..position })
             }
-            State::Pass(pass) => self.write(pass, position),
+            State::Pass(pass) => write(pass, position),
             State::Succeed => Err(Outcome::Succeeded { output: position.data }),
             State::Fail(fail) => Err(Outcome::Failed(TaskError::new(&fail.error, &fail.cause))),
         }
@@ -186,12 +187,6 @@ impl Step<'_> {
             silent_until: task.heartbeat_seconds.map(|seconds| self.after(seconds)),
         };
         Ok(Position { activity: Activity::Task(begun), ..position })
-    }
-
-    fn write(&self, pass: &Pass, position: Position) -> Onwards {
-        let Position { state, data, .. } = position;
-        let data = pass.result_path.put(data, pass.result.clone());
-        self.go(&pass.next, data.ok_or_else(|| no_place(&state))?)
     }
 
     /// Names the execution, so that it can be found by the token; nobody can guess the rest.
@@ -223,6 +218,15 @@ impl Outcome {
     }
 }
 
+/// Goes to another state with `data`.
+pub(super) fn go(state: &str, data: Value) -> Onwards {
+    if data.to_string().len() > MAX_DATA {
+        let cause = format!("the data for {state} is larger than {MAX_DATA} bytes");
+        return Err(Outcome::Failed(TaskError::new(DATA_LIMIT, cause)));
+    }
+    Ok(Position { state: state.to_owned(), data, retried: Vec::new(), activity: Activity::Entering })
+}
+
 /// An error that nothing catches: the data is not what the definition takes it for.
 pub(super) fn runtime(state: &str, problem: &str) -> Outcome {
     Outcome::Failed(TaskError::new(RUNTIME, format!("{state}: {problem}")))
@@ -233,12 +237,18 @@ pub(super) fn no_place(state: &str) -> Outcome {
     runtime(state, "the ResultPath leads through something that is no object")
 }
 
+fn write(pass: &Pass, position: Position) -> Onwards {
+    let Position { state, data, .. } = position;
+    let data = pass.result_path.put(data, pass.result.clone());
+    go(&pass.next, data.ok_or_else(|| no_place(&state))?)
+}
+
 pub(super) fn context<'a>(position: &Position, token: &'a str, execution: &'a str) -> Context<'a> {
     Context { token, execution, retries: position.retried.iter().sum() }
 }
 
 /// When something is to be done, if not at once.
-pub(super) fn due(position: &Position) -> Option<Timestamp> {
+fn due(position: &Position) -> Option<Timestamp> {
     match &position.activity {
         Activity::Entering => None,
         Activity::Waiting { until } | Activity::BackingOff { until, .. } => Some(*until),

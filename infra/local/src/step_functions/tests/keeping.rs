@@ -5,9 +5,10 @@ use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf};
 use aws_sdk_sfn::error::SdkError;
 use serde_json::Value;
 use tempfile::TempDir;
+use tokio::task::yield_now;
 
-use super::support::{HandClock, Served, code, open, substitutions};
-use crate::step_functions::{OpenError, StateMachine};
+use super::support::{HandClock, Served, code, open, substitutions, token};
+use crate::step_functions::{OpenError, StateMachine, TaskError};
 
 /// A task that waits for a token, and a pause behind it.
 const FLOW: &str = r#"{
@@ -32,8 +33,11 @@ fn file(directory: &TempDir) -> PathBuf {
     directory.path().join("executions").join("flow.one.json")
 }
 
-fn token(parameters: &Value) -> String {
-    super::support::token(parameters)
+/// Returns once the file holds `text`.
+async fn written(directory: &TempDir, text: &str) {
+    while !fs::read_to_string(file(directory)).unwrap().contains(text) {
+        yield_now().await;
+    }
 }
 
 #[tokio::test]
@@ -61,6 +65,7 @@ async fn a_task_whose_token_arrived_is_not_begun_again() {
     served.stop().await;
     let mut served = Served::start(directory.path(), FLOW, &clock).await;
     served.client.send_task_success().task_token(&token).output("{}").send().await.unwrap();
+    written(&directory, r#""waiting""#).await;
     served.clock.advance(50);
     assert_eq!(served.ended(&arn).await.status().as_str(), "SUCCEEDED");
     assert!(served.nothing_handed());
@@ -79,6 +84,7 @@ async fn a_task_that_was_being_begun_is_begun_again_with_its_token_and_its_whole
     let mut served = Served::start(directory.path(), FLOW, &clock).await;
     assert_eq!(token(&served.handed().await.what), first);
     served.client.send_task_success().task_token(&first).output("{}").send().await.unwrap();
+    written(&directory, r#""waiting""#).await;
     clock.advance(50);
     assert_eq!(served.ended(&arn).await.status().as_str(), "SUCCEEDED");
     served.stop().await;
@@ -103,6 +109,64 @@ async fn nobody_was_silent_while_nobody_could_be_heard_but_time_goes_on() {
 }
 
 #[tokio::test]
+async fn a_machine_that_slept_does_not_take_its_workers_for_silent() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut served = Served::start(directory.path(), &FLOW.replace("100", "1000"), &HandClock::new()).await;
+    let arn = served.execute("one", "{}").await;
+    served.handed().await.reply.send(Ok(Value::Null)).unwrap();
+    written(&directory, r#""delivered": true"#).await;
+    served.clock.advance(500);
+    assert_eq!(served.describe(&arn).await.status().as_str(), "RUNNING");
+    served.clock.advance(39);
+    assert_eq!(served.describe(&arn).await.status().as_str(), "RUNNING");
+    served.clock.advance(1);
+    assert_eq!(served.ended(&arn).await.error(), Some("States.HeartbeatTimeout"));
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn a_heartbeat_costs_no_write() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut served = Served::start(directory.path(), FLOW, &HandClock::new()).await;
+    let arn = served.execute("one", "{}").await;
+    let task = served.handed().await;
+    let token = token(&task.what);
+    task.reply.send(Ok(Value::Null)).unwrap();
+    written(&directory, r#""delivered": true"#).await;
+    let before = fs::read(file(&directory)).unwrap();
+    served.clock.advance(39);
+    served.client.send_task_heartbeat().task_token(&token).send().await.unwrap();
+    assert_eq!(fs::read(file(&directory)).unwrap(), before);
+    served.clock.advance(39);
+    assert_eq!(served.describe(&arn).await.status().as_str(), "RUNNING");
+    served.clock.advance(1);
+    assert_eq!(served.ended(&arn).await.error(), Some("States.HeartbeatTimeout"));
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn a_full_disk_holds_an_execution_up_and_loses_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut served = Served::start(directory.path(), FLOW, &HandClock::new()).await;
+    let arn = served.execute("one", "{}").await;
+    let task = served.handed().await;
+    let token = token(&task.what);
+    let executions = file(&directory).parent().unwrap().to_owned();
+    let elsewhere = directory.path().join("elsewhere");
+    fs::rename(&executions, &elsewhere).unwrap();
+    task.reply.send(Err(TaskError::new("ECS.ServerException", ""))).unwrap();
+    let success = || served.client.send_task_success().task_token(&token).output("{}").send();
+    assert_eq!(code(success().await.map_err(SdkError::into_service_error)), "InternalFailure");
+    assert_eq!(served.describe(&arn).await.status().as_str(), "RUNNING");
+    fs::rename(&elsewhere, &executions).unwrap();
+    while served.describe(&arn).await.status().as_str() == "RUNNING" {
+        served.clock.advance(1);
+    }
+    assert_eq!(served.describe(&arn).await.error(), Some("ECS.ServerException"));
+    served.stop().await;
+}
+
+#[tokio::test]
 async fn a_wait_ends_at_its_time_also_when_that_was_in_between() {
     let directory = tempfile::tempdir().unwrap();
     let clock = HandClock::new();
@@ -110,9 +174,7 @@ async fn a_wait_ends_at_its_time_also_when_that_was_in_between() {
     let arn = served.execute("one", "{}").await;
     let token = token(&served.handed().await.what);
     served.client.send_task_success().task_token(&token).output("{}").send().await.unwrap();
-    while !fs::read_to_string(file(&directory)).unwrap().contains("\"waiting\"") {
-        tokio::task::yield_now().await;
-    }
+    written(&directory, r#""waiting""#).await;
     served.stop().await;
     clock.advance(50);
     let served = Served::start(directory.path(), FLOW, &clock).await;

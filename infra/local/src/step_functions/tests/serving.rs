@@ -3,7 +3,7 @@
 use aws_sdk_sfn::error::SdkError;
 use serde_json::{Value, json};
 
-use super::support::{HandClock, PROVISION, Served, code, token};
+use super::support::{HandClock, PANIC, PROVISION, Served, code, token};
 use crate::step_functions::TaskError;
 
 /// One task that waits for a token, with both kinds of timers.
@@ -64,7 +64,6 @@ async fn a_worker_is_asked_for_as_ecs_takes_it() {
         "LaunchType": "FARGATE",
         "Cluster": "cluster",
         "TaskDefinition": "provisioner",
-        "PropagateTags": "TASK_DEFINITION",
         "NetworkConfiguration": { "AwsvpcConfiguration": {
             "Subnets": ["subnet-a", "subnet-b"], "SecurityGroups": ["sg-a"], "AssignPublicIp": "DISABLED",
         } },
@@ -162,6 +161,16 @@ async fn heartbeats_end_silence_and_not_the_timeout() {
 }
 
 #[tokio::test]
+async fn a_task_that_panics_has_failed() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut served = Served::start(directory.path(), WAITING, &HandClock::new()).await;
+    let arn = served.execute("one", "{}").await;
+    served.handed().await.reply.send(Err(TaskError::new(PANIC, ""))).unwrap();
+    assert_eq!(served.ended(&arn).await.error(), Some("Lambda.Unknown"));
+    served.stop().await;
+}
+
+#[tokio::test]
 async fn a_stopped_execution_stays_stopped() {
     let directory = tempfile::tempdir().unwrap();
     let mut served = Served::start(directory.path(), WAITING, &HandClock::new()).await;
@@ -212,7 +221,6 @@ fn attempt_of(attempt: u32, phase: &str) -> Value {
         "operation_id": "op_1",
         "attempt": attempt,
         "phase": phase,
-        "callback_url": "https://gatehouse.example/provisioning/callback",
         "callback_token": "secret",
     })
 }

@@ -57,6 +57,9 @@ pub struct Handed {
     pub reply: oneshot::Sender<Result<Value, TaskError>>,
 }
 
+/// The error with which a task panics instead of failing.
+pub const PANIC: &str = "Panic";
+
 struct HandedOut(mpsc::UnboundedSender<Handed>);
 
 impl HandedOut {
@@ -65,6 +68,7 @@ impl HandedOut {
         self.0.send(Handed { to: to.to_owned(), what, reply }).ok();
         // A test that does not answer is a function that hangs.
         match answer.await {
+            Ok(Err(error)) if error.error == PANIC => panic!("as the test wants it"),
             Ok(answer) => answer,
             Err(_) => std::future::pending().await,
         }
@@ -158,6 +162,7 @@ pub fn open(directory: &Path, machine: StateMachine, clock: Arc<HandClock>) -> S
 /// A value for everything that the definitions leave open.
 pub fn substitutions() -> BTreeMap<String, String> {
     let given = [
+        ("CallbackBaseUrl", "https://gatehouse.example"),
         ("CallbacksFunctionArn", "callbacks"),
         ("DeployerFunctionArn", "deployer"),
         ("ProvisionerClusterArn", "cluster"),

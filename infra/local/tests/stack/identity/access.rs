@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::support::{
     Anonymous, Call, Client, Key, TestStack,
+    catalog::deployed_by,
     forger::{self, Forger, with},
     people::{Bearer, Person},
 };
@@ -64,6 +65,22 @@ const TABLE: &str = "
     show_project           -      +       +       +       .       +    +       x         x
     put_project            -      x       x       +       +       +    +       x         x
     delete_project         -      x       x       +       .       +    +       x         x
+    list_services          -      +       +       +       +       +    +       x         x
+    create_service         -      x       +       +       +       +    +       x         x
+    show_service           -      +       +       +       .       +    +       x         x
+    show_status            -      +       +       +       .       +    +       x         x
+    show_deploy_status     -      +       +       +       .       +    +       x         x
+    list_operations        -      +       +       +       .       +    +       x         x
+    show_operation         -      +       +       +       .       +    +       x         x
+    put_service            -      x       +       +       .       +    +       x         x
+    delete_service         -      x       +       +       .       +    +       x         x
+    provision_service      -      x       +       +       .       +    +       x         x
+    deprovision_service    -      x       +       +       .       +    +       x         x
+    check_drift            -      x       +       +       .       +    +       x         x
+    deploy_service         -      x       +       +       .       +    +       x         x
+    approve_operation      -      x       +       +       .       +    +       x         x
+    reject_operation       -      x       +       +       .       +    +       x         x
+    cancel_operation       -      x       +       +       .       +    +       x         x
 ";
 
 /// The table by operation and caller.
@@ -93,6 +110,8 @@ struct Things {
     run: String,
     jti: String,
     key_id: String,
+    service: String,
+    operation: String,
 }
 
 /// A request of each operation about things of the tenant `example`, which changes nothing even when it is
@@ -107,6 +126,8 @@ fn call(operation: &str, things: &Things) -> Call {
         .replace("{user_name}", "viewer")
         .replace("{key_id}", &things.key_id)
         .replace("{jti}", &things.jti)
+        .replace("{service_id}", &things.service)
+        .replace("{operation_id}", &things.operation)
         .replace("{tenant}", "example")
         .replace("{project}", "example");
     let method: Method = op.method.parse().expect("a method");
@@ -131,14 +152,17 @@ fn body(operation: &str) -> Option<Value> {
         "mint_token" => json!({ "project": "example", "service": "worker", "expiresInDays": 0 }),
         "revoke_token" | "revoke_api_key" => json!({ "reason": 1 }),
         "rotate_token" => json!({ "grace_seconds": "soon" }),
-        "put_project" => json!({ "unknown": true }),
+        "put_project" | "create_service" | "put_service" => json!({ "unknown": true }),
+        "provision_service" | "deprovision_service" | "check_drift" => json!({ "environment": "absent" }),
+        "deploy_service" => json!({ "environment": "absent", "version": "1" }),
         _ => return None,
     })
 }
 
 /// Operations whose answer about a foreign thing would need a well-formed request first: what is wrong with
 /// the request is said before whose the thing is, which tells nothing of the thing.
-const REFUSED_BEFORE_THE_THING: [&str; 4] = ["revoke_token", "rotate_token", "mint_token", "put_project"];
+const REFUSED_BEFORE_THE_THING: [&str; 5] =
+    ["revoke_token", "rotate_token", "mint_token", "put_project", "put_service"];
 
 #[track_caller]
 fn judge(operation: &str, caller: &str, expected: char, status: u16, body: &str) {
@@ -220,7 +244,10 @@ async fn things(stack: &TestStack) -> Things {
     let keys = platform.all("/v1/api-keys", "api_keys").await;
     let key_id = keys[0]["key_id"].as_str().expect("a key has an id").to_owned();
     let jti = platform.mint("worker").await.jti;
-    Things { run, jti, key_id }
+    let service = platform.create_service(&deployed_by("hello")).await;
+    let operation = platform.deploy(&service, "dev", "1").await;
+    platform.operation_ended(&service, &operation).await;
+    Things { run, jti, key_id, service, operation }
 }
 
 /// Everybody: the column of the table, a name for messages, and the credential.

@@ -1,6 +1,7 @@
 //! A stack to call, callers, and words for what they do.
 
 pub mod binary;
+pub mod catalog;
 pub mod client;
 pub mod concourse;
 pub mod events;

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::Path};
 
-use gatehouse_local::stack::{Stack, StackSettings};
+use gatehouse_local::stack::{Stack, StackSettings, find_terraform};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -29,11 +29,16 @@ impl TestStack {
 
     /// The same with the users of [`Person`].
     pub async fn start_with_people() -> Self {
+        Self::start_with(|settings| settings).await
+    }
+
+    /// The same with other settings.
+    pub async fn start_with(change: impl FnOnce(StackSettings) -> StackSettings) -> Self {
         let directory = tempfile::tempdir().expect("a directory can be made");
         let people: Vec<_> = Person::ALL.iter().map(Person::seed).collect();
         let seed = write_seed(directory.path(), &people);
         let settings = StackSettings { seed: Some(seed), ..settings(&directory.path().join("data")) };
-        let stack = Stack::start(settings).await.expect("the stack starts");
+        let stack = Stack::start(change(settings)).await.expect("the stack starts");
         Self { stack, directory }
     }
 
@@ -81,6 +86,9 @@ pub fn settings(data: &Path) -> StackSettings {
         data_dir: data.to_owned(),
         seed: None,
         supervisor: PROGRAM.into(),
+        modules: None,
+        terraform: find_terraform(),
+        worker_silence: None,
     }
 }
 

@@ -39,6 +39,44 @@ async fn an_environment_is_created_changed_and_destroyed() {
 }
 
 #[tokio::test]
+async fn an_output_that_changes_alone_is_applied() {
+    let Some(terraform) = terraform() else { return };
+    let module =
+        |text: &str| format!("variable \"gatehouse\" {{}}\noutput \"text\" {{\n  value = \"{text}\"\n}}\n");
+    let place = Place::with_modules(&[("example/main.tf", &module("first"))]);
+    create(&place, &terraform, json!({})).await;
+    fs::write(place.modules().join("example/main.tf"), module("second")).unwrap();
+    let plan = succeeds(&place, &terraform, "provision", "plan", json!({})).await;
+    assert_eq!(plan["plan"], json!({ "add": 0, "change": 1, "destroy": 0 }));
+    let applied = succeeds(&place, &terraform, "provision", "apply", json!({})).await;
+    assert_eq!(applied["outputs"], json!({ "text": { "value": "second" } }));
+}
+
+#[tokio::test]
+async fn state_is_kept_where_gatehouse_says_and_not_where_the_module_does() {
+    let Some(terraform) = terraform() else { return };
+    let module = r#"
+        terraform {
+          backend "s3" {
+            bucket = "somebody-elses"
+            key    = "x"
+            region = "eu-west-1"
+          }
+        }
+        variable "gatehouse" {
+          type = object({ tenant = string, service = string, environment = string, operation_id = string })
+        }
+        output "place" {
+          value = "${var.gatehouse.tenant}/${var.gatehouse.service}/${var.gatehouse.environment}"
+        }
+    "#;
+    let place = Place::with_modules(&[("example/main.tf", module)]);
+    create(&place, &terraform, json!({})).await;
+    let state: Value = serde_json::from_slice(&fs::read(place.state_file()).unwrap()).unwrap();
+    assert_eq!(state["outputs"]["place"]["value"], "acme/shop/dev");
+}
+
+#[tokio::test]
 async fn what_was_changed_outside_is_found_and_left_alone() {
     let Some(terraform) = terraform() else { return };
     let place = Place::new();

@@ -1,4 +1,10 @@
 //! The rules of operations.
 
+mod attempt;
+mod decide;
+mod lifecycle;
 pub(crate) mod memory;
+mod report;
+mod request;
+mod simulation;
 pub(crate) mod support;

@@ -50,6 +50,10 @@ pub(crate) fn person(name: &str, roles: &str) -> Caller {
     Caller { subject: name.into(), grant }
 }
 
+pub(crate) fn token(text: &str) -> TaskToken {
+    TaskToken::new(text.to_owned()).unwrap()
+}
+
 /// An environment that a module provisions.
 pub(crate) fn environment(name: &str) -> EnvironmentSpec {
     EnvironmentSpec {

@@ -1,0 +1,259 @@
+//! Callbacks: what only the holder of an attempt's token may say, once and in order.
+//!
+//! The token is had as a webhook's receiver has it.
+
+use std::sync::{Arc, Mutex};
+
+use axum::{Json, Router, extract::State, routing::post};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+use crate::support::{
+    Anonymous, Answer, Call, Client, Key, TestStack, catalog::deployed_by, random::Random, wait::found,
+};
+
+/// Who is called by a webhook, and remembers the calls.
+#[derive(Clone, Default)]
+struct Receiver(Arc<Mutex<Vec<Value>>>);
+
+impl Receiver {
+    async fn start() -> (Self, String) {
+        let receiver = Self::default();
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+        let url = format!("http://{}/deploys", listener.local_addr().expect("an address"));
+        let take = async |State(receiver): State<Self>, Json(call): Json<Value>| {
+            receiver.0.lock().expect("no panic").push(call);
+        };
+        let app = Router::new().route("/deploys", post(take)).with_state(receiver.clone());
+        tokio::spawn(async { axum::serve(listener, app).await });
+        (receiver, url)
+    }
+
+    async fn call(&self) -> Value {
+        found("a call of the webhook", || async { self.0.lock().expect("no panic").first().cloned() }).await
+    }
+}
+
+/// A deploy whose receiver has been called.
+struct Deploy {
+    stack: TestStack,
+    platform: Client,
+    service: String,
+    operation: String,
+    token: String,
+}
+
+impl Deploy {
+    async fn start() -> Self {
+        let stack = TestStack::start().await;
+        let (receiver, url) = Receiver::start().await;
+        let platform = stack.client(&Key::PLATFORM);
+        let mut body = deployed_by("hello");
+        body["deploy"] = json!({ "webhook": url });
+        let service = platform.create_service(&body).await;
+        let operation = platform.deploy(&service, "dev", "1.0").await;
+        let call = receiver.call().await;
+        assert_eq!((&call["operation_id"], &call["version"]), (&json!(operation), &json!("1.0")));
+        let url = call["callback_url"].as_str().expect("a URL");
+        assert!(url.ends_with("/services/deployments/callback"), "{url}");
+        let token = call["callback_token"].as_str().expect("a token").to_owned();
+        platform.operation_is(&service, &operation, "deploying").await;
+        Self { stack, platform, service, operation, token }
+    }
+
+    fn body(&self, sequence: u64, command: &str) -> Value {
+        json!({ "operation_id": self.operation, "attempt": 1, "sequence": sequence, "command": command })
+    }
+
+    async fn report(&self, body: &Value) -> Answer {
+        self.report_with(&self.token, body).await
+    }
+
+    async fn report_with(&self, token: &str, body: &Value) -> Answer {
+        let call = Call::post("/services/deployments/callback").header("x-callback-token", token).json(body);
+        self.stack.client(&Anonymous).send(call).await
+    }
+
+    async fn shown(&self) -> Value {
+        self.platform.operation(&self.service, &self.operation).await
+    }
+}
+
+fn with(mut body: Value, members: Value) -> Value {
+    let members = members.as_object().expect("members").clone();
+    body.as_object_mut().expect("a body").extend(members);
+    body
+}
+
+#[tokio::test]
+async fn a_receiver_reports_to_the_end() {
+    let deploy = Deploy::start().await;
+    let progress = with(
+        deploy.body(1, "progress"),
+        json!({ "step": "rollout", "percentage": 40, "log": ["two of five"] }),
+    );
+    let answer = deploy.report(&progress).await.expect(200).json();
+    assert_eq!(answer, json!({ "applied": true, "cancel": false }));
+    let shown = deploy.shown().await;
+    assert_eq!((&shown["steps"][0]["percentage"], &shown["log"]), (&json!(40), &json!(["two of five"])));
+    deploy.report(&deploy.body(2, "heartbeat")).await.expect(200);
+    let success =
+        with(deploy.body(3, "success"), json!({ "links": [{ "name": "site", "url": "https://x.test" }] }));
+    deploy.report(&success).await.expect(200);
+    let ended = deploy.platform.operation_is(&deploy.service, &deploy.operation, "succeeded").await;
+    assert_eq!(ended["links"][0]["name"], "site");
+    assert_eq!(deploy.platform.environment(&deploy.service).await["deployed"]["version"], "1.0");
+    // A repetition of the last word is answered as such, and everything else as late.
+    assert_eq!(deploy.report(&success).await.expect(200).json()["applied"], false);
+    deploy.report(&deploy.body(4, "heartbeat")).await.problem(409, "operation-ended");
+    assert_eq!(deploy.shown().await, ended);
+    deploy.stack.stop().await;
+}
+
+#[tokio::test]
+async fn a_receiver_that_fails_says_why() {
+    let deploy = Deploy::start().await;
+    let failure = with(deploy.body(1, "failure"), json!({ "reason": "no space left" }));
+    deploy.report(&failure).await.expect(200);
+    let ended = deploy.platform.operation_is(&deploy.service, &deploy.operation, "failed").await;
+    assert_eq!(ended["reason"], "no space left");
+    deploy.stack.stop().await;
+}
+
+#[tokio::test]
+async fn a_receiver_learns_that_it_is_to_stop() {
+    let deploy = Deploy::start().await;
+    deploy.platform.say(&deploy.service, &deploy.operation, "cancel").await.expect(202);
+    assert_eq!(deploy.shown().await["status"], "cancelling");
+    assert_eq!(deploy.report(&deploy.body(1, "heartbeat")).await.expect(200).json()["cancel"], true);
+    let stopped = with(deploy.body(2, "failure"), json!({ "reason": "stopped", "cancelled": true }));
+    deploy.report(&stopped).await.expect(200);
+    deploy.platform.operation_is(&deploy.service, &deploy.operation, "cancelled").await;
+    deploy.stack.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_repeated_or_out_of_order_changes_nothing() {
+    let deploy = Deploy::start().await;
+    let fifth = with(deploy.body(5, "progress"), json!({ "step": "rollout", "log": ["five"] }));
+    deploy.report(&fifth).await.expect(200);
+    let before = deploy.shown().await;
+    for _ in 0..3 {
+        assert_eq!(deploy.report(&fifth).await.expect(200).json()["applied"], false);
+    }
+    let same_number = with(deploy.body(5, "progress"), json!({ "step": "rollout", "log": ["another five"] }));
+    deploy.report(&same_number).await.problem(409, "callback-out-of-order");
+    deploy.report(&with(deploy.body(4, "success"), json!({}))).await.problem(409, "callback-out-of-order");
+    let early = with(deploy.body(6, "heartbeat"), json!({ "attempt": 2 }));
+    deploy.report(&early).await.problem(403, "callback-token-mismatch");
+    // At the other address, the token is for something else.
+    let call = Call::post("/provisioning/callback").header("x-callback-token", &deploy.token);
+    let nobody = deploy.stack.client(&Anonymous);
+    nobody.send(call.json(&deploy.body(6, "heartbeat"))).await.problem(403, "callback-token-mismatch");
+    assert_eq!(deploy.shown().await, before);
+    deploy.stack.stop().await;
+}
+
+#[tokio::test]
+async fn a_token_of_one_operation_says_nothing_of_another() {
+    let deploy = Deploy::start().await;
+    let mut other = deployed_by("hello");
+    other["name"] = json!("other");
+    let service = deploy.platform.create_service(&other).await;
+    let operation = deploy.platform.deploy(&service, "dev", "1").await;
+    let body = with(deploy.body(1, "success"), json!({ "operation_id": operation }));
+    deploy.report(&body).await.problem(403, "callback-token-mismatch");
+    deploy.stack.stop().await;
+}
+
+#[tokio::test]
+async fn no_forged_callback_is_taken() {
+    let deploy = Deploy::start().await;
+    let before = deploy.shown().await;
+    let success = deploy.body(1, "success");
+    let mut random = Random::new(4);
+    let token: Vec<char> = deploy.token.chars().collect();
+    let alphabet: Vec<char> =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.".chars().collect();
+    let mut tried = 0;
+    while tried < 1_000 {
+        let mut forged = token.clone();
+        for _ in 0..=random.below(3) {
+            match random.below(4) {
+                0 if !forged.is_empty() => drop(forged.remove(random.below(forged.len()))),
+                1 => forged.insert(random.below(forged.len() + 1), alphabet[random.below(alphabet.len())]),
+                2 => forged.truncate(random.below(forged.len() + 1)),
+                _ if forged.is_empty() => {}
+                _ => {
+                    let place = random.below(forged.len());
+                    forged[place] = alphabet[random.below(alphabet.len())];
+                }
+            }
+        }
+        if forged == token {
+            continue;
+        }
+        let forged: String = forged.into_iter().collect();
+        deploy.report_with(&forged, &success).await.problem(401, "callback-token-invalid");
+        tried += 1;
+    }
+    assert_eq!(deploy.shown().await, before);
+    deploy.stack.stop().await;
+}
+
+#[tokio::test]
+async fn no_body_that_is_not_a_report_is_taken() {
+    let deploy = Deploy::start().await;
+    let before = deploy.shown().await;
+    let mut random = Random::new(5);
+    let values = [
+        json!(null),
+        json!(true),
+        json!(-1),
+        json!(0),
+        json!(1.5),
+        json!(""),
+        json!("op_0"),
+        json!([]),
+        json!({}),
+        json!("x".repeat(2000)),
+        json!(["y".repeat(1001)]),
+        json!({ "a": { "value": 1, "extra": 2 } }),
+    ];
+    let names = [
+        "operation_id",
+        "attempt",
+        "sequence",
+        "command",
+        "task_token",
+        "links",
+        "step",
+        "state",
+        "percentage",
+        "message",
+        "log",
+        "plan",
+        "outputs",
+        "reason",
+        "cancelled",
+        "unknown",
+    ];
+    for _ in 0..1_000 {
+        let mut body = deploy.body(1, "unheard-of");
+        for _ in 0..=random.below(3) {
+            body[names[random.below(names.len())]] = values[random.below(values.len())].clone();
+        }
+        let answer = deploy.report(&body).await;
+        assert!([400, 403, 422].contains(&answer.status.as_u16()), "{body}: {}", answer.text());
+    }
+    for body in ["", "{", "[]", "null", "\"x\""] {
+        let call = Call::post("/services/deployments/callback").header("x-callback-token", &deploy.token);
+        let answer =
+            deploy.stack.client(&Anonymous).send(call.body("application/json", body.to_owned())).await;
+        assert!([400, 422].contains(&answer.status.as_u16()), "{body}: {}", answer.text());
+    }
+    let call = Call::post("/services/deployments/callback").json(&deploy.body(1, "success"));
+    deploy.stack.client(&Anonymous).send(call).await.problem(401, "callback-token-invalid");
+    assert_eq!(deploy.shown().await, before);
+    deploy.stack.stop().await;
+}

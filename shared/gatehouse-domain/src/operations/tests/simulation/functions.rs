@@ -1,0 +1,132 @@
+//! What state machines begin: functions, which may die, and workers.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use secrecy::ExposeSecret;
+use serde_json::{Value, json};
+
+use super::{
+    machine::Outcome,
+    worker::Worker,
+    world::{Fate, Line, World},
+};
+use crate::operations::{
+    OperationId, Phase, TaskToken,
+    change::ChangeError,
+    lifecycle::StepRefused,
+    steer::{self, SteerError},
+};
+
+fn failed(name: &str) -> Outcome {
+    Err((name.to_owned(), "pretended".to_owned()))
+}
+
+/// Invokes a function. What it answers is the outcome of the task; where that waits for a token, only what
+/// went wrong is.
+pub(super) fn invoke(world: &Arc<World>, payload: Value, token: &str, waits: bool) {
+    let token = token.to_owned();
+    let fate = world.fate();
+    if fate != Fate::Fine {
+        let (world, token) = (world.clone(), token.clone());
+        let error = if fate == Fate::LostBefore {
+            "Lambda.TooManyRequestsException"
+        } else {
+            "Lambda.SdkClientException"
+        };
+        world.clone().executor.spawn(async move {
+            world.travel().await;
+            world.answer_task(&token, failed(error));
+        });
+    }
+    if fate == Fate::LostBefore {
+        return;
+    }
+    let (dying, dying_token) = (world.clone(), token.clone());
+    let on_death = move || {
+        dying.saw("a function died");
+        dying.answer_task(&dying_token, failed("Lambda.Unknown"));
+    };
+    let begun = world.clone();
+    let task = async move {
+        begun.travel().await;
+        match command(&begun, &payload).await {
+            Ok(_) if waits => {}
+            Ok(answer) => {
+                begun.answer_task(&token, Ok(json!({ "Payload": answer })));
+            }
+            Err(error) => {
+                begun.answer_task(&token, Err(error));
+            }
+        }
+    };
+    world.executor.spawn_mortal(task, on_death);
+}
+
+fn from_steer(error: &SteerError) -> (String, String) {
+    let cause = error.to_string();
+    let name = match error {
+        ChangeError::NotFound => "OperationNotFound",
+        ChangeError::Refused(StepRefused::Ended(_)) => "OperationEnded",
+        ChangeError::Refused(StepRefused::CancelRequested) => "CancelRequested",
+        ChangeError::Refused(StepRefused::OutOfPlace(_)) => "OutOfPlace",
+        ChangeError::Store(_) => "Unavailable",
+    };
+    (name.to_owned(), cause)
+}
+
+/// The commands, as the callbacks function understands them.
+async fn command(world: &Arc<World>, payload: &Value) -> Outcome {
+    let text = |name: &str| payload[name].as_str().unwrap();
+    let id: OperationId = text("operation_id").parse().unwrap();
+    let ports = world.change_ports();
+    match text("command") {
+        "begin_attempt" => {
+            let phase = if text("phase") == "plan" { Phase::Plan } else { Phase::Apply };
+            let begun = steer::begin_attempt(&ports, &world.key, &id, phase)
+                .await
+                .map_err(|error| from_steer(&error))?;
+            let token = begun.callback_token.expose_secret().to_owned();
+            Ok(json!({ "attempt": begun.attempt, "callback_token": token }))
+        }
+        "await_approval" => {
+            let token = TaskToken::new(text("task_token").to_owned()).unwrap();
+            let line = Line(world.clone());
+            steer::await_approval(&ports, line.of_callbacks(), &id, &token)
+                .await
+                .map_err(|error| from_steer(&error))?;
+            Ok(json!({}))
+        }
+        "admit" => {
+            let admitted = steer::admit(&ports, &id).await.map_err(|error| from_steer(&error))?;
+            let by = if admitted.by_job { "job" } else { "webhook" };
+            Ok(json!({ "approval_required": admitted.approval_required, "by": by }))
+        }
+        "finish" => {
+            let operation = steer::finish(&ports, &id).await.map_err(|error| from_steer(&error))?;
+            Ok(json!({ "outcome": operation.status() }))
+        }
+        "fail" => {
+            let ending = steer::fail(&ports, &id, text("error"), text("cause"))
+                .await
+                .map_err(|error| from_steer(&error))?;
+            Ok(json!({ "outcome": ending.as_str() }))
+        }
+        other => panic!("a command {other}"),
+    }
+}
+
+/// Starts a worker, if everything goes well.
+pub(super) fn run_task(world: &Arc<World>, variables: &BTreeMap<String, String>, token: &str) {
+    let fate = world.fate();
+    if fate != Fate::Fine {
+        let (world, token) = (world.clone(), token.to_owned());
+        let error = if fate == Fate::LostBefore { "ECS.ServerException" } else { "AmazonECS.Unknown" };
+        world.clone().executor.spawn(async move {
+            world.travel().await;
+            world.answer_task(&token, failed(error));
+        });
+    }
+    if fate != Fate::LostBefore {
+        Worker::begin(world, variables);
+    }
+}

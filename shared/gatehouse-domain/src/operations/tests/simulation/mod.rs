@@ -1,0 +1,189 @@
+//! Operations under crashes: calls that are lost before or after their effect, functions and workers that
+//! die wherever they wait, reports that come twice, late, out of order or never, and people who act at the
+//! same time. The deployed state machines drive the real rules; nothing else is real.
+//!
+//! What happens follows from a seed. `GATEHOUSE_SIMULATION_SEED=17` repeats one history, and
+//! `GATEHOUSE_SIMULATION_SEEDS=1000000` makes a run longer. A seed that once failed is kept in [`KEPT`].
+
+mod executor;
+mod functions;
+mod machine;
+mod people;
+mod worker;
+mod world;
+
+use std::{
+    collections::BTreeMap,
+    panic::catch_unwind,
+    sync::atomic::{AtomicUsize, Ordering},
+};
+
+use self::world::World;
+use super::support::service;
+use crate::{
+    audit::Action,
+    operations::{Ending, Operation, Phase, workflow::Execution},
+};
+
+/// Seeds that once found a defect.
+const KEPT: [u64; 1] = [616];
+
+/// How many histories are played.
+const SEEDS: u64 = 10_000;
+
+/// What has to happen in them, or they show less than they are for.
+const HAPPENS: [&str; 14] = [
+    "a function died",
+    "a report died",
+    "a worker died",
+    "an environment's time was over",
+    "an operation was recorded",
+    "cancelled",
+    "failed",
+    "rejected",
+    "somebody cancelled",
+    "somebody decided",
+    "succeeded",
+    "the janitor ended an operation",
+    "the janitor told a workflow",
+    "timed_out",
+];
+
+impl World {
+    fn everything_ended(&self) -> bool {
+        self.engine().executions.values().all(|execution| *execution != Execution::Running)
+    }
+
+    /// What has to be so whatever happened.
+    fn check(&self) {
+        let items = self.memory.items();
+        let notes = self.notes();
+        for id in &notes.answered {
+            assert!(items.operations.contains_key(id), "{id} was promised, and is lost");
+        }
+        for state in items.environments.values() {
+            assert_eq!(state.running, None, "{state:?} is locked");
+        }
+        assert!(notes.applying.is_empty(), "somebody still applies: {:?}", notes.applying);
+        drop(notes);
+        assert!(self.everything_ended(), "an execution goes on");
+        let executions = self.engine();
+        let mut trail: BTreeMap<(String, Deed), u64> = BTreeMap::new();
+        for entry in &items.trail {
+            *trail.entry((entry.target.clone(), kind(entry.action))).or_default() += 1;
+        }
+        for operation in items.operations.values() {
+            let of = |action| trail.get(&(format!("operation:{}", operation.id), action)).copied();
+            assert_eq!(of(Deed::Asked), Some(1), "{operation:?}");
+            assert_eq!(of(Deed::Decided), operation.verdict.as_ref().map(|_| 1), "{operation:?}");
+            assert_eq!(of(Deed::Cancelled), operation.cancel.as_ref().map(|_| 1), "{operation:?}");
+            check_outcome(operation);
+            let begun = executions.executions.contains_key(&operation.id);
+            assert!(begun || operation.ending() != Some(Ending::Succeeded), "{operation:?}");
+        }
+    }
+}
+
+/// What an entry of the trail is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Deed {
+    Asked,
+    Decided,
+    Cancelled,
+}
+
+fn kind(action: Action) -> Deed {
+    match action {
+        Action::ApproveOperation | Action::RejectOperation => Deed::Decided,
+        Action::CancelOperation => Deed::Cancelled,
+        _ => Deed::Asked,
+    }
+}
+
+/// The outcome is there, is what was reported, and nobody's word was passed over.
+fn check_outcome(operation: &Operation) {
+    let ending = operation.ending().unwrap_or_else(|| panic!("{operation:?} is open"));
+    let applied = operation.attempt.as_ref().filter(|attempt| attempt.phase == Phase::Apply);
+    if applied.is_some_and(|attempt| attempt.reported) && operation.failure.is_none() {
+        assert_eq!(ending, Ending::Succeeded, "a success was lost: {operation:?}");
+    }
+    let verdict = operation.verdict.as_ref().map(|verdict| verdict.approved);
+    if applied.is_some() && operation.approval_required {
+        assert_eq!(verdict, Some(true), "nobody agreed: {operation:?}");
+    }
+    assert_eq!(verdict == Some(false), ending == Ending::Rejected, "{operation:?}");
+    assert!(ending != Ending::Cancelled || operation.cancel.is_some(), "{operation:?}");
+    assert_eq!(operation.owed, None, "{operation:?}");
+}
+
+/// Plays the history of a seed, and says how often what happened in it.
+fn play(seed: u64) -> BTreeMap<&'static str, u64> {
+    let world = World::new(seed);
+    for id in ["svc_1", "svc_2"] {
+        let service = service(id);
+        world.memory.items().services.insert(service.id.clone(), service);
+    }
+    world.executor.spawn(world.clone().live());
+    world.executor.spawn(world.clone().keep_sweeping());
+    world.executor.run();
+    world.check();
+    let mut happened = std::mem::take(&mut world.notes().seen);
+    for operation in world.memory.items().operations.values() {
+        *happened.entry(operation.ending().map_or("open", Ending::as_str)).or_default() += 1;
+    }
+    happened
+}
+
+/// Plays these histories on as many threads as there are processors, and says how often what happened.
+fn play_all(seeds: &[u64]) -> BTreeMap<&'static str, u64> {
+    let next = AtomicUsize::new(0);
+    let play_some = || {
+        let mut seen: BTreeMap<&'static str, u64> = BTreeMap::new();
+        while let Some(seed) = seeds.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let Ok(played) = catch_unwind(|| play(*seed)) else {
+                panic!(
+                    "to repeat this: GATEHOUSE_SIMULATION_SEED={seed} cargo test -p gatehouse-domain simulation"
+                );
+            };
+            for (what, times) in played {
+                *seen.entry(what).or_default() += times;
+            }
+        }
+        seen
+    };
+    let threads = std::thread::available_parallelism().map_or(2, usize::from);
+    let mut seen: BTreeMap<&'static str, u64> = BTreeMap::new();
+    std::thread::scope(|scope| {
+        let players: Vec<_> = (0..threads).map(|_| scope.spawn(play_some)).collect();
+        for player in players {
+            for (what, times) in player.join().expect("a history failed; its seed is above") {
+                *seen.entry(what).or_default() += times;
+            }
+        }
+    });
+    seen
+}
+
+/// A number that whoever runs the tests gives.
+#[expect(clippy::disallowed_methods, reason = "tests are configured where they are run")]
+fn given(name: &str) -> Option<u64> {
+    let text = std::env::var(name).ok()?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{name} must be a number")))
+}
+
+#[test]
+fn whatever_happens_nothing_is_lost_and_nothing_is_done_twice() {
+    if let Some(seed) = given("GATEHOUSE_SIMULATION_SEED") {
+        play(seed);
+        return;
+    }
+    let seeds: Vec<_> = (0..given("GATEHOUSE_SIMULATION_SEEDS").unwrap_or(SEEDS)).collect();
+    let seen = play_all(&seeds);
+    let met = |what| assert!(seen.contains_key(what), "it never happened that {what}: {seen:?}");
+    HAPPENS.iter().for_each(met);
+}
+
+#[test]
+fn what_once_went_wrong_does_not_again() {
+    play_all(&KEPT);
+}

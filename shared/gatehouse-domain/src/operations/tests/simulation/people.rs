@@ -1,0 +1,323 @@
+//! People, who ask, agree, refuse and change their minds; and the schedule that has the janitor sweep.
+
+use std::{num::NonZeroU16, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use serde_json::Map;
+
+use super::world::{Line, World};
+use crate::{
+    api_key::ApiKey,
+    audit::Act,
+    catalog::ServiceId,
+    janitor::{
+        Announce, Announcement, Marks, Outbox, Ports, Publish, PublishError, Settings, Subject, Watch,
+        Watched, sweep,
+    },
+    jobs::{ListError, Revision},
+    name::EnvironmentName,
+    operations::{
+        OperationId, ShowPorts, State,
+        decide::{self, Answer, DecideError, DecidePorts},
+        request::{Ask, request},
+        tests::support::person,
+        workflow::Execution,
+    },
+    paging::{Page, PageRequest},
+    providers::EditOutcome,
+    revocation::{FlushAuthorizer, FlushError, OwedFlush},
+    signing::KeyRing,
+    store::StoreError,
+    tokens::ServiceToken,
+};
+
+const HOUR: Duration = Duration::from_hours(1);
+
+const ENVIRONMENTS: [&str; 3] = ["dev", "prod", "short"];
+const PEOPLE: [&str; 3] = ["ada", "bob", "cleo"];
+
+impl World {
+    fn one_of<'a, T: ?Sized>(&self, things: &[&'a T]) -> &'a T {
+        things[usize::try_from(self.executor.below(things.len() as u64)).unwrap()]
+    }
+
+    fn some_service(&self) -> ServiceId {
+        let items = self.memory.items();
+        let all: Vec<_> = items.services.keys().collect();
+        self.one_of(&all).clone()
+    }
+
+    fn some_operation(&self) -> Option<(ServiceId, OperationId)> {
+        let items = self.memory.items();
+        let all: Vec<_> = items.operations.values().collect();
+        // Those that somebody has to decide about are looked at first.
+        let waiting: Vec<_> = all
+            .iter()
+            .filter(|operation| matches!(operation.state, State::AwaitingApproval { .. }))
+            .copied()
+            .collect();
+        let from = if waiting.is_empty() || self.executor.once_in(3) { &all } else { &waiting };
+        (!from.is_empty()).then(|| self.one_of(from)).map(|found| (found.service.clone(), found.id.clone()))
+    }
+
+    /// Does what people do in a day that is not a quiet one.
+    pub(super) async fn live(self: Arc<Self>) {
+        for _ in 0..3 + self.executor.below(6) {
+            let seconds = self.executor.below(if self.executor.once_in(3) { 3 } else { 900 });
+            self.executor.pause(Duration::from_secs(seconds)).await;
+            self.act();
+        }
+        let slow = self.executor.below(1800);
+        self.executor.pause(Duration::from_secs(slow)).await;
+        self.calm_down();
+        // Sometimes nobody comes back to what waits, and time decides.
+        if !self.executor.once_in(4) {
+            for _ in 0..6 {
+                self.executor.pause(Duration::from_mins(10)).await;
+                self.decide();
+            }
+        }
+        self.notes().people_are_done = true;
+    }
+
+    fn act(self: &Arc<Self>) {
+        match self.executor.below(12) {
+            0..=4 => self.ask(),
+            5..=7 => self.decide(),
+            8 => self.cancel(),
+            9 => self.stop_by_hand(),
+            _ => {
+                let id = self.some_service();
+                let revision = Revision::unverified(format!("r{}", self.executor.below(1 << 30)));
+                self.memory.items().services.get_mut(&id).unwrap().revision = revision;
+            }
+        }
+    }
+
+    fn ask(self: &Arc<Self>) {
+        let ask = match self.executor.below(8) {
+            0..=3 => Ask::Provision(Map::new()),
+            4 | 5 => Ask::Deprovision,
+            _ => Ask::Drift,
+        };
+        let key = self.executor.once_in(2).then(|| format!("key-{}", self.executor.below(1 << 30)));
+        let (service, environment) = (self.some_service(), self.one_of(&ENVIRONMENTS));
+        // Those who give a key repeat what was lost, and sometimes what was not, even at the same time.
+        let tries = if key.is_some() { 1 + self.executor.below(3) } else { 1 };
+        for _ in 0..tries {
+            let (world, ask, key, service) = (self.clone(), ask.clone(), key.clone(), service.clone());
+            let pause = Duration::from_millis(self.executor.below(5000));
+            let environment: EnvironmentName = environment.parse().unwrap();
+            let task = async move {
+                world.executor.pause(pause).await;
+                let caller = person("ada", "acme=developer");
+                let act = Act { caller: &caller, origin: &world.origin };
+                let key = key.map(|key| key.parse().unwrap());
+                let needed = world.request_ports();
+                let asked = request(&needed.ports(), &act, &service, &environment, &ask, key.as_ref()).await;
+                if let Ok(requested) = asked {
+                    world.notes().answered.insert(requested.operation.id);
+                    world.saw("an operation was recorded");
+                }
+            };
+            self.executor.spawn_mortal(task, || {});
+        }
+    }
+
+    fn decide(self: &Arc<Self>) {
+        let Some((service, id)) = self.some_operation() else { return };
+        let answer = if self.executor.once_in(3) { Answer::Reject } else { Answer::Approve };
+        for name in PEOPLE.iter().take(1 + usize::try_from(self.executor.below(3)).unwrap()) {
+            let (world, service, id) = (self.clone(), service.clone(), id.clone());
+            let task = async move {
+                let caller = person(name, "acme=developer");
+                let act = Act { caller: &caller, origin: &world.origin };
+                let line = Line(world.clone());
+                let ports = world.decide_ports(&line);
+                let decided = decide::decide(&ports, &act, &service, &id, answer, None).await;
+                match decided {
+                    Ok(_) => {
+                        assert_ne!(*name, "ada", "somebody decided about what they had asked for");
+                        world.saw("somebody decided");
+                    }
+                    Err(DecideError::OwnRequest) => assert_eq!(*name, "ada"),
+                    Err(_) => {}
+                }
+            };
+            self.executor.spawn_mortal(task, || {});
+        }
+    }
+
+    fn cancel(self: &Arc<Self>) {
+        let Some((service, id)) = self.some_operation() else { return };
+        let world = self.clone();
+        let task = async move {
+            let caller = person("bob", "acme=developer");
+            let act = Act { caller: &caller, origin: &world.origin };
+            let line = Line(world.clone());
+            let ports = world.decide_ports(&line);
+            if decide::cancel(&ports, &act, &service, &id).await.is_ok() {
+                world.saw("somebody cancelled");
+            }
+        };
+        self.executor.spawn_mortal(task, || {});
+    }
+
+    /// Stops an execution behind everybody's back, as an administrator of the account may.
+    fn stop_by_hand(&self) {
+        let Some((_, id)) = self.some_operation() else { return };
+        let how = Execution::Failed { error: "Aborted".into(), cause: "by hand".into() };
+        self.end_execution(&id, how);
+    }
+
+    fn decide_ports<'a>(&'a self, line: &'a Line) -> DecidePorts<'a> {
+        DecidePorts {
+            show: ShowPorts { services: self, operations: self },
+            change: self.change_ports(),
+            lines: line.of_catalog(),
+            ids: self,
+        }
+    }
+
+    /// Sweeps every five minutes, and more rarely when there is little to do, until everything is settled.
+    pub(super) async fn keep_sweeping(self: Arc<Self>) {
+        let began = self.executor.now();
+        loop {
+            let age = self.executor.now().duration_since(began).as_hours();
+            let pause = match age {
+                0..6 if self.is_busy() => Duration::from_mins(5),
+                0..24 => HOUR,
+                _ => 8 * HOUR,
+            };
+            self.executor.pause(pause).await;
+            assert!(age < 30 * 24, "it never comes to rest");
+            let world = self.clone();
+            self.executor.spawn_mortal(async move { world.sweep().await }, || {});
+            if self.notes().people_are_done && self.is_at_rest() {
+                return;
+            }
+        }
+    }
+
+    async fn sweep(self: &Arc<Self>) {
+        let calm = self.is_calm();
+        let now = self.executor.now();
+        let line = Line(self.clone());
+        let ports = Ports {
+            operations: line.reconcile_ports(),
+            watch: &Nothing,
+            announce: &Nothing,
+            outbox: &Nothing,
+            publish: &Nothing,
+            flush: &Nothing,
+            owed: &Nothing,
+            clock: &**self,
+        };
+        let unused_days = NonZeroU16::new(90).unwrap();
+        let deadline = now + Duration::from_secs(100);
+        let report = sweep(&ports, &Settings { unused_days, deadline }).await;
+        if calm {
+            assert!(report.finished && report.failures.is_empty(), "{report:?}");
+            let items = self.memory.items();
+            let late = items.operations.values().find(|found| found.is_open() && found.deadline <= now);
+            assert!(late.is_none(), "open for too long: {late:?}");
+        }
+        for (count, what) in [
+            (report.told, "the janitor told a workflow"),
+            (report.ended, "the janitor ended an operation"),
+            (report.expired, "an environment's time was over"),
+        ] {
+            if count > 0 {
+                self.saw(what);
+            }
+        }
+    }
+
+    fn is_busy(&self) -> bool {
+        let items = self.memory.items();
+        items.operations.values().any(|operation| operation.is_open() || operation.owed.is_some())
+    }
+
+    fn is_at_rest(&self) -> bool {
+        let lives_on = self.memory.items().environments.values().any(|state| {
+            state.infrastructure.provisioned().is_some_and(|provisioned| provisioned.ends_at.is_some())
+        });
+        !self.is_busy() && !lives_on && self.everything_ended()
+    }
+}
+
+/// A table without tokens and keys.
+struct Nothing;
+
+fn empty<T>() -> Page<T> {
+    Page { items: Vec::new(), next: None }
+}
+
+#[async_trait]
+impl Watch for Nothing {
+    async fn watched_tokens(&self, _page: &PageRequest) -> Result<Page<Watched<ServiceToken>>, ListError> {
+        Ok(empty())
+    }
+
+    async fn watched_api_keys(&self, _page: &PageRequest) -> Result<Page<Watched<ApiKey>>, ListError> {
+        Ok(empty())
+    }
+
+    async fn watched_key_ring(&self) -> Result<Option<Watched<KeyRing>>, StoreError> {
+        Ok(None)
+    }
+}
+
+#[async_trait]
+impl Announce for Nothing {
+    async fn announce(
+        &self,
+        _subject: &Subject,
+        _previous: &Marks,
+        _marks: &Marks,
+        _announcements: &[Announcement],
+    ) -> Result<EditOutcome, StoreError> {
+        Ok(EditOutcome::Done)
+    }
+}
+
+#[async_trait]
+impl Outbox for Nothing {
+    async fn to_publish(&self, _page: &PageRequest) -> Result<Page<Announcement>, ListError> {
+        Ok(empty())
+    }
+
+    async fn published(&self, _announcement: &Announcement) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Publish for Nothing {
+    async fn publish(&self, announcements: &[Announcement]) -> Vec<Result<(), PublishError>> {
+        announcements.iter().map(|_| Ok(())).collect()
+    }
+}
+
+#[async_trait]
+impl FlushAuthorizer for Nothing {
+    async fn flush_authorizer(&self) -> Result<(), FlushError> {
+        Ok(())
+    }
+
+    fn remembered_for(&self) -> Duration {
+        Duration::from_mins(5)
+    }
+}
+
+#[async_trait]
+impl OwedFlush for Nothing {
+    async fn owed_flush(&self) -> Result<Option<Timestamp>, StoreError> {
+        Ok(None)
+    }
+
+    async fn flush_done(&self, _since: Timestamp) -> Result<(), StoreError> {
+        Ok(())
+    }
+}

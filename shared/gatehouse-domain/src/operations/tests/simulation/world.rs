@@ -1,0 +1,382 @@
+//! The world of a simulation: the ports, with the faults that a network and a cloud have.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::{executor::Executor, machine::Engine};
+use crate::{
+    audit::{Entry, Origin},
+    catalog::{FindService, Infrastructure, Registered, ServiceId, Settled},
+    clock::{Clock, IdSource},
+    jobs::{ListError, Revision},
+    name::EnvironmentName,
+    operations::{
+        BeginOutcome, Ending, FindOperation, Operation, OperationId, OperationKind, SaveOperation, State,
+        TaskToken,
+        attempt::CallbackKey,
+        change::{ChangePorts, Lines},
+        reconcile::{ListOpenOperations, ReconcilePorts},
+        request::RequestPorts,
+        tests::memory::{Items, Memory},
+        workflow::{
+            AnswerTask, Execution, NotReady, OverseeWorkflow, StartWorkflow, Told, Workflow, WorkflowError,
+        },
+    },
+    paging::{Page, PageRequest},
+    providers::EditOutcome,
+    store::StoreError,
+};
+
+/// What becomes of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// It is made and answered.
+    Fine,
+    /// It is never made.
+    LostBefore,
+    /// It is made, and the answer is lost.
+    LostAfter,
+}
+
+/// What the simulation knows beside the table.
+#[derive(Default)]
+pub(super) struct Notes {
+    /// Operations that a caller was told of.
+    pub answered: BTreeSet<OperationId>,
+    /// Operations that a worker began to apply.
+    pub applied: BTreeSet<OperationId>,
+    /// Who applies just now.
+    pub applying: BTreeMap<u64, (OperationId, u32)>,
+    /// Whether people have done everything that they wanted to.
+    pub people_are_done: bool,
+    /// How often each thing happened, to see that a simulation meets what it is for.
+    pub seen: BTreeMap<&'static str, u64>,
+    /// How often ids were made.
+    ids: u64,
+}
+
+/// Everything.
+pub(super) struct World {
+    pub executor: Executor,
+    pub memory: Memory,
+    pub key: CallbackKey,
+    pub origin: Origin,
+    engine: Mutex<Engine>,
+    notes: Mutex<Notes>,
+    /// Of how many calls one is lost; 0 for none.
+    lossy: Mutex<u64>,
+}
+
+impl World {
+    pub(super) fn new(seed: u64) -> Arc<Self> {
+        let executor = Executor::new(seed);
+        let lossy = [0, 4, 10, 30, 100][usize::try_from(executor.below(5)).unwrap()];
+        executor.kill_once_in([0, 20, 60, 200][usize::try_from(executor.below(4)).unwrap()]);
+        let key = CallbackKey::new(&"k".repeat(32).into()).unwrap();
+        Arc::new(Self {
+            executor,
+            memory: Memory::default(),
+            key,
+            origin: Origin::default(),
+            engine: Mutex::default(),
+            notes: Mutex::default(),
+            lossy: Mutex::new(lossy),
+        })
+    }
+
+    pub(super) fn engine(&self) -> MutexGuard<'_, Engine> {
+        self.engine.lock().unwrap()
+    }
+
+    pub(super) fn notes(&self) -> MutexGuard<'_, Notes> {
+        self.notes.lock().unwrap()
+    }
+
+    pub(super) fn saw(&self, what: &'static str) {
+        *self.notes().seen.entry(what).or_default() += 1;
+    }
+
+    /// From now on nothing is lost and nobody dies.
+    pub(super) fn calm_down(&self) {
+        *self.lossy.lock().unwrap() = 0;
+        self.executor.kill_once_in(0);
+    }
+
+    pub(super) fn is_calm(&self) -> bool {
+        *self.lossy.lock().unwrap() == 0
+    }
+
+    pub(super) fn fate(&self) -> Fate {
+        let lossy = *self.lossy.lock().unwrap();
+        if !self.executor.once_in(lossy) {
+            return Fate::Fine;
+        }
+        if self.executor.once_in(2) { Fate::LostBefore } else { Fate::LostAfter }
+    }
+
+    /// How long something takes on its way: mostly little, and often nothing.
+    pub(super) async fn travel(&self) {
+        if self.executor.once_in(3) {
+            return;
+        }
+        let most = if self.executor.once_in(10) { 4000 } else { 40 };
+        let time = self.executor.below(most);
+        self.executor.pause(Duration::from_millis(time)).await;
+    }
+
+    /// A call over the network, as `act` would have it.
+    async fn call<T: Send>(&self, act: impl FnOnce() -> T + Send) -> Option<T> {
+        let fate = self.fate();
+        self.travel().await;
+        if fate == Fate::LostBefore {
+            return None;
+        }
+        let made = act();
+        self.travel().await;
+        (fate == Fate::Fine).then_some(made)
+    }
+
+    async fn store<T: Send>(&self, act: impl FnOnce(&mut Items) -> T + Send) -> Result<T, StoreError> {
+        let made = self.call(|| act(&mut self.memory.items())).await;
+        made.ok_or_else(|| StoreError::Unavailable("lost".into()))
+    }
+
+    async fn ask_engine<T: Send>(&self, act: impl FnOnce() -> T + Send) -> Result<T, WorkflowError> {
+        self.call(act).await.ok_or_else(|| WorkflowError::Unavailable("lost".into()))
+    }
+
+    pub(super) fn change_ports(&self) -> ChangePorts<'_> {
+        ChangePorts { find: self, save: self, clock: self }
+    }
+
+    pub(super) fn request_ports(self: &Arc<Self>) -> Request {
+        Request(Line(self.clone()))
+    }
+}
+
+/// The workflow engine, as the functions reach it.
+#[derive(Clone)]
+pub(super) struct Line(pub Arc<World>);
+
+/// What asking for operations needs, kept together.
+pub(super) struct Request(Line);
+
+impl Request {
+    pub(super) fn ports(&self) -> RequestPorts<'_> {
+        let world = &*self.0.0;
+        RequestPorts { services: world, find: world, save: world, start: &self.0, clock: world, ids: world }
+    }
+}
+
+impl Line {
+    /// Those of the callbacks function, which may tell workflows and nothing else.
+    pub(super) fn of_callbacks(&self) -> Lines<'_> {
+        Lines { start: None, answer: Some(self), oversee: None }
+    }
+
+    /// Those of the catalog function.
+    pub(super) fn of_catalog(&self) -> Lines<'_> {
+        Lines { start: None, answer: Some(self), oversee: Some(self) }
+    }
+
+    /// Those of the janitor.
+    pub(super) fn reconcile_ports(&self) -> ReconcilePorts<'_> {
+        let world = &*self.0;
+        ReconcilePorts {
+            open: world,
+            change: world.change_ports(),
+            lines: Lines { start: Some(self), answer: Some(self), oversee: Some(self) },
+            request: RequestPorts {
+                services: world,
+                find: world,
+                save: world,
+                start: self,
+                clock: world,
+                ids: world,
+            },
+        }
+    }
+}
+
+#[async_trait]
+impl Clock for World {
+    fn now(&self) -> Timestamp {
+        self.executor.now()
+    }
+
+    async fn sleep(&self, pause: Duration) {
+        self.executor.pause(pause).await;
+    }
+}
+
+impl IdSource for World {
+    fn random(&self) -> [u8; 16] {
+        let mut notes = self.notes();
+        notes.ids += 1;
+        let mut id = [0; 16];
+        id[2..10].copy_from_slice(&notes.ids.to_be_bytes());
+        id
+    }
+}
+
+#[async_trait]
+impl FindService for World {
+    async fn find_service(&self, id: &ServiceId) -> Result<Option<Registered>, StoreError> {
+        self.store(|items| items.service(id)).await
+    }
+}
+
+#[async_trait]
+impl FindOperation for World {
+    async fn find_operation(&self, id: &OperationId) -> Result<Option<Operation>, StoreError> {
+        self.store(|items| items.operations.get(id).cloned()).await
+    }
+
+    async fn find_operations(&self, ids: &[OperationId]) -> Result<Vec<Operation>, StoreError> {
+        self.store(|items| ids.iter().filter_map(|id| items.operations.get(id).cloned()).collect()).await
+    }
+}
+
+#[async_trait]
+impl SaveOperation for World {
+    async fn begin_operation(
+        &self,
+        operation: &Operation,
+        service: &Revision,
+        entry: &Entry,
+    ) -> Result<BeginOutcome, StoreError> {
+        self.store(|items| items.begin(operation, service, entry)).await
+    }
+
+    async fn save_operation(
+        &self,
+        operation: &Operation,
+        settled: Option<&Settled>,
+        entry: Option<&Entry>,
+    ) -> Result<EditOutcome, StoreError> {
+        self.store(|items| {
+            let before = items.operations.get(&operation.id).cloned();
+            let key = (operation.service.clone(), operation.environment.clone());
+            let was = items.environments.get(&key).map(|state| state.infrastructure.clone());
+            let outcome = items.save(operation, settled, entry);
+            if outcome == EditOutcome::Done {
+                let applied = self.notes().applied.contains(&operation.id);
+                check_change(&before.unwrap(), operation);
+                if let (Some(_), Some(was)) = (settled, was) {
+                    check_settled(operation, &was, &items.environments[&key].infrastructure, applied);
+                }
+            }
+            outcome
+        })
+        .await
+    }
+}
+
+/// An outcome once recorded never changes, what somebody said is not unsaid, and only what was agreed to is
+/// applied.
+fn check_change(before: &Operation, after: &Operation) {
+    if let State::Ended { .. } = before.state {
+        assert_eq!(before.state, after.state, "the outcome of {} changed", after.id);
+    }
+    if before.verdict.is_some() {
+        assert_eq!(before.verdict, after.verdict, "the verdict on {} changed", after.id);
+    }
+    if before.cancel.is_some() {
+        assert_eq!(before.cancel, after.cancel, "the wish to stop {} was forgotten", after.id);
+    }
+}
+
+/// The environment agrees with the outcome.
+fn check_settled(operation: &Operation, was: &Infrastructure, is: &Infrastructure, applied: bool) {
+    let id = &operation.id;
+    let done = operation.ending() == Some(Ending::Succeeded);
+    match operation.work.kind() {
+        OperationKind::Provision if done => {
+            assert!(matches!(is, Infrastructure::Present(made) if made.operation == *id), "{id}: {is:?}");
+        }
+        OperationKind::Deprovision if done => assert_eq!(*is, Infrastructure::Absent, "{id}"),
+        OperationKind::Provision | OperationKind::Deprovision if applied => {
+            assert!(matches!(is, Infrastructure::Partial(made) if made.operation == *id), "{id}: {is:?}");
+        }
+        OperationKind::Provision | OperationKind::Deprovision => {
+            let partial = matches!(is, Infrastructure::Partial(made) if made.operation == *id);
+            assert!(partial || is == was, "{id} changed nothing, and yet {is:?}");
+        }
+        OperationKind::Drift | OperationKind::Deploy => assert_eq!(is, was, "{id}"),
+    }
+}
+
+#[async_trait]
+impl ListOpenOperations for World {
+    async fn open_operations(&self, page: &PageRequest) -> Result<Page<Operation>, ListError> {
+        Ok(self.store(|items| items.open(page)).await?)
+    }
+
+    async fn ended_environments(
+        &self,
+        now: Timestamp,
+        page: &PageRequest,
+    ) -> Result<Page<(ServiceId, EnvironmentName)>, ListError> {
+        Ok(self.store(|items| items.ended(now, page)).await?)
+    }
+}
+
+fn told(taken: bool) -> Told {
+    if taken { Told::Taken } else { Told::Gone }
+}
+
+#[async_trait]
+impl StartWorkflow for Line {
+    fn ready(&self, _workflow: Workflow) -> Result<(), NotReady> {
+        Ok(())
+    }
+
+    async fn start(&self, workflow: Workflow, operation: &OperationId) -> Result<(), WorkflowError> {
+        self.0.ask_engine(|| self.0.begin_execution(workflow, operation)).await
+    }
+}
+
+#[async_trait]
+impl AnswerTask for Line {
+    async fn succeed(&self, token: &TaskToken, output: &Value) -> Result<Told, WorkflowError> {
+        let answer = || told(self.0.answer_task(token.expose(), Ok(output.clone())));
+        self.0.ask_engine(answer).await
+    }
+
+    async fn fail(&self, token: &TaskToken, error: &str, cause: &str) -> Result<Told, WorkflowError> {
+        let outcome = Err((error.to_owned(), cause.to_owned()));
+        self.0.ask_engine(|| told(self.0.answer_task(token.expose(), outcome))).await
+    }
+
+    async fn heartbeat(&self, token: &TaskToken) -> Result<Told, WorkflowError> {
+        self.0.ask_engine(|| told(self.0.beat(token.expose()))).await
+    }
+}
+
+#[async_trait]
+impl OverseeWorkflow for Line {
+    async fn describe(
+        &self,
+        _workflow: Workflow,
+        operation: &OperationId,
+    ) -> Result<Option<Execution>, WorkflowError> {
+        self.0.ask_engine(|| self.0.engine().executions.get(operation).cloned()).await
+    }
+
+    async fn stop(
+        &self,
+        _workflow: Workflow,
+        operation: &OperationId,
+        cause: &str,
+    ) -> Result<(), WorkflowError> {
+        let how = Execution::Failed { error: "Stopped".into(), cause: cause.to_owned() };
+        self.0.ask_engine(|| self.0.end_execution(operation, how)).await
+    }
+}
