@@ -57,12 +57,12 @@ class Rights:
             self._functions.get_function_configuration(FunctionName=self._outputs[name])["FunctionArn"]
             for name in ("CallbacksFunctionName", "DeployerFunctionName")
         )
-        roles = ["arn:aws:iam::000000000000:role/provisioner", "arn:aws:iam::000000000000:role/provisioner-execution"]
         wanted = {
             "ProvisionStateMachineArn": {
                 ("lambda:InvokeFunction", callbacks),
                 ("ecs:RunTask", cluster.task_definition),
-                *(("iam:PassRole", role) for role in roles),
+                ("iam:PassRole", cluster.task_role),
+                ("iam:PassRole", cluster.execution_role),
             },
             "DeployStateMachineArn": {("lambda:InvokeFunction", callbacks), ("lambda:InvokeFunction", deployer)},
         }
