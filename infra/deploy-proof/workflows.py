@@ -13,7 +13,7 @@ from workers import WebhookReceiver
 TOKEN = "{SecretPrefix}/provider/concourse/token"
 
 # Of the paths on which nobody answers: how long the copy of the definition waits, in seconds.
-SHORT = 5
+SHORT = 8
 
 
 def drive_workflows(catalog):
