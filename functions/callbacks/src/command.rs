@@ -49,7 +49,7 @@ pub struct CommandFailed {
 }
 
 impl CommandFailed {
-    fn new(name: &'static str, message: impl ToString) -> Self {
+    fn new(name: &'static str, message: &(impl ToString + ?Sized)) -> Self {
         Self { name, message: message.to_string() }
     }
 }
@@ -63,10 +63,10 @@ impl From<CommandFailed> for Diagnostic {
 impl From<SteerError> for CommandFailed {
     fn from(error: SteerError) -> Self {
         match error {
-            ChangeError::NotFound => Self::new("OperationNotFound", error),
-            ChangeError::Refused(StepRefused::Ended(_)) => Self::new("OperationEnded", error),
-            ChangeError::Refused(StepRefused::CancelRequested) => Self::new("CancelRequested", error),
-            ChangeError::Refused(StepRefused::OutOfPlace(_)) => Self::new("OutOfPlace", error),
+            ChangeError::NotFound => Self::new("OperationNotFound", &error),
+            ChangeError::Refused(StepRefused::Ended(_)) => Self::new("OperationEnded", &error),
+            ChangeError::Refused(StepRefused::CancelRequested) => Self::new("CancelRequested", &error),
+            ChangeError::Refused(StepRefused::OutOfPlace(_)) => Self::new("OutOfPlace", &error),
             ChangeError::Store(error) => {
                 tracing::error!(error = %Chain(&error), "a command of a workflow could not be recorded");
                 Self::new("Unavailable", "the operation's record cannot be reached just now")
@@ -89,7 +89,7 @@ impl From<KeyError> for CommandFailed {
 /// When that is refused, or cannot be done just now.
 pub(crate) async fn handle(state: &AppState, command: Value) -> Result<Value, CommandFailed> {
     let command: Command =
-        serde_json::from_value(command).map_err(|error| CommandFailed::new("InvalidCommand", error))?;
+        serde_json::from_value(command).map_err(|error| CommandFailed::new("InvalidCommand", &error))?;
     let ports = state.change_ports();
     match command {
         Command::BeginAttempt { operation_id, phase } => begin_attempt(state, &operation_id, phase).await,
