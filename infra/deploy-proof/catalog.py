@@ -23,6 +23,7 @@ class Catalog:
         self.dynamodb = boto3.client("dynamodb", endpoint_url=endpoint)
         self.states = boto3.client("stepfunctions", endpoint_url=endpoint)
         self.functions = boto3.client("lambda", endpoint_url=endpoint)
+        self.secrets = boto3.client("secretsmanager", endpoint_url=endpoint)
         self.rights = Rights(outputs, endpoint)
 
     def create(self, name, environments):
@@ -36,6 +37,18 @@ class Catalog:
         """What stands in the table under a key."""
         key = {"pk": {"S": partition}, "sk": {"S": sort}}
         return self.dynamodb.get_item(TableName=self.outputs["TableName"], Key=key, ConsistentRead=True).get("Item")
+
+    def rewrite(self, partition, sort, attribute, value):
+        """Changes an attribute behind the back of the functions; dots lead into maps."""
+        # Names by number, since some are reserved words.
+        names = {f"#{place}": name for place, name in enumerate(attribute.split("."))}
+        self.dynamodb.update_item(
+            TableName=self.outputs["TableName"],
+            Key={"pk": {"S": partition}, "sk": {"S": sort}},
+            UpdateExpression=f"SET {'.'.join(names)} = :value",
+            ExpressionAttributeNames=names,
+            ExpressionAttributeValues={":value": {"S": value}},
+        )
 
     def machine(self, kind):
         """The ARN of the state machine that drives operations of a kind."""
@@ -54,6 +67,12 @@ class Catalog:
         return self.rights.denied(self.outputs[function], *actions)
 
 
+def ago(minutes):
+    """A time in the past, as the table has it."""
+    then = datetime.now(timezone.utc) - timedelta(minutes=minutes)
+    return then.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
 class Service:
     """A service of the catalog."""
 
@@ -70,6 +89,17 @@ class Service:
         equal((shown["kind"], shown["status"]), (action, "queued"), "the operation")
         equal(answer.headers["location"], f"../operations/{shown['id']}", "location")
         return Operation(self, shown)
+
+    def outlive(self, name):
+        """Makes the time of an environment be over."""
+        key = (f"SERVICE#{self.id}", f"SERVICE#ENVIRONMENT#{name}")
+        place = self.catalog.item(*key)["gsi1sk"]["S"]
+        self.catalog.rewrite(*key, "infrastructure.ends_at", ago(minutes=1))
+        self.catalog.rewrite(*key, "gsi1sk", "#".join([ago(minutes=1), *place.split("#")[1:]]))
+
+    def running(self, name):
+        """The operation that goes on in an environment."""
+        return Operation(self, self.environment(name)["running"])
 
     def environment(self, name):
         """How an environment stands, over the API."""
@@ -112,7 +142,7 @@ class Operation:
 
         return until(f"{self.kind} {self.id} being {' or '.join(statuses)}", look, 90)
 
-    def ended(self, status, reason=None, error="OperationNotDone"):
+    def ended(self, status, reason=None, execution=("FAILED", "OperationNotDone")):
         """Insists that it ended like this everywhere: over the API, in the table, in the workflow engine, and with
         its environment free for others. Returns what the API shows."""
         shown = self.reach(status)
@@ -123,9 +153,9 @@ class Operation:
         equal((ending["is"]["S"], ending["ending"]["S"]), ("ended", status), "the record's state")
         lock = f"SERVICE#ENVIRONMENT#{self.environment}"
         equal("running" in self.catalog.item(f"SERVICE#{self.service.id}", lock), False, "whether it is still locked")
-        execution = self.execution_ended()
-        wanted = ("SUCCEEDED", None) if status == "succeeded" else ("FAILED", error)
-        equal((execution["status"], execution.get("error")), wanted, "the execution")
+        wanted = ("SUCCEEDED", None) if status == "succeeded" else execution
+        ended = self.execution_ended() if wanted else self.execution()
+        equal(ended and (ended["status"], ended.get("error")), wanted, "the execution")
         # Crossed out after the workflow was told, which is after the operation's end.
         pointer = lambda: self.catalog.item("OPEN_OPERATIONS", self.id) is None  # noqa: E731
         until("the operation being crossed out", pointer)
@@ -135,15 +165,9 @@ class Operation:
         """What stands of it in the table."""
         return self.catalog.item(f"OPERATION#{self.id}", "OPERATION")
 
-    def age(self, minutes):
-        """Makes its record look as if nothing had happened for so long."""
-        then = datetime.now(timezone.utc) - timedelta(minutes=minutes)
-        self.catalog.dynamodb.update_item(
-            TableName=self.catalog.outputs["TableName"],
-            Key={"pk": {"S": f"OPERATION#{self.id}"}, "sk": {"S": "OPERATION"}},
-            UpdateExpression="SET updated_at = :then",
-            ExpressionAttributeValues={":then": {"S": then.strftime("%Y-%m-%dT%H:%M:%SZ")}},
-        )
+    def age(self, attribute, minutes):
+        """Moves a time of its record into the past."""
+        self.catalog.rewrite(f"OPERATION#{self.id}", "OPERATION", attribute, ago(minutes))
 
     def execution(self):
         """Its execution; `None` where there is none."""

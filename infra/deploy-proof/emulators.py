@@ -88,6 +88,8 @@ class MiniStack(Process):
                 "BIND_HOST": HOST,
                 # Every call is checked against the policies of its role, item by item in transactions.
                 "AUTH": "true",
+                # And is written down.
+                "CLOUDTRAIL_RECORDING": "1",
                 # Waits of state machines and pauses before their retries pass fifty times as fast.
                 "SFN_WAIT_SCALE": "0.02",
                 "GATEWAY_PORT": str(self.port),

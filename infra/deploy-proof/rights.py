@@ -1,6 +1,7 @@
 """The rights of the deployed roles, as the emulator keeps them."""
 
 import contextlib
+import hashlib
 import json
 
 import boto3
@@ -8,6 +9,14 @@ import boto3
 from checks import equal
 
 ANSWERS = {"states:SendTaskFailure", "states:SendTaskHeartbeat", "states:SendTaskSuccess"}
+
+# What a part of a transaction needs the right for.
+PARTS = {
+    "dynamodb:ConditionCheckItem": "ConditionCheck",
+    "dynamodb:DeleteItem": "Delete",
+    "dynamodb:PutItem": "Put",
+    "dynamodb:UpdateItem": "Update",
+}
 
 
 class Rights:
@@ -18,6 +27,7 @@ class Rights:
         self._iam = boto3.client("iam", endpoint_url=endpoint)
         self._functions = boto3.client("lambda", endpoint_url=endpoint)
         self._states = boto3.client("stepfunctions", endpoint_url=endpoint)
+        self._trail = boto3.client("cloudtrail", endpoint_url=endpoint)
 
     def let_answers_pass(self):
         """Gives each function the right to answer tasks of any state machine, where it may answer those of ours.
@@ -27,7 +37,7 @@ class Rights:
         """
         for output in ("CallbacksFunctionName", "CatalogFunctionName", "JanitorFunctionName"):
             role = self._role_of(self._outputs[output])
-            actions = sorted(ANSWERS & self.actions(role))
+            actions = sorted(ANSWERS & self._actions(role))
             self._put(role, "answers-in-the-emulator", "Allow", actions)
 
     @contextlib.contextmanager
@@ -60,7 +70,31 @@ class Rights:
             machine = self._states.describe_state_machine(stateMachineArn=self._outputs[output])
             equal(self._rights(name_of(machine["roleArn"])), rights, f"the rights of {machine['name']}")
 
-    def actions(self, role):
+    def insist_on_use(self, function, unseen):
+        """A function has used each of its rights by now, but for those that the proof gives it no reason to use."""
+        configuration = self._functions.get_function_configuration(FunctionName=self._outputs[function])
+        # The emulator makes the access key of a function from these two.
+        seed = f"{configuration['FunctionArn']}:{configuration['Role']}"
+        key = f"ASIA{hashlib.sha256(seed.encode()).hexdigest()[:16].upper()}"
+        transactions = [part for call in self._calls(key, "TransactWriteItems") for part in call["TransactItems"]]
+
+        def used(action):
+            in_transaction = any(PARTS.get(action) in part for part in transactions)
+            return in_transaction or bool(self._calls(key, action.split(":")[1]))
+
+        actions = self._actions(name_of(configuration["Role"]))
+        equal({action for action in actions if not used(action)}, unseen, f"rights that {function} did not use")
+
+    def _calls(self, key, name):
+        """The parameters of the last calls of an action that were made with an access key."""
+        attributes = [
+            {"AttributeKey": "EventName", "AttributeValue": name},
+            {"AttributeKey": "AccessKeyId", "AttributeValue": key},
+        ]
+        events = self._trail.lookup_events(LookupAttributes=attributes)["Events"]
+        return [json.loads(event["CloudTrailEvent"])["requestParameters"] for event in events]
+
+    def _actions(self, role):
         """The actions that a role's own policies allow."""
         return {action for action, _ in self._rights(role)}
 

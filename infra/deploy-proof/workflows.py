@@ -9,6 +9,9 @@ from checks import check, equal, section, side_by_side, until
 from emulators import Failure
 from workers import WebhookReceiver
 
+# With which the functions speak to the Concourse.
+TOKEN = "{SecretPrefix}/provider/concourse/token"
+
 # Of the paths on which nobody answers: how long the copy of the definition waits, in seconds.
 SHORT = 5
 
@@ -42,7 +45,24 @@ def drive_workflows(catalog):
         silence(provisioning, deploying, webhook)
     section("What is lost on the way")
     lose_start(provisioning)
+    lose_decision(provisioning)
+    lose_worker(provisioning)
     lose_outcome(provisioning)
+    lose_time(provisioning)
+    section("Rights that were used")
+    insist_on_used_rights(catalog.rights)
+
+
+def insist_on_used_rights(rights):
+    with check("the callbacks function has used all of its rights"):
+        rights.insist_on_use("CallbacksFunctionName", set())
+    with check("so has the catalog function"):
+        rights.insist_on_use("CatalogFunctionName", set())
+    with check("so has the deployer, but for what it does when an answer of the Concourse is lost"):
+        lost = {"dynamodb:BatchGetItem", "dynamodb:Query", "secretsmanager:PutSecretValue"}
+        rights.insist_on_use("DeployerFunctionName", lost)
+    with check("so has the janitor, but for a flush that the emulator does not know"):
+        rights.insist_on_use("JanitorFunctionName", {"apigateway:DELETE"})
 
 
 # ── Provisioning ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -53,7 +73,8 @@ def create_provisioned(catalog):
     asked = {**plain, "approval_required": True}
     environments = {
         **{name: plain for name in ("live", "no-plan", "no-apply", "stopped", "silent-plan", "silent-apply", "lost")},
-        **{name: asked for name in ("approved", "refused", "withdrawn", "unanswered", "unrecorded")},
+        "short-lived": {**plain, "ttl_hours": 1},
+        **{name: asked for name in ("approved", "refused", "withdrawn", "unanswered", "unheard", "unrecorded")},
     }
     with check("create a service with environments to provision"):
         return catalog.create("proof-shop", environments)
@@ -194,6 +215,8 @@ def create_deployed(catalog, webhook):
         "silent": by_webhook,
     }
     with check("create a service with environments to deploy to"):
+        # So that the deployer has to get one itself.
+        catalog.secrets.delete_secret(SecretId=TOKEN.format(**catalog.outputs), ForceDeleteWithoutRecovery=True)
         return catalog.create("proof-site", environments)
 
 
@@ -348,6 +371,47 @@ def lose_start(service):
         equal((shown["attempt"], operation.history().count("BeginPlan")), (2, 1), "the attempts")
 
 
+def lose_decision(service):
+    """The catalog function recorded what somebody said, and did not get as far as to tell the workflow."""
+    catalog = service.catalog
+    with check("an approval that did not arrive is passed on by the janitor"):
+        operation = service.ask("provision", "unheard")
+        operation.worker(1).plan(add=1)
+        with catalog.denied("CatalogFunctionName", "states:SendTaskSuccess"):
+            operation.decide("approve")
+        equal(catalog.sweep()["told"], 1, "workflows that were told")
+        operation.worker(2).apply()
+        operation.ended("succeeded")
+    with check("so is a refusal"):
+        operation = service.ask("provision", "unheard")
+        operation.worker(1).plan(add=1)
+        with catalog.denied("CatalogFunctionName", "states:SendTaskFailure"):
+            operation.decide("reject")
+        equal(catalog.sweep()["told"], 1, "workflows that were told")
+        operation.ended("rejected")
+
+
+def lose_worker(service):
+    """Nobody is left who could hear that the operation was cancelled."""
+    catalog = service.catalog
+    with check("cancelled before its workflow began, it ends at once"):
+        with catalog.denied("CatalogFunctionName", "states:StartExecution"):
+            operation = service.ask("provision", "lost")
+        equal(operation.cancel()["status"], "cancelled", "the status")
+        operation.ended("cancelled", execution=None)
+        equal(catalog.sweep()["told"], 0, "workflows that were told")
+    with check("cancelled, and its worker does not stop: the janitor ends it"):
+        operation = service.ask("provision", "stopped")
+        worker = operation.worker(1)
+        worker.start()
+        operation.cancel()
+        equal(catalog.sweep()["ended"], 0, "operations that were ended before the worker had its time")
+        operation.age("cancel.at", minutes=16)
+        equal(catalog.sweep()["ended"], 1, "operations that were ended")
+        operation.ended("cancelled", "did not answer", execution=("ABORTED", "Stopped"))
+        worker.try_to("heartbeat").expect_problem(409, "operation-ended")
+
+
 def lose_outcome(service):
     """The callbacks function can write nothing, until the workflow has given up."""
     catalog = service.catalog
@@ -360,11 +424,29 @@ def lose_outcome(service):
             execution = operation.execution_ended()
         equal((execution["status"], execution["error"]), ("FAILED", "OutcomeNotRecorded"), "the execution")
         equal(catalog.sweep()["ended"], 0, "operations that were ended before they were quiet for long")
-        operation.age(minutes=6)
+        operation.age("updated_at", minutes=6)
         equal(catalog.sweep()["ended"], 1, "operations that were ended")
-        operation.ended("failed", "OutcomeNotRecorded", error="OutcomeNotRecorded")
+        operation.ended("failed", "OutcomeNotRecorded", execution=("FAILED", "OutcomeNotRecorded"))
     with check("and its environment can be used again"):
         operation = service.ask("provision", "unrecorded")
         operation.worker(1).plan()
         operation.ended("succeeded")
 
+
+def lose_time(service):
+    """An environment was made for an hour, and the hour is over."""
+    catalog = service.catalog
+    with check("an environment whose time is over is deprovisioned by the janitor"):
+        operation = service.ask("provision", "short-lived")
+        operation.worker(1).plan(add=1)
+        operation.worker(2).apply()
+        operation.ended("succeeded")
+        equal(catalog.sweep()["expired"], 0, "environments whose time was over")
+        service.outlive("short-lived")
+        equal(catalog.sweep()["expired"], 1, "environments whose time was over")
+        operation = service.running("short-lived")
+        equal((operation.kind, operation.show()["requested_by"]), ("deprovision", "gatehouse:janitor"), "what goes on")
+        operation.worker(1).plan(destroy=1)
+        operation.worker(2).apply()
+        operation.ended("succeeded")
+        equal(service.environment("short-lived")["infrastructure"]["state"], "absent", "the environment")
