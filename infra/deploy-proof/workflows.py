@@ -55,12 +55,11 @@ def drive_workflows(catalog):
 
 def insist_on_used_rights(rights):
     with check("the callbacks function has used all of its rights"):
-        rights.insist_on_use("CallbacksFunctionName", set())
+        rights.insist_on_use("CallbacksFunctionName")
     with check("so has the catalog function"):
-        rights.insist_on_use("CatalogFunctionName", set())
-    with check("so has the deployer, but for what it does when an answer of the Concourse is lost"):
-        lost = {"dynamodb:BatchGetItem", "dynamodb:Query", "secretsmanager:PutSecretValue"}
-        rights.insist_on_use("DeployerFunctionName", lost)
+        rights.insist_on_use("CatalogFunctionName")
+    with check("so has the deployer, but for looking for a run whose answer was lost"):
+        rights.insist_on_use("DeployerFunctionName", {"dynamodb:BatchGetItem", "dynamodb:Query"})
     with check("so has the janitor, but for a flush that the emulator does not know"):
         rights.insist_on_use("JanitorFunctionName", {"apigateway:DELETE"})
 
