@@ -29,12 +29,16 @@ enum Command {
     /// To record that everything was done.
     Finish { operation_id: OperationId },
     /// To record that it will not be done.
-    Fail {
-        operation_id: OperationId,
-        error: String,
-        #[serde(default)]
-        cause: String,
-    },
+    Fail { operation_id: OperationId, error: Caught },
+}
+
+/// What a state machine caught. A timeout has no cause.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct Caught {
+    error: String,
+    #[serde(default)]
+    cause: String,
 }
 
 /// A command that was not done. Its name is what a state machine catches, and retries by.
@@ -105,7 +109,7 @@ pub(crate) async fn handle(state: &AppState, command: Value) -> Result<Value, Co
             let operation = steer::finish(&ports, &operation_id).await?;
             Ok(json!({ "outcome": operation.status() }))
         }
-        Command::Fail { operation_id, error, cause } => {
+        Command::Fail { operation_id, error: Caught { error, cause } } => {
             let ending = steer::fail(&ports, &operation_id, &error, &cause).await?;
             tracing::info!(%operation_id, error, outcome = ending.as_str(), "operation {operation_id} ended");
             Ok(json!({ "outcome": ending.as_str() }))
