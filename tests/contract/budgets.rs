@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use async_trait::async_trait;
 use gatehouse_domain::{
     access::Scope,
     api_key::{self, ApiKey, PresentedKey, RecordKeyUse, SaveApiKey},
@@ -12,12 +11,11 @@ use gatehouse_domain::{
     clock::Clock,
     jobs::{self, EditPorts},
     operations::{
-        self, OperationId, Phase, ShowPorts,
+        self, Phase, ShowPorts,
         attempt::CallbackKey,
         change::ChangePorts,
         request::{Ask, RequestError, RequestPorts, request},
         steer,
-        workflow::{NotReady, StartWorkflow, Workflow, WorkflowError},
     },
     paging::PageRequest,
     project::{Project, SaveProject},
@@ -31,7 +29,7 @@ use secrecy::ExposeSecret;
 use crate::{
     catalog::{begun, saved},
     schedules::{Fate, PretendCi, ports_of},
-    support::{Pretend, TestTable, act, admin, draft, origin, person},
+    support::{Begins, Pretend, TestTable, act, admin, draft, origin, person},
 };
 
 #[tokio::test]
@@ -286,20 +284,6 @@ async fn a_run_is_triggered_with_the_job_read_and_two_transactions() {
     assert_eq!(table.calls.take(), ["GetItem", "GetItem"], "a repetition only reads");
     runs::show(&ports.find, &caller, &started.run.id).await.unwrap();
     assert_eq!(table.calls.take(), ["GetItem"]);
-}
-
-/// A workflow engine that begins whatever it is told to.
-struct Begins;
-
-#[async_trait]
-impl StartWorkflow for Begins {
-    fn ready(&self, _workflow: Workflow) -> Result<(), NotReady> {
-        Ok(())
-    }
-
-    async fn start(&self, _workflow: Workflow, _operation: &OperationId) -> Result<(), WorkflowError> {
-        Ok(())
-    }
 }
 
 #[tokio::test]

@@ -13,6 +13,11 @@ use gatehouse_domain::{
         Announce, Announcement, Marks, Outbox, Ports, Publish, PublishError, Report, Settings, Subject, sweep,
     },
     jobs::Revision,
+    operations::{
+        change::{ChangePorts, Lines},
+        reconcile::ReconcilePorts,
+        request::RequestPorts,
+    },
     paging::PageRequest,
     providers::EditOutcome,
     signing::{FindKeyRing, KeyId, KeyRing, ROTATE_AFTER, SaveKeyRing, SigningKey},
@@ -20,7 +25,7 @@ use gatehouse_domain::{
 };
 use jiff::Timestamp;
 
-use crate::support::{Pretend, TestTable, pages};
+use crate::support::{Begins, Pretend, TestTable, pages};
 
 const DAY: Duration = Duration::from_hours(24);
 
@@ -55,7 +60,17 @@ impl Publish for Bus {
 }
 
 async fn sweep_onto(table: &TestTable, bus: &Bus) -> Report {
+    let change = ChangePorts { find: &*table.table, save: &*table.table, clock: &*table.clock };
+    let request = RequestPorts {
+        services: &*table.table,
+        find: &*table.table,
+        save: &*table.table,
+        start: &Begins,
+        clock: &*table.clock,
+        ids: &*table.ids,
+    };
     let ports = Ports {
+        operations: ReconcilePorts { open: &*table.table, change, lines: Lines::default(), request },
         watch: &*table.table,
         announce: &*table.table,
         outbox: &*table.table,

@@ -215,7 +215,9 @@ impl Functions {
                 self.employ(conduct, text("task_token"), Duration::MAX).map(|()| json!({}))
             }
             "finish" => Ok(self.end("succeeded")),
-            "fail" => Ok(self.end(outcome_of(&text("error")))),
+            "fail" => {
+                Ok(self.end(outcome_of(payload["error"]["Error"].as_str().expect("an error has a name"))))
+            }
             _ => Err(TaskError::new("InvalidCommand", command)),
         }
     }
@@ -239,7 +241,7 @@ impl Tasks for Functions {
     async fn invoke_lambda(&self, arn: &str, payload: Value) -> Result<Value, TaskError> {
         let command = payload["command"].as_str().expect("a command").to_owned();
         assert_eq!(payload["operation_id"], "op_1");
-        let more = ["phase", "error"].iter().filter_map(|field| payload[*field].as_str());
+        let more = ["/phase", "/error/Error"].iter().filter_map(|field| payload.pointer(field)?.as_str());
         self.note(more.fold(command.clone(), |words, word| format!("{words} {word}")));
         yield_now().await;
         self.meet_trouble(&command).await?;

@@ -29,12 +29,16 @@ enum Command {
     /// To record that everything was done.
     Finish { operation_id: OperationId },
     /// To record that it will not be done.
-    Fail {
-        operation_id: OperationId,
-        error: String,
-        #[serde(default)]
-        cause: String,
-    },
+    Fail { operation_id: OperationId, error: Caught },
+}
+
+/// What a state machine caught. A timeout has no cause.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct Caught {
+    error: String,
+    #[serde(default)]
+    cause: String,
 }
 
 /// A command that was not done. Its name is what a state machine catches, and retries by.
@@ -49,7 +53,7 @@ pub struct CommandFailed {
 }
 
 impl CommandFailed {
-    fn new(name: &'static str, message: impl ToString) -> Self {
+    fn new(name: &'static str, message: &(impl ToString + ?Sized)) -> Self {
         Self { name, message: message.to_string() }
     }
 }
@@ -63,10 +67,10 @@ impl From<CommandFailed> for Diagnostic {
 impl From<SteerError> for CommandFailed {
     fn from(error: SteerError) -> Self {
         match error {
-            ChangeError::NotFound => Self::new("OperationNotFound", error),
-            ChangeError::Refused(StepRefused::Ended(_)) => Self::new("OperationEnded", error),
-            ChangeError::Refused(StepRefused::CancelRequested) => Self::new("CancelRequested", error),
-            ChangeError::Refused(StepRefused::OutOfPlace(_)) => Self::new("OutOfPlace", error),
+            ChangeError::NotFound => Self::new("OperationNotFound", &error),
+            ChangeError::Refused(StepRefused::Ended(_)) => Self::new("OperationEnded", &error),
+            ChangeError::Refused(StepRefused::CancelRequested) => Self::new("CancelRequested", &error),
+            ChangeError::Refused(StepRefused::OutOfPlace(_)) => Self::new("OutOfPlace", &error),
             ChangeError::Store(error) => {
                 tracing::error!(error = %Chain(&error), "a command of a workflow could not be recorded");
                 Self::new("Unavailable", "the operation's record cannot be reached just now")
@@ -89,7 +93,7 @@ impl From<KeyError> for CommandFailed {
 /// When that is refused, or cannot be done just now.
 pub(crate) async fn handle(state: &AppState, command: Value) -> Result<Value, CommandFailed> {
     let command: Command =
-        serde_json::from_value(command).map_err(|error| CommandFailed::new("InvalidCommand", error))?;
+        serde_json::from_value(command).map_err(|error| CommandFailed::new("InvalidCommand", &error))?;
     let ports = state.change_ports();
     match command {
         Command::BeginAttempt { operation_id, phase } => begin_attempt(state, &operation_id, phase).await,
@@ -105,7 +109,7 @@ pub(crate) async fn handle(state: &AppState, command: Value) -> Result<Value, Co
             let operation = steer::finish(&ports, &operation_id).await?;
             Ok(json!({ "outcome": operation.status() }))
         }
-        Command::Fail { operation_id, error, cause } => {
+        Command::Fail { operation_id, error: Caught { error, cause } } => {
             let ending = steer::fail(&ports, &operation_id, &error, &cause).await?;
             tracing::info!(%operation_id, error, outcome = ending.as_str(), "operation {operation_id} ended");
             Ok(json!({ "outcome": ending.as_str() }))

@@ -122,14 +122,16 @@ impl Callbacks {
     }
 
     async fn report(&self, event: LambdaEvent<Value>) -> Result<Value, Diagnostic> {
-        let request: LambdaRequest = serde_json::from_value(event.payload).map_err(unreadable)?;
+        let request: LambdaRequest =
+            serde_json::from_value(event.payload).map_err(|error| unreadable(&error))?;
         let answering = Adapter::from(self.router.clone()).call(LambdaEvent::new(request, event.context));
         let answer = answering.await;
-        serde_json::to_value(answer.unwrap_or_else(|never| match never {})).map_err(unreadable)
+        serde_json::to_value(answer.unwrap_or_else(|never| match never {}))
+            .map_err(|error| unreadable(&error))
     }
 }
 
-fn unreadable(error: serde_json::Error) -> Diagnostic {
+fn unreadable(error: &serde_json::Error) -> Diagnostic {
     Diagnostic { error_type: "InvalidEvent".to_owned(), error_message: error.to_string() }
 }
 

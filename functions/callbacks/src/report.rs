@@ -96,9 +96,8 @@ async fn take(
     let (operation, message) = body.into_message().map_err(Problem::invalid)?;
     let callback = Callback { operation, workflow, message };
     let key = state.key().await.map_err(no_key)?;
-    let taken = report::report(&state.change_ports(), state.lines(), &key, token, &callback).await;
-    let taken = taken.map_err(problem)?;
-    Ok(Json(ReportAnswer::of(&taken, &callback.message)))
+    let outcome = report::report(&state.change_ports(), state.lines(), &key, token, &callback).await;
+    Ok(Json(ReportAnswer::of(&outcome.map_err(problem)?, &callback.message)))
 }
 
 fn no_token() -> Problem {

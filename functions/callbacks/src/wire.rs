@@ -161,8 +161,8 @@ impl ReportBody {
     }
 
     fn check_lists(&self, errors: &mut Errors) {
-        let lines = self.log.as_deref().unwrap_or_default();
-        if lines.len() > MAX_LINES || lines.iter().any(|line| line.len() > MAX_LINE) {
+        let log = self.log.as_deref().unwrap_or_default();
+        if log.len() > MAX_LINES || log.iter().any(|line| line.len() > MAX_LINE) {
             errors.add("/log", "must be at most 50 lines of at most 1,000 bytes");
         }
         let links = self.links.as_deref().unwrap_or_default();
@@ -223,13 +223,13 @@ impl ReportBody {
                 links: self.links.unwrap_or_default(),
                 message: self.message,
             })),
-            "failure" => match self.reason.filter(|reason| !reason.trim().is_empty()) {
-                Some(reason) => Some(Report::Failure { reason }),
-                None => {
+            "failure" => {
+                let reason = self.reason.filter(|reason| !reason.trim().is_empty());
+                if reason.is_none() {
                     errors.add("/reason", "say why");
-                    None
                 }
-            },
+                reason.map(|reason| Report::Failure { reason })
+            }
             _ => {
                 errors.add("/command", "must be one of started, progress, heartbeat, success, failure");
                 None

@@ -64,10 +64,10 @@ impl CommandFailed {
         let error = Chain(self as &(dyn Error + 'static));
         match self {
             Self::NoCallbackKey | Self::WeakCallbackKey(_) | Self::Invalid(_) => {
-                tracing::error!(command = name, operation_id, error_type, %error, "could not obey");
+                tracing::error!(command = name, operation_id, error_type, %error, "could not obey {name} for operation {operation_id}");
             }
             Self::Secret(_) | Self::Deploy(_) => {
-                tracing::warn!(command = name, operation_id, error_type, %error, "did not obey");
+                tracing::warn!(command = name, operation_id, error_type, %error, "did not obey {name} for operation {operation_id}");
             }
         }
     }

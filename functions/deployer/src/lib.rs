@@ -65,7 +65,8 @@ impl Deployer {
     pub async fn handle(&self, event: LambdaEvent<Value>) -> Result<Answer, CommandFailed> {
         let command = Command::read(event.payload).inspect_err(|failed| failed.log(None))?;
         let answer = self.obey(&command).await.inspect_err(|failed| failed.log(Some(&command)))?;
-        tracing::info!(command = command.name(), operation_id = %command.operation(), ?answer, "obeyed");
+        let (name, operation) = (command.name(), command.operation());
+        tracing::info!(command = name, operation_id = %operation, "obeyed {name} for operation {operation}");
         Ok(answer)
     }
 

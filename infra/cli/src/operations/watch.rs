@@ -91,7 +91,7 @@ impl<'c, 'a, 'w> Watch<'c, 'a, 'w> {
             self.context.output.stdout.line(&printable(line.as_str().unwrap_or_default()))?;
         }
         if operation["plan"].is_object() && operation["plan"] != self.seen["plan"] {
-            self.aside(&plan_line(&operation["plan"]))?;
+            self.aside(&plan_line(operation))?;
         }
         if ended {
             self.show_outputs(operation)?;
@@ -164,10 +164,14 @@ fn step_line(step: &Value) -> String {
     }
 }
 
-fn plan_line(plan: &Value) -> String {
-    let count = |what| plan[what].as_u64().unwrap_or_default();
+/// What a plan would do, or what a look for drift found.
+fn plan_line(operation: &Value) -> String {
+    let count = |what| operation["plan"][what].as_u64().unwrap_or_default();
     let (add, change, destroy) = (count("add"), count("change"), count("destroy"));
-    format!("plan: {add} to add, {change} to change, {destroy} to destroy")
+    match text_at(operation, "/kind") {
+        "drift" => format!("drift: {} resources are otherwise than provisioned", add + change + destroy),
+        _ => format!("plan: {add} to add, {change} to change, {destroy} to destroy"),
+    }
 }
 
 #[cfg(test)]

@@ -146,6 +146,16 @@ async fn everything_that_happens_is_told_once() {
 }
 
 #[tokio::test]
+async fn what_a_look_for_drift_found_is_no_plan() {
+    let server = Server::start().await;
+    server.on("POST /services/svc_1/actions/drift", asked_for());
+    let plan = json!({ "add": 0, "change": 2, "destroy": 0 });
+    server.on(OPERATION, looked_at("succeeded", &json!({ "kind": "drift", "plan": plan })));
+    let ran = Person::with_token(&server).run(&["drift", "svc_1", "dev", "--watch"]).await.done();
+    assert_eq!(ran.stderr, "queued\n-- drift: 2 resources are otherwise than provisioned\n-- succeeded\n");
+}
+
+#[tokio::test]
 async fn who_can_go_on_is_told_where_somebody_has_to_agree() {
     let server = Server::start().await;
     let looks = [looked_at("awaiting_approval", &json!({})), looked_at("rejected", &json!({}))];

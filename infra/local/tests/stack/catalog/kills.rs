@@ -99,11 +99,11 @@ async fn an_apply_whose_worker_was_killed_ends_the_operation_and_is_not_tried_ag
 async fn all_ended(client: &Client, service: &str, operations: &[String]) {
     for operation in operations {
         // A request that died holds the start of its run for half a minute.
-        let ended = found_in(Duration::from_mins(4), &format!("the end of {operation}"), || async {
+        let look = async || {
             let shown = client.operation(service, operation).await;
             shown.get("ended_at").is_some().then_some(shown)
-        });
-        let ended = ended.await;
+        };
+        let ended = found_in(Duration::from_mins(4), &format!("the end of {operation}"), look).await;
         let run = client.run(ended["run_id"].as_str().expect("a run")).await;
         let expected = if run["status"] == "succeeded" { "succeeded" } else { "failed" };
         assert_eq!(ended["status"], expected, "{ended:#} {run:#}");
