@@ -3,6 +3,7 @@
 use std::{
     fs::{self, DirBuilder, File},
     io::{self, Write},
+    num::NonZeroU32,
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::Path,
     sync::Arc,
@@ -64,40 +65,47 @@ impl Artifacts {
         }
     }
 
-    /// Keeps the plan of an operation, and beside it which providers it was made with, where there are any.
+    /// Keeps the plan that an attempt made, and beside it which providers it was made with, where there are
+    /// any. Each attempt has its own place, so one that comes too late replaces nobody's.
     pub(crate) async fn keep(
         &self,
         operation_id: &str,
+        attempt: NonZeroU32,
         plan: &Path,
         lock: &Path,
     ) -> Result<(), ArtifactError> {
         if lock.exists() {
-            self.store.put(&self.lock_key(operation_id), fs::read(lock)?.into()).await?;
+            self.store.put(&self.lock_key(operation_id, attempt), fs::read(lock)?.into()).await?;
         }
-        self.store.put(&self.plan_key(operation_id), fs::read(plan)?.into()).await?;
+        self.store.put(&self.plan_key(operation_id, attempt), fs::read(plan)?.into()).await?;
         Ok(())
     }
 
-    /// Fetches what was kept.
+    /// Fetches what the last attempt before `attempt` kept: Gatehouse takes a plan of no earlier one.
     pub(crate) async fn fetch(
         &self,
         operation_id: &str,
+        attempt: NonZeroU32,
         plan: &Path,
         lock: &Path,
     ) -> Result<(), ArtifactError> {
-        if !self.fetch_one(&self.plan_key(operation_id), plan).await? {
-            return Err(ArtifactError::NoPlan { operation_id: operation_id.to_owned() });
+        for earlier in before(attempt).rev() {
+            if self.fetch_one(&self.plan_key(operation_id, earlier), plan).await? {
+                self.fetch_one(&self.lock_key(operation_id, earlier), lock).await?;
+                return Ok(());
+            }
         }
-        self.fetch_one(&self.lock_key(operation_id), lock).await?;
-        Ok(())
+        Err(ArtifactError::NoPlan { operation_id: operation_id.to_owned() })
     }
 
-    /// Forgets what was kept: a plan can be applied once, and holds secrets.
-    pub(crate) async fn forget(&self, operation_id: &str) -> Result<(), ArtifactError> {
-        for key in [self.plan_key(operation_id), self.lock_key(operation_id)] {
-            match self.store.delete(&key).await {
-                Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
-                Err(error) => return Err(error.into()),
+    /// Forgets what was kept before `attempt`: a plan can be applied once, and holds secrets.
+    pub(crate) async fn forget(&self, operation_id: &str, attempt: NonZeroU32) -> Result<(), ArtifactError> {
+        for earlier in before(attempt) {
+            for key in [self.plan_key(operation_id, earlier), self.lock_key(operation_id, earlier)] {
+                match self.store.delete(&key).await {
+                    Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
+                    Err(error) => return Err(error.into()),
+                }
             }
         }
         Ok(())
@@ -115,18 +123,27 @@ impl Artifacts {
         Ok(true)
     }
 
-    fn plan_key(&self, operation_id: &str) -> Key {
-        key_below(&self.prefix, &format!("plans/{operation_id}.tfplan")).into()
+    fn plan_key(&self, operation_id: &str, attempt: NonZeroU32) -> Key {
+        key_below(&self.prefix, &format!("plans/{operation_id}-{attempt}.tfplan")).into()
     }
 
-    fn lock_key(&self, operation_id: &str) -> Key {
-        key_below(&self.prefix, &format!("plans/{operation_id}.lock.hcl")).into()
+    fn lock_key(&self, operation_id: &str, attempt: NonZeroU32) -> Key {
+        key_below(&self.prefix, &format!("plans/{operation_id}-{attempt}.lock.hcl")).into()
     }
+}
+
+/// The attempts before this one; an operation has some.
+fn before(attempt: NonZeroU32) -> impl DoubleEndedIterator<Item = NonZeroU32> {
+    (1..attempt.get()).filter_map(NonZeroU32::new)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn number(attempt: u32) -> NonZeroU32 {
+        NonZeroU32::new(attempt).unwrap()
+    }
 
     #[tokio::test]
     async fn a_plan_is_kept_until_it_is_forgotten() {
@@ -135,16 +152,29 @@ mod tests {
         fs::write(file("plan"), "the plan").unwrap();
         fs::write(file("lock"), "the lock").unwrap();
         let artifacts = Artifacts::open(&Location::Directory(file("kept")), None).unwrap();
-        artifacts.keep("op_1", &file("plan"), &file("lock")).await.unwrap();
-        assert!(file("kept/plans/op_1.tfplan").exists());
-        artifacts.fetch("op_1", &file("plan2"), &file("lock2")).await.unwrap();
+        artifacts.keep("op_1", number(1), &file("plan"), &file("lock")).await.unwrap();
+        assert!(file("kept/plans/op_1-1.tfplan").exists());
+        artifacts.fetch("op_1", number(3), &file("plan2"), &file("lock2")).await.unwrap();
         assert_eq!(fs::read_to_string(file("plan2")).unwrap(), "the plan");
         assert_eq!(fs::read_to_string(file("lock2")).unwrap(), "the lock");
-        artifacts.forget("op_1").await.unwrap();
-        artifacts.forget("op_1").await.unwrap();
-        let error = artifacts.fetch("op_1", &file("plan3"), &file("lock3")).await.unwrap_err();
+        artifacts.forget("op_1", number(3)).await.unwrap();
+        artifacts.forget("op_1", number(3)).await.unwrap();
+        let error = artifacts.fetch("op_1", number(3), &file("plan3"), &file("lock3")).await.unwrap_err();
         assert!(error.to_string().starts_with("the plan of op_1 is not there"), "{error}");
         assert!(!file("plan3").exists());
+    }
+
+    #[tokio::test]
+    async fn a_plan_that_comes_too_late_is_not_applied() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = |name: &str| directory.path().join(name);
+        let artifacts = Artifacts::open(&Location::Directory(file("kept")), None).unwrap();
+        for (attempt, text) in [(2, "of the second"), (1, "of the first, late")] {
+            fs::write(file("plan"), text).unwrap();
+            artifacts.keep("op_1", number(attempt), &file("plan"), &file("lock")).await.unwrap();
+        }
+        artifacts.fetch("op_1", number(3), &file("fetched"), &file("lock")).await.unwrap();
+        assert_eq!(fs::read_to_string(file("fetched")).unwrap(), "of the second");
     }
 
     #[tokio::test]
@@ -153,8 +183,8 @@ mod tests {
         let file = |name: &str| directory.path().join(name);
         fs::write(file("plan"), "the plan").unwrap();
         let artifacts = Artifacts::open(&Location::Directory(file("kept")), None).unwrap();
-        artifacts.keep("op_1", &file("plan"), &file("lock")).await.unwrap();
-        artifacts.fetch("op_1", &file("plan2"), &file("lock2")).await.unwrap();
+        artifacts.keep("op_1", number(1), &file("plan"), &file("lock")).await.unwrap();
+        artifacts.fetch("op_1", number(3), &file("plan2"), &file("lock2")).await.unwrap();
         assert!(file("plan2").exists() && !file("lock2").exists());
     }
 
@@ -163,8 +193,8 @@ mod tests {
         rustls::crypto::ring::default_provider().install_default().ok();
         let location = "s3://artifacts/dev".parse().unwrap();
         let artifacts = Artifacts::open(&location, Some("eu-west-1")).unwrap();
-        assert_eq!(artifacts.plan_key("op_1").as_ref(), "dev/plans/op_1.tfplan");
-        assert_eq!(artifacts.lock_key("op_1").as_ref(), "dev/plans/op_1.lock.hcl");
+        assert_eq!(artifacts.plan_key("op_1", number(1)).as_ref(), "dev/plans/op_1-1.tfplan");
+        assert_eq!(artifacts.lock_key("op_1", number(1)).as_ref(), "dev/plans/op_1-1.lock.hcl");
         assert!(artifacts.store.to_string().contains("artifacts"), "{}", artifacts.store);
     }
 }

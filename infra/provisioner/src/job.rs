@@ -1,5 +1,7 @@
 //! The work itself: from a work order to a result.
 
+use std::num::NonZeroU32;
+
 use gatehouse_domain::report::Chain;
 
 use crate::{
@@ -17,6 +19,7 @@ use crate::{
 /// Everything that the work needs.
 pub(crate) struct Job<'a> {
     pub(crate) order: &'a WorkOrder,
+    pub(crate) attempt: NonZeroU32,
     pub(crate) equipment: &'a Equipment,
     pub(crate) reporter: &'a Reporter,
     pub(crate) stop: &'a Stop,
@@ -99,7 +102,7 @@ impl Job<'_> {
             return Err(TerraformError::Interrupted { command: "plan" }.into());
         }
         let (plan_file, lock_file) = (terraform.plan_file(), terraform.workspace.lock_file());
-        artifacts.keep(&self.order.operation_id, &plan_file, &lock_file).await?;
+        artifacts.keep(&self.order.operation_id, self.attempt, &plan_file, &lock_file).await?;
         let counts = plan.to_apply();
         let PlanCounts { add, change, destroy } = counts;
         let message = format!("{add} to add, {change} to change, {destroy} to destroy");
@@ -108,14 +111,14 @@ impl Job<'_> {
 
     async fn apply(&self, terraform: &Terraform<'_>, artifacts: &Artifacts) -> Result<Command, JobError> {
         let (plan_file, lock_file) = (terraform.plan_file(), terraform.workspace.lock_file());
-        artifacts.fetch(&self.order.operation_id, &plan_file, &lock_file).await?;
+        artifacts.fetch(&self.order.operation_id, self.attempt, &plan_file, &lock_file).await?;
         terraform.init().await?;
         let total = terraform.show().await?.to_apply().total();
         terraform.apply(total).await?;
         // It is done, so being asked to stop comes too late: what is there has to be known.
         let calm = Stop::default();
         let printed = Terraform { stop: &calm, ..*terraform }.output().await?;
-        if let Err(error) = artifacts.forget(&self.order.operation_id).await {
+        if let Err(error) = artifacts.forget(&self.order.operation_id, self.attempt).await {
             // It is of no more use, and the store forgets it by itself.
             tracing::warn!(cause = %Chain(&error), "an applied plan could not be deleted");
         }

@@ -163,7 +163,9 @@ async fn carry_out(
 ) -> Outcome {
     let result = match order.check(&assignment.operation_id, assignment.phase) {
         Ok(()) => match &equipment {
-            Ok(equipment) => Job { order, equipment, reporter, stop }.work().await,
+            Ok(equipment) => {
+                Job { order, attempt: assignment.attempt, equipment, reporter, stop }.work().await
+            }
             Err(error) => Err(error.clone().into()),
         },
         Err(error) => Err(error.into()),

@@ -79,7 +79,7 @@ impl Deploy {
     }
 }
 
-fn with(mut body: Value, members: Value) -> Value {
+fn with(mut body: Value, members: &Value) -> Value {
     let members = members.as_object().expect("members").clone();
     body.as_object_mut().expect("a body").extend(members);
     body
@@ -90,7 +90,7 @@ async fn a_receiver_reports_to_the_end() {
     let deploy = Deploy::start().await;
     let progress = with(
         deploy.body(1, "progress"),
-        json!({ "step": "rollout", "percentage": 40, "log": ["two of five"] }),
+        &json!({ "step": "rollout", "percentage": 40, "log": ["two of five"] }),
     );
     let answer = deploy.report(&progress).await.expect(200).json();
     assert_eq!(answer, json!({ "applied": true, "cancel": false }));
@@ -98,7 +98,7 @@ async fn a_receiver_reports_to_the_end() {
     assert_eq!((&shown["steps"][0]["percentage"], &shown["log"]), (&json!(40), &json!(["two of five"])));
     deploy.report(&deploy.body(2, "heartbeat")).await.expect(200);
     let success =
-        with(deploy.body(3, "success"), json!({ "links": [{ "name": "site", "url": "https://x.test" }] }));
+        with(deploy.body(3, "success"), &json!({ "links": [{ "name": "site", "url": "https://x.test" }] }));
     deploy.report(&success).await.expect(200);
     let ended = deploy.platform.operation_is(&deploy.service, &deploy.operation, "succeeded").await;
     assert_eq!(ended["links"][0]["name"], "site");
@@ -113,7 +113,7 @@ async fn a_receiver_reports_to_the_end() {
 #[tokio::test]
 async fn a_receiver_that_fails_says_why() {
     let deploy = Deploy::start().await;
-    let failure = with(deploy.body(1, "failure"), json!({ "reason": "no space left" }));
+    let failure = with(deploy.body(1, "failure"), &json!({ "reason": "no space left" }));
     deploy.report(&failure).await.expect(200);
     let ended = deploy.platform.operation_is(&deploy.service, &deploy.operation, "failed").await;
     assert_eq!(ended["reason"], "no space left");
@@ -126,7 +126,7 @@ async fn a_receiver_learns_that_it_is_to_stop() {
     deploy.platform.say(&deploy.service, &deploy.operation, "cancel").await.expect(202);
     assert_eq!(deploy.shown().await["status"], "cancelling");
     assert_eq!(deploy.report(&deploy.body(1, "heartbeat")).await.expect(200).json()["cancel"], true);
-    let stopped = with(deploy.body(2, "failure"), json!({ "reason": "stopped", "cancelled": true }));
+    let stopped = with(deploy.body(2, "failure"), &json!({ "reason": "stopped", "cancelled": true }));
     deploy.report(&stopped).await.expect(200);
     deploy.platform.operation_is(&deploy.service, &deploy.operation, "cancelled").await;
     deploy.stack.stop().await;
@@ -135,16 +135,17 @@ async fn a_receiver_learns_that_it_is_to_stop() {
 #[tokio::test]
 async fn what_is_repeated_or_out_of_order_changes_nothing() {
     let deploy = Deploy::start().await;
-    let fifth = with(deploy.body(5, "progress"), json!({ "step": "rollout", "log": ["five"] }));
+    let fifth = with(deploy.body(5, "progress"), &json!({ "step": "rollout", "log": ["five"] }));
     deploy.report(&fifth).await.expect(200);
     let before = deploy.shown().await;
     for _ in 0..3 {
         assert_eq!(deploy.report(&fifth).await.expect(200).json()["applied"], false);
     }
-    let same_number = with(deploy.body(5, "progress"), json!({ "step": "rollout", "log": ["another five"] }));
+    let same_number =
+        with(deploy.body(5, "progress"), &json!({ "step": "rollout", "log": ["another five"] }));
     deploy.report(&same_number).await.problem(409, "callback-out-of-order");
-    deploy.report(&with(deploy.body(4, "success"), json!({}))).await.problem(409, "callback-out-of-order");
-    let early = with(deploy.body(6, "heartbeat"), json!({ "attempt": 2 }));
+    deploy.report(&with(deploy.body(4, "success"), &json!({}))).await.problem(409, "callback-out-of-order");
+    let early = with(deploy.body(6, "heartbeat"), &json!({ "attempt": 2 }));
     deploy.report(&early).await.problem(403, "callback-token-mismatch");
     // At the other address, the token is for something else.
     let call = Call::post("/provisioning/callback").header("x-callback-token", &deploy.token);
@@ -161,7 +162,7 @@ async fn a_token_of_one_operation_says_nothing_of_another() {
     other["name"] = json!("other");
     let service = deploy.platform.create_service(&other).await;
     let operation = deploy.platform.deploy(&service, "dev", "1").await;
-    let body = with(deploy.body(1, "success"), json!({ "operation_id": operation }));
+    let body = with(deploy.body(1, "success"), &json!({ "operation_id": operation }));
     deploy.report(&body).await.problem(403, "callback-token-mismatch");
     deploy.stack.stop().await;
 }

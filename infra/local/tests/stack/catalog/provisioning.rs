@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use gatehouse_local::stack::{StackSettings, find_terraform};
+use gatehouse_runtime::env;
 use serde_json::{Value, json};
 
 use crate::support::{
@@ -15,7 +16,7 @@ use crate::support::{
 /// Whether Terraform is there; says so where it is not.
 fn has_terraform() -> bool {
     let found = find_terraform().is_some();
-    let required = std::env::var("GATEHOUSE_TEST_TERRAFORM").as_deref() == Ok("required");
+    let required = env::optional("GATEHOUSE_TEST_TERRAFORM").as_deref() == Some("required");
     assert!(found || !required, "terraform is required, and not installed");
     if !found {
         eprintln!("terraform is not installed: this test did not run");

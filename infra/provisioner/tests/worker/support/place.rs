@@ -54,7 +54,7 @@ impl Place {
     }
 
     pub fn plan_file(&self) -> PathBuf {
-        self.path().join(format!("artifacts/plans/{OPERATION}.tfplan"))
+        self.path().join(format!("artifacts/plans/{OPERATION}-1.tfplan"))
     }
 
     /// Puts a plan there, as an earlier phase would have.

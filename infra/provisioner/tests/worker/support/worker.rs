@@ -34,7 +34,7 @@ pub struct Ended {
 }
 
 impl Worker {
-    /// The worker of the first attempt.
+    /// The worker of the first attempt, which plans, or of the second, which applies.
     pub fn new(place: &Place, gatehouse: &Gatehouse, phase: &str, terraform: &Path) -> Self {
         let log = place.path().join("worker.log");
         let mut command = Command::new(env!("CARGO_BIN_EXE_gatehouse-provisioner"));
@@ -42,7 +42,7 @@ impl Worker {
             .env_remove("GATEHOUSE_LOG")
             .env("GATEHOUSE_OPERATION_ID", OPERATION)
             .env("GATEHOUSE_PHASE", phase)
-            .env("GATEHOUSE_ATTEMPT", "1")
+            .env("GATEHOUSE_ATTEMPT", if phase == "apply" { "2" } else { "1" })
             .env("GATEHOUSE_CALLBACK_URL", gatehouse.url())
             .env("GATEHOUSE_CALLBACK_TOKEN", CALLBACK_TOKEN)
             .env("GATEHOUSE_TASK_TOKEN", TASK_TOKEN)

@@ -77,7 +77,7 @@ fn from_steer(error: &SteerError) -> (String, String) {
 /// The commands, as the callbacks function understands them.
 async fn command(world: &Arc<World>, payload: &Value) -> Outcome {
     let text = |name: &str| payload[name].as_str().unwrap();
-    let caught = |pointer: &str| command.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+    let caught = |pointer: &str| payload.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
     let id: OperationId = text("operation_id").parse().unwrap();
     let ports = world.change_ports();
     match text("command") {
