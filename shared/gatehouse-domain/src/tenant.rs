@@ -34,7 +34,7 @@ pub trait ListTenants: Send + Sync {
     async fn list_tenants(&self) -> Result<Vec<Tenant>, StoreError>;
 }
 
-/// Writes tenants. Needs `dynamodb:PutItem`, `DeleteItem` and `ConditionCheckItem`.
+/// Writes tenants. Needs `dynamodb:PutItem` and `DeleteItem`.
 #[async_trait]
 pub trait SaveTenant: Send + Sync {
     /// Writes the tenant, whether there is one or not; when it was created stays.
