@@ -35,7 +35,7 @@ use utoipa::IntoParams;
 
 use crate::{AppState, problems, wire::ReasonView};
 
-/// What precedes a position in an id, so that an id is never empty and never [`END`].
+/// What precedes a position in an id, so that an id is never empty and never [`sse::END`].
 const ID_PREFIX: &str = "e";
 
 /// Where to start, for readers that cannot send a header.
