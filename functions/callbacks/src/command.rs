@@ -1,11 +1,10 @@
 //! The commands that state machines send.
 
 use gatehouse_domain::{
-    operations::StepRefused,
     operations::{
         OperationId, Phase, TaskToken,
         change::ChangeError,
-        steer::{self, SteerError},
+        steer::{self, SteerError, UNAVAILABLE},
     },
     report::Chain,
 };
@@ -66,23 +65,16 @@ impl From<CommandFailed> for Diagnostic {
 
 impl From<SteerError> for CommandFailed {
     fn from(error: SteerError) -> Self {
-        match error {
-            ChangeError::NotFound => Self::new("OperationNotFound", &error),
-            ChangeError::Refused(StepRefused::Ended(_)) => Self::new("OperationEnded", &error),
-            ChangeError::Refused(StepRefused::CancelRequested) => Self::new("CancelRequested", &error),
-            ChangeError::Refused(StepRefused::OutOfPlace(_)) => Self::new("OutOfPlace", &error),
-            ChangeError::Store(error) => {
-                tracing::error!(error = %Chain(&error), "a command of a workflow could not be recorded");
-                Self::new("Unavailable", "the operation's record cannot be reached just now")
-            }
-        }
+        let ChangeError::Store(cause) = &error else { return Self::new(error.word(), &error) };
+        tracing::error!(error = %Chain(cause), "a command of a workflow could not be recorded");
+        Self::new(error.word(), "the operation's record cannot be reached just now")
     }
 }
 
 impl From<KeyError> for CommandFailed {
     fn from(error: KeyError) -> Self {
         tracing::error!(error = %Chain(&error), "the key of callback tokens cannot be had");
-        Self::new("Unavailable", "the key of callback tokens cannot be had just now")
+        Self::new(UNAVAILABLE, "the key of callback tokens cannot be had just now")
     }
 }
 

@@ -278,16 +278,16 @@ impl ReportAnswer {
 }
 
 fn work(operation: &Operation) -> Option<WorkView> {
-    let order = operation.work_order()?;
+    let configuration = operation.work.configuration()?;
     Some(WorkView {
         operation_id: operation.id.to_string(),
-        kind: order.kind.as_str(),
+        kind: operation.work.kind().as_str(),
         phase: operation.attempt.as_ref()?.phase.as_str(),
         tenant: operation.tenant.to_string(),
         service: operation.service_name.to_string(),
         environment: operation.environment.to_string(),
-        module: order.configuration.module.to_string(),
-        inputs: order.configuration.inputs.clone(),
+        module: configuration.module.to_string(),
+        inputs: configuration.inputs.clone(),
         heartbeat_seconds: HEARTBEAT_SECONDS,
     })
 }

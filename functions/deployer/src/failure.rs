@@ -3,7 +3,7 @@
 use std::error::Error;
 
 use gatehouse_domain::{
-    operations::{DeployError, StepRefused, attempt::WeakCallbackKey, change::ChangeError},
+    operations::{DeployError, attempt::WeakCallbackKey, steer::UNAVAILABLE},
     report::Chain,
     secret::SecretError,
 };
@@ -31,21 +31,12 @@ pub enum CommandFailed {
     WeakCallbackKey(#[from] WeakCallbackKey),
 }
 
-/// A word that the state machine can catch.
-const UNAVAILABLE: &str = "Unavailable";
-
 impl CommandFailed {
     /// The word that the state machine catches.
     fn error_type(&self) -> &'static str {
         match self {
             Self::Invalid(_) => "InvalidCommand",
-            Self::Deploy(DeployError::Step(error)) => match error {
-                ChangeError::NotFound => "OperationNotFound",
-                ChangeError::Refused(StepRefused::Ended(_)) => "OperationEnded",
-                ChangeError::Refused(StepRefused::CancelRequested) => "CancelRequested",
-                ChangeError::Refused(StepRefused::OutOfPlace(_)) => "OutOfPlace",
-                ChangeError::Store(_) => UNAVAILABLE,
-            },
+            Self::Deploy(DeployError::Step(error)) => error.word(),
             Self::Deploy(DeployError::Refused(_)) => "DeployRefused",
             Self::Deploy(DeployError::Unavailable(..))
             | Self::Secret(_)

@@ -31,9 +31,6 @@ impl PlanSummary {
     }
 }
 
-/// What came out of a module under one name.
-pub type Output = (String, OutputValue);
-
 /// The value of an output.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -15,8 +15,8 @@ pub use self::{
         RemovedEnvironments, SaveService, ServiceDraft, create, delete, replace,
     },
     environment::{
-        Deployed, Drift, DriftState, EnvironmentState, Infrastructure, Output, OutputValue, PlanSummary,
-        Provisioned, Settled,
+        Deployed, Drift, DriftState, EnvironmentState, Infrastructure, OutputValue, PlanSummary, Provisioned,
+        Settled,
     },
     list::{ListServices, ServiceFilter, ServiceQuery, list},
     service::{FindService, Registered, Service, ServiceId, ShowServiceError, show},

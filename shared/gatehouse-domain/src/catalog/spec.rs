@@ -175,23 +175,16 @@ pub enum Modules {
 impl ServiceSpec {
     /// The jobs that it names, with where.
     pub(super) fn jobs(&self) -> Vec<(String, &JobId)> {
-        let job = |target: &Option<DeployTarget>| match target {
-            Some(DeployTarget::Job(_)) => true,
-            Some(DeployTarget::Webhook(_)) | None => false,
-        };
-        let mut jobs = Vec::new();
-        jobs.extend(self.build_job.as_ref().map(|job| ("/build_job".to_owned(), job)));
-        let targets = std::iter::once(("/deploy/job".to_owned(), &self.deploy)).chain(
-            self.environments.iter().enumerate().map(|(place, environment)| {
-                (format!("/environments/{place}/deploy/job"), &environment.deploy)
-            }),
-        );
-        for (pointer, target) in targets.filter(|(_, target)| job(target)) {
-            if let Some(DeployTarget::Job(id)) = target {
-                jobs.push((pointer, id));
-            }
-        }
-        jobs
+        let build = self.build_job.iter().map(|job| ("/build_job".to_owned(), job));
+        let own = std::iter::once(("/deploy/job".to_owned(), &self.deploy));
+        let environments = self.environments.iter().enumerate();
+        let of_environments =
+            environments.map(|(place, it)| (format!("/environments/{place}/deploy/job"), &it.deploy));
+        let deploy = own.chain(of_environments).filter_map(|(pointer, target)| match target {
+            Some(DeployTarget::Job(job)) => Some((pointer, job)),
+            Some(DeployTarget::Webhook(_)) | None => None,
+        });
+        build.chain(deploy).collect()
     }
 
     /// What is wrong with it by itself, if anything is.

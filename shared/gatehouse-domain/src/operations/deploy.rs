@@ -252,9 +252,7 @@ fn from_start(job: &JobId, error: StartError) -> DeployError {
 /// came out.
 pub async fn follow_run(ports: &DeployPorts<'_>, id: &OperationId) -> Result<Followed, DeployError> {
     let operation = find(ports, id).await?;
-    if let Some(ending) = operation.ending() {
-        return Err(refused(StepRefused::Ended(ending)));
-    }
+    operation.still_open().map_err(refused)?;
     let Some(run) = &operation.run else { return Err(out_of_place("no run was triggered")) };
     let caller = deployer(&operation);
     let found = runs::show(&ports.cancel.find, &caller, run).await.map_err(from_show)?.run;
@@ -267,9 +265,7 @@ pub async fn follow_run(ports: &DeployPorts<'_>, id: &OperationId) -> Result<Fol
         status => Some(format!("run {} {}", found.id, status.as_str())),
     };
     change(&ports.change, id, None, |operation| {
-        if let Some(ending) = operation.ending() {
-            return Err(StepRefused::Ended(ending));
-        }
+        operation.still_open()?;
         let now = ports.change.clock.now();
         let noted = operation.note_run_status(&found, now);
         if found.status.is_terminal() && operation.note_run_ended(failure.clone(), now) != Changed::Nothing {
@@ -350,14 +346,8 @@ fn by_webhook(work: &Work) -> Result<(String, String), StepRefused> {
 impl Operation {
     /// Refuses to deploy what has ended, is to stop, or was not agreed to.
     fn may_deploy(&self) -> Result<(), StepRefused> {
-        if let Some(ending) = self.ending() {
-            return Err(StepRefused::Ended(ending));
-        }
-        if self.cancel.is_some() {
-            return Err(StepRefused::CancelRequested);
-        }
-        let agreed = !self.approval_required || self.verdict.as_ref().is_some_and(|verdict| verdict.approved);
-        if agreed { Ok(()) } else { Err(StepRefused::OutOfPlace("nobody has agreed yet")) }
+        self.going_on()?;
+        if self.is_agreed() { Ok(()) } else { Err(StepRefused::OutOfPlace("nobody has agreed yet")) }
     }
 
     /// Shows the run as a step. Whether that is news.

@@ -161,15 +161,19 @@ impl Operation {
         }
     }
 
-    fn going_on(&self) -> Result<(), StepRefused> {
-        match self.ending() {
-            Some(ending) => Err(StepRefused::Ended(ending)),
-            None if self.cancel.is_some() => Err(StepRefused::CancelRequested),
-            None => Ok(()),
-        }
+    /// Refuses what has ended.
+    pub(super) fn still_open(&self) -> Result<(), StepRefused> {
+        self.ending().map_or(Ok(()), |ending| Err(StepRefused::Ended(ending)))
     }
 
-    fn is_agreed(&self) -> bool {
+    /// Refuses what has ended, or is to stop.
+    pub(super) fn going_on(&self) -> Result<(), StepRefused> {
+        self.still_open()?;
+        if self.cancel.is_some() { Err(StepRefused::CancelRequested) } else { Ok(()) }
+    }
+
+    /// Whether nobody has to agree any more.
+    pub(super) fn is_agreed(&self) -> bool {
         !self.approval_required || self.verdict.as_ref().is_some_and(|verdict| verdict.approved)
     }
 
@@ -196,7 +200,7 @@ impl Operation {
             self.plan = None;
             self.failure = None;
         }
-        self.close_steps(now);
+        self.close_steps(StepState::Failed, now);
         self.attempt = Some(Attempt::new(number, phase, now));
         self.state = State::Running(phase);
         self.owed = None;
@@ -380,7 +384,6 @@ impl Operation {
             Some(Execution::Running) => Changed::Nothing,
             Some(Execution::TimedOut) => self.fail("States.Timeout", "its workflow took too long", now),
             Some(Execution::Failed { error, cause }) => self.fail(error, cause, now),
-            Some(Execution::Succeeded) if self.is_done() => self.finish(now).unwrap_or(Changed::Nothing),
             Some(Execution::Succeeded) => {
                 self.fail("WorkflowEnded", "its workflow ended without a result", now)
             }
@@ -436,7 +439,7 @@ impl Operation {
             Report::Failure { reason } => {
                 attempt.reported = true;
                 let reason = cut(&reason, MAX_REASON);
-                self.close_steps(now);
+                self.close_steps(StepState::Failed, now);
                 self.failure = Some(reason.clone());
                 let error = if self.cancel.is_some() { CANCELLED } else { WORKER_FAILED }.to_owned();
                 self.owed = attempt.token.clone().map(|token| Signal::Fail { token, error, cause: reason });
@@ -449,10 +452,7 @@ impl Operation {
     /// Keeps what came out, and says what the workflow is told.
     fn succeeded(&mut self, phase: Phase, success: Success, now: Timestamp) -> Value {
         self.add_links(success.links);
-        for step in self.steps.iter_mut().filter(|step| step.state == StepState::Running) {
-            step.state = StepState::Succeeded;
-            step.ended_at = Some(now);
-        }
+        self.close_steps(StepState::Succeeded, now);
         if let Some(message) = success.message {
             self.add_log(vec![message]);
         }
@@ -507,9 +507,9 @@ impl Operation {
     }
 
     /// Ends the steps of a worker that has nothing more to say of them.
-    fn close_steps(&mut self, now: Timestamp) {
+    fn close_steps(&mut self, as_what: StepState, now: Timestamp) {
         for step in self.steps.iter_mut().filter(|step| step.state == StepState::Running) {
-            step.state = StepState::Failed;
+            step.state = as_what;
             step.ended_at = Some(now);
         }
     }
@@ -541,9 +541,7 @@ impl Operation {
         run: crate::runs::RunId,
         now: Timestamp,
     ) -> Result<Changed, StepRefused> {
-        if let Some(ending) = self.ending() {
-            return Err(StepRefused::Ended(ending));
-        }
+        self.still_open()?;
         if self.run.as_ref() == Some(&run) {
             return Ok(Changed::Nothing);
         }
@@ -597,7 +595,7 @@ impl Operation {
     }
 
     fn end(&mut self, ending: Ending, reason: Option<String>, now: Timestamp) -> Changed {
-        self.close_steps(now);
+        self.close_steps(StepState::Failed, now);
         self.state = State::Ended { ending, at: now, reason };
         Changed::Ended(Box::new(self.settles(ending, now)))
     }

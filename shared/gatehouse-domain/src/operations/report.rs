@@ -1,7 +1,7 @@
 //! What workers report: by callback, with the token of their attempt.
 
 use super::{
-    Operation, OperationId, OperationKind,
+    Operation, OperationId,
     attempt::{CallbackClaims, CallbackKey, CallbackTokenError},
     change::{ChangeError, ChangePorts, Lines, SettleError, change, settle},
     lifecycle::Changed,
@@ -111,23 +111,4 @@ async fn is_awaited(line: &dyn AnswerTask, operation: &Operation) -> Result<bool
     let attempt = operation.attempt.as_ref().filter(|attempt| !attempt.reported);
     let Some(token) = attempt.and_then(|attempt| attempt.token.as_ref()) else { return Ok(true) };
     Ok(line.heartbeat(token).await? == Told::Taken)
-}
-
-/// What a worker is given to do.
-#[derive(Debug, Clone, Copy)]
-pub struct WorkOrder<'a> {
-    /// The operation, which says what and where.
-    pub operation: &'a Operation,
-    /// What the environment is made of.
-    pub configuration: &'a super::Configuration,
-    /// What is to be done with it.
-    pub kind: OperationKind,
-}
-
-impl Operation {
-    /// What its worker is given to do; a deploy's has it already.
-    pub fn work_order(&self) -> Option<WorkOrder<'_>> {
-        let configuration = self.work.configuration()?;
-        Some(WorkOrder { operation: self, configuration, kind: self.work.kind() })
-    }
 }

@@ -13,6 +13,22 @@ use crate::catalog::DeployTarget;
 /// Why a command is refused.
 pub type SteerError = ChangeError<StepRefused>;
 
+impl SteerError {
+    /// The word that a state machine catches, and tries again by.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::NotFound => "OperationNotFound",
+            Self::Refused(StepRefused::Ended(_)) => "OperationEnded",
+            Self::Refused(StepRefused::CancelRequested) => "CancelRequested",
+            Self::Refused(StepRefused::OutOfPlace(_)) => "OutOfPlace",
+            Self::Store(_) => UNAVAILABLE,
+        }
+    }
+}
+
+/// The word for what may be there when it is tried again.
+pub const UNAVAILABLE: &str = "Unavailable";
+
 /// An attempt was opened.
 #[derive(Debug)]
 pub struct BegunAttempt {

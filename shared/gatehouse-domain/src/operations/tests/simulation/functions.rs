@@ -12,8 +12,6 @@ use super::{
 };
 use crate::operations::{
     OperationId, Phase, TaskToken,
-    change::ChangeError,
-    lifecycle::StepRefused,
     steer::{self, SteerError},
 };
 
@@ -64,14 +62,7 @@ pub(super) fn invoke(world: &Arc<World>, payload: Value, token: &str, waits: boo
 
 fn from_steer(error: &SteerError) -> (String, String) {
     let cause = error.to_string();
-    let name = match error {
-        ChangeError::NotFound => "OperationNotFound",
-        ChangeError::Refused(StepRefused::Ended(_)) => "OperationEnded",
-        ChangeError::Refused(StepRefused::CancelRequested) => "CancelRequested",
-        ChangeError::Refused(StepRefused::OutOfPlace(_)) => "OutOfPlace",
-        ChangeError::Store(_) => "Unavailable",
-    };
-    (name.to_owned(), cause)
+    (error.word().to_owned(), cause)
 }
 
 /// The commands, as the callbacks function understands them.
