@@ -3,7 +3,7 @@
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::{TemplateError, resolve::Resolver};
+use super::{error::TemplateError, resolve::Resolver};
 
 /// The template's resources.
 pub struct Resources<'a> {

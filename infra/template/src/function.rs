@@ -7,10 +7,9 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
-    TemplateError,
-    resolve::scalar_text,
+    error::TemplateError,
+    resolve::{scalar_text, whole_number},
     shape::{Resource, Resources, shaped},
-    whole_number,
 };
 
 /// Lambda's defaults where the template says nothing.

@@ -1,21 +1,18 @@
 //! `template.yaml`, as far as the local stack plays it: functions, their routes, the API, tables.
 
 mod api;
+mod error;
 mod function;
 mod resolve;
 mod shape;
 mod table;
 mod yaml;
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-};
-
-use serde_json::Value;
+use std::{collections::BTreeMap, path::Path};
 
 pub use self::{
     api::{ApiSettings, AuthorizerSettings, GatewayResponseSettings},
+    error::TemplateError,
     function::{FunctionSettings, RouteSettings, Setting, TransferMode},
     table::{Attribute, IndexSettings, KeyPart, TableSettings},
 };
@@ -30,36 +27,6 @@ pub struct Template {
     pub api: ApiSettings,
     /// Every `AWS::DynamoDB::Table`, in order of logical id.
     pub tables: Vec<TableSettings>,
-}
-
-/// Why a template cannot be played locally.
-#[derive(Debug, thiserror::Error)]
-pub enum TemplateError {
-    /// The file cannot be read.
-    #[error("cannot read {}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// The file is not YAML.
-    #[error("not a YAML template: {0}")]
-    Yaml(String),
-    /// A resource says something that the local stack does not play, or that would not deploy.
-    #[error("{resource}: {message}")]
-    Resource {
-        /// The logical id, with the event's name where there is one.
-        resource: String,
-        /// What is wrong, and what to write instead.
-        message: String,
-    },
-}
-
-impl TemplateError {
-    fn resource(resource: impl Into<String>, message: impl Into<String>) -> Self {
-        Self::Resource { resource: resource.into(), message: message.into() }
-    }
 }
 
 impl Template {
@@ -107,11 +74,6 @@ fn check_routes(functions: &[FunctionSettings], api: &ApiSettings) -> Result<(),
         api.check(route)?;
     }
     Ok(())
-}
-
-/// A whole number that may be written as text, as parameters are.
-fn whole_number(value: &Value) -> Option<u64> {
-    value.as_u64().or_else(|| value.as_str()?.parse().ok())
 }
 
 #[cfg(test)]

@@ -186,6 +186,11 @@ pub fn scalar_text(value: &Value) -> Option<String> {
     }
 }
 
+/// A whole number that may be written as text, as parameters are.
+pub fn whole_number(value: &Value) -> Option<u64> {
+    value.as_u64().or_else(|| value.as_str()?.parse().ok())
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;

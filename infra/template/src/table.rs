@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
-    TemplateError,
+    error::TemplateError,
     shape::{Resource, Resources},
 };
 

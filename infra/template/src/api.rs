@@ -6,10 +6,10 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
-    FunctionSettings, RouteSettings, TemplateError,
-    resolve::scalar_text,
+    error::TemplateError,
+    function::{FunctionSettings, RouteSettings},
+    resolve::{scalar_text, whole_number},
     shape::{Resource, Resources},
-    whole_number,
 };
 
 /// SAM's name for an API that no resource declares, and its stage.

@@ -9,8 +9,7 @@ use aws_sdk_dynamodb::{
         ScalarAttributeType, TableDescription, TimeToLiveSpecification, TimeToLiveStatus,
     },
 };
-
-use crate::gateway::template::{Attribute, IndexSettings, KeyPart, TableSettings};
+use gatehouse_template::{Attribute, IndexSettings, KeyPart, TableSettings};
 
 /// Why the table is not what the template says.
 #[derive(Debug, thiserror::Error)]

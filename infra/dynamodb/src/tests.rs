@@ -15,12 +15,12 @@ use aws_sdk_dynamodb::{
 use aws_smithy_http_client::Builder;
 
 use super::*;
-use crate::gateway::template::{TableSettings, Template};
+use gatehouse_template::{TableSettings, Template};
 
 const TABLE: &str = "gatehouse";
 
 fn settings() -> TableSettings {
-    let template = include_str!("../gateway/template/sample.yaml");
+    let template = include_str!("../../template/src/sample.yaml");
     Template::parse(template, &BTreeMap::new()).unwrap().tables.remove(0)
 }
 
@@ -215,7 +215,7 @@ async fn victim() {
 
 fn start_victim(path: &Path) -> (Child, String) {
     let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "dynamodb::tests::victim", "--nocapture"])
+        .args(["--exact", "tests::victim", "--nocapture"])
         .env(VICTIM, path)
         .stdout(Stdio::piped())
         .stderr(Stdio::null())

@@ -3,14 +3,14 @@
 //! SQLite runs with a write-ahead log and `synchronous = FULL`: what was acknowledged survives a kill of
 //! the process and a loss of power.
 
-mod patience;
 mod server;
 mod table;
+mod timeouts;
 
 pub use self::{
-    patience::patient,
     server::{DynamoDb, StartError, Storage},
     table::{TableError, prepare_table},
+    timeouts::with_long_timeouts,
 };
 
 #[cfg(test)]
