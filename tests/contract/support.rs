@@ -42,12 +42,10 @@ use gatehouse_domain::{
     tokens::{ServiceClaims, SignError, SignToken},
     users::{HashPassword, HashPasswordError, PasswordHash, SessionClaims},
 };
-use gatehouse_local::{
-    dynamodb::{DynamoDb, Storage, patient, prepare_table},
-    gateway::Template,
-};
+use gatehouse_dynamodb::{DynamoDb, Storage, prepare_table, with_long_timeouts};
 use gatehouse_runtime::{aws::Aws, env};
 use gatehouse_store::Table;
+use gatehouse_template::Template;
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::oneshot;
@@ -137,7 +135,7 @@ impl TestTable {
 fn client(endpoint: String, calls: Calls) -> Client {
     let credentials = SharedCredentialsProvider::new(Credentials::new("test", "test", None, None, "test"));
     let aws = Aws::new(Some(Region::from_static("us-east-1")), credentials, Some(endpoint));
-    let client = patient(&aws.expect("a client").dynamodb());
+    let client = with_long_timeouts(&aws.expect("a client").dynamodb());
     Client::from_conf(client.config().to_builder().interceptor(calls).build())
 }
 

@@ -10,7 +10,8 @@ use std::{
 };
 
 use gatehouse_domain::access::{Admission, ENDPOINTS, Reach};
-use gatehouse_local::{command::openapi, gateway::Template};
+use gatehouse_local::command::openapi;
+use gatehouse_template::Template;
 use serde_json::Value;
 
 /// What anybody may call: reviewed here, expected to stay short.

@@ -151,7 +151,7 @@ fn grant(grant: &Grant) -> BTreeMap<&'static str, String> {
             ("service", service.to_string()),
         ]),
         // No credential makes such a caller, and no function takes one that the authorizer names.
-        Grant::Operation { .. } => BTreeMap::from([("kind", "endpoint".to_owned())]),
+        Grant::Operation { .. } => BTreeMap::from([("kind", "operation".to_owned())]),
     }
 }
 

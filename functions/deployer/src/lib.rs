@@ -3,7 +3,6 @@
 
 mod command;
 mod failure;
-pub mod webhook;
 
 use std::sync::Arc;
 

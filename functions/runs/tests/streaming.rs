@@ -13,9 +13,9 @@ use gatehouse_domain::{
     providers::{Account, Credentials as ProviderCredentials, Precondition, Provider, SaveProvider},
     secret::{SecretName, WriteSecret},
 };
+use gatehouse_dynamodb::{DynamoDb, Storage, prepare_table};
 use gatehouse_local::{
-    dynamodb::{DynamoDb, Storage, prepare_table},
-    gateway::{ApiIdentity, Sources, Template},
+    gateway::{ApiIdentity, Sources},
     secrets_manager::{RunningSecretsManager, SecretsManager},
 };
 use gatehouse_runtime::{
@@ -24,6 +24,7 @@ use gatehouse_runtime::{
 };
 use gatehouse_secrets::Secrets;
 use gatehouse_store::Table;
+use gatehouse_template::Template;
 use gatehouse_testkit::{
     concourse::{ConcourseTwin, Role, Script},
     runtime_api::FunctionProcess,

@@ -1,7 +1,6 @@
 //! The local stack: API Gateway, DynamoDB, Secrets Manager, Step Functions and the functions in one process.
 
 pub mod command;
-pub mod dynamodb;
 pub mod gateway;
 pub mod process;
 pub mod secrets_manager;

@@ -9,11 +9,11 @@ use gatehouse_domain::access::Scope;
 use gatehouse_domain::api_key::{ApiKey, SaveApiKey};
 use gatehouse_domain::caller::Tenants;
 use gatehouse_domain::clock::Clock;
-use gatehouse_local::dynamodb::{DynamoDb, Storage, prepare_table};
-use gatehouse_local::gateway::Template;
+use gatehouse_dynamodb::{DynamoDb, Storage, prepare_table};
 use gatehouse_runtime::aws::Aws;
 use gatehouse_runtime::clock::SystemClock;
 use gatehouse_store::Table;
+use gatehouse_template::Template;
 
 const TABLE: &str = "gatehouse-bench";
 

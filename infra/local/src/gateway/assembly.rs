@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use gatehouse_template::{RouteSettings, Template, TransferMode};
+
 use super::{
     GatewayError, GatewaySettings,
     authorizer::Authorizer,
@@ -10,7 +12,6 @@ use super::{
     invoke::{DeployedFunction, LambdaFunction},
     limits::Limits,
     routes::Routes,
-    template::{RouteSettings, Template, TransferMode},
 };
 
 /// What a method leads to.

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use gatehouse_template::GatewayResponseSettings;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use serde_json::Value;
 
-use super::{request::Incoming, template::GatewayResponseSettings};
+use super::request::Incoming;
 
 /// Why the gateway answers instead of a function.
 #[derive(Clone, Debug, PartialEq, Eq)]

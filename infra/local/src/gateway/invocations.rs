@@ -8,13 +8,13 @@ use std::collections::BTreeMap;
 
 use axum::body::Body;
 use bytes::Bytes;
+use gatehouse_template::Template;
 use http::{HeaderName, HeaderValue, Method, Response, StatusCode};
 use serde_json::{Value, json};
 
 use super::{
     invoke::{CallError, DeployedFunction},
     request::Incoming,
-    template::Template,
 };
 
 /// The functions that can be called directly, by name.

@@ -1,7 +1,7 @@
 //! API Gateway, REST flavour, in front of functions that run in this process.
 //!
-//! [`template::Template`] says which routes exist, [`invoke::LambdaFunction`] is the code behind them,
-//! [`Gateway`] joins the two and [`Gateway::serve`] puts a port in front.
+//! [`gatehouse_template::Template`] says which routes exist, [`invoke::LambdaFunction`] is the code behind
+//! them, [`Gateway`] joins the two and [`Gateway::serve`] puts a port in front.
 
 mod assembly;
 pub mod authorizer;
@@ -18,7 +18,6 @@ mod response;
 pub mod routes;
 mod server;
 pub mod sources;
-pub mod template;
 
 pub use self::{
     event::ApiIdentity,
@@ -27,7 +26,6 @@ pub use self::{
     pipeline::{AuthorizerCaches, Gateway, GatewaySettings},
     server::RunningGateway,
     sources::Sources,
-    template::Template,
 };
 
 /// Why a gateway cannot be put together.

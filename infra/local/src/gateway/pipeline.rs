@@ -9,6 +9,7 @@ use std::{
 use axum::body::Body;
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
+use gatehouse_template::{Template, TransferMode};
 use http::{HeaderName, HeaderValue, Response, uri::Authority};
 use http_body::Body as HttpBody;
 use serde_json::Value;
@@ -31,7 +32,6 @@ use super::{
     request::Incoming,
     response::{self, Head},
     sources::Sources,
-    template::{Template, TransferMode},
 };
 
 /// API Gateway in this process. Clones share everything.

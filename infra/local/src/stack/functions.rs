@@ -9,14 +9,15 @@ use std::{
 use anyhow::Context;
 use authorizer::{Authorizer, Request};
 use callbacks::Callbacks;
-use deployer::{Deployer, webhook::WebhookClient};
+use deployer::Deployer;
 use gatehouse_domain::{
     catalog::Modules,
     ci::ProviderKind,
     clock::{Clock, IdSource},
 };
 use gatehouse_jwt::Issuer;
-use gatehouse_providers::{Directory, http::OutboundHttp};
+use gatehouse_outbound::OutboundHttp;
+use gatehouse_providers::{Directory, webhook::WebhookClient};
 use gatehouse_secrets::Secrets;
 use gatehouse_store::Table;
 use gatehouse_workflows::{Answers, Executions};

@@ -5,6 +5,7 @@ use std::{num::NonZeroU16, sync::Arc, time::Duration};
 use anyhow::Context;
 use async_trait::async_trait;
 use gatehouse_domain::janitor::{Announcement, Publish, PublishError};
+use gatehouse_template::{Setting, Template};
 use janitor::Janitor;
 use lambda_runtime::LambdaEvent;
 use serde_json::Value;
@@ -12,7 +13,7 @@ use tokio::sync::{broadcast, watch};
 use tracing::info;
 
 use super::{functions::Parts, stopped};
-use crate::gateway::{LambdaFunction, Template, template::Setting};
+use crate::gateway::LambdaFunction;
 
 /// How often it sweeps. On AWS that is every five minutes.
 const INTERVAL: Duration = Duration::from_mins(1);

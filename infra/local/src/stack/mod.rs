@@ -16,12 +16,14 @@ use gatehouse_domain::{
     clock::{Clock, IdSource},
     janitor::Announcement,
 };
+use gatehouse_dynamodb::DynamoDb;
 use gatehouse_runtime::{
     aws::Aws,
     clock::{SystemClock, SystemIds},
 };
 use gatehouse_secrets::Secrets;
 use gatehouse_store::Table;
+use gatehouse_template::Template;
 use gatehouse_workflows::{Answers, Executions};
 use tokio::{
     net::TcpListener,
@@ -37,8 +39,7 @@ use self::{
     workflows::LocalTasks,
 };
 use crate::{
-    dynamodb::DynamoDb,
-    gateway::{ApiIdentity, Gateway, GatewaySettings, Limits, RunningGateway, Sources, Template},
+    gateway::{ApiIdentity, Gateway, GatewaySettings, Limits, RunningGateway, Sources},
     process::{ProcessProvider, ProcessSettings},
     secrets_manager::{RunningSecretsManager, SecretsManager},
     step_functions::{RunningStepFunctions, StepFunctions},

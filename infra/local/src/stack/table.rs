@@ -7,12 +7,10 @@ use std::{
 
 use anyhow::{Context, ensure};
 use aws_sdk_dynamodb::Client;
+use gatehouse_dynamodb::{DynamoDb, Storage, prepare_table, with_long_timeouts};
+use gatehouse_template::TableSettings;
 
 use super::aws;
-use crate::{
-    dynamodb::{DynamoDb, Storage, patient, prepare_table},
-    gateway::template::TableSettings,
-};
 
 /// What the table is called.
 pub(super) const TABLE: &str = "gatehouse";
@@ -40,7 +38,7 @@ pub(super) async fn open(data: &Path, settings: &TableSettings) -> anyhow::Resul
 
 async fn prepared(file: &Path, settings: &TableSettings) -> anyhow::Result<(DynamoDb, Client)> {
     let dynamodb = DynamoDb::start(Storage::File(file.to_owned())).await?;
-    let client = patient(&aws(dynamodb.endpoint_url())?.dynamodb());
+    let client = with_long_timeouts(&aws(dynamodb.endpoint_url())?.dynamodb());
     prepare_table(&client, TABLE, settings).await?;
     Ok((dynamodb, client))
 }

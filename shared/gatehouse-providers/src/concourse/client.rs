@@ -6,6 +6,7 @@ use gatehouse_domain::{
     ci::{CiError, CiErrorKind},
     providers::Provider,
 };
+use gatehouse_outbound::OutboundHttp;
 use reqwest::{Method, RequestBuilder, Response, StatusCode, header};
 use serde::de::DeserializeOwned;
 use tokio::sync::OnceCell;
@@ -19,7 +20,7 @@ use super::{
     version::ServerVersion,
     wire::{Info, User},
 };
-use crate::http::{ANSWER_LIMIT, CALL_TIMEOUT, LIST_LIMIT, OutboundHttp};
+use crate::limits::{ANSWER_LIMIT, CALL_TIMEOUT, LIST_LIMIT};
 
 /// Calls one Concourse.
 pub(super) struct Client {

@@ -6,6 +6,7 @@ pub mod policy;
 
 use std::sync::Arc;
 
+use gatehouse_template::AuthorizerSettings;
 use serde_json::{Map, Value};
 use tracing::error;
 
@@ -19,7 +20,6 @@ use super::{
     gateway_response::Refusal,
     invoke::{CallError, DeployedFunction},
     request::Incoming,
-    template::AuthorizerSettings,
 };
 
 /// The error text that makes API Gateway answer 401.

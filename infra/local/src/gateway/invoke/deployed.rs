@@ -3,17 +3,13 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use gatehouse_template::{FunctionSettings, Setting};
 use lambda_runtime::{Config, Context, Diagnostic};
 use serde_json::Value;
 use tokio::time::timeout;
 
 use super::code::{Invocation, LambdaFunction, StreamedAnswer};
-use crate::gateway::{
-    limits::Limits,
-    request::Incoming,
-    sources::Sources,
-    template::{FunctionSettings, Setting},
-};
+use crate::gateway::{limits::Limits, request::Incoming, sources::Sources};
 
 /// The variable that keeps `lambda_http` from putting the stage in front of paths.
 const IGNORE_STAGE: &str = "AWS_LAMBDA_HTTP_IGNORE_STAGE_IN_PATH";

@@ -14,6 +14,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use gatehouse_template::Template;
 use http::{HeaderValue, Method, Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming as IncomingBody;
@@ -26,7 +27,7 @@ use tokio::{
 
 use self::toys::Toys;
 use super::{
-    ApiIdentity, Gateway, GatewayError, GatewaySettings, Limits, Template,
+    ApiIdentity, Gateway, GatewayError, GatewaySettings, Limits,
     sources::testing::{Hands, fixed},
 };
 

@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::{
     config::{Credentials, Region, SharedCredentialsProvider},
     types::AttributeValue,
 };
-use gatehouse_local::dynamodb::{DynamoDb, Storage};
+use gatehouse_dynamodb::{DynamoDb, Storage};
 use gatehouse_runtime::aws::Aws;
 
 /// What a stopped stack has kept: every item, every secret, every run's directory.

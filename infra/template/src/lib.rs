@@ -1,0 +1,80 @@
+//! `template.yaml`, as far as the local stack plays it: functions, their routes, the API, tables.
+
+mod api;
+mod error;
+mod function;
+mod resolve;
+mod shape;
+mod table;
+mod yaml;
+
+use std::{collections::BTreeMap, path::Path};
+
+pub use self::{
+    api::{ApiSettings, AuthorizerSettings, GatewayResponseSettings},
+    error::TemplateError,
+    function::{FunctionSettings, RouteSettings, Setting, TransferMode},
+    table::{Attribute, IndexSettings, KeyPart, TableSettings},
+};
+use self::{resolve::Resolver, shape::Resources};
+
+/// A SAM template, read and resolved.
+#[derive(Clone, Debug)]
+pub struct Template {
+    /// Every `AWS::Serverless::Function`, in order of logical id.
+    pub functions: Vec<FunctionSettings>,
+    /// The one `AWS::Serverless::Api`.
+    pub api: ApiSettings,
+    /// Every `AWS::DynamoDB::Table`, in order of logical id.
+    pub tables: Vec<TableSettings>,
+}
+
+impl Template {
+    /// Reads the template at `path`; `overrides` are parameter values, as in `sam deploy`.
+    ///
+    /// # Errors
+    /// When the file cannot be read or holds what the local stack cannot play truthfully.
+    pub fn load(path: &Path, overrides: &BTreeMap<String, String>) -> Result<Self, TemplateError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| TemplateError::Read { path: path.to_owned(), source })?;
+        Self::parse(&text, overrides)
+    }
+
+    /// Reads a template from text.
+    ///
+    /// # Errors
+    /// As [`Template::load`].
+    pub fn parse(text: &str, overrides: &BTreeMap<String, String>) -> Result<Self, TemplateError> {
+        let document = yaml::parse(text)?;
+        let resources = Resources::new(&document, Resolver::new(&document, overrides));
+        let functions = function::all(&resources)?;
+        let api = api::only(&resources, &functions)?;
+        check_routes(&functions, &api)?;
+        Ok(Self { functions, api, tables: table::all(&resources)? })
+    }
+
+    /// Looks a function up by its name (the last segment of `CodeUri`).
+    pub fn function(&self, name: &str) -> Option<&FunctionSettings> {
+        self.functions.iter().find(|function| function.name == name)
+    }
+
+    /// Lists every route with the function that answers it.
+    pub fn routes(&self) -> impl Iterator<Item = (&FunctionSettings, &RouteSettings)> {
+        self.functions.iter().flat_map(|function| function.routes.iter().map(move |route| (function, route)))
+    }
+}
+
+fn check_routes(functions: &[FunctionSettings], api: &ApiSettings) -> Result<(), TemplateError> {
+    let mut seen = BTreeMap::new();
+    for route in functions.iter().flat_map(|function| &function.routes) {
+        if let Some(other) = seen.insert((&route.path, route.method.as_str()), &route.event) {
+            let message = format!("{} {} is also declared by {other}", route.method, route.path);
+            return Err(TemplateError::resource(&route.event, message));
+        }
+        api.check(route)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;
