@@ -125,7 +125,7 @@ fn operation() -> Operation {
         links: Vec::new(),
         run: None,
         failure: None,
-        owed: Some(Signal::Start),
+        pending_signal: Some(Signal::Start),
         updated_at: at,
         version: 1,
     }

@@ -14,7 +14,7 @@ use gatehouse_domain::{
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::record::Ending;
+use super::record::OperationOutcome;
 
 /// How the last line of every finished run ends, and no other.
 const LAST_LINE_ENDS: &[u8] = b",\"body\":\"end\"}\n";
@@ -58,7 +58,7 @@ pub(super) enum StoredBody {
 
 impl StoredEvent {
     /// The events that end every run, in this order.
-    pub(super) fn closing(ending: &Ending) -> Vec<Self> {
+    pub(super) fn closing(ending: &OperationOutcome) -> Vec<Self> {
         let status = ending.outcome.status();
         let reason = ending.outcome.reason().cloned();
         let mut bodies = Vec::new();
@@ -135,7 +135,7 @@ impl EventLog {
     }
 
     /// Removes a torn last line and appends what is missing of the closing events.
-    pub(super) fn close(&mut self, ending: &Ending) -> io::Result<()> {
+    pub(super) fn close(&mut self, ending: &OperationOutcome) -> io::Result<()> {
         let last = self.remove_torn_line()?;
         let closing = StoredEvent::closing(ending);
         let is_last = |event: &StoredEvent| last.as_ref().is_some_and(|last| last.body == event.body);
@@ -180,8 +180,8 @@ mod tests {
 
     use super::{super::record::Outcome, *};
 
-    fn ending() -> Ending {
-        Ending {
+    fn ending() -> OperationOutcome {
+        OperationOutcome {
             outcome: Outcome::interrupted("why"),
             started_at: Some(Timestamp::UNIX_EPOCH),
             finished_at: Timestamp::UNIX_EPOCH,

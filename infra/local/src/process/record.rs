@@ -36,12 +36,12 @@ pub(super) enum State {
     Queued,
     Running { started_at: Timestamp },
     Cancelling { started_at: Timestamp },
-    Ended(Ending),
+    Ended(OperationOutcome),
 }
 
 /// How a run ended.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct Ending {
+pub(super) struct OperationOutcome {
     pub(super) outcome: Outcome,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) started_at: Option<Timestamp>,
@@ -68,12 +68,13 @@ pub(super) enum Outcome {
 impl Record {
     /// The same run, ended.
     pub(super) fn ended(mut self, outcome: Outcome, finished_at: Timestamp) -> Self {
-        self.state = State::Ended(Ending { outcome, started_at: self.state.started_at(), finished_at });
+        self.state =
+            State::Ended(OperationOutcome { outcome, started_at: self.state.started_at(), finished_at });
         self
     }
 
     /// How it ended, if it has.
-    pub(super) fn ending(&self) -> Option<&Ending> {
+    pub(super) fn ending(&self) -> Option<&OperationOutcome> {
         match &self.state {
             State::Ended(ending) => Some(ending),
             State::Queued | State::Running { .. } | State::Cancelling { .. } => None,

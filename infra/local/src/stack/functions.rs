@@ -57,7 +57,7 @@ pub(super) fn all(parts: &Parts) -> anyhow::Result<BTreeMap<String, LambdaFuncti
         ("authorizer", authorizer(parts)),
         ("callbacks", callbacks(parts)),
         ("catalog", LambdaFunction::http(catalog::router(catalog_state(parts)))),
-        ("console", LambdaFunction::http(console::router())),
+        ("meta", LambdaFunction::http(meta::router())),
         ("deployer", deployer(parts, directory.clone())?),
         ("janitor", janitor::function(janitor::janitor(parts))),
         ("jobs", LambdaFunction::http(jobs::router(jobs_state(parts, directory.clone())))),
@@ -177,7 +177,7 @@ fn deployer(parts: &Parts, providers: Arc<Directory>) -> anyhow::Result<LambdaFu
 }
 
 fn tokens_state(parts: &Parts) -> tokens::AppState {
-    let surroundings = tokens::Surroundings {
+    let dependencies = tokens::Dependencies {
         issuer: Issuer::new(ISSUER),
         read_secret: parts.secrets.clone(),
         write_secret: parts.secrets.clone(),
@@ -185,5 +185,5 @@ fn tokens_state(parts: &Parts) -> tokens::AppState {
         clock: parts.clock.clone(),
         ids: parts.ids.clone(),
     };
-    tokens::AppState::of(&parts.table, surroundings)
+    tokens::AppState::of(&parts.table, dependencies)
 }
