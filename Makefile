@@ -7,7 +7,7 @@ TOOLS := target/deploy-proof/tools/bin
 WITH_TOOLS := infra/deploy-proof/venv.sh tools >/dev/null && PATH="$(CURDIR)/$(TOOLS):$$PATH"
 FUNCTIONS := $(notdir $(patsubst %/Cargo.toml,%,$(wildcard functions/*/Cargo.toml)))
 
-FUNCTION ?= console
+FUNCTION ?= meta
 EVENT ?= $(firstword $(wildcard events/$(FUNCTION)/*.json))
 
 help: ## list the targets

@@ -29,7 +29,7 @@ use secrecy::ExposeSecret;
 use crate::{
     catalog::{begun, saved},
     schedules::{Fate, PretendCi, ports_of},
-    support::{Begins, Pretend, TestTable, act, admin, draft, origin, person},
+    support::{Begins, Pretend, TestTable, admin, audit, draft, origin, person},
 };
 
 #[tokio::test]
@@ -56,7 +56,7 @@ async fn mint(table: &TestTable) -> Minted {
         days: None,
     };
     let (caller, origin, pretend) = (admin("acme"), origin(), Pretend::default());
-    tokens::mint(&mint_ports(table, &pretend), &act(&caller, &origin), draft, None).await.unwrap()
+    tokens::mint(&mint_ports(table, &pretend), &audit(&caller, &origin), draft, None).await.unwrap()
 }
 
 fn mint_ports<'a>(table: &'a TestTable, pretend: &'a Pretend) -> MintPorts<'a> {
@@ -115,9 +115,9 @@ async fn a_token_is_rotated_with_two_reads_and_its_successors_first_use_is_one_t
     let Minted { record: older, .. } = mint(&table).await;
     table.calls.take();
     let (caller, origin, pretend) = (admin("acme"), origin(), Pretend::default());
-    let (ports, act) = (mint_ports(&table, &pretend), act(&caller, &origin));
+    let (ports, audit) = (mint_ports(&table, &pretend), audit(&caller, &origin));
     let rotation = Rotation::default();
-    let rotated = tokens::rotate(&ports, &act, &older.jti, &rotation, None);
+    let rotated = tokens::rotate(&ports, &audit, &older.jti, &rotation, None);
     let newer = rotated.await.unwrap().record;
     assert_eq!(table.calls.take(), ["GetItem", "GetItem", "TransactWriteItems"]);
     let used = tokens::Use { jti: newer.jti, at: table.clock.now(), ends: Some(older.jti) };
@@ -135,11 +135,11 @@ async fn a_token_is_revoked_with_one_read_one_transaction_and_its_flush_is_forgo
         find: &*table.table,
         save: &*table.table,
         flush: &pretend,
-        owed: &*table.table,
+        pending_flush: &*table.table,
         clock: &*table.clock,
         ids: &*table.ids,
     };
-    let revoked = tokens::revoke(&ports, &act(&caller, &origin), &record.jti, None).await.unwrap();
+    let revoked = tokens::revoke(&ports, &audit(&caller, &origin), &record.jti, None).await.unwrap();
     assert!(revoked.effective.flushed);
     assert_eq!(table.calls.take(), ["GetItem", "TransactWriteItems", "DeleteItem"]);
 }
@@ -151,7 +151,7 @@ fn user_ports<'a>(table: &'a TestTable, pretend: &'a Pretend) -> UserPorts<'a> {
         throttle: &*table.table,
         passwords: pretend,
         flush: pretend,
-        owed: &*table.table,
+        pending_flush: &*table.table,
         clock: &*table.clock,
         ids: &*table.ids,
     }
@@ -183,7 +183,7 @@ async fn people_log_in_with_one_read_and_two_transactions_and_out_with_one() {
         roles: "*=admin".parse().unwrap(),
         password: "correct horse".into(),
     };
-    let ada = users::create(&ports, &act(&root, &origin), draft).await.unwrap();
+    let ada = users::create(&ports, &audit(&root, &origin), draft).await.unwrap();
     assert_eq!(table.calls.take(), ["TransactWriteItems"]);
     let LoggedIn { claims, .. } = log_in(&table, "correct horse").await.unwrap();
     let login = ["TransactWriteItems", "GetItem", "TransactWriteItems"];
@@ -194,16 +194,16 @@ async fn people_log_in_with_one_read_and_two_transactions_and_out_with_one() {
     assert_eq!(table.calls.take(), ["GetItem"]);
     let expected = Precondition::Revision(ada.revision);
     let patch = UserPatch { display_name: Some("Ada".into()), ..UserPatch::default() };
-    users::edit(&ports, &act(&root, &origin), &ada.name, patch, &expected).await.unwrap();
+    users::edit(&ports, &audit(&root, &origin), &ada.name, patch, &expected).await.unwrap();
     assert_eq!(table.calls.take(), ["GetItem", "TransactWriteItems", "DeleteItem"]);
     let end = SessionEnd {
         save: &*table.table,
         flush: &pretend,
-        owed: &*table.table,
+        pending_flush: &*table.table,
         clock: &*table.clock,
         ids: &*table.ids,
     };
-    users::log_out(&end, &act(&caller, &origin)).await.unwrap();
+    users::log_out(&end, &audit(&caller, &origin)).await.unwrap();
     assert_eq!(table.calls.take(), ["TransactWriteItems", "DeleteItem"]);
     let ended = users::authenticate(&*table.table, &claims, table.clock.now()).await.unwrap();
     assert_eq!(ended, None);
@@ -271,16 +271,16 @@ async fn a_run_is_triggered_with_the_job_read_and_two_transactions() {
     let table = TestTable::new().await;
     let job = table.save_job("build").await;
     let (caller, origin) = (admin("example"), origin());
-    let act = act(&caller, &origin);
+    let audit = audit(&caller, &origin);
     let ci = PretendCi::new(table.clock.clone(), 1, vec![Fate::Answers]);
     let ports = ports_of(&table, &ci);
     table.calls.take();
-    let started = start::trigger(&ports, &act, &job.id, &BTreeMap::new(), None).await.unwrap();
+    let started = start::trigger(&ports, &audit, &job.id, &BTreeMap::new(), None).await.unwrap();
     assert_eq!(table.calls.take(), ["GetItem", "TransactWriteItems", "TransactWriteItems"]);
     let key = "k".parse().unwrap();
-    start::trigger(&ports, &act, &job.id, &BTreeMap::new(), Some(&key)).await.unwrap();
+    start::trigger(&ports, &audit, &job.id, &BTreeMap::new(), Some(&key)).await.unwrap();
     assert_eq!(table.calls.take(), ["GetItem", "GetItem", "TransactWriteItems", "TransactWriteItems"]);
-    start::trigger(&ports, &act, &job.id, &BTreeMap::new(), Some(&key)).await.unwrap();
+    start::trigger(&ports, &audit, &job.id, &BTreeMap::new(), Some(&key)).await.unwrap();
     assert_eq!(table.calls.take(), ["GetItem", "GetItem"], "a repetition only reads");
     runs::show(&ports.find, &caller, &started.run.id).await.unwrap();
     assert_eq!(table.calls.take(), ["GetItem"]);
@@ -311,7 +311,7 @@ async fn an_operation_begins_with_one_transaction_and_a_change_of_it_is_one_writ
     let table = TestTable::new().await;
     let shop = saved(&table, "acme", "shop").await;
     let (caller, origin) = (admin("acme"), origin());
-    let (act, dev) = (act(&caller, &origin), "dev".parse().unwrap());
+    let (audit, dev) = (audit(&caller, &origin), "dev".parse().unwrap());
     let ports = RequestPorts {
         services: &*table.table,
         find: &*table.table,
@@ -323,14 +323,14 @@ async fn an_operation_begins_with_one_transaction_and_a_change_of_it_is_one_writ
     let ask = Ask::Provision(serde_json::Map::new());
     let key = "k".parse().unwrap();
     table.calls.take();
-    let requested = request(&ports, &act, &shop.id, &dev, &ask, Some(&key)).await.unwrap();
+    let requested = request(&ports, &audit, &shop.id, &dev, &ask, Some(&key)).await.unwrap();
     let begun = ["Query", "GetItem", "TransactWriteItems"];
     let crossed_out = ["GetItem", "PutItem"];
     assert_eq!(table.calls.take(), [&begun[..], &crossed_out[..]].concat());
-    let again = request(&ports, &act, &shop.id, &dev, &ask, Some(&key)).await.unwrap();
+    let again = request(&ports, &audit, &shop.id, &dev, &ask, Some(&key)).await.unwrap();
     assert!(again.replayed);
     assert_eq!(table.calls.take(), ["Query", "GetItem"], "a repetition only reads");
-    let busy = request(&ports, &act, &shop.id, &dev, &ask, None).await;
+    let busy = request(&ports, &audit, &shop.id, &dev, &ask, None).await;
     assert!(matches!(busy, Err(RequestError::Busy { .. })), "{busy:?}");
     assert_eq!(table.calls.take(), ["Query", "TransactWriteItems"]);
     let change = ChangePorts { find: &*table.table, save: &*table.table, clock: &*table.clock };

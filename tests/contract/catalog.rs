@@ -11,8 +11,8 @@ use gatehouse_domain::{
     idempotency::Fingerprint,
     jobs::Revision,
     operations::{
-        Asked, BeginOutcome, Configuration, Ending, FindOperation, Operation, OperationId, SaveOperation,
-        Signal, State, Work,
+        Asked, BeginOutcome, Configuration, FindOperation, Operation, OperationId, OperationOutcome,
+        SaveOperation, Signal, State, Work,
     },
     providers::EditOutcome,
 };
@@ -112,7 +112,7 @@ pub fn operation(table: &TestTable, service: &Service, environment: &str) -> Ope
         links: Vec::new(),
         run: None,
         failure: None,
-        owed: Some(Signal::Start),
+        pending_signal: Some(Signal::Start),
         updated_at: now,
         version: 1,
     }
@@ -133,10 +133,15 @@ pub async fn begun(table: &TestTable, service: &Service, environment: &str) -> O
 }
 
 /// The operation as its next change leaves it.
-pub fn changed(table: &TestTable, operation: &Operation, state: State, owed: Option<Signal>) -> Operation {
+pub fn changed(
+    table: &TestTable,
+    operation: &Operation,
+    state: State,
+    pending_signal: Option<Signal>,
+) -> Operation {
     Operation {
         state,
-        owed,
+        pending_signal,
         version: operation.version + 1,
         updated_at: table.clock.now(),
         ..operation.clone()
@@ -144,7 +149,7 @@ pub fn changed(table: &TestTable, operation: &Operation, state: State, owed: Opt
 }
 
 pub fn ended(table: &TestTable, operation: &Operation) -> Operation {
-    let state = State::Ended { ending: Ending::Succeeded, at: table.clock.now(), reason: None };
+    let state = State::Ended { ending: OperationOutcome::Succeeded, at: table.clock.now(), reason: None };
     changed(table, operation, state, None)
 }
 

@@ -14,7 +14,7 @@ use gatehouse_domain::{
     },
     jobs::Revision,
     operations::{
-        change::{ChangePorts, Lines},
+        change::{ChangePorts, WorkflowPorts},
         reconcile::ReconcilePorts,
         request::RequestPorts,
     },
@@ -70,13 +70,18 @@ async fn sweep_onto(table: &TestTable, bus: &Bus) -> Report {
         ids: &*table.ids,
     };
     let ports = Ports {
-        operations: ReconcilePorts { open: &*table.table, change, lines: Lines::default(), request },
+        operations: ReconcilePorts {
+            open: &*table.table,
+            change,
+            workflow: WorkflowPorts::default(),
+            request,
+        },
         watch: &*table.table,
         announce: &*table.table,
         outbox: &*table.table,
         publish: bus,
         flush: &Pretend::default(),
-        owed: &*table.table,
+        pending_flush: &*table.table,
         clock: &*table.clock,
     };
     let settings = Settings { unused_days: NonZeroU16::new(90).unwrap(), deadline: Timestamp::MAX };

@@ -12,13 +12,13 @@ use gatehouse_domain::{
     jobs::{ListError, Revision},
     paging::{Cursor, PageRequest},
     providers::EditOutcome,
-    revocation::OwedFlush,
+    revocation::PendingFlush,
     signing::{self, FindKeyRing, KeyRing, RotateKeyError, RotatePorts, SaveKeyRing},
-    tokens::Standing,
+    tokens::TokenStatus,
 };
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::support::{Pretend, TestTable, act, admin, origin, pages};
+use crate::support::{Pretend, TestTable, admin, audit, origin, pages};
 
 fn generate(table: &TestTable) -> (ApiKey, SecretString) {
     let scopes = BTreeSet::from([Scope::JobsRead, Scope::RunsWrite]);
@@ -81,7 +81,7 @@ async fn a_key_that_is_saved_again_stays_revoked() {
     let gone = revoked(&table, &key, "user:ada");
     assert_eq!(table.table.save_key_revocation(&gone, &entry(&table)).await.unwrap(), EditOutcome::Done);
     table.table.save_api_key(&key, None).await.unwrap();
-    assert_eq!(find(&table, &key).await.standing(table.clock.now()), Standing::Revoked);
+    assert_eq!(find(&table, &key).await.status(table.clock.now()), TokenStatus::Revoked);
     table.table.save_api_key(&key, Some(&entry(&table))).await.expect_err("a key was minted twice");
 }
 
@@ -98,7 +98,7 @@ async fn of_a_hundred_revocations_of_a_key_one_is_written() {
     let (first, _) = done.next().unwrap();
     assert!(done.next().is_none());
     assert_eq!(find(&table, &key).await.revoked, first.revoked);
-    assert_eq!(table.table.owed_flush().await.unwrap(), Some(table.clock.now()));
+    assert_eq!(table.table.pending_flush().await.unwrap(), Some(table.clock.now()));
     let (unknown, _) = generate(&table);
     let unknown = revoked(&table, &unknown, "user:ada");
     let outcome = table.table.save_key_revocation(&unknown, &entry(&table)).await.unwrap();
@@ -131,7 +131,7 @@ async fn what_the_trail_cannot_take_does_not_happen_to_a_key() {
     let gone = revoked(&table, &first, "user:ada");
     table.table.save_key_revocation(&gone, &used).await.expect_err("revoked without an entry");
     assert_eq!(find(&table, &first).await.revoked, None);
-    assert_eq!(table.table.owed_flush().await.unwrap(), None);
+    assert_eq!(table.table.pending_flush().await.unwrap(), None);
 }
 
 #[tokio::test]
@@ -163,7 +163,7 @@ fn ports<'a>(table: &'a TestTable, pairs: &'a Pretend) -> RotatePorts<'a> {
 /// Publishes a key as the domain does it.
 async fn publish(table: &TestTable, pairs: &Pretend) -> Result<KeyRing, RotateKeyError> {
     let (caller, origin) = (admin("acme"), origin());
-    signing::rotate(&ports(table, pairs), &act(&caller, &origin)).await
+    signing::rotate(&ports(table, pairs), &audit(&caller, &origin)).await
 }
 
 #[tokio::test]

@@ -14,8 +14,9 @@ use gatehouse_domain::{
     clock::Clock,
     jobs::ListError,
     operations::{
-        Asked, Attempt, BeginOutcome, Ending, FindOperation, ListOperations, Operation, Phase, SaveOperation,
-        Signal, State, Step, StepState, TaskToken, Verdict, Work, reconcile::ListOpenOperations,
+        Asked, Attempt, BeginOutcome, FindOperation, ListOperations, Operation, OperationOutcome, Phase,
+        SaveOperation, Signal, State, Step, StepState, TaskToken, Verdict, Work,
+        reconcile::ListOpenOperations,
     },
     paging::PageRequest,
     providers::EditOutcome,
@@ -91,12 +92,18 @@ fn full(table: &TestTable, plain: &Operation) -> Operation {
 
 fn every_state(table: &TestTable) -> Vec<State> {
     let (at, since) = (table.clock.now(), table.clock.now());
-    let endings = [Ending::Succeeded, Ending::Failed, Ending::Cancelled, Ending::Rejected, Ending::TimedOut];
+    let endings = [
+        OperationOutcome::Succeeded,
+        OperationOutcome::Failed,
+        OperationOutcome::Cancelled,
+        OperationOutcome::Rejected,
+        OperationOutcome::TimedOut,
+    ];
     let phases = [Phase::Plan, Phase::Apply, Phase::Deploy];
     let mut states = vec![State::Requested, State::AwaitingApproval { since, token: token() }];
     states.extend(phases.map(State::Running));
     states.extend(endings.map(|ending| State::Ended { ending, at, reason: None }));
-    states.push(State::Ended { ending: Ending::Failed, at, reason: Some("it broke".into()) });
+    states.push(State::Ended { ending: OperationOutcome::Failed, at, reason: Some("it broke".into()) });
     states
 }
 
@@ -376,7 +383,7 @@ async fn an_operation_is_open_until_it_has_ended_and_its_workflow_is_owed_nothin
     let running = changed(&table, &first, State::Running(Phase::Plan), None);
     save(&table, &running).await;
     assert_eq!(open(&table, 10).await, slice::from_ref(&running));
-    let over = Operation { owed: Some(Signal::Stop), ..ended(&table, &running) };
+    let over = Operation { pending_signal: Some(Signal::Stop), ..ended(&table, &running) };
     let settled = Settled::default();
     table.table.save_operation(&over, Some(&settled), None).await.unwrap();
     assert_eq!(open(&table, 10).await, slice::from_ref(&over));

@@ -27,7 +27,7 @@ use gatehouse_domain::{
 };
 use jiff::Timestamp;
 
-use crate::support::{HandClock, TestTable, act, admin, origin};
+use crate::support::{HandClock, TestTable, admin, audit, origin};
 
 /// Seeds that once found a defect.
 const KEPT: [u64; 1] = [0];
@@ -240,10 +240,10 @@ async fn persist(
     key: &IdempotencyKey,
 ) -> String {
     let (caller, origin) = (admin("example"), origin());
-    let act = act(&caller, &origin);
+    let audit = audit(&caller, &origin);
     let nothing = BTreeMap::new();
     for _attempt in 0..200 {
-        let attempt = start::trigger(ports, &act, job, &nothing, Some(key));
+        let attempt = start::trigger(ports, &audit, job, &nothing, Some(key));
         let outcome = if ci.random(4) == 0 {
             let patience = ci.random(60);
             tokio::select! {

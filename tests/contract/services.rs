@@ -28,7 +28,7 @@ use crate::{
         begin, begun, edited, end, entry_of, environment, operation, present, provisioned, saved, service,
         state,
     },
-    support::{TestTable, act, admin, behind, origin, pages},
+    support::{TestTable, admin, audit, behind, origin, pages},
 };
 
 async fn create(table: &TestTable, service: &Service) -> CreateService {
@@ -418,12 +418,12 @@ fn draft(service: &Service) -> ServiceDraft {
 async fn a_repeated_request_creates_one_service_and_costs_one_transaction() {
     let table = with_project().await;
     let (caller, origin) = (admin("acme"), origin());
-    let (act, modules) = (act(&caller, &origin), Modules::Unknown);
+    let (audit, modules) = (audit(&caller, &origin), Modules::Unknown);
     let ports = edit_ports(&table, &modules);
     let key = "k".parse().unwrap();
     let ask = async |name: &str, key: Option<&IdempotencyKey>| {
         let wanted = service(&table, "acme", name);
-        catalog::create(&ports, &act, draft(&wanted), key, wanted.fingerprint).await
+        catalog::create(&ports, &audit, draft(&wanted), key, wanted.fingerprint).await
     };
     table.calls.take();
     let first = ask("shop", Some(&key)).await.unwrap();
@@ -465,7 +465,7 @@ async fn an_edit_takes_no_environment_away_in_which_an_operation_began_after_it_
     let spec = ServiceSpec { environments: vec![environment("prod")], ..shop.spec.clone() };
     let draft = ServiceDraft { spec, ..draft(&shop) };
     let expected = Precondition::Revision(shop.revision.clone());
-    let replaced = catalog::replace(&ports, &act(&caller, &origin), &shop.id, draft, &expected).await;
+    let replaced = catalog::replace(&ports, &audit(&caller, &origin), &shop.id, draft, &expected).await;
     assert!(matches!(replaced, Err(EditServiceError::Precondition(_))), "{replaced:?}");
     assert_eq!(find(&table, &shop).await, Some(shop));
 }

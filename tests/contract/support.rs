@@ -25,7 +25,7 @@ use aws_sdk_dynamodb::{
 };
 use gatehouse_domain::{
     access::Scope,
-    audit::{Act, Action, Deed, Entry, Origin, Outcome},
+    audit::{Action, AuditContext, AuditTarget, Entry, Origin, Outcome},
     caller::{Caller, Grant, Roles, Tenants},
     ci::{ConcourseTarget, ProviderKind, Target},
     clock::{Clock, IdSource},
@@ -122,13 +122,13 @@ impl TestTable {
 
     /// An entry of the trail that nobody has written yet, of an act on `target`.
     pub fn entry(&self, actor: &str, target: &str, tenant: Option<&str>) -> Entry {
-        let deed = Deed {
+        let audit_target = AuditTarget {
             target: target.to_owned(),
             tenant: tenant.map(|tenant| tenant.parse().expect("a tenant")),
             detail: None,
         };
         let (clock, ids, origin) = (&*self.clock, &*self.ids, origin());
-        Entry::new(clock, ids, actor.to_owned(), &origin, Action::PutProject, Outcome::Done, deed)
+        Entry::new(clock, ids, actor.to_owned(), &origin, Action::PutProject, Outcome::Done, audit_target)
     }
 }
 
@@ -392,8 +392,8 @@ pub fn origin() -> Origin {
 }
 
 /// Something that `caller` does.
-pub fn act<'a>(caller: &'a Caller, origin: &'a Origin) -> Act<'a> {
-    Act { caller, origin }
+pub fn audit<'a>(caller: &'a Caller, origin: &'a Origin) -> AuditContext<'a> {
+    AuditContext { caller, origin }
 }
 
 /// Every page of a list, read with a small limit.

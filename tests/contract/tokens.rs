@@ -10,7 +10,7 @@ use gatehouse_domain::{
     jobs::ListError,
     paging::PageRequest,
     providers::EditOutcome,
-    revocation::{FlushAuthorizer, FlushError, OwedFlush},
+    revocation::{FlushAuthorizer, FlushError, PendingFlush},
     tokens::{
         FindToken, ListTokens, RecordUse, Replaces, RevokePorts, SaveToken, ServiceClaims, ServiceToken,
         StateFilter, TokenFilter, TokenId, TokenState, Use, authenticate,
@@ -18,7 +18,7 @@ use gatehouse_domain::{
 };
 use jiff::Timestamp;
 
-use crate::support::{TestTable, act, admin, behind, origin, pages};
+use crate::support::{TestTable, admin, audit, behind, origin, pages};
 
 const DAY: Duration = Duration::from_hours(24);
 
@@ -141,7 +141,7 @@ async fn of_a_hundred_revocations_one_is_written() {
     let state = find(&table, &token).await.unwrap().state;
     let reason = Some("leaked".into());
     assert_eq!(state, TokenState::Revoked { at: table.clock.now(), by: name.clone(), reason });
-    assert_eq!(table.table.owed_flush().await.unwrap(), Some(table.clock.now()));
+    assert_eq!(table.table.pending_flush().await.unwrap(), Some(table.clock.now()));
 }
 
 #[tokio::test]
@@ -175,7 +175,7 @@ async fn the_first_use_of_a_token_ends_the_one_that_it_replaces() {
     let TokenState::Revoked { at, by, reason } = ended.state else { panic!("{:?}", ended.state) };
     assert_eq!((at, by.as_str()), (used.at, "gatehouse"));
     assert_eq!(reason.as_deref(), Some("the token that replaces it is in use"));
-    assert_eq!(table.table.owed_flush().await.unwrap(), Some(used.at));
+    assert_eq!(table.table.pending_flush().await.unwrap(), Some(used.at));
 }
 
 #[tokio::test]
@@ -218,7 +218,7 @@ async fn what_the_trail_cannot_take_does_not_happen_to_a_token() {
     let revoked = ServiceToken { state, ..older.clone() };
     table.table.save_revocation(&revoked, &used).await.expect_err("revoked without an entry");
     assert_eq!((find(&table, &newer).await, find(&table, &older).await), (None, Some(older)));
-    assert_eq!(table.table.owed_flush().await.unwrap(), None);
+    assert_eq!(table.table.pending_flush().await.unwrap(), None);
 }
 
 #[tokio::test]
@@ -335,16 +335,16 @@ async fn a_revocation_whose_flush_fails_says_so_and_the_record_denies_already() 
         find: &*table.table,
         save: &*table.table,
         flush: &Silent,
-        owed: &*table.table,
+        pending_flush: &*table.table,
         clock: &*table.clock,
         ids: &*table.ids,
     };
     let now = table.clock.now();
     let revoked =
-        gatehouse_domain::tokens::revoke(&ports, &act(&caller, &origin), &record.jti, None).await.unwrap();
+        gatehouse_domain::tokens::revoke(&ports, &audit(&caller, &origin), &record.jti, None).await.unwrap();
     assert_eq!((revoked.effective.flushed, revoked.flush_error.is_some()), (false, true));
     assert_eq!(revoked.effective.by, now + Duration::from_mins(5));
-    assert_eq!(table.table.owed_flush().await.unwrap(), Some(now));
+    assert_eq!(table.table.pending_flush().await.unwrap(), Some(now));
     let claims = ServiceClaims {
         jti: record.jti,
         project: record.project,
@@ -359,7 +359,7 @@ async fn a_revocation_whose_flush_fails_says_so_and_the_record_denies_already() 
 async fn a_flush_is_owed_until_it_is_done_and_nobody_owes_another_one() {
     let table = TestTable::new().await;
     let (a, b) = (mint(&table, "acme/x/a", 9).await, mint(&table, "acme/x/b", 9).await);
-    assert_eq!(table.table.owed_flush().await.unwrap(), None);
+    assert_eq!(table.table.pending_flush().await.unwrap(), None);
     let first = table.clock.now();
     revoke(&table, &a, "user:ada").await;
     table.clock.advance(Duration::from_secs(1));
@@ -367,9 +367,9 @@ async fn a_flush_is_owed_until_it_is_done_and_nobody_owes_another_one() {
     revoke(&table, &b, "user:ada").await;
     for another in [first, second + Duration::from_secs(1), second + Duration::from_millis(1)] {
         table.table.flush_done(another).await.unwrap();
-        assert_eq!(table.table.owed_flush().await.unwrap(), Some(second), "the flush was forgotten");
+        assert_eq!(table.table.pending_flush().await.unwrap(), Some(second), "the flush was forgotten");
     }
     table.table.flush_done(second).await.unwrap();
-    assert_eq!(table.table.owed_flush().await.unwrap(), None);
+    assert_eq!(table.table.pending_flush().await.unwrap(), None);
     table.table.flush_done(second).await.unwrap();
 }

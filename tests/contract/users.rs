@@ -8,7 +8,7 @@ use gatehouse_domain::{
     clock::Clock,
     jobs::{ListError, Revision},
     paging::PageRequest,
-    revocation::OwedFlush,
+    revocation::PendingFlush,
     users::{
         Begun, FindAccount, FindUser, PasswordHash, SaveSession, SaveUser, Session, SessionId, User,
         UserEdit, UserEditOutcome, UserState,
@@ -143,7 +143,7 @@ async fn an_edit_changes_what_it_says_and_owes_a_flush() {
     assert_eq!((found.display_name, found.state), (None, UserState::Disabled));
     assert_eq!((found.password.expose(), found.updated_by.as_str()), ("second", "user:bob"));
     assert_eq!(found.sessions.into_keys().collect::<Vec<_>>(), [session], "the edit ended a session");
-    assert_eq!(table.table.owed_flush().await.unwrap(), Some(table.clock.now()));
+    assert_eq!(table.table.pending_flush().await.unwrap(), Some(table.clock.now()));
 }
 
 #[tokio::test]
@@ -234,7 +234,7 @@ async fn a_session_ends_at_once_and_a_flush_is_owed() {
     let (second, _) = begin(&table, &ada, Vec::new()).await;
     table.table.end_session(&ada.name, &first, &entry(&table, "ada")).await.unwrap();
     assert_eq!(sessions(&table, &ada).await, [second]);
-    assert_eq!(table.table.owed_flush().await.unwrap(), Some(table.clock.now()));
+    assert_eq!(table.table.pending_flush().await.unwrap(), Some(table.clock.now()));
     table.table.end_session(&ada.name, &first, &entry(&table, "ada")).await.unwrap();
     let nobody = "nobody".parse().unwrap();
     table.table.end_session(&nobody, &first, &entry(&table, "nobody")).await.unwrap();
@@ -274,7 +274,7 @@ async fn what_the_trail_cannot_take_does_not_happen_to_a_user() {
     let edit = roles(&table, &ada, "*=admin");
     table.table.edit_user(&edit, &used).await.expect_err("ada was changed without an entry");
     assert_eq!(table.table.find_user(&ada.name).await.unwrap().unwrap().revision, ada.revision);
-    assert_eq!(table.table.owed_flush().await.unwrap(), None);
+    assert_eq!(table.table.pending_flush().await.unwrap(), None);
     let (id, session) = session(&table);
     let begun = Begun { user: &ada, id: &id, session: &session, forgotten: Vec::new() };
     table.table.begin_session(&begun, &[], &used).await.expect_err("ada logged in without an entry");

@@ -9,15 +9,15 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use gatehouse_domain::access::{Admission, OPERATIONS, Reach};
+use gatehouse_domain::access::{Admission, ENDPOINTS, Reach};
 use gatehouse_local::command::openapi;
 use gatehouse_template::Template;
 use serde_json::Value;
 
 /// What anybody may call: reviewed here, expected to stay short.
 const OPEN: [(&str, &str, &str); 6] = [
-    ("console", "GET", "/health"),
-    ("console", "GET", "/openapi.json"),
+    ("meta", "GET", "/health"),
+    ("meta", "GET", "/openapi.json"),
     ("tokens", "POST", "/auth/login"),
     ("tokens", "GET", "/.well-known/jwks.json"),
     // The token of the report says what it may change.
@@ -41,7 +41,7 @@ fn route(function: &str, method: &str, path: &str) -> Route {
 }
 
 fn guarded() -> BTreeSet<Route> {
-    OPERATIONS.iter().map(|op| route(op.function, op.method, op.path)).collect()
+    ENDPOINTS.iter().map(|endpoint| route(endpoint.function, endpoint.method, endpoint.path)).collect()
 }
 
 fn open() -> BTreeSet<Route> {
@@ -58,12 +58,12 @@ fn template() -> Template {
 
 #[test]
 fn every_operation_is_mounted_once() {
-    let mut mounted: Vec<&str> = jobs::routes().mounted().iter().map(|op| op.id).collect();
-    mounted.extend(runs::routes().mounted().iter().map(|op| op.id));
-    mounted.extend(catalog::routes().mounted().iter().map(|op| op.id));
-    mounted.extend(tokens::routes().mounted().iter().map(|op| op.id));
+    let mut mounted: Vec<&str> = jobs::routes().mounted().iter().map(|endpoint| endpoint.id).collect();
+    mounted.extend(runs::routes().mounted().iter().map(|endpoint| endpoint.id));
+    mounted.extend(catalog::routes().mounted().iter().map(|endpoint| endpoint.id));
+    mounted.extend(tokens::routes().mounted().iter().map(|endpoint| endpoint.id));
     mounted.sort_unstable();
-    let mut expected: Vec<&str> = OPERATIONS.iter().map(|op| op.id).collect();
+    let mut expected: Vec<&str> = ENDPOINTS.iter().map(|endpoint| endpoint.id).collect();
     expected.sort_unstable();
     assert_eq!(mounted, expected);
 }
@@ -118,7 +118,7 @@ fn the_description_has_every_operation_under_its_own_name() {
         ("POST", "/provisioning/callback", "report_provisioning"),
         ("POST", "/services/deployments/callback", "report_deployment"),
     ];
-    let guarded = OPERATIONS.iter().map(|op| (op.method, op.path, op.id));
+    let guarded = ENDPOINTS.iter().map(|endpoint| (endpoint.method, endpoint.path, endpoint.id));
     let expected: BTreeSet<_> = guarded
         .chain(opened)
         .map(|(method, path, id)| (method.to_owned(), path.to_owned(), id.to_owned()))
@@ -158,8 +158,8 @@ fn events() -> Vec<(String, Value)> {
 #[test]
 fn the_documentation_lists_who_may_call_what() {
     let documented = read("docs/API.md");
-    for op in OPERATIONS {
-        let who = match op.admission {
+    for endpoint in ENDPOINTS {
+        let who = match endpoint.admission {
             Admission::Known => "| | anybody who is known | |".to_owned(),
             Admission::Person => "| | any person | |".to_owned(),
             Admission::Granted { scope, role, reach } => {
@@ -167,7 +167,7 @@ fn the_documentation_lists_who_may_call_what() {
                 format!("| `{scope}` | {} | {reach} |", role.as_str())
             }
         };
-        let row = format!("| `{}` | `{} {}` {who}", op.id, op.method, op.path);
+        let row = format!("| `{}` | `{} {}` {who}", endpoint.id, endpoint.method, endpoint.path);
         assert!(documented.contains(&row), "docs/API.md lacks the row\n{row}");
     }
 }

@@ -6,7 +6,7 @@ use gatehouse_domain::{
     caller::Tenants,
     catalog::{DeployTarget, EnvironmentState, Infrastructure, Lifecycle, Provisioned, Service, ServiceSpec},
     ci::{BuildId, ConcourseTarget, Target},
-    idempotency::{Fingerprint, StartKey},
+    idempotency::{Fingerprint, RequestKey},
     janitor::{Announcement, News},
     jobs::{Job, JobSpec, Revision},
     operations::{Asked, Operation, State, Work},
@@ -136,7 +136,7 @@ fn operation(service: &Service) -> Operation {
         links: Vec::new(),
         run: None,
         failure: None,
-        owed: None,
+        pending_signal: None,
         updated_at: morning(),
         version: 1,
     }
@@ -222,7 +222,7 @@ fn row(entity: &str, key: &Key, in_list: Option<&Key>) -> String {
 fn the_documentation_shows_the_keys_that_the_code_makes() {
     let job = job();
     let run = run(&job);
-    let start = StartKey::of("api_key:key_1", &"k".parse().unwrap());
+    let start = RequestKey::of("api_key:key_1", &"k".parse().unwrap());
     let (provider, target) = (&job.spec.provider, &job.spec.target);
     let (project, api_key, token, entry) = (project(&job), api_key(), token(&job), entry(&job));
     let service = service(&job);
@@ -256,7 +256,7 @@ fn the_documentation_shows_the_keys_that_the_code_makes() {
         row("API key", &keys::api_key(&api_key.id), Some(&keys::api_key_in_list(&api_key))),
         row("Service token", &keys::token(&token.jti), Some(&keys::token_in_list(&token))),
         row("Signing keys", &keys::signing_keys(), None),
-        row("Flush that is owed", &keys::owed_flush(), None),
+        row("Flush that is owed", &keys::pending_flush(), None),
         row("Entry of the trail", &keys::audit(&entry), of_tenant.as_ref()),
         row("The same, of its actor", &keys::audit_of_actor(&entry), None),
         row("Run", &keys::run(&run.id), Some(&keys::run_in_list(&run))),

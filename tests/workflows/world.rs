@@ -65,7 +65,7 @@ impl World {
             assert_eq!(self.describe().status, "RUNNING", "{:?}", self.asked());
             self.turn(TURNS).await;
         }
-        self.settle(TURNS).await;
+        self.deliver_pending(TURNS).await;
     }
 
     /// Plays with a crash after each `events`.
@@ -130,7 +130,7 @@ impl World {
     /// Lets time pass until nothing is left that would happen; only for worlds without endless workers.
     pub async fn play_out(&self) {
         loop {
-            self.settle(TURNS).await;
+            self.deliver_pending(TURNS).await;
             if !self.clock.jump() {
                 return;
             }
@@ -138,13 +138,13 @@ impl World {
     }
 
     async fn turn(&self, turns: usize) {
-        self.settle(turns).await;
+        self.deliver_pending(turns).await;
         if self.describe().status == "RUNNING" {
             assert!(self.clock.jump(), "nothing happens any more: {:?}", self.asked());
         }
     }
 
-    async fn settle(&self, turns: usize) {
+    async fn deliver_pending(&self, turns: usize) {
         for _ in 0..turns {
             yield_now().await;
         }
@@ -154,7 +154,7 @@ impl World {
     async fn crash(&mut self) {
         self.functions.connect(None);
         self.engine.rest().await;
-        self.settle(TURNS).await;
+        self.deliver_pending(TURNS).await;
         self.engine = open(&self.directory, self.definition, &self.clock, &self.ids);
         self.engine.begin(self.functions.clone());
         self.functions.connect(Some(self.engine.clone()));

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::LazyLock};
 
 use gatehouse_domain::{
-    access::OPERATIONS,
+    access::ENDPOINTS,
     caller::{Caller, Grant},
 };
 use jiff::Timestamp;
@@ -36,7 +36,7 @@ struct Statement {
 }
 
 impl Policy {
-    /// Allows what the table of operations allows this caller, which is something for everybody who is known.
+    /// Allows what the table of endpoints allows this caller, which is something for everybody who is known.
     /// `None` when `method_arn` is not one of API Gateway.
     pub(crate) fn for_caller(caller: &Caller, method_arn: &str) -> Option<Self> {
         // arn:aws:execute-api:<region>:<account>:<api>/<stage>/<verb>/<path>
@@ -48,7 +48,7 @@ impl Policy {
     }
 }
 
-/// Every operation's path with `*` for each parameter; which operations lie at that path or below it, as API
+/// Every endpoint's path with `*` for each parameter; which endpoints lie at that path or below it, as API
 /// Gateway sees it, for which a `*` is any text; and at or below which others' paths it lies itself. The same
 /// for every caller, so it is found out once.
 struct Paths {
@@ -58,7 +58,7 @@ struct Paths {
 }
 
 static PATHS: LazyLock<Paths> = LazyLock::new(|| {
-    let patterns: Vec<_> = OPERATIONS.iter().map(|operation| wildcards(operation.path)).collect();
+    let patterns: Vec<_> = ENDPOINTS.iter().map(|endpoint| wildcards(endpoint.path)).collect();
     let all = 0..patterns.len();
     let below = |wide: usize| all.clone().filter(|one| covers(&patterns[wide], &patterns[*one])).collect();
     let above = |one: usize| {
@@ -75,13 +75,13 @@ pub(crate) fn prepare() {
 
 /// What a caller may reach: `<verb>/<path>`. Where a caller may do everything that can be done at a path and
 /// below it, one line with `*` for the verb says so; and what another line covers is left out. So the policy
-/// stays short, and admits to no operation that its lines one by one would not admit to.
+/// stays short, and admits to no endpoint that its lines one by one would not admit to.
 fn reach(caller: &Caller) -> Vec<String> {
     let Paths { patterns, below, above } = &*PATHS;
-    let allowed: Vec<_> = OPERATIONS.iter().map(|operation| caller.may(operation)).collect();
+    let allowed: Vec<_> = ENDPOINTS.iter().map(|endpoint| caller.may(endpoint)).collect();
     let whole = |below: &Vec<usize>| below.len() > 1 && below.iter().all(|index| allowed[*index]);
     let whole: Vec<_> = below.iter().map(whole).collect();
-    let same_verb = |one: usize, other: usize| OPERATIONS[one].method == OPERATIONS[other].method;
+    let same_verb = |one: usize, other: usize| ENDPOINTS[one].method == ENDPOINTS[other].method;
     let is_covered = |index: usize| {
         above[index].iter().any(|other| match (whole[index], whole[*other]) {
             // Of several lines for one path, the first stays.
@@ -91,9 +91,9 @@ fn reach(caller: &Caller) -> Vec<String> {
             (false, false) => allowed[*other] && same_verb(*other, index),
         })
     };
-    let needed = (0..OPERATIONS.len()).filter(|index| allowed[*index] && !is_covered(*index));
+    let needed = (0..ENDPOINTS.len()).filter(|index| allowed[*index] && !is_covered(*index));
     let line = |index: usize| {
-        let verb = if whole[index] { "*" } else { OPERATIONS[index].method };
+        let verb = if whole[index] { "*" } else { ENDPOINTS[index].method };
         format!("{verb}{}", patterns[index])
     };
     needed.map(line).collect()
@@ -236,9 +236,9 @@ mod tests {
             let reach = reach(&caller);
             prop_assert!(!reach.is_empty(), "API Gateway takes a policy of nothing for none");
             let path = |path: &str| wildcards(path).replace('*', "some-id");
-            let allowed: Vec<_> = OPERATIONS.iter().filter(|operation| caller.may(operation)).collect();
-            for operation in OPERATIONS {
-                let call = format!("{}{}", operation.method, path(operation.path));
+            let allowed: Vec<_> = ENDPOINTS.iter().filter(|endpoint| caller.may(endpoint)).collect();
+            for endpoint in ENDPOINTS {
+                let call = format!("{}{}", endpoint.method, path(endpoint.path));
                 let admitted = reach.iter().any(|resource| covers(resource, &call));
                 let meant = allowed.iter().any(|allowed| {
                     covers(&format!("{}{}", allowed.method, wildcards(allowed.path)), &call)

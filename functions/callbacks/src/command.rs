@@ -125,7 +125,7 @@ async fn begin_attempt(state: &AppState, id: &OperationId, phase: Phase) -> Resu
 async fn await_approval(state: &AppState, id: &OperationId, token: String) -> Result<Value, CommandFailed> {
     let token = TaskToken::new(token)
         .ok_or_else(|| CommandFailed::new("InvalidCommand", "task_token cannot be a task token"))?;
-    let waiting = steer::await_approval(&state.change_ports(), state.lines(), id, &token).await;
+    let waiting = steer::await_approval(&state.change_ports(), state.workflow_ports(), id, &token).await;
     let (_, unsettled) = waiting?;
     if let Some(error) = unsettled {
         tracing::warn!(operation_id = %id, error = %Chain(&error), "the workflow was not told; the janitor tells it");

@@ -16,7 +16,7 @@ use gatehouse_domain::{
     operations::{
         FindOperation, SaveOperation,
         attempt::CallbackKey,
-        change::{ChangePorts, Lines},
+        change::{ChangePorts, WorkflowPorts},
         workflow::{AnswerTask, Workflow},
     },
     secret::{ReadSecret, SecretError, SecretName},
@@ -71,8 +71,8 @@ impl AppState {
         ChangePorts { find: &*self.find, save: &*self.save, clock: &*self.clock }
     }
 
-    fn lines(&self) -> Lines<'_> {
-        Lines { start: None, answer: Some(&*self.answer), oversee: None }
+    fn workflow_ports(&self) -> WorkflowPorts<'_> {
+        WorkflowPorts { start: None, answer: Some(&*self.answer), oversee: None }
     }
 
     async fn key(&self) -> Result<CallbackKey, KeyError> {

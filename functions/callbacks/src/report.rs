@@ -96,7 +96,7 @@ async fn take(
     let (operation, message) = body.into_message().map_err(Problem::invalid)?;
     let callback = Callback { operation, workflow, message };
     let key = state.key().await.map_err(no_key)?;
-    let outcome = report::report(&state.change_ports(), state.lines(), &key, token, &callback).await;
+    let outcome = report::report(&state.change_ports(), state.workflow_ports(), &key, token, &callback).await;
     Ok(Json(ReportAnswer::of(&outcome.map_err(problem)?, &callback.message)))
 }
 

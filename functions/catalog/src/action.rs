@@ -14,7 +14,7 @@ use gatehouse_domain::{
 };
 use gatehouse_http::{
     Problem,
-    extract::{Acting, Idempotency, JsonBody, NoQuery, PathParameter},
+    extract::{Audited, Idempotency, JsonBody, NoQuery, PathParameter},
     problem::ProblemBody,
 };
 use serde::Deserialize;
@@ -82,14 +82,14 @@ pub(crate) struct DeployBody {
 )]
 pub(crate) async fn provision(
     State(state): State<AppState>,
-    acting: Acting,
+    audited: Audited,
     PathParameter(service): PathParameter<ServiceId>,
     _: NoQuery,
     Idempotency(key): Idempotency,
     JsonBody(body): JsonBody<ProvisionBody>,
 ) -> Result<Response, Problem> {
     let ask = Ask::Provision(body.inputs);
-    ask_for(&state, &acting, &service, &body.environment, &ask, key.as_ref()).await
+    ask_for(&state, &audited, &service, &body.environment, &ask, key.as_ref()).await
 }
 
 /// Deprovisions an environment: takes away what was provisioned.
@@ -111,13 +111,13 @@ pub(crate) async fn provision(
 )]
 pub(crate) async fn deprovision(
     State(state): State<AppState>,
-    acting: Acting,
+    audited: Audited,
     PathParameter(service): PathParameter<ServiceId>,
     _: NoQuery,
     Idempotency(key): Idempotency,
     JsonBody(body): JsonBody<EnvironmentOnlyBody>,
 ) -> Result<Response, Problem> {
-    ask_for(&state, &acting, &service, &body.environment, &Ask::Deprovision, key.as_ref()).await
+    ask_for(&state, &audited, &service, &body.environment, &Ask::Deprovision, key.as_ref()).await
 }
 
 /// Looks whether what exists in an environment is what was provisioned. Changes nothing.
@@ -138,13 +138,13 @@ pub(crate) async fn deprovision(
 )]
 pub(crate) async fn drift(
     State(state): State<AppState>,
-    acting: Acting,
+    audited: Audited,
     PathParameter(service): PathParameter<ServiceId>,
     _: NoQuery,
     Idempotency(key): Idempotency,
     JsonBody(body): JsonBody<EnvironmentOnlyBody>,
 ) -> Result<Response, Problem> {
-    ask_for(&state, &acting, &service, &body.environment, &Ask::Drift, key.as_ref()).await
+    ask_for(&state, &audited, &service, &body.environment, &Ask::Drift, key.as_ref()).await
 }
 
 /// Deploys a version to an environment, by the service's deploy job or webhook.
@@ -167,25 +167,26 @@ pub(crate) async fn drift(
 )]
 pub(crate) async fn deploy(
     State(state): State<AppState>,
-    acting: Acting,
+    audited: Audited,
     PathParameter(service): PathParameter<ServiceId>,
     _: NoQuery,
     Idempotency(key): Idempotency,
     JsonBody(body): JsonBody<DeployBody>,
 ) -> Result<Response, Problem> {
     let ask = Ask::Deploy(body.version);
-    ask_for(&state, &acting, &service, &body.environment, &ask, key.as_ref()).await
+    ask_for(&state, &audited, &service, &body.environment, &ask, key.as_ref()).await
 }
 
 async fn ask_for(
     state: &AppState,
-    acting: &Acting,
+    audited: &Audited,
     service: &ServiceId,
     environment: &EnvironmentName,
     ask: &Ask,
     key: Option<&IdempotencyKey>,
 ) -> Result<Response, Problem> {
-    let asked = request::request(&state.request_ports(), &acting.act(), service, environment, ask, key).await;
+    let asked =
+        request::request(&state.request_ports(), &audited.context(), service, environment, ask, key).await;
     let requested = asked.map_err(problems::request)?;
     problems::log_unsettled(&requested.operation.id, requested.unsettled.as_ref());
     let mut headers = HeaderMap::new();

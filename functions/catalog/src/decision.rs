@@ -7,7 +7,7 @@ use gatehouse_domain::operations::{
 };
 use gatehouse_http::{
     Problem,
-    extract::{Acting, JsonBody, NoQuery, PathParameters},
+    extract::{Audited, JsonBody, NoQuery, PathParameters},
     problem::ProblemBody,
 };
 use serde::Deserialize;
@@ -42,12 +42,12 @@ pub(crate) struct VerdictBody {
 )]
 pub(crate) async fn approve(
     State(state): State<AppState>,
-    acting: Acting,
+    audited: Audited,
     PathParameters(path): PathParameters<OperationPath>,
     _: NoQuery,
     body: Option<JsonBody<VerdictBody>>,
 ) -> Result<impl IntoResponse, Problem> {
-    let operation = answer(&state, &acting, path, Answer::Approve, body).await?;
+    let operation = answer(&state, &audited, path, Answer::Approve, body).await?;
     Ok(Json(OperationAnswer::from(operation)))
 }
 
@@ -69,12 +69,12 @@ pub(crate) async fn approve(
 )]
 pub(crate) async fn reject(
     State(state): State<AppState>,
-    acting: Acting,
+    audited: Audited,
     PathParameters(path): PathParameters<OperationPath>,
     _: NoQuery,
     body: Option<JsonBody<VerdictBody>>,
 ) -> Result<impl IntoResponse, Problem> {
-    let operation = answer(&state, &acting, path, Answer::Reject, body).await?;
+    let operation = answer(&state, &audited, path, Answer::Reject, body).await?;
     Ok(Json(OperationAnswer::from(operation)))
 }
 
@@ -95,26 +95,26 @@ pub(crate) async fn reject(
 )]
 pub(crate) async fn cancel(
     State(state): State<AppState>,
-    acting: Acting,
+    audited: Audited,
     PathParameters(path): PathParameters<OperationPath>,
     _: NoQuery,
 ) -> Result<impl IntoResponse, Problem> {
     let OperationPath { service_id, operation_id } = path;
-    let decided = decide::cancel(&state.decide_ports(), &acting.act(), &service_id, &operation_id).await;
+    let decided = decide::cancel(&state.decide_ports(), &audited.context(), &service_id, &operation_id).await;
     Ok((StatusCode::ACCEPTED, Json(OperationAnswer::from(recorded(decided)?))))
 }
 
 async fn answer(
     state: &AppState,
-    acting: &Acting,
+    audited: &Audited,
     path: OperationPath,
     answer: Answer,
     body: Option<JsonBody<VerdictBody>>,
 ) -> Result<Operation, Problem> {
     let OperationPath { service_id, operation_id } = path;
     let comment = body.and_then(|JsonBody(body)| body.comment);
-    let (ports, act) = (state.decide_ports(), acting.act());
-    recorded(decide::decide(&ports, &act, &service_id, &operation_id, answer, comment).await)
+    let (ports, audit) = (state.decide_ports(), audited.context());
+    recorded(decide::decide(&ports, &audit, &service_id, &operation_id, answer, comment).await)
 }
 
 fn recorded(decided: Result<Decided, DecideError>) -> Result<Operation, Problem> {

@@ -23,7 +23,7 @@ use gatehouse_domain::{
     jobs::FindForEdit,
     operations::{
         FindOperation, ListOperations, SaveOperation, ShowPorts,
-        change::{ChangePorts, Lines},
+        change::{ChangePorts, WorkflowPorts},
         decide::DecidePorts,
         request::RequestPorts,
         workflow::{AnswerTask, OverseeWorkflow, StartWorkflow},
@@ -135,7 +135,11 @@ impl AppState {
                 save: &*self.save_operation,
                 clock: &*self.clock,
             },
-            lines: Lines { start: None, answer: Some(&*self.answer), oversee: Some(&*self.oversee) },
+            workflow: WorkflowPorts {
+                start: None,
+                answer: Some(&*self.answer),
+                oversee: Some(&*self.oversee),
+            },
             ids: &*self.ids,
         }
     }

@@ -3,7 +3,7 @@
 use gatehouse_domain::{
     catalog::{EditServiceError, ShowServiceError},
     operations::{
-        HistoryError, OperationId, ShowOperationError, change::SettleError, decide::DecideError,
+        HistoryError, OperationId, ShowOperationError, change::DeliveryError, decide::DecideError,
         request::RequestError,
     },
     report::Chain,
@@ -108,7 +108,7 @@ fn sentence(error: &impl std::error::Error) -> String {
 }
 
 /// Logs that a workflow was not told what it is owed.
-pub(crate) fn log_unsettled(operation: &OperationId, unsettled: Option<&SettleError>) {
+pub(crate) fn log_unsettled(operation: &OperationId, unsettled: Option<&DeliveryError>) {
     if let Some(error) = unsettled {
         tracing::warn!(
             operation_id = %operation,

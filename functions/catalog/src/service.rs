@@ -14,7 +14,7 @@ use gatehouse_domain::{
 use gatehouse_http::{
     Problem,
     extract::{
-        Acting, Admitted, Expected, Idempotency, JsonBody, NoQuery, PathParameter, QueryParameters, etag,
+        Admitted, Audited, Expected, Idempotency, JsonBody, NoQuery, PathParameter, QueryParameters, etag,
     },
     page,
     problem::{INVALID_QUERY, ProblemBody},
@@ -108,15 +108,15 @@ pub(crate) async fn list(
 )]
 pub(crate) async fn create(
     State(state): State<AppState>,
-    acting: Acting,
+    audited: Audited,
     _: NoQuery,
     Idempotency(key): Idempotency,
     JsonBody(body): JsonBody<ServiceBody>,
 ) -> Result<impl IntoResponse, Problem> {
     let text = serde_json::to_string(&body).unwrap_or_default();
     let fingerprint = Fingerprint::of(&["create_service", &text]);
-    let (act, draft) = (acting.act(), body.into_draft());
-    let created = catalog::create(&state.edit_ports(), &act, draft, key.as_ref(), fingerprint).await;
+    let (audit, draft) = (audited.context(), body.into_draft());
+    let created = catalog::create(&state.edit_ports(), &audit, draft, key.as_ref(), fingerprint).await;
     let created = created.map_err(problems::edit)?;
     let mut headers = HeaderMap::new();
     if created.replayed {
@@ -170,14 +170,14 @@ pub(crate) async fn show(
 )]
 pub(crate) async fn put(
     State(state): State<AppState>,
-    acting: Acting,
+    audited: Audited,
     PathParameter(id): PathParameter<ServiceId>,
     _: NoQuery,
     Expected(expected): Expected,
     JsonBody(body): JsonBody<ServiceBody>,
 ) -> Result<impl IntoResponse, Problem> {
-    let (act, draft) = (acting.act(), body.into_draft());
-    let replaced = catalog::replace(&state.edit_ports(), &act, &id, draft, &expected).await;
+    let (audit, draft) = (audited.context(), body.into_draft());
+    let replaced = catalog::replace(&state.edit_ports(), &audit, &id, draft, &expected).await;
     let service = replaced.map_err(problems::edit)?;
     Ok(([etag(&service.revision)], Json(ServiceAnswer::from(service))))
 }
@@ -211,13 +211,13 @@ pub(crate) struct DeleteQuery {
 )]
 pub(crate) async fn delete(
     State(state): State<AppState>,
-    acting: Acting,
+    audited: Audited,
     PathParameter(id): PathParameter<ServiceId>,
     QueryParameters(query): QueryParameters<DeleteQuery>,
     Expected(expected): Expected,
 ) -> Result<impl IntoResponse, Problem> {
-    let act = acting.act();
+    let audit = audited.context();
     let force = if query.force { Force::Yes } else { Force::No };
-    let deleted = catalog::delete(&state.edit_ports(), &act, &id, &expected, force).await;
+    let deleted = catalog::delete(&state.edit_ports(), &audit, &id, &expected, force).await;
     Ok(Json(DeletedAnswer::from(deleted.map_err(problems::edit)?)))
 }

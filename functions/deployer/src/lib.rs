@@ -3,7 +3,6 @@
 
 mod command;
 mod failure;
-pub mod webhook;
 
 use std::sync::Arc;
 
@@ -16,7 +15,7 @@ use gatehouse_domain::{
         DeployPorts, FindOperation, SaveOperation, Webhook, attempt::CallbackKey, call_webhook,
         change::ChangePorts, follow_run, trigger_run,
     },
-    runs::{CancelPorts, FindPorts, FindRun, RecordRun, start::StartPorts, start::Starts},
+    runs::{CancelPorts, FindPorts, FindRun, RecordRun, start::RunRequests, start::StartPorts},
     secret::{ReadSecret, SecretName},
 };
 use lambda_runtime::LambdaEvent;
@@ -41,7 +40,7 @@ pub struct Deployer {
     /// Writes down what is seen of them.
     pub record_run: Arc<dyn RecordRun>,
     /// Keeps the starts of runs.
-    pub starts: Arc<dyn Starts>,
+    pub starts: Arc<dyn RunRequests>,
     /// Writes the trail.
     pub trail: Arc<dyn AppendAudit>,
     /// Finds the CI systems.

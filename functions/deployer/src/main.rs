@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use deployer::{Deployer, webhook::WebhookClient};
-use gatehouse_providers::{Directory, http::OutboundHttp};
+use deployer::Deployer;
+use gatehouse_outbound::OutboundHttp;
+use gatehouse_providers::{Directory, webhook::WebhookClient};
 use gatehouse_runtime::{
     aws::{self, Aws},
     clock::{SystemClock, SystemIds},

@@ -9,13 +9,13 @@ use gatehouse_domain::{
     janitor::{Announce, Outbox, Ports, Publish, Report, Settings, Watch, sweep},
     operations::{
         FindOperation, SaveOperation,
-        change::{ChangePorts, Lines},
+        change::{ChangePorts, WorkflowPorts},
         reconcile::{ListOpenOperations, ReconcilePorts},
         request::RequestPorts,
         workflow::{AnswerTask, OverseeWorkflow, StartWorkflow},
     },
     report::Chain,
-    revocation::{FlushAuthorizer, OwedFlush},
+    revocation::{FlushAuthorizer, PendingFlush},
 };
 use jiff::Timestamp;
 use lambda_runtime::{Diagnostic, LambdaEvent};
@@ -53,7 +53,7 @@ pub struct Janitor {
     /// Makes API Gateway forget.
     pub flush: Arc<dyn FlushAuthorizer>,
     /// Keeps that it has to.
-    pub owed: Arc<dyn OwedFlush>,
+    pub pending_flush: Arc<dyn PendingFlush>,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
     /// Makes ids.
@@ -98,7 +98,7 @@ impl Janitor {
             outbox: &*self.outbox,
             publish: &*self.publish,
             flush: &*self.flush,
-            owed: &*self.owed,
+            pending_flush: &*self.pending_flush,
             clock: &*self.clock,
         };
         let report = sweep(&ports, &Settings { unused_days: self.unused_days, deadline }).await;
@@ -110,7 +110,7 @@ impl Janitor {
         ReconcilePorts {
             open: &*self.open,
             change: ChangePorts { find: &*self.find, save: &*self.save, clock: &*self.clock },
-            lines: Lines {
+            workflow: WorkflowPorts {
                 start: Some(&*self.start),
                 answer: Some(&*self.answer),
                 oversee: Some(&*self.oversee),

@@ -41,7 +41,7 @@ async fn main() -> Result<(), Error> {
         outbox: table.clone(),
         publish: Arc::new(EventBus::new(&aws, config.event_bus)?),
         flush: ApiGateway::new(&aws, remembered_for)?.of(config.stage),
-        owed: table,
+        pending_flush: table,
         clock,
         ids: Arc::new(SystemIds),
         unused_days: config.unused_days,

@@ -17,12 +17,13 @@ use gatehouse_domain::{
         BeginOutcome, FindOperation, Operation, OperationId, SaveOperation, TaskToken,
         reconcile::ListOpenOperations,
         workflow::{
-            AnswerTask, Execution, NotReady, OverseeWorkflow, StartWorkflow, Told, Workflow, WorkflowError,
+            AnswerTask, Delivery, Execution, NotReady, OverseeWorkflow, StartWorkflow, Workflow,
+            WorkflowError,
         },
     },
     paging::{Page, PageRequest},
     providers::EditOutcome,
-    revocation::{FlushAuthorizer, FlushError, OwedFlush},
+    revocation::{FlushAuthorizer, FlushError, PendingFlush},
     signing::KeyRing,
     store::StoreError,
     tokens::ServiceToken,
@@ -101,8 +102,8 @@ impl FlushAuthorizer for Nothing {
 }
 
 #[async_trait]
-impl OwedFlush for Nothing {
-    async fn owed_flush(&self) -> Result<Option<Timestamp>, StoreError> {
+impl PendingFlush for Nothing {
+    async fn pending_flush(&self) -> Result<Option<Timestamp>, StoreError> {
         Ok(Some(Timestamp::UNIX_EPOCH))
     }
 
@@ -178,16 +179,16 @@ impl StartWorkflow for Nothing {
 
 #[async_trait]
 impl AnswerTask for Nothing {
-    async fn succeed(&self, _token: &TaskToken, _output: &Value) -> Result<Told, WorkflowError> {
-        Ok(Told::Gone)
+    async fn succeed(&self, _token: &TaskToken, _output: &Value) -> Result<Delivery, WorkflowError> {
+        Ok(Delivery::Expired)
     }
 
-    async fn fail(&self, _token: &TaskToken, _error: &str, _cause: &str) -> Result<Told, WorkflowError> {
-        Ok(Told::Gone)
+    async fn fail(&self, _token: &TaskToken, _error: &str, _cause: &str) -> Result<Delivery, WorkflowError> {
+        Ok(Delivery::Expired)
     }
 
-    async fn heartbeat(&self, _token: &TaskToken) -> Result<Told, WorkflowError> {
-        Ok(Told::Gone)
+    async fn heartbeat(&self, _token: &TaskToken) -> Result<Delivery, WorkflowError> {
+        Ok(Delivery::Expired)
     }
 }
 
@@ -242,7 +243,7 @@ async fn invoked(flush_works: bool, seconds: i64) -> Result<Report, SweepFailed>
         outbox: nothing.clone(),
         publish: nothing.clone(),
         flush: nothing.clone(),
-        owed: nothing.clone(),
+        pending_flush: nothing.clone(),
         clock: nothing.clone(),
         ids: nothing,
         unused_days: NonZeroU16::new(90).unwrap(),

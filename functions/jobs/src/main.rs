@@ -3,7 +3,8 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use gatehouse_domain::ci::ProviderKind;
-use gatehouse_providers::{Directory, http::OutboundHttp};
+use gatehouse_outbound::OutboundHttp;
+use gatehouse_providers::Directory;
 use gatehouse_runtime::{
     aws::{self, Aws},
     clock::{SystemClock, SystemIds},

@@ -7,7 +7,7 @@ use gatehouse_domain::{
 };
 use gatehouse_http::{
     Problem,
-    extract::{Acting, JsonBody, NoQuery, PathParameter},
+    extract::{Audited, JsonBody, NoQuery, PathParameter},
     problem::ProblemBody,
 };
 
@@ -30,14 +30,14 @@ use crate::{
 )]
 pub(crate) async fn cancel(
     State(state): State<AppState>,
-    acting: Acting,
+    audited: Audited,
     PathParameter(run): PathParameter<RunId>,
     _: NoQuery,
     body: Option<JsonBody<CancelBody>>,
 ) -> Result<impl IntoResponse, Problem> {
     let CancelBody { force } = body.map(|JsonBody(body)| body).unwrap_or_default();
     let mode = if force { CancelMode::Force } else { CancelMode::Graceful };
-    let act = acting.act();
-    let found = runs::cancel(&state.cancel_ports(), &act, &run, mode).await.map_err(problems::cancel)?;
+    let audit = audited.context();
+    let found = runs::cancel(&state.cancel_ports(), &audit, &run, mode).await.map_err(problems::cancel)?;
     Ok((StatusCode::ACCEPTED, Json(RunAnswer { run: found.into() })))
 }

@@ -20,7 +20,7 @@ use gatehouse_domain::{
     jobs::{FindJob, FindJobsByTarget},
     runs::{
         CancelPorts, FindPorts, FindRun, ListPorts, ListRuns, RecordRun,
-        start::{StartPorts, Starts},
+        start::{RunRequests, StartPorts},
     },
 };
 use gatehouse_http::Routes;
@@ -40,7 +40,7 @@ pub struct AppState {
     /// Writes down what is seen of runs.
     pub record_run: Arc<dyn RecordRun>,
     /// Keeps starts.
-    pub starts: Arc<dyn Starts>,
+    pub starts: Arc<dyn RunRequests>,
     /// Writes the audit trail.
     pub trail: Arc<dyn AppendAudit>,
     /// Finds the CI systems.

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use gatehouse_providers::{Directory, http::OutboundHttp};
+use gatehouse_outbound::OutboundHttp;
+use gatehouse_providers::Directory;
 use gatehouse_runtime::{
     aws::{self, Aws},
     clock::{SystemClock, SystemIds},

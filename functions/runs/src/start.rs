@@ -15,7 +15,7 @@ use gatehouse_domain::{
 };
 use gatehouse_http::{
     Problem,
-    extract::{Acting, Idempotency, JsonBody, NoQuery, PathParameter},
+    extract::{Audited, Idempotency, JsonBody, NoQuery, PathParameter},
     problem::ProblemBody,
 };
 
@@ -55,15 +55,15 @@ const REPLAYED: &str = "idempotency-replayed";
 )]
 pub(crate) async fn trigger(
     State(state): State<AppState>,
-    acting: Acting,
+    audited: Audited,
     PathParameter(job): PathParameter<JobId>,
     _: NoQuery,
     Idempotency(key): Idempotency,
     body: Option<JsonBody<TriggerBody>>,
 ) -> Result<impl IntoResponse, Problem> {
     let TriggerBody { parameters } = body.map(|JsonBody(body)| body).unwrap_or_default();
-    let act = acting.act();
-    let started = start::trigger(&state.start_ports(), &act, &job, &parameters, key.as_ref()).await;
+    let audit = audited.context();
+    let started = start::trigger(&state.start_ports(), &audit, &job, &parameters, key.as_ref()).await;
     // Relative to `…/v1/jobs/{job_id}/runs`, since the stage may stand in front of the path.
     started.map(|started| answer("../../runs/", started)).map_err(problems::start)
 }
@@ -86,13 +86,13 @@ pub(crate) async fn trigger(
 )]
 pub(crate) async fn rerun(
     State(state): State<AppState>,
-    acting: Acting,
+    audited: Audited,
     PathParameter(run): PathParameter<RunId>,
     _: NoQuery,
     Idempotency(key): Idempotency,
 ) -> Result<impl IntoResponse, Problem> {
-    let act = acting.act();
-    let started = start::rerun(&state.start_ports(), &act, &run, key.as_ref()).await;
+    let audit = audited.context();
+    let started = start::rerun(&state.start_ports(), &audit, &run, key.as_ref()).await;
     // Relative to `…/v1/runs/{run_id}/rerun`.
     started.map(|started| answer("../", started)).map_err(problems::start)
 }

@@ -35,7 +35,7 @@ use serde_json::{Value, json};
 const DEADLINE: Duration = Duration::from_mins(1);
 
 /// What the function finds around it.
-struct Surroundings {
+struct Dependencies {
     dynamodb: DynamoDb,
     secrets: RunningSecretsManager,
     twin: ConcourseTwin,
@@ -47,7 +47,7 @@ fn aws(endpoint: String) -> Aws {
     Aws::new(Some(Region::from_static("us-east-1")), credentials, Some(endpoint)).unwrap()
 }
 
-async fn surroundings() -> Surroundings {
+async fn dependencies() -> Dependencies {
     let script = Script::new().task("talk", |task| task.log("first\n").wait_for_release().log("second\n"));
     let twin = ConcourseTwin::builder()
         .user("ci-gateway", "s3cret")
@@ -69,10 +69,10 @@ async fn surroundings() -> Surroundings {
     };
     let secrets = SecretsManager::open(directory.path().join("secrets.json"), &identity, sources).unwrap();
     let secrets = secrets.serve(([127, 0, 0, 1], 0).into(), std::future::pending()).await.unwrap();
-    Surroundings { dynamodb, secrets, twin, _directory: directory }
+    Dependencies { dynamodb, secrets, twin, _directory: directory }
 }
 
-impl Surroundings {
+impl Dependencies {
     /// Registers the twin and a job that points at it.
     async fn fill(&self) {
         let client = aws(self.dynamodb.endpoint_url()).dynamodb();
@@ -159,7 +159,7 @@ async fn trigger(runs: &mut FunctionProcess) -> String {
 
 #[tokio::test]
 async fn a_line_is_sent_before_the_next_one_is_written() {
-    let around = surroundings().await;
+    let around = dependencies().await;
     around.fill().await;
     let mut runs = around.spawn("stream").await;
     let run = trigger(&mut runs).await;
@@ -182,7 +182,7 @@ async fn a_line_is_sent_before_the_next_one_is_written() {
 
 #[tokio::test]
 async fn a_stream_ends_itself_before_the_function_is_ended() {
-    let around = surroundings().await;
+    let around = dependencies().await;
     around.fill().await;
     let mut runs = around.spawn("stream").await;
     let run = trigger(&mut runs).await;
@@ -197,7 +197,7 @@ async fn a_stream_ends_itself_before_the_function_is_ended() {
 
 #[tokio::test]
 async fn a_buffered_function_answers_whole() {
-    let around = surroundings().await;
+    let around = dependencies().await;
     around.fill().await;
     let mut runs = around.spawn("buffered").await;
     let event = event(include_str!("../../../events/runs/trigger-run.json"), "job_id", "talk");

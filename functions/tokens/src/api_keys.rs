@@ -13,7 +13,7 @@ use gatehouse_domain::{
 };
 use gatehouse_http::{
     Problem,
-    extract::{Acting, Admitted, JsonBody, NoQuery, PathParameter, QueryParameters},
+    extract::{Admitted, Audited, JsonBody, NoQuery, PathParameter, QueryParameters},
     page::{self, PageQuery},
     problem::{NOT_FOUND, ProblemBody},
 };
@@ -63,7 +63,7 @@ pub(crate) struct ApiKeyView {
 
 impl ApiKeyView {
     fn new(key: ApiKey, now: Timestamp) -> Self {
-        let state = key.standing(now).as_str();
+        let state = key.status(now).as_str();
         let (revoked_at, revoked_by, revoked_reason) = match key.revoked {
             Some(revoked) => (Some(revoked.at), Some(revoked.by), revoked.reason),
             None => (None, None, None),
@@ -180,7 +180,7 @@ impl AppState {
             find: &*self.find_api_key,
             save: &*self.save_api_key,
             flush,
-            owed: &*self.owed_flush,
+            pending_flush: &*self.pending_flush,
             clock: &*self.clock,
             ids: &*self.ids,
         }
@@ -217,14 +217,14 @@ pub(crate) async fn list(
 )]
 pub(crate) async fn mint(
     State(state): State<AppState>,
-    acting: Acting,
+    audited: Audited,
     Flush(flush): Flush,
     _: NoQuery,
     JsonBody(body): JsonBody<MintKeyBody>,
 ) -> Result<impl IntoResponse, Problem> {
     let draft = body.into_draft().map_err(Problem::invalid)?;
-    let act = acting.act();
-    let minted = api_key::mint(&state.key_ports(&*flush), &act, draft).await;
+    let audit = audited.context();
+    let minted = api_key::mint(&state.key_ports(&*flush), &audit, draft).await;
     let (key, text) = minted.map_err(|error| match error {
         MintKeyError::Invalid(errors) => Problem::invalid(errors),
         MintKeyError::Store(error) => Problem::store(error),
@@ -265,15 +265,15 @@ pub(crate) async fn show(
 )]
 pub(crate) async fn revoke(
     State(state): State<AppState>,
-    acting: Acting,
+    audited: Audited,
     Flush(flush): Flush,
     PathParameter(id): PathParameter<ApiKeyId>,
     _: NoQuery,
     body: Option<JsonBody<RevokeBody>>,
 ) -> Result<Json<RevokedKeyAnswer>, Problem> {
     let RevokeBody { reason } = body.map(|JsonBody(body)| body).unwrap_or_default();
-    let act = acting.act();
-    let revoked = api_key::revoke(&state.key_ports(&*flush), &act, &id, reason).await;
+    let audit = audited.context();
+    let revoked = api_key::revoke(&state.key_ports(&*flush), &audit, &id, reason).await;
     let revoked = revoked.map_err(|error| match error {
         RevokeKeyError::NotFound => not_found(),
         RevokeKeyError::Invalid(errors) => Problem::invalid(errors),

@@ -27,7 +27,7 @@ use gatehouse_domain::{
     audit::{AppendAudit, ListAudit},
     clock::{Clock, IdSource},
     project::{FindProject, ListProjects, SaveProject},
-    revocation::{FlushAuthorizer, FlushStage, OwedFlush},
+    revocation::{FlushAuthorizer, FlushStage, PendingFlush},
     secret::{ReadSecret, WriteSecret},
     signing::{FindKeyRing, MakeKeyPair, RotatePorts, SaveKeyRing},
     tenant::{ListTenants, SaveTenant},
@@ -79,7 +79,7 @@ pub struct AppState {
     /// Makes API Gateway forget.
     pub flush: Arc<dyn FlushStage>,
     /// Keeps that it has to.
-    pub owed_flush: Arc<dyn OwedFlush>,
+    pub pending_flush: Arc<dyn PendingFlush>,
     /// Reads projects.
     pub find_project: Arc<dyn FindProject>,
     /// Lists projects.
@@ -101,7 +101,7 @@ pub struct AppState {
 }
 
 /// What the handlers are given besides the store.
-pub struct Surroundings {
+pub struct Dependencies {
     /// Who signs: the claim `iss`.
     pub issuer: Issuer,
     /// Reads private keys.
@@ -118,16 +118,16 @@ pub struct Surroundings {
 
 impl AppState {
     /// Everything that is kept in one store.
-    pub fn of<S>(store: &Arc<S>, surroundings: Surroundings) -> Self
+    pub fn of<S>(store: &Arc<S>, dependencies: Dependencies) -> Self
     where
         S: FindUser + SaveUser + SaveSession + Throttle,
         S: FindApiKey + ListApiKeys + SaveApiKey,
         S: FindToken + ListTokens + SaveToken,
-        S: FindKeyRing + SaveKeyRing + OwedFlush,
+        S: FindKeyRing + SaveKeyRing + PendingFlush,
         S: FindProject + ListProjects + SaveProject + ListTenants + SaveTenant,
         S: AppendAudit + ListAudit + 'static,
     {
-        let Surroundings { issuer, read_secret, write_secret, flush, clock, ids } = surroundings;
+        let Dependencies { issuer, read_secret, write_secret, flush, clock, ids } = dependencies;
         let pairs = Arc::new(SecretKeyPairs { write: write_secret });
         let signer = Signer {
             issuer,
@@ -156,7 +156,7 @@ impl AppState {
             save_key_ring: store.clone(),
             make_key_pair: pairs,
             flush,
-            owed_flush: store.clone(),
+            pending_flush: store.clone(),
             find_project: store.clone(),
             list_projects: store.clone(),
             save_project: store.clone(),

@@ -13,7 +13,7 @@ use gatehouse_runtime::{
 use gatehouse_secrets::Secrets;
 use gatehouse_store::Table;
 use lambda_http::Error;
-use tokens::{AppState, Surroundings};
+use tokens::{AppState, Dependencies};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
@@ -27,7 +27,7 @@ async fn main() -> Result<(), Error> {
     let clock = Arc::new(SystemClock);
     let table = Arc::new(Table::new(aws.dynamodb(), table, clock.clone()));
     let secrets = Arc::new(Secrets::new(aws.secrets_manager(), prefix, clock.clone()));
-    let surroundings = Surroundings {
+    let dependencies = Dependencies {
         issuer,
         read_secret: secrets.clone(),
         write_secret: secrets,
@@ -35,6 +35,6 @@ async fn main() -> Result<(), Error> {
         clock,
         ids: Arc::new(SystemIds),
     };
-    let state = AppState::of(&table, surroundings);
+    let state = AppState::of(&table, dependencies);
     lambda_http::run(tokens::router(state)).await
 }

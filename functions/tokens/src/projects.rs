@@ -9,7 +9,7 @@ use gatehouse_domain::{
 };
 use gatehouse_http::{
     Problem,
-    extract::{Acting, Admitted, Expected, JsonBody, NoQuery, PathParameter, QueryParameters, etag},
+    extract::{Admitted, Audited, Expected, JsonBody, NoQuery, PathParameter, QueryParameters, etag},
     page::{self, PageQuery},
     problem::{CONFLICT, NOT_FOUND, ProblemBody},
 };
@@ -150,7 +150,7 @@ pub(crate) async fn show(
 )]
 pub(crate) async fn put(
     State(state): State<AppState>,
-    acting: Acting,
+    audited: Audited,
     PathParameter(name): PathParameter<ProjectName>,
     _: NoQuery,
     Expected(expected): Expected,
@@ -158,9 +158,9 @@ pub(crate) async fn put(
 ) -> Result<impl IntoResponse, Problem> {
     let ProjectBody { tenant, description, accepted_services } = body;
     let draft = ProjectDraft { tenant, description, accepted_services };
-    let act = acting.act();
+    let audit = audited.context();
     let put =
-        project::put(&state.project_ports(), &act, name, draft, &expected).await.map_err(edit_problem)?;
+        project::put(&state.project_ports(), &audit, name, draft, &expected).await.map_err(edit_problem)?;
     let status = if put.created { StatusCode::CREATED } else { StatusCode::OK };
     Ok((status, [etag(&put.project.revision)], Json(ProjectAnswer { project: put.project.into() })))
 }
@@ -182,13 +182,13 @@ pub(crate) async fn put(
 )]
 pub(crate) async fn delete(
     State(state): State<AppState>,
-    acting: Acting,
+    audited: Audited,
     PathParameter(name): PathParameter<ProjectName>,
     _: NoQuery,
     Expected(expected): Expected,
 ) -> Result<StatusCode, Problem> {
-    let act = acting.act();
-    project::delete(&state.project_ports(), &act, &name, &expected).await.map_err(edit_problem)?;
+    let audit = audited.context();
+    project::delete(&state.project_ports(), &audit, &name, &expected).await.map_err(edit_problem)?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -9,7 +9,7 @@ use gatehouse_domain::{
 };
 use gatehouse_http::{
     Problem,
-    extract::{Acting, Admitted, CalledFrom, JsonBody, NoQuery},
+    extract::{Admitted, Audited, CalledFrom, JsonBody, NoQuery},
     problem::{CONFLICT, FORBIDDEN, LOGIN_REFUSED, ProblemBody, THROTTLED},
 };
 use jiff::Timestamp;
@@ -174,19 +174,19 @@ pub(crate) async fn show_caller(Admitted(caller): Admitted, _: NoQuery) -> Json<
 )]
 pub(crate) async fn log_out(
     State(state): State<AppState>,
-    acting: Acting,
+    audited: Audited,
     Flush(flush): Flush,
     _: NoQuery,
 ) -> Result<impl IntoResponse, Problem> {
     let ports = SessionEnd {
         save: &*state.save_session,
         flush: &*flush,
-        owed: &*state.owed_flush,
+        pending_flush: &*state.pending_flush,
         clock: &*state.clock,
         ids: &*state.ids,
     };
-    let act = acting.act();
-    let (effective, error) = users::log_out(&ports, &act).await.map_err(|error| match error {
+    let audit = audited.context();
+    let (effective, error) = users::log_out(&ports, &audit).await.map_err(|error| match error {
         LogOutError::NotAPerson => Problem::new(FORBIDDEN, "Only people log out."),
         LogOutError::Store(error) => Problem::store(error),
     })?;
@@ -217,14 +217,14 @@ pub(crate) struct ChangePasswordBody {
 )]
 pub(crate) async fn change_password(
     State(state): State<AppState>,
-    acting: Acting,
+    audited: Audited,
     Flush(flush): Flush,
     _: NoQuery,
     JsonBody(body): JsonBody<ChangePasswordBody>,
 ) -> Result<impl IntoResponse, Problem> {
     let ports = state.user_ports(&*flush);
-    let act = acting.act();
-    let edited = users::change_password(&ports, &act, &body.current_password, &body.new_password)
+    let audit = audited.context();
+    let edited = users::change_password(&ports, &audit, &body.current_password, &body.new_password)
         .await
         .map_err(edit_problem)?;
     Ok(Json(EffectiveAnswer::new(edited.effective, edited.flush_error.as_ref())))

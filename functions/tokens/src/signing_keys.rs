@@ -9,7 +9,7 @@ use axum::{
 use gatehouse_domain::signing::{self, KeyRing, RotateKeyError};
 use gatehouse_http::{
     Problem,
-    extract::{Acting, Admitted, NoQuery},
+    extract::{Admitted, Audited, NoQuery},
     problem::{CONFLICT, ProblemBody},
 };
 use gatehouse_jwt::JwkSet;
@@ -88,11 +88,11 @@ pub(crate) async fn list(
 )]
 pub(crate) async fn rotate(
     State(state): State<AppState>,
-    acting: Acting,
+    audited: Audited,
     _: NoQuery,
 ) -> Result<impl IntoResponse, Problem> {
-    let act = acting.act();
-    let ring = signing::rotate(&state.rotate_ports(), &act).await.map_err(|error| match error {
+    let audit = audited.context();
+    let ring = signing::rotate(&state.rotate_ports(), &audit).await.map_err(|error| match error {
         RotateKeyError::AlreadyNext(_) | RotateKeyError::Full => Problem::new(CONFLICT, format!("{error}.")),
         RotateKeyError::Store(error) => Problem::store(error),
         RotateKeyError::Secrets(error) => Problem::secrets(error),

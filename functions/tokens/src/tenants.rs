@@ -7,7 +7,7 @@ use gatehouse_domain::{
 };
 use gatehouse_http::{
     Problem,
-    extract::{Acting, Admitted, JsonBody, NoQuery, PathParameter},
+    extract::{Admitted, Audited, JsonBody, NoQuery, PathParameter},
     problem::{CONFLICT, NOT_FOUND, ProblemBody},
 };
 use jiff::Timestamp;
@@ -91,13 +91,13 @@ pub(crate) async fn list(
 )]
 pub(crate) async fn put(
     State(state): State<AppState>,
-    acting: Acting,
+    audited: Audited,
     PathParameter(id): PathParameter<TenantId>,
     _: NoQuery,
     JsonBody(body): JsonBody<TenantBody>,
 ) -> Result<Json<TenantAnswer>, Problem> {
-    let act = acting.act();
-    let tenant = tenant::put(&state.tenant_ports(), &act, id, body.display_name).await.map_err(problem)?;
+    let audit = audited.context();
+    let tenant = tenant::put(&state.tenant_ports(), &audit, id, body.display_name).await.map_err(problem)?;
     Ok(Json(TenantAnswer { tenant: tenant.into() }))
 }
 
@@ -113,12 +113,12 @@ pub(crate) async fn put(
 )]
 pub(crate) async fn delete(
     State(state): State<AppState>,
-    acting: Acting,
+    audited: Audited,
     PathParameter(id): PathParameter<TenantId>,
     _: NoQuery,
 ) -> Result<StatusCode, Problem> {
-    let act = acting.act();
-    tenant::delete(&state.tenant_ports(), &act, &id).await.map_err(problem)?;
+    let audit = audited.context();
+    tenant::delete(&state.tenant_ports(), &audit, &id).await.map_err(problem)?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -18,7 +18,7 @@ use gatehouse_domain::{
 };
 use gatehouse_http::{
     Problem,
-    extract::{Acting, Admitted, Idempotency, JsonBody, NoQuery, PathParameter, QueryParameters},
+    extract::{Admitted, Audited, Idempotency, JsonBody, NoQuery, PathParameter, QueryParameters},
     page,
     problem::{CONFLICT, IDEMPOTENCY_KEY_REUSED, NOT_FOUND, ProblemBody, VALIDATION_FAILED},
 };
@@ -79,7 +79,7 @@ impl TokenView {
             project: token.project.to_string(),
             service: token.service.to_string(),
             tenant: token.tenant.to_string(),
-            state: token.standing(now).as_str(),
+            state: token.status(now).as_str(),
             description: token.description,
             created_at: token.created_at,
             created_by: token.created_by,
@@ -304,15 +304,15 @@ const REPLAYED: &str = "idempotency-replayed";
 )]
 pub(crate) async fn mint(
     State(state): State<AppState>,
-    acting: Acting,
+    audited: Audited,
     _: NoQuery,
     Idempotency(key): Idempotency,
     JsonBody(body): JsonBody<MintBody>,
 ) -> Result<impl IntoResponse, Problem> {
     let MintBody { project, service, description, days } = body;
     let draft = Draft { project, service, description, days };
-    let act = acting.act();
-    let minted = tokens::mint(&state.mint_ports(), &act, draft, key.as_ref()).await;
+    let audit = audited.context();
+    let minted = tokens::mint(&state.mint_ports(), &audit, draft, key.as_ref()).await;
     let minted = minted.map_err(|error| match error {
         MintError::Invalid(errors) => Problem::invalid(errors),
         MintError::NoProject(_) => Problem::new(VALIDATION_FAILED, format!("{error}.")),
@@ -360,7 +360,7 @@ pub(crate) async fn show(
 )]
 pub(crate) async fn revoke(
     State(state): State<AppState>,
-    acting: Acting,
+    audited: Audited,
     Flush(flush): Flush,
     PathParameter(jti): PathParameter<TokenId>,
     _: NoQuery,
@@ -371,12 +371,12 @@ pub(crate) async fn revoke(
         find: &*state.find_token,
         save: &*state.save_token,
         flush: &*flush,
-        owed: &*state.owed_flush,
+        pending_flush: &*state.pending_flush,
         clock: &*state.clock,
         ids: &*state.ids,
     };
-    let act = acting.act();
-    let revoked = tokens::revoke(&ports, &act, &jti, reason).await.map_err(|error| match error {
+    let audit = audited.context();
+    let revoked = tokens::revoke(&ports, &audit, &jti, reason).await.map_err(|error| match error {
         RevokeTokenError::NotFound => not_found(),
         RevokeTokenError::Forbidden(tenant) => Problem::forbidden_in(&tenant),
         RevokeTokenError::Invalid(errors) => Problem::invalid(errors),
@@ -420,7 +420,7 @@ pub(crate) struct RotateBody {
 )]
 pub(crate) async fn rotate(
     State(state): State<AppState>,
-    acting: Acting,
+    audited: Audited,
     PathParameter(jti): PathParameter<TokenId>,
     _: NoQuery,
     Idempotency(key): Idempotency,
@@ -428,7 +428,7 @@ pub(crate) async fn rotate(
 ) -> Result<impl IntoResponse, Problem> {
     let RotateBody { grace_seconds, days } = body.map(|JsonBody(body)| body).unwrap_or_default();
     let rotation = Rotation { grace: grace_seconds.map(|seconds| Duration::from_secs(seconds.into())), days };
-    let minted = tokens::rotate(&state.mint_ports(), &acting.act(), &jti, &rotation, key.as_ref()).await;
+    let minted = tokens::rotate(&state.mint_ports(), &audited.context(), &jti, &rotation, key.as_ref()).await;
     let minted = minted.map_err(|error| match error {
         RotateTokenError::NotFound => not_found(),
         RotateTokenError::Forbidden(tenant) => Problem::forbidden_in(&tenant),

@@ -13,7 +13,7 @@ use gatehouse_domain::{
 };
 use gatehouse_http::{
     Problem,
-    extract::{Acting, Admitted, Expected, JsonBody, NoQuery, PathParameter, QueryParameters, etag},
+    extract::{Admitted, Audited, Expected, JsonBody, NoQuery, PathParameter, QueryParameters, etag},
     page::{self, PageQuery},
     problem::{CONFLICT, FORBIDDEN, LAST_PLATFORM_ADMIN, LOGIN_REFUSED, NOT_FOUND, ProblemBody, THROTTLED},
 };
@@ -32,7 +32,7 @@ impl AppState {
             passwords: &*self.passwords,
             throttle: &*self.throttle,
             flush,
-            owed: &*self.owed_flush,
+            pending_flush: &*self.pending_flush,
             clock: &*self.clock,
             ids: &*self.ids,
         }
@@ -173,7 +173,7 @@ pub(crate) struct CreateUserBody {
 )]
 pub(crate) async fn create(
     State(state): State<AppState>,
-    acting: Acting,
+    audited: Audited,
     Flush(flush): Flush,
     _: NoQuery,
     JsonBody(body): JsonBody<CreateUserBody>,
@@ -181,13 +181,14 @@ pub(crate) async fn create(
     let roles = read_roles(body.roles).map_err(Problem::invalid)?;
     let draft =
         UserDraft { name: body.user_name, display_name: body.display_name, roles, password: body.password };
-    let act = acting.act();
-    let user = users::create(&state.user_ports(&*flush), &act, draft).await.map_err(|error| match error {
-        CreateUserError::Invalid(errors) => Problem::invalid(errors),
-        CreateUserError::Taken(_) => Problem::new(CONFLICT, format!("{error}.")),
-        CreateUserError::Hash(error) => Problem::internal(error),
-        CreateUserError::Store(error) => Problem::store(error),
-    })?;
+    let audit = audited.context();
+    let user =
+        users::create(&state.user_ports(&*flush), &audit, draft).await.map_err(|error| match error {
+            CreateUserError::Invalid(errors) => Problem::invalid(errors),
+            CreateUserError::Taken(_) => Problem::new(CONFLICT, format!("{error}.")),
+            CreateUserError::Hash(error) => Problem::internal(error),
+            CreateUserError::Store(error) => Problem::store(error),
+        })?;
     let tag = etag(&user.revision);
     Ok((StatusCode::CREATED, [tag], Json(UserAnswer { user: UserView::new(&user) })))
 }
@@ -249,7 +250,7 @@ pub(crate) struct EditUserBody {
 )]
 pub(crate) async fn edit(
     State(state): State<AppState>,
-    acting: Acting,
+    audited: Audited,
     Flush(flush): Flush,
     PathParameter(name): PathParameter<UserName>,
     _: NoQuery,
@@ -258,9 +259,10 @@ pub(crate) async fn edit(
 ) -> Result<impl IntoResponse, Problem> {
     let roles = body.roles.map(read_roles).transpose().map_err(Problem::invalid)?;
     let patch = UserPatch { display_name: body.display_name, roles, state: body.state };
-    let act = acting.act();
-    let edited =
-        users::edit(&state.user_ports(&*flush), &act, &name, patch, &expected).await.map_err(edit_problem)?;
+    let audit = audited.context();
+    let edited = users::edit(&state.user_ports(&*flush), &audit, &name, patch, &expected)
+        .await
+        .map_err(edit_problem)?;
     let answer = EditedAnswer {
         user: UserView::new(&edited.user),
         effective: EffectiveAnswer::new(edited.effective, edited.flush_error.as_ref()),
@@ -290,14 +292,14 @@ pub(crate) struct ResetPasswordBody {
 )]
 pub(crate) async fn reset_password(
     State(state): State<AppState>,
-    acting: Acting,
+    audited: Audited,
     Flush(flush): Flush,
     PathParameter(name): PathParameter<UserName>,
     _: NoQuery,
     JsonBody(body): JsonBody<ResetPasswordBody>,
 ) -> Result<impl IntoResponse, Problem> {
-    let act = acting.act();
-    let edited = users::reset_password(&state.user_ports(&*flush), &act, &name, &body.password)
+    let audit = audited.context();
+    let edited = users::reset_password(&state.user_ports(&*flush), &audit, &name, &body.password)
         .await
         .map_err(edit_problem)?;
     Ok(Json(EffectiveAnswer::new(edited.effective, edited.flush_error.as_ref())))

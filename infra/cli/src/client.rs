@@ -1,14 +1,14 @@
 //! Calls to a Gatehouse.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
-use reqwest::{Method, RequestBuilder, Response, StatusCode, header, redirect, retry};
-use rustls::{ClientConfig, RootCertStore};
+use gatehouse_outbound::{BodyError, HttpSetupError, OutboundClient, OutboundHttp, read_body};
+use reqwest::{Method, RequestBuilder, Response, StatusCode, header};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
 use crate::{
-    failure::{Failure, Problem, SetupError},
+    failure::{Failure, Problem},
     site::Site,
 };
 
@@ -29,7 +29,7 @@ pub(crate) const PAGE: u32 = 100;
 
 /// Speaks with one Gatehouse, as one caller.
 pub(crate) struct Client {
-    http: reqwest::Client,
+    http: OutboundClient,
     site: Site,
     token: Option<SecretString>,
     hint: String,
@@ -73,7 +73,7 @@ impl Client {
 
     /// Begins a call to a path, given by its segments.
     pub(crate) fn call(&self, method: Method, path: &[&str]) -> Result<Call<'_>, Failure> {
-        let mut request = self.http.request(method, self.site.join(path)?);
+        let mut request = self.http.request(method, self.site.join(path)?)?;
         if let Some(token) = &self.token {
             request = request.bearer_auth(token.expose_secret());
         }
@@ -157,9 +157,9 @@ impl Call<'_> {
         let response = self.open().await?;
         let etag = text_header(&response, header::ETAG);
         let text = read(response).await.map_err(|error| match error {
-            ReadError::Lost(error) => client.lost(error),
-            ReadError::TooLong => {
-                Failure::Nonsense(format!("{} answers with more than {ANSWER_LIMIT} bytes", client.site))
+            BodyError::Lost(error) => client.lost(error),
+            BodyError::TooLong(limit) => {
+                Failure::Nonsense(format!("{} answers with more than {limit} bytes", client.site))
             }
         })?;
         let body = match text.as_str() {
@@ -183,40 +183,15 @@ fn text_header(response: &Response, name: header::HeaderName) -> Option<String> 
     response.headers().get(name)?.to_str().ok().map(str::to_owned)
 }
 
-enum ReadError {
-    Lost(reqwest::Error),
-    TooLong,
+async fn read(response: Response) -> Result<String, BodyError> {
+    Ok(String::from_utf8_lossy(&read_body(response, ANSWER_LIMIT).await?).into_owned())
 }
 
-async fn read(mut response: Response) -> Result<String, ReadError> {
-    let mut body = Vec::new();
-    while let Some(piece) = response.chunk().await.map_err(ReadError::Lost)? {
-        if body.len() + piece.len() > ANSWER_LIMIT {
-            return Err(ReadError::TooLong);
-        }
-        body.extend_from_slice(&piece);
-    }
-    Ok(String::from_utf8_lossy(&body).into_owned())
-}
-
-/// Follows no redirects, so that a credential goes where it was meant to go and nowhere else. A proxy that
-/// the environment names is used, except for this very machine.
-#[expect(clippy::disallowed_methods, reason = "people point it at a Gatehouse wherever they have it")]
-fn http_client(site: &Site) -> Result<reqwest::Client, SetupError> {
-    let builder = reqwest::Client::builder()
-        .tls_backend_preconfigured(tls()?)
-        .user_agent(concat!("gatehouse-cli/", env!("CARGO_PKG_VERSION")))
+/// A client of a site. A proxy that the environment names is used, except for this very machine.
+fn http_client(site: &Site) -> Result<OutboundClient, HttpSetupError> {
+    let http = OutboundHttp::unguarded(concat!("gatehouse-cli/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(CONNECT_TIMEOUT)
-        .read_timeout(SILENCE)
-        .redirect(redirect::Policy::none())
-        .retry(retry::never());
-    let builder = if site.is_loopback() { builder.no_proxy() } else { builder };
-    Ok(builder.build()?)
-}
-
-fn tls() -> Result<ClientConfig, SetupError> {
-    let roots: RootCertStore = webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-    Ok(config.with_root_certificates(roots).with_no_client_auth())
+        .read_timeout(SILENCE);
+    let http = if site.is_loopback() { http.without_proxy() } else { http };
+    http.client(None)
 }

@@ -3,6 +3,7 @@
 use std::{fmt::Write as _, io};
 
 use gatehouse_domain::report::Chain;
+use gatehouse_outbound::{ForbiddenDestination, HttpSetupError};
 use serde::Deserialize;
 
 use crate::{
@@ -51,23 +52,17 @@ pub(crate) enum Failure {
     #[error("{0}")]
     Nonsense(String),
     /// The client could not be made.
-    #[error("the HTTP client could not be set up")]
-    Setup(#[from] SetupError),
+    #[error(transparent)]
+    Setup(#[from] HttpSetupError),
+    /// The address may not be called. The guard of this client is off, so that this never happens.
+    #[error(transparent)]
+    Forbidden(#[from] ForbiddenDestination),
     /// Somebody pressed Ctrl-C where a password was asked for.
     #[error("interrupted")]
     Interrupted,
     /// The output cannot be written.
     #[error("the output cannot be written")]
     Output(#[from] io::Error),
-}
-
-/// Why no client could be made.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum SetupError {
-    #[error("TLS cannot be used")]
-    Tls(#[from] rustls::Error),
-    #[error("the client refused its settings")]
-    Client(#[from] reqwest::Error),
 }
 
 /// A problem body, RFC 9457, as far as people are told of it.
@@ -120,12 +115,14 @@ impl Failure {
                 400..=499 => Exit::Refused,
                 _ => Exit::Unavailable,
             },
-            Self::Unreachable { .. } | Self::Stream { .. } | Self::Nonsense(_) | Self::Setup(_) => {
-                Exit::Unavailable
-            }
             Self::Interrupted => Exit::Interrupted,
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::OutputClosed,
-            Self::Output(_) => Exit::Unavailable,
+            Self::Unreachable { .. }
+            | Self::Stream { .. }
+            | Self::Nonsense(_)
+            | Self::Setup(_)
+            | Self::Forbidden(_)
+            | Self::Output(_) => Exit::Unavailable,
         }
     }
 

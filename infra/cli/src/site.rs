@@ -1,8 +1,9 @@
 //! Where a Gatehouse is.
 
-use std::{fmt, net::IpAddr, str::FromStr};
+use std::{fmt, str::FromStr};
 
-use url::{Host, Url};
+use gatehouse_outbound::is_loopback;
+use url::Url;
 
 /// The address of a Gatehouse: `http` or `https`, a host, and maybe a path such as a stage's name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,12 +69,7 @@ impl Site {
 
     /// Whether it is on this very machine.
     pub(crate) fn is_loopback(&self) -> bool {
-        match self.0.host() {
-            Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-            Some(Host::Ipv4(address)) => address.is_loopback(),
-            Some(Host::Ipv6(address)) => IpAddr::V6(address).to_canonical().is_loopback(),
-            None => false,
-        }
+        is_loopback(&self.0) || self.0.domain().is_some_and(|name| name.ends_with(".localhost"))
     }
 
     /// Whether others on the way could read what is sent.

@@ -8,9 +8,10 @@ use std::{
     time::Duration,
 };
 
+use gatehouse_outbound::is_loopback;
 use gatehouse_runtime::env::{self, EnvError};
 use secrecy::SecretString;
-use url::{Host, Url};
+use url::Url;
 
 use crate::{location::Location, work::Phase};
 
@@ -159,21 +160,11 @@ fn callback_url(text: &str) -> Result<Url, SettingsError> {
     let url: Url = parsed(NAME, text)?;
     match url.scheme() {
         "https" => Ok(url),
-        "http" if leads_to_loopback(&url) => Ok(url),
+        "http" if is_loopback(&url) => Ok(url),
         _ => {
             let problem = "must begin with https://, or with http:// and a loopback address".to_owned();
             Err(SettingsError::Invalid { name: NAME, problem })
         }
-    }
-}
-
-/// Whether the URL leads to this machine.
-pub(crate) fn leads_to_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        Some(Host::Domain(name)) => name == "localhost",
-        None => false,
     }
 }
 

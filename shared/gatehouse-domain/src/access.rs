@@ -1,4 +1,4 @@
-//! The operations of the API and who may use them: one reviewed table.
+//! The endpoints of the API and who may use them: one reviewed table.
 //!
 //! The authorizer writes its policies from it, the routers mount from it, and the coverage test compares
 //! it with the template, the API description and the sample events.
@@ -71,7 +71,7 @@ scopes! {
     KeysWrite = "keys:write",
     /// Read the audit trail.
     AuditRead = "audit:read",
-    /// See services and their operations.
+    /// See services and their endpoints.
     CatalogRead = "catalog:read",
     /// Create, replace and delete services.
     CatalogWrite = "catalog:write",
@@ -129,7 +129,7 @@ impl FromStr for Role {
     }
 }
 
-/// Whose things an operation touches.
+/// Whose things an endpoint touches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reach {
     /// Those of the caller's tenants.
@@ -138,7 +138,7 @@ pub enum Reach {
     Platform,
 }
 
-/// Who is admitted to an operation.
+/// Who is admitted to an endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Admission {
     /// Everybody who is known: people, API keys and services.
@@ -156,9 +156,9 @@ pub enum Admission {
     },
 }
 
-/// One operation of the API: a method on a path, and who is admitted.
+/// One endpoint of the API: a method on a path, and who is admitted.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Operation {
+pub struct Endpoint {
     /// The same word in Rust, the API description, logs and docs.
     pub id: &'static str,
     /// The function that serves it: the folder below `functions/`.
@@ -183,19 +183,19 @@ macro_rules! admission {
     };
 }
 
-macro_rules! operations {
+macro_rules! endpoints {
     ($($(#[$doc:meta])* $name:ident = $id:literal, $function:literal, $method:literal $path:literal,
        $($admission:ident),+;)*) => {
-        $($(#[$doc])* pub const $name: Operation = Operation {
+        $($(#[$doc])* pub const $name: Endpoint = Endpoint {
             id: $id, function: $function, method: $method, path: $path, admission: admission!($($admission),+),
         };)*
 
-        /// Every operation that needs a caller.
-        pub const OPERATIONS: &[&Operation] = &[$(&$name),*];
+        /// Every endpoint that needs a caller.
+        pub const ENDPOINTS: &[&Endpoint] = &[$(&$name),*];
     };
 }
 
-operations! {
+endpoints! {
     /// Lists jobs.
     LIST_JOBS = "list_jobs", "jobs", "GET" "/v1/jobs", JobsRead, Viewer, Tenant;
     /// Shows one job.
@@ -308,14 +308,14 @@ operations! {
     SHOW_STATUS = "show_status", "catalog", "GET" "/services/{service_id}/actions/status", CatalogRead, Viewer, Tenant;
     /// Shows, or streams, how a service's deploys stand.
     SHOW_DEPLOY_STATUS = "show_deploy_status", "catalog", "GET" "/services/{service_id}/actions/deploy/status", CatalogRead, Viewer, Tenant;
-    /// Lists the operations of a service.
+    /// Lists the endpoints of a service.
     LIST_OPERATIONS = "list_operations", "catalog", "GET" "/services/{service_id}/operations", CatalogRead, Viewer, Tenant;
-    /// Shows one operation.
+    /// Shows one endpoint.
     SHOW_OPERATION = "show_operation", "catalog", "GET" "/services/{service_id}/operations/{operation_id}", CatalogRead, Viewer, Tenant;
-    /// Approves an operation that somebody else asked for.
+    /// Approves an endpoint that somebody else asked for.
     APPROVE_OPERATION = "approve_operation", "catalog", "POST" "/services/{service_id}/operations/{operation_id}/approve", OperationsApprove, Developer, Tenant;
-    /// Rejects an operation that somebody else asked for.
+    /// Rejects an endpoint that somebody else asked for.
     REJECT_OPERATION = "reject_operation", "catalog", "POST" "/services/{service_id}/operations/{operation_id}/reject", OperationsApprove, Developer, Tenant;
-    /// Cancels an operation.
+    /// Cancels an endpoint.
     CANCEL_OPERATION = "cancel_operation", "catalog", "POST" "/services/{service_id}/operations/{operation_id}/cancel", OperationsWrite, Developer, Tenant;
 }

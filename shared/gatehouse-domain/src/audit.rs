@@ -179,7 +179,7 @@ pub struct Entry {
 
 /// Somebody doing something: what every entry of a request has in common.
 #[derive(Debug, Clone)]
-pub struct Act<'a> {
+pub struct AuditContext<'a> {
     /// Who is calling.
     pub caller: &'a Caller,
     /// From where.
@@ -188,7 +188,7 @@ pub struct Act<'a> {
 
 /// What an act was done to.
 #[derive(Debug, Clone, Default)]
-pub struct Deed {
+pub struct AuditTarget {
     /// `job:job_hello`, `token:tok_1`, …
     pub target: String,
     /// The tenant that it belongs to, if any.
@@ -197,7 +197,7 @@ pub struct Deed {
     pub detail: Option<String>,
 }
 
-impl Act<'_> {
+impl AuditContext<'_> {
     /// The entry for this act.
     pub fn entry(
         &self,
@@ -205,9 +205,9 @@ impl Act<'_> {
         ids: &dyn IdSource,
         action: Action,
         outcome: Outcome,
-        deed: Deed,
+        audit_target: AuditTarget,
     ) -> Entry {
-        Entry::new(clock, ids, self.caller.actor(), self.origin, action, outcome, deed)
+        Entry::new(clock, ids, self.caller.actor(), self.origin, action, outcome, audit_target)
     }
 }
 
@@ -220,7 +220,7 @@ impl Entry {
         origin: &Origin,
         action: Action,
         outcome: Outcome,
-        deed: Deed,
+        audit_target: AuditTarget,
     ) -> Self {
         let at = clock.now();
         Self {
@@ -228,10 +228,10 @@ impl Entry {
             at,
             actor,
             action,
-            target: deed.target,
-            tenant: deed.tenant,
+            target: audit_target.target,
+            tenant: audit_target.tenant,
             outcome,
-            detail: deed.detail,
+            detail: audit_target.detail,
             origin: origin.clone(),
         }
     }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    access::{Admission, Operation, Reach, Role, Scope, UnknownRole},
+    access::{Admission, Endpoint, Reach, Role, Scope, UnknownRole},
     name::{InvalidName, ProjectName, ServiceName, TenantId},
 };
 
@@ -203,12 +203,12 @@ impl Caller {
         }
     }
 
-    /// Whether this caller may use `operation` at all; for which things is decided by
+    /// Whether this caller may use `endpoint` at all; for which things is decided by
     /// [`Caller::may_in`].
-    pub fn may(&self, operation: &Operation) -> bool {
-        let Admission::Granted { scope, role, reach } = operation.admission else {
+    pub fn may(&self, endpoint: &Endpoint) -> bool {
+        let Admission::Granted { scope, role, reach } = endpoint.admission else {
             let person = matches!(self.grant, Grant::User { .. });
-            return person || operation.admission == Admission::Known;
+            return person || endpoint.admission == Admission::Known;
         };
         match &self.grant {
             Grant::User { roles, .. } => match reach {
@@ -224,18 +224,18 @@ impl Caller {
         }
     }
 
-    /// Whether this caller may use `operation` on things of `tenant`.
-    pub fn may_in(&self, operation: &Operation, tenant: &TenantId) -> bool {
-        let enough = match (&self.grant, operation.admission) {
+    /// Whether this caller may use `endpoint` on things of `tenant`.
+    pub fn may_in(&self, endpoint: &Endpoint, tenant: &TenantId) -> bool {
+        let enough = match (&self.grant, endpoint.admission) {
             (Grant::User { roles, .. }, Admission::Granted { role, .. }) => {
                 roles.in_tenant(tenant) >= Some(role)
             }
             _ => self.sees(tenant),
         };
-        enough && self.may(operation)
+        enough && self.may(endpoint)
     }
 
-    /// Whether this caller may do what is left to the admins of `tenant`, beyond what an operation asks for.
+    /// Whether this caller may do what is left to the admins of `tenant`, beyond what an endpoint asks for.
     pub fn is_admin_in(&self, tenant: &TenantId) -> bool {
         match &self.grant {
             Grant::User { roles, .. } => roles.in_tenant(tenant) >= Some(Role::Admin),
@@ -244,9 +244,9 @@ impl Caller {
         }
     }
 
-    /// Of the caller's tenants, those in which they may use `operation`.
-    pub fn tenants_for(&self, operation: &Operation) -> Tenants {
-        match (&self.grant, operation.admission) {
+    /// Of the caller's tenants, those in which they may use `endpoint`.
+    pub fn tenants_for(&self, endpoint: &Endpoint) -> Tenants {
+        match (&self.grant, endpoint.admission) {
             (Grant::User { roles, .. }, Admission::Granted { role, .. }) => {
                 if roles.everywhere >= Some(role) {
                     return Tenants::All;
@@ -319,7 +319,7 @@ mod tests {
         };
         let service = Caller { subject: "tok_1".into(), grant };
         let allowed: Vec<_> =
-            crate::access::OPERATIONS.iter().filter(|op| service.may(op)).map(|op| op.id).collect();
+            crate::access::ENDPOINTS.iter().filter(|op| service.may(op)).map(|op| op.id).collect();
         assert_eq!(allowed, ["show_caller"]);
         assert_eq!(service.actor(), "service:payments/worker");
     }

@@ -46,9 +46,9 @@ impl fmt::Display for IdempotencyKey {
 /// never meet and nothing a caller wrote becomes part of a table key.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct StartKey(String);
+pub struct RequestKey(String);
 
-impl StartKey {
+impl RequestKey {
     /// The key of `actor`.
     pub fn of(actor: &str, key: &IdempotencyKey) -> Self {
         Self(hash(&[actor, &key.0]))
@@ -106,7 +106,7 @@ mod tests {
     #[test]
     fn keys_of_different_callers_never_meet() {
         let key: IdempotencyKey = "k".parse().unwrap();
-        assert_ne!(StartKey::of("user:a", &key), StartKey::of("user:b", &key));
+        assert_ne!(RequestKey::of("user:a", &key), RequestKey::of("user:b", &key));
         assert_ne!(Fingerprint::of(&["ab", "c"]), Fingerprint::of(&["a", "bc"]));
     }
 }

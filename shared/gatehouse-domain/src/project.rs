@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use crate::{
     access::{DELETE_PROJECT, LIST_PROJECTS, PUT_PROJECT},
-    audit::{Act, Action, Deed, Entry, Outcome},
+    audit::{Action, AuditContext, AuditTarget, Entry, Outcome},
     caller::{Caller, Tenants},
     clock::{Clock, IdSource},
     jobs::{ListError, RESERVED_PROJECTS, Revision},
@@ -174,23 +174,23 @@ pub struct PutProject {
 /// Creates or replaces a project.
 pub async fn put(
     ports: &ProjectPorts<'_>,
-    act: &Act<'_>,
+    audit: &AuditContext<'_>,
     name: ProjectName,
     draft: ProjectDraft,
     expected: &Precondition,
 ) -> Result<PutProject, EditProjectError> {
     let current = ports.find.find_project(&name).await?;
-    if current.as_ref().is_some_and(|project| !act.caller.sees(&project.tenant)) {
+    if current.as_ref().is_some_and(|project| !audit.caller.sees(&project.tenant)) {
         return Err(EditProjectError::Taken);
     }
-    let tenant = tenant_of(act.caller, &name, &draft, current.as_ref())?;
-    if !act.caller.may_in(&PUT_PROJECT, &tenant) {
+    let tenant = tenant_of(audit.caller, &name, &draft, current.as_ref())?;
+    if !audit.caller.may_in(&PUT_PROJECT, &tenant) {
         return Err(EditProjectError::Forbidden(tenant));
     }
     expected.admit(current.as_ref().map(|project| &project.revision))?;
     check(&draft)?;
-    let deed = deed(&name, &tenant);
-    let entry = act.entry(ports.clock, ports.ids, Action::PutProject, Outcome::Done, deed);
+    let audit_target = audit_target(&name, &tenant);
+    let entry = audit.entry(ports.clock, ports.ids, Action::PutProject, Outcome::Done, audit_target);
     let project = Project {
         name,
         tenant,
@@ -245,29 +245,29 @@ fn check(draft: &ProjectDraft) -> Result<(), EditProjectError> {
 /// Deletes a project that nothing belongs to.
 pub async fn delete(
     ports: &ProjectPorts<'_>,
-    act: &Act<'_>,
+    audit: &AuditContext<'_>,
     name: &ProjectName,
     expected: &Precondition,
 ) -> Result<(), EditProjectError> {
-    let project = show(ports.find, act.caller, name).await.map_err(|error| match error {
+    let project = show(ports.find, audit.caller, name).await.map_err(|error| match error {
         ShowProjectError::NotFound => EditProjectError::NotFound,
         ShowProjectError::Store(error) => error.into(),
     })?;
-    if !act.caller.may_in(&DELETE_PROJECT, &project.tenant) {
+    if !audit.caller.may_in(&DELETE_PROJECT, &project.tenant) {
         return Err(EditProjectError::Forbidden(project.tenant));
     }
     expected.admit(Some(&project.revision))?;
     if ports.save.is_used(&project, ports.clock.now()).await? {
         return Err(EditProjectError::InUse);
     }
-    let deed = deed(name, &project.tenant);
-    let entry = act.entry(ports.clock, ports.ids, Action::DeleteProject, Outcome::Done, deed);
+    let audit_target = audit_target(name, &project.tenant);
+    let entry = audit.entry(ports.clock, ports.ids, Action::DeleteProject, Outcome::Done, audit_target);
     match ports.save.delete_project(&project, &entry).await? {
         EditOutcome::Done => Ok(()),
         EditOutcome::Conflict => Err(PreconditionError::Failed.into()),
     }
 }
 
-fn deed(name: &ProjectName, tenant: &TenantId) -> Deed {
-    Deed { target: format!("project:{name}"), tenant: Some(tenant.clone()), detail: None }
+fn audit_target(name: &ProjectName, tenant: &TenantId) -> AuditTarget {
+    AuditTarget { target: format!("project:{name}"), tenant: Some(tenant.clone()), detail: None }
 }

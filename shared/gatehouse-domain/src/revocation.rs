@@ -55,9 +55,9 @@ pub trait FlushStage: Send + Sync {
 
 /// Keeps that a flush is owed. Needs `dynamodb:GetItem` and `dynamodb:DeleteItem`.
 #[async_trait]
-pub trait OwedFlush: Send + Sync {
+pub trait PendingFlush: Send + Sync {
     /// Since when a flush is owed, if one is.
-    async fn owed_flush(&self) -> Result<Option<Timestamp>, StoreError>;
+    async fn pending_flush(&self) -> Result<Option<Timestamp>, StoreError>;
 
     /// Forgets a flush that was owed since then, unless another one is owed since.
     async fn flush_done(&self, since: Timestamp) -> Result<(), StoreError>;
@@ -75,14 +75,14 @@ pub struct Effective {
 /// Flushes after a record that says that a flush is owed since `since` was written.
 pub async fn flush(
     flush: &dyn FlushAuthorizer,
-    owed: &dyn OwedFlush,
+    pending_flush: &dyn PendingFlush,
     clock: &dyn Clock,
     since: Timestamp,
 ) -> (Effective, Option<FlushError>) {
     match flush.flush_authorizer().await {
         Ok(()) => {
             // The janitor flushes once more where this fails, which does no harm.
-            let _forgotten = owed.flush_done(since).await;
+            let _forgotten = pending_flush.flush_done(since).await;
             (Effective { by: clock.now(), flushed: true }, None)
         }
         Err(error) => (Effective { by: since + flush.remembered_for(), flushed: false }, Some(error)),

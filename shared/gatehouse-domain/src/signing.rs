@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    audit::{Act, Action, Deed, Entry, Outcome},
+    audit::{Action, AuditContext, AuditTarget, Entry, Outcome},
     clock::{Clock, IdSource},
     jobs::Revision,
     providers::EditOutcome,
@@ -188,12 +188,21 @@ pub enum RotateKeyError {
 }
 
 /// Publishes a new key. The first one signs at once, since nobody verifies anything yet.
-pub async fn rotate(ports: &RotatePorts<'_>, act: &Act<'_>) -> Result<KeyRing, RotateKeyError> {
-    let actor = act.caller.actor();
+pub async fn rotate(ports: &RotatePorts<'_>, audit: &AuditContext<'_>) -> Result<KeyRing, RotateKeyError> {
+    let actor = audit.caller.actor();
     publish(ports, Occasion::Asked, |kid| {
-        let deed = Deed { target: format!("signing_key:{}", kid.as_str()), ..Deed::default() };
+        let audit_target =
+            AuditTarget { target: format!("signing_key:{}", kid.as_str()), ..AuditTarget::default() };
         let (clock, ids) = (ports.clock, ports.ids);
-        Entry::new(clock, ids, actor.clone(), act.origin, Action::RotateSigningKey, Outcome::Done, deed)
+        Entry::new(
+            clock,
+            ids,
+            actor.clone(),
+            audit.origin,
+            Action::RotateSigningKey,
+            Outcome::Done,
+            audit_target,
+        )
     })
     .await
 }
@@ -208,14 +217,22 @@ pub async fn ring_that_signs(ports: &RotatePorts<'_>) -> Result<KeyRing, RotateK
         _ => {}
     }
     let published = publish(ports, Occasion::Due, |kid| {
-        let deed = Deed {
+        let audit_target = AuditTarget {
             target: format!("signing_key:{}", kid.as_str()),
             detail: Some("on schedule".to_owned()),
-            ..Deed::default()
+            ..AuditTarget::default()
         };
         let (clock, ids) = (ports.clock, ports.ids);
         let origin = crate::audit::Origin::default();
-        Entry::new(clock, ids, "gatehouse".to_owned(), &origin, Action::RotateSigningKey, Outcome::Done, deed)
+        Entry::new(
+            clock,
+            ids,
+            "gatehouse".to_owned(),
+            &origin,
+            Action::RotateSigningKey,
+            Outcome::Done,
+            audit_target,
+        )
     })
     .await;
     match (published, ring) {

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 
 use crate::{
     access::LIST_TENANTS,
-    audit::{Act, Action, Deed, Entry, Outcome},
+    audit::{Action, AuditContext, AuditTarget, Entry, Outcome},
     caller::{Caller, Tenants},
     clock::{Clock, IdSource},
     name::TenantId,
@@ -87,7 +87,7 @@ pub struct TenantPorts<'a> {
 /// Creates a tenant, or gives it another name.
 pub async fn put(
     ports: &TenantPorts<'_>,
-    act: &Act<'_>,
+    audit: &AuditContext<'_>,
     id: TenantId,
     display_name: String,
 ) -> Result<Tenant, EditTenantError> {
@@ -95,25 +95,29 @@ pub async fn put(
         let error = FieldError::new("/display_name", "must be 1 to 200 bytes of text");
         return Err(EditTenantError::Invalid(vec![error]));
     }
-    let deed = deed(&id);
-    let entry = act.entry(ports.clock, ports.ids, Action::PutTenant, Outcome::Done, deed);
-    let tenant = Tenant { id, display_name, created_at: entry.at, created_by: act.caller.actor() };
+    let audit_target = audit_target(&id);
+    let entry = audit.entry(ports.clock, ports.ids, Action::PutTenant, Outcome::Done, audit_target);
+    let tenant = Tenant { id, display_name, created_at: entry.at, created_by: audit.caller.actor() };
     ports.save.save_tenant(&tenant, &entry).await?;
     Ok(tenant)
 }
 
 /// Deletes a tenant that has no projects.
-pub async fn delete(ports: &TenantPorts<'_>, act: &Act<'_>, id: &TenantId) -> Result<(), EditTenantError> {
+pub async fn delete(
+    ports: &TenantPorts<'_>,
+    audit: &AuditContext<'_>,
+    id: &TenantId,
+) -> Result<(), EditTenantError> {
     if ports.save.has_projects(id).await? {
         return Err(EditTenantError::InUse);
     }
-    let entry = act.entry(ports.clock, ports.ids, Action::DeleteTenant, Outcome::Done, deed(id));
+    let entry = audit.entry(ports.clock, ports.ids, Action::DeleteTenant, Outcome::Done, audit_target(id));
     match ports.save.delete_tenant(id, &entry).await? {
         EditOutcome::Done => Ok(()),
         EditOutcome::Conflict => Err(EditTenantError::NotFound),
     }
 }
 
-fn deed(id: &TenantId) -> Deed {
-    Deed { target: format!("tenant:{id}"), tenant: Some(id.clone()), detail: None }
+fn audit_target(id: &TenantId) -> AuditTarget {
+    AuditTarget { target: format!("tenant:{id}"), tenant: Some(id.clone()), detail: None }
 }

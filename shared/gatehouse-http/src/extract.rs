@@ -11,7 +11,7 @@ use axum::{
     http::{HeaderMap, header, request::Parts},
 };
 use gatehouse_domain::{
-    audit::{Act, Origin},
+    audit::{AuditContext, Origin},
     caller::Caller,
     idempotency::IdempotencyKey,
     jobs::Revision,
@@ -56,19 +56,19 @@ impl<S: Sync> FromRequestParts<S> for CalledFrom {
 
 /// The caller whom the operation admitted, and from where they call: who is in the audit trail.
 #[derive(Debug, Clone)]
-pub struct Acting {
+pub struct Audited {
     caller: Caller,
     origin: Origin,
 }
 
-impl Acting {
+impl Audited {
     /// What every entry of this request has in common.
-    pub fn act(&self) -> Act<'_> {
-        Act { caller: &self.caller, origin: &self.origin }
+    pub fn context(&self) -> AuditContext<'_> {
+        AuditContext { caller: &self.caller, origin: &self.origin }
     }
 }
 
-impl<S: Sync> FromRequestParts<S> for Acting {
+impl<S: Sync> FromRequestParts<S> for Audited {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {

@@ -8,7 +8,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{MethodFilter, on},
 };
-use gatehouse_domain::access::{Admission, Operation, Reach};
+use gatehouse_domain::access::{Admission, Endpoint, Reach};
 use http::{HeaderValue, Method};
 use tower::util::MapRequestLayer;
 
@@ -18,18 +18,18 @@ use crate::{
     request_log,
 };
 
-/// The largest body that an operation takes unless it says otherwise, in bytes: larger ones than anybody
+/// The largest body that an endpoint takes unless it says otherwise, in bytes: larger ones than anybody
 /// writes by hand.
 const BODY_LIMIT: usize = 1024 * 1024;
 
-/// Which operation answered, for the log line.
+/// Which endpoint answered, for the log line.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Answered(pub &'static str);
 
 /// The routes of one function.
 pub struct Routes<S> {
     router: Router<S>,
-    mounted: Vec<&'static Operation>,
+    mounted: Vec<&'static Endpoint>,
 }
 
 impl<S: Clone + Send + Sync + 'static> Default for Routes<S> {
@@ -44,22 +44,22 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
         Self { router: Router::new(), mounted: Vec::new() }
     }
 
-    /// Mounts the handler of an operation. It is reached only by callers whom the operation admits, and
+    /// Mounts the handler of an endpoint. It is reached only by callers whom the endpoint admits, and
     /// finds them in [`crate::extract::Admitted`].
     ///
     /// # Panics
     ///
-    /// When the operation has a method that HTTP does not have: a defect of the table.
+    /// When the endpoint has a method that HTTP does not have: a defect of the table.
     #[must_use]
-    pub fn on<H, T>(mut self, operation: &'static Operation, handler: H) -> Self
+    pub fn on<H, T>(mut self, endpoint: &'static Endpoint, handler: H) -> Self
     where
         H: Handler<T, S>,
         T: 'static,
     {
-        let admit = from_fn(move |request, next| admit(operation, request, next));
-        let route = on(filter(operation.method), handler).layer(admit);
-        self.router = self.router.route(operation.path, route);
-        self.mounted.push(operation);
+        let admit = from_fn(move |request, next| admit(endpoint, request, next));
+        let route = on(filter(endpoint.method), handler).layer(admit);
+        self.router = self.router.route(endpoint.path, route);
+        self.mounted.push(endpoint);
         self
     }
 
@@ -83,8 +83,8 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
         self
     }
 
-    /// The operations that are mounted.
-    pub fn mounted(&self) -> &[&'static Operation] {
+    /// The endpoints that are mounted.
+    pub fn mounted(&self) -> &[&'static Endpoint] {
         &self.mounted
     }
 
@@ -113,25 +113,25 @@ const TOKEN_EXPIRES_AT: &str = "x-token-expires-at";
 
 /// Lets admitted callers through. The authorizer's policy says the same; this holds when a policy is
 /// cached, or wrong.
-async fn admit(operation: &'static Operation, mut request: Request, next: Next) -> Response {
+async fn admit(endpoint: &'static Endpoint, mut request: Request, next: Next) -> Response {
     let ends_soon = gateway::ends_soon(request.extensions());
     let mut response = match gateway::caller(request.extensions()) {
         None => Problem::new(problem::UNAUTHORIZED, "Send a credential as a bearer token.").into_response(),
-        Some(caller) if caller.may(operation) => {
+        Some(caller) if caller.may(endpoint) => {
             request.extensions_mut().insert(caller);
             next.run(request).await
         }
-        Some(_) => Problem::new(problem::FORBIDDEN, needs(operation)).into_response(),
+        Some(_) => Problem::new(problem::FORBIDDEN, needs(endpoint)).into_response(),
     };
     if let Some(ends_at) = ends_soon.and_then(|time| HeaderValue::from_str(&time.to_string()).ok()) {
         response.headers_mut().insert(TOKEN_EXPIRES_AT, ends_at);
     }
-    response.extensions_mut().insert(Answered(operation.id));
+    response.extensions_mut().insert(Answered(endpoint.id));
     response
 }
 
-fn needs(operation: &Operation) -> String {
-    match operation.admission {
+fn needs(endpoint: &Endpoint) -> String {
+    match endpoint.admission {
         Admission::Known => "This takes a valid credential.".to_owned(),
         Admission::Person => "This takes the session of a person.".to_owned(),
         Admission::Granted { scope, role, reach: Reach::Tenant } => {

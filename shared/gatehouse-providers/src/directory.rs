@@ -16,12 +16,10 @@ use gatehouse_domain::{
     providers::{FindProvider, Provider},
     secret::{ReadSecret, WriteSecret},
 };
+use gatehouse_outbound::OutboundHttp;
 use jiff::Timestamp;
 
-use crate::{
-    concourse::{ConcoursePorts, ConcourseProvider},
-    http::OutboundHttp,
-};
+use crate::concourse::{ConcoursePorts, ConcourseProvider};
 
 /// How long settings are used without being read again: short beside the time in which people expect an
 /// edit to work, long beside the time between two requests of a busy function.

@@ -1,7 +1,8 @@
-//! The CI systems that Gatehouse speaks with, one folder each, and the HTTP client that they share.
+//! The adapters to what runs jobs and deploys: CI systems, one folder each, and webhooks.
 
 pub mod concourse;
 mod directory;
-pub mod http;
+mod limits;
+pub mod webhook;
 
 pub use directory::Directory;

@@ -178,7 +178,7 @@ mod tests {
         let expected = json!({ "Entries": [{
             "EventBusName": "gatehouse-bus",
             "Source": "gatehouse",
-            "DetailType": "Service Token Ending",
+            "DetailType": "Service Token OperationOutcome",
             "Time": 1_767_323_045,
             "Detail": null,
         }] });

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
-use gatehouse_domain::{revocation::OwedFlush, store::StoreError};
+use gatehouse_domain::{revocation::PendingFlush, store::StoreError};
 use jiff::Timestamp;
 use serde::Deserialize;
 
@@ -21,9 +21,9 @@ struct StoredDebt {
 }
 
 #[async_trait]
-impl OwedFlush for Table {
-    async fn owed_flush(&self) -> Result<Option<Timestamp>, StoreError> {
-        let item = self.find(keys::owed_flush()).await?;
+impl PendingFlush for Table {
+    async fn pending_flush(&self) -> Result<Option<Timestamp>, StoreError> {
+        let item = self.find(keys::pending_flush()).await?;
         Ok(item.map(decompose::<StoredDebt>).transpose()?.map(|debt| debt.owed_since))
     }
 
@@ -34,7 +34,7 @@ impl OwedFlush for Table {
             .client
             .delete_item()
             .table_name(&self.name)
-            .set_key(Some(key_attributes(keys::owed_flush())))
+            .set_key(Some(key_attributes(keys::pending_flush())))
             .condition_expression("owed_since = :since")
             .expression_attribute_values(":since", text(since.to_string()));
         conditional(call.send().await, DeleteItemError::is_conditional_check_failed_exception).map(drop)
@@ -50,7 +50,7 @@ impl Table {
     ) -> Result<(), StoreError> {
         // No condition: the newest debt takes the place of older ones, which its flush pays as well.
         let update = self
-            .transact_update(key_attributes(keys::owed_flush()))
+            .transact_update(key_attributes(keys::pending_flush()))
             .update_expression("SET owed_since = :since")
             .expression_attribute_values(":since", text(since.to_string()));
         transaction.update(update)

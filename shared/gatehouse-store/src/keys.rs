@@ -6,7 +6,7 @@ use gatehouse_domain::{
     audit::Entry,
     catalog::{EnvironmentState, Service, ServiceId},
     ci::{ConcourseTarget, Target},
-    idempotency::StartKey,
+    idempotency::RequestKey,
     janitor::Announcement,
     jobs::Job,
     name::{EnvironmentName, JobId, ProjectName, ProviderName, ServiceName, TenantId, UserName},
@@ -236,7 +236,7 @@ pub fn signing_keys() -> Key {
 }
 
 /// `FLUSH` / `FLUSH`: that a flush of the authorizer's answers is owed.
-pub fn owed_flush() -> Key {
+pub fn pending_flush() -> Key {
     Key::new("FLUSH", "FLUSH")
 }
 
@@ -307,12 +307,12 @@ pub fn runs_of(job: &JobId) -> String {
 }
 
 /// `START#<hash of the key>` / `START`
-pub fn start(key: &StartKey) -> Key {
+pub fn start(key: &RequestKey) -> Key {
     Key::new(format!("START#{}", key.as_str()), "START")
 }
 
 /// `OPEN#<job>` / `START#<hash of the key>`: the starts of a job that are not finished.
-pub fn open_start(job: &JobId, key: &StartKey) -> Key {
+pub fn open_start(job: &JobId, key: &RequestKey) -> Key {
     Key::new(open_starts_of(job), format!("START#{}", key.as_str()))
 }
 

@@ -17,8 +17,8 @@ use gatehouse_domain::{
     jobs::{ListError, Revision},
     name::{EnvironmentName, ProjectName, ServiceName, TenantId},
     operations::{
-        Asked, Attempt, BeginOutcome, Ending, FindOperation, ListOperations, Operation, OperationId, Phase,
-        SaveOperation, Signal, State, Step, TaskToken, Verdict, Work,
+        Asked, Attempt, BeginOutcome, FindOperation, ListOperations, Operation, OperationId,
+        OperationOutcome, Phase, SaveOperation, Signal, State, Step, TaskToken, Verdict, Work,
     },
     paging::{Page, PageRequest},
     providers::EditOutcome,
@@ -82,8 +82,8 @@ struct StoredOperation {
     run: Option<RunId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     failure: Option<String>,
-    #[serde(with = "json")]
-    owed: Option<Signal>,
+    #[serde(rename = "owed", with = "json")]
+    pending_signal: Option<Signal>,
     updated_at: Timestamp,
     version: u64,
 }
@@ -100,7 +100,7 @@ enum StoredState {
         token: TaskToken,
     },
     Ended {
-        ending: Ending,
+        ending: OperationOutcome,
         at: Timestamp,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
@@ -169,7 +169,7 @@ impl From<Operation> for StoredOperation {
             links: operation.links,
             run: operation.run,
             failure: operation.failure,
-            owed: operation.owed,
+            pending_signal: operation.pending_signal,
             updated_at: operation.updated_at,
             version: operation.version,
         }
@@ -201,7 +201,7 @@ impl From<StoredOperation> for Operation {
             links: stored.links,
             run: stored.run,
             failure: stored.failure,
-            owed: stored.owed,
+            pending_signal: stored.pending_signal,
             updated_at: stored.updated_at,
             version: stored.version,
         }
@@ -298,7 +298,7 @@ impl SaveOperation for Table {
         entry: Option<&Entry>,
     ) -> Result<EditOutcome, StoreError> {
         let item = item(operation)?;
-        let is_over = !operation.is_open() && operation.owed.is_none();
+        let is_over = !operation.is_open() && operation.pending_signal.is_none();
         if settled.is_none() && entry.is_none() && !is_over {
             return self.replace_operation(operation, item).await;
         }

@@ -14,8 +14,8 @@ use gatehouse_domain::{
     providers::EditOutcome,
     store::StoreError,
     tokens::{
-        FindToken, KEPT_AFTER_END, ListTokens, RecordUse, Replaces, SaveToken, ServiceToken, Standing,
-        StateFilter, TokenFilter, TokenId, TokenState, Use,
+        FindToken, KEPT_AFTER_END, ListTokens, RecordUse, Replaces, SaveToken, ServiceToken, StateFilter,
+        TokenFilter, TokenId, TokenState, TokenStatus, Use,
     },
 };
 use jiff::{Timestamp, fmt::serde::timestamp::millisecond};
@@ -325,11 +325,11 @@ fn bounds(filter: &TokenFilter, tenant: &TenantId) -> Bounds {
 }
 
 fn is_wanted(filter: &TokenFilter, token: &ServiceToken) -> bool {
-    let standing = token.standing(filter.now);
+    let status = token.status(filter.now);
     let state = match filter.state {
-        StateFilter::Active => standing.counts(),
-        StateFilter::Expired => standing == Standing::Expired,
-        StateFilter::Revoked => standing == Standing::Revoked,
+        StateFilter::Active => status.is_valid(),
+        StateFilter::Expired => status == TokenStatus::Expired,
+        StateFilter::Revoked => status == TokenStatus::Revoked,
         StateFilter::All => true,
     };
     let unused = |since| token.last_used_at.unwrap_or(token.created_at) < since;

@@ -13,7 +13,8 @@ use aws_sdk_sfn::{
 use gatehouse_domain::operations::{
     OperationId, TaskToken,
     workflow::{
-        AnswerTask, Execution, NotReady, OverseeWorkflow, StartWorkflow, Told, Workflow, WorkflowError, input,
+        AnswerTask, Delivery, Execution, NotReady, OverseeWorkflow, StartWorkflow, Workflow, WorkflowError,
+        input,
     },
 };
 use serde_json::Value;
@@ -169,17 +170,17 @@ impl Answers {
 
 #[async_trait]
 impl AnswerTask for Answers {
-    async fn succeed(&self, token: &TaskToken, output: &Value) -> Result<Told, WorkflowError> {
+    async fn succeed(&self, token: &TaskToken, output: &Value) -> Result<Delivery, WorkflowError> {
         let call = self.client.send_task_success().task_token(token.expose()).output(output.to_string());
         told(call.send().await)
     }
 
-    async fn fail(&self, token: &TaskToken, error: &str, cause: &str) -> Result<Told, WorkflowError> {
+    async fn fail(&self, token: &TaskToken, error: &str, cause: &str) -> Result<Delivery, WorkflowError> {
         let call = self.client.send_task_failure().task_token(token.expose()).error(error).cause(cause);
         told(call.send().await)
     }
 
-    async fn heartbeat(&self, token: &TaskToken) -> Result<Told, WorkflowError> {
+    async fn heartbeat(&self, token: &TaskToken) -> Result<Delivery, WorkflowError> {
         told(self.client.send_task_heartbeat().task_token(token.expose()).send().await)
     }
 }
@@ -197,13 +198,13 @@ fn execution(described: DescribeExecutionOutput) -> Execution {
     }
 }
 
-fn told<T, E>(result: Result<T, SdkError<E, HttpResponse>>) -> Result<Told, WorkflowError>
+fn told<T, E>(result: Result<T, SdkError<E, HttpResponse>>) -> Result<Delivery, WorkflowError>
 where
     E: ProvideErrorMetadata + Error + Send + Sync + 'static,
 {
     match result {
-        Ok(_) => Ok(Told::Taken),
-        Err(error) if says(&error, &GONE) => Ok(Told::Gone),
+        Ok(_) => Ok(Delivery::Accepted),
+        Err(error) if says(&error, &GONE) => Ok(Delivery::Expired),
         Err(error) => Err(failure(error)),
     }
 }
@@ -250,8 +251,8 @@ mod tests {
 
     fn word(error: Refusal) -> &'static str {
         match told::<(), _>(Err(error)) {
-            Ok(Told::Taken) => "taken",
-            Ok(Told::Gone) => "gone",
+            Ok(Delivery::Accepted) => "taken",
+            Ok(Delivery::Expired) => "gone",
             Err(WorkflowError::Refused(_)) => "refused",
             Err(WorkflowError::Unavailable(_)) => "unavailable",
         }

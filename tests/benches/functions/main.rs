@@ -2,7 +2,7 @@
 //! nothing, in the same run.
 //!
 //! ```text
-//! cargo build --release -p authorizer -p jobs -p runs -p console -p tokens -p janitor
+//! cargo build --release -p authorizer -p jobs -p runs -p meta -p tokens -p janitor
 //! cargo build --release -p gatehouse-testkit --example do-nothing
 //! cargo bench -p gatehouse-tests --bench functions
 //! ```
@@ -11,20 +11,20 @@
 //! functions run one at a time and take turns, so that a machine that gets slower is unfair to none of them.
 //! `-- --rounds N` and `-- --warm N` say how often each is started, and invoked after its first invocation.
 
+mod dependencies;
 mod measure;
 mod subject;
-mod surroundings;
 mod table;
 
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 
+use crate::dependencies::Dependencies;
 use crate::measure::Measurements;
 use crate::subject::{Missing, Subject};
-use crate::surroundings::Surroundings;
 
-const BUILD: &str = "    cargo build --release -p authorizer -p jobs -p runs -p console -p tokens -p janitor
+const BUILD: &str = "    cargo build --release -p authorizer -p jobs -p runs -p meta -p tokens -p janitor
     cargo build --release -p gatehouse-testkit --example do-nothing";
 
 #[tokio::main]
@@ -85,16 +85,16 @@ async fn run(options: &Options) -> anyhow::Result<()> {
             "the function that does nothing and at least one other are needed; build them with\n\n{BUILD}\n"
         );
     }
-    let surroundings = Surroundings::start().await?;
+    let dependencies = Dependencies::start().await?;
     let mut measured: Vec<_> = subjects.iter().map(|_| Measurements::default()).collect();
     for round in 1..=options.rounds {
         eprintln!("round {round} of {}", options.rounds);
         for (subject, measurements) in subjects.iter().zip(&mut measured) {
-            let added = measurements.add(subject, &surroundings, options.warm).await;
+            let added = measurements.add(subject, &dependencies, options.warm).await;
             added.with_context(|| format!("{} in round {round}", subject.name))?;
         }
     }
-    surroundings.stop().await;
+    dependencies.stop().await;
     println!("{}", table::render(&subjects, &measured, options.rounds, options.warm)?);
     Ok(())
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 use gatehouse_testkit::runtime_api::{FunctionError, FunctionProcess};
 use serde_json::Value;
 
+use crate::dependencies::Dependencies;
 use crate::subject::Subject;
-use crate::surroundings::Surroundings;
 
 /// Lambda's limit behind API Gateway; no invocation here comes near it.
 const DEADLINE: Duration = Duration::from_secs(29);
@@ -28,10 +28,10 @@ impl Measurements {
     pub async fn add(
         &mut self,
         subject: &Subject,
-        surroundings: &Surroundings,
+        dependencies: &Dependencies,
         warm: usize,
     ) -> anyhow::Result<()> {
-        let mut function = FunctionProcess::spawn(&subject.binary, &surroundings.variables()).await?;
+        let mut function = FunctionProcess::spawn(&subject.binary, &dependencies.variables()).await?;
         self.start_wall.push(function.startup().wall);
         self.start_cpu.push(function.startup().cpu);
         let (first, answer) = invoke(&mut function, subject).await?;

@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 pub const DO_NOTHING: &str = "do-nothing";
 
 /// Every function, the one that does nothing first.
-pub const NAMES: [&str; 7] = [DO_NOTHING, "authorizer", "console", "janitor", "jobs", "runs", "tokens"];
+pub const NAMES: [&str; 7] = [DO_NOTHING, "authorizer", "meta", "janitor", "jobs", "runs", "tokens"];
 
 /// Which event of a function is taken when it is there; else the first one is.
 const PREFERRED_EVENTS: [(&str, &str); 5] = [
     ("authorizer", "api-key"),
-    ("console", "show-health"),
+    ("meta", "show-health"),
     ("jobs", "list-jobs"),
     ("runs", "list-runs"),
     ("tokens", "show-caller"),

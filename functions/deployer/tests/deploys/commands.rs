@@ -5,7 +5,7 @@ use std::time::Duration;
 use gatehouse_domain::{
     ci::CiErrorKind,
     operations::{
-        Ending, Operation, Phase, Signal, State, StepState, Verdict, WebhookError,
+        Operation, OperationOutcome, Phase, Signal, State, StepState, Verdict, WebhookError,
         attempt::{CallbackClaims, CallbackKey},
     },
     runs::RunStatus,
@@ -17,7 +17,8 @@ use serde_json::json;
 use crate::support::{CALLBACK_KEY, NOW, OPERATION, Twin, asked, failed, triggered};
 
 fn end(operation: &mut Operation) {
-    operation.state = State::Ended { ending: Ending::TimedOut, at: operation.updated_at, reason: None };
+    operation.state =
+        State::Ended { ending: OperationOutcome::TimedOut, at: operation.updated_at, reason: None };
 }
 
 fn ask_to_stop(operation: &mut Operation) {
@@ -261,7 +262,7 @@ async fn a_webhook_that_has_reported_is_not_called_again() {
     twin.edit(|operation| operation.attempt.as_mut().unwrap().reported = true);
     assert_eq!(twin.call().await.unwrap(), json!({}));
     assert_eq!(twin.world().posted.len(), 1);
-    assert!(matches!(twin.operation().owed, Some(Signal::Succeed { .. })));
+    assert!(matches!(twin.operation().pending_signal, Some(Signal::Succeed { .. })));
 }
 
 #[tokio::test]
@@ -296,7 +297,7 @@ async fn what_deploys_otherwise_is_refused_and_stays_as_it_is() {
     assert_eq!(message, "this step is out of place: no job deploys this operation");
     for twin in [by_job, by_webhook] {
         assert_eq!(twin.operation().attempt, None);
-        assert_eq!(twin.operation().owed, Some(Signal::Start));
+        assert_eq!(twin.operation().pending_signal, Some(Signal::Start));
     }
 }
 

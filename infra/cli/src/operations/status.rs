@@ -12,7 +12,7 @@ use crate::{
     exit::Exit,
     failure::Failure,
     output::{Column, Look, Output, printable, text_at},
-    patience::{Endured, Patience},
+    retry::{Retries, Retry},
     services::find,
 };
 
@@ -59,7 +59,7 @@ async fn wait(
     path: &[&str],
     mut answer: Answer,
 ) -> Result<Answer, Failure> {
-    let (mut patience, mut before) = (Patience::new(), Value::Null);
+    let (mut retries, mut before) = (Retries::new(), Value::Null);
     while environments(&answer.body).iter().any(|environment| environment["running"].is_object()) {
         if answer.body != before {
             tell(context.output, &answer, &before)?;
@@ -70,13 +70,13 @@ async fn wait(
             match client.get(path).await {
                 Ok(answer) => break answer,
                 Err(failure) => {
-                    let Endured { wait, news } = patience.endure(failure)?;
+                    let Retry { wait, news } = retries.retry(failure)?;
                     news.map_or(Ok(()), |news| aside(context.output, &news))?;
                     context.clock.sleep(wait).await;
                 }
             }
         };
-        patience.restore();
+        retries.reset();
     }
     Ok(answer)
 }

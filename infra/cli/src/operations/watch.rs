@@ -13,7 +13,7 @@ use crate::{
     exit::Exit,
     failure::Failure,
     output::{Look, printable, text_at},
-    patience::{Endured, Patience},
+    retry::{Retries, Retry},
 };
 
 /// How often the record is read: workers report every few seconds.
@@ -27,7 +27,7 @@ pub(super) struct Watch<'c, 'a, 'w> {
     operation: &'c str,
     /// The operation as it was shown last.
     seen: Value,
-    patience: Patience,
+    retries: Retries,
 }
 
 impl<'c, 'a, 'w> Watch<'c, 'a, 'w> {
@@ -38,7 +38,7 @@ impl<'c, 'a, 'w> Watch<'c, 'a, 'w> {
         service: &'c str,
         operation: &'c str,
     ) -> Self {
-        Self { context, client, service, operation, seen: Value::Null, patience: Patience::new() }
+        Self { context, client, service, operation, seen: Value::Null, retries: Retries::new() }
     }
 
     /// Prints what happens until the operation ends.
@@ -47,14 +47,14 @@ impl<'c, 'a, 'w> Watch<'c, 'a, 'w> {
             let path = &["services", self.service, "operations", self.operation];
             let wait = match self.client.get(path).await {
                 Ok(answer) => {
-                    self.patience.restore();
+                    self.retries.reset();
                     if let Some(exit) = self.take(&answer)? {
                         return Ok(exit);
                     }
                     LOOK_INTERVAL
                 }
                 Err(failure) => {
-                    let Endured { wait, news } = self.patience.endure(failure)?;
+                    let Retry { wait, news } = self.retries.retry(failure)?;
                     news.map_or(Ok(()), |news| self.aside(&news))?;
                     wait
                 }

@@ -5,6 +5,7 @@
 
 use std::{io, time::Duration};
 
+use gatehouse_outbound::{SseEvent, SseParser};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -15,9 +16,11 @@ use crate::{
     exit::Exit,
     failure::Failure,
     output::{Look, printable, text_at},
-    patience::{Endured, Patience},
-    sse::{Event, Parser},
+    retry::{Retries, Retry},
 };
+
+/// The longest event that is read, in bytes: far more than one piece of a log.
+const MAX_EVENT: usize = 16 * 1024 * 1024;
 
 /// Watches one run.
 pub(super) struct Watch<'c, 'a, 'w> {
@@ -29,7 +32,7 @@ pub(super) struct Watch<'c, 'a, 'w> {
     last_id: Option<String>,
     /// The last status that was shown.
     status: Option<Value>,
-    patience: Patience,
+    retries: Retries,
 }
 
 impl<'c, 'a, 'w> Watch<'c, 'a, 'w> {
@@ -37,7 +40,7 @@ impl<'c, 'a, 'w> Watch<'c, 'a, 'w> {
     pub(super) fn new(context: &'c mut Context<'a, 'w>, client: &'c Client, run: &'c str) -> Self {
         let view = LogView::new(context.output.stdout.colours);
         let (last_id, status) = (None, None);
-        Self { context, client, run, view, last_id, status, patience: Patience::new() }
+        Self { context, client, run, view, last_id, status, retries: Retries::new() }
     }
 
     /// Prints what happens until the run ends.
@@ -46,18 +49,18 @@ impl<'c, 'a, 'w> Watch<'c, 'a, 'w> {
             let wait = match self.read_stream().await {
                 Ok(Some(exit)) => return Ok(exit),
                 Ok(None) => {
-                    self.patience.restore();
-                    self.patience.pause()
+                    self.retries.reset();
+                    self.retries.pause()
                 }
-                Err(failure) => self.endure(failure)?,
+                Err(failure) => self.retry(failure)?,
             };
             self.context.clock.sleep(wait).await;
         }
     }
 
-    fn endure(&mut self, failure: Failure) -> Result<Duration, Failure> {
-        match self.patience.endure(failure) {
-            Ok(Endured { wait, news }) => {
+    fn retry(&mut self, failure: Failure) -> Result<Duration, Failure> {
+        match self.retries.retry(failure) {
+            Ok(Retry { wait, news }) => {
                 if let Some(news) = news {
                     self.aside(Look::Dimmed, &news)?;
                 }
@@ -81,11 +84,12 @@ impl<'c, 'a, 'w> Watch<'c, 'a, 'w> {
         if response.status() == StatusCode::NO_CONTENT {
             return self.outcome().await.map(Some);
         }
-        let mut parser = Parser::default();
-        while let Some(piece) = response.chunk().await.map_err(|_| self.cut())? {
-            let events = parser.push(&piece).map_err(|error| Failure::Nonsense(error.to_string()))?;
-            self.patience.ask(parser.retry());
-            for event in events {
+        let mut parser = SseParser::new(MAX_EVENT);
+        while let Some(mut piece) = response.chunk().await.map_err(|_| self.cut())? {
+            loop {
+                let event = parser.next(&mut piece);
+                self.retries.set_pause(parser.retry());
+                let Some(event) = event else { break };
                 match self.take(event)? {
                     Next::GoOn => {}
                     Next::ComeBack => return Ok(None),
@@ -93,12 +97,16 @@ impl<'c, 'a, 'w> Watch<'c, 'a, 'w> {
                     Next::Ended(None) => return self.outcome().await.map(Some),
                 }
             }
+            if parser.is_too_long() {
+                return Err(too_long());
+            }
         }
         Err(self.cut())
     }
 
-    fn take(&mut self, event: Event) -> Result<Next, Failure> {
-        let data: Value = serde_json::from_str(&event.data).map_err(|_| {
+    fn take(&mut self, event: SseEvent) -> Result<Next, Failure> {
+        let data = event.data.as_deref().ok_or_else(too_long)?;
+        let data: Value = serde_json::from_str(&String::from_utf8_lossy(data)).map_err(|_| {
             Failure::Nonsense(format!("{} sends an event that is no JSON", self.client.site()))
         })?;
         // A status need not have a place in the stream, so it may be told again when a reader comes back.
@@ -107,7 +115,7 @@ impl<'c, 'a, 'w> Watch<'c, 'a, 'w> {
             self.show(&event, &data)?;
         }
         if event.id.is_some() && event.id != self.last_id {
-            self.patience.restore();
+            self.retries.reset();
             self.last_id = event.id;
         }
         Ok(match event.name.as_str() {
@@ -125,7 +133,7 @@ impl<'c, 'a, 'w> Watch<'c, 'a, 'w> {
         })
     }
 
-    fn show(&mut self, event: &Event, data: &Value) -> io::Result<()> {
+    fn show(&mut self, event: &SseEvent, data: &Value) -> io::Result<()> {
         if self.context.output.json {
             let line = json!({ "event": event.name, "id": event.id, "data": data });
             return self.context.output.stdout.line(&line.to_string());
@@ -186,6 +194,11 @@ enum Next {
     GoOn,
     ComeBack,
     Ended(Option<Exit>),
+}
+
+/// Without the event the log would have a hole, so the watch ends here.
+fn too_long() -> Failure {
+    Failure::Nonsense(format!("the server sends an event of more than {MAX_EVENT} bytes"))
 }
 
 fn stream_failure(data: &Value, retryable: bool) -> Failure {

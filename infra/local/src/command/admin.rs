@@ -5,7 +5,7 @@ use std::{io::Read, sync::Arc};
 use anyhow::{Context, bail, ensure};
 use gatehouse_domain::{
     access::Role,
-    audit::{Action, Deed, Entry, Origin, Outcome},
+    audit::{Action, AuditTarget, Entry, Origin, Outcome},
     caller::Roles,
     clock::Clock,
     name::UserName,
@@ -31,10 +31,11 @@ pub(super) async fn create(args: CreateAdminArgs) -> anyhow::Result<()> {
         bail!("the password {}", error.detail);
     }
     let user = user(name, &password).await?;
-    let deed = Deed { target: format!("user:{}", user.name), ..Deed::default() };
+    let audit_target = AuditTarget { target: format!("user:{}", user.name), ..AuditTarget::default() };
     let (clock, origin) = (SystemClock, Origin::default());
     let actor = OPERATOR.to_owned();
-    let entry = Entry::new(&clock, &SystemIds, actor, &origin, Action::CreateUser, Outcome::Done, deed);
+    let entry =
+        Entry::new(&clock, &SystemIds, actor, &origin, Action::CreateUser, Outcome::Done, audit_target);
     let table = Table::new(Aws::from_env().await?.dynamodb(), args.table.clone(), Arc::new(SystemClock));
     let outcome = table.create_first_admin(&user, &entry).await;
     match outcome.with_context(|| format!("table {}", args.table))? {

@@ -54,7 +54,7 @@ impl Modify for Bearer {
 pub fn description() -> anyhow::Result<String> {
     let mut whole = Whole::openapi();
     whole.merge(tokens::Description::openapi());
-    whole.merge(console::Description::openapi());
+    whole.merge(meta::Description::openapi());
     whole.merge(jobs::Description::openapi());
     whole.merge(runs::Description::openapi());
     whole.merge(catalog::Description::openapi());

@@ -9,14 +9,15 @@ use std::{
 use anyhow::Context;
 use authorizer::{Authorizer, Request};
 use callbacks::Callbacks;
-use deployer::{Deployer, webhook::WebhookClient};
+use deployer::Deployer;
 use gatehouse_domain::{
     catalog::Modules,
     ci::ProviderKind,
     clock::{Clock, IdSource},
 };
 use gatehouse_jwt::Issuer;
-use gatehouse_providers::{Directory, http::OutboundHttp};
+use gatehouse_outbound::OutboundHttp;
+use gatehouse_providers::{Directory, webhook::WebhookClient};
 use gatehouse_secrets::Secrets;
 use gatehouse_store::Table;
 use gatehouse_workflows::{Answers, Executions};
@@ -56,7 +57,7 @@ pub(super) fn all(parts: &Parts) -> anyhow::Result<BTreeMap<String, LambdaFuncti
         ("authorizer", authorizer(parts)),
         ("callbacks", callbacks(parts)),
         ("catalog", LambdaFunction::http(catalog::router(catalog_state(parts)))),
-        ("console", LambdaFunction::http(console::router())),
+        ("meta", LambdaFunction::http(meta::router())),
         ("deployer", deployer(parts, directory.clone())?),
         ("janitor", janitor::function(janitor::janitor(parts))),
         ("jobs", LambdaFunction::http(jobs::router(jobs_state(parts, directory.clone())))),
@@ -176,7 +177,7 @@ fn deployer(parts: &Parts, providers: Arc<Directory>) -> anyhow::Result<LambdaFu
 }
 
 fn tokens_state(parts: &Parts) -> tokens::AppState {
-    let surroundings = tokens::Surroundings {
+    let dependencies = tokens::Dependencies {
         issuer: Issuer::new(ISSUER),
         read_secret: parts.secrets.clone(),
         write_secret: parts.secrets.clone(),
@@ -184,5 +185,5 @@ fn tokens_state(parts: &Parts) -> tokens::AppState {
         clock: parts.clock.clone(),
         ids: parts.ids.clone(),
     };
-    tokens::AppState::of(&parts.table, surroundings)
+    tokens::AppState::of(&parts.table, dependencies)
 }

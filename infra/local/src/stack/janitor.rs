@@ -66,7 +66,7 @@ pub(super) fn janitor(parts: &Parts) -> Janitor {
         outbox: table.clone(),
         publish: Arc::new(parts.bus.clone()),
         flush: Arc::new(parts.memory.clone()),
-        owed: table.clone(),
+        pending_flush: table.clone(),
         clock: parts.clock.clone(),
         ids: parts.ids.clone(),
         unused_days: parts.unused_days,

@@ -16,7 +16,7 @@ use bytes::Bytes;
 use data_encoding::HEXLOWER;
 use gatehouse_domain::{
     api_key::{ApiKey, SaveApiKey},
-    audit::{Action, Deed, Entry, Origin, Outcome},
+    audit::{Action, AuditTarget, Entry, Origin, Outcome},
     ci::ProviderKind,
     jobs::Revision,
     name::{TenantId, UserName},
@@ -127,8 +127,8 @@ async fn create_user(seed: &SeedUser, parts: &Parts) -> anyhow::Result<()> {
     let password = Argon2id::new(parts.ids.clone()).hash_password(&seed.password).await?;
     let (roles, now) = (seed.roles.parse()?, parts.clock.now());
     let user = User::new(&*parts.ids, seed.name.clone(), roles, password, now, SEEDER.to_owned());
-    let deed = Deed { target: format!("user:{}", user.name), ..Deed::default() };
-    parts.table.create_user(&user, &entry(parts, Action::CreateUser, deed)).await?;
+    let audit_target = AuditTarget { target: format!("user:{}", user.name), ..AuditTarget::default() };
+    parts.table.create_user(&user, &entry(parts, Action::CreateUser, audit_target)).await?;
     Ok(())
 }
 
@@ -139,14 +139,14 @@ async fn create_tenant(id: &TenantId, parts: &Parts) -> anyhow::Result<()> {
         created_at: parts.clock.now(),
         created_by: SEEDER.to_owned(),
     };
-    let deed = Deed { target: format!("tenant:{id}"), tenant: Some(id.clone()), detail: None };
-    parts.table.save_tenant(&tenant, &entry(parts, Action::PutTenant, deed)).await?;
+    let audit_target = AuditTarget { target: format!("tenant:{id}"), tenant: Some(id.clone()), detail: None };
+    parts.table.save_tenant(&tenant, &entry(parts, Action::PutTenant, audit_target)).await?;
     Ok(())
 }
 
-fn entry(parts: &Parts, action: Action, deed: Deed) -> Entry {
+fn entry(parts: &Parts, action: Action, audit_target: AuditTarget) -> Entry {
     let origin = Origin::default();
-    Entry::new(&*parts.clock, &*parts.ids, SEEDER.to_owned(), &origin, action, Outcome::Done, deed)
+    Entry::new(&*parts.clock, &*parts.ids, SEEDER.to_owned(), &origin, action, Outcome::Done, audit_target)
 }
 
 /// Registers this machine as a provider, so that it is listed. One that is there already stays.

@@ -2,27 +2,30 @@
 
 mod answer;
 mod message;
-mod retry;
 
 use std::{sync::Arc, time::Duration};
 
 use gatehouse_domain::{clock::IdSource, report::Chain};
-use gatehouse_providers::http::{
-    BodyError, ForbiddenDestination, HttpSetupError, OutboundClient, OutboundHttp, read_body,
+use gatehouse_outbound::{
+    Backoff, BodyError, ForbiddenDestination, HttpSetupError, OutboundClient, OutboundHttp, is_loopback,
+    jittered, read_body,
 };
 use reqwest::{Method, Url};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::time::{Instant, sleep_until};
 
+use self::message::Body;
 pub(crate) use self::{
     answer::{Answer, Refusal, RefusalKind},
     message::{Command, Link, PlanCounts, Progress, StepState},
 };
-use self::{message::Body, retry::Pauses};
-use crate::settings::{Assignment, leads_to_loopback};
+use crate::settings::Assignment;
 
 /// As much of an answer is read: a work order with large inputs.
 const ANSWER_LIMIT: usize = 2 * 1024 * 1024;
+
+/// The pauses between tries.
+const BACKOFF: Backoff = Backoff::new(Duration::from_millis(250), Duration::from_secs(20));
 
 /// Gatehouse, as the worker of one attempt sees it.
 pub(crate) struct Callbacks {
@@ -65,7 +68,7 @@ impl Callbacks {
     /// A client for the worker of this attempt.
     pub(crate) fn new(assignment: &Assignment, ids: Arc<dyn IdSource>) -> Result<Self, HttpSetupError> {
         let mut http = OutboundHttp::new();
-        if leads_to_loopback(&assignment.callback_url) {
+        if is_loopback(&assignment.callback_url) {
             http = http.allow_loopback();
         }
         Ok(Self {
@@ -92,14 +95,16 @@ impl Callbacks {
         self.sequence += 1;
         let mut deadline = Instant::now() + patience;
         let mut hurried = false;
-        let mut pauses = Pauses::new(self.ids.as_ref());
+        let mut backoff = BACKOFF;
         tokio::pin!(hurry);
         loop {
             match self.call(command).await {
                 Ok(delivery) => return delivery,
                 Err(error) => self.log_failure(command, &error),
             }
-            let again = Instant::now() + pauses.next();
+            backoff.fail();
+            // Workers that lost Gatehouse together would otherwise come back together, and be too many again.
+            let again = Instant::now() + jittered(backoff.pause(), self.ids.random()[0]);
             tokio::select! {
                 biased;
                 left = &mut hurry, if !hurried => {

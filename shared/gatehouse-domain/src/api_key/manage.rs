@@ -8,14 +8,14 @@ use secrecy::SecretString;
 use super::{ApiKey, ApiKeyId, FindApiKey, Revocation};
 use crate::{
     access::Scope,
-    audit::{Act, Action, Deed, Entry, Outcome},
+    audit::{Action, AuditContext, AuditTarget, Entry, Outcome},
     caller::Tenants,
     clock::{Clock, IdSource},
     jobs::ListError,
     paging::{Page, PageRequest},
     parameter::FieldError,
     providers::EditOutcome,
-    revocation::{Effective, FlushAuthorizer, FlushError, OwedFlush, check_reason, flush},
+    revocation::{Effective, FlushAuthorizer, FlushError, PendingFlush, check_reason, flush},
     store::StoreError,
 };
 
@@ -53,7 +53,7 @@ pub struct KeyPorts<'a> {
     /// Makes API Gateway forget.
     pub flush: &'a dyn FlushAuthorizer,
     /// Keeps that it has to.
-    pub owed: &'a dyn OwedFlush,
+    pub pending_flush: &'a dyn PendingFlush,
     /// Tells the time.
     pub clock: &'a dyn Clock,
     /// Makes ids.
@@ -87,7 +87,7 @@ pub enum MintKeyError {
 /// Mints a key: its record, and the key itself, to be shown once.
 pub async fn mint(
     ports: &KeyPorts<'_>,
-    act: &Act<'_>,
+    audit: &AuditContext<'_>,
     draft: KeyDraft,
 ) -> Result<(ApiKey, SecretString), MintKeyError> {
     let errors = check(&draft);
@@ -97,8 +97,8 @@ pub async fn mint(
     let now = ports.clock.now();
     let ends_at = draft.days.map(|days| now + Duration::from_hours(u64::from(days) * 24));
     let (key, text) = ApiKey::generate(ports.ids, draft.name, draft.scopes, draft.tenants, now);
-    let key = ApiKey { created_by: act.caller.actor(), ends_at, ..key };
-    let entry = act.entry(ports.clock, ports.ids, Action::MintApiKey, Outcome::Done, deed(&key));
+    let key = ApiKey { created_by: audit.caller.actor(), ends_at, ..key };
+    let entry = audit.entry(ports.clock, ports.ids, Action::MintApiKey, Outcome::Done, audit_target(&key));
     ports.save.save_api_key(&key, Some(&entry)).await?;
     Ok((key, text))
 }
@@ -148,7 +148,7 @@ pub struct RevokedKey {
 /// Revokes a key. Revoking a revoked one changes nothing in its record and flushes again.
 pub async fn revoke(
     ports: &KeyPorts<'_>,
-    act: &Act<'_>,
+    audit: &AuditContext<'_>,
     id: &ApiKeyId,
     reason: Option<String>,
 ) -> Result<RevokedKey, RevokeKeyError> {
@@ -156,9 +156,10 @@ pub async fn revoke(
     let mut key = ports.find.find_api_key(id).await?.ok_or(RevokeKeyError::NotFound)?;
     let now = ports.clock.now();
     if key.revoked.is_none() {
-        let deed = Deed { detail: reason.clone().or(Some(key.name.clone())), ..deed(&key) };
-        let entry = act.entry(ports.clock, ports.ids, Action::RevokeApiKey, Outcome::Done, deed);
-        key.revoked = Some(Revocation { at: now, by: act.caller.actor(), reason });
+        let audit_target =
+            AuditTarget { detail: reason.clone().or(Some(key.name.clone())), ..audit_target(&key) };
+        let entry = audit.entry(ports.clock, ports.ids, Action::RevokeApiKey, Outcome::Done, audit_target);
+        key.revoked = Some(Revocation { at: now, by: audit.caller.actor(), reason });
         match ports.save.save_key_revocation(&key, &entry).await? {
             EditOutcome::Done => {}
             // Somebody else revoked it at the same moment, which is as good.
@@ -167,12 +168,12 @@ pub async fn revoke(
             }
         }
     }
-    let (effective, flush_error) = flush(ports.flush, ports.owed, ports.clock, now).await;
+    let (effective, flush_error) = flush(ports.flush, ports.pending_flush, ports.clock, now).await;
     Ok(RevokedKey { key, effective, flush_error })
 }
 
-fn deed(key: &ApiKey) -> Deed {
-    Deed {
+fn audit_target(key: &ApiKey) -> AuditTarget {
+    AuditTarget {
         target: format!("api_key:{}", key.id.as_str()),
         tenant: key.tenants.sole().cloned(),
         detail: Some(key.name.clone()),

@@ -180,13 +180,13 @@ impl ApiKey {
     }
 
     /// How the key stands at `now`: `active`, `expired` or `revoked`.
-    pub fn standing(&self, now: Timestamp) -> crate::tokens::Standing {
-        use crate::tokens::Standing;
+    pub fn status(&self, now: Timestamp) -> crate::tokens::TokenStatus {
+        use crate::tokens::TokenStatus;
 
         match (&self.revoked, self.ends_at) {
-            (Some(_), _) => Standing::Revoked,
-            (None, Some(end)) if end <= now => Standing::Expired,
-            (None, _) => Standing::Active,
+            (Some(_), _) => TokenStatus::Revoked,
+            (None, Some(end)) if end <= now => TokenStatus::Expired,
+            (None, _) => TokenStatus::Active,
         }
     }
 
@@ -237,7 +237,7 @@ pub async fn authenticate(
 ) -> Result<Option<(Caller, bool)>, StoreError> {
     let Some(key) = keys.find_api_key(&presented.id()).await? else { return Ok(None) };
     let same = bool::from(key.hash.0.ct_eq(&presented.hash().0));
-    if !same || !key.standing(now).counts() {
+    if !same || !key.status(now).is_valid() {
         return Ok(None);
     }
     let is_news = key.last_used_at.is_none_or(|last| last + USE_INTERVAL <= now);

@@ -10,10 +10,10 @@ use super::{
 };
 use crate::{
     access::{CREATE_SERVICE, DELETE_SERVICE, PUT_SERVICE},
-    audit::{Act, Action, Deed, Entry, Outcome},
+    audit::{Action, AuditContext, AuditTarget, Entry, Outcome},
     caller::Caller,
     clock::{Clock, IdSource},
-    idempotency::{Fingerprint, IdempotencyKey, StartKey},
+    idempotency::{Fingerprint, IdempotencyKey, RequestKey},
     jobs::{FindForEdit, Revision},
     name::{EnvironmentName, JobId, ServiceName, TenantId},
     parameter::FieldError,
@@ -149,23 +149,23 @@ pub struct CreatedService {
 /// Creates a service.
 pub async fn create(
     ports: &EditPorts<'_>,
-    act: &Act<'_>,
+    audit: &AuditContext<'_>,
     draft: ServiceDraft,
     key: Option<&IdempotencyKey>,
     fingerprint: Fingerprint,
 ) -> Result<CreatedService, EditServiceError> {
-    let tenant = tenant_of(act.caller, &draft)?;
-    if !act.caller.may_in(&CREATE_SERVICE, &tenant) {
-        return Err(refused(act.caller, tenant));
+    let tenant = tenant_of(audit.caller, &draft)?;
+    if !audit.caller.may_in(&CREATE_SERVICE, &tenant) {
+        return Err(refused(audit.caller, tenant));
     }
     check(ports, &draft.spec, &tenant).await?;
-    let deed = deed(&draft.name, &tenant);
-    let entry = act.entry(ports.clock, ports.ids, Action::CreateService, Outcome::Done, deed);
+    let audit_target = audit_target(&draft.name, &tenant);
+    let entry = audit.entry(ports.clock, ports.ids, Action::CreateService, Outcome::Done, audit_target);
     let id = match key {
-        Some(key) => ServiceId::of_key(&StartKey::of(&act.caller.actor(), key)),
+        Some(key) => ServiceId::of_key(&RequestKey::of(&audit.caller.actor(), key)),
         None => ServiceId::new(ports.ids),
     };
-    let actor = act.caller.actor();
+    let actor = audit.caller.actor();
     let service = Service {
         id,
         tenant,
@@ -224,13 +224,13 @@ async fn check(ports: &EditPorts<'_>, spec: &ServiceSpec, tenant: &TenantId) -> 
 /// Replaces a service. Environments in which something is, or goes on, cannot be taken away.
 pub async fn replace(
     ports: &EditPorts<'_>,
-    act: &Act<'_>,
+    audit: &AuditContext<'_>,
     id: &ServiceId,
     draft: ServiceDraft,
     expected: &Precondition,
 ) -> Result<Service, EditServiceError> {
-    let Registered { service, environments } = show(ports.find, act.caller, id).await?;
-    if !act.caller.may_in(&PUT_SERVICE, &service.tenant) {
+    let Registered { service, environments } = show(ports.find, audit.caller, id).await?;
+    if !audit.caller.may_in(&PUT_SERVICE, &service.tenant) {
         return Err(EditServiceError::Forbidden(service.tenant));
     }
     expected.admit(Some(&service.revision))?;
@@ -244,14 +244,14 @@ pub async fn replace(
     let before = service.spec.environments.iter().map(|environment| &environment.name);
     let before = before.chain(going.iter().map(|state| &state.name));
     let removed = before.filter(|name| !kept.contains(name)).cloned().collect();
-    let deed = deed(&service.name, &service.tenant);
-    let entry = act.entry(ports.clock, ports.ids, Action::PutService, Outcome::Done, deed);
+    let audit_target = audit_target(&service.name, &service.tenant);
+    let entry = audit.entry(ports.clock, ports.ids, Action::PutService, Outcome::Done, audit_target);
     let previous = service.revision.clone();
     let service = Service {
         spec: draft.spec,
         revision: Revision::new(ports.ids),
         updated_at: entry.at,
-        updated_by: act.caller.actor(),
+        updated_by: audit.caller.actor(),
         ..service
     };
     match ports.save.replace_service(&service, &previous, &removed, &entry).await? {
@@ -306,16 +306,16 @@ pub struct DeletedService {
 /// Deletes a service. Its history goes with time.
 pub async fn delete(
     ports: &EditPorts<'_>,
-    act: &Act<'_>,
+    audit: &AuditContext<'_>,
     id: &ServiceId,
     expected: &Precondition,
     force: Force,
 ) -> Result<DeletedService, EditServiceError> {
-    let Registered { service, environments } = show(ports.find, act.caller, id).await?;
-    if !act.caller.may_in(&DELETE_SERVICE, &service.tenant) {
+    let Registered { service, environments } = show(ports.find, audit.caller, id).await?;
+    if !audit.caller.may_in(&DELETE_SERVICE, &service.tenant) {
         return Err(EditServiceError::Forbidden(service.tenant));
     }
-    if force == Force::Yes && !act.caller.is_admin_in(&service.tenant) {
+    if force == Force::Yes && !audit.caller.is_admin_in(&service.tenant) {
         return Err(EditServiceError::ForceForbidden(service.tenant));
     }
     expected.admit(Some(&service.revision))?;
@@ -327,17 +327,17 @@ pub async fn delete(
     let remains: Vec<_> =
         states.iter().filter(|state| state.infrastructure != Infrastructure::Absent).cloned().collect();
     let left: Vec<_> = remains.iter().map(|state| state.name.clone()).collect();
-    let deed = Deed {
+    let audit_target = AuditTarget {
         detail: (!left.is_empty()).then(|| format!("by force; what remains is in: {}", names(&left))),
-        ..deed(&service.name, &service.tenant)
+        ..audit_target(&service.name, &service.tenant)
     };
-    let entry = act.entry(ports.clock, ports.ids, Action::DeleteService, Outcome::Done, deed);
+    let entry = audit.entry(ports.clock, ports.ids, Action::DeleteService, Outcome::Done, audit_target);
     match ports.save.delete_service(&service, &states, &entry).await? {
         EditOutcome::Done => Ok(DeletedService { service, remains }),
         EditOutcome::Conflict => Err(PreconditionError::Failed.into()),
     }
 }
 
-fn deed(name: &ServiceName, tenant: &TenantId) -> Deed {
-    Deed { target: format!("service:{tenant}/{name}"), tenant: Some(tenant.clone()), detail: None }
+fn audit_target(name: &ServiceName, tenant: &TenantId) -> AuditTarget {
+    AuditTarget { target: format!("service:{tenant}/{name}"), tenant: Some(tenant.clone()), detail: None }
 }

@@ -10,7 +10,7 @@ use super::{EnvironmentSpec, EnvironmentState, ServiceSpec};
 use crate::{
     caller::Caller,
     clock::{IdSource, random_id},
-    idempotency::{Fingerprint, StartKey},
+    idempotency::{Fingerprint, RequestKey},
     jobs::Revision,
     name::{EnvironmentName, InvalidName, ServiceName, TenantId},
     store::StoreError,
@@ -30,7 +30,7 @@ impl ServiceId {
     }
 
     /// The id of the service that was created under an idempotency key.
-    pub fn of_key(key: &StartKey) -> Self {
+    pub fn of_key(key: &RequestKey) -> Self {
         Self(format!("{}{}", Self::PREFIX, &key.as_str()[..32]))
     }
 

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::*;
 use crate::{
-    audit::{Act, Action, Entry},
+    audit::{Action, AuditContext, Entry},
     caller::Caller,
     ci::{ConcourseTarget, Target},
     idempotency::Fingerprint,
@@ -147,26 +147,26 @@ impl Site {
         key: Option<&str>,
     ) -> Result<CreatedService, EditServiceError> {
         let modules = modules();
-        let act = Act { caller: who, origin: &self.origin };
+        let audit = AuditContext { caller: who, origin: &self.origin };
         let key = key.map(|key| key.parse().unwrap());
         let fingerprint = Fingerprint::of(&[&draft.spec.owner]);
-        create(&self.edit_ports(&modules), &act, draft, key.as_ref(), fingerprint).now_or_never().unwrap()
+        create(&self.edit_ports(&modules), &audit, draft, key.as_ref(), fingerprint).now_or_never().unwrap()
     }
 
     fn replaces(&self, who: &Caller, draft: ServiceDraft, seen: &str) -> Result<Service, EditServiceError> {
         let modules = modules();
-        let act = Act { caller: who, origin: &self.origin };
+        let audit = AuditContext { caller: who, origin: &self.origin };
         let seen = Precondition::Revision(Revision::unverified(seen.into()));
         let ports = self.edit_ports(&modules);
-        replace(&ports, &act, &self.service, draft, &seen).now_or_never().unwrap()
+        replace(&ports, &audit, &self.service, draft, &seen).now_or_never().unwrap()
     }
 
     fn deletes(&self, who: &Caller, force: Force) -> Result<DeletedService, EditServiceError> {
         let modules = modules();
-        let act = Act { caller: who, origin: &self.origin };
+        let audit = AuditContext { caller: who, origin: &self.origin };
         let seen = Precondition::Revision(Revision::unverified("r1".into()));
         let ports = self.edit_ports(&modules);
-        delete(&ports, &act, &self.service, &seen, force).now_or_never().unwrap()
+        delete(&ports, &audit, &self.service, &seen, force).now_or_never().unwrap()
     }
 
     fn edit_ports<'a>(&'a self, modules: &'a Modules) -> EditPorts<'a> {

@@ -8,7 +8,7 @@ use super::{Announcement, Marks, News, Watched};
 use crate::{
     api_key::ApiKey,
     signing::{KeyRing, ROTATE_AFTER},
-    tokens::{ServiceToken, Standing, TokenState},
+    tokens::{ServiceToken, TokenState, TokenStatus},
 };
 
 /// How many days before an end it is announced, the nearest first.
@@ -27,15 +27,15 @@ pub(super) struct Due {
 pub(super) fn of_token(watched: &Watched<ServiceToken>, unused_days: NonZeroU16, now: Timestamp) -> Due {
     let token = &watched.thing;
     let mut due = Due { marks: watched.marks.clone(), announcements: Vec::new() };
-    let standing = token.standing(now);
-    if standing == Standing::Revoked {
+    let status = token.status(now);
+    if status == TokenStatus::Revoked {
         return due;
     }
     let (ends_at, replaced_by) = end_of(token);
     let end =
         End { at: ends_at, soon: News::TokenEnding, over: News::TokenEnded, subject: token.jti.as_str() };
     let ending = end.announcement(&mut due.marks, now);
-    let unused = if standing.counts() { unused(token, &mut due.marks, unused_days, now) } else { None };
+    let unused = if status.is_valid() { unused(token, &mut due.marks, unused_days, now) } else { None };
     due.announcements.extend([ending, unused].into_iter().flatten().map(|announcement| Announcement {
         tenant: Some(token.tenant.clone()),
         project: Some(token.project.clone()),

@@ -35,7 +35,7 @@ use crate::{
     operations::reconcile::{ReconcileError, ReconcilePorts},
     paging::{Limit, Page, PageRequest},
     providers::EditOutcome,
-    revocation::{FlushAuthorizer, FlushError, OwedFlush},
+    revocation::{FlushAuthorizer, FlushError, PendingFlush},
     signing::{KeyId, KeyRing},
     store::StoreError,
     tokens::{ServiceToken, TokenId},
@@ -142,7 +142,7 @@ pub struct Ports<'a> {
     /// Makes API Gateway forget.
     pub flush: &'a dyn FlushAuthorizer,
     /// Keeps that it has to.
-    pub owed: &'a dyn OwedFlush,
+    pub pending_flush: &'a dyn PendingFlush,
     /// Tells the time.
     pub clock: &'a dyn Clock,
 }
@@ -250,10 +250,10 @@ impl Sweep<'_> {
 
     /// Makes a flush that is owed.
     async fn flush(&mut self) -> Result<(), SweepError> {
-        let Some(since) = self.ports.owed.owed_flush().await? else { return Ok(()) };
+        let Some(since) = self.ports.pending_flush.pending_flush().await? else { return Ok(()) };
         self.ports.flush.flush_authorizer().await?;
         self.report.flushed = true;
-        Ok(self.ports.owed.flush_done(since).await?)
+        Ok(self.ports.pending_flush.flush_done(since).await?)
     }
 
     /// Looks at the ring. Whether there was time for it.

@@ -3,7 +3,7 @@
 use super::{Sweep, SweepError, first_page};
 use crate::operations::{
     Operation,
-    change::Lines,
+    change::WorkflowPorts,
     reconcile::{ReconcileError, ReconcilePorts, Reconciled, expire_environment, reconcile},
     request::RequestError,
     workflow::WorkflowError,
@@ -36,11 +36,12 @@ impl Sweep<'_> {
     /// any more: what is overdue can be ended without it.
     async fn look_after(&mut self, operation: &Operation) {
         self.report.operations += 1;
-        let lines = if self.engine_is_silent() { Lines::default() } else { self.ports.operations.lines };
-        let ports = ReconcilePorts { lines, ..self.ports.operations };
+        let workflow =
+            if self.engine_is_silent() { WorkflowPorts::default() } else { self.ports.operations.workflow };
+        let ports = ReconcilePorts { workflow, ..self.ports.operations };
         match reconcile(&ports, operation).await {
             Ok(Reconciled::Fine) => {}
-            Ok(Reconciled::Told) => self.report.told += 1,
+            Ok(Reconciled::Delivered) => self.report.told += 1,
             Ok(Reconciled::Ended) => self.report.ended += 1,
             Err(error) if is_silence(&error) => {
                 self.unanswered += 1;

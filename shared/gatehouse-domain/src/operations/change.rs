@@ -23,7 +23,7 @@ pub struct ChangePorts<'a> {
 
 /// Whom an operation's workflow is told through. A function has those that it may use.
 #[derive(Clone, Copy, Default)]
-pub struct Lines<'a> {
+pub struct WorkflowPorts<'a> {
     /// Begins it.
     pub start: Option<&'a dyn StartWorkflow>,
     /// Tells it while it waits.
@@ -83,17 +83,17 @@ pub async fn change<E>(
 /// # Errors
 ///
 /// When it could not be told, or that could not be recorded.
-pub async fn settle(
+pub async fn deliver_pending(
     ports: &ChangePorts<'_>,
-    lines: Lines<'_>,
+    workflow: WorkflowPorts<'_>,
     operation: &Operation,
-) -> Result<bool, SettleError> {
-    let Some(signal) = &operation.owed else { return Ok(false) };
-    if !tell(lines, operation, signal).await? {
+) -> Result<bool, DeliveryError> {
+    let Some(signal) = &operation.pending_signal else { return Ok(false) };
+    if !tell(workflow, operation, signal).await? {
         return Ok(false);
     }
     let crossed = change(ports, &operation.id, None, |operation| {
-        Ok::<_, std::convert::Infallible>(if operation.cross_out(signal) {
+        Ok::<_, std::convert::Infallible>(if operation.acknowledge(signal) {
             Changed::Record
         } else {
             Changed::Nothing
@@ -107,7 +107,7 @@ pub async fn settle(
 
 /// Why a workflow was not told what it is owed.
 #[derive(Debug, thiserror::Error)]
-pub enum SettleError {
+pub enum DeliveryError {
     /// The workflow engine failed.
     #[error(transparent)]
     Workflow(#[from] WorkflowError),
@@ -118,18 +118,22 @@ pub enum SettleError {
 
 /// Tells it, where there is a line for that. That a workflow does not wait any more means that it was told
 /// before, or is beyond telling: then its record says how it stands.
-async fn tell(lines: Lines<'_>, operation: &Operation, signal: &Signal) -> Result<bool, WorkflowError> {
-    match (signal, lines) {
-        (Signal::Start, Lines { start: Some(line), .. }) => {
+async fn tell(
+    workflow: WorkflowPorts<'_>,
+    operation: &Operation,
+    signal: &Signal,
+) -> Result<bool, WorkflowError> {
+    match (signal, workflow) {
+        (Signal::Start, WorkflowPorts { start: Some(line), .. }) => {
             line.start(operation.workflow(), &operation.id).await?;
         }
-        (Signal::Succeed { token, output }, Lines { answer: Some(line), .. }) => {
+        (Signal::Succeed { token, output }, WorkflowPorts { answer: Some(line), .. }) => {
             line.succeed(token, output).await?;
         }
-        (Signal::Fail { token, error, cause }, Lines { answer: Some(line), .. }) => {
+        (Signal::Fail { token, error, cause }, WorkflowPorts { answer: Some(line), .. }) => {
             line.fail(token, error, cause).await?;
         }
-        (Signal::Stop, Lines { oversee: Some(line), .. }) => {
+        (Signal::Stop, WorkflowPorts { oversee: Some(line), .. }) => {
             line.stop(operation.workflow(), &operation.id, "the operation has ended").await?;
         }
         (Signal::Start | Signal::Succeed { .. } | Signal::Fail { .. } | Signal::Stop, _) => return Ok(false),

@@ -2,13 +2,13 @@
 
 use super::{
     Asked, Operation, OperationId, State, Verdict,
-    change::{ChangeError, ChangePorts, Lines, SettleError, change, settle},
+    change::{ChangeError, ChangePorts, DeliveryError, WorkflowPorts, change, deliver_pending},
     lifecycle::Changed,
     show::{ShowOperationError, ShowPorts, show},
 };
 use crate::{
     access::{self, APPROVE_OPERATION, CANCEL_OPERATION, REJECT_OPERATION},
-    audit::{Act, Action, Deed, Outcome},
+    audit::{Action, AuditContext, AuditTarget, Outcome},
     catalog::ServiceId,
     clock::IdSource,
     name::TenantId,
@@ -26,7 +26,7 @@ pub struct DecidePorts<'a> {
     /// Changes it.
     pub change: ChangePorts<'a>,
     /// Tells its workflow.
-    pub lines: Lines<'a>,
+    pub workflow: WorkflowPorts<'a>,
     /// Makes ids.
     pub ids: &'a dyn IdSource,
 }
@@ -63,7 +63,7 @@ pub struct Decided {
     /// The operation as it stands now.
     pub operation: Operation,
     /// Why its workflow was not told yet, if so; the janitor tells it.
-    pub unsettled: Option<SettleError>,
+    pub unsettled: Option<DeliveryError>,
 }
 
 /// Whether somebody agrees.
@@ -76,7 +76,7 @@ pub enum Answer {
 }
 
 impl Answer {
-    fn operation(self) -> &'static access::Operation {
+    fn operation(self) -> &'static access::Endpoint {
         match self {
             Self::Approve => &APPROVE_OPERATION,
             Self::Reject => &REJECT_OPERATION,
@@ -95,21 +95,21 @@ impl Answer {
 /// the same again changes nothing.
 pub async fn decide(
     ports: &DecidePorts<'_>,
-    act: &Act<'_>,
+    audit: &AuditContext<'_>,
     service: &ServiceId,
     id: &OperationId,
     answer: Answer,
     comment: Option<String>,
 ) -> Result<Decided, DecideError> {
-    let operation = show(&ports.show, act.caller, service, id).await?;
-    if !act.caller.may_in(answer.operation(), &operation.tenant) {
+    let operation = show(&ports.show, audit.caller, service, id).await?;
+    if !audit.caller.may_in(answer.operation(), &operation.tenant) {
         return Err(DecideError::Forbidden(operation.tenant));
     }
     if comment.as_deref().is_some_and(|text| text.len() > MAX_COMMENT) {
         let error = FieldError::new("/comment", "must be at most 1,000 bytes");
         return Err(DecideError::Invalid(vec![error]));
     }
-    let actor = act.caller.actor();
+    let actor = audit.caller.actor();
     if operation.requested.by == actor {
         return Err(DecideError::OwnRequest);
     }
@@ -117,8 +117,8 @@ pub async fn decide(
     let repeated = |operation: &Operation| {
         operation.verdict.as_ref().is_some_and(|said| said.approved == approved && said.asked.by == actor)
     };
-    let deed = Deed { detail: comment.clone(), ..deed(&operation) };
-    let entry = act.entry(ports.change.clock, ports.ids, answer.action(), Outcome::Done, deed);
+    let audit_target = AuditTarget { detail: comment.clone(), ..audit_target(&operation) };
+    let entry = audit.entry(ports.change.clock, ports.ids, answer.action(), Outcome::Done, audit_target);
     let changed = change(&ports.change, id, Some(&entry), |operation| {
         if repeated(operation) {
             return Ok(Changed::Nothing);
@@ -133,26 +133,26 @@ pub async fn decide(
 /// Asks an operation to stop.
 pub async fn cancel(
     ports: &DecidePorts<'_>,
-    act: &Act<'_>,
+    audit: &AuditContext<'_>,
     service: &ServiceId,
     id: &OperationId,
 ) -> Result<Decided, DecideError> {
-    let operation = show(&ports.show, act.caller, service, id).await?;
-    if !act.caller.may_in(&CANCEL_OPERATION, &operation.tenant) {
+    let operation = show(&ports.show, audit.caller, service, id).await?;
+    if !audit.caller.may_in(&CANCEL_OPERATION, &operation.tenant) {
         return Err(DecideError::Forbidden(operation.tenant));
     }
-    let entry = act.entry(
+    let entry = audit.entry(
         ports.change.clock,
         ports.ids,
         Action::CancelOperation,
         Outcome::Requested,
-        deed(&operation),
+        audit_target(&operation),
     );
     let changed = change(&ports.change, id, Some(&entry), |operation| {
-        if operation.ending() == Some(super::Ending::Cancelled) {
+        if operation.ending() == Some(super::OperationOutcome::Cancelled) {
             return Ok(Changed::Nothing);
         }
-        let asked = Asked { by: act.caller.actor(), at: entry.at };
+        let asked = Asked { by: audit.caller.actor(), at: entry.at };
         operation.ask_to_stop(asked).ok_or_else(|| DecideError::Ended(operation.status()))
     });
     decided(ports, changed.await).await
@@ -167,14 +167,14 @@ async fn decided(
         ChangeError::Refused(refused) => refused,
         ChangeError::Store(error) => error.into(),
     })?;
-    let unsettled = settle(&ports.change, ports.lines, &operation).await.err();
+    let unsettled = deliver_pending(&ports.change, ports.workflow, &operation).await.err();
     Ok(Decided { operation, unsettled })
 }
 
 /// What was done to an operation, for the trail.
-pub(super) fn deed(operation: &Operation) -> Deed {
+pub(super) fn audit_target(operation: &Operation) -> AuditTarget {
     let Operation { tenant, service_name, environment, id, .. } = operation;
-    Deed {
+    AuditTarget {
         target: format!("operation:{id}"),
         tenant: Some(tenant.clone()),
         detail: Some(format!("{} {service_name}/{environment}", operation.work.kind().as_str())),

@@ -13,11 +13,11 @@ use super::{
     lifecycle::{Changed, StepRefused},
 };
 use crate::{
-    audit::{Act, Origin},
+    audit::{AuditContext, Origin},
     caller::{Caller, Grant},
     catalog::{DeployTarget, Link},
     ci::{CancelMode, ProviderLookupError},
-    idempotency::{IdempotencyKey, StartKey},
+    idempotency::{IdempotencyKey, RequestKey},
     jobs::ShowJobError,
     name::JobId,
     runs::{
@@ -136,9 +136,9 @@ pub async fn trigger_run(ports: &DeployPorts<'_>, id: &OperationId) -> Result<Fo
         return Err(refused(refusal));
     }
     let origin = Origin::default();
-    let act = Act { caller: &caller, origin: &origin };
+    let audit = AuditContext { caller: &caller, origin: &origin };
     let parameters = parameters(ports, &operation, job, version).await?;
-    let started = runs::start::trigger(&ports.runs, &act, job, &parameters, key.as_ref()).await;
+    let started = runs::start::trigger(&ports.runs, &audit, job, &parameters, key.as_ref()).await;
     note(ports, &operation, &caller, &started.map_err(|error| from_start(job, error))?.run).await?;
     Ok(waiting)
 }
@@ -155,8 +155,8 @@ async fn is_begun(
     key: Option<&IdempotencyKey>,
 ) -> Result<bool, DeployError> {
     let Some(key) = key else { return Ok(false) };
-    let key = StartKey::of(&caller.actor(), key);
-    Ok(ports.runs.starts.find_start(&key, ports.change.clock.now()).await?.is_some())
+    let key = RequestKey::of(&caller.actor(), key);
+    Ok(ports.runs.starts.find_request(&key, ports.change.clock.now()).await?.is_some())
 }
 
 /// Notes the run with its operation. One that came too late for that is stopped: nobody would follow it.
@@ -283,8 +283,8 @@ pub async fn follow_run(ports: &DeployPorts<'_>, id: &OperationId) -> Result<Fol
 
 async fn stop(ports: &DeployPorts<'_>, caller: &Caller, run: &Run) -> Result<(), DeployError> {
     let origin = Origin::default();
-    let act = Act { caller, origin: &origin };
-    match runs::cancel(&ports.cancel, &act, &run.id, CancelMode::Graceful).await {
+    let audit = AuditContext { caller, origin: &origin };
+    match runs::cancel(&ports.cancel, &audit, &run.id, CancelMode::Graceful).await {
         Ok(_) | Err(CancelError::Ended(_)) => Ok(()),
         Err(error) => {
             Err(DeployError::Unavailable("the run could not be cancelled".to_owned(), Some(error.into())))

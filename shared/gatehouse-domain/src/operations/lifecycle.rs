@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::{
-    Asked, Attempt, Ending, Operation, OperationKind, Phase, Signal, State, Step, StepState, TaskToken,
-    Verdict, Work, request::JANITOR, workflow::Execution,
+    Asked, Attempt, Operation, OperationKind, OperationOutcome, Phase, Signal, State, Step, StepState,
+    TaskToken, Verdict, Work, request::JANITOR, workflow::Execution,
 };
 use crate::catalog::{
     Deployed, Drift, DriftState, Infrastructure, Link, OutputValue, PlanSummary, Provisioned, Settled,
@@ -59,7 +59,7 @@ pub enum Changed {
 pub enum StepRefused {
     /// The operation has ended.
     #[error("the operation has ended: it {}", .0.as_str())]
-    Ended(Ending),
+    Ended(OperationOutcome),
     /// Somebody asked the operation to stop.
     #[error("the operation was asked to stop")]
     CancelRequested,
@@ -138,7 +138,7 @@ pub enum ReportRefused {
     Superseded,
     /// The operation has ended.
     #[error("the operation has ended: it {}", .0.as_str())]
-    Ended(Ending),
+    Ended(OperationOutcome),
     /// It does not come in the order in which reports come.
     #[error("the report is out of order: {0}")]
     OutOfOrder(&'static str),
@@ -154,7 +154,7 @@ impl Operation {
     }
 
     /// How it came out, once it did.
-    pub fn ending(&self) -> Option<Ending> {
+    pub fn ending(&self) -> Option<OperationOutcome> {
         match self.state {
             State::Ended { ending, .. } => Some(ending),
             State::Requested | State::Running(_) | State::AwaitingApproval { .. } => None,
@@ -203,7 +203,7 @@ impl Operation {
         self.close_steps(StepState::Failed, now);
         self.attempt = Some(Attempt::new(number, phase, now));
         self.state = State::Running(phase);
-        self.owed = None;
+        self.pending_signal = None;
         Ok(Changed::Record)
     }
 
@@ -221,7 +221,7 @@ impl Operation {
         if self.work.kind() != OperationKind::Deploy {
             return Err(StepRefused::OutOfPlace("only a deploy is admitted"));
         }
-        self.owed = None;
+        self.pending_signal = None;
         Ok(Changed::Record)
     }
 
@@ -237,14 +237,14 @@ impl Operation {
             return Err(StepRefused::OutOfPlace("there is nothing to agree to yet"));
         }
         if self.is_agreed() {
-            self.owed = Some(self.agreed(token));
+            self.pending_signal = Some(self.agreed(token));
         } else {
             let since = match &self.state {
                 State::AwaitingApproval { since, .. } => *since,
                 State::Requested | State::Running(_) | State::Ended { .. } => now,
             };
             self.state = State::AwaitingApproval { since, token };
-            self.owed = None;
+            self.pending_signal = None;
         }
         Ok(Changed::Record)
     }
@@ -266,11 +266,11 @@ impl Operation {
         if approved {
             let phase = if self.work.kind() == OperationKind::Deploy { Phase::Deploy } else { Phase::Apply };
             self.state = State::Running(phase);
-            self.owed = Some(self.agreed(token));
+            self.pending_signal = Some(self.agreed(token));
             return Some(Changed::Record);
         }
-        self.owed = Some(Signal::Fail { token, error: REJECTED.to_owned(), cause: reason.clone() });
-        Some(self.end(Ending::Rejected, Some(reason), now))
+        self.pending_signal = Some(Signal::Fail { token, error: REJECTED.to_owned(), cause: reason.clone() });
+        Some(self.end(OperationOutcome::Rejected, Some(reason), now))
     }
 
     /// Asks it to stop. What nothing works on ends at once; otherwise its worker learns of it. Asking again
@@ -293,22 +293,22 @@ impl Operation {
             }
         };
         self.cancel = Some(asked);
-        self.owed = Some(signal);
-        Some(self.end(Ending::Cancelled, Some(reason), now))
+        self.pending_signal = Some(signal);
+        Some(self.end(OperationOutcome::Cancelled, Some(reason), now))
     }
 
     /// Records that what was asked for was done.
     pub(super) fn finish(&mut self, now: Timestamp) -> Result<Changed, StepRefused> {
         match self.ending() {
-            Some(Ending::Succeeded) => return Ok(Changed::Nothing),
+            Some(OperationOutcome::Succeeded) => return Ok(Changed::Nothing),
             Some(ending) => return Err(StepRefused::Ended(ending)),
             None => {}
         }
         if !self.is_done() {
             return Err(StepRefused::OutOfPlace("the operation has not been done"));
         }
-        self.owed = None;
-        Ok(self.end(Ending::Succeeded, None, now))
+        self.pending_signal = None;
+        Ok(self.end(OperationOutcome::Succeeded, None, now))
     }
 
     /// Whether everything that had to be done was reported as done.
@@ -331,16 +331,16 @@ impl Operation {
         if !self.is_open() {
             return Changed::Nothing;
         }
-        self.owed = None;
+        self.pending_signal = None;
         if self.is_done() {
-            return self.end(Ending::Succeeded, None, now);
+            return self.end(OperationOutcome::Succeeded, None, now);
         }
         let timeout = TIMEOUTS.contains(&error);
         let ending = match error {
-            _ if self.cancel.is_some() => Ending::Cancelled,
-            REJECTED => Ending::Rejected,
-            _ if timeout => Ending::TimedOut,
-            _ => Ending::Failed,
+            _ if self.cancel.is_some() => OperationOutcome::Cancelled,
+            REJECTED => OperationOutcome::Rejected,
+            _ if timeout => OperationOutcome::TimedOut,
+            _ => OperationOutcome::Failed,
         };
         let reason = match (&self.failure, &self.cancel) {
             (Some(said), _) => said.clone(),
@@ -367,14 +367,18 @@ impl Operation {
         if !unheeded && now < self.deadline {
             return Changed::Nothing;
         }
-        self.owed = Some(Signal::Stop);
+        self.pending_signal = Some(Signal::Stop);
         match &self.cancel {
-            _ if self.is_done() => self.end(Ending::Succeeded, None, now),
+            _ if self.is_done() => self.end(OperationOutcome::Succeeded, None, now),
             Some(asked) => {
                 let reason = format!("cancelled by {}; its worker did not answer", asked.by);
-                self.end(Ending::Cancelled, Some(reason), now)
+                self.end(OperationOutcome::Cancelled, Some(reason), now)
             }
-            None => self.end(Ending::TimedOut, Some("it was open longer than it may be".to_owned()), now),
+            None => self.end(
+                OperationOutcome::TimedOut,
+                Some("it was open longer than it may be".to_owned()),
+                now,
+            ),
         }
     }
 
@@ -388,7 +392,7 @@ impl Operation {
                 self.fail("WorkflowEnded", "its workflow ended without a result", now)
             }
             None if self.state == State::Requested => {
-                self.owed = Some(Signal::Start);
+                self.pending_signal = Some(Signal::Start);
                 Changed::Record
             }
             None => self.fail("WorkflowLost", "its workflow does not exist any more", now),
@@ -426,7 +430,7 @@ impl Operation {
         match message.report {
             Report::Started { token, links } => {
                 attempt.token = attempt.token.or(token);
-                self.owed = None;
+                self.pending_signal = None;
                 self.add_links(links);
             }
             Report::Heartbeat => {}
@@ -434,7 +438,7 @@ impl Operation {
             Report::Success(success) => {
                 attempt.reported = true;
                 let output = self.succeeded(attempt.phase, success, now);
-                self.owed = attempt.token.clone().map(|token| Signal::Succeed { token, output });
+                self.pending_signal = attempt.token.clone().map(|token| Signal::Succeed { token, output });
             }
             Report::Failure { reason } => {
                 attempt.reported = true;
@@ -442,7 +446,8 @@ impl Operation {
                 self.close_steps(StepState::Failed, now);
                 self.failure = Some(reason.clone());
                 let error = if self.cancel.is_some() { CANCELLED } else { WORKER_FAILED }.to_owned();
-                self.owed = attempt.token.clone().map(|token| Signal::Fail { token, error, cause: reason });
+                self.pending_signal =
+                    attempt.token.clone().map(|token| Signal::Fail { token, error, cause: reason });
             }
         }
         self.attempt = Some(attempt);
@@ -546,7 +551,7 @@ impl Operation {
             return Ok(Changed::Nothing);
         }
         self.run = Some(run);
-        self.owed = None;
+        self.pending_signal = None;
         self.state = State::Running(Phase::Deploy);
         if self.attempt.is_none() {
             self.attempt = Some(Attempt { sequence: 1, ..Attempt::new(1, Phase::Deploy, now) });
@@ -574,7 +579,7 @@ impl Operation {
         }
         if let Some(attempt) = &mut self.attempt {
             attempt.token = Some(token.clone());
-            self.owed = match &self.failure {
+            self.pending_signal = match &self.failure {
                 _ if !attempt.reported => None,
                 None => Some(Signal::Succeed { token, output: json!({ "deployed": true }) }),
                 Some(cause) => {
@@ -586,24 +591,24 @@ impl Operation {
     }
 
     /// Crosses out what its workflow was told. `false` when it is owed something else by now.
-    pub(super) fn cross_out(&mut self, told: &Signal) -> bool {
-        let same = self.owed.as_ref() == Some(told);
+    pub(super) fn acknowledge(&mut self, told: &Signal) -> bool {
+        let same = self.pending_signal.as_ref() == Some(told);
         if same {
-            self.owed = None;
+            self.pending_signal = None;
         }
         same
     }
 
-    fn end(&mut self, ending: Ending, reason: Option<String>, now: Timestamp) -> Changed {
+    fn end(&mut self, ending: OperationOutcome, reason: Option<String>, now: Timestamp) -> Changed {
         self.close_steps(StepState::Failed, now);
         self.state = State::Ended { ending, at: now, reason };
         Changed::Ended(Box::new(self.settles(ending, now)))
     }
 
     /// What its end changes about its environment.
-    fn settles(&self, ending: Ending, now: Timestamp) -> Settled {
+    fn settles(&self, ending: OperationOutcome, now: Timestamp) -> Settled {
         let nothing = Settled::default();
-        let done = ending == Ending::Succeeded;
+        let done = ending == OperationOutcome::Succeeded;
         match &self.work {
             Work::Provision(_) if done => Settled {
                 infrastructure: self.as_provisioned(now).map(Infrastructure::Present),

@@ -47,7 +47,7 @@ use crate::{
     audit::Entry,
     catalog::{DeployTarget, Link, OutputValue, PlanSummary, ServiceId, Settled},
     clock::{IdSource, ordered_id},
-    idempotency::{Fingerprint, StartKey},
+    idempotency::{Fingerprint, RequestKey},
     jobs::Revision,
     name::{EnvironmentName, InvalidName, ModuleName, ProjectName, ServiceName, TenantId},
     providers::EditOutcome,
@@ -69,7 +69,7 @@ impl OperationId {
     }
 
     /// The id of the operation that was asked for under an idempotency key.
-    pub fn of_key(key: &StartKey) -> Self {
+    pub fn of_key(key: &RequestKey) -> Self {
         Self(format!("{}{}", Self::PREFIX, &key.as_str()[..32]))
     }
 
@@ -190,7 +190,7 @@ impl Work {
 /// How an operation came out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Ending {
+pub enum OperationOutcome {
     /// What was asked for was done.
     Succeeded,
     /// It was not.
@@ -203,7 +203,7 @@ pub enum Ending {
     TimedOut,
 }
 
-impl Ending {
+impl OperationOutcome {
     /// `succeeded`, `failed`, `cancelled`, `rejected` or `timed_out`.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -233,7 +233,7 @@ pub enum State {
     /// It came to its end.
     Ended {
         /// How.
-        ending: Ending,
+        ending: OperationOutcome,
         /// When.
         at: Timestamp,
         /// Why, for people.
@@ -340,7 +340,7 @@ pub struct Operation {
     /// Why it cannot succeed, as its worker said.
     pub failure: Option<String>,
     /// What its workflow is still to be told.
-    pub owed: Option<Signal>,
+    pub pending_signal: Option<Signal>,
     /// When it was last changed.
     pub updated_at: Timestamp,
     /// How often it was changed: a change is written where nobody else's came first.

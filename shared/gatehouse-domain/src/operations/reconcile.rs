@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::{
     Operation, OperationId, State,
-    change::{ChangeError, ChangePorts, Lines, SettleError, change, settle},
+    change::{ChangeError, ChangePorts, DeliveryError, WorkflowPorts, change, deliver_pending},
     lifecycle::Changed,
     request::{RequestError, RequestPorts, expire},
     workflow::WorkflowError,
@@ -51,7 +51,7 @@ pub struct ReconcilePorts<'a> {
     /// Changes operations.
     pub change: ChangePorts<'a>,
     /// Tells workflows, and looks at them.
-    pub lines: Lines<'a>,
+    pub workflow: WorkflowPorts<'a>,
     /// Begins operations.
     pub request: RequestPorts<'a>,
 }
@@ -86,8 +86,8 @@ pub enum ReconcileError {
 pub enum Reconciled {
     /// Nothing had to be done.
     Fine,
-    /// Its workflow was told what it was owed.
-    Told,
+    /// A pending signal reached its workflow.
+    Delivered,
     /// It was ended.
     Ended,
 }
@@ -105,8 +105,8 @@ pub async fn reconcile(
         let Some(ended) = ended.await? else { return Ok(Reconciled::Fine) };
         current = ended;
     }
-    if let Some(line) = ports.lines.oversee
-        && current.owed.is_none()
+    if let Some(line) = ports.workflow.oversee
+        && current.pending_signal.is_none()
         && is_quiet(&current, now)
     {
         let execution = line.describe(current.workflow(), &current.id).await;
@@ -125,13 +125,14 @@ pub async fn reconcile(
             None => return Ok(Reconciled::Fine),
         }
     }
-    let told = settle(&ports.change, ports.lines, &current).await.map_err(|error| match error {
-        SettleError::Workflow(error) => ReconcileError::Workflow(current.id.clone(), error),
-        SettleError::Store(error) => error.into(),
-    })?;
+    let told =
+        deliver_pending(&ports.change, ports.workflow, &current).await.map_err(|error| match error {
+            DeliveryError::Workflow(error) => ReconcileError::Workflow(current.id.clone(), error),
+            DeliveryError::Store(error) => error.into(),
+        })?;
     Ok(match (was_open && !current.is_open(), told) {
         (true, _) => Reconciled::Ended,
-        (false, true) => Reconciled::Told,
+        (false, true) => Reconciled::Delivered,
         (false, false) => Reconciled::Fine,
     })
 }

@@ -3,9 +3,9 @@
 use super::{
     Operation, OperationId,
     attempt::{CallbackClaims, CallbackKey, CallbackTokenError},
-    change::{ChangeError, ChangePorts, Lines, SettleError, change, settle},
+    change::{ChangeError, ChangePorts, DeliveryError, WorkflowPorts, change, deliver_pending},
     lifecycle::Changed,
-    workflow::{AnswerTask, Told, Workflow, WorkflowError},
+    workflow::{AnswerTask, Delivery, Workflow, WorkflowError},
 };
 use crate::store::StoreError;
 
@@ -45,11 +45,11 @@ pub enum ReportError {
     Store(#[from] StoreError),
 }
 
-impl From<SettleError> for ReportError {
-    fn from(error: SettleError) -> Self {
+impl From<DeliveryError> for ReportError {
+    fn from(error: DeliveryError) -> Self {
         match error {
-            SettleError::Workflow(error) => error.into(),
-            SettleError::Store(error) => error.into(),
+            DeliveryError::Workflow(error) => error.into(),
+            DeliveryError::Store(error) => error.into(),
         }
     }
 }
@@ -68,7 +68,7 @@ pub struct Taken {
 /// Takes a worker's report and tells the workflow. The token is checked before anything is read.
 pub async fn report(
     ports: &ChangePorts<'_>,
-    lines: Lines<'_>,
+    workflow: WorkflowPorts<'_>,
     key: &CallbackKey,
     token: &str,
     callback: &Callback,
@@ -91,9 +91,9 @@ pub async fn report(
         ChangeError::Store(error) => error.into(),
     })?;
     // Also for a repetition: the first one may have died before it told.
-    settle(ports, lines, &operation).await?;
+    deliver_pending(ports, workflow, &operation).await?;
     // Also for a repetition: what was answered to the first one may have been lost.
-    let unwanted = match lines.answer {
+    let unwanted = match workflow.answer {
         Some(line) if operation.is_open() => !is_awaited(line, &operation).await?,
         Some(_) | None => false,
     };
@@ -110,5 +110,5 @@ fn matches(claims: &CallbackClaims, callback: &Callback) -> Result<(), ReportErr
 async fn is_awaited(line: &dyn AnswerTask, operation: &Operation) -> Result<bool, WorkflowError> {
     let attempt = operation.attempt.as_ref().filter(|attempt| !attempt.reported);
     let Some(token) = attempt.and_then(|attempt| attempt.token.as_ref()) else { return Ok(true) };
-    Ok(line.heartbeat(token).await? == Told::Taken)
+    Ok(line.heartbeat(token).await? == Delivery::Accepted)
 }

@@ -6,22 +6,22 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use super::{
-    Asked, BeginOutcome, Configuration, Ending, FindOperation, Operation, OperationId, OperationKind,
-    SaveOperation, Signal, State, Work,
-    change::{ChangePorts, Lines, SettleError, settle},
-    decide::deed,
+    Asked, BeginOutcome, Configuration, FindOperation, Operation, OperationId, OperationKind,
+    OperationOutcome, SaveOperation, Signal, State, Work,
+    change::{ChangePorts, DeliveryError, WorkflowPorts, deliver_pending},
+    decide::audit_target,
     workflow::{NotReady, StartWorkflow, Workflow},
 };
 use crate::{
     access::{self, CHECK_DRIFT, DEPLOY_SERVICE, DEPROVISION_SERVICE, PROVISION_SERVICE},
-    audit::{Act, Action, Entry, Origin, Outcome},
+    audit::{Action, AuditContext, Entry, Origin, Outcome},
     caller::Caller,
     catalog::{
         EnvironmentSpec, EnvironmentState, FindService, Infrastructure, Registered, Service, ServiceId,
         ShowServiceError, check_inputs,
     },
     clock::{Clock, IdSource},
-    idempotency::{Fingerprint, IdempotencyKey, StartKey},
+    idempotency::{Fingerprint, IdempotencyKey, RequestKey},
     name::{EnvironmentName, TenantId},
     parameter::FieldError,
     store::StoreError,
@@ -65,7 +65,7 @@ impl Ask {
         }
     }
 
-    fn operation(&self) -> &'static access::Operation {
+    fn operation(&self) -> &'static access::Endpoint {
         match self {
             Self::Provision(_) => &PROVISION_SERVICE,
             Self::Deprovision => &DEPROVISION_SERVICE,
@@ -161,24 +161,24 @@ pub struct Requested {
     /// Whether an earlier request with the same key asked for it.
     pub replayed: bool,
     /// Why its workflow was not begun yet, if so; the janitor begins it.
-    pub unsettled: Option<SettleError>,
+    pub unsettled: Option<DeliveryError>,
 }
 
 /// Asks for an operation, and begins its workflow.
 pub async fn request(
     ports: &RequestPorts<'_>,
-    act: &Act<'_>,
+    audit: &AuditContext<'_>,
     service: &ServiceId,
     environment: &EnvironmentName,
     ask: &Ask,
     key: Option<&IdempotencyKey>,
 ) -> Result<Requested, RequestError> {
     for _ in 0..TRIES {
-        let found = crate::catalog::show(ports.services, act.caller, service).await?;
-        admit(act.caller, ask, &found.service)?;
-        let actor = act.caller.actor();
+        let found = crate::catalog::show(ports.services, audit.caller, service).await?;
+        admit(audit.caller, ask, &found.service)?;
+        let actor = audit.caller.actor();
         let id = match key {
-            Some(key) => OperationId::of_key(&StartKey::of(&actor, key)),
+            Some(key) => OperationId::of_key(&RequestKey::of(&actor, key)),
             None => OperationId::new(ports.ids, ports.clock.now()),
         };
         if key.is_some()
@@ -189,7 +189,8 @@ pub async fn request(
         let asked = Asked { by: actor, at: ports.clock.now() };
         let operation = draft(&found, environment, ask, id, asked)?;
         ports.start.ready(operation.workflow())?;
-        let entry = act.entry(ports.clock, ports.ids, ask.action(), Outcome::Requested, deed(&operation));
+        let entry =
+            audit.entry(ports.clock, ports.ids, ask.action(), Outcome::Requested, audit_target(&operation));
         if let Some(requested) = begin(ports, &found.service, operation, &entry).await? {
             return Ok(requested);
         }
@@ -230,7 +231,7 @@ pub async fn expire(
         &Origin::default(),
         Action::DeprovisionService,
         Outcome::Requested,
-        deed(&operation),
+        audit_target(&operation),
     );
     begin(ports, &found.service, operation, &entry).await
 }
@@ -244,7 +245,7 @@ async fn was_tried(
     let Some(last) = &state.last_provisioning else { return Ok(false) };
     let found = ports.find.find_operation(last).await?;
     Ok(found.is_some_and(|operation| match operation.state {
-        State::Ended { ending, at, .. } => ending != Ending::Succeeded && now < at + PAUSE,
+        State::Ended { ending, at, .. } => ending != OperationOutcome::Succeeded && now < at + PAUSE,
         State::Requested | State::Running(_) | State::AwaitingApproval { .. } => true,
     }))
 }
@@ -283,10 +284,10 @@ async fn begin(
     }
 }
 
-async fn start(ports: &RequestPorts<'_>, operation: &Operation) -> Result<(), SettleError> {
+async fn start(ports: &RequestPorts<'_>, operation: &Operation) -> Result<(), DeliveryError> {
     let change = ChangePorts { find: ports.find, save: ports.save, clock: ports.clock };
-    let lines = Lines { start: Some(ports.start), answer: None, oversee: None };
-    settle(&change, lines, operation).await.map(drop)
+    let lines = WorkflowPorts { start: Some(ports.start), answer: None, oversee: None };
+    deliver_pending(&change, lines, operation).await.map(drop)
 }
 
 /// The operation that is asked for.
@@ -331,7 +332,7 @@ fn draft(
         links: Vec::new(),
         run: None,
         failure: None,
-        owed: Some(Signal::Start),
+        pending_signal: Some(Signal::Start),
         updated_at: requested.at,
         requested,
         version: 1,

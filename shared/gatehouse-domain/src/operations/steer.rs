@@ -3,9 +3,9 @@
 use secrecy::SecretString;
 
 use super::{
-    Ending, Operation, OperationId, Phase, TaskToken,
+    Operation, OperationId, OperationOutcome, Phase, TaskToken,
     attempt::CallbackKey,
-    change::{ChangeError, ChangePorts, Lines, SettleError, change, settle},
+    change::{ChangeError, ChangePorts, DeliveryError, WorkflowPorts, change, deliver_pending},
     lifecycle::StepRefused,
 };
 use crate::catalog::DeployTarget;
@@ -79,13 +79,13 @@ pub async fn admit(ports: &ChangePorts<'_>, id: &OperationId) -> Result<Admitted
 /// wrong with that is answered beside it, and left to the janitor.
 pub async fn await_approval(
     ports: &ChangePorts<'_>,
-    lines: Lines<'_>,
+    workflow: WorkflowPorts<'_>,
     id: &OperationId,
     token: &TaskToken,
-) -> Result<(Operation, Option<SettleError>), SteerError> {
+) -> Result<(Operation, Option<DeliveryError>), SteerError> {
     let rule = |operation: &mut Operation| operation.await_approval(token.clone(), ports.clock.now());
     let operation = change(ports, id, None, rule).await?;
-    let unsettled = settle(ports, lines, &operation).await.err();
+    let unsettled = deliver_pending(ports, workflow, &operation).await.err();
     Ok((operation, unsettled))
 }
 
@@ -100,8 +100,8 @@ pub async fn fail(
     id: &OperationId,
     error: &str,
     cause: &str,
-) -> Result<Ending, SteerError> {
+) -> Result<OperationOutcome, SteerError> {
     let operation =
         change(ports, id, None, |operation| Ok(operation.fail(error, cause, ports.clock.now()))).await?;
-    Ok(operation.ending().unwrap_or(Ending::Failed))
+    Ok(operation.ending().unwrap_or(OperationOutcome::Failed))
 }

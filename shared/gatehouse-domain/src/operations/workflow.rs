@@ -99,11 +99,11 @@ pub struct NotReady(pub String);
 
 /// Whether a waiting workflow was told something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Told {
+pub enum Delivery {
     /// It was.
-    Taken,
+    Accepted,
     /// It does not wait for that any more.
-    Gone,
+    Expired,
 }
 
 /// How the execution of a workflow stands.
@@ -139,13 +139,13 @@ pub trait StartWorkflow: Send + Sync {
 #[async_trait]
 pub trait AnswerTask: Send + Sync {
     /// That what it waits for is done.
-    async fn succeed(&self, token: &TaskToken, output: &Value) -> Result<Told, WorkflowError>;
+    async fn succeed(&self, token: &TaskToken, output: &Value) -> Result<Delivery, WorkflowError>;
 
     /// That what it waits for will not be done.
-    async fn fail(&self, token: &TaskToken, error: &str, cause: &str) -> Result<Told, WorkflowError>;
+    async fn fail(&self, token: &TaskToken, error: &str, cause: &str) -> Result<Delivery, WorkflowError>;
 
     /// That what it waits for is being worked on.
-    async fn heartbeat(&self, token: &TaskToken) -> Result<Told, WorkflowError>;
+    async fn heartbeat(&self, token: &TaskToken) -> Result<Delivery, WorkflowError>;
 }
 
 /// Looks after workflows. Needs `states:DescribeExecution` and `states:StopExecution`.

@@ -3,7 +3,7 @@
 use super::{FindPorts, FoundRun, RunId, RunStatus, ShowRunError, show};
 use crate::{
     access::CANCEL_RUN,
-    audit::{Act, Action, AppendAudit, Deed, Outcome},
+    audit::{Action, AppendAudit, AuditContext, AuditTarget, Outcome},
     ci::{CancelMode, CiError, CiErrorKind, ProviderLookupError},
     clock::IdSource,
     name::TenantId,
@@ -51,12 +51,12 @@ pub struct CancelPorts<'a> {
 /// never shows as `cancelling`. Cancelling a cancelled run is fine.
 pub async fn cancel(
     ports: &CancelPorts<'_>,
-    act: &Act<'_>,
+    audit: &AuditContext<'_>,
     id: &RunId,
     mode: CancelMode,
 ) -> Result<FoundRun, CancelError> {
-    let found = show(&ports.find, act.caller, id).await?;
-    if !act.caller.may_in(&CANCEL_RUN, &found.run.tenant) {
+    let found = show(&ports.find, audit.caller, id).await?;
+    if !audit.caller.may_in(&CANCEL_RUN, &found.run.tenant) {
         return Err(CancelError::Forbidden(found.run.tenant));
     }
     if found.run.status == RunStatus::Cancelled {
@@ -70,8 +70,9 @@ pub async fn cancel(
         return Err(CancelError::ForceUnsupported);
     }
     let mut run = found.run;
-    let deed = Deed { target: format!("run:{id}"), tenant: Some(run.tenant.clone()), detail: None };
-    let entry = act.entry(ports.find.clock, ports.ids, Action::CancelRun, Outcome::Requested, deed);
+    let audit_target =
+        AuditTarget { target: format!("run:{id}"), tenant: Some(run.tenant.clone()), detail: None };
+    let entry = audit.entry(ports.find.clock, ports.ids, Action::CancelRun, Outcome::Requested, audit_target);
     ports.trail.append_audit(&entry).await?;
     match provider.cancel(&run.target, &run.build, mode).await {
         Ok(()) => {}

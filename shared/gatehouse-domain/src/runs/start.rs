@@ -18,14 +18,14 @@ use serde_json::Value;
 
 use super::{FindPorts, Run, RunId, ShowRunError, show};
 use crate::{
-    access::{Operation, RERUN_RUN, TRIGGER_RUN},
-    audit::{Act, Action, Deed, Entry, Outcome},
+    access::{Endpoint, RERUN_RUN, TRIGGER_RUN},
+    audit::{Action, AuditContext, AuditTarget, Entry, Outcome},
     ci::{
         Build, BuildId, Checkpoint, CiError, CiErrorKind, CiProvider, ProviderDirectory, ProviderLookupError,
         StartKind, StartRequest, Target,
     },
     clock::{Clock, IdSource, ordered_id, random_id},
-    idempotency::{Fingerprint, IdempotencyKey, StartKey},
+    idempotency::{Fingerprint, IdempotencyKey, RequestKey},
     jobs::{FindJob, Job, ShowJobError},
     name::{JobId, ParameterName, TenantId},
     parameter::{FieldError, ResolvedParameters, resolve},
@@ -38,13 +38,13 @@ pub const HOLD: Duration = Duration::from_secs(35);
 
 /// How long one request works on a start, or waits for the one that does, before it answers that the
 /// outcome is not known yet: below the 29 s of API Gateway with room for the calls around it.
-const PATIENCE: Duration = Duration::from_secs(20);
+const ANSWER_WITHIN: Duration = Duration::from_secs(20);
 
 /// How often a waiting request looks whether the other one is done.
 const WAIT_INTERVAL: Duration = Duration::from_millis(150);
 
 /// How often a lost build is looked for.
-const LOOK_INTERVAL: Duration = Duration::from_millis(500);
+const RECOVERY_INTERVAL: Duration = Duration::from_millis(500);
 
 /// How long after a call without an answer a build that cannot be found was certainly never created: no CI
 /// system works on a trigger request for longer.
@@ -55,9 +55,9 @@ pub const REPLAY_FOR: Duration = Duration::from_hours(24);
 
 /// The start of a run, from the request to its record.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Start {
+pub struct RunRequest {
     /// Under which it is remembered.
-    pub key: StartKey,
+    pub key: RequestKey,
     /// Unique; later starts sort behind earlier ones.
     pub id: String,
     /// What was asked for.
@@ -81,12 +81,12 @@ pub struct Start {
     /// When.
     pub created_at: Timestamp,
     /// How far it is.
-    pub state: StartState,
+    pub state: RunRequestState,
 }
 
 /// How far a start is.
 #[derive(Debug, Clone, PartialEq)]
-pub enum StartState {
+pub enum RunRequestState {
     /// A request works on it, or did and died.
     Open {
         /// Which request.
@@ -96,7 +96,7 @@ pub enum StartState {
         /// When the CI system was last called, or is about to be.
         called_at: Timestamp,
         /// Whether its answer was lost, and the build is being looked for.
-        looking: bool,
+        recovering: bool,
     },
     /// The run is recorded.
     Finished(Box<Run>),
@@ -108,7 +108,7 @@ pub enum BeginOutcome {
     /// It was.
     Begun,
     /// There is one under this key.
-    Exists(Box<Start>),
+    Exists(Box<RunRequest>),
 }
 
 /// Whether a start was finished.
@@ -126,25 +126,25 @@ pub enum FinishOutcome {
 ///
 /// Every change is made only while the start belongs to the request that makes it.
 #[async_trait]
-pub trait Starts: Send + Sync {
+pub trait RunRequests: Send + Sync {
     /// The start under `key`, strongly consistent. One whose time ended counts as none.
-    async fn find_start(&self, key: &StartKey, now: Timestamp) -> Result<Option<Start>, StoreError>;
+    async fn find_request(&self, key: &RequestKey, now: Timestamp) -> Result<Option<RunRequest>, StoreError>;
 
     /// Writes a new start, open, with the entry of the trail.
-    async fn begin_start(&self, start: &Start, entry: &Entry) -> Result<BeginOutcome, StoreError>;
+    async fn begin_request(&self, start: &RunRequest, entry: &Entry) -> Result<BeginOutcome, StoreError>;
 
     /// Changes who works on `start`, and whether its build is looked for, from how `start` says it is;
     /// `false` when it is not so any more.
-    async fn hold_start(&self, start: &Start, state: &StartState) -> Result<bool, StoreError>;
+    async fn hold_request(&self, start: &RunRequest, state: &RunRequestState) -> Result<bool, StoreError>;
 
     /// Records `run` and finishes `start` with it, in one transaction.
-    async fn finish_start(&self, start: &Start, run: &Run) -> Result<FinishOutcome, StoreError>;
+    async fn finish_request(&self, start: &RunRequest, run: &Run) -> Result<FinishOutcome, StoreError>;
 
     /// Forgets a start that certainly started nothing.
-    async fn abandon_start(&self, start: &Start) -> Result<(), StoreError>;
+    async fn abandon_request(&self, start: &RunRequest) -> Result<(), StoreError>;
 
     /// The open starts of a job, strongly consistent.
-    async fn open_starts(&self, job: &JobId) -> Result<Vec<Start>, StoreError>;
+    async fn open_requests(&self, job: &JobId) -> Result<Vec<RunRequest>, StoreError>;
 }
 
 /// What starting a run needs.
@@ -154,7 +154,7 @@ pub struct StartPorts<'a> {
     /// Reads the run that is to be run again.
     pub find: FindPorts<'a>,
     /// Keeps the starts.
-    pub starts: &'a dyn Starts,
+    pub starts: &'a dyn RunRequests,
     /// Finds the CI systems.
     pub providers: &'a dyn ProviderDirectory,
     /// Tells the time.
@@ -219,13 +219,13 @@ pub enum StartError {
 /// Triggers a run of a job with the given parameters.
 pub async fn trigger(
     ports: &StartPorts<'_>,
-    act: &Act<'_>,
+    audit: &AuditContext<'_>,
     job: &JobId,
     parameters: &BTreeMap<String, Value>,
     key: Option<&IdempotencyKey>,
 ) -> Result<Started, StartError> {
-    let job = crate::jobs::show(ports.job, act.caller, job).await?;
-    admit(act, &TRIGGER_RUN, &job.tenant)?;
+    let job = crate::jobs::show(ports.job, audit.caller, job).await?;
+    admit(audit, &TRIGGER_RUN, &job.tenant)?;
     let resolved =
         resolve(&job.spec.parameters, &job.spec.target, parameters).map_err(StartError::Parameters)?;
     let given = serde_json::to_string(parameters).unwrap_or_default();
@@ -236,22 +236,22 @@ pub async fn trigger(
         resolved,
         job,
     };
-    start(ports, act, wanted, key).await
+    start(ports, audit, wanted, key).await
 }
 
 /// Runs a run again that has ended, with the inputs it had.
 pub async fn rerun(
     ports: &StartPorts<'_>,
-    act: &Act<'_>,
+    audit: &AuditContext<'_>,
     run: &RunId,
     key: Option<&IdempotencyKey>,
 ) -> Result<Started, StartError> {
-    let found = show(&ports.find, act.caller, run).await?.run;
-    admit(act, &RERUN_RUN, &found.tenant)?;
+    let found = show(&ports.find, audit.caller, run).await?.run;
+    admit(audit, &RERUN_RUN, &found.tenant)?;
     if !found.status.is_terminal() {
         return Err(StartError::StillRunning);
     }
-    let job = crate::jobs::show(ports.job, act.caller, &found.job_id).await?;
+    let job = crate::jobs::show(ports.job, audit.caller, &found.job_id).await?;
     // The run's own provider and values count: the job may have been edited since.
     let job = Job {
         spec: crate::jobs::JobSpec { provider: found.provider, target: found.target.clone(), ..job.spec },
@@ -270,21 +270,21 @@ pub async fn rerun(
         },
         job,
     };
-    start(ports, act, wanted, key).await
+    start(ports, audit, wanted, key).await
 }
 
-fn admit(act: &Act<'_>, operation: &Operation, tenant: &TenantId) -> Result<(), StartError> {
-    if act.caller.may_in(operation, tenant) { Ok(()) } else { Err(StartError::Forbidden(tenant.clone())) }
+fn admit(audit: &AuditContext<'_>, endpoint: &Endpoint, tenant: &TenantId) -> Result<(), StartError> {
+    if audit.caller.may_in(endpoint, tenant) { Ok(()) } else { Err(StartError::Forbidden(tenant.clone())) }
 }
 
 /// That a run was asked for: the start's record, and the run's once there is one, say what came of it.
-fn entry(ports: &StartPorts<'_>, act: &Act<'_>, job: &Job, start: &Start) -> Entry {
-    let deed = Deed {
+fn entry(ports: &StartPorts<'_>, audit: &AuditContext<'_>, job: &Job, start: &RunRequest) -> Entry {
+    let audit_target = AuditTarget {
         target: format!("job:{}", job.id),
         tenant: Some(job.tenant.clone()),
         detail: start.rerun_of.as_ref().map(|run| format!("again what run {run} was")),
     };
-    act.entry(ports.clock, ports.ids, Action::TriggerRun, Outcome::Requested, deed)
+    audit.entry(ports.clock, ports.ids, Action::TriggerRun, Outcome::Requested, audit_target)
 }
 
 /// What is to be started.
@@ -311,7 +311,7 @@ struct Attempt<'a> {
 
 async fn start(
     ports: &StartPorts<'_>,
-    act: &Act<'_>,
+    audit: &AuditContext<'_>,
     wanted: Wanted,
     key: Option<&IdempotencyKey>,
 ) -> Result<Started, StartError> {
@@ -326,18 +326,18 @@ async fn start(
         job: &wanted.job,
         holder: random_id(ports.ids, "req"),
         key: key.cloned().unwrap_or_else(|| IdempotencyKey::generate(ports.ids)),
-        deadline: now + PATIENCE,
+        deadline: now + ANSWER_WITHIN,
     };
     let id = ordered_id(ports.ids, now, "run");
-    let actor = act.caller.actor();
-    let start_key = StartKey::of(&actor, &attempt.key);
+    let actor = audit.caller.actor();
+    let start_key = RequestKey::of(&actor, &attempt.key);
     if key.is_some()
-        && let Some(existing) = ports.starts.find_start(&start_key, now).await?
+        && let Some(existing) = ports.starts.find_request(&start_key, now).await?
     {
         return attempt.join(existing, &wanted.fingerprint).await;
     }
     let checkpoint = provider.checkpoint(&wanted.resolved.target).await?;
-    let begun = Start {
+    let begun = RunRequest {
         key: start_key,
         id,
         fingerprint: wanted.fingerprint,
@@ -350,10 +350,10 @@ async fn start(
         checkpoint,
         actor,
         created_at: now,
-        state: attempt.open(now, Looking::No),
+        state: attempt.open(now, Recovering::No),
     };
-    let entry = entry(ports, act, &wanted.job, &begun);
-    match ports.starts.begin_start(&begun, &entry).await? {
+    let entry = entry(ports, audit, &wanted.job, &begun);
+    match ports.starts.begin_request(&begun, &entry).await? {
         BeginOutcome::Begun => attempt.call(begun).await,
         BeginOutcome::Exists(existing) => attempt.join(*existing, &begun.fingerprint).await,
     }
@@ -361,7 +361,7 @@ async fn start(
 
 /// Whether a start's build is being looked for.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Looking {
+enum Recovering {
     No,
     Yes,
 }
@@ -385,34 +385,38 @@ impl Attempt<'_> {
         StartError::OutcomeUnknown { key: self.key.clone() }
     }
 
-    fn open(&self, called_at: Timestamp, looking: Looking) -> StartState {
-        StartState::Open {
+    fn open(&self, called_at: Timestamp, recovering: Recovering) -> RunRequestState {
+        RunRequestState::Open {
             holder: self.holder.clone(),
             held_until: self.now() + HOLD,
             called_at,
-            looking: looking == Looking::Yes,
+            recovering: recovering == Recovering::Yes,
         }
     }
 
     /// Answers a repetition: with what came of the first request, or by taking its place when it died.
-    async fn join(&self, mut existing: Start, fingerprint: &Fingerprint) -> Result<Started, StartError> {
+    async fn join(&self, mut existing: RunRequest, fingerprint: &Fingerprint) -> Result<Started, StartError> {
         loop {
             if existing.fingerprint != *fingerprint {
                 return Err(StartError::KeyReused);
             }
             match &existing.state {
-                StartState::Finished(run) => return Ok(Started { run: (**run).clone(), replayed: true }),
-                StartState::Open { held_until, called_at, .. } if *held_until <= self.now() => {
-                    if let Some(held) = self.hold(&existing, *called_at, Looking::Yes).await? {
-                        return self.look(held).await;
+                RunRequestState::Finished(run) => {
+                    return Ok(Started { run: (**run).clone(), replayed: true });
+                }
+                RunRequestState::Open { held_until, called_at, .. } if *held_until <= self.now() => {
+                    if let Some(held) = self.hold(&existing, *called_at, Recovering::Yes).await? {
+                        return self.recover(held).await;
                     }
                 }
-                StartState::Open { .. } if self.now() >= self.deadline => return Err(StartError::InProgress),
-                StartState::Open { .. } => self.ports.clock.sleep(WAIT_INTERVAL).await,
+                RunRequestState::Open { .. } if self.now() >= self.deadline => {
+                    return Err(StartError::InProgress);
+                }
+                RunRequestState::Open { .. } => self.ports.clock.sleep(WAIT_INTERVAL).await,
             }
             let now = self.now();
             // Gone means that the first request started nothing and said so; so does this one.
-            let Some(next) = self.ports.starts.find_start(&existing.key, now).await? else {
+            let Some(next) = self.ports.starts.find_request(&existing.key, now).await? else {
                 return Err(StartError::InProgress);
             };
             existing = next;
@@ -422,50 +426,50 @@ impl Attempt<'_> {
     /// Makes `start` belong to this request; `None` when another one was faster.
     async fn hold(
         &self,
-        start: &Start,
+        start: &RunRequest,
         called_at: Timestamp,
-        looking: Looking,
-    ) -> Result<Option<Start>, StoreError> {
-        let state = self.open(called_at, looking);
-        let held = self.ports.starts.hold_start(start, &state).await?;
-        Ok(held.then(|| Start { state, ..start.clone() }))
+        recovering: Recovering,
+    ) -> Result<Option<RunRequest>, StoreError> {
+        let state = self.open(called_at, recovering);
+        let held = self.ports.starts.hold_request(start, &state).await?;
+        Ok(held.then(|| RunRequest { state, ..start.clone() }))
     }
 
     /// Gives `start` back so that a repetition need not wait for the hold to end.
-    async fn let_go(&self, start: &Start) -> Result<(), StoreError> {
-        let state = StartState::Open {
+    async fn release(&self, start: &RunRequest) -> Result<(), StoreError> {
+        let state = RunRequestState::Open {
             holder: self.holder.clone(),
             held_until: self.now(),
             called_at: called_at(start),
-            looking: true,
+            recovering: true,
         };
-        self.ports.starts.hold_start(start, &state).await.map(drop)
+        self.ports.starts.hold_request(start, &state).await.map(drop)
     }
 
     /// Calls the CI system.
-    async fn call(&self, start: Start) -> Result<Started, StartError> {
+    async fn call(&self, start: RunRequest) -> Result<Started, StartError> {
         match self.provider.start(&request(&start)).await {
             Ok(build) => match self.finish(&start, build).await? {
                 Some(started) => Ok(started),
-                None => self.look_from(start).await,
+                None => self.begin_recovery(start).await,
             },
-            Err(error) if error.kind == CiErrorKind::OutcomeUnknown => self.look_from(start).await,
+            Err(error) if error.kind == CiErrorKind::OutcomeUnknown => self.begin_recovery(start).await,
             Err(error) => {
-                self.ports.starts.abandon_start(&start).await?;
+                self.ports.starts.abandon_request(&start).await?;
                 Err(error.into())
             }
         }
     }
 
-    async fn look_from(&self, start: Start) -> Result<Started, StartError> {
-        match self.hold(&start, called_at(&start), Looking::Yes).await? {
-            Some(held) => self.look(held).await,
+    async fn begin_recovery(&self, start: RunRequest) -> Result<Started, StartError> {
+        match self.hold(&start, called_at(&start), Recovering::Yes).await? {
+            Some(held) => self.recover(held).await,
             None => Err(self.unknown()),
         }
     }
 
     /// Records the run; `None` when the build is another start's.
-    async fn finish(&self, start: &Start, build: Build) -> Result<Option<Started>, StartError> {
+    async fn finish(&self, start: &RunRequest, build: Build) -> Result<Option<Started>, StartError> {
         let run = Run {
             parameters: start.parameters.clone(),
             triggered_by: Some(start.actor.clone()),
@@ -473,7 +477,7 @@ impl Attempt<'_> {
             created_at: start.created_at,
             ..Run::of_build(self.job, build, start.created_at)
         };
-        match self.ports.starts.finish_start(start, &run).await? {
+        match self.ports.starts.finish_request(start, &run).await? {
             FinishOutcome::Finished => Ok(Some(Started { run, replayed: false })),
             FinishOutcome::BuildTaken => Ok(None),
             FinishOutcome::HoldLost => Err(self.unknown()),
@@ -481,7 +485,7 @@ impl Attempt<'_> {
     }
 
     /// Looks for the build that `start` may have begun, and adopts it.
-    async fn look(&self, start: Start) -> Result<Started, StartError> {
+    async fn recover(&self, start: RunRequest) -> Result<Started, StartError> {
         while self.now() < self.deadline {
             // First the builds, then the starts: whoever began a build that is seen here was open before.
             if let Ok(builds) = self.provider.started_since(&request(&start)).await {
@@ -493,13 +497,13 @@ impl Attempt<'_> {
                     Adoption::NothingFree | Adoption::TooEarly => {}
                 }
             }
-            self.ports.clock.sleep(LOOK_INTERVAL).await;
+            self.ports.clock.sleep(RECOVERY_INTERVAL).await;
         }
-        self.let_go(&start).await?;
+        self.release(&start).await?;
         Err(self.unknown())
     }
 
-    async fn adopt(&self, start: &Start, builds: Vec<Build>) -> Result<Adoption, StartError> {
+    async fn adopt(&self, start: &RunRequest, builds: Vec<Build>) -> Result<Adoption, StartError> {
         if !builds.is_empty() && self.others_under_way(start).await? {
             return Ok(Adoption::TooEarly);
         }
@@ -512,26 +516,26 @@ impl Attempt<'_> {
     }
 
     /// Whether another start of the job still waits for the CI system's answer.
-    async fn others_under_way(&self, start: &Start) -> Result<bool, StoreError> {
+    async fn others_under_way(&self, start: &RunRequest) -> Result<bool, StoreError> {
         let now = self.now();
-        let open = self.ports.starts.open_starts(&start.job_id).await?;
+        let open = self.ports.starts.open_requests(&start.job_id).await?;
         Ok(open.iter().any(|other| match &other.state {
-            StartState::Open { held_until, looking, .. } => {
-                other.key != start.key && !looking && *held_until > now
+            RunRequestState::Open { held_until, recovering, .. } => {
+                other.key != start.key && !recovering && *held_until > now
             }
-            StartState::Finished(_) => false,
+            RunRequestState::Finished(_) => false,
         }))
     }
 
     /// Calls once more, long after a call that certainly began nothing; its answer must not be lost again.
-    async fn call_again(&self, start: Start) -> Result<Started, StartError> {
-        let Some(start) = self.hold(&start, self.now(), Looking::No).await? else {
+    async fn call_again(&self, start: RunRequest) -> Result<Started, StartError> {
+        let Some(start) = self.hold(&start, self.now(), Recovering::No).await? else {
             return Err(self.unknown());
         };
         match self.provider.start(&request(&start)).await {
             Ok(build) => self.finish(&start, build).await?.ok_or_else(|| self.unknown()),
             Err(error) => {
-                self.let_go(&start).await?;
+                self.release(&start).await?;
                 match error.kind {
                     CiErrorKind::OutcomeUnknown => Err(self.unknown()),
                     _ => Err(error.into()),
@@ -542,14 +546,14 @@ impl Attempt<'_> {
 }
 
 /// When the CI system was last called for `start`.
-fn called_at(start: &Start) -> Timestamp {
+fn called_at(start: &RunRequest) -> Timestamp {
     match start.state {
-        StartState::Open { called_at, .. } => called_at,
-        StartState::Finished(_) => start.created_at,
+        RunRequestState::Open { called_at, .. } => called_at,
+        RunRequestState::Finished(_) => start.created_at,
     }
 }
 
-fn request(start: &Start) -> StartRequest<'_> {
+fn request(start: &RunRequest) -> StartRequest<'_> {
     StartRequest {
         id: &start.id,
         target: &start.target,

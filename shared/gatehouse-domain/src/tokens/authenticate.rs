@@ -42,7 +42,7 @@ pub async fn authenticate(
         && token.service == claims.service
         && token.ends_at == claims.ends_at
         && token.created_at == claims.issued_at;
-    if !same || !token.standing(now).counts() {
+    if !same || !token.status(now).is_valid() {
         return Ok(None);
     }
     let used = used(&token, now);

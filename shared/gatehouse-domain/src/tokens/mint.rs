@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     access::MINT_TOKEN,
-    audit::{Act, Action, Deed, Entry, Outcome},
+    audit::{Action, AuditContext, AuditTarget, Entry, Outcome},
     clock::{Clock, IdSource},
     idempotency::IdempotencyKey,
     name::{ProjectName, ServiceName, TenantId},
@@ -115,25 +115,25 @@ pub enum MintError {
 /// signature by Ed25519 from what is signed, so that nothing secret has to be kept for it.
 pub async fn mint(
     ports: &MintPorts<'_>,
-    act: &Act<'_>,
+    audit: &AuditContext<'_>,
     draft: Draft,
     key: Option<&IdempotencyKey>,
 ) -> Result<Minted, MintError> {
-    let project = crate::project::show(ports.projects, act.caller, &draft.project).await;
+    let project = crate::project::show(ports.projects, audit.caller, &draft.project).await;
     let project = project.map_err(|error| match error {
         ShowProjectError::NotFound => MintError::NoProject(draft.project.clone()),
         ShowProjectError::Store(error) => error.into(),
     })?;
-    if !act.caller.may_in(&MINT_TOKEN, &project.tenant) {
+    if !audit.caller.may_in(&MINT_TOKEN, &project.tenant) {
         return Err(MintError::Forbidden(project.tenant));
     }
     let errors = check(&draft, &project);
     if !errors.is_empty() {
         return Err(MintError::Invalid(errors));
     }
-    let record = record(ports, act, draft, project.tenant, key);
+    let record = record(ports, audit, draft, project.tenant, key);
     let token = ports.sign.sign_service_token(&claims(&record)).await?;
-    let entry = act.entry(ports.clock, ports.ids, Action::MintToken, Outcome::Done, deed(&record));
+    let entry = audit.entry(ports.clock, ports.ids, Action::MintToken, Outcome::Done, audit_target(&record));
     match ports.save.save_new_token(&record, &entry).await? {
         EditOutcome::Done => Ok(Minted { record, token, replayed: false }),
         EditOutcome::Conflict => replay(ports, &record).await,
@@ -173,14 +173,14 @@ fn check(draft: &Draft, project: &Project) -> Vec<FieldError> {
 
 fn record(
     ports: &MintPorts<'_>,
-    act: &Act<'_>,
+    audit: &AuditContext<'_>,
     draft: Draft,
     tenant: TenantId,
     key: Option<&IdempotencyKey>,
 ) -> ServiceToken {
     let now = whole_seconds(ports.clock.now());
     let jti = match key {
-        Some(key) => TokenId::of_request(&act.caller.actor(), key),
+        Some(key) => TokenId::of_request(&audit.caller.actor(), key),
         None => TokenId::generate(ports.ids),
     };
     ServiceToken {
@@ -190,7 +190,7 @@ fn record(
         service: draft.service,
         description: draft.description,
         created_at: now,
-        created_by: act.caller.actor(),
+        created_by: audit.caller.actor(),
         ends_at: ends_at(now, draft.days.unwrap_or(DEFAULT_DAYS)),
         last_used_at: None,
         replaces: None,
@@ -212,8 +212,8 @@ pub(super) fn claims(record: &ServiceToken) -> ServiceClaims {
     }
 }
 
-pub(super) fn deed(token: &ServiceToken) -> Deed {
-    Deed {
+pub(super) fn audit_target(token: &ServiceToken) -> AuditTarget {
+    AuditTarget {
         target: format!("token:{}", token.jti),
         tenant: Some(token.tenant.clone()),
         detail: Some(format!("{}/{}", token.project, token.service)),

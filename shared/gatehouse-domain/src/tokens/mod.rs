@@ -184,7 +184,7 @@ pub enum TokenState {
 
 /// How a token stands, in one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
+pub enum TokenStatus {
     /// It counts.
     Active,
     /// It counts for a little while longer.
@@ -195,7 +195,7 @@ pub enum Standing {
     Revoked,
 }
 
-impl Standing {
+impl TokenStatus {
     /// `active`, `rotated`, `expired` or `revoked`.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -207,20 +207,20 @@ impl Standing {
     }
 
     /// Whether the token opens anything.
-    pub fn counts(self) -> bool {
+    pub fn is_valid(self) -> bool {
         matches!(self, Self::Active | Self::Rotated)
     }
 }
 
 impl ServiceToken {
     /// How the token stands at `now`.
-    pub fn standing(&self, now: Timestamp) -> Standing {
+    pub fn status(&self, now: Timestamp) -> TokenStatus {
         match &self.state {
-            TokenState::Revoked { .. } => Standing::Revoked,
-            _ if self.ends_at <= now => Standing::Expired,
-            TokenState::Rotated { until: Some(until), .. } if *until <= now => Standing::Expired,
-            TokenState::Rotated { .. } => Standing::Rotated,
-            TokenState::Active => Standing::Active,
+            TokenState::Revoked { .. } => TokenStatus::Revoked,
+            _ if self.ends_at <= now => TokenStatus::Expired,
+            TokenState::Rotated { until: Some(until), .. } if *until <= now => TokenStatus::Expired,
+            TokenState::Rotated { .. } => TokenStatus::Rotated,
+            TokenState::Active => TokenStatus::Active,
         }
     }
 }
@@ -274,7 +274,7 @@ pub enum ShowTokenError {
 pub async fn show(
     tokens: &dyn FindToken,
     caller: &Caller,
-    operation: &crate::access::Operation,
+    operation: &crate::access::Endpoint,
     jti: &TokenId,
 ) -> Result<ServiceToken, ShowTokenError> {
     let token = tokens.find_token(jti).await?.ok_or(ShowTokenError::NotFound)?;
@@ -321,15 +321,15 @@ mod tests {
     fn a_token_counts_until_its_end_its_successors_or_its_revocation() {
         let to: TokenId = "tok_11111111111111111111111111".parse().unwrap();
         let rotated = |until| TokenState::Rotated { to: to.clone(), at: at(10), until };
-        let standing = |state, now| token(state).standing(at(now)).as_str();
-        assert_eq!(standing(TokenState::Active, 99), "active");
-        assert_eq!(standing(TokenState::Active, 100), "expired");
-        assert_eq!(standing(rotated(Some(at(50))), 49), "rotated");
-        assert_eq!(standing(rotated(Some(at(50))), 50), "expired");
-        assert_eq!(standing(rotated(None), 99), "rotated");
-        assert_eq!(standing(rotated(None), 100), "expired");
+        let status = |state, now| token(state).status(at(now)).as_str();
+        assert_eq!(status(TokenState::Active, 99), "active");
+        assert_eq!(status(TokenState::Active, 100), "expired");
+        assert_eq!(status(rotated(Some(at(50))), 49), "rotated");
+        assert_eq!(status(rotated(Some(at(50))), 50), "expired");
+        assert_eq!(status(rotated(None), 99), "rotated");
+        assert_eq!(status(rotated(None), 100), "expired");
         let revoked = TokenState::Revoked { at: at(1), by: "user:ada".into(), reason: None };
-        assert_eq!(standing(revoked, 2), "revoked");
+        assert_eq!(status(revoked, 2), "revoked");
     }
 
     #[test]

@@ -3,12 +3,12 @@
 use super::{FindToken, SaveToken, ServiceToken, ShowTokenError, TokenId, TokenState, mint, show};
 use crate::{
     access::REVOKE_TOKEN,
-    audit::{Act, Action, Outcome},
+    audit::{Action, AuditContext, Outcome},
     clock::{Clock, IdSource},
     name::TenantId,
     parameter::FieldError,
     providers::EditOutcome,
-    revocation::{Effective, FlushAuthorizer, FlushError, OwedFlush, check_reason, flush},
+    revocation::{Effective, FlushAuthorizer, FlushError, PendingFlush, check_reason, flush},
     store::StoreError,
 };
 
@@ -21,7 +21,7 @@ pub struct RevokePorts<'a> {
     /// Makes API Gateway forget.
     pub flush: &'a dyn FlushAuthorizer,
     /// Keeps that it has to.
-    pub owed: &'a dyn OwedFlush,
+    pub pending_flush: &'a dyn PendingFlush,
     /// Tells the time.
     pub clock: &'a dyn Clock,
     /// Makes ids.
@@ -69,24 +69,24 @@ impl From<ShowTokenError> for RevokeTokenError {
 /// Revokes a token. Revoking a revoked one changes nothing in its record and flushes again.
 pub async fn revoke(
     ports: &RevokePorts<'_>,
-    act: &Act<'_>,
+    audit: &AuditContext<'_>,
     jti: &TokenId,
     reason: Option<String>,
 ) -> Result<Revoked, RevokeTokenError> {
     check_reason(reason.as_deref()).map_err(RevokeTokenError::Invalid)?;
-    let mut token = show(ports.find, act.caller, &REVOKE_TOKEN, jti).await?;
+    let mut token = show(ports.find, audit.caller, &REVOKE_TOKEN, jti).await?;
     let now = ports.clock.now();
     if !matches!(token.state, TokenState::Revoked { .. }) {
-        let mut deed = mint::deed(&token);
-        deed.detail = reason.clone().or(deed.detail);
-        let entry = act.entry(ports.clock, ports.ids, Action::RevokeToken, Outcome::Done, deed);
-        token.state = TokenState::Revoked { at: now, by: act.caller.actor(), reason };
+        let mut audit_target = mint::audit_target(&token);
+        audit_target.detail = reason.clone().or(audit_target.detail);
+        let entry = audit.entry(ports.clock, ports.ids, Action::RevokeToken, Outcome::Done, audit_target);
+        token.state = TokenState::Revoked { at: now, by: audit.caller.actor(), reason };
         match ports.save.save_revocation(&token, &entry).await? {
             EditOutcome::Done => {}
             // Somebody else revoked it at the same moment, which is as good.
-            EditOutcome::Conflict => token = show(ports.find, act.caller, &REVOKE_TOKEN, jti).await?,
+            EditOutcome::Conflict => token = show(ports.find, audit.caller, &REVOKE_TOKEN, jti).await?,
         }
     }
-    let (effective, flush_error) = flush(ports.flush, ports.owed, ports.clock, now).await;
+    let (effective, flush_error) = flush(ports.flush, ports.pending_flush, ports.clock, now).await;
     Ok(Revoked { token, effective, flush_error })
 }

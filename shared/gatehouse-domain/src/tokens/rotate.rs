@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     access::ROTATE_TOKEN,
-    audit::{Act, Action, Outcome},
+    audit::{Action, AuditContext, Outcome},
     idempotency::IdempotencyKey,
     name::TenantId,
     parameter::FieldError,
@@ -75,41 +75,41 @@ pub struct Rotation {
 /// otherwise have a token that was replaced by one that nobody knows.
 pub async fn rotate(
     ports: &MintPorts<'_>,
-    act: &Act<'_>,
+    audit: &AuditContext<'_>,
     jti: &TokenId,
     rotation: &Rotation,
     key: Option<&IdempotencyKey>,
 ) -> Result<Minted, RotateTokenError> {
-    let older = show(ports.find, act.caller, &ROTATE_TOKEN, jti).await?;
+    let older = show(ports.find, audit.caller, &ROTATE_TOKEN, jti).await?;
     let (grace, days) = (rotation.grace, rotation.days);
     check(grace, days)?;
-    let next =
-        key.map_or_else(|| TokenId::generate(ports.ids), |key| TokenId::of_request(&act.caller.actor(), key));
+    let next = key
+        .map_or_else(|| TokenId::generate(ports.ids), |key| TokenId::of_request(&audit.caller.actor(), key));
     if key.is_some()
         && let Some(minted) = replay(ports, &older, &next).await?
     {
         return Ok(minted);
     }
-    let standing = older.standing(ports.clock.now());
-    if older.state != TokenState::Active || !standing.counts() {
-        return Err(RotateTokenError::NotActive(standing.as_str()));
+    let status = older.status(ports.clock.now());
+    if older.state != TokenState::Active || !status.is_valid() {
+        return Err(RotateTokenError::NotActive(status.as_str()));
     }
     let project = ports.projects.find_project(&older.project).await?;
     if !project.is_some_and(|project| project.tenant == older.tenant && project.accepts(&older.service)) {
         return Err(RotateTokenError::NotAccepted);
     }
     let now = whole_seconds(ports.clock.now());
-    let newer = successor(&older, next, act, now, rotation);
+    let newer = successor(&older, next, audit, now, rotation);
     let older = rotated(older, &newer, now, grace);
     let token = ports.sign.sign_service_token(&mint::claims(&newer)).await?;
-    let mut deed = mint::deed(&older);
-    deed.detail = Some(format!("replaced by {}", newer.jti));
-    let entry = act.entry(ports.clock, ports.ids, Action::RotateToken, Outcome::Done, deed);
+    let mut audit_target = mint::audit_target(&older);
+    audit_target.detail = Some(format!("replaced by {}", newer.jti));
+    let entry = audit.entry(ports.clock, ports.ids, Action::RotateToken, Outcome::Done, audit_target);
     match ports.save.save_rotation(&newer, &older, &entry).await? {
         EditOutcome::Done => Ok(Minted { record: newer, token, replayed: false }),
         // It was rotated or revoked at the same moment: by a twin of this request, or by somebody else.
         EditOutcome::Conflict => {
-            let older = show(ports.find, act.caller, &ROTATE_TOKEN, jti).await?;
+            let older = show(ports.find, audit.caller, &ROTATE_TOKEN, jti).await?;
             let minted = replay(ports, &older, &newer.jti).await?;
             minted.ok_or(RotateTokenError::NotActive("rotated or revoked by somebody else"))
         }
@@ -145,7 +145,7 @@ fn check(grace: Option<Duration>, days: Option<u16>) -> Result<(), RotateTokenEr
 fn successor(
     older: &ServiceToken,
     jti: TokenId,
-    act: &Act<'_>,
+    audit: &AuditContext<'_>,
     now: Timestamp,
     rotation: &Rotation,
 ) -> ServiceToken {
@@ -153,7 +153,7 @@ fn successor(
     ServiceToken {
         jti,
         created_at: now,
-        created_by: act.caller.actor(),
+        created_by: audit.caller.actor(),
         ends_at: rotation.days.map_or(now + life, |days| mint::ends_at(now, days)),
         last_used_at: None,
         replaces: Some(Replaces { jti: older.jti.clone(), ends_it_when_used: rotation.grace.is_none() }),

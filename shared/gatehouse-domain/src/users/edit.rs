@@ -10,14 +10,14 @@ use super::{
     login::{account_permit, until_next_window},
 };
 use crate::{
-    audit::{Act, Action, Deed, Outcome},
+    audit::{Action, AuditContext, AuditTarget, Outcome},
     caller::{Grant, Roles},
     clock::{Clock, IdSource},
     jobs::Revision,
     name::UserName,
     parameter::FieldError,
     providers::{Precondition, PreconditionError},
-    revocation::{Effective, FlushAuthorizer, FlushError, OwedFlush, flush},
+    revocation::{Effective, FlushAuthorizer, FlushError, PendingFlush, flush},
     store::StoreError,
 };
 
@@ -34,7 +34,7 @@ pub struct UserPorts<'a> {
     /// Makes API Gateway forget.
     pub flush: &'a dyn FlushAuthorizer,
     /// Keeps that it has to.
-    pub owed: &'a dyn OwedFlush,
+    pub pending_flush: &'a dyn PendingFlush,
     /// Tells the time.
     pub clock: &'a dyn Clock,
     /// Makes ids.
@@ -105,16 +105,20 @@ pub enum CreateUserError {
 }
 
 /// Creates a user.
-pub async fn create(ports: &UserPorts<'_>, act: &Act<'_>, draft: UserDraft) -> Result<User, CreateUserError> {
+pub async fn create(
+    ports: &UserPorts<'_>,
+    audit: &AuditContext<'_>,
+    draft: UserDraft,
+) -> Result<User, CreateUserError> {
     let mut errors = check_password("/password", &draft.password, &draft.name);
     errors.extend(check_display_name(draft.display_name.as_deref()));
     if !errors.is_empty() {
         return Err(CreateUserError::Invalid(errors));
     }
     let password = ports.passwords.hash_password(&draft.password).await?;
-    let deed = deed(&draft.name, Some(draft.roles.to_string()));
-    let entry = act.entry(ports.clock, ports.ids, Action::CreateUser, Outcome::Done, deed);
-    let user = User::new(ports.ids, draft.name, draft.roles, password, entry.at, act.caller.actor());
+    let audit_target = audit_target(&draft.name, Some(draft.roles.to_string()));
+    let entry = audit.entry(ports.clock, ports.ids, Action::CreateUser, Outcome::Done, audit_target);
+    let user = User::new(ports.ids, draft.name, draft.roles, password, entry.at, audit.caller.actor());
     let user = User { display_name: draft.display_name, ..user };
     match ports.save.create_user(&user, &entry).await? {
         UserEditOutcome::Done => Ok(user),
@@ -173,7 +177,7 @@ pub struct Edited {
 /// Changes roles, name or state of a user.
 pub async fn edit(
     ports: &UserPorts<'_>,
-    act: &Act<'_>,
+    audit: &AuditContext<'_>,
     name: &UserName,
     patch: UserPatch,
     expected: &Precondition,
@@ -198,13 +202,13 @@ pub async fn edit(
     let detail = format!("{} to {}", previous.roles, user.roles);
     // A user who is disabled is logged out as well, and stays so when they are enabled again.
     let keep_sessions = (user.state == UserState::Disabled).then(Vec::new);
-    save(ports, act, UserEdit { previous, user, keep_sessions }, action, Some(detail)).await
+    save(ports, audit, UserEdit { previous, user, keep_sessions }, action, Some(detail)).await
 }
 
 /// Gives a user another password and ends all their sessions.
 pub async fn reset_password(
     ports: &UserPorts<'_>,
-    act: &Act<'_>,
+    audit: &AuditContext<'_>,
     name: &UserName,
     password: &SecretString,
 ) -> Result<Edited, EditUserError> {
@@ -215,18 +219,18 @@ pub async fn reset_password(
     let previous = ports.find.find_user(name).await?.ok_or(EditUserError::NotFound)?;
     let password = ports.passwords.hash_password(password).await?;
     let edit = with_password(previous, password, Vec::new());
-    save(ports, act, edit, Action::ResetPassword, None).await
+    save(ports, audit, edit, Action::ResetPassword, None).await
 }
 
 /// Changes the caller's own password and ends their other sessions.
 pub async fn change_password(
     ports: &UserPorts<'_>,
-    act: &Act<'_>,
+    audit: &AuditContext<'_>,
     current: &SecretString,
     new: &SecretString,
 ) -> Result<Edited, EditUserError> {
-    let Grant::User { session, .. } = &act.caller.grant else { return Err(EditUserError::NotAPerson) };
-    let name: UserName = act.caller.subject.parse().map_err(|_| EditUserError::NotAPerson)?;
+    let Grant::User { session, .. } = &audit.caller.grant else { return Err(EditUserError::NotAPerson) };
+    let name: UserName = audit.caller.subject.parse().map_err(|_| EditUserError::NotAPerson)?;
     let errors = check_password("/new_password", new, &name);
     if !errors.is_empty() {
         return Err(EditUserError::Invalid(errors));
@@ -242,7 +246,7 @@ pub async fn change_password(
     }
     let password = ports.passwords.hash_password(new).await?;
     let keep = SessionId::parse(session).into_iter().collect();
-    save(ports, act, with_password(previous, password, keep), Action::ChangePassword, None).await
+    save(ports, audit, with_password(previous, password, keep), Action::ChangePassword, None).await
 }
 
 fn with_password(previous: User, password: PasswordHash, keep: Vec<SessionId>) -> UserEdit {
@@ -252,26 +256,27 @@ fn with_password(previous: User, password: PasswordHash, keep: Vec<SessionId>) -
 
 async fn save(
     ports: &UserPorts<'_>,
-    act: &Act<'_>,
+    audit: &AuditContext<'_>,
     mut edit: UserEdit,
     action: Action,
     detail: Option<String>,
 ) -> Result<Edited, EditUserError> {
-    let entry = act.entry(ports.clock, ports.ids, action, Outcome::Done, deed(&edit.user.name, detail));
+    let entry =
+        audit.entry(ports.clock, ports.ids, action, Outcome::Done, audit_target(&edit.user.name, detail));
     edit.user.revision = Revision::new(ports.ids);
     edit.user.updated_at = entry.at;
-    edit.user.updated_by = act.caller.actor();
+    edit.user.updated_by = audit.caller.actor();
     match ports.save.edit_user(&edit, &entry).await? {
         UserEditOutcome::Done => {}
         UserEditOutcome::Conflict => return Err(PreconditionError::Failed.into()),
         UserEditOutcome::LastPlatformAdmin => return Err(EditUserError::LastPlatformAdmin),
     }
-    let (effective, flush_error) = flush(ports.flush, ports.owed, ports.clock, entry.at).await;
+    let (effective, flush_error) = flush(ports.flush, ports.pending_flush, ports.clock, entry.at).await;
     Ok(Edited { user: edit.user, effective, flush_error })
 }
 
-fn deed(name: &UserName, detail: Option<String>) -> Deed {
-    Deed { target: format!("user:{name}"), tenant: None, detail }
+fn audit_target(name: &UserName, detail: Option<String>) -> AuditTarget {
+    AuditTarget { target: format!("user:{name}"), tenant: None, detail }
 }
 
 fn check_display_name(name: Option<&str>) -> Vec<FieldError> {

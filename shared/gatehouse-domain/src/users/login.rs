@@ -15,7 +15,7 @@ use super::{
     FindUser, MAX_PASSWORD, PasswordHash, SaveSession, Session, SessionClaims, SessionId, User, UserState,
 };
 use crate::{
-    audit::{Action, AppendAudit, Deed, Entry, Origin, Outcome},
+    audit::{Action, AppendAudit, AuditTarget, Entry, Origin, Outcome},
     clock::{Clock, IdSource},
     name::UserName,
     store::StoreError,
@@ -217,8 +217,8 @@ async fn begin(
     };
     let token = ports.sign.sign_session(&claims).await?;
     let actor = format!("user:{}", user.name);
-    let deed = Deed { target: actor.clone(), ..Deed::default() };
-    let entry = Entry::new(ports.clock, ports.ids, actor, origin, Action::Login, Outcome::Done, deed);
+    let audit_target = AuditTarget { target: actor.clone(), ..AuditTarget::default() };
+    let entry = Entry::new(ports.clock, ports.ids, actor, origin, Action::Login, Outcome::Done, audit_target);
     let begun = Begun { user: &user, id: &id, session: &session, forgotten: forgotten(&user, now) };
     if ports.sessions.begin_session(&begun, permits, &entry).await? {
         Ok(LoggedIn { token, claims, user })
@@ -277,8 +277,8 @@ fn entry(
         Some(_) => detail.to_owned(),
         None => format!("{detail}; {} bytes that are no user name", wanted.user.len()),
     };
-    let deed = Deed { target: who.clone(), tenant: None, detail: Some(detail) };
-    Entry::new(ports.clock, ports.ids, who, origin, Action::Login, Outcome::Refused, deed)
+    let audit_target = AuditTarget { target: who.clone(), tenant: None, detail: Some(detail) };
+    Entry::new(ports.clock, ports.ids, who, origin, Action::Login, Outcome::Refused, audit_target)
 }
 
 #[cfg(test)]

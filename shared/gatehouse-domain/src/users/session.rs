@@ -4,10 +4,10 @@ use jiff::Timestamp;
 
 use super::{FindAccount, SaveSession, SessionClaims, SessionId, UserState};
 use crate::{
-    audit::{Act, Action, Deed, Outcome},
+    audit::{Action, AuditContext, AuditTarget, Outcome},
     caller::{Caller, Grant},
     clock::{Clock, IdSource},
-    revocation::{Effective, FlushAuthorizer, FlushError, OwedFlush, flush},
+    revocation::{Effective, FlushAuthorizer, FlushError, PendingFlush, flush},
     store::StoreError,
 };
 
@@ -33,7 +33,7 @@ pub struct SessionEnd<'a> {
     /// Makes API Gateway forget.
     pub flush: &'a dyn FlushAuthorizer,
     /// Keeps that it has to.
-    pub owed: &'a dyn OwedFlush,
+    pub pending_flush: &'a dyn PendingFlush,
     /// Tells the time.
     pub clock: &'a dyn Clock,
     /// Makes ids.
@@ -54,13 +54,13 @@ pub enum LogOutError {
 /// Ends the caller's session.
 pub async fn log_out(
     ports: &SessionEnd<'_>,
-    act: &Act<'_>,
+    audit: &AuditContext<'_>,
 ) -> Result<(Effective, Option<FlushError>), LogOutError> {
-    let Grant::User { session, .. } = &act.caller.grant else { return Err(LogOutError::NotAPerson) };
+    let Grant::User { session, .. } = &audit.caller.grant else { return Err(LogOutError::NotAPerson) };
     let session = SessionId::parse(session).ok_or(LogOutError::NotAPerson)?;
-    let user = act.caller.subject.parse().map_err(|_| LogOutError::NotAPerson)?;
-    let deed = Deed { target: act.caller.actor(), ..Deed::default() };
-    let entry = act.entry(ports.clock, ports.ids, Action::Logout, Outcome::Done, deed);
+    let user = audit.caller.subject.parse().map_err(|_| LogOutError::NotAPerson)?;
+    let audit_target = AuditTarget { target: audit.caller.actor(), ..AuditTarget::default() };
+    let entry = audit.entry(ports.clock, ports.ids, Action::Logout, Outcome::Done, audit_target);
     ports.save.end_session(&user, &session, &entry).await?;
-    Ok(flush(ports.flush, ports.owed, ports.clock, entry.at).await)
+    Ok(flush(ports.flush, ports.pending_flush, ports.clock, entry.at).await)
 }

@@ -6,6 +6,7 @@ use gatehouse_domain::{
     ci::{CiError, CiErrorKind},
     providers::Provider,
 };
+use gatehouse_outbound::OutboundHttp;
 use reqwest::{Method, RequestBuilder, Response, StatusCode, header};
 use serde::de::DeserializeOwned;
 use tokio::sync::OnceCell;
@@ -19,7 +20,7 @@ use super::{
     version::ServerVersion,
     wire::{Info, User},
 };
-use crate::http::{ANSWER_LIMIT, CALL_TIMEOUT, LIST_LIMIT, OutboundHttp};
+use crate::limits::{ANSWER_LIMIT, CALL_TIMEOUT, LIST_LIMIT};
 
 /// Calls one Concourse.
 pub(super) struct Client {
@@ -218,7 +219,7 @@ impl Client {
         if user.is_nobody() {
             return CiError { kind: CiErrorKind::CredentialsRefused, advice: roles::nobody(), ..error };
         }
-        let need = if call.effect == Effect::Reads { Need::Look } else { Need::Act };
+        let need = if call.effect == Effect::Reads { Need::Look } else { Need::AuditContext };
         let advice = if user.may(team, need) {
             format!(
                 "{}: our roles in the team would do ({}), so the server's own role table (`--config-rbac`) or \

@@ -1,10 +1,11 @@
 //! What failures mean, and what would help.
 
 use gatehouse_domain::ci::{BuildId, CiError, CiErrorKind, ConcourseTarget};
+use gatehouse_outbound::{CONNECT_TIMEOUT, find_cause};
 use reqwest::StatusCode;
 
 use super::transport::{Failure, Refusal};
-use crate::http::{CALL_TIMEOUT, CONNECT_TIMEOUT, find};
+use crate::limits::CALL_TIMEOUT;
 
 /// A call, in the words of its failures.
 #[derive(Debug, Clone, Copy)]
@@ -147,7 +148,7 @@ fn advice(failure: &Failure, call: &Call<'_>, server: &str) -> String {
 }
 
 fn unreachable(error: &reqwest::Error) -> String {
-    let certificate = find(error, &|cause| match cause.downcast_ref::<rustls::Error>() {
+    let certificate = find_cause(error, &|cause| match cause.downcast_ref::<rustls::Error>() {
         Some(rustls::Error::InvalidCertificate(why)) => Some(format!("{why:?}")),
         _ => None,
     });

@@ -10,7 +10,6 @@ mod path;
 mod plan;
 mod roles;
 mod runs;
-mod sse;
 mod status;
 mod stream;
 mod transport;
@@ -30,9 +29,9 @@ use gatehouse_domain::{
     providers::Provider,
     secret::{ReadSecret, WriteSecret},
 };
+use gatehouse_outbound::OutboundHttp;
 
 use self::{client::Client, version::FORCES_ABORTS};
-use crate::http::OutboundHttp;
 
 /// What talking to a Concourse needs.
 #[derive(Clone)]

@@ -18,7 +18,7 @@ use super::{
     version::FORCES_ABORTS,
     wire,
 };
-use crate::http::ANSWER_LIMIT;
+use crate::limits::ANSWER_LIMIT;
 
 /// How long asking why a build waits may take: nice to know, and nothing to wait for.
 const REASON_TIMEOUT: Duration = Duration::from_secs(2);

@@ -15,6 +15,7 @@ use gatehouse_domain::{
     clock::Clock,
     report::Chain,
 };
+use gatehouse_outbound::Backoff;
 
 use self::following::Connection;
 use super::{
@@ -32,14 +33,10 @@ const FIRST_POLL: Duration = Duration::from_secs(1);
 /// How often a waiting build is looked at in the long run: a build may wait for days.
 const LAST_POLL: Duration = Duration::from_secs(5);
 
-/// How many tries in a row may bring nothing: with the pauses between them about 15 s.
-const MAX_FRUITLESS: u32 = 8;
-
-/// The pause after the second fruitless try; it doubles from there.
-const FIRST_PAUSE: Duration = Duration::from_millis(200);
-
-/// The longest pause between tries.
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// The pauses between tries that bring nothing, about 15 s in all. A connection may be cut at any time, so the
+/// first new try is made at once.
+const BACKOFF: Backoff =
+    Backoff::new(Duration::from_millis(200), Duration::from_secs(5)).immediate(1).max_failures(8);
 
 const OPERATION: &str = "watch the run";
 
@@ -78,8 +75,8 @@ struct Watch {
     ended: bool,
     /// Whether Concourse was found to say that the build has ended, while the stream was silent.
     silent_after_end: bool,
-    /// Tries in a row that brought nothing.
-    fruitless: u32,
+    /// Counts the tries in a row that bring nothing.
+    backoff: Backoff,
 }
 
 /// How far a watch is.
@@ -123,7 +120,7 @@ impl Watch {
             resumed: after.is_some(),
             ended: false,
             silent_after_end: false,
-            fruitless: 0,
+            backoff: BACKOFF,
         }
     }
 
@@ -154,7 +151,7 @@ impl Watch {
             Ok(found) => found,
             Err(error) => return self.try_again(error),
         };
-        self.fruitless = 0;
+        self.backoff.reset();
         if found.build.reap_time.is_some() {
             self.tell_forgotten(&found.build);
         } else if found.build.status == status::PENDING {
@@ -188,7 +185,10 @@ impl Watch {
 
     /// Gets the names of steps, once, and opens the stream behind the last event.
     async fn open(&mut self) -> Result<(), CiError> {
-        self.pause_between_tries().await;
+        let pause = self.backoff.pause();
+        if !pause.is_zero() {
+            self.clock().sleep(pause).await;
+        }
         if self.names.is_none() {
             self.names = Some(planned_names(&self.provider.client, &self.target, &self.build).await);
         }
@@ -199,15 +199,8 @@ impl Watch {
 
     /// Whether what failed is worth another try: that it may help, and that not too many brought nothing.
     fn try_again(&mut self, error: CiError) -> Result<(), CiError> {
-        self.fruitless += 1;
-        if error.kind.is_retryable() && self.fruitless <= MAX_FRUITLESS { Ok(()) } else { Err(error) }
-    }
-
-    async fn pause_between_tries(&mut self) {
-        if let Some(doublings) = self.fruitless.checked_sub(2) {
-            let pause = FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(doublings));
-            self.clock().sleep(pause.min(LONGEST_PAUSE)).await;
-        }
+        let may_try = self.backoff.fail();
+        if error.kind.is_retryable() && may_try { Ok(()) } else { Err(error) }
     }
 
     fn position(&self) -> Option<Position> {

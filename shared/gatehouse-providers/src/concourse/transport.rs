@@ -6,13 +6,12 @@ use std::{
 };
 
 use gatehouse_domain::providers::Provider;
+use gatehouse_outbound::{BodyError, ForbiddenDestination, OutboundClient, OutboundHttp, read_body};
 use reqwest::{Method, RequestBuilder, Response, StatusCode, Url, header};
 use serde::de::DeserializeOwned;
 
 use super::version::ServerVersion;
-use crate::http::{
-    ANSWER_LIMIT, BodyError, CALL_TIMEOUT, ForbiddenDestination, OutboundClient, OutboundHttp, read_body,
-};
+use crate::limits::{ANSWER_LIMIT, CALL_TIMEOUT};
 
 /// How much of a refusal's text is looked at, in bytes.
 const REFUSAL_LIMIT: usize = 4 * 1024;

@@ -4,7 +4,8 @@ use gatehouse_domain::{
     ci::{CheckReport, CiErrorKind, CiProvider, ConcourseTarget, Target, TeamCheck},
     providers::Account,
 };
-use gatehouse_providers::{concourse::ConcourseProvider, http::OutboundHttp};
+use gatehouse_outbound::OutboundHttp;
+use gatehouse_providers::concourse::ConcourseProvider;
 use gatehouse_testkit::concourse::{ConcourseTwin, Fault, Role, Route, Script, Version};
 use serde_json::json;
 

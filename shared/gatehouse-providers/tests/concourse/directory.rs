@@ -16,7 +16,8 @@ use gatehouse_domain::{
     providers::{FindProvider, Provider},
     store::StoreError,
 };
-use gatehouse_providers::{Directory, http::OutboundHttp};
+use gatehouse_outbound::OutboundHttp;
+use gatehouse_providers::Directory;
 use gatehouse_testkit::concourse::Script;
 
 use crate::support::{Bench, concourse, deploy};

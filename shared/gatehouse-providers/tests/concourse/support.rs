@@ -23,10 +23,8 @@ use gatehouse_domain::{
     secret::{ReadSecret, SecretError, SecretName, WriteSecret},
     store::StoreError,
 };
-use gatehouse_providers::{
-    concourse::{ConcoursePorts, ConcourseProvider},
-    http::OutboundHttp,
-};
+use gatehouse_outbound::OutboundHttp;
+use gatehouse_providers::concourse::{ConcoursePorts, ConcourseProvider};
 use gatehouse_testkit::concourse::{ConcourseTwin, Role, Script, TwinBuilder};
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};

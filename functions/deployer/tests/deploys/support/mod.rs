@@ -20,7 +20,7 @@ use gatehouse_domain::{
     idempotency::Fingerprint,
     jobs::Job,
     operations::{Asked, CallWebhook, Operation, Signal, State, Webhook, WebhookError, Work},
-    runs::{Run, RunStatus, start::Start},
+    runs::{Run, RunStatus, start::RunRequest},
     secret::{ReadSecret, SecretError, SecretName},
 };
 use jiff::Timestamp;
@@ -51,7 +51,7 @@ pub struct World {
     pub operations: Vec<Operation>,
     pub jobs: Vec<Job>,
     pub runs: Vec<Run>,
-    pub starts: Vec<Start>,
+    pub starts: Vec<RunRequest>,
     pub trail: Vec<Entry>,
     pub builds: Vec<Build>,
     /// What the CI system answers to the next calls that start something; then it starts builds.
@@ -204,7 +204,7 @@ pub fn operation(target: DeployTarget) -> Operation {
         links: Vec::new(),
         run: None,
         failure: None,
-        owed: Some(Signal::Start),
+        pending_signal: Some(Signal::Start),
         updated_at: requested.at,
         requested,
         version: 1,

@@ -5,14 +5,14 @@ use gatehouse_domain::{
     audit::{AppendAudit, Entry},
     catalog::Settled,
     ci::Target,
-    idempotency::StartKey,
+    idempotency::RequestKey,
     jobs::{FindJob, FindJobsByTarget, Job, Revision},
     name::{JobId, ProviderName},
     operations::{BeginOutcome, FindOperation, Operation, OperationId, SaveOperation},
     providers::EditOutcome,
     runs::{
         FindRun, RecordRun, Run, RunId,
-        start::{self, FinishOutcome, Start, StartState, Starts},
+        start::{self, FinishOutcome, RunRequest, RunRequestState, RunRequests},
     },
     store::StoreError,
 };
@@ -111,12 +111,20 @@ impl RecordRun for Twin {
 }
 
 #[async_trait]
-impl Starts for Twin {
-    async fn find_start(&self, key: &StartKey, _now: Timestamp) -> Result<Option<Start>, StoreError> {
+impl RunRequests for Twin {
+    async fn find_request(
+        &self,
+        key: &RequestKey,
+        _now: Timestamp,
+    ) -> Result<Option<RunRequest>, StoreError> {
         Ok(self.world().starts.iter().find(|start| start.key == *key).cloned())
     }
 
-    async fn begin_start(&self, start: &Start, entry: &Entry) -> Result<start::BeginOutcome, StoreError> {
+    async fn begin_request(
+        &self,
+        start: &RunRequest,
+        entry: &Entry,
+    ) -> Result<start::BeginOutcome, StoreError> {
         let mut world = self.world();
         if let Some(existing) = world.starts.iter().find(|kept| kept.key == start.key) {
             return Ok(start::BeginOutcome::Exists(Box::new(existing.clone())));
@@ -126,13 +134,13 @@ impl Starts for Twin {
         Ok(start::BeginOutcome::Begun)
     }
 
-    async fn hold_start(&self, start: &Start, state: &StartState) -> Result<bool, StoreError> {
+    async fn hold_request(&self, start: &RunRequest, state: &RunRequestState) -> Result<bool, StoreError> {
         let mut world = self.world();
         let kept = world.starts.iter_mut().find(|kept| *kept == start);
         Ok(kept.map(|kept| kept.state = state.clone()).is_some())
     }
 
-    async fn finish_start(&self, start: &Start, run: &Run) -> Result<FinishOutcome, StoreError> {
+    async fn finish_request(&self, start: &RunRequest, run: &Run) -> Result<FinishOutcome, StoreError> {
         let mut world = self.world();
         if world.runs.iter().any(|kept| kept.id == run.id) {
             return Ok(FinishOutcome::BuildTaken);
@@ -140,19 +148,19 @@ impl Starts for Twin {
         let Some(kept) = world.starts.iter_mut().find(|kept| *kept == start) else {
             return Ok(FinishOutcome::HoldLost);
         };
-        kept.state = StartState::Finished(Box::new(run.clone()));
+        kept.state = RunRequestState::Finished(Box::new(run.clone()));
         world.runs.push(run.clone());
         Ok(FinishOutcome::Finished)
     }
 
-    async fn abandon_start(&self, start: &Start) -> Result<(), StoreError> {
+    async fn abandon_request(&self, start: &RunRequest) -> Result<(), StoreError> {
         self.world().starts.retain(|kept| kept.key != start.key);
         Ok(())
     }
 
-    async fn open_starts(&self, job: &JobId) -> Result<Vec<Start>, StoreError> {
+    async fn open_requests(&self, job: &JobId) -> Result<Vec<RunRequest>, StoreError> {
         let mut open = self.world().starts.clone();
-        open.retain(|start| start.job_id == *job && matches!(start.state, StartState::Open { .. }));
+        open.retain(|start| start.job_id == *job && matches!(start.state, RunRequestState::Open { .. }));
         Ok(open)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use gatehouse_domain::access::OPERATIONS;
+use gatehouse_domain::access::ENDPOINTS;
 use http::Method;
 use serde_json::{Value, json};
 
@@ -100,7 +100,7 @@ fn table() -> BTreeMap<&'static str, BTreeMap<&'static str, char>> {
 #[test]
 fn every_operation_has_a_row() {
     let rows: Vec<_> = table().into_keys().collect();
-    let mut operations: Vec<_> = OPERATIONS.iter().map(|operation| operation.id).collect();
+    let mut operations: Vec<_> = ENDPOINTS.iter().map(|operation| operation.id).collect();
     operations.sort_unstable();
     assert_eq!(rows, operations);
 }
@@ -117,7 +117,7 @@ struct Things {
 /// A request of each operation about things of the tenant `example`, which changes nothing even when it is
 /// admitted, so that it can be sent by everybody: it lacks a precondition, or holds a field that is refused.
 fn call(operation: &str, things: &Things) -> Call {
-    let op = OPERATIONS.iter().find(|op| op.id == operation).expect("an operation of the table");
+    let op = ENDPOINTS.iter().find(|endpoint| endpoint.id == operation).expect("an operation of the table");
     let path = op
         .path
         .replace("{job_id}", "hello")
@@ -204,7 +204,8 @@ async fn every_caller_gets_what_the_table_says() {
     let stack = TestStack::start_with_people().await;
     let things = things(&stack).await;
     let table = table();
-    let operations: Vec<_> = OPERATIONS.iter().map(|op| op.id).filter(|id| !is_about_oneself(id)).collect();
+    let operations: Vec<_> =
+        ENDPOINTS.iter().map(|endpoint| endpoint.id).filter(|id| !is_about_oneself(id)).collect();
     let nobody = stack.client(&Anonymous);
     for (caller, name, credential) in callers(&stack).await {
         for (attempt, operation) in operations.iter().enumerate() {

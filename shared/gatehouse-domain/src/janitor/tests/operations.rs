@@ -5,7 +5,7 @@ use crate::{
     catalog::Infrastructure,
     name::EnvironmentName,
     operations::{
-        Ending, OperationId, OperationKind, Work,
+        OperationId, OperationKind, OperationOutcome, Work,
         tests::support::{START, after, service},
         workflow::Execution,
     },
@@ -59,7 +59,7 @@ impl World {
         self.1.hand.advance(time);
     }
 
-    fn endings(&self) -> Vec<Option<Ending>> {
+    fn endings(&self) -> Vec<Option<OperationOutcome>> {
         self.1.memory.items().operations.values().map(crate::operations::Operation::ending).collect()
     }
 
@@ -97,7 +97,7 @@ fn an_engine_that_is_down_is_noted_once_and_keeps_nothing_overdue_open() {
     let report = world.sweep();
     assert!(matches!(report.failures.as_slice(), [SweepError::Operations(_)]), "{:?}", report.failures);
     assert_eq!(world.1.engine.heard().len(), 3, "it was asked again and again");
-    assert_eq!(world.endings(), [Some(Ending::TimedOut); 60]);
+    assert_eq!(world.endings(), [Some(OperationOutcome::TimedOut); 60]);
     world.1.engine.state().is_down = false;
     let report = world.sweep();
     assert_eq!((report.operations, report.told), (60, 60));
@@ -127,7 +127,7 @@ fn an_operation_whose_workflow_failed_without_a_word_is_ended() {
     assert_eq!(world.1.engine.heard(), [""; 0]);
     world.1.hand.advance(Duration::from_mins(5));
     assert_eq!(world.sweep().ended, 2);
-    assert_eq!(world.endings(), [Some(Ending::Failed); 2]);
+    assert_eq!(world.endings(), [Some(OperationOutcome::Failed); 2]);
     assert_eq!(world.sweep().operations, 0);
 }
 

@@ -2,11 +2,11 @@ use futures_util::FutureExt;
 
 use super::support::{Site, person, token};
 use crate::{
-    audit::{Act, Action},
+    audit::{Action, AuditContext},
     caller::Caller,
     catalog::PlanSummary,
     operations::{
-        Ending, OperationId, ShowPorts, State,
+        OperationId, OperationOutcome, ShowPorts, State,
         decide::{Answer, DecideError, DecidePorts, Decided, cancel, decide},
     },
 };
@@ -16,7 +16,7 @@ impl Site {
         DecidePorts {
             show: ShowPorts { services: &self.memory, operations: &self.memory },
             change: self.change_ports(),
-            lines: self.lines(),
+            workflow: self.workflow_ports(),
             ids: &self.hand,
         }
     }
@@ -28,16 +28,16 @@ impl Site {
         answer: Answer,
         comment: Option<&str>,
     ) -> Result<Decided, DecideError> {
-        let act = Act { caller: who, origin: &self.origin };
+        let audit = AuditContext { caller: who, origin: &self.origin };
         let ports = self.decide_ports();
-        let said = decide(&ports, &act, &self.service, id, answer, comment.map(str::to_owned));
+        let said = decide(&ports, &audit, &self.service, id, answer, comment.map(str::to_owned));
         said.now_or_never().unwrap()
     }
 
     fn cancels(&self, who: &Caller, id: &OperationId) -> Result<Decided, DecideError> {
-        let act = Act { caller: who, origin: &self.origin };
+        let audit = AuditContext { caller: who, origin: &self.origin };
         let ports = self.decide_ports();
-        cancel(&ports, &act, &self.service, id).now_or_never().unwrap()
+        cancel(&ports, &audit, &self.service, id).now_or_never().unwrap()
     }
 
     /// An operation of ada's that waits for approval.
@@ -68,7 +68,7 @@ fn somebody_else_approves_and_the_workflow_goes_on() {
     let decided = site.says(&bob(), &id, Answer::Approve, Some("go")).unwrap();
     assert!(decided.unsettled.is_none());
     assert_eq!(site.engine.heard(), [r#"succeed approval {"approved_by":"user:bob"}"#]);
-    assert_eq!(site.memory.operation(&id).owed, None);
+    assert_eq!(site.memory.operation(&id).pending_signal, None);
     assert_eq!(site.actions(), [Action::ProvisionService, Action::ApproveOperation]);
 }
 
@@ -78,7 +78,8 @@ fn a_rejection_ends_the_operation_and_says_why() {
     let id = site.awaiting();
     site.says(&bob(), &id, Answer::Reject, Some("too dear")).unwrap();
     let operation = site.memory.operation(&id);
-    let State::Ended { ending: Ending::Rejected, reason: Some(reason), .. } = operation.state else {
+    let State::Ended { ending: OperationOutcome::Rejected, reason: Some(reason), .. } = operation.state
+    else {
         panic!("{operation:?}")
     };
     assert_eq!(reason, "rejected by user:bob: too dear");
@@ -146,7 +147,7 @@ fn what_waits_is_cancelled_at_once_and_once() {
     let id = site.awaiting();
     site.cancels(&bob(), &id).unwrap();
     assert_eq!(site.engine.heard(), ["fail approval Cancelled: cancelled by user:bob"]);
-    assert_eq!(site.memory.operation(&id).ending(), Some(Ending::Cancelled));
+    assert_eq!(site.memory.operation(&id).ending(), Some(OperationOutcome::Cancelled));
     site.cancels(&bob(), &id).unwrap();
     assert_eq!(site.actions(), [Action::ProvisionService, Action::CancelOperation]);
     let late = site.says(&bob(), &id, Answer::Approve, None);

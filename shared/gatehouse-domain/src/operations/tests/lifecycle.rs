@@ -4,7 +4,7 @@ use super::support::{Site, after, token};
 use crate::{
     catalog::{DriftState, Infrastructure, OutputValue, PlanSummary},
     operations::{
-        Asked, Ending, Operation, Phase, Signal, State, StepRefused, Verdict,
+        Asked, Operation, OperationOutcome, Phase, Signal, State, StepRefused, Verdict,
         lifecycle::{Changed, LOG_BYTES, LOG_LINES, Message, Progress, Report, Success},
         request::Ask,
         workflow::Execution,
@@ -76,7 +76,7 @@ fn at_stage(stage: &str) -> Operation {
     operation
 }
 
-fn ended(ending: Ending) -> Operation {
+fn ended(ending: OperationOutcome) -> Operation {
     let mut operation = at_stage("planning");
     operation.state = State::Ended { ending, at: after(40), reason: None };
     operation
@@ -136,12 +136,17 @@ fn what_may_happen_when() {
 #[test]
 fn nothing_happens_to_what_has_ended() {
     const LATE: &str = "too late";
-    for ending in [Ending::Failed, Ending::Cancelled, Ending::Rejected, Ending::TimedOut] {
+    for ending in [
+        OperationOutcome::Failed,
+        OperationOutcome::Cancelled,
+        OperationOutcome::Rejected,
+        OperationOutcome::TimedOut,
+    ] {
         let expected = [LATE, LATE, LATE, LATE, LATE, LATE, "nothing", "out of place", "out of place"];
         assert_eq!(outcomes(&ended(ending)), expected, "{ending:?}");
     }
     let expected = [LATE, LATE, LATE, LATE, LATE, "nothing", "nothing", "out of place", "out of place"];
-    assert_eq!(outcomes(&ended(Ending::Succeeded)), expected);
+    assert_eq!(outcomes(&ended(OperationOutcome::Succeeded)), expected);
 }
 
 #[test]
@@ -153,33 +158,43 @@ fn what_was_asked_to_stop_goes_no_further() {
         assert_eq!([plan, apply, deploy, admit, wait], ["stopping"; 5], "{stage}");
         assert_eq!(operation.ask_to_stop(stop()), Some(Changed::Nothing));
         operation.fail("CancelRequested", "", after(50));
-        assert_eq!(operation.ending(), Some(Ending::Cancelled), "{stage}");
+        assert_eq!(operation.ending(), Some(OperationOutcome::Cancelled), "{stage}");
     }
     let mut applied = at_stage("applied");
     applied.ask_to_stop(stop()).unwrap();
     applied.finish(after(50)).unwrap();
-    assert_eq!(applied.ending(), Some(Ending::Succeeded), "it was done before anybody could stop it");
+    assert_eq!(
+        applied.ending(),
+        Some(OperationOutcome::Succeeded),
+        "it was done before anybody could stop it"
+    );
 }
 
 #[test]
 fn a_workflow_is_owed_what_happened_to_it() {
-    let owed = |stage: &str, act: &dyn Fn(&mut Operation)| {
+    let pending_signal = |stage: &str, act: &dyn Fn(&mut Operation)| {
         let mut operation = at_stage(stage);
         act(&mut operation);
-        operation.owed
+        operation.pending_signal
     };
     let cancel = |operation: &mut Operation| drop(operation.ask_to_stop(stop()));
-    assert_eq!(owed("requested", &cancel), Some(Signal::Stop));
-    assert_eq!(owed("planning", &|_| ()), None);
-    assert_eq!(owed("planning", &cancel), None, "its worker is told");
+    assert_eq!(pending_signal("requested", &cancel), Some(Signal::Stop));
+    assert_eq!(pending_signal("planning", &|_| ()), None);
+    assert_eq!(pending_signal("planning", &cancel), None, "its worker is told");
     let next = serde_json::json!({ "next": "approve" });
-    assert_eq!(owed("planned", &|_| ()), Some(Signal::Succeed { token: token("worker"), output: next }));
+    assert_eq!(
+        pending_signal("planned", &|_| ()),
+        Some(Signal::Succeed { token: token("worker"), output: next })
+    );
     let by = serde_json::json!({ "approved_by": "user:bob" });
-    assert_eq!(owed("agreed", &|_| ()), Some(Signal::Succeed { token: token("approval"), output: by }));
+    assert_eq!(
+        pending_signal("agreed", &|_| ()),
+        Some(Signal::Succeed { token: token("approval"), output: by })
+    );
     let reject = |operation: &mut Operation| drop(operation.decide(verdict(false), after(20)));
-    let signal = owed("awaiting", &reject);
+    let signal = pending_signal("awaiting", &reject);
     assert!(matches!(signal, Some(Signal::Fail { error, .. }) if error == "Rejected"));
-    let signal = owed("awaiting", &cancel);
+    let signal = pending_signal("awaiting", &cancel);
     assert!(matches!(signal, Some(Signal::Fail { error, .. }) if error == "Cancelled"));
 }
 
@@ -194,14 +209,14 @@ fn an_end_settles_the_environment() {
         let Changed::Ended(settled) = changed else { panic!("{changed:?}") };
         (operation.ending().unwrap(), settled.infrastructure)
     };
-    assert_eq!(settled("planned", Some("Broken")), (Ending::Failed, None));
-    assert_eq!(settled("awaiting", Some("States.Timeout")), (Ending::TimedOut, None));
-    assert_eq!(settled("opened", Some("States.HeartbeatTimeout")), (Ending::TimedOut, None));
+    assert_eq!(settled("planned", Some("Broken")), (OperationOutcome::Failed, None));
+    assert_eq!(settled("awaiting", Some("States.Timeout")), (OperationOutcome::TimedOut, None));
+    assert_eq!(settled("opened", Some("States.HeartbeatTimeout")), (OperationOutcome::TimedOut, None));
     let (ending, left) = settled("applying", Some("Broken"));
-    assert!(matches!((ending, left), (Ending::Failed, Some(Infrastructure::Partial(_)))));
+    assert!(matches!((ending, left), (OperationOutcome::Failed, Some(Infrastructure::Partial(_)))));
     let (ending, made) = settled("applied", None);
     let Some(Infrastructure::Present(made)) = made else { panic!("{made:?}") };
-    assert_eq!((ending, made.outputs.len()), (Ending::Succeeded, 1));
+    assert_eq!((ending, made.outputs.len()), (OperationOutcome::Succeeded, 1));
 }
 
 #[test]
@@ -218,7 +233,7 @@ fn what_was_done_is_done_although_its_workflow_failed() {
     for end in ends {
         let mut operation = at_stage("applied");
         end(&mut operation);
-        assert_eq!(operation.ending(), Some(Ending::Succeeded));
+        assert_eq!(operation.ending(), Some(OperationOutcome::Succeeded));
     }
 }
 
@@ -226,14 +241,14 @@ fn what_was_done_is_done_although_its_workflow_failed() {
 fn a_plan_that_came_too_late_is_made_again() {
     let mut operation = at_stage("planned");
     operation.begin_attempt(Phase::Plan, after(60)).unwrap();
-    assert_eq!((operation.plan, operation.owed.as_ref()), (None, None));
+    assert_eq!((operation.plan, operation.pending_signal.as_ref()), (None, None));
     let mut operation = at_stage("planning");
     say(&mut operation, Report::Failure { reason: "no network".into() });
     operation.begin_attempt(Phase::Plan, after(60)).unwrap();
     say(&mut operation, started());
     say(&mut operation, success(0));
     operation.finish(after(70)).unwrap();
-    assert_eq!(operation.ending(), Some(Ending::Succeeded));
+    assert_eq!(operation.ending(), Some(OperationOutcome::Succeeded));
 }
 
 #[test]
@@ -242,27 +257,30 @@ fn what_is_open_for_too_long_is_ended() {
     let deadline = operation.deadline;
     assert_eq!(operation.end_overdue(deadline - std::time::Duration::from_secs(1)), Changed::Nothing);
     assert!(matches!(operation.end_overdue(deadline), Changed::Ended(_)));
-    assert_eq!((operation.ending(), operation.owed), (Some(Ending::TimedOut), Some(Signal::Stop)));
+    assert_eq!(
+        (operation.ending(), operation.pending_signal),
+        (Some(OperationOutcome::TimedOut), Some(Signal::Stop))
+    );
     let mut unheeded = at_stage("applying");
     unheeded.ask_to_stop(stop()).unwrap();
     assert_eq!(unheeded.end_overdue(after(30 + 15 * 60 - 1)), Changed::Nothing);
     unheeded.end_overdue(after(30 + 15 * 60));
-    assert_eq!(unheeded.ending(), Some(Ending::Cancelled));
+    assert_eq!(unheeded.ending(), Some(OperationOutcome::Cancelled));
 }
 
 #[test]
 fn a_workflow_that_is_gone_is_begun_or_given_up() {
     let mut operation = at_stage("requested");
-    operation.owed = None;
+    operation.pending_signal = None;
     assert_eq!(operation.end_abandoned(None, after(50)), Changed::Record);
-    assert_eq!(operation.owed, Some(Signal::Start));
+    assert_eq!(operation.pending_signal, Some(Signal::Start));
     let mut operation = at_stage("applying");
     assert_eq!(operation.end_abandoned(Some(&Execution::Running), after(50)), Changed::Nothing);
     operation.end_abandoned(None, after(50));
-    assert_eq!(operation.ending(), Some(Ending::Failed));
+    assert_eq!(operation.ending(), Some(OperationOutcome::Failed));
     let mut operation = at_stage("applying");
     operation.end_abandoned(Some(&Execution::Succeeded), after(50));
-    assert_eq!(operation.ending(), Some(Ending::Failed), "it ended without a result");
+    assert_eq!(operation.ending(), Some(OperationOutcome::Failed), "it ended without a result");
 }
 
 #[test]
@@ -278,10 +296,14 @@ fn a_webhook_that_is_called_again_reports_for_the_same_attempt() {
     assert_eq!(operation.attempt.as_ref().unwrap().number, 1);
     say(&mut operation, Report::Success(Success::default()));
     let output = serde_json::json!({ "deployed": true });
-    let owed = |name: &str| Some(Signal::Succeed { token: token(name), output: output.clone() });
-    assert_eq!(operation.owed, owed("second"));
+    let pending_signal = |name: &str| Some(Signal::Succeed { token: token(name), output: output.clone() });
+    assert_eq!(operation.pending_signal, pending_signal("second"));
     operation.begin_webhook(token("third"), after(3)).unwrap();
-    assert_eq!(operation.owed, owed("third"), "what was reported is told to whoever waits now");
+    assert_eq!(
+        operation.pending_signal,
+        pending_signal("third"),
+        "what was reported is told to whoever waits now"
+    );
 }
 
 #[test]

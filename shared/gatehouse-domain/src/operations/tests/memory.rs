@@ -105,7 +105,7 @@ impl Items {
                 return EditOutcome::Conflict;
             }
             state.running = None;
-            settle(state, settled);
+            deliver_pending(state, settled);
         }
         self.operations.insert(operation.id.clone(), operation.clone());
         self.trail.extend(entry.cloned());
@@ -113,7 +113,7 @@ impl Items {
     }
 
     pub(crate) fn open(&self, page: &PageRequest) -> Page<Operation> {
-        let open = |operation: &&Operation| operation.is_open() || operation.owed.is_some();
+        let open = |operation: &&Operation| operation.is_open() || operation.pending_signal.is_some();
         let listed: Vec<_> = self.operations.values().filter(open).collect();
         paged(&listed, page, |operation| operation.id.to_string(), |operation| (*operation).clone())
     }
@@ -129,7 +129,7 @@ impl Items {
     }
 }
 
-fn settle(state: &mut EnvironmentState, settled: &Settled) {
+fn deliver_pending(state: &mut EnvironmentState, settled: &Settled) {
     if let Some(infrastructure) = &settled.infrastructure {
         state.infrastructure = infrastructure.clone();
     }

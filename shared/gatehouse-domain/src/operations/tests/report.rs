@@ -7,7 +7,7 @@ use super::support::{Site, token};
 use crate::{
     catalog::PlanSummary,
     operations::{
-        Ending, OperationId, Phase, StepState,
+        OperationId, OperationOutcome, Phase, StepState,
         attempt::{CallbackKey, CallbackTokenError},
         lifecycle::{Progress, ReportRefused},
         report::{Callback, Message, Report, ReportError, Success, Taken, report},
@@ -52,7 +52,7 @@ impl<'a> Worker<'a> {
     fn post(&self, callback: &Callback) -> Result<Taken, ReportError> {
         let ports = self.site.change_ports();
         let key = key();
-        let posted = report(&ports, self.site.lines(), &key, &self.callback_token, callback);
+        let posted = report(&ports, self.site.workflow_ports(), &key, &self.callback_token, callback);
         posted.now_or_never().unwrap()
     }
 
@@ -92,7 +92,7 @@ fn a_worker_reports_and_its_workflow_hears() {
     worker.say(5, planned()).unwrap();
     assert_eq!(site.engine.heard(), [r#"succeed task {"next":"apply"}"#]);
     let operation = site.memory.operation(&worker.operation);
-    assert_eq!((operation.steps[0].state, operation.owed), (StepState::Succeeded, None));
+    assert_eq!((operation.steps[0].state, operation.pending_signal), (StepState::Succeeded, None));
 }
 
 #[test]
@@ -197,10 +197,13 @@ fn a_report_after_the_end_is_refused_and_its_repetition_is_not() {
     worker.post(&last).unwrap();
     let ports = site.change_ports();
     let failed = steer::fail(&ports, &worker.operation, "WorkerFailed", "").now_or_never().unwrap();
-    assert_eq!(failed.unwrap(), Ending::Failed);
+    assert_eq!(failed.unwrap(), OperationOutcome::Failed);
     assert!(!worker.post(&last).unwrap().applied);
     let late = worker.say(3, Report::Heartbeat);
-    assert!(matches!(late, Err(ReportError::Refused(ReportRefused::Ended(Ending::Failed)))), "{late:?}");
+    assert!(
+        matches!(late, Err(ReportError::Refused(ReportRefused::Ended(OperationOutcome::Failed)))),
+        "{late:?}"
+    );
     let again = steer::fail(&ports, &worker.operation, "States.Timeout", "").now_or_never().unwrap();
-    assert_eq!(again.unwrap(), Ending::Failed, "an outcome stays");
+    assert_eq!(again.unwrap(), OperationOutcome::Failed, "an outcome stays");
 }

@@ -22,7 +22,7 @@ fn what_was_asked_for_is_recorded_locked_and_begun() {
     let requested = site.asked(&ada, "dev", &Ask::Provision(inputs.clone()), None).unwrap();
     assert!(!requested.replayed && requested.unsettled.is_none());
     let operation = site.memory.operation(&requested.operation.id);
-    assert_eq!((operation.state.clone(), operation.owed.clone()), (State::Requested, None));
+    assert_eq!((operation.state.clone(), operation.pending_signal.clone()), (State::Requested, None));
     assert_eq!(
         operation.work.configuration().unwrap().inputs,
         inputs,
@@ -71,10 +71,10 @@ fn a_repetition_begins_the_workflow_that_the_first_request_could_not() {
     site.engine.state().is_down = true;
     let first = site.asked(&ada, "dev", &provision(), Some("k")).unwrap();
     assert!(first.unsettled.is_some());
-    assert_eq!(site.memory.operation(&first.operation.id).owed, Some(Signal::Start));
+    assert_eq!(site.memory.operation(&first.operation.id).pending_signal, Some(Signal::Start));
     site.engine.state().is_down = false;
     assert!(site.asked(&ada, "dev", &provision(), Some("k")).unwrap().unsettled.is_none());
-    assert_eq!(site.memory.operation(&first.operation.id).owed, None);
+    assert_eq!(site.memory.operation(&first.operation.id).pending_signal, None);
 }
 
 #[test]

@@ -24,11 +24,12 @@ use crate::{
     name::EnvironmentName,
     operations::{
         OperationId, TaskToken,
-        change::{ChangePorts, Lines},
+        change::{ChangePorts, WorkflowPorts},
         reconcile::ReconcilePorts,
         request::{Ask, RequestError, RequestPorts, Requested, request},
         workflow::{
-            AnswerTask, Execution, NotReady, OverseeWorkflow, StartWorkflow, Told, Workflow, WorkflowError,
+            AnswerTask, Delivery, Execution, NotReady, OverseeWorkflow, StartWorkflow, Workflow,
+            WorkflowError,
         },
     },
 };
@@ -168,14 +169,14 @@ impl Engine {
         std::mem::take(&mut self.state().heard)
     }
 
-    fn hear(&self, what: String) -> Result<Told, WorkflowError> {
+    fn hear(&self, what: String) -> Result<Delivery, WorkflowError> {
         let mut state = self.state();
         state.heard.push(what);
         match (state.is_down, state.refuses, state.is_gone) {
             (true, _, _) => Err(WorkflowError::Unavailable("the wire is cut".into())),
             (_, true, _) => Err(WorkflowError::Refused("no".into())),
-            (_, _, true) => Ok(Told::Gone),
-            (_, _, false) => Ok(Told::Taken),
+            (_, _, true) => Ok(Delivery::Expired),
+            (_, _, false) => Ok(Delivery::Accepted),
         }
     }
 }
@@ -193,15 +194,15 @@ impl StartWorkflow for Engine {
 
 #[async_trait]
 impl AnswerTask for Engine {
-    async fn succeed(&self, token: &TaskToken, output: &Value) -> Result<Told, WorkflowError> {
+    async fn succeed(&self, token: &TaskToken, output: &Value) -> Result<Delivery, WorkflowError> {
         self.hear(format!("succeed {} {output}", token.expose()))
     }
 
-    async fn fail(&self, token: &TaskToken, error: &str, cause: &str) -> Result<Told, WorkflowError> {
+    async fn fail(&self, token: &TaskToken, error: &str, cause: &str) -> Result<Delivery, WorkflowError> {
         self.hear(format!("fail {} {error}: {cause}", token.expose()))
     }
 
-    async fn heartbeat(&self, token: &TaskToken) -> Result<Told, WorkflowError> {
+    async fn heartbeat(&self, token: &TaskToken) -> Result<Delivery, WorkflowError> {
         self.hear(format!("heartbeat {}", token.expose()))
     }
 }
@@ -257,8 +258,8 @@ impl Site {
         ChangePorts { find: &self.memory, save: &self.memory, clock: &self.hand }
     }
 
-    pub(crate) fn lines(&self) -> Lines<'_> {
-        Lines { start: Some(&self.engine), answer: Some(&self.engine), oversee: Some(&self.engine) }
+    pub(crate) fn workflow_ports(&self) -> WorkflowPorts<'_> {
+        WorkflowPorts { start: Some(&self.engine), answer: Some(&self.engine), oversee: Some(&self.engine) }
     }
 
     pub(crate) fn request_ports(&self) -> RequestPorts<'_> {
@@ -276,7 +277,7 @@ impl Site {
         ReconcilePorts {
             open: &self.memory,
             change: self.change_ports(),
-            lines: self.lines(),
+            workflow: self.workflow_ports(),
             request: self.request_ports(),
         }
     }
@@ -289,11 +290,11 @@ impl Site {
         ask: &Ask,
         key: Option<&str>,
     ) -> Result<Requested, RequestError> {
-        let act = crate::audit::Act { caller, origin: &self.origin };
+        let audit = crate::audit::AuditContext { caller, origin: &self.origin };
         let environment: EnvironmentName = environment.parse().unwrap();
         let key = key.map(|key| key.parse().unwrap());
         let ports = self.request_ports();
-        let asked = request(&ports, &act, &self.service, &environment, ask, key.as_ref());
+        let asked = request(&ports, &audit, &self.service, &environment, ask, key.as_ref());
         asked.now_or_never().unwrap()
     }
 

@@ -19,7 +19,7 @@ use super::{
     },
     OPERATION, Token, TokenSource,
 };
-use crate::http::TOKEN_TIMEOUT;
+use crate::limits::TOKEN_TIMEOUT;
 
 const PATH: &str = "/sky/issuer/token";
 

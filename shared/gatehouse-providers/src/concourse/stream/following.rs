@@ -4,6 +4,7 @@ use std::{pin::Pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use gatehouse_domain::ci::{BuildId, CiError, CiErrorKind, Position, RunEvent, RunEventBody, Target};
+use gatehouse_outbound::{SseEvent, SseParser};
 use reqwest::{Response, header};
 
 use super::{OPERATION, Phase, Watch};
@@ -11,9 +12,7 @@ use crate::concourse::{
     ConcourseProvider,
     error::{About, Call, Effect},
     events::{self, Envelope},
-    path, runs,
-    sse::{MAX_RECORD, Record, SseParser},
-    status,
+    path, runs, status,
 };
 
 /// After how much silence Concourse is asked whether the build has ended: a wake-up of the stream can get
@@ -23,15 +22,19 @@ const WATCHDOG: Duration = Duration::from_mins(1);
 /// After how much silence a build whose end was seen is left: after a forced abort more may follow.
 const QUIET_AFTER_END: Duration = Duration::from_secs(2);
 
+/// The longest event that is kept, in bytes: Concourse cuts output into chunks of some kilobytes, and its
+/// longest events are the plans of large pipelines.
+const MAX_EVENT: usize = 4 * 1024 * 1024;
+
 /// A connection to an event stream.
 pub(super) enum Connection {
     /// Nothing has come yet, not even headers.
     Opening(Pin<Box<dyn Future<Output = Result<Response, CiError>> + Send>>),
-    Open(Box<Records>),
+    Open(Box<ServerEvents>),
 }
 
-/// The records of an open stream.
-pub(super) struct Records {
+/// The events of an open stream.
+pub(super) struct ServerEvents {
     response: Response,
     parser: SseParser,
     /// What was received and not read yet.
@@ -41,7 +44,7 @@ pub(super) struct Records {
 /// What came next of a connection.
 enum Next {
     Opened(Response),
-    Record(Record),
+    Event(SseEvent),
     /// It failed with this, or was cut.
     Lost(Option<CiError>),
     Silence,
@@ -71,23 +74,23 @@ impl Connection {
                 Ok(response) => Next::Opened(response),
                 Err(error) => Next::Lost(Some(error)),
             },
-            Self::Open(records) => records.next().await.map_or(Next::Lost(None), Next::Record),
+            Self::Open(events) => events.next().await.map_or(Next::Lost(None), Next::Event),
         }
     }
 }
 
-impl Records {
-    /// The next record of what was received; `None` when more has to come first.
-    fn ready(&mut self) -> Option<Record> {
+impl ServerEvents {
+    /// The next event of what was received; `None` when more has to come first.
+    fn ready(&mut self) -> Option<SseEvent> {
         self.parser.next(&mut self.received)
     }
 
-    /// The next record; `None` when the connection is gone. Concourse does not close streams: whoever did,
+    /// The next event; `None` when the connection is gone. Concourse does not close streams: whoever did,
     /// it was not their end.
-    async fn next(&mut self) -> Option<Record> {
+    async fn next(&mut self) -> Option<SseEvent> {
         loop {
-            if let Some(record) = self.ready() {
-                return Some(record);
+            if let Some(event) = self.ready() {
+                return Some(event);
             }
             self.received = self.response.chunk().await.ok()??;
         }
@@ -114,13 +117,14 @@ impl Watch {
     pub(super) async fn follow(&mut self) -> Result<(), CiError> {
         match self.next_of_stream().await {
             Next::Opened(response) => {
-                let records = Records { response, parser: SseParser::default(), received: Bytes::new() };
-                self.phase = Phase::Following(Connection::Open(Box::new(records)));
+                let events =
+                    ServerEvents { response, parser: SseParser::new(MAX_EVENT), received: Bytes::new() };
+                self.phase = Phase::Following(Connection::Open(Box::new(events)));
                 Ok(())
             }
-            Next::Record(record) if record.event == "end" => self.reach_end().await,
-            Next::Record(record) => {
-                self.take(&record);
+            Next::Event(event) if event.name == "end" => self.reach_end().await,
+            Next::Event(event) => {
+                self.take(&event);
                 Ok(())
             }
             Next::Lost(error) => self.reopen(error),
@@ -130,11 +134,11 @@ impl Watch {
 
     async fn next_of_stream(&mut self) -> Next {
         let Phase::Following(connection) = &mut self.phase else { return Next::Lost(None) };
-        // Most records come with others, and need no clock.
-        if let Connection::Open(records) = connection
-            && let Some(record) = records.ready()
+        // Most events come with others, and need no clock.
+        if let Connection::Open(events) = connection
+            && let Some(event) = events.ready()
         {
-            return Next::Record(record);
+            return Next::Event(event);
         }
         let patience = if self.ended { QUIET_AFTER_END } else { WATCHDOG };
         tokio::select! {
@@ -144,23 +148,23 @@ impl Watch {
         }
     }
 
-    /// Tells what a record means, unless it was told before.
-    fn take(&mut self, record: &Record) {
-        let json = record.data.as_deref();
+    /// Tells what an event means, unless it was told before.
+    fn take(&mut self, event: &SseEvent) {
+        let json = event.data.as_deref();
         let envelope = json.and_then(events::envelope);
         let number = envelope.as_ref().and_then(|it| it.number);
-        let number = number.or_else(|| record.id.as_deref().and_then(|id| id.parse().ok()));
+        let number = number.or_else(|| event.id.as_deref().and_then(|id| id.parse().ok()));
         if number.is_some() && number <= self.last {
             return;
         }
-        self.fruitless = 0;
+        self.backoff.reset();
         self.last = number.or(self.last);
         let position = number.map(|number| Position(number.to_string()));
         match (json, envelope) {
             (Some(json), Some(envelope)) => self.take_event(json, &envelope, position),
             (Some(_), None) => {}
             (None, _) => {
-                let message = format!("an event of more than {MAX_RECORD} bytes was left out");
+                let message = format!("an event of more than {MAX_EVENT} bytes was left out");
                 self.tell(RunEventBody::Error { step: None, message }, position);
             }
         }

@@ -22,7 +22,7 @@ use self::world::World;
 use super::support::service;
 use crate::{
     audit::Action,
-    operations::{Ending, Operation, Phase, workflow::Execution},
+    operations::{Operation, OperationOutcome, Phase, workflow::Execution},
 };
 
 /// Seeds that once found a defect.
@@ -68,35 +68,35 @@ impl World {
         drop(notes);
         assert!(self.everything_ended(), "an execution goes on");
         let executions = self.engine();
-        let mut trail: BTreeMap<(String, Deed), u64> = BTreeMap::new();
+        let mut trail: BTreeMap<(String, AuditTarget), u64> = BTreeMap::new();
         for entry in &items.trail {
             *trail.entry((entry.target.clone(), kind(entry.action))).or_default() += 1;
         }
         for operation in items.operations.values() {
             let of = |action| trail.get(&(format!("operation:{}", operation.id), action)).copied();
-            assert_eq!(of(Deed::Asked), Some(1), "{operation:?}");
-            assert_eq!(of(Deed::Decided), operation.verdict.as_ref().map(|_| 1), "{operation:?}");
-            assert_eq!(of(Deed::Cancelled), operation.cancel.as_ref().map(|_| 1), "{operation:?}");
+            assert_eq!(of(AuditTarget::Asked), Some(1), "{operation:?}");
+            assert_eq!(of(AuditTarget::Decided), operation.verdict.as_ref().map(|_| 1), "{operation:?}");
+            assert_eq!(of(AuditTarget::Cancelled), operation.cancel.as_ref().map(|_| 1), "{operation:?}");
             check_outcome(operation);
             let begun = executions.executions.contains_key(&operation.id);
-            assert!(begun || operation.ending() != Some(Ending::Succeeded), "{operation:?}");
+            assert!(begun || operation.ending() != Some(OperationOutcome::Succeeded), "{operation:?}");
         }
     }
 }
 
 /// What an entry of the trail is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Deed {
+enum AuditTarget {
     Asked,
     Decided,
     Cancelled,
 }
 
-fn kind(action: Action) -> Deed {
+fn kind(action: Action) -> AuditTarget {
     match action {
-        Action::ApproveOperation | Action::RejectOperation => Deed::Decided,
-        Action::CancelOperation => Deed::Cancelled,
-        _ => Deed::Asked,
+        Action::ApproveOperation | Action::RejectOperation => AuditTarget::Decided,
+        Action::CancelOperation => AuditTarget::Cancelled,
+        _ => AuditTarget::Asked,
     }
 }
 
@@ -105,15 +105,15 @@ fn check_outcome(operation: &Operation) {
     let ending = operation.ending().unwrap_or_else(|| panic!("{operation:?} is open"));
     let applied = operation.attempt.as_ref().filter(|attempt| attempt.phase == Phase::Apply);
     if applied.is_some_and(|attempt| attempt.reported) && operation.failure.is_none() {
-        assert_eq!(ending, Ending::Succeeded, "a success was lost: {operation:?}");
+        assert_eq!(ending, OperationOutcome::Succeeded, "a success was lost: {operation:?}");
     }
     let verdict = operation.verdict.as_ref().map(|verdict| verdict.approved);
     if applied.is_some() && operation.approval_required {
         assert_eq!(verdict, Some(true), "nobody agreed: {operation:?}");
     }
-    assert_eq!(verdict == Some(false), ending == Ending::Rejected, "{operation:?}");
-    assert!(ending != Ending::Cancelled || operation.cancel.is_some(), "{operation:?}");
-    assert_eq!(operation.owed, None, "{operation:?}");
+    assert_eq!(verdict == Some(false), ending == OperationOutcome::Rejected, "{operation:?}");
+    assert!(ending != OperationOutcome::Cancelled || operation.cancel.is_some(), "{operation:?}");
+    assert_eq!(operation.pending_signal, None, "{operation:?}");
 }
 
 /// Plays the history of a seed, and says how often what happened in it.
@@ -129,7 +129,7 @@ fn play(seed: u64) -> BTreeMap<&'static str, u64> {
     world.check();
     let mut happened = std::mem::take(&mut world.notes().seen);
     for operation in world.memory.items().operations.values() {
-        *happened.entry(operation.ending().map_or("open", Ending::as_str)).or_default() += 1;
+        *happened.entry(operation.ending().map_or("open", OperationOutcome::as_str)).or_default() += 1;
     }
     happened
 }

@@ -9,7 +9,7 @@ use serde_json::Map;
 use super::world::{Line, World};
 use crate::{
     api_key::ApiKey,
-    audit::Act,
+    audit::AuditContext,
     catalog::ServiceId,
     janitor::{
         Announce, Announcement, Marks, Outbox, Ports, Publish, PublishError, Settings, Subject, Watch,
@@ -26,7 +26,7 @@ use crate::{
     },
     paging::{Page, PageRequest},
     providers::EditOutcome,
-    revocation::{FlushAuthorizer, FlushError, OwedFlush},
+    revocation::{FlushAuthorizer, FlushError, PendingFlush},
     signing::KeyRing,
     store::StoreError,
     tokens::ServiceToken,
@@ -112,10 +112,11 @@ impl World {
             let task = async move {
                 world.executor.pause(pause).await;
                 let caller = person("ada", "acme=developer");
-                let act = Act { caller: &caller, origin: &world.origin };
+                let audit = AuditContext { caller: &caller, origin: &world.origin };
                 let key = key.map(|key| key.parse().unwrap());
                 let needed = world.request_ports();
-                let asked = request(&needed.ports(), &act, &service, &environment, &ask, key.as_ref()).await;
+                let asked =
+                    request(&needed.ports(), &audit, &service, &environment, &ask, key.as_ref()).await;
                 if let Ok(requested) = asked {
                     world.notes().answered.insert(requested.operation.id);
                     world.saw("an operation was recorded");
@@ -132,10 +133,10 @@ impl World {
             let (world, service, id) = (self.clone(), service.clone(), id.clone());
             let task = async move {
                 let caller = person(name, "acme=developer");
-                let act = Act { caller: &caller, origin: &world.origin };
+                let audit = AuditContext { caller: &caller, origin: &world.origin };
                 let line = Line(world.clone());
                 let ports = world.decide_ports(&line);
-                let decided = decide::decide(&ports, &act, &service, &id, answer, None).await;
+                let decided = decide::decide(&ports, &audit, &service, &id, answer, None).await;
                 match decided {
                     Ok(_) => {
                         assert_ne!(*name, "ada", "somebody decided about what they had asked for");
@@ -154,10 +155,10 @@ impl World {
         let world = self.clone();
         let task = async move {
             let caller = person("bob", "acme=developer");
-            let act = Act { caller: &caller, origin: &world.origin };
+            let audit = AuditContext { caller: &caller, origin: &world.origin };
             let line = Line(world.clone());
             let ports = world.decide_ports(&line);
-            if decide::cancel(&ports, &act, &service, &id).await.is_ok() {
+            if decide::cancel(&ports, &audit, &service, &id).await.is_ok() {
                 world.saw("somebody cancelled");
             }
         };
@@ -175,7 +176,7 @@ impl World {
         DecidePorts {
             show: ShowPorts { services: self, operations: self },
             change: self.change_ports(),
-            lines: line.of_catalog(),
+            workflow: line.of_catalog(),
             ids: self,
         }
     }
@@ -211,7 +212,7 @@ impl World {
             outbox: &Nothing,
             publish: &Nothing,
             flush: &Nothing,
-            owed: &Nothing,
+            pending_flush: &Nothing,
             clock: &**self,
         };
         let unused_days = NonZeroU16::new(90).unwrap();
@@ -236,7 +237,7 @@ impl World {
 
     fn is_busy(&self) -> bool {
         let items = self.memory.items();
-        items.operations.values().any(|operation| operation.is_open() || operation.owed.is_some())
+        items.operations.values().any(|operation| operation.is_open() || operation.pending_signal.is_some())
     }
 
     fn is_at_rest(&self) -> bool {
@@ -312,8 +313,8 @@ impl FlushAuthorizer for Nothing {
 }
 
 #[async_trait]
-impl OwedFlush for Nothing {
-    async fn owed_flush(&self) -> Result<Option<Timestamp>, StoreError> {
+impl PendingFlush for Nothing {
+    async fn pending_flush(&self) -> Result<Option<Timestamp>, StoreError> {
         Ok(None)
     }
 

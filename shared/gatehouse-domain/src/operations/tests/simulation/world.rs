@@ -18,15 +18,16 @@ use crate::{
     jobs::{ListError, Revision},
     name::EnvironmentName,
     operations::{
-        BeginOutcome, Ending, FindOperation, Operation, OperationId, OperationKind, SaveOperation, State,
-        TaskToken,
+        BeginOutcome, FindOperation, Operation, OperationId, OperationKind, OperationOutcome, SaveOperation,
+        State, TaskToken,
         attempt::CallbackKey,
-        change::{ChangePorts, Lines},
+        change::{ChangePorts, WorkflowPorts},
         reconcile::{ListOpenOperations, ReconcilePorts},
         request::RequestPorts,
         tests::memory::{Items, Memory},
         workflow::{
-            AnswerTask, Execution, NotReady, OverseeWorkflow, StartWorkflow, Told, Workflow, WorkflowError,
+            AnswerTask, Delivery, Execution, NotReady, OverseeWorkflow, StartWorkflow, Workflow,
+            WorkflowError,
         },
     },
     paging::{Page, PageRequest},
@@ -177,13 +178,13 @@ impl Request {
 
 impl Line {
     /// Those of the callbacks function, which may tell workflows and nothing else.
-    pub(super) fn of_callbacks(&self) -> Lines<'_> {
-        Lines { start: None, answer: Some(self), oversee: None }
+    pub(super) fn of_callbacks(&self) -> WorkflowPorts<'_> {
+        WorkflowPorts { start: None, answer: Some(self), oversee: None }
     }
 
     /// Those of the catalog function.
-    pub(super) fn of_catalog(&self) -> Lines<'_> {
-        Lines { start: None, answer: Some(self), oversee: Some(self) }
+    pub(super) fn of_catalog(&self) -> WorkflowPorts<'_> {
+        WorkflowPorts { start: None, answer: Some(self), oversee: Some(self) }
     }
 
     /// Those of the janitor.
@@ -192,7 +193,7 @@ impl Line {
         ReconcilePorts {
             open: world,
             change: world.change_ports(),
-            lines: Lines { start: Some(self), answer: Some(self), oversee: Some(self) },
+            workflow: WorkflowPorts { start: Some(self), answer: Some(self), oversee: Some(self) },
             request: RequestPorts {
                 services: world,
                 find: world,
@@ -296,7 +297,7 @@ fn check_change(before: &Operation, after: &Operation) {
 /// The environment agrees with the outcome.
 fn check_settled(operation: &Operation, was: &Infrastructure, is: &Infrastructure, applied: bool) {
     let id = &operation.id;
-    let done = operation.ending() == Some(Ending::Succeeded);
+    let done = operation.ending() == Some(OperationOutcome::Succeeded);
     match operation.work.kind() {
         OperationKind::Provision if done => {
             assert!(matches!(is, Infrastructure::Present(made) if made.operation == *id), "{id}: {is:?}");
@@ -328,8 +329,8 @@ impl ListOpenOperations for World {
     }
 }
 
-fn told(taken: bool) -> Told {
-    if taken { Told::Taken } else { Told::Gone }
+fn told(taken: bool) -> Delivery {
+    if taken { Delivery::Accepted } else { Delivery::Expired }
 }
 
 #[async_trait]
@@ -345,17 +346,17 @@ impl StartWorkflow for Line {
 
 #[async_trait]
 impl AnswerTask for Line {
-    async fn succeed(&self, token: &TaskToken, output: &Value) -> Result<Told, WorkflowError> {
+    async fn succeed(&self, token: &TaskToken, output: &Value) -> Result<Delivery, WorkflowError> {
         let answer = || told(self.0.answer_task(token.expose(), Ok(output.clone())));
         self.0.ask_engine(answer).await
     }
 
-    async fn fail(&self, token: &TaskToken, error: &str, cause: &str) -> Result<Told, WorkflowError> {
+    async fn fail(&self, token: &TaskToken, error: &str, cause: &str) -> Result<Delivery, WorkflowError> {
         let outcome = Err((error.to_owned(), cause.to_owned()));
         self.0.ask_engine(|| told(self.0.answer_task(token.expose(), outcome))).await
     }
 
-    async fn heartbeat(&self, token: &TaskToken) -> Result<Told, WorkflowError> {
+    async fn heartbeat(&self, token: &TaskToken) -> Result<Delivery, WorkflowError> {
         self.0.ask_engine(|| told(self.0.beat(token.expose()))).await
     }
 }

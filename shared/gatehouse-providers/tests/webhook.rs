@@ -5,19 +5,19 @@ use std::{
     time::Duration,
 };
 
-use deployer::webhook::WebhookClient;
 use gatehouse_domain::{
     catalog::DeployTarget,
-    operations::{CallWebhook, Webhook, WebhookError},
+    idempotency::Fingerprint,
+    operations::{Asked, CallWebhook, Operation, Signal, State, Webhook, WebhookError, Work},
 };
-use gatehouse_providers::http::OutboundHttp;
+use gatehouse_outbound::OutboundHttp;
+use gatehouse_providers::webhook::WebhookClient;
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
 };
-
-use crate::support::{OPERATION, operation};
 
 /// What the server does with a call that it got.
 #[derive(Clone, Copy)]
@@ -97,9 +97,43 @@ async fn read(stream: &mut TcpStream) -> String {
     }
 }
 
+/// The operation that is deployed.
+const OPERATION: &str = "op_0deploy00000000000000000001";
+
+fn operation() -> Operation {
+    let at = Timestamp::from_second(1_790_000_000).unwrap();
+    Operation {
+        id: OPERATION.parse().unwrap(),
+        service: "svc_1".parse().unwrap(),
+        service_name: "shop".parse().unwrap(),
+        tenant: "acme".parse().unwrap(),
+        project: "webshop".parse().unwrap(),
+        environment: "dev".parse().unwrap(),
+        work: Work::Deploy { version: "1.2.3".to_owned(), target: DeployTarget::Webhook(String::new()) },
+        approval_required: false,
+        fingerprint: Fingerprint::of(&["deploy"]),
+        requested: Asked { by: "user:ada".to_owned(), at },
+        deadline: at + Duration::from_hours(8),
+        state: State::Requested,
+        cancel: None,
+        verdict: None,
+        attempt: None,
+        plan: None,
+        outputs: [].into(),
+        steps: Vec::new(),
+        log: Vec::new(),
+        links: Vec::new(),
+        run: None,
+        failure: None,
+        pending_signal: Some(Signal::Start),
+        updated_at: at,
+        version: 1,
+    }
+}
+
 fn call() -> CallWebhook {
     CallWebhook {
-        operation: operation(DeployTarget::Webhook(String::new())),
+        operation: operation(),
         version: "1.2.3".to_owned(),
         attempt: 2,
         callback_token: "cb1.claims.mac".to_owned().into(),

@@ -20,12 +20,12 @@ const TABLE: &str = "gatehouse-bench";
 /// The key that the sample events present.
 const API_KEY: &str = "dev-key-12345";
 
-pub struct Surroundings {
+pub struct Dependencies {
     dynamodb: DynamoDb,
     endpoint: String,
 }
 
-impl Surroundings {
+impl Dependencies {
     pub async fn start() -> anyhow::Result<Self> {
         let dynamodb = DynamoDb::start(Storage::Memory).await?;
         let endpoint = dynamodb.endpoint_url();

@@ -5,7 +5,6 @@
 
 use std::{
     error::Error,
-    io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
 };
 
@@ -15,21 +14,23 @@ use reqwest::{
 };
 use url::Host;
 
+use crate::cause::find_cause;
+
 /// The port of the Lambda runtime's own API. Nobody's webhook is there.
 const RUNTIME_API_PORT: u16 = 9001;
 
 /// A destination that is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ForbiddenDestination {
-    /// Its address.
+    /// Its address lies in a range that is refused.
     #[error("calls to {address} are not made: it is {what}")]
     Address {
-        /// The address.
+        /// The address as it was given or resolved.
         address: IpAddr,
-        /// What kind of address it is.
+        /// What kind of address it is, with its article.
         what: &'static str,
     },
-    /// Its port.
+    /// Its port is refused.
     #[error("calls to port {0} are not made")]
     Port(u16),
 }
@@ -37,24 +38,23 @@ pub enum ForbiddenDestination {
 impl ForbiddenDestination {
     /// The refusal that made a request fail, if one did: a name is judged while the client connects.
     pub fn behind(error: &(dyn Error + 'static)) -> Option<Self> {
-        find(error, &|cause| cause.downcast_ref::<Self>().copied())
+        find_cause(error, &|cause| cause.downcast_ref::<Self>().copied())
     }
 }
 
-/// The first thing that `pick` finds among `error` and what lies below it.
-pub(crate) fn find<T>(
-    error: &(dyn Error + 'static),
-    pick: &dyn Fn(&(dyn Error + 'static)) -> Option<T>,
-) -> Option<T> {
-    // What an I/O error was made from is not its source.
-    let inner = || error.downcast_ref::<io::Error>()?.get_ref();
-    let inner = || inner().and_then(|inner| find(inner, pick));
-    pick(error).or_else(inner).or_else(|| find(error.source()?, pick))
+/// Whether the URL's host is this very machine by its text: a loopback address, or `localhost`.
+pub fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => IpAddr::V6(address).to_canonical().is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost",
+        None => false,
+    }
 }
 
-/// What is refused.
+/// How much of the table is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) enum Guard {
+pub(crate) enum Guard {
     /// Everything that no CI system can be at.
     #[default]
     LoopbackRefused,
@@ -62,11 +62,105 @@ pub(super) enum Guard {
     LoopbackAllowed,
     /// Everything that not everybody on the internet can reach.
     PublicOnly,
+    /// Nothing.
+    Off,
+}
+
+/// Who is refused a range.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Refused {
+    Always,
+    UnlessLoopbackIsAllowed,
+    InPublicOnly,
+}
+
+/// A block of addresses that have the first `prefix` bits of `network`.
+#[derive(Debug, Clone, Copy)]
+struct Range {
+    network: IpAddr,
+    prefix: u32,
+    refused: Refused,
+    what: &'static str,
+}
+
+const LOOPBACK: &str = "a loopback address";
+const NO_HOST: &str = "an address of no host";
+const LINK_LOCAL: &str = "a link-local address";
+const MULTICAST: &str = "a multicast address";
+const CLOUD: &str = "a service of the cloud's own, such as instance metadata";
+const PRIVATE: &str = "a private address";
+const CARRIER: &str = "an address of a carrier's own network";
+const RESERVED: &str = "a reserved address";
+
+/// Every range that some client is refused, after IANA's registries of special-purpose addresses. The first range
+/// that holds an address names it.
+const RANGES: &[Range] = {
+    use Refused::{Always, InPublicOnly, UnlessLoopbackIsAllowed};
+    &[
+        v4([0, 0, 0, 0], 8, Always, NO_HOST),
+        v4([127, 0, 0, 0], 8, UnlessLoopbackIsAllowed, LOOPBACK),
+        v4([169, 254, 0, 0], 16, Always, LINK_LOCAL),
+        v4([224, 0, 0, 0], 4, Always, MULTICAST),
+        v4([255, 255, 255, 255], 32, Always, NO_HOST),
+        v4([10, 0, 0, 0], 8, InPublicOnly, PRIVATE),
+        v4([172, 16, 0, 0], 12, InPublicOnly, PRIVATE),
+        v4([192, 168, 0, 0], 16, InPublicOnly, PRIVATE),
+        v4([100, 64, 0, 0], 10, InPublicOnly, CARRIER),
+        v4([192, 0, 0, 0], 24, InPublicOnly, RESERVED),
+        v4([192, 0, 2, 0], 24, InPublicOnly, RESERVED),
+        v4([192, 88, 99, 0], 24, InPublicOnly, RESERVED),
+        v4([198, 18, 0, 0], 15, InPublicOnly, RESERVED),
+        v4([198, 51, 100, 0], 24, InPublicOnly, RESERVED),
+        v4([203, 0, 113, 0], 24, InPublicOnly, RESERVED),
+        v4([240, 0, 0, 0], 4, InPublicOnly, RESERVED),
+        v6(Ipv6Addr::UNSPECIFIED, 128, Always, NO_HOST),
+        v6(Ipv6Addr::LOCALHOST, 128, UnlessLoopbackIsAllowed, LOOPBACK),
+        v6(starting(0xfe80, 0), 10, Always, LINK_LOCAL),
+        v6(starting(0xff00, 0), 8, Always, MULTICAST),
+        v6(starting(0xfd00, 0x0ec2), 32, Always, CLOUD),
+        v6(starting(0xfc00, 0), 7, InPublicOnly, PRIVATE),
+        // Tunnels into IPv4 among them: they lead to whatever address is written behind the prefix.
+        v6(starting(0x2001, 0), 23, InPublicOnly, RESERVED),
+        v6(starting(0x2001, 0x0db8), 32, InPublicOnly, RESERVED),
+        v6(starting(0x2002, 0), 16, InPublicOnly, RESERVED),
+        v6(starting(0x3fff, 0), 20, InPublicOnly, RESERVED),
+        // Only 2000::/3 is given to networks. These are all others.
+        v6(starting(0, 0), 3, InPublicOnly, RESERVED),
+        v6(starting(0x4000, 0), 2, InPublicOnly, RESERVED),
+        v6(starting(0x8000, 0), 1, InPublicOnly, RESERVED),
+    ]
+};
+
+const fn v4([a, b, c, d]: [u8; 4], prefix: u32, refused: Refused, what: &'static str) -> Range {
+    Range { network: IpAddr::V4(Ipv4Addr::new(a, b, c, d)), prefix, refused, what }
+}
+
+const fn v6(network: Ipv6Addr, prefix: u32, refused: Refused, what: &'static str) -> Range {
+    Range { network: IpAddr::V6(network), prefix, refused, what }
+}
+
+const fn starting(first: u16, second: u16) -> Ipv6Addr {
+    Ipv6Addr::new(first, second, 0, 0, 0, 0, 0, 0)
+}
+
+impl Range {
+    fn holds(&self, address: IpAddr) -> bool {
+        let common = match (self.network, address) {
+            (IpAddr::V4(network), IpAddr::V4(address)) => {
+                (network.to_bits() ^ address.to_bits()).leading_zeros()
+            }
+            (IpAddr::V6(network), IpAddr::V6(address)) => {
+                (network.to_bits() ^ address.to_bits()).leading_zeros()
+            }
+            _ => return false,
+        };
+        common >= self.prefix
+    }
 }
 
 impl Guard {
     /// Judges the address and the port that a URL names. Names are judged by [`GuardedResolver`].
-    pub(super) fn admit_url(self, url: &Url) -> Result<(), ForbiddenDestination> {
+    pub(crate) fn admit_url(self, url: &Url) -> Result<(), ForbiddenDestination> {
         if self == Self::PublicOnly && url.port() == Some(RUNTIME_API_PORT) {
             return Err(ForbiddenDestination::Port(RUNTIME_API_PORT));
         }
@@ -78,89 +172,36 @@ impl Guard {
     }
 
     fn admit(self, address: IpAddr) -> Result<(), ForbiddenDestination> {
-        let what = match address {
-            IpAddr::V4(address) => self.refuse_v4(address),
-            IpAddr::V6(address) => self.refuse_v6(address),
-        };
-        what.map_or(Ok(()), |what| Err(ForbiddenDestination::Address { address, what }))
+        let reached = reached(address);
+        let refused = RANGES.iter().find(|range| self.refuses(range.refused) && range.holds(reached));
+        refused.map_or(Ok(()), |range| Err(ForbiddenDestination::Address { address, what: range.what }))
     }
 
-    fn refuse_v4(self, address: Ipv4Addr) -> Option<&'static str> {
-        if address.is_loopback() {
-            (self != Self::LoopbackAllowed).then_some("a loopback address")
-        } else if address.octets()[0] == 0 || address.is_broadcast() {
-            Some("an address of no host")
-        } else if address.is_link_local() {
-            Some("a link-local address")
-        } else if address.is_multicast() {
-            Some("a multicast address")
-        } else if self == Self::PublicOnly {
-            not_public_v4(address)
-        } else {
-            None
-        }
-    }
-
-    fn refuse_v6(self, address: Ipv6Addr) -> Option<&'static str> {
-        if let Some(inner) = embedded_v4(address) {
-            self.refuse_v4(inner)
-        } else if address.is_loopback() {
-            (self != Self::LoopbackAllowed).then_some("a loopback address")
-        } else if address.is_unspecified() {
-            Some("an address of no host")
-        } else if address.is_unicast_link_local() {
-            Some("a link-local address")
-        } else if address.is_multicast() {
-            Some("a multicast address")
-        } else if address.segments()[..2] == [0xfd00, 0x0ec2] {
-            Some("a service of the cloud's own, such as instance metadata")
-        } else if self == Self::PublicOnly {
-            not_public_v6(address)
-        } else {
-            None
+    fn refuses(self, range: Refused) -> bool {
+        match self {
+            Self::PublicOnly => true,
+            Self::LoopbackRefused => range != Refused::InPublicOnly,
+            Self::LoopbackAllowed => range == Refused::Always,
+            Self::Off => false,
         }
     }
 }
 
-/// Why an IPv4 address is not one of the public internet, as IANA's list of special addresses has it.
-fn not_public_v4(address: Ipv4Addr) -> Option<&'static str> {
-    match address.octets() {
-        _ if address.is_private() => Some("a private address"),
-        [100, 64..=127, ..] => Some("an address of a carrier's own network"),
-        [192, 0, 0, _] | [192, 88, 99, _] | [198, 18..=19, ..] | [240..=255, ..] => {
-            Some("a reserved address")
-        }
-        _ if address.is_documentation() => Some("a reserved address"),
-        _ => None,
-    }
-}
-
-/// Why an IPv6 address is not one of the public internet: only what is given to networks is, without the
-/// blocks in it that lead elsewhere, such as into IPv4 by a tunnel.
-fn not_public_v6(address: Ipv6Addr) -> Option<&'static str> {
-    match address.segments() {
-        _ if address.is_unique_local() => Some("a private address"),
-        [0x2001, 0..0x0200 | 0x0db8, ..] | [0x2002, ..] | [0x3fff, 0..0x1000, ..] => {
-            Some("a reserved address")
-        }
-        [0x2000..=0x3fff, ..] => None,
-        _ => Some("a reserved address"),
-    }
-}
-
-/// The IPv4 address that an IPv6 address stands for: mapped, or behind the well-known NAT64 prefix.
-fn embedded_v4(address: Ipv6Addr) -> Option<Ipv4Addr> {
-    let [head @ .., high, low] = address.segments();
-    let last = || {
+/// The address that a connection to `address` ends at: an IPv6 address can stand for an IPv4 one, mapped or behind the
+/// well-known prefix of NAT64, and would evade its range.
+fn reached(address: IpAddr) -> IpAddr {
+    let IpAddr::V6(v6) = address else { return address };
+    let [head @ .., high, low] = v6.segments();
+    if head == [0, 0, 0, 0, 0, 0xffff] || head == [0x64, 0xff9b, 0, 0, 0, 0] {
         let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
-        Ipv4Addr::new(a, b, c, d)
-    };
-    (head == [0, 0, 0, 0, 0, 0xffff] || head == [0x64, 0xff9b, 0, 0, 0, 0]).then(last)
+        return Ipv4Addr::new(a, b, c, d).into();
+    }
+    address
 }
 
 /// Resolves names as the system does, and drops what is refused.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct GuardedResolver(pub(super) Guard);
+pub(crate) struct GuardedResolver(pub(crate) Guard);
 
 impl Resolve for GuardedResolver {
     fn resolve(&self, name: Name) -> Resolving {
@@ -174,7 +215,7 @@ impl Resolve for GuardedResolver {
 }
 
 impl Guard {
-    /// The allowed ones of `addresses`; the refusal when that leaves none. A name of the public internet
+    /// The allowed ones of `addresses`; the refusal when none is left. A name of the public internet
     /// has no other addresses, so one that does is refused altogether.
     fn keep_allowed(self, addresses: Vec<SocketAddr>) -> Result<Addrs, ForbiddenDestination> {
         let mut refused = None;
@@ -335,5 +376,25 @@ mod tests {
         let url = "https://example.com:9001/".parse().unwrap();
         assert_eq!(Guard::PublicOnly.admit_url(&url), Err(ForbiddenDestination::Port(9001)));
         assert_eq!(Guard::LoopbackRefused.admit_url(&url), Ok(()));
+    }
+
+    #[test]
+    fn a_guard_that_is_off_refuses_nothing() {
+        for range in RANGES {
+            assert_eq!(Guard::Off.admit(range.network), Ok(()));
+        }
+    }
+
+    #[test]
+    fn loopback_is_seen_in_a_url() {
+        let loopback = |url: &str| is_loopback(&url.parse().unwrap());
+        for url in
+            ["http://localhost:8080", "http://127.0.0.9", "http://[::1]:80", "http://[::ffff:127.0.0.1]"]
+        {
+            assert!(loopback(url), "{url}");
+        }
+        for url in ["http://localhost.example.com", "http://10.0.0.1", "http://[::2]", "data:x"] {
+            assert!(!loopback(url), "{url}");
+        }
     }
 }

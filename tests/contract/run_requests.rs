@@ -6,26 +6,26 @@ use gatehouse_domain::{
     audit::Entry,
     ci::{BuildId, Checkpoint, StartKind},
     clock::Clock,
-    idempotency::{Fingerprint, IdempotencyKey, StartKey},
+    idempotency::{Fingerprint, IdempotencyKey, RequestKey},
     runs::{
         FindRun, Run, RunStatus,
-        start::{BeginOutcome, FinishOutcome, REPLAY_FOR, Start, StartState, Starts},
+        start::{BeginOutcome, FinishOutcome, REPLAY_FOR, RunRequest, RunRequestState, RunRequests},
     },
 };
 use jiff::Timestamp;
 
 use crate::support::{TestTable, target};
 
-fn open(holder: &str, now: Timestamp) -> StartState {
+fn open(holder: &str, now: Timestamp) -> RunRequestState {
     let held_until = now + Duration::from_secs(35);
-    StartState::Open { holder: holder.into(), held_until, called_at: now, looking: false }
+    RunRequestState::Open { holder: holder.into(), held_until, called_at: now, recovering: false }
 }
 
-fn start(table: &TestTable, key: &str, holder: &str) -> Start {
+fn start(table: &TestTable, key: &str, holder: &str) -> RunRequest {
     let now = table.clock.now();
     let key: IdempotencyKey = key.parse().unwrap();
-    Start {
-        key: StartKey::of("api_key:test", &key),
+    RunRequest {
+        key: RequestKey::of("api_key:test", &key),
         id: format!("run_{key}"),
         fingerprint: Fingerprint::of(&["trigger", "build"]),
         job_id: "build".parse().unwrap(),
@@ -41,7 +41,7 @@ fn start(table: &TestTable, key: &str, holder: &str) -> Start {
     }
 }
 
-fn run(start: &Start, build: u64) -> Run {
+fn run(start: &RunRequest, build: u64) -> Run {
     Run {
         id: format!("main:app:build:{build}").parse().unwrap(),
         job_id: start.job_id.clone(),
@@ -69,8 +69,8 @@ fn entry(table: &TestTable) -> Entry {
     table.entry("api_key:test", "job:build", Some("example"))
 }
 
-async fn begin(table: &TestTable, start: &Start) -> bool {
-    matches!(table.table.begin_start(start, &entry(table)).await.unwrap(), BeginOutcome::Begun)
+async fn begin(table: &TestTable, start: &RunRequest) -> bool {
+    matches!(table.table.begin_request(start, &entry(table)).await.unwrap(), BeginOutcome::Begun)
 }
 
 #[tokio::test]
@@ -79,7 +79,7 @@ async fn of_a_hundred_begins_with_one_key_one_is_made() {
     let begins = (0..100).map(|n| {
         let (starts, start) = (table.table.clone(), start(&table, "k", &format!("req-{n}")));
         let entry = entry(&table);
-        async move { starts.begin_start(&start, &entry).await.unwrap() }
+        async move { starts.begin_request(&start, &entry).await.unwrap() }
     });
     let outcomes = futures_util::future::join_all(begins).await;
     assert_eq!(outcomes.iter().filter(|outcome| matches!(outcome, BeginOutcome::Begun)).count(), 1);
@@ -90,10 +90,10 @@ async fn a_start_comes_back_as_it_was_begun() {
     let table = TestTable::new().await;
     let start = start(&table, "k", "req-1");
     assert!(begin(&table, &start).await);
-    let found = table.table.find_start(&start.key, table.clock.now()).await.unwrap();
+    let found = table.table.find_request(&start.key, table.clock.now()).await.unwrap();
     assert_eq!(found, Some(start.clone()));
-    assert_eq!(table.table.open_starts(&start.job_id).await.unwrap(), std::slice::from_ref(&start));
-    match table.table.begin_start(&start, &entry(&table)).await.unwrap() {
+    assert_eq!(table.table.open_requests(&start.job_id).await.unwrap(), std::slice::from_ref(&start));
+    match table.table.begin_request(&start, &entry(&table)).await.unwrap() {
         BeginOutcome::Exists(existing) => assert_eq!(*existing, start),
         BeginOutcome::Begun => panic!("a start was begun twice"),
     }
@@ -104,10 +104,10 @@ async fn a_start_that_the_trail_does_not_have_is_not_begun() {
     let table = TestTable::new().await;
     let (first, second) = (start(&table, "a", "req-1"), start(&table, "b", "req-2"));
     let entry = entry(&table);
-    table.table.begin_start(&first, &entry).await.unwrap();
-    table.table.begin_start(&second, &entry).await.expect_err("one entry stands for two starts");
-    assert_eq!(table.table.open_starts(&first.job_id).await.unwrap(), [first]);
-    assert_eq!(table.table.find_start(&second.key, table.clock.now()).await.unwrap(), None);
+    table.table.begin_request(&first, &entry).await.unwrap();
+    table.table.begin_request(&second, &entry).await.expect_err("one entry stands for two starts");
+    assert_eq!(table.table.open_requests(&first.job_id).await.unwrap(), [first]);
+    assert_eq!(table.table.find_request(&second.key, table.clock.now()).await.unwrap(), None);
 }
 
 #[tokio::test]
@@ -116,11 +116,11 @@ async fn a_finished_start_has_its_run_and_is_open_no_more() {
     let start = start(&table, "k", "req-1");
     begin(&table, &start).await;
     let run = run(&start, 42);
-    assert_eq!(table.table.finish_start(&start, &run).await.unwrap(), FinishOutcome::Finished);
+    assert_eq!(table.table.finish_request(&start, &run).await.unwrap(), FinishOutcome::Finished);
     assert_eq!(table.table.find_run(&run.id).await.unwrap(), Some(run.clone()));
-    let found = table.table.find_start(&start.key, table.clock.now()).await.unwrap().unwrap();
-    assert_eq!(found.state, StartState::Finished(Box::new(run)));
-    assert_eq!(table.table.open_starts(&start.job_id).await.unwrap(), []);
+    let found = table.table.find_request(&start.key, table.clock.now()).await.unwrap().unwrap();
+    assert_eq!(found.state, RunRequestState::Finished(Box::new(run)));
+    assert_eq!(table.table.open_requests(&start.job_id).await.unwrap(), []);
 }
 
 #[tokio::test]
@@ -129,10 +129,10 @@ async fn a_build_is_the_run_of_one_start() {
     let (first, second) = (start(&table, "a", "req-1"), start(&table, "b", "req-2"));
     begin(&table, &first).await;
     begin(&table, &second).await;
-    table.table.finish_start(&first, &run(&first, 42)).await.unwrap();
-    let taken = table.table.finish_start(&second, &run(&second, 42)).await.unwrap();
+    table.table.finish_request(&first, &run(&first, 42)).await.unwrap();
+    let taken = table.table.finish_request(&second, &run(&second, 42)).await.unwrap();
     assert_eq!(taken, FinishOutcome::BuildTaken);
-    assert_eq!(table.table.open_starts(&second.job_id).await.unwrap(), [second]);
+    assert_eq!(table.table.open_requests(&second.job_id).await.unwrap(), [second]);
 }
 
 #[tokio::test]
@@ -142,16 +142,16 @@ async fn a_start_belongs_to_who_took_it_last() {
     begin(&table, &begun).await;
     table.clock.advance(Duration::from_mins(1));
     let state = open("req-2", table.clock.now());
-    assert!(table.table.hold_start(&begun, &state).await.unwrap());
-    assert!(!table.table.hold_start(&begun, &open("req-3", table.clock.now())).await.unwrap());
-    let lost = table.table.finish_start(&begun, &run(&begun, 42)).await.unwrap();
+    assert!(table.table.hold_request(&begun, &state).await.unwrap());
+    assert!(!table.table.hold_request(&begun, &open("req-3", table.clock.now())).await.unwrap());
+    let lost = table.table.finish_request(&begun, &run(&begun, 42)).await.unwrap();
     assert_eq!(lost, FinishOutcome::HoldLost);
-    table.table.abandon_start(&begun).await.unwrap();
-    let taken = Start { state, ..begun };
-    assert_eq!(table.table.find_start(&taken.key, table.clock.now()).await.unwrap(), Some(taken.clone()));
-    table.table.abandon_start(&taken).await.unwrap();
-    assert_eq!(table.table.find_start(&taken.key, table.clock.now()).await.unwrap(), None);
-    assert_eq!(table.table.open_starts(&taken.job_id).await.unwrap(), []);
+    table.table.abandon_request(&begun).await.unwrap();
+    let taken = RunRequest { state, ..begun };
+    assert_eq!(table.table.find_request(&taken.key, table.clock.now()).await.unwrap(), Some(taken.clone()));
+    table.table.abandon_request(&taken).await.unwrap();
+    assert_eq!(table.table.find_request(&taken.key, table.clock.now()).await.unwrap(), None);
+    assert_eq!(table.table.open_requests(&taken.job_id).await.unwrap(), []);
 }
 
 #[tokio::test]
@@ -159,8 +159,8 @@ async fn a_start_is_remembered_for_a_day_whether_or_not_the_table_forgot_it() {
     let table = TestTable::new().await;
     let first = start(&table, "k", "req-1");
     begin(&table, &first).await;
-    table.table.finish_start(&first, &run(&first, 42)).await.unwrap();
+    table.table.finish_request(&first, &run(&first, 42)).await.unwrap();
     table.clock.advance(REPLAY_FOR);
-    assert_eq!(table.table.find_start(&first.key, table.clock.now()).await.unwrap(), None);
+    assert_eq!(table.table.find_request(&first.key, table.clock.now()).await.unwrap(), None);
     assert!(begin(&table, &start(&table, "k", "req-2")).await);
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use gatehouse_domain::operations::{CallWebhook, OperationKind, Webhook, WebhookError};
-use gatehouse_providers::http::{ForbiddenDestination, OutboundClient};
+use gatehouse_outbound::{ForbiddenDestination, OutboundClient};
 use reqwest::{Method, StatusCode, Url};
 use secrecy::ExposeSecret;
 use serde::Serialize;

@@ -1,9 +1,9 @@
-//! The `console` Lambda: wiring and nothing else.
+//! The `meta` Lambda: wiring and nothing else.
 
 use lambda_http::Error;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     gatehouse_runtime::tracing::init();
-    lambda_http::run(console::router()).await
+    lambda_http::run(meta::router()).await
 }

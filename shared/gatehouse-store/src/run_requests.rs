@@ -7,11 +7,11 @@ use aws_sdk_dynamodb::{operation::update_item::UpdateItemError, types::ReturnVal
 use gatehouse_domain::{
     audit::Entry,
     ci::{Checkpoint, StartKind, Target},
-    idempotency::{Fingerprint, StartKey},
+    idempotency::{Fingerprint, RequestKey},
     name::{JobId, ParameterName},
     runs::{
         Run, RunId,
-        start::{BeginOutcome, FinishOutcome, REPLAY_FOR, Start, StartState, Starts},
+        start::{BeginOutcome, FinishOutcome, REPLAY_FOR, RunRequest, RunRequestState, RunRequests},
     },
     store::StoreError,
 };
@@ -39,7 +39,7 @@ const IF_HELD: &str = "#state.#holder = :holder AND #state.held_until = :held_un
 /// A start as it is stored.
 #[derive(Serialize, Deserialize)]
 struct StoredStart {
-    key: StartKey,
+    key: RequestKey,
     start_id: String,
     fingerprint: Fingerprint,
     job_id: JobId,
@@ -61,44 +61,52 @@ struct StoredStart {
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "is", rename_all = "snake_case")]
 enum StoredState {
-    Open { holder: String, held_until: Timestamp, called_at: Timestamp, looking: bool },
-    Finished { run: Box<StoredRun> },
+    Open {
+        holder: String,
+        held_until: Timestamp,
+        called_at: Timestamp,
+        #[serde(rename = "looking")]
+        recovering: bool,
+    },
+    Finished {
+        run: Box<StoredRun>,
+    },
 }
 
 /// The pointer from a job to one of its open starts.
 #[derive(Serialize, Deserialize)]
 struct StoredPointer {
-    key: StartKey,
+    key: RequestKey,
     expires_at: i64,
 }
 
-impl From<&StartState> for StoredState {
-    fn from(state: &StartState) -> Self {
+impl From<&RunRequestState> for StoredState {
+    fn from(state: &RunRequestState) -> Self {
         match state.clone() {
-            StartState::Open { holder, held_until, called_at, looking } => {
-                Self::Open { holder, held_until, called_at, looking }
+            RunRequestState::Open { holder, held_until, called_at, recovering } => {
+                Self::Open { holder, held_until, called_at, recovering }
             }
-            StartState::Finished(run) => Self::Finished { run: Box::new((*run).into()) },
+            RunRequestState::Finished(run) => Self::Finished { run: Box::new((*run).into()) },
         }
     }
 }
 
-impl From<StoredState> for StartState {
+impl From<StoredState> for RunRequestState {
     fn from(stored: StoredState) -> Self {
         match stored {
-            StoredState::Open { holder, held_until, called_at, looking } => {
-                Self::Open { holder, held_until, called_at, looking }
+            StoredState::Open { holder, held_until, called_at, recovering } => {
+                Self::Open { holder, held_until, called_at, recovering }
             }
             StoredState::Finished { run } => Self::Finished(Box::new((*run).into())),
         }
     }
 }
 
-fn expiry(start: &Start) -> i64 {
+fn expiry(start: &RunRequest) -> i64 {
     (start.created_at + REPLAY_FOR).as_second()
 }
 
-fn item(start: &Start) -> Result<Item, StoreError> {
+fn item(start: &RunRequest) -> Result<Item, StoreError> {
     let stored = StoredStart {
         key: start.key.clone(),
         start_id: start.id.clone(),
@@ -118,9 +126,9 @@ fn item(start: &Start) -> Result<Item, StoreError> {
     compose(keys::start(&start.key), None, &stored)
 }
 
-fn read(item: Item) -> Result<Start, StoreError> {
+fn read(item: Item) -> Result<RunRequest, StoreError> {
     let stored: StoredStart = decompose(item)?;
-    Ok(Start {
+    Ok(RunRequest {
         key: stored.key,
         id: stored.start_id,
         fingerprint: stored.fingerprint,
@@ -138,21 +146,21 @@ fn read(item: Item) -> Result<Start, StoreError> {
 }
 
 /// The holder and the end of the hold, as [`IF_HELD`] compares them; nothing for a finished start.
-fn hold(start: &Start) -> Option<(String, String)> {
+fn hold(start: &RunRequest) -> Option<(String, String)> {
     match &start.state {
-        StartState::Open { holder, held_until, .. } => Some((holder.clone(), held_until.to_string())),
-        StartState::Finished(_) => None,
+        RunRequestState::Open { holder, held_until, .. } => Some((holder.clone(), held_until.to_string())),
+        RunRequestState::Finished(_) => None,
     }
 }
 
 #[async_trait]
-impl Starts for Table {
-    async fn find_start(&self, key: &StartKey, now: Timestamp) -> Result<Option<Start>, StoreError> {
+impl RunRequests for Table {
+    async fn find_request(&self, key: &RequestKey, now: Timestamp) -> Result<Option<RunRequest>, StoreError> {
         let start = self.find(keys::start(key)).await?.map(read).transpose()?;
         Ok(start.filter(|start| expiry(start) > now.as_second()))
     }
 
-    async fn begin_start(&self, start: &Start, entry: &Entry) -> Result<BeginOutcome, StoreError> {
+    async fn begin_request(&self, start: &RunRequest, entry: &Entry) -> Result<BeginOutcome, StoreError> {
         let mut transaction = Transaction::default();
         let put = self
             .transact_put(item(start)?)
@@ -173,7 +181,7 @@ impl Starts for Table {
         }
     }
 
-    async fn hold_start(&self, start: &Start, state: &StartState) -> Result<bool, StoreError> {
+    async fn hold_request(&self, start: &RunRequest, state: &RunRequestState) -> Result<bool, StoreError> {
         let Some((holder, held_until)) = hold(start) else { return Ok(false) };
         let state = serde_dynamo::to_attribute_value(StoredState::from(state)).map_err(corrupt)?;
         let call = self
@@ -191,9 +199,9 @@ impl Starts for Table {
         conditional(call.send().await, UpdateItemError::is_conditional_check_failed_exception)
     }
 
-    async fn finish_start(&self, start: &Start, run: &Run) -> Result<FinishOutcome, StoreError> {
+    async fn finish_request(&self, start: &RunRequest, run: &Run) -> Result<FinishOutcome, StoreError> {
         let Some((holder, held_until)) = hold(start) else { return Ok(FinishOutcome::HoldLost) };
-        let finished = StoredState::from(&StartState::Finished(Box::new(run.clone())));
+        let finished = StoredState::from(&RunRequestState::Finished(Box::new(run.clone())));
         let mut transaction = Transaction::default();
         let update = self
             .transact_update(key_attributes(keys::start(&start.key)))
@@ -219,7 +227,7 @@ impl Starts for Table {
         }
     }
 
-    async fn abandon_start(&self, start: &Start) -> Result<(), StoreError> {
+    async fn abandon_request(&self, start: &RunRequest) -> Result<(), StoreError> {
         let Some((holder, held_until)) = hold(start) else { return Ok(()) };
         let mut transaction = Transaction::default();
         let delete = self
@@ -236,7 +244,7 @@ impl Starts for Table {
         transaction.write(self).await.map(drop)
     }
 
-    async fn open_starts(&self, job: &JobId) -> Result<Vec<Start>, StoreError> {
+    async fn open_requests(&self, job: &JobId) -> Result<Vec<RunRequest>, StoreError> {
         let pointers = self.query_partition(keys::open_starts_of(job)).await?;
         let wanted = pointers
             .into_iter()

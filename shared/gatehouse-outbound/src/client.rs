@@ -1,34 +1,17 @@
-//! The one constructor of outbound HTTP clients, and the guard on where they may lead.
-
-mod guard;
+//! The one constructor of HTTP clients.
 
 use std::{sync::Arc, time::Duration};
 
-use reqwest::{Method, RequestBuilder, Response, Url, redirect, retry};
+use reqwest::{Method, RequestBuilder, Url, redirect, retry};
 use rustls::{
     ClientConfig, RootCertStore,
     pki_types::{CertificateDer, pem, pem::PemObject},
 };
 
-pub use self::guard::ForbiddenDestination;
-pub(crate) use self::guard::find;
-use self::guard::{Guard, GuardedResolver};
+use crate::address::{ForbiddenDestination, Guard, GuardedResolver};
 
 /// How long connecting may take, TLS included: a host that needs longer is down or far out of reach.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-
-/// How long one call may take, its body included. A request to Gatehouse has 29 s and may need three calls
-/// in a row.
-pub const CALL_TIMEOUT: Duration = Duration::from_secs(8);
-
-/// How long getting a token may take: a slow hash of the password is part of it.
-pub const TOKEN_TIMEOUT: Duration = Duration::from_secs(8);
-
-/// How much of a list is read, in bytes: some thousands of entries.
-pub const LIST_LIMIT: usize = 8 * 1024 * 1024;
-
-/// How much of any other answer is read, in bytes.
-pub const ANSWER_LIMIT: usize = 1024 * 1024;
 
 /// How long an unused connection is kept: shorter than any server or balancer keeps it, and shorter than
 /// most pauses in which Lambda freezes a function. A connection that died unnoticed would lose a request.
@@ -37,10 +20,14 @@ const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often a silent connection is probed: an event stream whose peer is gone must not wait for ever.
 const TCP_KEEPALIVE: Duration = Duration::from_secs(20);
 
-/// What outbound clients have in common.
-#[derive(Debug, Clone, Copy, Default)]
+/// How clients behave, and where they may lead.
+#[derive(Debug, Clone, Copy)]
 pub struct OutboundHttp {
     guard: Guard,
+    user_agent: &'static str,
+    connect_timeout: Duration,
+    read_timeout: Option<Duration>,
+    proxy: bool,
 }
 
 /// Why no client could be made.
@@ -64,7 +51,19 @@ impl OutboundHttp {
     /// Clients that reach everything but this host, its neighbours on the link and the cloud's own
     /// services. Private networks are allowed: a CI server usually lives in one.
     pub fn new() -> Self {
-        Self::default()
+        Self {
+            guard: Guard::LoopbackRefused,
+            user_agent: "gatehouse",
+            connect_timeout: CONNECT_TIMEOUT,
+            read_timeout: None,
+            proxy: false,
+        }
+    }
+
+    /// Clients for a program that a person runs: every address is theirs to choose, and so is a proxy in the
+    /// environment.
+    pub fn unguarded(user_agent: &'static str) -> Self {
+        Self { guard: Guard::Off, user_agent, proxy: true, ..Self::new() }
     }
 
     /// Also lets clients reach this host: for the local stack and tests, where the CI system runs there.
@@ -83,23 +82,62 @@ impl OutboundHttp {
         self
     }
 
+    /// Does without a proxy, whatever the environment names.
+    #[must_use]
+    pub fn without_proxy(mut self) -> Self {
+        self.proxy = false;
+        self
+    }
+
+    /// Allows so long for connecting, TLS included.
+    #[must_use]
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = timeout;
+        self
+    }
+
+    /// Gives an answer up when nothing of it has arrived for so long.
+    #[must_use]
+    pub fn read_timeout(mut self, timeout: Duration) -> Self {
+        self.read_timeout = Some(timeout);
+        self
+    }
+
     /// A client that trusts the public certificate authorities and those in `extra_ca`, in PEM.
     ///
-    /// It follows no redirects, asks no proxy, and keeps no cookies.
+    /// It follows no redirects: a credential, or a request into a private network, goes where it was meant to go and
+    /// nowhere else. It repeats nothing by itself and keeps no cookies.
+    ///
+    /// # Errors
+    ///
+    /// When `extra_ca` holds no certificate that can be used, or TLS cannot be set up.
     #[expect(clippy::disallowed_methods, reason = "this is the one place that makes HTTP clients")]
     pub fn client(&self, extra_ca: Option<&str>) -> Result<OutboundClient, HttpSetupError> {
-        let client = reqwest::Client::builder()
+        let mut builder = reqwest::Client::builder()
             .tls_backend_preconfigured(tls(extra_ca)?)
-            .dns_resolver(Arc::new(GuardedResolver(self.guard)))
-            .user_agent("gatehouse")
-            .connect_timeout(CONNECT_TIMEOUT)
+            .user_agent(self.user_agent)
+            .connect_timeout(self.connect_timeout)
             .pool_idle_timeout(POOL_IDLE_TIMEOUT)
             .tcp_keepalive(TCP_KEEPALIVE)
             .redirect(redirect::Policy::none())
-            .retry(retry::never())
-            .no_proxy()
-            .build()?;
-        Ok(OutboundClient { client, guard: self.guard })
+            .retry(retry::never());
+        if let Some(timeout) = self.read_timeout {
+            builder = builder.read_timeout(timeout);
+        }
+        if self.guard != Guard::Off {
+            builder = builder.dns_resolver(Arc::new(GuardedResolver(self.guard)));
+        }
+        // A proxy would resolve names itself, behind the guard's back.
+        if !self.proxy {
+            builder = builder.no_proxy();
+        }
+        Ok(OutboundClient { client: builder.build()?, guard: self.guard })
+    }
+}
+
+impl Default for OutboundHttp {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
@@ -133,38 +171,12 @@ impl OutboundClient {
     ///
     /// # Errors
     ///
-    /// When `url` names an address where clients may not lead. A host's name is judged when it is resolved.
+    /// When `url` names an address where clients may not lead. A host's name is judged when it is resolved: it
+    /// may lead elsewhere by then than when somebody looked.
     pub fn request(&self, method: Method, url: Url) -> Result<RequestBuilder, ForbiddenDestination> {
         self.guard.admit_url(&url)?;
         Ok(self.client.request(method, url))
     }
-}
-
-/// Why a body could not be read.
-#[derive(Debug, thiserror::Error)]
-pub enum BodyError {
-    /// It is longer than is read.
-    #[error("the answer is longer than {0} bytes")]
-    TooLong(usize),
-    /// The connection was lost, or time ran out.
-    #[error("the answer was cut off")]
-    Lost(#[from] reqwest::Error),
-}
-
-/// Reads the whole body, up to `limit` bytes.
-pub async fn read_body(mut response: Response, limit: usize) -> Result<Vec<u8>, BodyError> {
-    let announced = response.content_length().and_then(|length| usize::try_from(length).ok());
-    if announced.is_some_and(|length| length > limit) {
-        return Err(BodyError::TooLong(limit));
-    }
-    let mut body = Vec::with_capacity(announced.unwrap_or_default());
-    while let Some(chunk) = response.chunk().await? {
-        if body.len() + chunk.len() > limit {
-            return Err(BodyError::TooLong(limit));
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body)
 }
 
 #[cfg(test)]
