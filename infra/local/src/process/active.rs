@@ -112,8 +112,8 @@ impl ActiveRuns {
             return existing.clone();
         }
         let (sender, orders) = mpsc::unbounded_channel();
-        let (changed, changes) = watch::channel(None);
-        let active = Arc::new(ActiveRun { orders: sender, changes });
+        let changed = watch::Sender::new(None);
+        let active = Arc::new(ActiveRun { orders: sender, changes: changed.subscribe() });
         runs.insert(record.id.clone(), active.clone());
         let run = Run { directory, record, grace, clock, orders, changed };
         tokio::spawn(self.clone().live(run));

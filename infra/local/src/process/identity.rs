@@ -60,14 +60,12 @@ fn marked_groups(run: &Path) -> impl Iterator<Item = i32> {
 /// When a process came to be: the boot and the tick since then, or the second that `ps` tells where there is
 /// no `/proc`, on macOS. `None` when there is no such process.
 fn birth(pid: i32) -> Option<String> {
-    match fs::read_to_string("/proc/sys/kernel/random/boot_id") {
-        Ok(boot) => Some(format!("{} {}", boot.trim_end(), Stat::of(pid)?.started)),
-        Err(_) => {
-            let told = Command::new("ps").args(["-o", "lstart=", "-p", &pid.to_string()]).output().ok()?;
-            let told = String::from_utf8(told.stdout).ok()?;
-            Some(told.trim().to_owned()).filter(|start| !start.is_empty())
-        }
+    if let Ok(boot) = fs::read_to_string("/proc/sys/kernel/random/boot_id") {
+        return Some(format!("{} {}", boot.trim_end(), Stat::of(pid)?.started));
     }
+    let listed = Command::new("ps").args(["-o", "lstart=", "-p", &pid.to_string()]).output().ok()?;
+    let start = String::from_utf8(listed.stdout).ok()?;
+    Some(start.trim().to_owned()).filter(|start| !start.is_empty())
 }
 
 /// What `/proc/<pid>/stat` holds.

@@ -111,9 +111,9 @@ impl Output {
         poll_fn(|context| {
             let pipes = self.streams.iter().filter_map(|stream| stream.pipe.as_ref());
             // Each is polled, so that each wakes this task.
-            pipes.fold(Poll::Pending, |ready, pipe| match pipe.poll_read_ready(context) {
-                Poll::Pending => ready,
-                now => now,
+            pipes.fold(Poll::Pending, |ready, pipe| {
+                let this = pipe.poll_read_ready(context);
+                if this.is_ready() { this } else { ready }
             })
         })
         .await

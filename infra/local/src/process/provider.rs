@@ -71,7 +71,7 @@ impl ProcessProvider {
     /// Takes over the runs in the settings' directory: those that were active when an earlier stack was
     /// killed are finished as errored, and what is left of them is killed; old finished ones are deleted.
     /// Blocks for as long as that takes.
-    pub fn open(settings: ProcessSettings, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
+    pub fn open(settings: &ProcessSettings, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
         let runs = RunsDirectory::open(&settings.directory).map_err(OpenError::Directory)?;
         let lock = runs.lock().map_err(|error| match error.kind() {
             io::ErrorKind::WouldBlock => OpenError::InUse,

@@ -99,7 +99,7 @@ impl Stack {
         let (stopping, stop) = watch::channel(false);
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let processes = ProcessSettings::new(data, settings.program.clone());
-        let processes = Arc::new(ProcessProvider::open(processes, clock.clone())?);
+        let processes = Arc::new(ProcessProvider::open(&processes, clock.clone())?);
         let shape = template.tables.first().context("template.yaml has no table")?;
         let (dynamodb, client) = table::open(data, shape).await?;
         let secrets = SecretsManager::open(data.join("secrets.json"), &identity(&template), sources())?;

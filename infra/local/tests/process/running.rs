@@ -152,7 +152,7 @@ async fn what_cannot_be_started_is_an_errored_run_that_says_why() {
 async fn a_missing_program_is_refused_at_once() {
     let directory = tempfile::tempdir().unwrap();
     let settings = ProcessSettings::new(directory.path(), "/no/such/gatehouse");
-    let refused = ProcessProvider::open(settings, std::sync::Arc::new(SystemClock));
+    let refused = ProcessProvider::open(&settings, std::sync::Arc::new(SystemClock));
     assert!(matches!(refused.err(), Some(OpenError::Watcher(_))));
 }
 
@@ -254,6 +254,6 @@ async fn it_says_who_it_is_and_that_it_lists_nothing() {
 async fn one_stack_at_a_time() {
     let stack = Stack::new();
     let settings = ProcessSettings::new(stack.directory.path(), env!("CARGO_BIN_EXE_gatehouse"));
-    let second = ProcessProvider::open(settings, std::sync::Arc::new(SystemClock));
+    let second = ProcessProvider::open(&settings, std::sync::Arc::new(SystemClock));
     assert!(matches!(second.err(), Some(OpenError::InUse)));
 }

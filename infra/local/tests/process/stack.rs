@@ -114,7 +114,7 @@ pub fn open(directory: &Path, grace: Duration) -> Arc<ProcessProvider> {
     let settings =
         ProcessSettings { grace, ..ProcessSettings::new(directory, env!("CARGO_BIN_EXE_gatehouse")) };
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    Arc::new(ProcessProvider::open(settings, clock).unwrap())
+    Arc::new(ProcessProvider::open(&settings, clock).unwrap())
 }
 
 pub fn target(command: &[&str]) -> ProcessTarget {
