@@ -15,7 +15,6 @@ const NOT_YET: &[&str] = &[
     "gatehouse-local",
     "gatehouse-providers",
     "gatehouse-provisioner",
-    "gatehouse-testkit",
     "jobs",
     "runs",
     "tokens",

@@ -1,42 +1,32 @@
 //! How a test describes the Concourse it wants.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+use super::config::{AbortPace, Config};
+use super::roles::Role;
 use super::script::Script;
 use super::server;
 use super::state::{JobRecord, PipelineRecord, State, TeamRecord, User};
+use super::twin::ConcourseTwin;
 use super::version::Version;
-use super::{ConcourseTwin, Role};
 
 /// A Concourse to be started.
 #[derive(Debug)]
 pub struct TwinBuilder {
-    pub(super) address: SocketAddr,
-    pub(super) config: Config,
-    pub(super) state: State,
+    address: SocketAddr,
+    config: Config,
+    state: State,
 }
 
-/// What stays as it is while the twin runs.
-#[derive(Clone, Debug)]
-pub(super) struct Config {
-    pub(super) version: Version,
-    pub(super) token_lifetime: Duration,
-    pub(super) grants_only_openid: bool,
-    pub(super) abort: AbortPace,
-    pub(super) fixed_time: Option<i64>,
-    pub(super) cluster_name: String,
-}
-
-/// How long an abort takes to have its effect.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum AbortPace {
-    After(Duration),
-    UntilReleased,
+impl ConcourseTwin {
+    /// Describes a Concourse: version 7.14 on a free port, with nothing in it.
+    pub fn builder() -> TwinBuilder {
+        TwinBuilder::default()
+    }
 }
 
 impl Default for TwinBuilder {
@@ -171,7 +161,8 @@ impl TwinBuilder {
     ///
     /// Fails when the address is taken.
     pub async fn bind(self) -> io::Result<ConcourseTwin> {
-        server::start(self).await
+        let Self { address, config, state } = self;
+        Ok(ConcourseTwin::new(server::start(address, config, state).await?))
     }
 
     /// Starts the server.
@@ -314,6 +305,3 @@ impl JobBuilder {
         self
     }
 }
-
-/// Roles by name, as the API shows them.
-pub(super) type Auth = BTreeMap<Role, super::state::Members>;

@@ -1,111 +1,12 @@
-//! Things that go wrong on demand.
+//! What goes wrong on demand.
 
 use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::Response;
-use http::Method;
 use http::header::CONTENT_TYPE;
 
-use super::state::State;
-
-/// What a call is for, so that a fault or a count can name it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Route {
-    /// Every call.
-    Any,
-    /// `POST /sky/issuer/token`.
-    Login,
-    /// `GET /api/v1/info`.
-    Info,
-    /// `GET /api/v1/user`.
-    User,
-    /// The teams, read.
-    Teams,
-    /// `PUT /api/v1/teams/:team`.
-    SetTeam,
-    /// Lists of pipelines, and one pipeline.
-    Pipelines,
-    /// Lists of jobs.
-    Jobs,
-    /// One job.
-    Job,
-    /// `POST …/jobs/:job/builds`.
-    Trigger,
-    /// `POST …/jobs/:job/builds/:name`.
-    Rerun,
-    /// Lists of builds.
-    Builds,
-    /// One build, by id or by job and name.
-    Build,
-    /// `GET /api/v1/builds/:id/events`.
-    Events,
-    /// `GET /api/v1/builds/:id/plan`.
-    Plan,
-    /// `GET /api/v1/builds/:id/preparation`.
-    Preparation,
-    /// `GET /api/v1/builds/:id/resources`.
-    Resources,
-    /// `PUT /api/v1/builds/:id/abort`.
-    Abort,
-    /// `PUT /api/v1/builds/:id/comment`.
-    Comment,
-    /// Pause and unpause, of jobs and pipelines.
-    Pause,
-    /// `GET /api/v1/health`.
-    Health,
-    /// Anything else.
-    Other,
-}
-
-impl Route {
-    pub(super) fn of(method: &Method, path: &str) -> Self {
-        if path == "/sky/issuer/token" {
-            return Self::Login;
-        }
-        let Some(path) = path.strip_prefix("/api/v1/") else { return Self::Other };
-        let parts: Vec<_> = path.split('/').collect();
-        match parts.as_slice() {
-            ["teams", _, "pipelines", _, rest @ ..] if !rest.is_empty() => Self::of_pipeline(method, rest),
-            ["builds", _, rest @ ..] => Self::of_build(rest),
-            ["teams", _, "pipelines"] | ["pipelines"] | ["teams", _, "pipelines", _] => Self::Pipelines,
-            ["builds"] | ["teams", _, "builds"] => Self::Builds,
-            ["teams", _] if method == Method::PUT => Self::SetTeam,
-            ["teams"] | ["teams", _] => Self::Teams,
-            ["jobs"] => Self::Jobs,
-            ["info"] => Self::Info,
-            ["user"] => Self::User,
-            ["health"] => Self::Health,
-            _ => Self::Other,
-        }
-    }
-
-    fn of_pipeline(method: &Method, rest: &[&str]) -> Self {
-        match rest {
-            ["jobs"] => Self::Jobs,
-            ["jobs", _] => Self::Job,
-            ["jobs", _, "builds"] if method == Method::POST => Self::Trigger,
-            ["jobs", _, "builds", _] if method == Method::POST => Self::Rerun,
-            ["jobs", _, "builds"] | ["builds"] => Self::Builds,
-            ["jobs", _, "builds", _] => Self::Build,
-            ["pause" | "unpause"] | ["jobs", _, "pause" | "unpause"] => Self::Pause,
-            _ => Self::Other,
-        }
-    }
-
-    fn of_build(rest: &[&str]) -> Self {
-        match rest {
-            [] => Self::Build,
-            ["events"] => Self::Events,
-            ["plan"] => Self::Plan,
-            ["preparation"] => Self::Preparation,
-            ["resources"] => Self::Resources,
-            ["abort"] => Self::Abort,
-            ["comment"] => Self::Comment,
-            _ => Self::Other,
-        }
-    }
-}
+use super::calls::Route;
 
 /// Something that goes wrong with the next matching calls: once, unless told otherwise.
 ///
@@ -284,32 +185,47 @@ impl std::fmt::Display for Cut {
 
 impl std::error::Error for Cut {}
 
-/// A fault that waits for its call.
-#[derive(Debug)]
-pub(super) struct Armed(Fault);
+/// The faults that wait for their calls.
+#[derive(Debug, Default)]
+pub(super) struct Faults(Vec<Fault>);
 
-impl State {
+impl Faults {
     pub(super) fn arm(&mut self, fault: Fault) {
         if fault.times != Some(0) {
-            self.faults.push(Armed(fault));
+            self.0.push(fault);
         }
     }
 
+    pub(super) fn clear(&mut self) {
+        self.0.clear();
+    }
+
     /// Takes the first fault that strikes a call to `route`.
-    pub(super) fn take_fault(&mut self, route: Route) -> Option<Fault> {
-        let at = self.faults.iter_mut().position(|Armed(fault)| {
+    pub(super) fn take(&mut self, route: Route) -> Option<Fault> {
+        let at = self.0.iter_mut().position(|fault| {
             let matches = fault.route == Route::Any || fault.route == route;
             let passes = matches && fault.skip > 0;
             fault.skip -= usize::from(passes);
             matches && !passes
         })?;
-        let fault = self.faults[at].0.clone();
-        if let Some(times) = &mut self.faults[at].0.times {
+        let fault = self.0[at].clone();
+        if let Some(times) = &mut self.0[at].times {
             *times -= 1;
             if *times == 0 {
-                self.faults.remove(at);
+                self.0.remove(at);
             }
         }
         Some(fault)
+    }
+}
+
+/// Says that a stream is to be cut when this many records are out.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct CutAfterEvents(pub(super) u64);
+
+/// Gives the connection a chance to send what it has: a body that fails takes unsent bytes with it.
+pub(super) async fn flushed() {
+    for _ in 0..3 {
+        tokio::task::yield_now().await;
     }
 }

@@ -21,24 +21,27 @@
 //! ```
 
 mod api;
-mod auth;
 mod builder;
+mod caller;
+mod calls;
+mod config;
 mod events;
 mod faults;
 mod presets;
+mod roles;
 mod run;
 mod script;
 mod server;
 mod state;
-mod stream;
 mod token;
 mod twin;
 mod version;
+mod world;
 
-pub use auth::Role;
 pub use builder::{JobBuilder, PipelineBuilder, TeamBuilder, TwinBuilder};
-pub use faults::{Fault, Route};
+pub use calls::{Request, Route};
+pub use faults::Fault;
+pub use roles::Role;
 pub use script::{Script, Status, TaskScript};
-pub use server::Request;
 pub use twin::{BuildSnapshot, ConcourseTwin, PipelineName};
 pub use version::Version;

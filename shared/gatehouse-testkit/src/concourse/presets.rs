@@ -5,8 +5,9 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::builder::TwinBuilder;
+use super::roles::Role;
 use super::script::{Script, Status, TaskScript};
-use super::{ConcourseTwin, Role};
+use super::twin::ConcourseTwin;
 
 impl Script {
     /// A get, a task of three lines, `succeeded`, all at once.

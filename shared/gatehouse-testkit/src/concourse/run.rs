@@ -4,15 +4,15 @@ use std::sync::Arc;
 
 use tokio::sync::{Semaphore, watch};
 
-use super::builder::AbortPace;
+use super::config::AbortPace;
 use super::events::{self, EventLog};
 use super::script::{Action, Hold, Script, Status};
-use super::server::Shared;
 use super::state::{BuildRecord, State};
+use super::world::World;
 
 /// Runs `task` until it ends or the twin does.
-pub(super) fn spawn(shared: &Arc<Shared>, task: impl Future<Output = ()> + Send + 'static) {
-    let mut shutdown = shared.shutdown.subscribe();
+pub(super) fn spawn(world: &Arc<World>, task: impl Future<Output = ()> + Send + 'static) {
+    let mut shutdown = world.shutdown.subscribe();
     tokio::spawn(async move {
         tokio::select! {
             _ = shutdown.wait_for(|down| *down) => {}
@@ -31,25 +31,25 @@ pub(super) struct NewBuild {
 }
 
 /// Makes a pending build and starts to work on it. Returns its id.
-pub(super) fn create(shared: &Arc<Shared>, new: NewBuild) -> i64 {
-    let id = shared.update(|state| insert(shared, state, new));
-    let runner = Runner { shared: shared.clone(), id, step: None };
-    spawn(shared, runner.run());
+pub(super) fn create(world: &Arc<World>, new: NewBuild) -> i64 {
+    let id = world.update(|state| insert(world, state, new));
+    let runner = Runner { world: world.clone(), id, step: None };
+    spawn(world, runner.run());
     id
 }
 
-fn insert(shared: &Shared, state: &mut State, new: NewBuild) -> i64 {
+fn insert(world: &World, state: &mut State, new: NewBuild) -> i64 {
     let id = state.next_build_id;
     state.next_build_id += 1;
     let (name, rerun_number) = name(state, id, &new);
-    let log = EventLog::new(shared.config.version, new.script.event_id_step);
+    let log = EventLog::new(world.config.version, new.script.event_id_step);
     let build = BuildRecord {
         id,
         name,
         team: new.team,
         job: new.job,
         status: Status::Pending,
-        created_by: new.created_by.filter(|_| shared.config.version.has_created_by()),
+        created_by: new.created_by.filter(|_| world.config.version.has_created_by()),
         start_time: None,
         end_time: None,
         reap_time: None,
@@ -108,7 +108,7 @@ impl Blocked {
 }
 
 struct Runner {
-    shared: Arc<Shared>,
+    world: Arc<World>,
     id: i64,
     /// Plan id of the step at work.
     step: Option<String>,
@@ -117,7 +117,7 @@ struct Runner {
 impl Runner {
     async fn run(mut self) {
         let (script, mut abort) = {
-            let state = self.shared.lock();
+            let state = self.world.lock();
             let Some(build) = state.builds.get(&self.id) else { return };
             (build.script.clone(), build.abort.subscribe())
         };
@@ -148,7 +148,7 @@ impl Runner {
             Hold::For(delay) => tokio::time::sleep(*delay).await,
             Hold::UntilReleased | Hold::Input(_) => self.released().await,
         }
-        self.shared.when(|state| self.try_start(state, script)).await;
+        self.world.when(|state| self.try_start(state, script)).await;
     }
 
     fn try_start(&self, state: &mut State, script: &Script) -> Option<()> {
@@ -162,7 +162,7 @@ impl Runner {
             return None;
         }
         let build = state.builds.get_mut(&self.id)?;
-        let now = self.shared.now();
+        let now = self.world.now();
         build.status = Status::Started;
         build.start_time = Some(now);
         if script.announces_start {
@@ -174,8 +174,8 @@ impl Runner {
 
     /// Ends when an abort has taken a build that did not start. A forced abort has done so already.
     async fn aborted_while_pending(&self) {
-        let version = self.shared.config.version;
-        self.shared
+        let version = self.world.config.version;
+        self.world
             .when(|state| {
                 let build = state.builds.get(&self.id)?;
                 let held =
@@ -195,7 +195,7 @@ impl Runner {
                 if origin.is_some() {
                     self.step.clone_from(origin);
                 }
-                if event.is_known_to(self.shared.config.version) {
+                if event.is_known_to(self.world.config.version) {
                     self.change(|build, now| build.log.push(event, now));
                 }
             }
@@ -225,14 +225,14 @@ impl Runner {
     }
 
     async fn abort_pace(&self) {
-        match self.shared.config.abort {
+        match self.world.config.abort {
             AbortPace::After(delay) => tokio::time::sleep(delay).await,
             AbortPace::UntilReleased => self.released().await,
         }
     }
 
     async fn released(&self) {
-        let released = self.shared.lock().builds.get(&self.id).map(|build| build.released.clone());
+        let released = self.world.lock().builds.get(&self.id).map(|build| build.released.clone());
         if let Some(released) = released
             && let Ok(permit) = released.acquire().await
         {
@@ -245,8 +245,8 @@ impl Runner {
     }
 
     fn change(&self, change: impl FnOnce(&mut BuildRecord, i64)) {
-        let now = self.shared.now();
-        let end_before = self.shared.lock().builds.get_mut(&self.id).map(|build| {
+        let now = self.world.now();
+        let end_before = self.world.lock().builds.get_mut(&self.id).map(|build| {
             let was_terminal = build.status.is_terminal();
             change(build, now);
             build.changed.send_replace(());
@@ -254,7 +254,7 @@ impl Runner {
         });
         if end_before == Some(true) {
             // Another build of the job may start now.
-            self.shared.update(|_| ());
+            self.world.update(|_| ());
         }
     }
 }

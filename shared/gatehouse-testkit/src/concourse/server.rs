@@ -3,121 +3,45 @@
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::atomic::AtomicUsize;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::response::Response;
 use futures_util::{Stream, StreamExt};
-use http::Method;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
 use tower::ServiceExt;
 
-use super::ConcourseTwin;
-use super::builder::{Config, TwinBuilder};
-use super::faults::{Cut, Route};
+use super::calls::{Request, Route};
+use super::config::Config;
+use super::faults::{Cut, CutAfterEvents, Fault, flushed};
 use super::state::State;
+use super::world::World;
 use super::{api, run, token};
 
 /// Calls that are remembered; a twin started by hand runs for long.
 const REMEMBERED_CALLS: usize = 10_000;
 
-/// A call that the twin took.
-#[derive(Clone, Debug)]
-pub struct Request {
-    /// What it was for.
-    pub route: Route,
-    /// Its method.
-    pub method: Method,
-    /// Path and query as sent.
-    pub target: String,
-}
-
-/// What handlers, builds and the test share.
-#[derive(Debug)]
-pub(super) struct Shared {
-    pub(super) config: Config,
-    pub(super) address: SocketAddr,
-    pub(super) url: String,
-    state: Mutex<State>,
-    changed: watch::Sender<()>,
-    pub(super) shutdown: watch::Sender<bool>,
-    pub(super) listening: watch::Sender<bool>,
-    pub(super) cut_streams: watch::Sender<u64>,
-    pub(super) open_streams: AtomicUsize,
-}
-
-impl Shared {
-    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Changes the state and wakes whoever waits for a change.
-    pub(super) fn update<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
-        let result = change(&mut self.lock());
-        self.changed.send_replace(());
-        result
-    }
-
-    /// Waits until `ready` gives something.
-    pub(super) async fn when<T>(&self, mut ready: impl FnMut(&mut State) -> Option<T>) -> T {
-        let mut changed = self.changed.subscribe();
-        loop {
-            changed.borrow_and_update();
-            if let Some(value) = ready(&mut self.lock()) {
-                self.changed.send_replace(());
-                return value;
-            }
-            // The sender is in `self`, so it cannot be gone.
-            let _ = changed.changed().await;
-        }
-    }
-
-    /// Unix time for everything that is written.
-    pub(super) fn now(&self) -> i64 {
-        self.config.fixed_time.unwrap_or_else(wall_clock)
-    }
-}
-
-/// Unix time for tokens, whose expiry is real.
-pub(super) fn wall_clock() -> i64 {
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since_epoch.as_secs()).unwrap_or(i64::MAX)
-}
-
-pub(super) async fn start(builder: TwinBuilder) -> io::Result<ConcourseTwin> {
-    let TwinBuilder { address, config, mut state } = builder;
+/// Listens, and answers until the twin is dropped.
+pub(super) async fn start(address: SocketAddr, config: Config, mut state: State) -> io::Result<Arc<World>> {
     if !config.version.has_instanced_pipelines() {
         state.pipelines.retain(|pipeline| pipeline.instance_vars.is_none());
     }
     let listener = TcpListener::bind(address).await?;
-    let address = listener.local_addr()?;
-    let shared = Arc::new(Shared {
-        config,
-        address,
-        url: format!("http://{address}"),
-        state: Mutex::new(state),
-        changed: watch::Sender::new(()),
-        shutdown: watch::Sender::new(false),
-        listening: watch::Sender::new(true),
-        cut_streams: watch::Sender::new(0),
-        open_streams: AtomicUsize::new(0),
-    });
-    let router = api::router(&shared).merge(token::router(&shared));
-    run::spawn(&shared, accept(shared.clone(), router, listener));
-    Ok(ConcourseTwin::new(shared))
+    let world = Arc::new(World::new(config, listener.local_addr()?, state));
+    let router = api::router(&world).merge(token::router(&world));
+    run::spawn(&world, accept(world.clone(), router, listener));
+    Ok(world)
 }
 
 /// Accepts connections while the twin listens; a twin that does not refuses them, as one that is down.
-async fn accept(shared: Arc<Shared>, router: Router, first: TcpListener) {
-    let mut listening = shared.listening.subscribe();
+async fn accept(world: Arc<World>, router: Router, first: TcpListener) {
+    let mut listening = world.listening.subscribe();
     let mut listener = Some(first);
     loop {
         if !*listening.borrow_and_update() {
@@ -128,7 +52,7 @@ async fn accept(shared: Arc<Shared>, router: Router, first: TcpListener) {
             continue;
         }
         let Some(open) = &listener else {
-            listener = TcpListener::bind(shared.address).await.ok();
+            listener = TcpListener::bind(world.address).await.ok();
             if listener.is_none() {
                 // Somebody else has the port at the moment.
                 tokio::time::sleep(Duration::from_millis(5)).await;
@@ -139,18 +63,18 @@ async fn accept(shared: Arc<Shared>, router: Router, first: TcpListener) {
             _ = listening.changed() => {}
             accepted = open.accept() => {
                 if let Ok((stream, _)) = accepted {
-                    run::spawn(&shared, connection(shared.clone(), router.clone(), stream));
+                    run::spawn(&world, connection(world.clone(), router.clone(), stream));
                 }
             }
         }
     }
 }
 
-async fn connection(shared: Arc<Shared>, router: Router, stream: TcpStream) {
-    let mut listening = shared.listening.subscribe();
+async fn connection(world: Arc<World>, router: Router, stream: TcpStream) {
+    let mut listening = world.listening.subscribe();
     // Without it a small event may wait for the next one.
     let _ = stream.set_nodelay(true);
-    let service = service_fn(|request| answer(&shared, router.clone(), request));
+    let service = service_fn(|request| answer(&world, router.clone(), request));
     let serving = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
     tokio::select! {
         _ = listening.wait_for(|listening| !listening) => {}
@@ -160,12 +84,12 @@ async fn connection(shared: Arc<Shared>, router: Router, stream: TcpStream) {
 }
 
 async fn answer(
-    shared: &Shared,
+    world: &World,
     router: Router,
     mut request: http::Request<Incoming>,
 ) -> Result<Response, Cut> {
     let route = Route::of(request.method(), request.uri().path());
-    let Some(fault) = note(shared, route, &request) else {
+    let Some(fault) = note(world, route, &request) else {
         return pass(router, request).await;
     };
     if let Some(answer) = fault.strike_before().await? {
@@ -184,23 +108,19 @@ async fn answer(
     })
 }
 
-/// Says that a stream is to be cut when this many records are out.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct CutAfterEvents(pub(super) u64);
-
 async fn pass(router: Router, request: http::Request<Incoming>) -> Result<Response, Cut> {
     let answer: Result<_, Infallible> = router.oneshot(request.map(Body::new)).await;
     answer.map_err(|never| match never {})
 }
 
-fn note(shared: &Shared, route: Route, request: &http::Request<Incoming>) -> Option<super::Fault> {
+fn note(world: &World, route: Route, request: &http::Request<Incoming>) -> Option<Fault> {
     let target = request.uri().path_and_query().map_or("", |target| target.as_str()).to_owned();
-    let mut state = shared.lock();
+    let mut state = world.lock();
     if state.requests.len() == REMEMBERED_CALLS {
         state.requests.pop_front();
     }
     state.requests.push_back(Request { route, method: request.method().clone(), target });
-    state.take_fault(route)
+    state.faults.take(route)
 }
 
 /// Passes `limit` bytes on, then fails, which closes the connection.
@@ -222,12 +142,5 @@ fn cut_at(
         }
         flushed().await;
         yield Err(axum::Error::new(Cut));
-    }
-}
-
-/// Gives the connection a chance to send what it has: a body that fails takes unsent bytes with it.
-pub(super) async fn flushed() {
-    for _ in 0..3 {
-        tokio::task::yield_now().await;
     }
 }

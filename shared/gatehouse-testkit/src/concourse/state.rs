@@ -3,16 +3,14 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tokio::sync::{Semaphore, watch};
 
-use super::auth::{Role, Token};
-use super::builder::Auth;
+use super::calls::Request;
 use super::events::EventLog;
-use super::faults::Armed;
+use super::faults::Faults;
+use super::roles::{Auth, Role, Token};
 use super::script::{Script, Status};
-use super::server::Request;
 
 #[derive(Debug, Default)]
 pub(super) struct State {
@@ -27,7 +25,7 @@ pub(super) struct State {
     pub(super) refresh_tokens: HashMap<String, Token>,
     pub(super) token_requests: usize,
     pub(super) tokens_issued: u64,
-    pub(super) faults: Vec<Armed>,
+    pub(super) faults: Faults,
     pub(super) requests: VecDeque<Request>,
 }
 
@@ -42,15 +40,6 @@ pub(super) struct TeamRecord {
     pub(super) id: i64,
     pub(super) name: String,
     pub(super) auth: Auth,
-}
-
-/// Who has a role.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub(super) struct Members {
-    #[serde(default)]
-    pub(super) users: Vec<String>,
-    #[serde(default)]
-    pub(super) groups: Vec<String>,
 }
 
 #[derive(Debug)]

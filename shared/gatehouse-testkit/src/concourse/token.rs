@@ -8,22 +8,22 @@ use axum::body::Bytes;
 use axum::extract::State as Extract;
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
-use data_encoding::{BASE64, BASE64URL_NOPAD};
+use data_encoding::{BASE64, BASE64_NOPAD, BASE64URL_NOPAD};
 use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, PRAGMA};
 use http::{HeaderMap, Method, StatusCode};
 use serde_json::json;
 
-use super::auth::{Claims, Token, opaque_token};
-use super::server::{Shared, wall_clock};
+use super::roles::{Claims, Token};
 use super::state::State;
+use super::world::{World, wall_clock};
 
 /// The public client that every Concourse has.
 const FLY: (&str, &str) = ("fly", "Zmx5");
 
 const KNOWN_SCOPES: [&str; 6] = ["openid", "offline_access", "email", "profile", "groups", "federated:id"];
 
-pub(super) fn router(shared: &Arc<Shared>) -> Router {
-    Router::new().route("/sky/issuer/token", any(issue_token)).with_state(shared.clone())
+pub(super) fn router(world: &Arc<World>) -> Router {
+    Router::new().route("/sky/issuer/token", any(issue_token)).with_state(world.clone())
 }
 
 type Form = HashMap<String, String>;
@@ -53,7 +53,7 @@ impl IntoResponse for Refusal {
 }
 
 async fn issue_token(
-    Extract(shared): Extract<Arc<Shared>>,
+    Extract(world): Extract<Arc<World>>,
     method: Method,
     headers: HeaderMap,
     body: Bytes,
@@ -62,14 +62,14 @@ async fn issue_token(
         return Err(Refusal::invalid_request("method not allowed"));
     }
     let form: Form = url::form_urlencoded::parse(&body).into_owned().collect();
-    let mut state = shared.lock();
+    let mut state = world.lock();
     state.token_requests += 1;
     match field(&form, "grant_type") {
-        "password" => password(&shared, &mut state, &headers, &form),
-        "client_credentials" => client_credentials(&shared, &mut state, &headers, &form),
-        "refresh_token" => refresh(&shared, &mut state, &headers, &form),
+        "password" => password(&world, &mut state, &headers, &form),
+        "client_credentials" => client_credentials(&world, &mut state, &headers, &form),
+        "refresh_token" => refresh(&world, &mut state, &headers, &form),
         "urn:ietf:params:oauth:grant-type:token-exchange" => {
-            if shared.config.version.has_token_exchange() {
+            if world.config.version.has_token_exchange() {
                 client(&state, &headers, &form)?;
                 return Err(Refusal::invalid_request("Requested connector does not exist."));
             }
@@ -79,12 +79,7 @@ async fn issue_token(
     }
 }
 
-fn password(
-    shared: &Shared,
-    state: &mut State,
-    headers: &HeaderMap,
-    form: &Form,
-) -> Result<Response, Refusal> {
+fn password(world: &World, state: &mut State, headers: &HeaderMap, form: &Form) -> Result<Response, Refusal> {
     let client = client(state, headers, form)?;
     let scopes: Vec<_> = field(form, "scope").split_whitespace().collect();
     check_scopes(&scopes)?;
@@ -96,32 +91,27 @@ fn password(
         let description = "Invalid username or password".to_owned();
         return Err(Refusal(StatusCode::UNAUTHORIZED, "access_denied", description));
     };
-    let claims = Claims::scoped("local", name, &user.groups, granted(shared, &scopes));
+    let claims = Claims::scoped("local", name, &user.groups, granted(world, &scopes));
     let mut token = Token { claims, client, expires_at: 0 };
     let refresh = scopes.contains(&"offline_access").then(|| replace_refresh_token(state, &token));
-    Ok(grant(shared, state, &mut token, refresh.as_deref()))
+    Ok(grant(world, state, &mut token, refresh.as_deref()))
 }
 
 /// Clients are users of the connector `client`; nobody checks their scopes.
 fn client_credentials(
-    shared: &Shared,
+    world: &World,
     state: &mut State,
     headers: &HeaderMap,
     form: &Form,
 ) -> Result<Response, Refusal> {
     let client = client(state, headers, form)?;
     let scopes: Vec<_> = field(form, "scope").split_whitespace().collect();
-    let claims = Claims::scoped("client", &client, &[], granted(shared, &scopes));
+    let claims = Claims::scoped("client", &client, &[], granted(world, &scopes));
     let mut token = Token { claims, client, expires_at: 0 };
-    Ok(grant(shared, state, &mut token, None))
+    Ok(grant(world, state, &mut token, None))
 }
 
-fn refresh(
-    shared: &Shared,
-    state: &mut State,
-    headers: &HeaderMap,
-    form: &Form,
-) -> Result<Response, Refusal> {
+fn refresh(world: &World, state: &mut State, headers: &HeaderMap, form: &Form) -> Result<Response, Refusal> {
     let client = client(state, headers, form)?;
     let known = state.refresh_tokens.remove(field(form, "refresh_token"));
     let Some(mut token) = known.filter(|token| token.client == client) else {
@@ -130,7 +120,7 @@ fn refresh(
         ));
     };
     let next = replace_refresh_token(state, &token);
-    Ok(grant(shared, state, &mut token, Some(&next)))
+    Ok(grant(world, state, &mut token, Some(&next)))
 }
 
 /// Keeps one refresh token for each user and client; a new one ends the former.
@@ -143,12 +133,12 @@ fn replace_refresh_token(state: &mut State, token: &Token) -> String {
     refresh
 }
 
-fn granted<'a>(shared: &Shared, asked: &'a [&'a str]) -> &'a [&'a str] {
-    if shared.config.grants_only_openid { &["openid"] } else { asked }
+fn granted<'a>(world: &World, asked: &'a [&'a str]) -> &'a [&'a str] {
+    if world.config.grants_only_openid { &["openid"] } else { asked }
 }
 
-fn grant(shared: &Shared, state: &mut State, token: &mut Token, refresh: Option<&str>) -> Response {
-    let lifetime = i64::try_from(shared.config.token_lifetime.as_secs()).unwrap_or(i64::MAX);
+fn grant(world: &World, state: &mut State, token: &mut Token, refresh: Option<&str>) -> Response {
+    let lifetime = i64::try_from(world.config.token_lifetime.as_secs()).unwrap_or(i64::MAX);
     token.expires_at = wall_clock().saturating_add(lifetime);
     let access_token = opaque_token(state.tokens_issued, token.expires_at);
     state.tokens_issued += 1;
@@ -157,7 +147,7 @@ fn grant(shared: &Shared, state: &mut State, token: &mut Token, refresh: Option<
         "access_token": access_token,
         "token_type": "bearer",
         "expires_in": (lifetime - 1).max(0),
-        "id_token": id_token(shared, token),
+        "id_token": id_token(world, token),
     });
     if let Some(refresh) = refresh {
         body["refresh_token"] = json!(refresh);
@@ -167,8 +157,8 @@ fn grant(shared: &Shared, state: &mut State, token: &mut Token, refresh: Option<
 }
 
 /// Shaped like a JWT, and never good as a bearer.
-fn id_token(shared: &Shared, token: &Token) -> String {
-    let issuer = format!("{}/sky/issuer", shared.url);
+fn id_token(world: &World, token: &Token) -> String {
+    let issuer = format!("{}/sky/issuer", world.url);
     let claims = token.claims.to_json(&issuer, &token.client, token.expires_at);
     let [header, claims] = [json!({"alg": "RS256", "kid": "twin"}), claims]
         .map(|part| BASE64URL_NOPAD.encode(part.to_string().as_bytes()));
@@ -222,4 +212,17 @@ fn unescaped(text: &str) -> String {
 
 fn field<'a>(form: &'a Form, name: &str) -> &'a str {
     form.get(name).map_or("", String::as_str)
+}
+
+/// Returns an opaque token: 20 random bytes and the expiry, in 38 characters.
+///
+/// Every other one is made to hold `+` and `/`, which clients that do not escape get wrong.
+fn opaque_token(serial: u64, expires_at: i64) -> String {
+    let mut bytes = [0; 28];
+    getrandom::fill(&mut bytes[..20]).expect("the system gives random bytes");
+    if serial.is_multiple_of(2) {
+        bytes[..3].copy_from_slice(&[0xfb, 0xef, 0xff]);
+    }
+    bytes[20..].copy_from_slice(&expires_at.to_le_bytes());
+    BASE64_NOPAD.encode(&bytes)
 }

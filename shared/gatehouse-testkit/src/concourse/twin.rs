@@ -5,23 +5,23 @@ use std::sync::atomic::Ordering;
 
 use serde_json::{Map, Value};
 
-use super::builder::TwinBuilder;
-use super::faults::{Fault, Route};
+use super::calls::{Request, Route};
+use super::faults::Fault;
 use super::run::{self, NewBuild};
 use super::script::{Script, Status};
-use super::server::{Request, Shared};
 use super::state::{BuildRecord, JobRecord, PipelineRecord, State};
 use super::version::Version;
+use super::world::World;
 
 /// A running twin. It stops when the last clone is dropped.
 #[derive(Clone, Debug)]
 pub struct ConcourseTwin {
-    shared: Arc<Shared>,
+    world: Arc<World>,
     _stop: Arc<StopOnDrop>,
 }
 
 #[derive(Debug)]
-struct StopOnDrop(Arc<Shared>);
+struct StopOnDrop(Arc<World>);
 
 impl Drop for StopOnDrop {
     fn drop(&mut self) {
@@ -78,35 +78,30 @@ pub struct BuildSnapshot {
 }
 
 impl ConcourseTwin {
-    /// Describes a Concourse: version 7.14 on a free port, with nothing in it.
-    pub fn builder() -> TwinBuilder {
-        TwinBuilder::default()
-    }
-
-    pub(super) fn new(shared: Arc<Shared>) -> Self {
-        let stop = Arc::new(StopOnDrop(shared.clone()));
-        Self { shared, _stop: stop }
+    pub(super) fn new(world: Arc<World>) -> Self {
+        let stop = Arc::new(StopOnDrop(world.clone()));
+        Self { world, _stop: stop }
     }
 
     /// Where it listens, such as `http://127.0.0.1:41234`, without a slash at the end.
     pub fn url(&self) -> &str {
-        &self.shared.url
+        &self.world.url
     }
 
     /// The version it plays.
     pub fn version(&self) -> Version {
-        self.shared.config.version
+        self.world.config.version
     }
 
     /// Every build, oldest first.
     pub fn builds(&self) -> Vec<BuildSnapshot> {
-        let state = self.shared.lock();
+        let state = self.world.lock();
         state.builds.values().map(|build| snapshot(&state, build)).collect()
     }
 
     /// One build.
     pub fn build(&self, id: i64) -> Option<BuildSnapshot> {
-        let state = self.shared.lock();
+        let state = self.world.lock();
         state.builds.get(&id).map(|build| snapshot(&state, build))
     }
 
@@ -144,48 +139,48 @@ impl ConcourseTwin {
 
     /// How many calls to the token route there were, refused ones too.
     pub fn token_requests(&self) -> usize {
-        self.shared.lock().token_requests
+        self.world.lock().token_requests
     }
 
     /// Every call since the start or the last [`Self::forget_requests`], as far as it can be remembered.
     pub fn requests(&self) -> Vec<Request> {
-        self.shared.lock().requests.iter().cloned().collect()
+        self.world.lock().requests.iter().cloned().collect()
     }
 
     /// How many of the remembered calls were to `route`.
     pub fn request_count(&self, route: Route) -> usize {
-        let state = self.shared.lock();
+        let state = self.world.lock();
         state.requests.iter().filter(|call| route == Route::Any || call.route == route).count()
     }
 
     /// Forgets the calls so far.
     pub fn forget_requests(&self) {
-        self.shared.lock().requests.clear();
+        self.world.lock().requests.clear();
     }
 
     /// How many event streams are open, those that wait for their first event too.
     pub fn open_streams(&self) -> usize {
-        self.shared.open_streams.load(Ordering::SeqCst)
+        self.world.open_streams.load(Ordering::SeqCst)
     }
 
     /// Arms a fault. Of several that match a call, the one armed first strikes.
     pub fn fault(&self, fault: Fault) {
-        self.shared.update(|state| state.arm(fault));
+        self.world.update(|state| state.faults.arm(fault));
     }
 
     /// Disarms every fault.
     pub fn clear_faults(&self) {
-        self.shared.update(|state| state.faults.clear());
+        self.world.update(|state| state.faults.clear());
     }
 
     /// Makes every token that was given out so far bad.
     pub fn expire_tokens(&self) {
-        self.shared.update(|state| state.tokens.clear());
+        self.world.update(|state| state.tokens.clear());
     }
 
     /// Changes a local user's password. Tokens stay good, as with Concourse.
     pub fn set_password(&self, user: &str, password: &str) {
-        self.shared.update(|state| {
+        self.world.update(|state| {
             if let Some(user) = state.users.get_mut(user) {
                 password.clone_into(&mut user.password);
             }
@@ -195,7 +190,7 @@ impl ConcourseTwin {
     /// Takes every role in `team` away from `user`, at once.
     pub fn revoke_roles(&self, team: &str, user: &str) {
         let user = if user.contains(':') { user.to_owned() } else { format!("local:{user}") };
-        self.shared.update(|state| {
+        self.world.update(|state| {
             for members in state.team_or_insert(team).auth.values_mut() {
                 members.users.retain(|member| *member != user);
             }
@@ -241,7 +236,7 @@ impl ConcourseTwin {
         let pipeline = self.with_pipeline(team, &pipeline, |pipeline| pipeline.id);
         let job = Some((pipeline, job.to_owned()));
         let new = NewBuild { team: team.to_owned(), job, created_by: None, rerun_of: None, script };
-        run::create(&self.shared, new)
+        run::create(&self.world, new)
     }
 
     /// Lets one wait of the build's script pass, now or when it comes to it.
@@ -251,7 +246,7 @@ impl ConcourseTwin {
 
     /// Deletes the log of a finished build: its stream is only `end` from now on.
     pub fn reap(&self, build: i64) {
-        let now = self.shared.now();
+        let now = self.world.now();
         self.with_build(build, |build| {
             build.log.clear();
             build.reap_time = Some(now);
@@ -261,21 +256,21 @@ impl ConcourseTwin {
 
     /// Cuts every event stream that is open and past its first event.
     pub fn cut_streams(&self) {
-        self.shared.cut_streams.send_modify(|generation| *generation += 1);
+        self.world.cut_streams.send_modify(|generation| *generation += 1);
     }
 
     /// Closes every connection and refuses new ones, as a server that is down.
     pub fn go_down(&self) {
-        self.shared.listening.send_replace(false);
+        self.world.listening.send_replace(false);
     }
 
     /// Listens again on the same address.
     pub fn come_up(&self) {
-        self.shared.listening.send_replace(true);
+        self.world.listening.send_replace(true);
     }
 
     fn with_build<T>(&self, id: i64, f: impl FnOnce(&mut BuildRecord) -> T) -> T {
-        self.shared.update(|state| {
+        self.world.update(|state| {
             let build = state.builds.get_mut(&id);
             f(build.unwrap_or_else(|| panic!("the twin has no build {id}")))
         })
@@ -287,7 +282,7 @@ impl ConcourseTwin {
         name: &PipelineName,
         f: impl FnOnce(&mut PipelineRecord) -> T,
     ) -> T {
-        self.shared.update(|state| {
+        self.world.update(|state| {
             let id = state.pipeline(team, &name.name, name.vars.as_ref()).map(|pipeline| pipeline.id);
             let pipeline = id.and_then(|id| state.pipeline_mut(id));
             f(pipeline.unwrap_or_else(|| panic!("the twin has no pipeline {team}/{name:?}")))

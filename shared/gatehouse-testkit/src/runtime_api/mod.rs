@@ -19,11 +19,14 @@
 //! # Ok(()) }
 //! ```
 
+mod error;
+mod life;
 mod measure;
 mod process;
 mod server;
 mod source;
 mod streaming;
 
-pub use process::{FunctionError, FunctionProcess, Invocation, Startup};
+pub use error::FunctionError;
+pub use process::{FunctionProcess, Invocation, Startup};
 pub use streaming::{Chunk, Chunks, StreamingInvocation};

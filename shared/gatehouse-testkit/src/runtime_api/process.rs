@@ -3,17 +3,18 @@
 use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::process::Stdio;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
-use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::net::TcpListener;
-use tokio::process::{Child, Command};
-use tokio::sync::{mpsc, watch};
+use tokio::process::Command;
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use super::error::FunctionError;
+use super::life::Life;
 use super::measure;
 use super::server::{Event, Stub};
 use super::source::Source;
@@ -21,45 +22,6 @@ use super::streaming::{self, StreamingInvocation};
 
 /// What Lambda allows a function to take before it asks for its first event.
 const INIT_LIMIT: Duration = Duration::from_secs(10);
-
-/// How long the outputs of an ended process are read on: a child of its own may still hold them.
-const LAST_WORDS: Duration = Duration::from_secs(1);
-
-/// What went wrong with a function.
-#[derive(Debug, thiserror::Error)]
-pub enum FunctionError {
-    /// The process could not be started or looked at.
-    #[error("could not run or measure the function")]
-    Io(#[from] io::Error),
-    /// The function said that it cannot start.
-    #[error("the function failed to start: {0}")]
-    Init(String),
-    /// The process ended.
-    #[error("the function ended with {status}; its last lines: {last_lines}")]
-    Exited {
-        /// How it ended.
-        status: String,
-        /// What it printed last.
-        last_lines: String,
-    },
-    /// The function answered with an error, be it instead of an answer or at the end of a streamed one.
-    #[error("the function answered with {error_type}: {body}")]
-    Reported {
-        /// `Lambda-Runtime-Function-Error-Type`.
-        error_type: String,
-        /// What it said of it, usually JSON.
-        body: String,
-    },
-    /// No answer by the deadline; the process is killed, as Lambda does.
-    #[error("the function did not answer in time")]
-    TimedOut,
-    /// The connection broke in the middle of the answer.
-    #[error("the function's answer broke off")]
-    Truncated,
-    /// The answer does not begin as a streamed HTTP answer must.
-    #[error("the function's answer has no HTTP prelude: {0}")]
-    Prelude(String),
-}
 
 /// What it cost to start.
 #[derive(Clone, Copy, Debug)]
@@ -286,80 +248,4 @@ fn command(binary: &PathBuf, name: &str) -> Command {
         .stderr(Stdio::piped())
         .kill_on_drop(true);
     command
-}
-
-/// Whether the process lives, and what it printed.
-#[derive(Clone, Debug)]
-pub(super) struct Life {
-    exit: watch::Receiver<Option<Result<ExitStatus, String>>>,
-    kill: watch::Sender<bool>,
-    lines: Arc<Mutex<Vec<String>>>,
-}
-
-impl Life {
-    fn watch(mut child: Child, tasks: &mut JoinSet<()>) -> Self {
-        let lines = Arc::<Mutex<Vec<String>>>::default();
-        let outputs = [child.stdout.take().map(boxed), child.stderr.take().map(boxed)];
-        let mut readers = JoinSet::new();
-        for output in outputs.into_iter().flatten() {
-            readers.spawn(read_lines(output, lines.clone()));
-        }
-        let kill = watch::Sender::new(false);
-        let mut killed = kill.subscribe();
-        let (sender, exit) = watch::channel(None);
-        tasks.spawn(async move {
-            let killed = async { drop(killed.wait_for(|kill| *kill).await) };
-            let ended = tokio::select! {
-                status = child.wait() => Some(status),
-                () = killed => None,
-            };
-            let status = match ended {
-                Some(status) => status,
-                None => match child.start_kill() {
-                    Ok(()) => child.wait().await,
-                    Err(error) => Err(error),
-                },
-            };
-            // What it printed last is wanted most.
-            let read = async { while readers.join_next().await.is_some() {} };
-            let _ = tokio::time::timeout(LAST_WORDS, read).await;
-            sender.send_replace(Some(status.map_err(|error| error.to_string())));
-        });
-        Self { exit, kill, lines }
-    }
-
-    /// Waits until the process has ended.
-    pub(super) async fn ended(&self) -> FunctionError {
-        let mut exit = self.exit.clone();
-        let status = match exit.wait_for(Option::is_some).await.as_deref() {
-            Ok(Some(Ok(status))) => status.to_string(),
-            Ok(Some(Err(error))) => error.clone(),
-            _ => "an unknown status".to_owned(),
-        };
-        let lines = self.lines();
-        let last_lines = lines[lines.len().saturating_sub(10)..].join("\n");
-        FunctionError::Exited { status, last_lines }
-    }
-
-    pub(super) fn kill(&self) {
-        self.kill.send_replace(true);
-    }
-
-    fn lines(&self) -> Vec<String> {
-        self.lines.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
-type Output = Box<dyn AsyncRead + Send + Unpin>;
-
-fn boxed(output: impl AsyncRead + Send + Unpin + 'static) -> Output {
-    Box::new(output)
-}
-
-async fn read_lines(output: Output, lines: Arc<Mutex<Vec<String>>>) {
-    let mut reader = BufReader::new(output).split(b'\n');
-    while let Ok(Some(line)) = reader.next_segment().await {
-        let line = String::from_utf8_lossy(&line).into_owned();
-        lines.lock().unwrap_or_else(PoisonError::into_inner).push(line);
-    }
 }

@@ -17,7 +17,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
-use super::process::FunctionError;
+use super::error::FunctionError;
 
 /// Chunks that may wait for a caller who is slower than the function.
 const WAITING_CHUNKS: usize = 64;

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 use tokio::sync::mpsc;
 
-use super::process::{FunctionError, Life};
+use super::error::FunctionError;
+use super::life::Life;
 use super::server::{Message, Outcome};
 
 /// How long after the end of the process its last bytes may still be on their way.

@@ -9,7 +9,7 @@ use futures_util::{Stream, StreamExt};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde::Deserialize;
 
-use super::process::FunctionError;
+use super::error::FunctionError;
 use super::server::Message;
 use super::source::Source;
 

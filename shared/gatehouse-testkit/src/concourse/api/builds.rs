@@ -9,15 +9,17 @@ use http::StatusCode;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::access::{Detail, PipelineRef, build, readable_build};
+use super::answer::{Answer, Json, Rejection};
 use super::paging::{self, Page};
 use super::pipelines::is_visible;
 use super::present::{self, Comment};
-use super::{Answer, Detail, Json, PipelineRef, Rejection, build, readable_build};
-use crate::concourse::auth::{Caller, Role};
+use crate::concourse::caller::Caller;
+use crate::concourse::roles::Role;
 use crate::concourse::run::{self, Blocked, NewBuild};
 use crate::concourse::script::{Script, Status};
-use crate::concourse::server::Shared;
 use crate::concourse::state::{BuildRecord, State as Known};
+use crate::concourse::world::World;
 
 fn is_build_visible(state: &Known, caller: &Caller, build: &BuildRecord) -> bool {
     let pipeline = build.job.as_ref().and_then(|(id, _)| state.pipeline_by_id(*id));
@@ -25,56 +27,56 @@ fn is_build_visible(state: &Known, caller: &Caller, build: &BuildRecord) -> bool
 }
 
 pub(super) async fn list_all_builds(
-    State(shared): State<Arc<Shared>>,
+    State(world): State<Arc<World>>,
     caller: Caller,
     RawQuery(query): RawQuery,
 ) -> Answer {
     caller.not_invalid()?;
-    let state = shared.lock();
+    let state = world.lock();
     let visible = state.builds.values().filter(|it| is_build_visible(&state, &caller, it));
     let page = Page::parse(query.as_deref());
-    Ok(paging::respond(&shared, &state, visible, &page, "/api/v1/builds", None, Comment::Hidden))
+    Ok(paging::respond(&world, &state, visible, &page, "/api/v1/builds", None, Comment::Hidden))
 }
 
 pub(super) async fn list_team_builds(
-    State(shared): State<Arc<Shared>>,
+    State(world): State<Arc<World>>,
     caller: Caller,
     Path(team): Path<String>,
     RawQuery(query): RawQuery,
 ) -> Answer {
     caller.not_invalid()?;
-    let state = shared.lock();
+    let state = world.lock();
     state.team(&team).ok_or(Rejection::NotFound)?;
     let builds = state.builds.values().filter(|it| it.team == team && is_build_visible(&state, &caller, it));
     let path = format!("/api/v1/teams/{team}/builds");
-    Ok(paging::respond(&shared, &state, builds, &Page::parse(query.as_deref()), &path, None, Comment::Hidden))
+    Ok(paging::respond(&world, &state, builds, &Page::parse(query.as_deref()), &path, None, Comment::Hidden))
 }
 
 pub(super) async fn list_pipeline_builds(
-    State(shared): State<Arc<Shared>>,
+    State(world): State<Arc<World>>,
     caller: Caller,
     Path((team, name)): Path<(String, String)>,
     RawQuery(query): RawQuery,
 ) -> Answer {
     let path = format!("/api/v1/teams/{team}/pipelines/{name}/builds");
-    let pipeline = PipelineRef::parse(&shared, team, name, query.as_deref())?;
-    let state = shared.lock();
+    let pipeline = PipelineRef::parse(&world, team, name, query.as_deref())?;
+    let state = world.lock();
     let id = pipeline.readable(&state, &caller)?.id;
     let builds = state.builds.values().filter(|it| it.job.as_ref().is_some_and(|(its, _)| *its == id));
     let vars = pipeline.vars.clone().map(Value::Object);
     let page = Page::parse(query.as_deref());
-    Ok(paging::respond(&shared, &state, builds, &page, &path, vars.as_ref(), Comment::Hidden))
+    Ok(paging::respond(&world, &state, builds, &page, &path, vars.as_ref(), Comment::Hidden))
 }
 
 pub(super) async fn list_job_builds(
-    State(shared): State<Arc<Shared>>,
+    State(world): State<Arc<World>>,
     caller: Caller,
     Path((team, name, job)): Path<(String, String, String)>,
     RawQuery(query): RawQuery,
 ) -> Answer {
     let path = format!("/api/v1/teams/{team}/pipelines/{name}/jobs/{job}/builds");
-    let pipeline = PipelineRef::parse(&shared, team, name, query.as_deref())?;
-    let state = shared.lock();
+    let pipeline = PipelineRef::parse(&world, team, name, query.as_deref())?;
+    let state = world.lock();
     let known = pipeline.readable(&state, &caller)?;
     known.job(&job).ok_or(Rejection::NotFound)?;
     let page = Page::parse(query.as_deref());
@@ -84,17 +86,17 @@ pub(super) async fn list_job_builds(
     let comment = comment_for(&state, &caller, &pipeline.team);
     let vars = pipeline.vars.clone().map(Value::Object);
     let builds = state.job_builds(known.id, &job);
-    Ok(paging::respond(&shared, &state, builds, &page, &path, vars.as_ref(), comment))
+    Ok(paging::respond(&world, &state, builds, &page, &path, vars.as_ref(), comment))
 }
 
 pub(super) async fn show_job_build(
-    State(shared): State<Arc<Shared>>,
+    State(world): State<Arc<World>>,
     caller: Caller,
     Path((team, name, job, build)): Path<(String, String, String, String)>,
     RawQuery(query): RawQuery,
 ) -> Answer {
-    let pipeline = PipelineRef::parse(&shared, team, name, query.as_deref())?;
-    let state = shared.lock();
+    let pipeline = PipelineRef::parse(&world, team, name, query.as_deref())?;
+    let state = world.lock();
     let known = pipeline.readable(&state, &caller)?;
     let found = if build == "latest" {
         state.job_builds(known.id, &job).max_by_key(|it| it.order_key())
@@ -103,7 +105,7 @@ pub(super) async fn show_job_build(
     };
     let found = found.ok_or(Rejection::NotFound)?;
     let comment = comment_for(&state, &caller, &pipeline.team);
-    Ok(Json(present::build(&shared, &state, found, comment)).into_response())
+    Ok(Json(present::build(&world, &state, found, comment)).into_response())
 }
 
 fn comment_for(state: &Known, caller: &Caller, team: &str) -> Comment {
@@ -111,59 +113,59 @@ fn comment_for(state: &Known, caller: &Caller, team: &str) -> Comment {
 }
 
 pub(super) async fn show_build(
-    State(shared): State<Arc<Shared>>,
+    State(world): State<Arc<World>>,
     caller: Caller,
     Path(id): Path<String>,
 ) -> Answer {
-    let state = shared.lock();
+    let state = world.lock();
     let build = readable_build(&state, &caller, &id, Detail::Summary)?;
     let comment = comment_for(&state, &caller, &build.team);
-    Ok(Json(present::build(&shared, &state, build, comment)).into_response())
+    Ok(Json(present::build(&world, &state, build, comment)).into_response())
 }
 
 /// There is no plan before the build starts.
 pub(super) async fn show_plan(
-    State(shared): State<Arc<Shared>>,
+    State(world): State<Arc<World>>,
     caller: Caller,
     Path(id): Path<String>,
 ) -> Answer {
-    let state = shared.lock();
+    let state = world.lock();
     let build = readable_build(&state, &caller, &id, Detail::Log)?;
     build.start_time.ok_or(Rejection::NotFound)?;
     Ok(Json(present::plan(build)).into_response())
 }
 
 pub(super) async fn show_preparation(
-    State(shared): State<Arc<Shared>>,
+    State(world): State<Arc<World>>,
     caller: Caller,
     Path(id): Path<String>,
 ) -> Answer {
-    let state = shared.lock();
+    let state = world.lock();
     let build = readable_build(&state, &caller, &id, Detail::Log)?;
     Ok(Json(present::preparation(build, &Blocked::of(&state, build))).into_response())
 }
 
 pub(super) async fn show_resources(
-    State(shared): State<Arc<Shared>>,
+    State(world): State<Arc<World>>,
     caller: Caller,
     Path(id): Path<String>,
 ) -> Answer {
-    let state = shared.lock();
+    let state = world.lock();
     let build = readable_build(&state, &caller, &id, Detail::Summary)?;
     Ok(Json(present::resources(build)).into_response())
 }
 
 /// Asks for an abort. The answer is the same whether there is anything left to abort or not.
 pub(super) async fn abort_build(
-    State(shared): State<Arc<Shared>>,
+    State(world): State<Arc<World>>,
     caller: Caller,
     Path(id): Path<String>,
     RawQuery(query): RawQuery,
 ) -> Answer {
     let mut keys = url::form_urlencoded::parse(query.as_deref().unwrap_or_default().as_bytes());
-    let force = shared.config.version.has_force_abort() && keys.any(|(key, _)| key == "force");
-    let now = shared.now();
-    shared.update(|state| {
+    let force = world.config.version.has_force_abort() && keys.any(|(key, _)| key == "force");
+    let now = world.now();
+    world.update(|state| {
         let id = writable_build(state, &caller, &id)?;
         let build = state.builds.get_mut(&id).ok_or(Rejection::NotFound)?;
         if !build.status.is_terminal() {
@@ -191,12 +193,12 @@ struct NewComment {
 }
 
 pub(super) async fn comment_build(
-    State(shared): State<Arc<Shared>>,
+    State(world): State<Arc<World>>,
     caller: Caller,
     Path(id): Path<String>,
     body: Bytes,
 ) -> Answer {
-    shared.update(|state| {
+    world.update(|state| {
         let id = writable_build(state, &caller, &id)?;
         let new: NewComment = serde_json::from_slice(&body).map_err(|_| Rejection::BadRequest)?;
         state.builds.get_mut(&id).ok_or(Rejection::NotFound)?.comment = new.comment;
@@ -206,24 +208,24 @@ pub(super) async fn comment_build(
 
 /// Starts a build from a plan; what the plan says is not carried out, the build is a quick one.
 pub(super) async fn create_build(
-    State(shared): State<Arc<Shared>>,
+    State(world): State<Arc<World>>,
     caller: Caller,
     Path(team): Path<String>,
     body: Bytes,
 ) -> Answer {
     {
-        let state = shared.lock();
+        let state = world.lock();
         caller.must(&state, &team, Role::Member)?;
         state.team(&team).ok_or(Rejection::NotFound)?;
     }
     serde_json::from_slice::<Value>(&body).map_err(|_| Rejection::BadRequest)?;
     let created_by = caller.token().map(|token| token.claims.display_user_id().to_owned());
     let script = Arc::new(Script::quick());
-    let id = run::create(&shared, NewBuild { team, job: None, created_by, rerun_of: None, script });
+    let id = run::create(&world, NewBuild { team, job: None, created_by, rerun_of: None, script });
     let is_started = |state: &mut Known| {
         let build = state.builds.get(&id)?;
-        (build.status != Status::Pending).then(|| present::build(&shared, state, build, Comment::Hidden))
+        (build.status != Status::Pending).then(|| present::build(&world, state, build, Comment::Hidden))
     };
-    let shown = shared.when(is_started).await;
+    let shown = world.when(is_started).await;
     Ok((StatusCode::CREATED, Json(shown)).into_response())
 }

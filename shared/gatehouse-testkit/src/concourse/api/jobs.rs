@@ -6,19 +6,20 @@ use axum::extract::{Path, RawQuery, State};
 use axum::response::IntoResponse;
 use http::StatusCode;
 
+use super::access::PipelineRef;
+use super::answer::{Answer, Json, Rejection};
 use super::pipelines::is_visible;
 use super::present::{self, Comment};
-use super::{Answer, Json, PipelineRef, Rejection};
-use crate::concourse::auth::Caller;
+use crate::concourse::caller::Caller;
 use crate::concourse::run::{self, NewBuild};
 use crate::concourse::script::Status;
-use crate::concourse::server::Shared;
+use crate::concourse::world::World;
 
 type JobPath = Path<(String, String, String)>;
 
-pub(super) async fn list_all_jobs(State(shared): State<Arc<Shared>>, caller: Caller) -> Answer {
+pub(super) async fn list_all_jobs(State(world): State<Arc<World>>, caller: Caller) -> Answer {
     caller.not_invalid()?;
-    let state = shared.lock();
+    let state = world.lock();
     let visible = state.pipelines.iter().filter(|it| !it.archived && is_visible(&state, &caller, it));
     let jobs = visible.flat_map(|pipeline| pipeline.jobs.iter().map(move |job| (pipeline, job)));
     let jobs: Vec<_> = jobs.map(|(pipeline, job)| present::job_summary(&state, pipeline, job)).collect();
@@ -26,47 +27,47 @@ pub(super) async fn list_all_jobs(State(shared): State<Arc<Shared>>, caller: Cal
 }
 
 pub(super) async fn list_jobs(
-    State(shared): State<Arc<Shared>>,
+    State(world): State<Arc<World>>,
     caller: Caller,
     Path((team, name)): Path<(String, String)>,
     RawQuery(query): RawQuery,
 ) -> Answer {
-    let pipeline = PipelineRef::parse(&shared, team, name, query.as_deref())?;
-    let state = shared.lock();
+    let pipeline = PipelineRef::parse(&world, team, name, query.as_deref())?;
+    let state = world.lock();
     let pipeline = pipeline.readable(&state, &caller)?;
     let jobs: Vec<_> = pipeline.jobs.iter().map(|job| present::job_summary(&state, pipeline, job)).collect();
     Ok(Json(jobs).into_response())
 }
 
 pub(super) async fn show_job(
-    State(shared): State<Arc<Shared>>,
+    State(world): State<Arc<World>>,
     caller: Caller,
     Path((team, name, job)): JobPath,
     RawQuery(query): RawQuery,
 ) -> Answer {
-    let pipeline = PipelineRef::parse(&shared, team, name, query.as_deref())?;
-    let state = shared.lock();
+    let pipeline = PipelineRef::parse(&world, team, name, query.as_deref())?;
+    let state = world.lock();
     let pipeline = pipeline.readable(&state, &caller)?;
     let job = pipeline.job(&job).ok_or(Rejection::NotFound)?;
-    Ok(Json(present::job(&shared, &state, pipeline, job)).into_response())
+    Ok(Json(present::job(&world, &state, pipeline, job)).into_response())
 }
 
 /// Makes one more build with every call; reads no body.
 pub(super) async fn trigger_job(
-    State(shared): State<Arc<Shared>>,
+    State(world): State<Arc<World>>,
     caller: Caller,
     Path((team, name, job)): JobPath,
     RawQuery(query): RawQuery,
 ) -> Answer {
-    let pipeline = PipelineRef::parse(&shared, team, name, query.as_deref())?;
-    let (new, breaks) = shared.update(|state| {
+    let pipeline = PipelineRef::parse(&world, team, name, query.as_deref())?;
+    let (new, breaks) = world.update(|state| {
         let pipeline = pipeline.operable(state, &caller)?;
         let id = pipeline.id;
         let known = pipeline.job(&job).ok_or(Rejection::NotFound)?;
         if known.disable_manual_trigger {
             return Err(Rejection::Conflict);
         }
-        let breaks = known.input_check_fails && shared.config.version.checks_inputs_after_insert();
+        let breaks = known.input_check_fails && world.config.version.checks_inputs_after_insert();
         let new = NewBuild {
             team: pipeline.team.clone(),
             job: Some((id, job.clone())),
@@ -79,25 +80,25 @@ pub(super) async fn trigger_job(
         }
         Ok((new, breaks))
     })?;
-    let answer = created(&shared, new);
+    let answer = created(&world, new);
     if breaks { Err(Rejection::Internal) } else { answer }
 }
 
 /// Makes a build with the inputs of an old one.
 pub(super) async fn rerun_build(
-    State(shared): State<Arc<Shared>>,
+    State(world): State<Arc<World>>,
     caller: Caller,
     Path((team, name, job, build)): Path<(String, String, String, String)>,
     RawQuery(query): RawQuery,
 ) -> Answer {
-    let pipeline = PipelineRef::parse(&shared, team, name, query.as_deref())?;
+    let pipeline = PipelineRef::parse(&world, team, name, query.as_deref())?;
     let new = {
-        let state = shared.lock();
+        let state = world.lock();
         let pipeline = pipeline.operable(&state, &caller)?;
         let known = pipeline.job(&job).ok_or(Rejection::NotFound)?;
         let old =
             state.job_builds(pipeline.id, &job).find(|it| it.name == build).ok_or(Rejection::NotFound)?;
-        if known.disable_reruns && shared.config.version.has_disable_reruns() {
+        if known.disable_reruns && world.config.version.has_disable_reruns() {
             return Err(Rejection::Conflict);
         }
         if old.start_time.is_none() {
@@ -112,15 +113,15 @@ pub(super) async fn rerun_build(
             script: known.script.clone(),
         }
     };
-    created(&shared, new)
+    created(&world, new)
 }
 
 /// Answers with the build as it was made: pending, whatever has become of it since.
-fn created(shared: &Arc<Shared>, new: NewBuild) -> Answer {
-    let id = run::create(shared, new);
-    let state = shared.lock();
+fn created(world: &Arc<World>, new: NewBuild) -> Answer {
+    let id = run::create(world, new);
+    let state = world.lock();
     let build = state.builds.get(&id).ok_or(Rejection::Internal)?;
-    let mut shown = present::build(shared, &state, build, Comment::Hidden);
+    let mut shown = present::build(world, &state, build, Comment::Hidden);
     shown["status"] = Status::Pending.as_str().into();
     if let Some(shown) = shown.as_object_mut() {
         shown.remove("start_time");
@@ -130,32 +131,32 @@ fn created(shared: &Arc<Shared>, new: NewBuild) -> Answer {
 }
 
 pub(super) async fn pause_job(
-    State(shared): State<Arc<Shared>>,
+    State(world): State<Arc<World>>,
     caller: Caller,
     Path(path): JobPath,
     RawQuery(query): RawQuery,
 ) -> Answer {
-    set_paused(&shared, &caller, path, query.as_deref(), true)
+    set_paused(&world, &caller, path, query.as_deref(), true)
 }
 
 pub(super) async fn unpause_job(
-    State(shared): State<Arc<Shared>>,
+    State(world): State<Arc<World>>,
     caller: Caller,
     Path(path): JobPath,
     RawQuery(query): RawQuery,
 ) -> Answer {
-    set_paused(&shared, &caller, path, query.as_deref(), false)
+    set_paused(&world, &caller, path, query.as_deref(), false)
 }
 
 fn set_paused(
-    shared: &Shared,
+    world: &World,
     caller: &Caller,
     (team, name, job): (String, String, String),
     query: Option<&str>,
     paused: bool,
 ) -> Answer {
-    let pipeline = PipelineRef::parse(shared, team, name, query)?;
-    shared.update(|state| {
+    let pipeline = PipelineRef::parse(world, team, name, query)?;
+    world.update(|state| {
         let id = pipeline.operable(state, caller)?.id;
         state.job_mut(id, &job).ok_or(Rejection::NotFound)?.paused = paused;
         Ok(StatusCode::OK.into_response())

@@ -5,10 +5,10 @@ use http::HeaderValue;
 use http::header::LINK;
 use serde_json::Value;
 
-use super::Json;
+use super::answer::Json;
 use super::present::{self, Comment};
-use crate::concourse::server::Shared;
 use crate::concourse::state::{BuildRecord, State};
+use crate::concourse::world::World;
 
 /// Builds on a page if the caller does not say.
 const DEFAULT_LIMIT: usize = 100;
@@ -71,7 +71,7 @@ impl Page {
 
 /// Answers with a page of `builds` and the links to its neighbours.
 pub(super) fn respond<'s>(
-    shared: &Shared,
+    world: &World,
     state: &'s State,
     builds: impl Iterator<Item = &'s BuildRecord>,
     page: &Page,
@@ -82,7 +82,7 @@ pub(super) fn respond<'s>(
     let mut all: Vec<_> = builds.collect();
     all.sort_unstable_by_key(|build| std::cmp::Reverse(build.order_key()));
     let taken = page.take(state, &all);
-    let shown: Vec<_> = taken.iter().map(|it| present::build(shared, state, it, comment)).collect();
+    let shown: Vec<_> = taken.iter().map(|it| present::build(world, state, it, comment)).collect();
     let mut answer = Json(shown).into_response();
     let keys = || taken.iter().map(|build| build.order_key());
     let (Some(oldest), Some(newest)) = (keys().min(), keys().max()) else { return answer };
@@ -91,7 +91,7 @@ pub(super) fn respond<'s>(
     let mut link = |name: &str, build: Option<&&BuildRecord>, rel: &str| {
         let Some(build) = build else { return };
         let vars = vars.map(encoded).unwrap_or_default();
-        let url = format!("{}{path}?{name}={}&limit={}{vars}", shared.url, build.id, page.limit);
+        let url = format!("{}{path}?{name}={}&limit={}{vars}", world.url, build.id, page.limit);
         if let Ok(link) = HeaderValue::try_from(format!(r#"<{url}>; rel="{rel}""#)) {
             answer.headers_mut().append(LINK, link);
         }

@@ -6,68 +6,71 @@ use axum::extract::{Path, RawQuery, State};
 use axum::response::IntoResponse;
 use http::StatusCode;
 
-use super::{Answer, Json, PipelineRef, Rejection, present};
-use crate::concourse::auth::{Caller, Role};
-use crate::concourse::server::Shared;
+use super::access::PipelineRef;
+use super::answer::{Answer, Json, Rejection};
+use super::present;
+use crate::concourse::caller::Caller;
+use crate::concourse::roles::Role;
 use crate::concourse::state::{PipelineRecord, State as Known};
+use crate::concourse::world::World;
 
 /// Lists show what the caller may see, and say nothing about the rest.
 pub(super) fn is_visible(state: &Known, caller: &Caller, pipeline: &PipelineRecord) -> bool {
     pipeline.public || caller.may(state, &pipeline.team, Role::Viewer)
 }
 
-pub(super) async fn list_all_pipelines(State(shared): State<Arc<Shared>>, caller: Caller) -> Answer {
+pub(super) async fn list_all_pipelines(State(world): State<Arc<World>>, caller: Caller) -> Answer {
     caller.not_invalid()?;
-    let state = shared.lock();
+    let state = world.lock();
     let visible = state.pipelines.iter().filter(|it| is_visible(&state, &caller, it));
     Ok(Json(visible.map(present::pipeline).collect::<Vec<_>>()).into_response())
 }
 
 pub(super) async fn list_team_pipelines(
-    State(shared): State<Arc<Shared>>,
+    State(world): State<Arc<World>>,
     caller: Caller,
     Path(team): Path<String>,
 ) -> Answer {
     caller.not_invalid()?;
-    let state = shared.lock();
+    let state = world.lock();
     state.team(&team).ok_or(Rejection::NotFound)?;
     let visible = state.pipelines.iter().filter(|it| it.team == team && is_visible(&state, &caller, it));
     Ok(Json(visible.map(present::pipeline).collect::<Vec<_>>()).into_response())
 }
 
 pub(super) async fn show_pipeline(
-    State(shared): State<Arc<Shared>>,
+    State(world): State<Arc<World>>,
     caller: Caller,
     Path((team, name)): Path<(String, String)>,
     RawQuery(query): RawQuery,
 ) -> Answer {
-    let pipeline = PipelineRef::parse(&shared, team, name, query.as_deref())?;
-    let state = shared.lock();
+    let pipeline = PipelineRef::parse(&world, team, name, query.as_deref())?;
+    let state = world.lock();
     Ok(Json(present::pipeline(pipeline.readable(&state, &caller)?)).into_response())
 }
 
 pub(super) async fn pause_pipeline(
-    State(shared): State<Arc<Shared>>,
+    State(world): State<Arc<World>>,
     caller: Caller,
     Path((team, name)): Path<(String, String)>,
     RawQuery(query): RawQuery,
 ) -> Answer {
-    let pipeline = PipelineRef::parse(&shared, team, name, query.as_deref())?;
-    set_paused(&shared, &caller, &pipeline, true)
+    let pipeline = PipelineRef::parse(&world, team, name, query.as_deref())?;
+    set_paused(&world, &caller, &pipeline, true)
 }
 
 pub(super) async fn unpause_pipeline(
-    State(shared): State<Arc<Shared>>,
+    State(world): State<Arc<World>>,
     caller: Caller,
     Path((team, name)): Path<(String, String)>,
     RawQuery(query): RawQuery,
 ) -> Answer {
-    let pipeline = PipelineRef::parse(&shared, team, name, query.as_deref())?;
-    set_paused(&shared, &caller, &pipeline, false)
+    let pipeline = PipelineRef::parse(&world, team, name, query.as_deref())?;
+    set_paused(&world, &caller, &pipeline, false)
 }
 
-fn set_paused(shared: &Shared, caller: &Caller, pipeline: &PipelineRef, paused: bool) -> Answer {
-    shared.update(|state| {
+fn set_paused(world: &World, caller: &Caller, pipeline: &PipelineRef, paused: bool) -> Answer {
+    world.update(|state| {
         let id = pipeline.operable(state, caller)?.id;
         state.pipeline_mut(id).ok_or(Rejection::NotFound)?.paused = paused;
         Ok(StatusCode::OK.into_response())

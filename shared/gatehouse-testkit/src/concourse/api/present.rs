@@ -2,9 +2,10 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::concourse::script::{Status, StepKind};
-use crate::concourse::server::Shared;
+use crate::concourse::run::Blocked;
+use crate::concourse::script::{Hold, Status, StepKind};
 use crate::concourse::state::{BuildRecord, JobRecord, PipelineRecord, State, TeamRecord};
+use crate::concourse::world::World;
 
 /// Whether a build is shown with its comment, which only some calls do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +30,7 @@ fn put_pipeline(object: &mut Value, pipeline: &PipelineRecord) {
     put_some(object, "pipeline_instance_vars", pipeline.instance_vars.clone());
 }
 
-pub(super) fn build(shared: &Shared, state: &State, build: &BuildRecord, comment: Comment) -> Value {
+pub(super) fn build(world: &World, state: &State, build: &BuildRecord, comment: Comment) -> Value {
     let mut it = json!({
         "id": build.id,
         "team_name": build.team,
@@ -37,7 +38,7 @@ pub(super) fn build(shared: &Shared, state: &State, build: &BuildRecord, comment
         "status": build.status.as_str(),
         "api_url": format!("/api/v1/builds/{}", build.id),
     });
-    if comment == Comment::Shown && shared.config.version.has_comments() && !build.comment.is_empty() {
+    if comment == Comment::Shown && world.config.version.has_comments() && !build.comment.is_empty() {
         put(&mut it, "comment", build.comment.as_str());
     }
     if let Some((pipeline, job)) = &build.job {
@@ -112,16 +113,16 @@ pub(super) fn job_summary(state: &State, pipeline: &PipelineRecord, job: &JobRec
 }
 
 /// A job by itself: whole builds, which may be null.
-pub(super) fn job(shared: &Shared, state: &State, pipeline: &PipelineRecord, job: &JobRecord) -> Value {
+pub(super) fn job(world: &World, state: &State, pipeline: &PipelineRecord, job: &JobRecord) -> Value {
     let (next, finished) = next_and_finished(state, pipeline, job);
-    let whole = |it: Option<&BuildRecord>| it.map(|it| build(shared, state, it, Comment::Hidden));
+    let whole = |it: Option<&BuildRecord>| it.map(|it| build(world, state, it, Comment::Hidden));
     let mut it = job_base(pipeline, job);
     put(&mut it, "next_build", whole(next));
     put(&mut it, "finished_build", whole(finished));
     if job.disable_manual_trigger {
         put(&mut it, "disable_manual_trigger", true);
     }
-    if job.disable_reruns && shared.config.version.has_disable_reruns() {
+    if job.disable_reruns && world.config.version.has_disable_reruns() {
         put(&mut it, "disable_reruns", true);
     }
     it
@@ -170,12 +171,12 @@ pub(super) fn resources(build: &BuildRecord) -> Value {
 }
 
 /// Why a build is pending; once it is not, nothing blocks.
-pub(super) fn preparation(build: &BuildRecord, blocked: &crate::concourse::run::Blocked) -> Value {
+pub(super) fn preparation(build: &BuildRecord, blocked: &Blocked) -> Value {
     let word = |blocks: bool| if blocks { "blocking" } else { "not_blocking" };
     let pending = build.status == Status::Pending;
     let mut inputs = Map::new();
     let mut reasons = Map::new();
-    if let (true, crate::concourse::script::Hold::Input(missing)) = (pending, &build.script.hold) {
+    if let (true, Hold::Input(missing)) = (pending, &build.script.hold) {
         inputs.insert(missing.clone(), "blocking".into());
         reasons.insert(missing.clone(), "no versions available".into());
     }

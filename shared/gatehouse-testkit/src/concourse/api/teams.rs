@@ -10,19 +10,20 @@ use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Answer, Json, Rejection, present};
-use crate::concourse::auth::{Caller, Role};
-use crate::concourse::builder::Auth;
-use crate::concourse::server::Shared;
+use super::answer::{Answer, Json, Rejection};
+use super::present;
+use crate::concourse::caller::Caller;
+use crate::concourse::roles::{Auth, Role};
+use crate::concourse::world::World;
 
-pub(super) async fn show_info(State(shared): State<Arc<Shared>>, caller: Caller) -> Answer {
+pub(super) async fn show_info(State(world): State<Arc<World>>, caller: Caller) -> Answer {
     caller.not_invalid()?;
-    let version = shared.config.version;
+    let version = world.config.version;
     let mut info = json!({
         "version": version.as_str(),
         "worker_version": "2.5",
-        "external_url": shared.url,
-        "cluster_name": shared.config.cluster_name,
+        "external_url": world.url,
+        "cluster_name": world.config.cluster_name,
     });
     if version.has_feature_flags() {
         info["feature_flags"] = json!({
@@ -47,9 +48,9 @@ pub(super) async fn show_health(caller: Caller) -> Answer {
     Ok(Json(health).into_response())
 }
 
-pub(super) async fn show_user(State(shared): State<Arc<Shared>>, caller: Caller) -> Answer {
+pub(super) async fn show_user(State(world): State<Arc<World>>, caller: Caller) -> Answer {
     let token = caller.token().ok_or(Rejection::NotAuthorized)?;
-    let state = shared.lock();
+    let state = world.lock();
     let roles = state.teams.iter().map(|team| (team.name.clone(), state.roles(token, &team.name)));
     let teams: BTreeMap<_, _> = roles.filter(|(_, roles)| !roles.is_empty()).collect();
     let claims = &token.claims;
@@ -64,26 +65,26 @@ pub(super) async fn show_user(State(shared): State<Arc<Shared>>, caller: Caller)
         "teams": teams,
         "connector": claims.connector,
     });
-    if shared.config.version.has_created_by() {
+    if world.config.version.has_created_by() {
         user["display_user_id"] = json!(claims.display_user_id());
     }
     Ok(Json(user).into_response())
 }
 
-pub(super) async fn list_teams(State(shared): State<Arc<Shared>>, caller: Caller) -> Answer {
+pub(super) async fn list_teams(State(world): State<Arc<World>>, caller: Caller) -> Answer {
     caller.not_invalid()?;
-    let state = shared.lock();
+    let state = world.lock();
     let visible = state.teams.iter().filter(|team| caller.may(&state, &team.name, Role::Viewer));
     Ok(Json(visible.map(present::team).collect::<Vec<_>>()).into_response())
 }
 
 pub(super) async fn show_team(
-    State(shared): State<Arc<Shared>>,
+    State(world): State<Arc<World>>,
     caller: Caller,
     Path(name): Path<String>,
 ) -> Answer {
     caller.token().ok_or(Rejection::NotAuthorized)?;
-    let state = shared.lock();
+    let state = world.lock();
     let team = state.team(&name).ok_or(Rejection::NotFound)?;
     caller.must(&state, &name, Role::Viewer)?;
     Ok(Json(present::team(team)).into_response())
@@ -97,13 +98,13 @@ struct NewTeam {
 
 /// Replaces the whole map of roles. Only an admin makes a team.
 pub(super) async fn set_team(
-    State(shared): State<Arc<Shared>>,
+    State(world): State<Arc<World>>,
     caller: Caller,
     Path(name): Path<String>,
     body: Bytes,
 ) -> Answer {
     let allowed = {
-        let state = shared.lock();
+        let state = world.lock();
         caller.must(&state, &name, Role::Owner)
     };
     allowed?;
@@ -113,7 +114,7 @@ pub(super) async fn set_team(
             json!({"errors": ["team auth config must have at least one user or group for each role"]});
         return Ok((StatusCode::BAD_REQUEST, Json(errors)).into_response());
     }
-    let (status, team): (_, Value) = shared.update(|state| {
+    let (status, team): (_, Value) = world.update(|state| {
         let known = state.team(&name).is_some();
         let team = state.team_or_insert(&name);
         team.auth = new.auth;

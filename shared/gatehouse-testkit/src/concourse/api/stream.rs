@@ -16,23 +16,24 @@ use http::HeaderMap;
 use http::header::{ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, VARY};
 use tokio::sync::watch;
 
-use super::api::{self, Rejection};
-use super::auth::Caller;
-use super::events;
-use super::faults::Cut;
-use super::server::{CutAfterEvents, Shared, flushed};
+use super::access::{Detail, readable_build};
+use super::answer::Rejection;
+use crate::concourse::caller::Caller;
+use crate::concourse::events;
+use crate::concourse::faults::{Cut, CutAfterEvents, flushed};
+use crate::concourse::world::World;
 
 /// Records taken from the log at a time, so that a log of any length needs little memory.
 const BATCH: u64 = 500;
 
 pub(super) async fn build_events(
-    State(shared): State<Arc<Shared>>,
+    State(world): State<Arc<World>>,
     caller: Caller,
     Path(id): Path<String>,
     cut: Option<Extension<CutAfterEvents>>,
     headers: HeaderMap,
 ) -> Result<Response, Rejection> {
-    let mut reader = open(&shared, &caller, &id, &headers)?;
+    let mut reader = open(&world, &caller, &id, &headers)?;
     // Headers leave with the first event: a pending build gives a client nothing at all.
     let first = reader.batch().await;
     let body = records(reader, first, cut.map(|Extension(CutAfterEvents(events))| events));
@@ -55,17 +56,17 @@ pub(super) async fn build_events(
     Ok(answer)
 }
 
-fn open(shared: &Arc<Shared>, caller: &Caller, id: &str, headers: &HeaderMap) -> Result<Reader, Rejection> {
-    let state = shared.lock();
-    let build = api::readable_build(&state, caller, id, api::Detail::Log)?;
+fn open(world: &Arc<World>, caller: &Caller, id: &str, headers: &HeaderMap) -> Result<Reader, Rejection> {
+    let state = world.lock();
+    let build = readable_build(&state, caller, id, Detail::Log)?;
     let last = last_event_id(headers)?;
     Ok(Reader {
         id: build.id,
         index: build.log.after(last),
         sse_id: last.map_or(0, |last| last.saturating_add(1)),
         changed: build.changed.subscribe(),
-        _gauge: Gauge::new(shared),
-        shared: shared.clone(),
+        _gauge: Gauge::new(world),
+        world: world.clone(),
     })
 }
 
@@ -92,7 +93,7 @@ fn wants_gzip(headers: &HeaderMap) -> bool {
 
 /// Where one connection is in a build's log.
 struct Reader {
-    shared: Arc<Shared>,
+    world: Arc<World>,
     id: i64,
     index: u64,
     sse_id: u64,
@@ -123,7 +124,7 @@ impl Reader {
 
     fn ready(&mut self) -> Option<Batch> {
         let (excerpt, over) = {
-            let state = self.shared.lock();
+            let state = self.world.lock();
             let build = state.builds.get(&self.id)?;
             (build.log.excerpt(self.index, BATCH), build.status.is_terminal())
         };
@@ -142,7 +143,7 @@ type Chunk = Result<Bytes, Cut>;
 
 /// Sends records as they come. After `end` the connection stays open until the client leaves.
 fn records(mut reader: Reader, first: Batch, cut_after: Option<u64>) -> impl Stream<Item = Chunk> + Send {
-    let mut cut = reader.shared.cut_streams.subscribe();
+    let mut cut = reader.world.cut_streams.subscribe();
     async_stream::stream! {
         let mut batch = first;
         let mut left = cut_after.unwrap_or(u64::MAX);
@@ -182,12 +183,12 @@ fn gzip(records: impl Stream<Item = Chunk> + Send) -> impl Stream<Item = Chunk> 
 }
 
 /// Counts the streams that are open.
-struct Gauge(Arc<Shared>);
+struct Gauge(Arc<World>);
 
 impl Gauge {
-    fn new(shared: &Arc<Shared>) -> Self {
-        shared.open_streams.fetch_add(1, Ordering::SeqCst);
-        Self(shared.clone())
+    fn new(world: &Arc<World>) -> Self {
+        world.open_streams.fetch_add(1, Ordering::SeqCst);
+        Self(world.clone())
     }
 }
 

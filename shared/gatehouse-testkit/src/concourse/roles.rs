@@ -1,10 +1,10 @@
-//! Roles, tokens, and who may do what.
+//! Roles, and what a token says about who has them.
+
+use std::collections::BTreeMap;
 
 use data_encoding::BASE64_NOPAD;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-
-use super::state::{Members, State};
 
 /// What a user may do in a team, least first. An owner of the team `main` is an admin everywhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -19,6 +19,18 @@ pub enum Role {
     /// May change the team.
     Owner,
 }
+
+/// Who has a role.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Members {
+    #[serde(default)]
+    pub(super) users: Vec<String>,
+    #[serde(default)]
+    pub(super) groups: Vec<String>,
+}
+
+/// The roles of a team, as the API shows them.
+pub(super) type Auth = BTreeMap<Role, Members>;
 
 /// What an access token stands for.
 #[derive(Clone, Debug)]
@@ -104,51 +116,4 @@ fn subject(user: &str, connector: &str) -> String {
         bytes.extend_from_slice(part.as_bytes());
     }
     BASE64_NOPAD.encode(&bytes)
-}
-
-/// Returns an opaque token: 20 random bytes and the expiry, in 38 characters.
-///
-/// Every other one is made to hold `+` and `/`, which clients that do not escape get wrong.
-pub(super) fn opaque_token(serial: u64, expires_at: i64) -> String {
-    let mut bytes = [0; 28];
-    getrandom::fill(&mut bytes[..20]).expect("the system gives random bytes");
-    if serial.is_multiple_of(2) {
-        bytes[..3].copy_from_slice(&[0xfb, 0xef, 0xff]);
-    }
-    bytes[20..].copy_from_slice(&expires_at.to_le_bytes());
-    BASE64_NOPAD.encode(&bytes)
-}
-
-/// Who makes a call.
-#[derive(Clone, Debug)]
-pub(super) enum Caller {
-    Anonymous,
-    /// A token was sent, and it is none.
-    Invalid,
-    Known(Token),
-}
-
-impl Caller {
-    /// Reads the `Authorization` header; only `Bearer` with a token of ours will do.
-    pub(super) fn identify(state: &State, authorization: Option<&str>, now: i64) -> Self {
-        let Some(header) = authorization else { return Self::Anonymous };
-        let bearer = header.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-        match bearer.and_then(|(_, token)| state.tokens.get(token.trim())) {
-            Some(token) if token.expires_at > now => Self::Known(token.clone()),
-            _ => Self::Invalid,
-        }
-    }
-
-    pub(super) fn token(&self) -> Option<&Token> {
-        match self {
-            Self::Known(token) => Some(token),
-            Self::Anonymous | Self::Invalid => None,
-        }
-    }
-
-    pub(super) fn may(&self, state: &State, team: &str, role: Role) -> bool {
-        self.token().is_some_and(|token| {
-            state.is_admin(token) || state.roles(token, team).iter().any(|held| *held >= role)
-        })
-    }
 }
