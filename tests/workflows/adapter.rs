@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use aws_sdk_dynamodb::config::{Credentials, Region, SharedCredentialsProvider};
 use gatehouse_domain::operations::{
     OperationId, TaskToken,
-    workflow::{AnswerTask, Delivery, Execution, NotReady, OverseeWorkflow, StartWorkflow, Workflow},
+    workflow::{AnswerTask, Execution, NotReady, OverseeWorkflow, StartWorkflow, TaskAnswer, Workflow},
 };
 use gatehouse_local::step_functions::{RunningStepFunctions, StateMachine, TaskError, Tasks};
 use gatehouse_runtime::aws::Aws;
@@ -124,7 +124,10 @@ async fn an_operation_has_one_execution_however_often_it_is_begun() {
     }
     assert_eq!(served.describe().await, Some(Execution::Running));
     let token = served.tokens.recv().await.unwrap();
-    assert_eq!(served.answers.succeed(&token, &json!({"next": "finish"})).await.unwrap(), Delivery::Accepted);
+    assert_eq!(
+        served.answers.succeed(&token, &json!({"next": "finish"})).await.unwrap(),
+        TaskAnswer::Accepted
+    );
     assert_eq!(served.ended().await, Execution::Succeeded);
     served.executions.start(Workflow::Provision, &operation()).await.unwrap();
     assert_eq!(served.describe().await, Some(Execution::Succeeded));
@@ -149,15 +152,15 @@ async fn an_answer_counts_once() {
     let mut served = Served::start().await;
     served.executions.start(Workflow::Provision, &operation()).await.unwrap();
     let token = served.tokens.recv().await.unwrap();
-    assert_eq!(served.answers.heartbeat(&token).await.unwrap(), Delivery::Accepted);
-    assert_eq!(served.answers.fail(&token, "Rejected", "by ada").await.unwrap(), Delivery::Accepted);
+    assert_eq!(served.answers.heartbeat(&token).await.unwrap(), TaskAnswer::Accepted);
+    assert_eq!(served.answers.fail(&token, "Rejected", "by ada").await.unwrap(), TaskAnswer::Accepted);
     let ended = Execution::Failed { error: "Rejected".into(), cause: "by ada".into() };
     assert_eq!(served.ended().await, ended);
-    assert_eq!(served.answers.succeed(&token, &json!({})).await.unwrap(), Delivery::Expired);
-    assert_eq!(served.answers.fail(&token, "Rejected", "").await.unwrap(), Delivery::Expired);
-    assert_eq!(served.answers.heartbeat(&token).await.unwrap(), Delivery::Expired);
+    assert_eq!(served.answers.succeed(&token, &json!({})).await.unwrap(), TaskAnswer::Expired);
+    assert_eq!(served.answers.fail(&token, "Rejected", "").await.unwrap(), TaskAnswer::Expired);
+    assert_eq!(served.answers.heartbeat(&token).await.unwrap(), TaskAnswer::Expired);
     let forged = TaskToken::new("forged".into()).unwrap();
-    assert_eq!(served.answers.heartbeat(&forged).await.unwrap(), Delivery::Expired);
+    assert_eq!(served.answers.heartbeat(&forged).await.unwrap(), TaskAnswer::Expired);
     assert_eq!(served.describe().await, Some(ended));
     served.stop().await;
 }
@@ -172,7 +175,7 @@ async fn an_answer_that_comes_too_late_is_gone() {
     }
     let silent = Execution::Failed { error: "States.HeartbeatTimeout".into(), cause: String::new() };
     assert_eq!(served.ended().await, silent);
-    assert_eq!(served.answers.succeed(&token, &json!({})).await.unwrap(), Delivery::Expired);
+    assert_eq!(served.answers.succeed(&token, &json!({})).await.unwrap(), TaskAnswer::Expired);
     served.stop().await;
 }
 
@@ -192,7 +195,7 @@ async fn what_is_stopped_stays_stopped_and_may_be_stopped_again() {
     assert_eq!(served.describe().await, Some(stopped));
     served.executions.start(Workflow::Provision, &operation()).await.unwrap();
     if let Ok(token) = served.tokens.try_recv() {
-        assert_eq!(served.answers.succeed(&token, &json!({})).await.unwrap(), Delivery::Expired);
+        assert_eq!(served.answers.succeed(&token, &json!({})).await.unwrap(), TaskAnswer::Expired);
     }
     served.stop().await;
 }

@@ -17,7 +17,7 @@ use gatehouse_domain::{
         BeginOutcome, FindOperation, Operation, OperationId, SaveOperation, TaskToken,
         reconcile::ListOpenOperations,
         workflow::{
-            AnswerTask, Delivery, Execution, NotReady, OverseeWorkflow, StartWorkflow, Workflow,
+            AnswerTask, Execution, NotReady, OverseeWorkflow, StartWorkflow, TaskAnswer, Workflow,
             WorkflowError,
         },
     },
@@ -179,16 +179,21 @@ impl StartWorkflow for Nothing {
 
 #[async_trait]
 impl AnswerTask for Nothing {
-    async fn succeed(&self, _token: &TaskToken, _output: &Value) -> Result<Delivery, WorkflowError> {
-        Ok(Delivery::Expired)
+    async fn succeed(&self, _token: &TaskToken, _output: &Value) -> Result<TaskAnswer, WorkflowError> {
+        Ok(TaskAnswer::Expired)
     }
 
-    async fn fail(&self, _token: &TaskToken, _error: &str, _cause: &str) -> Result<Delivery, WorkflowError> {
-        Ok(Delivery::Expired)
+    async fn fail(
+        &self,
+        _token: &TaskToken,
+        _error: &str,
+        _cause: &str,
+    ) -> Result<TaskAnswer, WorkflowError> {
+        Ok(TaskAnswer::Expired)
     }
 
-    async fn heartbeat(&self, _token: &TaskToken) -> Result<Delivery, WorkflowError> {
-        Ok(Delivery::Expired)
+    async fn heartbeat(&self, _token: &TaskToken) -> Result<TaskAnswer, WorkflowError> {
+        Ok(TaskAnswer::Expired)
     }
 }
 

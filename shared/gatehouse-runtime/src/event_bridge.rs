@@ -178,7 +178,7 @@ mod tests {
         let expected = json!({ "Entries": [{
             "EventBusName": "gatehouse-bus",
             "Source": "gatehouse",
-            "DetailType": "Service Token OperationOutcome",
+            "DetailType": "Service Token Ending",
             "Time": 1_767_323_045,
             "Detail": null,
         }] });

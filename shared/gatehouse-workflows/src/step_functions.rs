@@ -13,7 +13,7 @@ use aws_sdk_sfn::{
 use gatehouse_domain::operations::{
     OperationId, TaskToken,
     workflow::{
-        AnswerTask, Delivery, Execution, NotReady, OverseeWorkflow, StartWorkflow, Workflow, WorkflowError,
+        AnswerTask, Execution, NotReady, OverseeWorkflow, StartWorkflow, TaskAnswer, Workflow, WorkflowError,
         input,
     },
 };
@@ -170,17 +170,17 @@ impl Answers {
 
 #[async_trait]
 impl AnswerTask for Answers {
-    async fn succeed(&self, token: &TaskToken, output: &Value) -> Result<Delivery, WorkflowError> {
+    async fn succeed(&self, token: &TaskToken, output: &Value) -> Result<TaskAnswer, WorkflowError> {
         let call = self.client.send_task_success().task_token(token.expose()).output(output.to_string());
         told(call.send().await)
     }
 
-    async fn fail(&self, token: &TaskToken, error: &str, cause: &str) -> Result<Delivery, WorkflowError> {
+    async fn fail(&self, token: &TaskToken, error: &str, cause: &str) -> Result<TaskAnswer, WorkflowError> {
         let call = self.client.send_task_failure().task_token(token.expose()).error(error).cause(cause);
         told(call.send().await)
     }
 
-    async fn heartbeat(&self, token: &TaskToken) -> Result<Delivery, WorkflowError> {
+    async fn heartbeat(&self, token: &TaskToken) -> Result<TaskAnswer, WorkflowError> {
         told(self.client.send_task_heartbeat().task_token(token.expose()).send().await)
     }
 }
@@ -198,13 +198,13 @@ fn execution(described: DescribeExecutionOutput) -> Execution {
     }
 }
 
-fn told<T, E>(result: Result<T, SdkError<E, HttpResponse>>) -> Result<Delivery, WorkflowError>
+fn told<T, E>(result: Result<T, SdkError<E, HttpResponse>>) -> Result<TaskAnswer, WorkflowError>
 where
     E: ProvideErrorMetadata + Error + Send + Sync + 'static,
 {
     match result {
-        Ok(_) => Ok(Delivery::Accepted),
-        Err(error) if says(&error, &GONE) => Ok(Delivery::Expired),
+        Ok(_) => Ok(TaskAnswer::Accepted),
+        Err(error) if says(&error, &GONE) => Ok(TaskAnswer::Expired),
         Err(error) => Err(failure(error)),
     }
 }
@@ -251,8 +251,8 @@ mod tests {
 
     fn word(error: Refusal) -> &'static str {
         match told::<(), _>(Err(error)) {
-            Ok(Delivery::Accepted) => "taken",
-            Ok(Delivery::Expired) => "gone",
+            Ok(TaskAnswer::Accepted) => "taken",
+            Ok(TaskAnswer::Expired) => "gone",
             Err(WorkflowError::Refused(_)) => "refused",
             Err(WorkflowError::Unavailable(_)) => "unavailable",
         }

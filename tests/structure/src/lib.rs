@@ -8,4 +8,5 @@ pub mod krate;
 mod paths;
 mod resolve;
 mod scan;
+pub mod text;
 pub mod workspace;

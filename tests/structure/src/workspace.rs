@@ -34,6 +34,30 @@ fn collect_packages(folder: &Path, packages: &mut Vec<PathBuf>) {
     }
 }
 
+/// Every Rust file of the workspace's packages, relative to its root, with its text.
+pub fn sources() -> Vec<(PathBuf, String)> {
+    let mut sources = Vec::new();
+    for folder in ["functions", "infra", "shared", "tests"] {
+        collect_sources(Path::new(folder), &mut sources);
+    }
+    sources
+}
+
+fn collect_sources(folder: &Path, sources: &mut Vec<(PathBuf, String)>) {
+    for entry in fs::read_dir(root().join(folder)).into_iter().flatten().flatten() {
+        let path = folder.join(entry.file_name());
+        if entry.path().is_dir() {
+            if entry.file_name() != "target" {
+                collect_sources(&path, sources);
+            }
+        } else if path.extension().is_some_and(|extension| extension == "rs")
+            && let Ok(text) = fs::read_to_string(entry.path())
+        {
+            sources.push((path, text));
+        }
+    }
+}
+
 /// The library and the binary of each package, named as the package is.
 ///
 /// # Errors

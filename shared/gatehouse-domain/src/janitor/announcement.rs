@@ -20,7 +20,7 @@ macro_rules! news {
             /// Everything that is announced.
             pub const ALL: &[Self] = &[$(Self::$name),*];
 
-            /// `Service Token OperationOutcome`, …: what receivers choose events by.
+            /// `Service Token Ending`, …: what receivers choose events by.
             pub fn title(self) -> &'static str {
                 match self {
                     $(Self::$name => $title,)*
@@ -32,13 +32,13 @@ macro_rules! news {
 
 news! {
     /// A service token ends soon.
-    TokenEnding = "Service Token OperationOutcome",
+    TokenEnding = "Service Token Ending",
     /// A service token has ended.
     TokenEnded = "Service Token Ended",
     /// A service token was not used for a while.
     TokenUnused = "Service Token Unused",
     /// An API key ends soon.
-    ApiKeyEnding = "API Key OperationOutcome",
+    ApiKeyEnding = "API Key Ending",
     /// An API key has ended.
     ApiKeyEnded = "API Key Ended",
     /// A signing key is old enough to be followed by another one.

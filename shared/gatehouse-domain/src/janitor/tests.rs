@@ -316,7 +316,7 @@ fn an_announcement_says_whose_token_ends_and_when() {
     world.on_day(60);
     let state = world.state();
     let [announcement] = state.bus.as_slice() else { panic!("{:?}", state.bus) };
-    assert_eq!(announcement.news.title(), "Service Token OperationOutcome");
+    assert_eq!(announcement.news.title(), "Service Token Ending");
     assert_eq!(announcement.subject, state.tokens[0].thing.jti.as_str());
     assert_eq!(announcement.tenant.as_ref().unwrap().as_str(), "acme");
     assert_eq!(announcement.project.as_ref().unwrap().as_str(), "payments");
@@ -385,7 +385,7 @@ fn an_api_key_is_announced_when_it_has_an_end() {
     assert_eq!(world.on_day(80), [format!("{key}:ended:0")]);
     assert_eq!(world.on_day(81), [""; 0]);
     let titles: Vec<_> = world.state().bus.iter().map(|announcement| announcement.news.title()).collect();
-    assert_eq!(titles, ["API Key OperationOutcome", "API Key Ended"]);
+    assert_eq!(titles, ["API Key Ending", "API Key Ended"]);
     assert_eq!(world.state().bus[0].name.as_deref(), Some("nightly"));
 }
 

@@ -5,7 +5,7 @@ use super::{
     attempt::{CallbackClaims, CallbackKey, CallbackTokenError},
     change::{ChangeError, ChangePorts, DeliveryError, WorkflowPorts, change, deliver_pending},
     lifecycle::Changed,
-    workflow::{AnswerTask, Delivery, Workflow, WorkflowError},
+    workflow::{AnswerTask, TaskAnswer, Workflow, WorkflowError},
 };
 use crate::store::StoreError;
 
@@ -110,5 +110,5 @@ fn matches(claims: &CallbackClaims, callback: &Callback) -> Result<(), ReportErr
 async fn is_awaited(line: &dyn AnswerTask, operation: &Operation) -> Result<bool, WorkflowError> {
     let attempt = operation.attempt.as_ref().filter(|attempt| !attempt.reported);
     let Some(token) = attempt.and_then(|attempt| attempt.token.as_ref()) else { return Ok(true) };
-    Ok(line.heartbeat(token).await? == Delivery::Accepted)
+    Ok(line.heartbeat(token).await? == TaskAnswer::Accepted)
 }

@@ -99,7 +99,7 @@ pub struct NotReady(pub String);
 
 /// Whether a waiting workflow was told something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Delivery {
+pub enum TaskAnswer {
     /// It was.
     Accepted,
     /// It does not wait for that any more.
@@ -139,13 +139,13 @@ pub trait StartWorkflow: Send + Sync {
 #[async_trait]
 pub trait AnswerTask: Send + Sync {
     /// That what it waits for is done.
-    async fn succeed(&self, token: &TaskToken, output: &Value) -> Result<Delivery, WorkflowError>;
+    async fn succeed(&self, token: &TaskToken, output: &Value) -> Result<TaskAnswer, WorkflowError>;
 
     /// That what it waits for will not be done.
-    async fn fail(&self, token: &TaskToken, error: &str, cause: &str) -> Result<Delivery, WorkflowError>;
+    async fn fail(&self, token: &TaskToken, error: &str, cause: &str) -> Result<TaskAnswer, WorkflowError>;
 
     /// That what it waits for is being worked on.
-    async fn heartbeat(&self, token: &TaskToken) -> Result<Delivery, WorkflowError>;
+    async fn heartbeat(&self, token: &TaskToken) -> Result<TaskAnswer, WorkflowError>;
 }
 
 /// Looks after workflows. Needs `states:DescribeExecution` and `states:StopExecution`.

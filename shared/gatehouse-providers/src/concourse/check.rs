@@ -89,12 +89,12 @@ async fn check_team(client: &Client, user: &User, team: &str) -> TeamCheck {
     if let Some(missing) = missing(client, team).await {
         return TeamCheck { remedy: Some(missing), ..nothing_works(team) };
     }
-    let (looks, acts) = (user.may(team, Need::Look), user.may(team, Need::AuditContext));
+    let (looks, acts) = (user.may(team, Need::Look), user.may(team, Need::Act));
     let mut roles = user.roles(team);
     if user.is_admin {
         roles.push("admin".to_owned());
     }
-    let remedy = (!acts).then(|| roles::remedy(user, client.base(), team, Need::AuditContext));
+    let remedy = (!acts).then(|| roles::remedy(user, client.base(), team, Need::Act));
     TeamCheck { team: team.to_owned(), roles, list: looks, trigger: acts, watch: looks, cancel: acts, remedy }
 }
 

@@ -220,7 +220,7 @@ impl Client {
         if user.is_nobody() {
             return CiError { kind: CiErrorKind::CredentialsRefused, advice: roles::nobody(), ..error };
         }
-        let need = if call.effect == Effect::Reads { Need::Look } else { Need::AuditContext };
+        let need = if call.effect == Effect::Reads { Need::Look } else { Need::Act };
         let advice = if user.may(team, need) {
             format!(
                 "{}: our roles in the team would do ({}), so the server's own role table (`--config-rbac`) or \

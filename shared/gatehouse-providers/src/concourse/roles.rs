@@ -12,7 +12,7 @@ pub(super) enum Need {
     /// To list, show and watch.
     Look,
     /// To trigger, rerun and cancel.
-    AuditContext,
+    Act,
 }
 
 impl Need {
@@ -20,7 +20,7 @@ impl Need {
     pub(super) fn role(self) -> &'static str {
         match self {
             Self::Look => "viewer",
-            Self::AuditContext => "pipeline-operator",
+            Self::Act => "pipeline-operator",
         }
     }
 
@@ -122,12 +122,12 @@ mod tests {
             teams.into_iter().filter(|team| user.may(team, need)).collect::<Vec<_>>()
         };
         assert_eq!(able(Need::Look), ["o", "m", "p", "v"]);
-        assert_eq!(able(Need::AuditContext), ["o", "m", "p"]);
+        assert_eq!(able(Need::Act), ["o", "m", "p"]);
     }
 
     #[test]
     fn an_admin_may_do_anything_anywhere() {
-        assert!(user(json!({"is_admin": true, "teams": {}})).may("any", Need::AuditContext));
+        assert!(user(json!({"is_admin": true, "teams": {}})).may("any", Need::Act));
     }
 
     #[test]
@@ -141,7 +141,7 @@ mod tests {
     fn the_remedy_can_be_typed_in() {
         let local = user(json!({"connector": "local", "user_id": "ci-gateway"}));
         insta::assert_snapshot!(
-            remedy(&local, "https://ci.example.com", "payments", Need::AuditContext),
+            remedy(&local, "https://ci.example.com", "payments", Need::Act),
             @r#"give `local:ci-gateway` the role `pipeline-operator` in team `payments`: as an owner of the team, write its present roles (`fly -t TARGET get-team -n payments`) and `- {name: pipeline-operator, local: {users: ["ci-gateway"]}}` under `roles:` in team.yml, then `fly -t TARGET set-team -n payments --config team.yml`; or PUT https://ci.example.com/api/v1/teams/payments with {"auth":{"pipeline-operator":{"groups":[],"users":["local:ci-gateway"]},"…":"the present roles"}}. Both replace the team's roles"#
         );
         let client = user(json!({"connector": "client", "user_id": "gatehouse"}));

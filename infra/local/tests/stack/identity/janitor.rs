@@ -18,7 +18,7 @@ async fn a_sweep_on_demand_announces_a_token_that_ends_once() {
     assert_eq!((&report["finished"], &report["tokens"]), (&json!(true), &json!(1)), "{report}");
     let announced = in_time("the announcement", announcements.recv()).await.unwrap();
     assert_eq!(announced.subject, minted["jti"]);
-    assert_eq!(announced.news.title(), "Service Token OperationOutcome");
+    assert_eq!(announced.news.title(), "Service Token Ending");
     assert_eq!(announced.days, Some(14));
 
     let again = stack.client(&Anonymous).send(Call::post(SWEEP)).await.expect(200).json();

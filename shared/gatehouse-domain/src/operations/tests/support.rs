@@ -28,7 +28,7 @@ use crate::{
         reconcile::ReconcilePorts,
         request::{Ask, RequestError, RequestPorts, Requested, request},
         workflow::{
-            AnswerTask, Delivery, Execution, NotReady, OverseeWorkflow, StartWorkflow, Workflow,
+            AnswerTask, Execution, NotReady, OverseeWorkflow, StartWorkflow, TaskAnswer, Workflow,
             WorkflowError,
         },
     },
@@ -169,14 +169,14 @@ impl Engine {
         std::mem::take(&mut self.state().heard)
     }
 
-    fn hear(&self, what: String) -> Result<Delivery, WorkflowError> {
+    fn hear(&self, what: String) -> Result<TaskAnswer, WorkflowError> {
         let mut state = self.state();
         state.heard.push(what);
         match (state.is_down, state.refuses, state.is_gone) {
             (true, _, _) => Err(WorkflowError::Unavailable("the wire is cut".into())),
             (_, true, _) => Err(WorkflowError::Refused("no".into())),
-            (_, _, true) => Ok(Delivery::Expired),
-            (_, _, false) => Ok(Delivery::Accepted),
+            (_, _, true) => Ok(TaskAnswer::Expired),
+            (_, _, false) => Ok(TaskAnswer::Accepted),
         }
     }
 }
@@ -194,15 +194,15 @@ impl StartWorkflow for Engine {
 
 #[async_trait]
 impl AnswerTask for Engine {
-    async fn succeed(&self, token: &TaskToken, output: &Value) -> Result<Delivery, WorkflowError> {
+    async fn succeed(&self, token: &TaskToken, output: &Value) -> Result<TaskAnswer, WorkflowError> {
         self.hear(format!("succeed {} {output}", token.expose()))
     }
 
-    async fn fail(&self, token: &TaskToken, error: &str, cause: &str) -> Result<Delivery, WorkflowError> {
+    async fn fail(&self, token: &TaskToken, error: &str, cause: &str) -> Result<TaskAnswer, WorkflowError> {
         self.hear(format!("fail {} {error}: {cause}", token.expose()))
     }
 
-    async fn heartbeat(&self, token: &TaskToken) -> Result<Delivery, WorkflowError> {
+    async fn heartbeat(&self, token: &TaskToken) -> Result<TaskAnswer, WorkflowError> {
         self.hear(format!("heartbeat {}", token.expose()))
     }
 }

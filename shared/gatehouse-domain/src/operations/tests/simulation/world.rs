@@ -26,7 +26,7 @@ use crate::{
         request::RequestPorts,
         tests::memory::{Items, Memory},
         workflow::{
-            AnswerTask, Delivery, Execution, NotReady, OverseeWorkflow, StartWorkflow, Workflow,
+            AnswerTask, Execution, NotReady, OverseeWorkflow, StartWorkflow, TaskAnswer, Workflow,
             WorkflowError,
         },
     },
@@ -329,8 +329,8 @@ impl ListOpenOperations for World {
     }
 }
 
-fn told(taken: bool) -> Delivery {
-    if taken { Delivery::Accepted } else { Delivery::Expired }
+fn told(taken: bool) -> TaskAnswer {
+    if taken { TaskAnswer::Accepted } else { TaskAnswer::Expired }
 }
 
 #[async_trait]
@@ -346,17 +346,17 @@ impl StartWorkflow for Line {
 
 #[async_trait]
 impl AnswerTask for Line {
-    async fn succeed(&self, token: &TaskToken, output: &Value) -> Result<Delivery, WorkflowError> {
+    async fn succeed(&self, token: &TaskToken, output: &Value) -> Result<TaskAnswer, WorkflowError> {
         let answer = || told(self.0.answer_task(token.expose(), Ok(output.clone())));
         self.0.ask_engine(answer).await
     }
 
-    async fn fail(&self, token: &TaskToken, error: &str, cause: &str) -> Result<Delivery, WorkflowError> {
+    async fn fail(&self, token: &TaskToken, error: &str, cause: &str) -> Result<TaskAnswer, WorkflowError> {
         let outcome = Err((error.to_owned(), cause.to_owned()));
         self.0.ask_engine(|| told(self.0.answer_task(token.expose(), outcome))).await
     }
 
-    async fn heartbeat(&self, token: &TaskToken) -> Result<Delivery, WorkflowError> {
+    async fn heartbeat(&self, token: &TaskToken) -> Result<TaskAnswer, WorkflowError> {
         self.0.ask_engine(|| told(self.0.beat(token.expose()))).await
     }
 }
