@@ -10,10 +10,10 @@ use async_trait::async_trait;
 use gatehouse_domain::{
     ci::{CiProvider, ProviderDirectory, ProviderKind, ProviderLookupError},
     clock::{Clock, IdSource},
-    jobs::Revision,
     lease::Leases,
     name::ProviderName,
     providers::{FindProvider, Provider},
+    revision::Revision,
     secret::{ReadSecret, WriteSecret},
 };
 use gatehouse_outbound::OutboundHttp;

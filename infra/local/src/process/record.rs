@@ -2,10 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use gatehouse_domain::{
-    ci::{Build, BuildId, ProcessTarget, Reason, ReasonCode, StartKind, Target},
-    runs::RunStatus,
-};
+use gatehouse_domain::ci::{Build, BuildId, ProcessTarget, Reason, ReasonCode, RunStatus, StartKind, Target};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 

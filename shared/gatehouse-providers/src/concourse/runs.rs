@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use gatehouse_domain::{
     ci::{Build, BuildId, CancelMode, CiError, CiErrorKind, ConcourseTarget, Reason, Target},
-    report::Chain,
+    error::Chain,
 };
 use jiff::Timestamp;
 

@@ -13,7 +13,7 @@ use futures_util::stream;
 use gatehouse_domain::{
     ci::{BuildId, CiError, CiErrorKind, EventStream, Position, Reason, RunEvent, RunEventBody, Target},
     clock::Clock,
-    report::Chain,
+    error::Chain,
 };
 use gatehouse_outbound::Backoff;
 

@@ -2,7 +2,7 @@
 
 use std::{future, io, os::unix::process::ExitStatusExt, process::ExitStatus, time::Duration};
 
-use gatehouse_domain::{clock::Clock, runs::RunStatus};
+use gatehouse_domain::{ci::RunStatus, clock::Clock};
 use nix::{
     sys::signal::{Signal, killpg},
     unistd::Pid,
