@@ -12,7 +12,6 @@ const NOT_YET: &[&str] = &[
     "gatehouse-cli",
     "gatehouse-http",
     "gatehouse-local",
-    "gatehouse-providers",
     "gatehouse-provisioner",
     "jobs",
     "runs",
