@@ -3,13 +3,9 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use gatehouse_local::{command::Cli, process::supervisor};
-use gatehouse_runtime::clock::SystemClock;
+use gatehouse_local::command::Cli;
 
 fn main() -> ExitCode {
-    if let Some(done) = supervisor::dispatch(std::env::args_os(), &SystemClock) {
-        return done;
-    }
     let runtime = tokio::runtime::Runtime::new().expect("the system gives threads");
     match runtime.block_on(Cli::parse().run()) {
         Ok(code) => code,

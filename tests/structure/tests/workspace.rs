@@ -13,7 +13,6 @@ const NOT_YET: &[&str] = &[
     "gatehouse-domain",
     "gatehouse-http",
     "gatehouse-local",
-    "gatehouse-providers",
     "gatehouse-provisioner",
     "jobs",
     "runs",

@@ -10,6 +10,9 @@ mod serve;
 use std::{net::IpAddr, path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
+use gatehouse_runtime::clock::SystemClock;
+
+use crate::process::{WATCHER, watch};
 
 /// The hidden sub-command that makes this program a worker.
 pub(crate) const PROVISIONER: &str = "provisioner";
@@ -45,6 +48,9 @@ enum Command {
     /// Work on one attempt of an operation, as the environment says; a workflow starts this.
     #[command(hide = true, name = PROVISIONER)]
     Provisioner,
+    /// Wait for the end of the stack that started this, and end what it leaves behind.
+    #[command(hide = true, name = WATCHER)]
+    ProcessWatcher { data_dir: PathBuf },
     #[command(flatten)]
     Client(gatehouse_cli::Command),
 }
@@ -139,6 +145,7 @@ impl Cli {
             Some(Command::Key(KeyCommand::Create(args))) => key::create(args).await?,
             Some(Command::ConcourseTwin(args)) => concourse_twin::run(args).await?,
             Some(Command::Provisioner) => return Ok(provisioner::run().await),
+            Some(Command::ProcessWatcher { data_dir }) => watch(std::io::stdin(), &data_dir, &SystemClock)?,
             Some(Command::Openapi) => println!("{}", openapi::description()?),
             Some(Command::Client(command)) => return Ok(gatehouse_cli::run_here(command).await.into()),
         }

@@ -15,7 +15,7 @@ pub(super) async fn run(args: ServeArgs) -> anyhow::Result<()> {
         address,
         data_dir: args.data_dir,
         seed: args.seed,
-        supervisor: std::env::current_exe().context("this program's own file cannot be found")?,
+        program: std::env::current_exe().context("this program's own file cannot be found")?,
         modules: args.modules,
         terraform: find_terraform(),
         worker_silence: None,

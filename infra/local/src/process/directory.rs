@@ -19,26 +19,25 @@ pub const KEPT_FINISHED_RUNS: usize = 200;
 const LOCK_OUTLIVES: Duration = Duration::from_secs(1);
 
 /// What begins with this was being deleted.
-const DOOMED: &str = ".doomed-";
+const TRASH_PREFIX: &str = ".trash-";
 
-/// All runs.
 #[derive(Debug, Clone)]
-pub(super) struct RunsDirectory(PathBuf);
+pub struct RunsDirectory(PathBuf);
 
-/// One run.
 #[derive(Debug, Clone)]
-pub(super) struct RunDirectory(PathBuf);
+pub struct RunDirectory(PathBuf);
 
 impl RunsDirectory {
     /// The runs under `data`, which is created where it is missing.
-    pub(super) fn open(data: &Path) -> io::Result<Self> {
+    pub fn open(data: &Path) -> io::Result<Self> {
         let runs = data.join("runs");
         private_directory(&runs)?;
         Ok(Self(runs.canonicalize()?))
     }
 
-    /// Held as long as the stack runs: two stacks would take each other's runs for leftovers.
-    pub(super) fn lock(&self) -> io::Result<File> {
+    /// Held as long as the stack runs: two stacks would take each other's runs for leftovers. Refused with
+    /// [`io::ErrorKind::WouldBlock`] while another stack holds it.
+    pub fn lock(&self) -> io::Result<File> {
         let file = File::options().create(true).append(true).open(self.0.join(".lock"))?;
         let begun = Instant::now();
         while let Err(error) = file.try_lock() {
@@ -50,15 +49,22 @@ impl RunsDirectory {
         Ok(file)
     }
 
+    /// Held while runs are settled, so that a new stack waits for the watcher of a killed one.
+    pub fn lock_settling(&self) -> io::Result<File> {
+        let file = File::options().create(true).append(true).open(self.0.join(".settling"))?;
+        file.lock()?;
+        Ok(file)
+    }
+
     /// Where the run `id` is, or would be. `None` when no run can have this id.
-    pub(super) fn run(&self, id: &str) -> Option<RunDirectory> {
+    pub fn run(&self, id: &str) -> Option<RunDirectory> {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
         let valid = !id.is_empty() && id.len() <= 128 && id.bytes().all(plain);
         valid.then(|| RunDirectory(self.0.join(id)))
     }
 
     /// Every run. What a crash left half created or half deleted goes.
-    pub(super) fn all(&self) -> io::Result<Vec<RunDirectory>> {
+    pub fn all(&self) -> io::Result<Vec<RunDirectory>> {
         let mut runs = Vec::new();
         for entry in fs::read_dir(&self.0)? {
             let entry = entry?;
@@ -68,7 +74,7 @@ impl RunsDirectory {
             let name = entry.file_name();
             match name.to_str().and_then(|name| self.run(name)) {
                 Some(run) if run.exists() => runs.push(run),
-                None if !name.as_encoded_bytes().starts_with(DOOMED.as_bytes()) => {}
+                None if !name.as_encoded_bytes().starts_with(TRASH_PREFIX.as_bytes()) => {}
                 Some(_) | None => fs::remove_dir_all(entry.path())?,
             }
         }
@@ -76,12 +82,12 @@ impl RunsDirectory {
     }
 
     /// Deletes all but the newest finished runs.
-    pub(super) fn retire(&self, mut finished: Vec<Record>) -> io::Result<()> {
+    pub fn retire(&self, mut finished: Vec<Record>) -> io::Result<()> {
         finished.sort_by(|a, b| (b.created_at, &b.id).cmp(&(a.created_at, &a.id)));
         for old in finished.iter().skip(KEPT_FINISHED_RUNS) {
-            let doomed = self.0.join(format!("{DOOMED}{}", old.id));
-            fs::rename(self.0.join(&old.id), &doomed)?;
-            fs::remove_dir_all(doomed)?;
+            let trash = self.0.join(format!("{TRASH_PREFIX}{}", old.id));
+            fs::rename(self.0.join(&old.id), &trash)?;
+            fs::remove_dir_all(trash)?;
         }
         Ok(())
     }
@@ -90,23 +96,23 @@ impl RunsDirectory {
 impl RunDirectory {
     /// Creates it with its record; `false` when there is such a run already. Parameters may be secrets, so
     /// it is for the user alone.
-    pub(super) fn create(&self, record: &Record) -> io::Result<bool> {
+    pub fn create(&self, record: &Record) -> io::Result<bool> {
         if self.exists() {
             return Ok(false);
         }
         private_directory(&self.0)?;
         File::create(self.events())?;
+        // Last: what has no record was never started, and is deleted by the next start.
         self.write(record)?;
         Ok(true)
     }
 
-    /// Whether there is such a run.
-    pub(super) fn exists(&self) -> bool {
+    pub fn exists(&self) -> bool {
         self.record_file().exists()
     }
 
     /// Reads the record; `None` when there is no such run.
-    pub(super) fn read(&self) -> io::Result<Option<Record>> {
+    pub fn read(&self) -> io::Result<Option<Record>> {
         match fs::read(self.record_file()) {
             Ok(json) => Ok(Some(serde_json::from_slice(&json)?)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -115,7 +121,7 @@ impl RunDirectory {
     }
 
     /// Replaces the record. After a crash it is the old or the new one, whole.
-    pub(super) fn write(&self, record: &Record) -> io::Result<()> {
+    pub fn write(&self, record: &Record) -> io::Result<()> {
         let new = self.0.join("record.json.new");
         let mut file = File::create(&new)?;
         file.write_all(&serde_json::to_vec_pretty(record)?)?;
@@ -128,30 +134,19 @@ impl RunDirectory {
     }
 
     /// The events, one in a line.
-    pub(super) fn events(&self) -> PathBuf {
+    pub fn events(&self) -> PathBuf {
         self.0.join("events.jsonl")
     }
 
-    /// Where the supervisor says what it cannot say in the record.
-    pub(super) fn supervisor_log(&self) -> PathBuf {
-        self.0.join("supervisor.log")
-    }
-
     /// The directory that a command without one of its own runs in.
-    pub(super) fn workspace(&self) -> io::Result<PathBuf> {
+    pub fn workspace(&self) -> io::Result<PathBuf> {
         let workspace = self.0.join("workspace");
         private_directory(&workspace)?;
         Ok(workspace)
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub fn path(&self) -> &Path {
         &self.0
-    }
-}
-
-impl From<PathBuf> for RunDirectory {
-    fn from(path: PathBuf) -> Self {
-        Self(path)
     }
 }
 
@@ -163,7 +158,7 @@ fn private_directory(path: &Path) -> io::Result<()> {
 mod tests {
     use std::collections::BTreeMap;
 
-    use gatehouse_domain::ci::{ProcessTarget, StartKind};
+    use gatehouse_domain::ci::ProcessTarget;
     use jiff::Timestamp;
 
     use super::{super::record::State, *};
@@ -173,10 +168,8 @@ mod tests {
             id: id.into(),
             target: ProcessTarget { command: vec!["true".into()], directory: None, merge_stderr: false },
             environment: BTreeMap::new(),
-            kind: StartKind::Trigger,
             created_at: Timestamp::from_second(created).unwrap(),
-            supervisor: None,
-            command: None,
+            process: None,
             state: State::Queued,
         }
     }
@@ -215,7 +208,7 @@ mod tests {
         let _lock = runs.lock().unwrap();
         runs.run("whole").unwrap().create(&record("whole", 0)).unwrap();
         fs::create_dir(runs.0.join("without_record")).unwrap();
-        fs::create_dir(runs.0.join(format!("{DOOMED}x"))).unwrap();
+        fs::create_dir(runs.0.join(format!("{TRASH_PREFIX}x"))).unwrap();
         assert_eq!(runs.all().unwrap().len(), 1);
         let mut names: Vec<_> = fs::read_dir(&runs.0).unwrap().map(|e| e.unwrap().file_name()).collect();
         names.sort();

@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::{self, Write},
+    io::{self, BufRead, BufReader, Write},
     os::unix::fs::FileExt,
     path::Path,
 };
@@ -14,7 +14,7 @@ use gatehouse_domain::{
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::record::OperationOutcome;
+use super::record::Ending;
 
 /// How the last line of every finished run ends, and no other.
 const LAST_LINE_ENDS: &[u8] = b",\"body\":\"end\"}\n";
@@ -22,17 +22,15 @@ const LAST_LINE_ENDS: &[u8] = b",\"body\":\"end\"}\n";
 /// A run has one step.
 const STEP: &str = "run";
 
-/// One event.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct StoredEvent {
-    pub(super) at: Timestamp,
-    pub(super) body: StoredBody,
+pub struct StoredEvent {
+    pub at: Timestamp,
+    pub body: StoredBody,
 }
 
-/// What happened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum StoredBody {
+pub enum StoredBody {
     Status {
         status: RunStatus,
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -58,7 +56,7 @@ pub(super) enum StoredBody {
 
 impl StoredEvent {
     /// The events that end every run, in this order.
-    pub(super) fn closing(ending: &OperationOutcome) -> Vec<Self> {
+    pub fn closing(ending: &Ending) -> Vec<Self> {
         let status = ending.outcome.status();
         let reason = ending.outcome.reason().cloned();
         let mut bodies = Vec::new();
@@ -73,17 +71,7 @@ impl StoredEvent {
         bodies.into_iter().map(|body| Self { at: ending.finished_at, body }).collect()
     }
 
-    /// Whether the event that ends at `position` of the file is the last one.
-    pub(super) fn is_end_before(file: &File, position: u64) -> io::Result<bool> {
-        let mut found = [0; LAST_LINE_ENDS.len()];
-        match position.checked_sub(LAST_LINE_ENDS.len() as u64) {
-            Some(start) => file.read_exact_at(&mut found, start).map(|()| found == LAST_LINE_ENDS),
-            None => Ok(false),
-        }
-    }
-
-    /// The event as callers of the provider see it.
-    pub(super) fn into_run_event(self, position: Position) -> RunEvent {
+    pub fn into_run_event(self, position: Position) -> RunEvent {
         RunEvent { position: Some(position), body: self.body.into_run_event_body(), time: Some(self.at) }
     }
 }
@@ -110,68 +98,45 @@ impl StoredBody {
     }
 }
 
-/// The writing end of a run's events.
-#[derive(Debug)]
-pub(super) struct EventLog {
-    file: File,
-    encoded: Vec<u8>,
+/// Whether the event that ends at `position` of the file is the last one.
+pub fn is_end_before(file: &File, position: u64) -> io::Result<bool> {
+    let mut found = [0; LAST_LINE_ENDS.len()];
+    match position.checked_sub(LAST_LINE_ENDS.len() as u64) {
+        Some(start) => file.read_exact_at(&mut found, start).map(|()| found == LAST_LINE_ENDS),
+        None => Ok(false),
+    }
 }
 
-impl EventLog {
-    /// Opens the file for appending.
-    pub(super) fn open(path: &Path) -> io::Result<Self> {
-        let file = File::options().read(true).append(true).open(path)?;
-        Ok(Self { file, encoded: Vec::new() })
+/// Appends `events` with one write, so that a killed writer leaves all or none of them, or a torn line.
+pub fn append(path: &Path, events: &[StoredEvent]) -> io::Result<()> {
+    let mut encoded = Vec::new();
+    for event in events {
+        serde_json::to_writer(&mut encoded, event)?;
+        encoded.push(b'\n');
     }
+    File::options().append(true).open(path)?.write_all(&encoded)
+}
 
-    /// Appends `events` with one write, so that a killed writer leaves all or none of them.
-    pub(super) fn append(&mut self, events: &[StoredEvent]) -> io::Result<()> {
-        self.encoded.clear();
-        for event in events {
-            serde_json::to_writer(&mut self.encoded, event)?;
-            self.encoded.push(b'\n');
-        }
-        self.file.write_all(&self.encoded)
+/// Removes the torn last line that a killed writer may have left, and appends what is missing of the closing
+/// events. No reader has seen the torn line, because readers take whole ones only.
+pub fn close(path: &Path, ending: &Ending) -> io::Result<()> {
+    let file = File::options().read(true).write(true).open(path)?;
+    if is_end_before(&file, file.metadata()?.len())? {
+        return Ok(());
     }
-
-    /// Removes a torn last line and appends what is missing of the closing events.
-    pub(super) fn close(&mut self, ending: &OperationOutcome) -> io::Result<()> {
-        let last = self.remove_torn_line()?;
-        let closing = StoredEvent::closing(ending);
-        let is_last = |event: &StoredEvent| last.as_ref().is_some_and(|last| last.body == event.body);
-        let present = closing.iter().position(is_last).map_or(0, |index| index + 1);
-        self.append(&closing[present..])
+    let mut reader = BufReader::new(&file);
+    let (mut line, mut last, mut end) = (Vec::new(), Vec::new(), 0);
+    while reader.read_until(b'\n', &mut line)? > 0 && line.ends_with(b"\n") {
+        end += line.len() as u64;
+        std::mem::swap(&mut line, &mut last);
+        line.clear();
     }
-
-    /// Cuts off what is behind the last newline and returns the last event. No reader has seen a torn
-    /// line, because readers take whole ones only.
-    fn remove_torn_line(&self) -> io::Result<Option<StoredEvent>> {
-        let length = self.file.metadata()?.len();
-        let end = self.newline_before(length)?.map_or(0, |newline| newline + 1);
-        self.file.set_len(end)?;
-        if end == 0 {
-            return Ok(None);
-        }
-        let start = self.newline_before(end - 1)?.map_or(0, |newline| newline + 1);
-        let mut line = vec![0; usize::try_from(end - start).map_err(io::Error::other)?];
-        self.file.read_exact_at(&mut line, start)?;
-        Ok(serde_json::from_slice(&line).ok())
-    }
-
-    /// Where the last newline before `end` is.
-    fn newline_before(&self, mut end: u64) -> io::Result<Option<u64>> {
-        let mut block = [0; 4096];
-        while end > 0 {
-            let start = end.saturating_sub(4096);
-            let read = &mut block[..usize::try_from(end - start).map_err(io::Error::other)?];
-            self.file.read_exact_at(read, start)?;
-            if let Some(index) = read.iter().rposition(|byte| *byte == b'\n') {
-                return Ok(Some(start + index as u64));
-            }
-            end = start;
-        }
-        Ok(None)
-    }
+    file.set_len(end)?;
+    let closing = StoredEvent::closing(ending);
+    let last = serde_json::from_slice::<StoredEvent>(&last).ok();
+    let is_last = |event: &StoredEvent| last.as_ref().is_some_and(|last| last.body == event.body);
+    let present = closing.iter().position(is_last).map_or(0, |index| index + 1);
+    append(path, &closing[present..])
 }
 
 #[cfg(test)]
@@ -180,8 +145,8 @@ mod tests {
 
     use super::{super::record::Outcome, *};
 
-    fn ending() -> OperationOutcome {
-        OperationOutcome {
+    fn ending() -> Ending {
+        Ending {
             outcome: Outcome::interrupted("why"),
             started_at: Some(Timestamp::UNIX_EPOCH),
             finished_at: Timestamp::UNIX_EPOCH,
@@ -209,7 +174,7 @@ mod tests {
         let path = directory.path().join("events.jsonl");
         for cut in logged..=whole.len() {
             fs::write(&path, &whole[..cut]).unwrap();
-            EventLog::open(&path).unwrap().close(&ending()).unwrap();
+            close(&path, &ending()).unwrap();
             assert_eq!(fs::read(&path).unwrap(), whole, "cut at {cut}");
         }
     }
@@ -223,7 +188,7 @@ mod tests {
             let mut bytes = encoded(&kept);
             bytes.extend_from_slice(torn.as_bytes());
             fs::write(&path, bytes).unwrap();
-            EventLog::open(&path).unwrap().close(&ending()).unwrap();
+            close(&path, &ending()).unwrap();
             let expected = [kept, StoredEvent::closing(&ending())].concat();
             assert_eq!(fs::read(&path).unwrap(), encoded(&expected));
         }

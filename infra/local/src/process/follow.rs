@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::{self, BufRead},
+    io::{BufRead, BufReader, Seek, SeekFrom},
     os::unix::fs::FileExt,
     path::Path,
 };
@@ -12,95 +12,70 @@ use gatehouse_domain::ci::{CiError, CiErrorKind, EventStream, Position, RunEvent
 use tokio::sync::watch;
 
 use super::{
-    events::{StoredBody, StoredEvent},
-    going::Phase,
+    active::Changes,
+    events::{StoredBody, StoredEvent, is_end_before},
 };
 
 /// As much is read at once. A longer line takes several reads.
 const READ_SIZE: usize = 16 * 1024;
 
 /// One reader of one run.
-pub(super) struct Follower {
-    file: File,
-    buffer: Vec<u8>,
-    /// As much of `buffer` was read.
-    filled: usize,
-    /// As much of it was delivered.
-    delivered: usize,
-    /// Where in the file the next line begins.
+///
+/// It reads without handing the work to another thread: what is followed was written just now and is in
+/// memory, and 200 readers that wake at once would need as many threads.
+pub struct Follower {
+    file: BufReader<File>,
+    /// As much of the next line as there is.
+    line: Vec<u8>,
+    /// Where the last whole line ended.
     position: u64,
-    /// Tells of new events; `None` when no more will be written.
-    changes: Option<watch::Receiver<Phase>>,
+    /// Marked as changed with new events; `None` when no more will be written.
+    changes: Option<Changes>,
     finished: bool,
 }
 
 impl Follower {
     /// Reads what is behind `after`: a position is where its event ends in the file.
-    pub(super) fn open(
-        path: &Path,
-        after: Option<&Position>,
-        changes: Option<watch::Receiver<Phase>>,
-    ) -> Result<Self, CiError> {
-        let file = File::open(path).map_err(unreadable)?;
+    pub fn open(path: &Path, after: Option<&Position>, changes: Option<Changes>) -> Result<Self, CiError> {
+        let mut file = File::open(path).map_err(unreadable)?;
         let position = after.map_or(Ok(0), |position| offset(&file, position))?;
-        let finished = StoredEvent::is_end_before(&file, position).map_err(unreadable)?;
-        Ok(Self { file, buffer: vec![0; READ_SIZE], filled: 0, delivered: 0, position, changes, finished })
+        let finished = is_end_before(&file, position).map_err(unreadable)?;
+        file.seek(SeekFrom::Start(position)).map_err(unreadable)?;
+        let file = BufReader::with_capacity(READ_SIZE, file);
+        Ok(Self { file, line: Vec::new(), position, changes, finished })
     }
 
-    /// The events. Dropping the stream closes the file.
-    pub(super) fn into_stream(self) -> EventStream {
-        Box::pin(stream::unfold(self, |mut follower| async move {
-            let event = follower.next().await?;
-            follower.finished |= event.is_err();
-            Some((event, follower))
+    /// Dropping the stream closes the file.
+    pub fn into_stream(self) -> EventStream {
+        Box::pin(stream::try_unfold(self, |mut follower| async move {
+            Ok(follower.next().await?.map(|event| (event, follower)))
         }))
     }
 
-    async fn next(&mut self) -> Option<Result<RunEvent, CiError>> {
-        while !self.finished {
-            if let Some(event) = self.next_read() {
-                return Some(event);
-            }
-            if let Err(error) = self.read_more().await {
-                return Some(Err(error));
-            }
-        }
-        None
-    }
-
-    /// The next event of those that were read.
-    fn next_read(&mut self) -> Option<Result<RunEvent, CiError>> {
-        let mut rest = &self.buffer[self.delivered..self.filled];
-        let length = rest.skip_until(b'\n').ok()?;
-        let line = self.buffer[self.delivered..][..length].strip_suffix(b"\n")?;
-        let event = serde_json::from_slice::<StoredEvent>(line);
-        self.delivered += length;
-        self.position += length as u64;
-        let position = Position(self.position.to_string());
-        Some(event.map_err(unreadable).map(|event| {
-            self.finished = event.body == StoredBody::End;
-            event.into_run_event(position)
-        }))
-    }
-
-    /// Reads on, waiting until there is something.
-    async fn read_more(&mut self) -> Result<(), CiError> {
+    async fn next(&mut self) -> Result<Option<RunEvent>, CiError> {
         // Replaying a long log must let others run too.
         tokio::task::consume_budget().await;
-        self.buffer.copy_within(self.delivered..self.filled, 0);
-        self.filled -= self.delivered;
-        self.delivered = 0;
-        loop {
+        while !self.finished {
             // Seen before the read: what is written after it wakes us.
             let open = self.changes.as_mut().map(watch::Receiver::borrow_and_update).is_some();
-            if self.read().map_err(unreadable)? > 0 {
-                return Ok(());
+            self.file.read_until(b'\n', &mut self.line).map_err(unreadable)?;
+            if self.line.ends_with(b"\n") {
+                return self.event().map(Some);
             }
             if !open {
                 return Err(CiError::new(CiErrorKind::Protocol, "events", "the run's log has no end"));
             }
             self.wait().await;
         }
+        Ok(None)
+    }
+
+    fn event(&mut self) -> Result<RunEvent, CiError> {
+        let event: StoredEvent = serde_json::from_slice(&self.line).map_err(unreadable)?;
+        self.position += self.line.len() as u64;
+        self.line.clear();
+        self.finished = event.body == StoredBody::End;
+        Ok(event.into_run_event(Position(self.position.to_string())))
     }
 
     async fn wait(&mut self) {
@@ -109,17 +84,6 @@ impl Follower {
         {
             self.changes = None;
         }
-    }
-
-    /// Reads without handing the work to another thread: what is followed was written just now and is in
-    /// memory, and 200 readers that wake at once would need as many threads.
-    fn read(&mut self) -> io::Result<usize> {
-        if self.filled == self.buffer.len() {
-            self.buffer.resize(self.filled + READ_SIZE, 0);
-        }
-        let read = self.file.read_at(&mut self.buffer[self.filled..], self.position + self.filled as u64)?;
-        self.filled += read;
-        Ok(read)
     }
 }
 

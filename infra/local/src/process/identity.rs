@@ -1,6 +1,6 @@
 //! Which process a number stands for, so that none is ever ended because it got the number of another.
 
-use std::fs;
+use std::{collections::BTreeSet, fs, os::unix::ffi::OsStrExt, path::Path, process::Command};
 
 use nix::{
     sys::signal::{Signal, killpg},
@@ -8,66 +8,70 @@ use nix::{
 };
 use serde::{Deserialize, Serialize};
 
-/// Every command has this environment variable: the id of its build. What it starts inherits it.
+/// Every command has this environment variable, which what it starts inherits: the id of its build.
 pub const BUILD_VARIABLE: &str = "GATEHOUSE_BUILD_ID";
 
-/// A process: its number, and what tells it from others that have had this number.
-///
-/// Without `/proc` (on macOS) the second half is unknown, and nothing is ever verifiably the same.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct ProcessIdentity {
-    pid: i32,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    birth: Option<Birth>,
-}
+/// Likewise, the directory of its run: unlike the id it is unique on this machine.
+pub const RUN_VARIABLE: &str = "GATEHOUSE_RUN_DIRECTORY";
 
-/// When a process came to be.
+/// A process that leads a group of its own: its number, and what tells it from others that have had it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Birth {
-    boot_id: String,
-    ticks_since_boot: u64,
+pub struct ProcessIdentity {
+    pid: i32,
+    /// See [`birth`].
+    birth: Option<String>,
 }
 
 impl ProcessIdentity {
     /// The process that has this number now. It must not have been waited for yet.
-    pub(super) fn of(pid: u32) -> Self {
-        let pid = i32::try_from(pid).unwrap_or(i32::MAX);
-        let birth = boot_id().zip(Stat::of(pid));
-        let birth = birth.map(|(boot_id, stat)| Birth { boot_id, ticks_since_boot: stat.started });
-        Self { pid, birth }
-    }
-
-    /// Whether it still runs; `false` where that cannot be known.
-    pub(super) fn is_running(&self) -> bool {
-        self.is_verified() && Stat::of(self.pid).is_some_and(|stat| !stat.is_zombie)
-    }
-
-    /// Ends it, if it is certain that it is the same.
-    pub(super) fn kill(&self) {
-        if self.is_verified() {
-            let _already_gone = nix::sys::signal::kill(Pid::from_raw(self.pid), Signal::SIGKILL);
-        }
-    }
-
-    /// Ends the process group that it leads, if it is certain that it is the group of `build`: its leader
-    /// is the same, or, when that has ended, what is left carries the build's id in its environment.
-    pub(super) fn kill_group(&self, build: &str) {
-        if self.is_verified() || group_members(self.pid).any(|pid| carries(pid, build)) {
-            let _already_gone = killpg(Pid::from_raw(self.pid), Signal::SIGKILL);
-        }
+    pub fn of(pid: Pid) -> Self {
+        Self { pid: pid.as_raw(), birth: birth(pid.as_raw()) }
     }
 
     fn is_verified(&self) -> bool {
-        let Some(birth) = &self.birth else { return false };
-        boot_id().is_some_and(|boot| boot == birth.boot_id)
-            && Stat::of(self.pid).is_some_and(|stat| stat.started == birth.ticks_since_boot)
+        self.birth.is_some() && self.birth == birth(self.pid)
     }
 }
 
-/// What `/proc/<pid>/stat` says.
+/// Ends the process groups that are certainly those of the run in the directory `run`: the noted one, if its
+/// leader is still the same or a member carries the run's directory in its environment. Where nothing is
+/// noted, the stack died between a start and its note: the environment alone decides.
+pub fn kill_leftovers(noted: Option<&ProcessIdentity>, run: &Path) {
+    let noted_group = noted.map(|process| process.pid);
+    let verified = noted.filter(|process| process.is_verified()).map(|process| process.pid);
+    let marked = marked_groups(run).filter(|group| noted_group.is_none_or(|noted| noted == *group));
+    for group in marked.chain(verified).collect::<BTreeSet<_>>() {
+        let _already_gone = killpg(Pid::from_raw(group), Signal::SIGKILL);
+    }
+}
+
+/// The groups of the processes that carry `run` in their environment; none without `/proc`.
+fn marked_groups(run: &Path) -> impl Iterator<Item = i32> {
+    let wanted = [RUN_VARIABLE.as_bytes(), b"=", run.as_os_str().as_bytes()].concat();
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    pids.filter_map(move |pid: i32| {
+        let environment = fs::read(format!("/proc/{pid}/environ")).ok()?;
+        let marked = environment.split(|byte| *byte == 0).any(|variable| variable == wanted);
+        marked.then(|| Stat::of(pid)).flatten().map(|stat| stat.group)
+    })
+}
+
+/// When a process came to be: the boot and the tick since then, or the second that `ps` tells where there is
+/// no `/proc`, on macOS. `None` when there is no such process.
+fn birth(pid: i32) -> Option<String> {
+    if let Ok(boot) = fs::read_to_string("/proc/sys/kernel/random/boot_id") {
+        return Some(format!("{} {}", boot.trim_end(), Stat::of(pid)?.started));
+    }
+    let listed = Command::new("ps").args(["-o", "lstart=", "-p", &pid.to_string()]).output().ok()?;
+    let start = String::from_utf8(listed.stdout).ok()?;
+    Some(start.trim().to_owned()).filter(|start| !start.is_empty())
+}
+
+/// What `/proc/<pid>/stat` holds.
 struct Stat {
-    is_zombie: bool,
     group: i32,
+    /// Ticks since the boot.
     started: u64,
 }
 
@@ -80,52 +84,50 @@ impl Stat {
     fn parse(line: &str) -> Option<Self> {
         let (_, behind_name) = line.rsplit_once(')')?;
         let fields: Vec<&str> = behind_name.split_ascii_whitespace().collect();
-        Some(Self {
-            is_zombie: matches!(*fields.first()?, "Z" | "X"),
-            group: fields.get(2)?.parse().ok()?,
-            started: fields.get(19)?.parse().ok()?,
-        })
+        Some(Self { group: fields.get(2)?.parse().ok()?, started: fields.get(19)?.parse().ok()? })
     }
-}
-
-fn boot_id() -> Option<String> {
-    let text = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
-    Some(text.trim_end().to_owned())
-}
-
-fn group_members(group: i32) -> impl Iterator<Item = i32> {
-    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
-    pids.filter(move |pid| Stat::of(*pid).is_some_and(|stat| stat.group == group))
-}
-
-fn carries(pid: i32, build: &str) -> bool {
-    let wanted = format!("{BUILD_VARIABLE}={build}");
-    let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-    environment.split(|byte| *byte == 0).any(|variable| variable == wanted.as_bytes())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::{os::unix::process::CommandExt, process::Stdio};
+
     use super::*;
 
     #[test]
     fn a_name_with_parentheses_and_spaces_does_not_shift_the_fields() {
         let line = "7 (a) S (b) Z 1 5 5 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 8812 1 1";
         let stat = Stat::parse(line).unwrap();
-        assert!(stat.is_zombie);
         assert_eq!((stat.group, stat.started), (5, 8812));
     }
 
     #[test]
     fn a_process_is_not_taken_for_another_with_its_number() {
-        let this = ProcessIdentity::of(std::process::id());
-        assert!(this.is_running());
-        let birth = this.birth.clone().unwrap();
-        let earlier = Birth { ticks_since_boot: birth.ticks_since_boot - 1, ..birth.clone() };
-        assert!(!ProcessIdentity { birth: Some(earlier), ..this.clone() }.is_running());
-        let other_boot = Birth { boot_id: "another".into(), ..birth };
-        assert!(!ProcessIdentity { birth: Some(other_boot), ..this.clone() }.is_running());
-        assert!(!ProcessIdentity { birth: None, ..this }.is_running());
+        let this = ProcessIdentity::of(Pid::this());
+        assert!(this.is_verified());
+        assert!(!ProcessIdentity { birth: Some("another boot 1".into()), ..this.clone() }.is_verified());
+        assert!(!ProcessIdentity { birth: None, ..this }.is_verified());
+    }
+
+    #[test]
+    fn only_what_is_certainly_of_the_run_is_ended() {
+        let sleep = |run: &str| {
+            let mut command = Command::new("sleep");
+            command.arg("1000").env(RUN_VARIABLE, run).process_group(0).stdout(Stdio::null());
+            command.spawn().unwrap()
+        };
+        let [mut ours, mut elsewhere, mut verified] =
+            ["/nowhere/runs/run_1", "/nowhere/runs/run_10", "/nowhere/runs/run_2"].map(sleep);
+        let identity = |pid: u32| ProcessIdentity::of(Pid::from_raw(pid.try_into().unwrap()));
+        let unverified = ProcessIdentity { birth: Some("another".into()), ..identity(elsewhere.id()) };
+        kill_leftovers(Some(&unverified), Path::new("/nowhere/runs/run_1"));
+        assert_eq!((ours.try_wait().unwrap(), elsewhere.try_wait().unwrap()), (None, None));
+        kill_leftovers(None, Path::new("/nowhere/runs/run_1"));
+        assert!(!ours.wait().unwrap().success());
+        kill_leftovers(Some(&identity(verified.id())), Path::new("/nowhere/runs/run_3"));
+        assert!(!verified.wait().unwrap().success());
+        assert_eq!(elsewhere.try_wait().unwrap(), None);
+        elsewhere.kill().unwrap();
+        elsewhere.wait().unwrap();
     }
 }

@@ -1,22 +1,23 @@
 //! The CI system of the local stack: commands on this machine, as child processes.
 //!
-//! Each run has a directory of its own with its record and its events, and a supervisor process that
-//! starts the command, writes its output down and ends it when the stack dies. The README beside this file
-//! tells how the parts work together and why nothing is left behind by a crash.
+//! Each run has a directory of its own with its record and its events. The README beside this file explains
+//! how the parts work together and why nothing is left behind by a crash.
 
+mod active;
+mod command;
 mod directory;
 mod events;
 mod follow;
-mod going;
 mod identity;
+mod output;
 mod provider;
 mod record;
 mod settle;
-mod spawn;
-pub mod supervisor;
+mod watcher;
 
 pub use self::{
     directory::KEPT_FINISHED_RUNS,
-    identity::BUILD_VARIABLE,
+    identity::{BUILD_VARIABLE, RUN_VARIABLE},
     provider::{OpenError, ProcessProvider, ProcessSettings},
+    watcher::{WATCHER, watch},
 };

@@ -20,75 +20,77 @@ use gatehouse_domain::{
 use nix::unistd::{User, geteuid};
 
 use super::{
+    active::{ActiveRuns, Order, blocking},
     directory::RunsDirectory,
     follow::Follower,
-    going::{GoingRuns, NewRun, blocking},
     record::{Record, State},
     settle::settle_all,
-    spawn::SupervisorCommand,
-    supervisor::Order,
+    watcher::Watcher,
 };
 
 /// How long a command may take to stop by itself before it is killed.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// What a [`ProcessProvider`] works with.
 #[derive(Debug, Clone)]
 pub struct ProcessSettings {
     /// Where runs are kept, in a directory `runs`; created where it is missing.
     pub directory: PathBuf,
-    /// The program whose `main` calls [`super::supervisor::dispatch`]: the `gatehouse` command itself.
-    pub supervisor: PathBuf,
+    /// The `gatehouse` program itself, which has the sub-command [`super::WATCHER`].
+    pub program: PathBuf,
     /// How long a command may take to stop by itself before it is killed.
     pub grace: Duration,
 }
 
 impl ProcessSettings {
     /// Commands have 5 s to stop by themselves, unless `grace` is changed.
-    pub fn new(directory: impl Into<PathBuf>, supervisor: impl Into<PathBuf>) -> Self {
-        Self { directory: directory.into(), supervisor: supervisor.into(), grace: GRACE }
+    pub fn new(directory: impl Into<PathBuf>, program: impl Into<PathBuf>) -> Self {
+        Self { directory: directory.into(), program: program.into(), grace: GRACE }
     }
 }
 
 /// Why a [`ProcessProvider`] cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// The runs are in use.
     #[error("another local stack uses this data directory")]
     InUse,
-    /// The directory cannot be read or written.
     #[error("cannot use the directory of the runs")]
     Directory(#[source] io::Error),
+    #[error("cannot start the process that ends the runs if the stack is killed")]
+    Watcher(#[source] io::Error),
 }
 
-/// Runs commands on this machine. Dropping it ends the runs that go on, as the stack's death does.
+/// Runs commands on this machine. Dropping it ends the active runs, as [`ProcessProvider::stop`] does.
 pub struct ProcessProvider {
     runs: RunsDirectory,
-    supervisor: SupervisorCommand,
+    grace: Duration,
     clock: Arc<dyn Clock>,
-    going: Arc<GoingRuns>,
+    active: Arc<ActiveRuns>,
 }
 
 impl ProcessProvider {
-    /// Takes over the runs in the settings' directory: those that were going when an earlier stack stopped
-    /// are finished as errored and what is left of them is killed; old finished ones are deleted. Blocks
-    /// for as long as that takes.
-    pub fn open(settings: ProcessSettings, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
+    /// Takes over the runs in the settings' directory: those that were active when an earlier stack was
+    /// killed are finished as errored, and what is left of them is killed; old finished ones are deleted.
+    /// Blocks for as long as that takes.
+    pub fn open(settings: &ProcessSettings, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
         let runs = RunsDirectory::open(&settings.directory).map_err(OpenError::Directory)?;
         let lock = runs.lock().map_err(|error| match error.kind() {
             io::ErrorKind::WouldBlock => OpenError::InUse,
             _ => OpenError::Directory(error),
         })?;
+        let settling = runs.lock_settling().map_err(OpenError::Directory)?;
         settle_all(&runs, &*clock).map_err(OpenError::Directory)?;
-        let supervisor = SupervisorCommand { executable: settings.supervisor, grace: settings.grace };
-        Ok(Self { runs, supervisor, clock, going: Arc::new(GoingRuns::new(lock)) })
+        drop(settling);
+        let watcher = Watcher::start(&settings.program, &settings.directory).map_err(OpenError::Watcher)?;
+        let active = Arc::new(ActiveRuns::new(watcher, lock));
+        Ok(Self { runs, grace: settings.grace, clock, active })
     }
 
-    /// Ends all runs as the stack's death does, and returns when they have ended: for a clean stop.
+    /// Asks all commands to stop, kills them after the grace, and returns when their runs are recorded as
+    /// interrupted.
     pub async fn stop(&self) {
-        let going = self.going.all();
-        join_all(going.iter().map(|run| async {
-            run.abandon();
+        let active = self.active.all();
+        join_all(active.iter().map(|run| async {
+            run.order(Order::StackStops);
             run.ended().await;
         }))
         .await;
@@ -110,10 +112,8 @@ impl ProcessProvider {
             id: request.id.to_owned(),
             target,
             environment,
-            kind: request.kind.clone(),
             created_at: self.clock.now(),
-            supervisor: None,
-            command: None,
+            process: None,
             state: State::Queued,
         })
     }
@@ -143,20 +143,20 @@ impl ProcessProvider {
         let missing = || not_found("events", &build.0);
         let run = self.runs.run(&build.0).ok_or_else(missing)?;
         // Asked before the file is read: a run that ends in between has its end in the file.
-        let going = self.going.find(&build.0);
-        if let Some(going) = &going {
-            going.started().await;
+        let active = self.active.find(&build.0);
+        if let Some(active) = &active {
+            active.started().await;
         }
         if !run.exists() {
             return Err(missing());
         }
-        Follower::open(&run.events(), after, going.map(|going| going.changes()))
+        Follower::open(&run.events(), after, active.map(|active| active.changes()))
     }
 }
 
 impl Drop for ProcessProvider {
     fn drop(&mut self) {
-        self.going.all().iter().for_each(|run| run.abandon());
+        self.active.all().iter().for_each(|run| run.order(Order::StackStops));
     }
 }
 
@@ -176,14 +176,19 @@ impl CiProvider for ProcessProvider {
             let advice = "an id has up to 128 ASCII letters, digits, `_` and `-`";
             return Err(CiError::new(CiErrorKind::Refused, "trigger", advice));
         };
-        if self.going.find(request.id).is_some() || !run.exists() {
-            let record = self.new_record(request).await?;
-            let all = self.going.clone();
-            let (supervisor, clock) = (self.supervisor.clone(), self.clock.clone());
-            NewRun { run, record, all, supervisor, clock }.start().await;
+        let active = match self.active.find(request.id) {
+            Some(active) => active,
+            None if run.exists() => return self.record("trigger", request.id).await.map(Record::into_build),
+            None => {
+                let record = self.new_record(request).await?;
+                self.active.start(run, record, self.grace, self.clock.clone())
+            }
+        };
+        match active.started().await {
+            Some(build) => Ok(build),
+            // It had ended by the time that it was to be started again, or could not even be recorded.
+            None => self.record("trigger", request.id).await.map(Record::into_build),
         }
-        // A run whose record could not even be created was never started.
-        self.record("trigger", request.id).await.map(Record::into_build)
     }
 
     async fn started_since(&self, request: &StartRequest<'_>) -> Result<Vec<Build>, CiError> {
@@ -208,8 +213,8 @@ impl CiProvider for ProcessProvider {
             CancelMode::Graceful => Order::Terminate,
             CancelMode::Force => Order::Kill,
         };
-        match self.going.find(&build.0) {
-            Some(going) => going.order(order).await,
+        match self.active.find(&build.0) {
+            Some(active) => active.order(order),
             None => drop(self.record("cancel", &build.0).await?),
         }
         Ok(())

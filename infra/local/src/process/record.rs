@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use gatehouse_domain::{
-    ci::{Build, BuildId, ProcessTarget, Reason, ReasonCode, StartKind, Target},
+    ci::{Build, BuildId, ProcessTarget, Reason, ReasonCode, Target},
     runs::RunStatus,
 };
 use jiff::Timestamp;
@@ -11,47 +11,39 @@ use serde::{Deserialize, Serialize};
 
 use super::identity::ProcessIdentity;
 
-/// One run. Written by one process at a time: the stack until it has told the supervisor to go, then the
-/// supervisor, and the stack again when the supervisor has ended.
+/// One run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct Record {
-    pub(super) id: String,
-    pub(super) target: ProcessTarget,
-    pub(super) environment: BTreeMap<String, String>,
-    pub(super) kind: StartKind,
-    pub(super) created_at: Timestamp,
-    /// Written before the supervisor does anything.
+pub struct Record {
+    pub id: String,
+    pub target: ProcessTarget,
+    pub environment: BTreeMap<String, String>,
+    pub created_at: Timestamp,
+    /// Leads the command's process group. Noted as soon as it runs, for the time after a crash.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) supervisor: Option<ProcessIdentity>,
-    /// Leads the command's process group; written before the command's first instruction.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) command: Option<ProcessIdentity>,
-    pub(super) state: State,
+    pub process: Option<ProcessIdentity>,
+    pub state: State,
 }
 
-/// How a run stands.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "status", rename_all = "snake_case")]
-pub(super) enum State {
+pub enum State {
     Queued,
     Running { started_at: Timestamp },
     Cancelling { started_at: Timestamp },
-    Ended(OperationOutcome),
+    Ended(Ending),
 }
 
-/// How a run ended.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct OperationOutcome {
-    pub(super) outcome: Outcome,
+pub struct Ending {
+    pub outcome: Outcome,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) started_at: Option<Timestamp>,
-    pub(super) finished_at: Timestamp,
+    pub started_at: Option<Timestamp>,
+    pub finished_at: Timestamp,
 }
 
-/// What came of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
-pub(super) enum Outcome {
+pub enum Outcome {
     Succeeded,
     Failed {
         exit_status: i32,
@@ -66,23 +58,19 @@ pub(super) enum Outcome {
 }
 
 impl Record {
-    /// The same run, ended.
-    pub(super) fn ended(mut self, outcome: Outcome, finished_at: Timestamp) -> Self {
-        self.state =
-            State::Ended(OperationOutcome { outcome, started_at: self.state.started_at(), finished_at });
-        self
+    pub fn end(&mut self, outcome: Outcome, finished_at: Timestamp) {
+        self.state = State::Ended(Ending { outcome, started_at: self.state.started_at(), finished_at });
     }
 
-    /// How it ended, if it has.
-    pub(super) fn ending(&self) -> Option<&OperationOutcome> {
+    /// `None` while the run has not ended.
+    pub fn ending(&self) -> Option<&Ending> {
         match &self.state {
             State::Ended(ending) => Some(ending),
             State::Queued | State::Running { .. } | State::Cancelling { .. } => None,
         }
     }
 
-    /// The record as callers of the provider see it.
-    pub(super) fn into_build(self) -> Build {
+    pub fn into_build(self) -> Build {
         let status = self.state.status();
         let finished = self.ending().map(|ending| ending.finished_at);
         let reason = self.ending().and_then(|ending| ending.outcome.reason().cloned());
@@ -120,22 +108,20 @@ impl State {
 }
 
 impl Outcome {
-    /// The run could not be brought to its end.
-    pub(super) fn interrupted(detail: impl Into<String>) -> Self {
+    /// The command began to run, and was not brought to its end.
+    pub fn interrupted(detail: impl Into<String>) -> Self {
         Self::Errored { reason: Reason { code: ReasonCode::Interrupted, detail: detail.into() } }
     }
 
-    /// The stack died or was stopped.
-    pub(super) fn stack_stopped() -> Self {
+    pub fn stack_stopped() -> Self {
         Self::interrupted("the local stack stopped while the run was going")
     }
 
-    /// The command never ran.
-    pub(super) fn could_not_start(detail: impl Into<String>) -> Self {
+    pub fn could_not_start(detail: impl Into<String>) -> Self {
         Self::Errored { reason: Reason { code: ReasonCode::CouldNotStart, detail: detail.into() } }
     }
 
-    pub(super) fn status(&self) -> RunStatus {
+    pub fn status(&self) -> RunStatus {
         match self {
             Self::Succeeded => RunStatus::Succeeded,
             Self::Failed { .. } => RunStatus::Failed,
@@ -144,7 +130,7 @@ impl Outcome {
         }
     }
 
-    pub(super) fn exit_status(&self) -> Option<i64> {
+    pub fn exit_status(&self) -> Option<i64> {
         match self {
             Self::Succeeded => Some(0),
             Self::Failed { exit_status } => Some(i64::from(*exit_status)),
@@ -153,7 +139,7 @@ impl Outcome {
         }
     }
 
-    pub(super) fn reason(&self) -> Option<&Reason> {
+    pub fn reason(&self) -> Option<&Reason> {
         match self {
             Self::Errored { reason } => Some(reason),
             Self::Succeeded | Self::Failed { .. } | Self::Cancelled { .. } => None,

@@ -61,8 +61,8 @@ pub struct StackSettings {
     pub data_dir: PathBuf,
     /// What to fill an empty stack from, instead of the built-in example.
     pub seed: Option<PathBuf>,
-    /// The `gatehouse` program, which supervises processes and provisions.
-    pub supervisor: PathBuf,
+    /// The `gatehouse` program, which is the worker that provisions and the watcher of this stack's processes.
+    pub program: PathBuf,
     /// The directory of modules to provision with, instead of the built-in example.
     pub modules: Option<PathBuf>,
     /// Terraform, where there is one.
@@ -98,8 +98,8 @@ impl Stack {
         let template = Template::parse(TEMPLATE, &overrides()).context("template.yaml")?;
         let (stopping, stop) = watch::channel(false);
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let processes = ProcessSettings::new(data, settings.supervisor.clone());
-        let processes = Arc::new(ProcessProvider::open(processes, clock.clone())?);
+        let processes = ProcessSettings::new(data, settings.program.clone());
+        let processes = Arc::new(ProcessProvider::open(&processes, clock.clone())?);
         let shape = template.tables.first().context("template.yaml has no table")?;
         let (dynamodb, client) = table::open(data, shape).await?;
         let secrets = SecretsManager::open(data.join("secrets.json"), &identity(&template), sources())?;
@@ -139,7 +139,7 @@ impl Stack {
         let example_key = seed::fill(&gateway, &parts, data, settings.seed.as_deref()).await?;
         let running = gateway.serve(listener, stopped(stop.clone()))?;
         let workers = Workers::new(WorkerSettings {
-            program: settings.supervisor.clone(),
+            program: settings.program.clone(),
             terraform: settings.terraform,
             modules,
             directory: data.canonicalize()?.join("provisioner"),

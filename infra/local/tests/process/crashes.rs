@@ -1,4 +1,4 @@
-//! What is left when the stack or a supervisor is killed: nothing that runs, and a run that says so.
+//! What is left when the stack is killed: nothing that runs, and runs whose records show it.
 
 use std::{
     fs::{self, File},
@@ -17,10 +17,10 @@ use nix::{
     unistd::Pid,
 };
 
-use crate::stack::{Stack, eventually, open, processes_of, sh, text};
+use crate::stack::{Stack, eventually, open, processes_of, sh, text, watcher_of};
 
 /// Names the data directory of a stack that is to be killed.
-const DOOMED: &str = "GATEHOUSE_TEST_DOOMED_STACK";
+const TO_BE_KILLED: &str = "GATEHOUSE_TEST_STACK_TO_BE_KILLED";
 
 /// Two grandchildren that ignore being asked to stop, and a child that does not.
 const STUBBORN: &str = "(trap '' TERM; sleep 1000; sleep 1000) & (trap '' TERM; sleep 1000; sleep 1000) & \
@@ -32,7 +32,7 @@ const STOPPED: &str = "the local stack stopped while the run was going";
 #[tokio::test]
 #[expect(clippy::disallowed_methods, reason = "the way to hand a path to this test in a process of its own")]
 async fn a_stack_to_be_killed() {
-    let Some(directory) = std::env::var_os(DOOMED).map(PathBuf::from) else { return };
+    let Some(directory) = std::env::var_os(TO_BE_KILLED).map(PathBuf::from) else { return };
     let provider = open(&directory, Duration::from_millis(200));
     let stack = Stack { directory: tempfile::tempdir_in(&directory).unwrap(), provider };
     for number in 0.. {
@@ -43,17 +43,17 @@ async fn a_stack_to_be_killed() {
     }
 }
 
-struct DoomedStack {
+struct KilledStack {
     process: Child,
     directory: tempfile::TempDir,
 }
 
-impl DoomedStack {
+impl KilledStack {
     fn start() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let process = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "crashes::a_stack_to_be_killed"])
-            .env(DOOMED, directory.path())
+            .env(TO_BE_KILLED, directory.path())
             .stdout(Stdio::null())
             .spawn()
             .unwrap();
@@ -63,6 +63,14 @@ impl DoomedStack {
     fn kill(&mut self) {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
+    }
+
+    /// The watcher first, which would not wait.
+    fn kill_with_watcher(&mut self) {
+        for watcher in watcher_of(self.directory.path()) {
+            kill(Pid::from_raw(watcher.try_into().unwrap()), Signal::SIGKILL).unwrap();
+        }
+        self.kill();
     }
 
     fn runs(&self) -> Vec<String> {
@@ -103,11 +111,11 @@ async fn assert_interrupted(stack: &Stack, id: &str) {
 
 #[tokio::test]
 async fn a_killed_stack_leaves_no_process() {
-    let mut doomed = DoomedStack::start();
-    eventually("the last run started", || doomed.has_started("run_4")).await;
-    doomed.kill();
-    doomed.nothing_is_left().await;
-    let stack = doomed.reopen();
+    let mut killed = KilledStack::start();
+    eventually("the last run started", || killed.has_started("run_4")).await;
+    killed.kill();
+    killed.nothing_is_left().await;
+    let stack = killed.reopen();
     for number in 0..5 {
         assert_interrupted(&stack, &format!("run_{number}")).await;
     }
@@ -115,10 +123,10 @@ async fn a_killed_stack_leaves_no_process() {
 
 #[tokio::test]
 async fn a_new_stack_does_not_wait_for_what_the_killed_one_left() {
-    let mut doomed = DoomedStack::start();
-    eventually("the last run started", || doomed.has_started("run_4")).await;
-    doomed.kill();
-    let stack = doomed.reopen();
+    let mut killed = KilledStack::start();
+    eventually("the last run started", || killed.has_started("run_4")).await;
+    killed.kill();
+    let stack = killed.reopen();
     for number in 0..5 {
         let id = format!("run_{number}");
         assert_interrupted(&stack, &id).await;
@@ -129,16 +137,16 @@ async fn a_new_stack_does_not_wait_for_what_the_killed_one_left() {
 #[tokio::test]
 async fn a_stack_that_is_killed_at_any_moment_leaves_nothing_unrecorded() {
     for moment in 0..25 {
-        let mut doomed = DoomedStack::start();
-        eventually("it opened", || doomed.directory.path().join("runs/.lock").exists()).await;
+        let mut killed = KilledStack::start();
+        eventually("it opened", || killed.directory.path().join("runs/.lock").exists()).await;
         // Not to wait for something: to hit another moment each time.
         tokio::time::sleep(Duration::from_millis(moment * 6)).await;
-        doomed.kill();
+        killed.kill();
         if moment % 2 == 0 {
-            doomed.nothing_is_left().await;
+            killed.nothing_is_left().await;
         }
-        let runs = doomed.runs();
-        let stack = doomed.reopen();
+        let runs = killed.runs();
+        let stack = killed.reopen();
         for id in runs {
             eventually("nothing is left", || processes_of(stack.directory.path(), &id).is_empty()).await;
             // A run whose record had not been created was never promised to anybody.
@@ -150,48 +158,30 @@ async fn a_stack_that_is_killed_at_any_moment_leaves_nothing_unrecorded() {
 }
 
 #[tokio::test]
-async fn a_stack_that_is_killed_with_its_supervisors_leaves_recorded_processes_that_are_ended() {
-    let mut doomed = DoomedStack::start();
-    eventually("the last run started", || doomed.has_started("run_4")).await;
-    let supervisors: Vec<_> =
-        (0..5).map(|number| supervisor_of(doomed.directory.path(), &format!("run_{number}"))).collect();
-    doomed.process.kill().unwrap();
-    for supervisor in supervisors {
-        kill(supervisor, Signal::SIGKILL).unwrap();
+async fn a_killed_stack_has_its_runs_recorded_without_a_new_one() {
+    let mut killed = KilledStack::start();
+    eventually("the last run started", || killed.has_started("run_4")).await;
+    killed.kill();
+    for number in 0..5 {
+        let id = format!("run_{number}");
+        let directory = killed.directory.path();
+        eventually("the run has its end", || log_of(directory, &id).ends_with("\"end\"}\n")).await;
     }
-    doomed.process.wait().unwrap();
-    let stack = doomed.reopen();
+    eventually("the watcher ends", || watcher_of(killed.directory.path()).is_empty()).await;
+}
+
+#[tokio::test]
+async fn a_stack_that_is_killed_with_its_watcher_leaves_recorded_processes_that_are_ended() {
+    let mut killed = KilledStack::start();
+    eventually("the last run started", || killed.has_started("run_4")).await;
+    killed.kill_with_watcher();
+    assert!(!processes_of(killed.directory.path(), "run_4").is_empty(), "nobody has ended them");
+    let stack = killed.reopen();
     for number in 0..5 {
         let id = format!("run_{number}");
         assert_interrupted(&stack, &id).await;
         eventually("nothing is left", || processes_of(stack.directory.path(), &id).is_empty()).await;
     }
-}
-
-#[tokio::test]
-async fn a_run_whose_supervisor_is_killed_is_errored_at_once() {
-    let stack = Stack::new();
-    stack.start("run_1", &sh(STUBBORN)).await;
-    stack.wait_for_output("run_1", "ready").await;
-    kill(supervisor_of(stack.directory.path(), "run_1"), Signal::SIGKILL).unwrap();
-    let events = stack.all_events("run_1").await;
-    assert_eq!(text(&events, LogStream::Stdout), "ready\n");
-    let build = stack.build("run_1").await;
-    assert_eq!(build.status, RunStatus::Errored);
-    let detail = build.reason.unwrap().detail;
-    assert!(detail.starts_with("the run's supervisor process ended unexpectedly"), "{detail}");
-    eventually("nothing is left", || processes_of(stack.directory.path(), "run_1").is_empty()).await;
-}
-
-#[tokio::test]
-async fn a_supervisor_that_is_asked_to_end_ends_its_run_first() {
-    let stack = Stack::with_grace(Duration::from_millis(50));
-    stack.start("run_1", &sh(STUBBORN)).await;
-    stack.wait_for_output("run_1", "ready").await;
-    kill(supervisor_of(stack.directory.path(), "run_1"), Signal::SIGTERM).unwrap();
-    stack.all_events("run_1").await;
-    assert_interrupted(&stack, "run_1").await;
-    eventually("nothing is left", || processes_of(stack.directory.path(), "run_1").is_empty()).await;
 }
 
 #[tokio::test]
@@ -220,27 +210,16 @@ async fn a_dropped_provider_ends_every_run() {
 }
 
 #[tokio::test]
-async fn a_torn_last_line_is_never_told() {
-    let stack = Stack::new();
-    stack.start("run_1", &sh("echo ready; sleep 1000")).await;
-    stack.wait_for_output("run_1", "ready").await;
-    let directory = stack.directory.path().to_owned();
-    let supervisor = supervisor_of(&directory, "run_1");
-    kill(supervisor, Signal::SIGSTOP).unwrap();
-    let log = directory.join("runs/run_1/events.jsonl");
+async fn a_torn_last_line_is_never_shown() {
+    let mut killed = KilledStack::start();
+    eventually("the last run started", || killed.has_started("run_4")).await;
+    killed.kill_with_watcher();
+    let log = killed.directory.path().join("runs/run_4/events.jsonl");
     File::options().append(true).open(log).unwrap().write_all(b"{\"at\":\"2026-01-0").unwrap();
-    kill(supervisor, Signal::SIGKILL).unwrap();
-    let events = stack.all_events("run_1").await;
+    let stack = killed.reopen();
+    let events = stack.all_events("run_4").await;
     assert_eq!(text(&events, LogStream::Stdout), "ready\n");
-    let live_positions: Vec<_> = events.iter().map(|event| event.position.clone()).collect();
-    let again = stack.reopened().await.all_events("run_1").await;
-    assert_eq!(again.iter().map(|event| event.position.clone()).collect::<Vec<_>>(), live_positions);
-}
-
-/// The pid that the run's record has.
-fn supervisor_of(directory: &Path, id: &str) -> Pid {
-    let record = fs::read(directory.join("runs").join(id).join("record.json")).unwrap();
-    let record: serde_json::Value = serde_json::from_slice(&record).unwrap();
-    let pid = record["supervisor"]["pid"].as_i64().unwrap();
-    Pid::from_raw(i32::try_from(pid).unwrap())
+    let positions: Vec<_> = events.iter().map(|event| event.position.clone()).collect();
+    let again = stack.reopened().await.all_events("run_4").await;
+    assert_eq!(again.iter().map(|event| event.position.clone()).collect::<Vec<_>>(), positions);
 }

@@ -10,7 +10,7 @@ use gatehouse_domain::{
     },
     clock::Clock,
 };
-use gatehouse_local::process::{BUILD_VARIABLE, ProcessProvider, ProcessSettings};
+use gatehouse_local::process::{ProcessProvider, ProcessSettings, RUN_VARIABLE, WATCHER};
 use gatehouse_runtime::clock::SystemClock;
 use tempfile::TempDir;
 
@@ -114,7 +114,7 @@ pub fn open(directory: &Path, grace: Duration) -> Arc<ProcessProvider> {
     let settings =
         ProcessSettings { grace, ..ProcessSettings::new(directory, env!("CARGO_BIN_EXE_gatehouse")) };
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    Arc::new(ProcessProvider::open(settings, clock).unwrap())
+    Arc::new(ProcessProvider::open(&settings, clock).unwrap())
 }
 
 pub fn target(command: &[&str]) -> ProcessTarget {
@@ -155,18 +155,22 @@ pub async fn eventually(what: &str, condition: impl Fn() -> bool) {
     assert!(tokio::time::timeout(FOR_EVER, waiting).await.is_ok(), "never: {what}");
 }
 
-/// The processes that belong to the run `id` in `directory`: the command with all that it started, its
-/// supervisor, and what is about to become the command.
+/// The processes that belong to the run `id` in `directory`: the command with all that it started.
 pub fn processes_of(directory: &Path, id: &str) -> Vec<u32> {
-    let marked = format!("{BUILD_VARIABLE}={id}").into_bytes();
-    let run = directory.canonicalize().unwrap().join("runs").join(id).into_os_string().into_encoded_bytes();
-    processes(|process| {
-        let has = |file: &str, wanted: &[u8]| {
-            let words = fs::read(process.join(file)).unwrap_or_default();
-            words.split(|byte| *byte == 0).any(|word| word == wanted)
-        };
-        has("environ", &marked) || has("cmdline", &run)
-    })
+    let run = directory.canonicalize().unwrap().join("runs").join(id);
+    let marked = format!("{RUN_VARIABLE}={}", run.display());
+    processes(|process| has(process, "environ", &marked))
+}
+
+/// The watcher of the stack in `directory`.
+pub fn watcher_of(directory: &Path) -> Vec<u32> {
+    let directory = directory.display().to_string();
+    processes(|process| has(process, "cmdline", WATCHER) && has(process, "cmdline", &directory))
+}
+
+fn has(process: &Path, file: &str, wanted: &str) -> bool {
+    let words = fs::read(process.join(file)).unwrap_or_default();
+    words.split(|byte| *byte == 0).any(|word| word == wanted.as_bytes())
 }
 
 fn processes(wanted: impl Fn(&Path) -> bool) -> Vec<u32> {

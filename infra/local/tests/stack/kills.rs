@@ -8,6 +8,7 @@ use std::{
 };
 
 use futures_util::{StreamExt, future::join_all, stream::FuturesUnordered};
+use gatehouse_local::process::WATCHER;
 use serde_json::{Value, json};
 
 use crate::support::{
@@ -163,8 +164,8 @@ async fn a_stack_that_is_killed_at_any_moment_keeps_what_it_promised() {
         let binary = Binary::start(directory).await;
         promises.assert_kept(&binary.client(&Key::PLATFORM)).await;
         let pid = binary.pid();
-        eventually("only the stack itself is left", || processes(directory).iter().all(|(it, _)| *it == pid))
-            .await;
+        let own = |(it, command): &(u32, String)| *it == pid || command.contains(WATCHER);
+        eventually("only the stack itself is left", || processes(directory).iter().all(own)).await;
         promises.trigger_and_kill(binary, round, &mut random).await;
     }
     let binary = Binary::start(directory).await;

@@ -20,7 +20,7 @@ async fn ctrl_c_ends_the_program_and_all_that_it_started() {
     while !crate::support::events::text(&seen).contains("ready") {
         seen.push(reader.next().await.unwrap());
     }
-    assert!(processes(directory).len() >= 3, "the program, a supervisor and a command run");
+    assert!(processes(directory).len() >= 3, "the program, its watcher and a command run");
     let (ended, rest) = tokio::join!(binary.interrupt(), reader.rest());
     assert_eq!(ended.status.code(), Some(0), "{ended:?}");
     assert!(ended.stderr.contains("Stopping."), "{ended:?}");

@@ -85,7 +85,7 @@ pub fn settings(data: &Path) -> StackSettings {
         address: SocketAddr::from(([127, 0, 0, 1], 0)),
         data_dir: data.to_owned(),
         seed: None,
-        supervisor: PROGRAM.into(),
+        program: PROGRAM.into(),
         modules: None,
         terraform: find_terraform(),
         worker_silence: None,
