@@ -21,7 +21,7 @@ pub trait IdSource: Send + Sync {
     fn random(&self) -> [u8; 16];
 }
 
-/// The time and chance of one process: for rules that need both.
+/// Time and chance together, for rules that need both. A rule that needs only one takes that.
 pub trait System: Clock + IdSource {}
 
 impl<T: Clock + IdSource + ?Sized> System for T {}
