@@ -1,12 +1,16 @@
 //! The cases of the suite.
 
+#![expect(
+    clippy::missing_panics_doc,
+    reason = "these are tests: they panic where what they say does not hold"
+)]
+
 use std::collections::BTreeSet;
 
 use gatehouse_domain::ci::{
-    BuildId, CancelMode, CiErrorKind, ConcourseTarget, Position, ProcessTarget, RunEventBody, StartKind,
-    Target,
+    BuildId, CancelMode, CiErrorKind, ConcourseTarget, Position, ProcessTarget, RunEventBody, RunStatus,
+    StartKind, Target,
 };
-use gatehouse_domain::runs::RunStatus;
 
 use super::bench::{Bench, Job, Trouble};
 use super::drive::{Prepared, Started, first_error, in_time, output};

@@ -8,14 +8,13 @@ use std::time::Duration;
 use futures_util::{StreamExt, TryStreamExt};
 use gatehouse_domain::ci::{
     Build, BuildId, CancelMode, Checkpoint, CiError, CiErrorKind, CiProvider, LogStream, Position, RunEvent,
-    RunEventBody, StartKind, StartRequest, Target,
+    RunEventBody, RunStatus, StartKind, StartRequest, Target,
 };
-use gatehouse_domain::runs::RunStatus;
 
 use super::bench::{Bench, Job};
 
 /// After how long a test that hangs gives up.
-const GIVE_UP: Duration = Duration::from_secs(60);
+const GIVE_UP: Duration = Duration::from_mins(1);
 
 /// How often a run is looked at whose status is waited for.
 const POLL: Duration = Duration::from_millis(10);
