@@ -4,6 +4,7 @@ mod answers;
 mod authorization;
 mod invocations;
 mod limits;
+mod resources;
 mod streaming;
 mod toys;
 
