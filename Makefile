@@ -3,8 +3,8 @@
 .PHONY: help run test fmt lint doc openapi build validate deploy-proof watch invoke bench ci
 
 # sam, cfn-lint and cargo-lambda as pinned in infra/deploy-proof/requirements-tools.txt.
-TOOLS := target/deploy-proof/tools/bin
-WITH_TOOLS := infra/deploy-proof/venv.sh tools >/dev/null && PATH="$(CURDIR)/$(TOOLS):$$PATH"
+TOOLS := target/venv/tools/bin
+WITH_TOOLS := .ci/venv infra/deploy-proof/requirements-tools.txt >/dev/null && PATH="$(CURDIR)/$(TOOLS):$$PATH"
 FUNCTIONS := $(notdir $(patsubst %/Cargo.toml,%,$(wildcard functions/*/Cargo.toml)))
 
 FUNCTION ?= meta

@@ -1,12 +1,17 @@
 #!/usr/bin/env bash
-# The deploy proof: builds the functions as Lambda takes them, checks the template, deploys it into an emulated AWS and
-# drives what stands there. Needs Rust and Python, no AWS account and no Docker. See README.md.
-# GATEHOUSE names a binary of the local stack that is there already; without it one is built.
+# The deploy proof: checks the template, builds a function as Lambda takes it, deploys the template into an emulated
+# AWS and drives what stands there. Needs Rust and Python, no AWS account and no Docker. See README.md.
+#
+# run.sh [template] [functions] [stack]: these parts of it, or all.
+# BINARIES names a folder with the binaries of a dev build of the workspace; without it they are built.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 here=infra/deploy-proof
 stage=target/deploy-proof/stage
+# The one that is built for release: every request waits for it, and with the AWS SDK, TLS and C code below it, it has
+# what can keep a function from being compiled for Lambda.
+released=authorizer
 case $(uname -m) in
   x86_64) arch=--x86-64 ;;
   aarch64 | arm64) arch=--arm64 ;;
@@ -16,8 +21,8 @@ esac
 step() { printf '\n== %s (at %s s)\n' "$1" "$SECONDS"; }
 
 step "tools"
-tools=$("$here/venv.sh" tools)
-ministack=$("$here/venv.sh" ministack)
+tools=$(.ci/venv "$here/requirements-tools.txt")
+ministack=$(.ci/venv "$here/requirements-ministack.txt")
 export PATH="$tools/bin:$PATH"
 
 # Nothing here may look at, or write to, the AWS account and the caches of whoever runs this.
@@ -29,25 +34,41 @@ export SAM_CLI_TELEMETRY=0 __SAM_CLI_APP_DIR="$PWD/target/deploy-proof/sam"
 export CARGO_ZIGBUILD_CACHE_DIR="$PWD/target/deploy-proof/zig"
 export ZIG_GLOBAL_CACHE_DIR="$CARGO_ZIGBUILD_CACHE_DIR" ZIG_LOCAL_CACHE_DIR="$CARGO_ZIGBUILD_CACHE_DIR"
 
-step "template"
-sam validate --lint
-cfn-lint template.yaml
-python3 "$here/transform.py" template.yaml
+template() {
+  step "template"
+  sam validate --lint
+  cfn-lint template.yaml
+  python3 "$here/transform.py" template.yaml
+}
 
-step "functions"
-# Built for this machine and beside the folder that a real deploy takes its binaries from, so that the two never mix.
-packages=()
-for manifest in functions/*/Cargo.toml; do packages+=(--package "$(basename "$(dirname "$manifest")")"); done
-rm -rf "$stage"
-mkdir -p "$stage/infra"
-cp template.yaml "$stage/"
-cp -r infra/state-machines "$stage/infra/"
-cargo lambda build --quiet --release "$arch" --lambda-dir "$stage/target/lambda" "${packages[@]}"
-if [ -z "${GATEHOUSE:-}" ]; then
-  cargo build --quiet --bin gatehouse
-  GATEHOUSE=${CARGO_TARGET_DIR:-target}/debug/gatehouse
-fi
+# Beside the folder that a real deploy takes its binaries from, so that the two never mix.
+functions() {
+  step "functions"
+  rm -rf "$stage"
+  mkdir -p "$stage/infra"
+  cp template.yaml "$stage/"
+  cp -r infra/state-machines "$stage/infra/"
+  local function packages=()
+  for function in functions/*/; do packages+=(--package "$(basename "$function")"); done
+  if [ -z "${BINARIES:-}" ]; then
+    cargo build --quiet --bins --package gatehouse-local "${packages[@]}"
+    BINARIES=${CARGO_TARGET_DIR:-target}/debug
+  fi
+  for function in functions/*/; do
+    function=$(basename "$function")
+    mkdir -p "$stage/target/lambda/$function"
+    strip -o "$stage/target/lambda/$function/bootstrap" "$BINARIES/$function"
+  done
+  env -u RUSTC_WORKSPACE_WRAPPER \
+    cargo lambda build --quiet --release "$arch" --lambda-dir "$stage/target/lambda" --package "$released"
+  cp "$BINARIES/gatehouse" "$stage/"
+}
 
-step "deployed stack"
-python3 "$here/prove.py" --stage "$stage" --ministack "$ministack/bin/ministack" \
-  --gatehouse "$GATEHOUSE"
+stack() {
+  step "deployed stack"
+  python3 "$here/prove.py" --stage "$stage" --released "$released" --ministack "$ministack/bin/ministack" \
+    --gatehouse "$stage/gatehouse"
+}
+
+[ $# -gt 0 ] || set -- template functions stack
+for part in "$@"; do "$part"; done

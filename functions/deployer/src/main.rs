@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use deployer::Deployer;
 use gatehouse_outbound::OutboundHttp;
-use gatehouse_providers::{Directory, webhook::WebhookClient};
+use gatehouse_providers::{Dependencies, Directory, webhook::WebhookClient};
 use gatehouse_runtime::{
     aws::{self, Aws},
     clock::{SystemClock, SystemIds},
@@ -36,12 +36,14 @@ async fn main() -> Result<(), Error> {
     };
     let providers = Directory::new(
         table.clone(),
-        secrets.clone(),
-        secrets.clone(),
-        table.clone(),
-        clock.clone(),
-        ids.clone(),
-        ci,
+        Dependencies {
+            read_secrets: secrets.clone(),
+            write_secrets: secrets.clone(),
+            leases: table.clone(),
+            clock: clock.clone(),
+            ids: ids.clone(),
+            http: ci,
+        },
     );
     let deployer = Deployer {
         find: table.clone(),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use gatehouse_outbound::OutboundHttp;
-use gatehouse_providers::Directory;
+use gatehouse_providers::{Dependencies, Directory};
 use gatehouse_runtime::{
     aws::{self, Aws},
     clock::{SystemClock, SystemIds},
@@ -33,12 +33,14 @@ async fn main() -> Result<(), Error> {
     };
     let providers = Directory::new(
         table.clone(),
-        secrets.clone(),
-        secrets,
-        table.clone(),
-        clock.clone(),
-        ids.clone(),
-        http,
+        Dependencies {
+            read_secrets: secrets.clone(),
+            write_secrets: secrets,
+            leases: table.clone(),
+            clock: clock.clone(),
+            ids: ids.clone(),
+            http,
+        },
     );
     let state = AppState {
         find_job: table.clone(),

@@ -30,7 +30,7 @@ use gatehouse_domain::{
     store::StoreError,
 };
 use gatehouse_outbound::OutboundHttp;
-use gatehouse_providers::concourse::{ConcoursePorts, ConcourseProvider};
+use gatehouse_providers::{Dependencies, concourse::ConcourseProvider};
 use gatehouse_runtime::{
     clock::{SystemClock, SystemIds},
     env::{optional, required},
@@ -100,14 +100,15 @@ async fn provider() -> Result<Arc<ConcourseProvider>> {
     };
     let memory = Arc::new(Memory::default());
     memory.write(&SecretName::provider_credentials(&settings.name), &credentials.to_secret()).await?;
-    let ports = ConcoursePorts {
-        secrets_read: memory.clone(),
-        secrets_write: memory,
+    let dependencies = Dependencies {
+        read_secrets: memory.clone(),
+        write_secrets: memory,
         leases: Arc::new(Alone),
         clock: Arc::new(SystemClock),
         ids: Arc::new(SystemIds),
+        http: OutboundHttp::new().allow_loopback(),
     };
-    Ok(Arc::new(ConcourseProvider::new(&settings, ports, OutboundHttp::new().allow_loopback())))
+    Ok(Arc::new(ConcourseProvider::new(&settings, dependencies)))
 }
 
 #[tokio::main(flavor = "current_thread")]

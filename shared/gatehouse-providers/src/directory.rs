@@ -9,17 +9,13 @@ use std::{
 use async_trait::async_trait;
 use gatehouse_domain::{
     ci::{CiProvider, ProviderDirectory, ProviderKind, ProviderLookupError},
-    clock::{Clock, IdSource},
     jobs::Revision,
-    lease::Leases,
     name::ProviderName,
     providers::{FindProvider, Provider},
-    secret::{ReadSecret, WriteSecret},
 };
-use gatehouse_outbound::OutboundHttp;
 use jiff::Timestamp;
 
-use crate::concourse::{ConcoursePorts, ConcourseProvider};
+use crate::{concourse::ConcourseProvider, dependencies::Dependencies};
 
 /// How long settings are used without being read again: short beside the time in which people expect an
 /// edit to work, long beside the time between two requests of a busy function.
@@ -28,8 +24,7 @@ const FRESH_FOR: Duration = Duration::from_secs(30);
 /// Makes providers from their settings, and keeps them: with them their connections and tokens.
 pub struct Directory {
     find: Arc<dyn FindProvider>,
-    concourse: ConcoursePorts,
-    http: OutboundHttp,
+    dependencies: Dependencies,
     builtin: HashMap<ProviderName, Arc<dyn CiProvider>>,
     known: Mutex<HashMap<ProviderName, Known>>,
 }
@@ -44,22 +39,8 @@ struct Known {
 
 impl Directory {
     /// A directory of the providers that `find` knows.
-    pub fn new(
-        find: Arc<dyn FindProvider>,
-        secrets_read: Arc<dyn ReadSecret>,
-        secrets_write: Arc<dyn WriteSecret>,
-        leases: Arc<dyn Leases>,
-        clock: Arc<dyn Clock>,
-        ids: Arc<dyn IdSource>,
-        http: OutboundHttp,
-    ) -> Self {
-        Self {
-            find,
-            concourse: ConcoursePorts { secrets_read, secrets_write, leases, clock, ids },
-            http,
-            builtin: HashMap::new(),
-            known: Mutex::new(HashMap::new()),
-        }
+    pub fn new(find: Arc<dyn FindProvider>, dependencies: Dependencies) -> Self {
+        Self { find, dependencies, builtin: HashMap::new(), known: Mutex::new(HashMap::new()) }
     }
 
     /// Adds a provider that nobody registers: `process`, in the local stack.
@@ -76,7 +57,7 @@ impl Directory {
     fn make(&self, settings: &Provider) -> Result<Arc<dyn CiProvider>, ProviderLookupError> {
         match settings.kind {
             ProviderKind::Concourse => {
-                Ok(Arc::new(ConcourseProvider::new(settings, self.concourse.clone(), self.http)))
+                Ok(Arc::new(ConcourseProvider::new(settings, self.dependencies.clone())))
             }
             ProviderKind::Process => Err(ProviderLookupError::KindUnavailable(settings.kind)),
         }
@@ -102,7 +83,7 @@ impl ProviderDirectory for Directory {
         if let Some(builtin) = self.builtin.get(name) {
             return Ok(builtin.clone());
         }
-        let now = self.concourse.clock.now();
+        let now = self.dependencies.clock.now();
         let known = self.known().get(name).cloned();
         match known.filter(|it| now.duration_since(it.read_at).unsigned_abs() < FRESH_FOR) {
             Some(known) => Ok(known.provider),
@@ -115,7 +96,7 @@ impl ProviderDirectory for Directory {
             return Ok(builtin.clone());
         }
         if let Some(settings) = self.find.find_provider(name).await? {
-            return self.made(&settings, self.concourse.clock.now());
+            return self.made(&settings, self.dependencies.clock.now());
         }
         self.known().remove(name);
         Err(ProviderLookupError::NotConfigured(name.clone()))

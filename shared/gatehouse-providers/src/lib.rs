@@ -1,8 +1,9 @@
 //! The adapters to what runs jobs and deploys: CI systems, one folder each, and webhooks.
 
 pub mod concourse;
+mod dependencies;
 mod directory;
 mod limits;
 pub mod webhook;
 
-pub use directory::Directory;
+pub use self::{dependencies::Dependencies, directory::Directory};

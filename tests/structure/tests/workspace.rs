@@ -12,8 +12,6 @@ const NOT_YET: &[&str] = &[
     "gatehouse-cli",
     "gatehouse-domain",
     "gatehouse-http",
-    "gatehouse-local",
-    "gatehouse-providers",
     "gatehouse-provisioner",
     "jobs",
     "runs",

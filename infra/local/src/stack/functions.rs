@@ -12,7 +12,7 @@ use deployer::Deployer;
 use gatehouse_domain::ci::ProviderKind;
 use gatehouse_jwt::Issuer;
 use gatehouse_outbound::OutboundHttp;
-use gatehouse_providers::{Directory, webhook::WebhookClient};
+use gatehouse_providers::{Dependencies, Directory, webhook::WebhookClient};
 use lambda_runtime::LambdaEvent;
 use serde_json::Value;
 
@@ -48,12 +48,14 @@ pub(super) fn process_provider() -> gatehouse_domain::name::ProviderName {
 fn directory(parts: &Parts) -> Directory {
     Directory::new(
         parts.table.clone(),
-        parts.secrets.clone(),
-        parts.secrets.clone(),
-        parts.table.clone(),
-        parts.clock.clone(),
-        parts.ids.clone(),
-        OutboundHttp::new().allow_loopback(),
+        Dependencies {
+            read_secrets: parts.secrets.clone(),
+            write_secrets: parts.secrets.clone(),
+            leases: parts.table.clone(),
+            clock: parts.clock.clone(),
+            ids: parts.ids.clone(),
+            http: OutboundHttp::new().allow_loopback(),
+        },
     )
     .with_builtin(process_provider(), parts.processes.clone())
 }

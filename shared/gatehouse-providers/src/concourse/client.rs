@@ -6,13 +6,11 @@ use gatehouse_domain::{
     ci::{CiError, CiErrorKind},
     providers::Provider,
 };
-use gatehouse_outbound::OutboundHttp;
 use reqwest::{Method, RequestBuilder, Response, StatusCode, header};
 use serde::de::DeserializeOwned;
 use tokio::sync::OnceCell;
 
 use super::{
-    ConcoursePorts,
     auth::{Token, TokenSource},
     error::{About, Call, Effect, translate},
     roles::{self, Need},
@@ -20,7 +18,10 @@ use super::{
     version::ServerVersion,
     wire::{Info, User},
 };
-use crate::limits::{ANSWER_LIMIT, CALL_TIMEOUT, LIST_LIMIT};
+use crate::{
+    dependencies::Dependencies,
+    limits::{ANSWER_LIMIT, CALL_TIMEOUT, LIST_LIMIT},
+};
 
 /// Calls one Concourse.
 pub(super) struct Client {
@@ -64,9 +65,9 @@ impl Limits {
 }
 
 impl Client {
-    pub(super) fn new(provider: &Provider, ports: ConcoursePorts, http: OutboundHttp) -> Self {
-        let transport = Arc::new(Transport::new(provider, http));
-        let tokens = TokenSource::new(provider, transport.clone(), ports);
+    pub(super) fn new(provider: &Provider, dependencies: Dependencies) -> Self {
+        let transport = Arc::new(Transport::new(provider, dependencies.http));
+        let tokens = TokenSource::new(provider, transport.clone(), dependencies);
         Self { transport, tokens, display_names: OnceCell::new() }
     }
 

@@ -5,7 +5,7 @@ use gatehouse_domain::{
     providers::Account,
 };
 use gatehouse_outbound::OutboundHttp;
-use gatehouse_providers::concourse::ConcourseProvider;
+use gatehouse_providers::{Dependencies, concourse::ConcourseProvider};
 use gatehouse_testkit::concourse::{ConcourseTwin, Fault, Role, Route, Script, Version};
 use serde_json::json;
 
@@ -146,7 +146,10 @@ async fn a_name_that_leads_to_this_host_is_refused_when_it_is_resolved() {
     let mut bench = Bench::new(concourse(Script::quick())).await;
     bench.settings.url = Some(bench.twin.url().replace("127.0.0.1", "localhost"));
     assert_eq!(check(&bench).await.problems, Vec::<String>::new());
-    let provider = ConcourseProvider::new(&bench.settings, bench.ports(), OutboundHttp::new());
+    let provider = ConcourseProvider::new(
+        &bench.settings,
+        Dependencies { http: OutboundHttp::new(), ..bench.dependencies() },
+    );
     let problem = &provider.check(&[deploy()]).await.unwrap().problems[0];
     assert!(problem.ends_with("it is a loopback address"), "{problem}");
 }

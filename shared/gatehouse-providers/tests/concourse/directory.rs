@@ -16,7 +16,6 @@ use gatehouse_domain::{
     providers::{FindProvider, Provider},
     store::StoreError,
 };
-use gatehouse_outbound::OutboundHttp;
 use gatehouse_providers::Directory;
 use gatehouse_testkit::concourse::Script;
 
@@ -46,16 +45,7 @@ async fn setup() -> Setup {
     let bench = Bench::new(concourse(Script::quick())).await;
     let providers = Mutex::new(vec![bench.settings.clone()]);
     let registry = Arc::new(Registry { providers, reads: AtomicUsize::new(0) });
-    let ports = bench.ports();
-    let directory = Directory::new(
-        registry.clone(),
-        ports.secrets_read,
-        ports.secrets_write,
-        ports.leases,
-        ports.clock,
-        ports.ids,
-        OutboundHttp::new().allow_loopback(),
-    );
+    let directory = Directory::new(registry.clone(), bench.dependencies());
     Setup { bench, registry, directory }
 }
 

@@ -24,7 +24,7 @@ use gatehouse_domain::{
     store::StoreError,
 };
 use gatehouse_outbound::OutboundHttp;
-use gatehouse_providers::concourse::{ConcoursePorts, ConcourseProvider};
+use gatehouse_providers::{Dependencies, concourse::ConcourseProvider};
 use gatehouse_testkit::concourse::{ConcourseTwin, Role, Script, TwinBuilder};
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
@@ -207,20 +207,20 @@ impl Bench {
         Self { twin, settings, secrets, leases, clock, ids }
     }
 
-    pub fn ports(&self) -> ConcoursePorts {
-        ConcoursePorts {
-            secrets_read: self.secrets.clone(),
-            secrets_write: self.secrets.clone(),
+    pub fn dependencies(&self) -> Dependencies {
+        Dependencies {
+            read_secrets: self.secrets.clone(),
+            write_secrets: self.secrets.clone(),
             leases: self.leases.clone(),
             clock: self.clock.clone(),
             ids: self.ids.clone(),
+            http: OutboundHttp::new().allow_loopback(),
         }
     }
 
     /// A provider as another process would have it: it shares nothing in memory.
     pub fn provider(&self) -> Arc<ConcourseProvider> {
-        let http = OutboundHttp::new().allow_loopback();
-        Arc::new(ConcourseProvider::new(&self.settings, self.ports(), http))
+        Arc::new(ConcourseProvider::new(&self.settings, self.dependencies()))
     }
 
     pub fn token_secret(&self) -> SecretName {

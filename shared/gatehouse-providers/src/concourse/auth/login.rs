@@ -4,22 +4,27 @@ use std::time::Duration;
 
 use gatehouse_domain::{
     ci::{CiError, CiErrorKind},
+    clock::Clock,
+    name::ProviderName,
     providers::{Account, Credentials},
-    secret::SecretName,
+    secret::{ReadSecret, SecretName},
 };
 use reqwest::{Method, RequestBuilder, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use url::form_urlencoded;
 
-use super::{
-    super::{
+use super::token::Token;
+use crate::{
+    concourse::{
         error::{About, Call, Effect, translate},
-        transport::{Failure, Refusal, Repeat, read_answer},
+        transport::{Failure, Refusal, Repeat, Transport, read_answer},
     },
-    OPERATION, Token, TokenSource,
+    limits::TOKEN_TIMEOUT,
 };
-use crate::limits::TOKEN_TIMEOUT;
+
+/// What is tried, as failures name it.
+pub(super) const OPERATION: &str = "log in";
 
 const PATH: &str = "/sky/issuer/token";
 
@@ -45,7 +50,15 @@ struct OauthError {
     error_description: String,
 }
 
-impl TokenSource {
+/// Logs in to one Concourse.
+pub(super) struct Login<'a> {
+    pub(super) transport: &'a Transport,
+    pub(super) secrets: &'a dyn ReadSecret,
+    pub(super) clock: &'a dyn Clock,
+    pub(super) provider: &'a ProviderName,
+}
+
+impl Login<'_> {
     /// Asks Concourse for a new token.
     pub(super) async fn log_in(&self) -> Result<Token, CiError> {
         let credentials = self.credentials().await?;
@@ -56,13 +69,13 @@ impl TokenSource {
         };
         let granted = outcome.map_err(|failure| self.explain(failure, &credentials.account))?;
         let lifetime = Duration::from_secs(granted.expires_in.unwrap_or(UNKNOWN_LIFETIME));
-        Ok(Token::new(granted.access_token, self.now(), lifetime))
+        Ok(Token::new(granted.access_token, self.clock.now(), lifetime))
     }
 
     /// The credentials as they are now: older ones would make a token that passes for a new one.
     async fn credentials(&self) -> Result<Credentials, CiError> {
-        let name = SecretName::provider_credentials(&self.provider);
-        let text = self.ports.secrets_read.read_fresh(&name).await.map_err(|error| {
+        let name = SecretName::provider_credentials(self.provider);
+        let text = self.secrets.read_fresh(&name).await.map_err(|error| {
             let advice = "the secret store, where the credentials for Concourse are, does not answer";
             CiError::new(CiErrorKind::Unavailable, OPERATION, advice).caused_by(error)
         })?;

@@ -6,7 +6,7 @@ use gatehouse_domain::ci::{
     Build, BuildId, Checkpoint, CiError, CiErrorKind, ConcourseTarget, StartKind, StartRequest, Target,
 };
 
-use super::{Found, find, shown, told};
+use super::show::{Found, find, shown, translated};
 use crate::concourse::{
     client::{Client, Limits},
     error::{About, Call, Effect},
@@ -69,6 +69,8 @@ pub(in crate::concourse) async fn start(
         }
     };
     let call = Call { operation, about: About::Job(target), effect };
+    // Concourse has no idempotency keys. An answer that is lost, and even a 500, may stand for a build, so this request is
+    // never repeated here: `started_since` finds out.
     let build = client.post(&call, &path).await?;
     Ok(shown(client, Found { target, build }).await)
 }
@@ -96,10 +98,12 @@ pub(in crate::concourse) async fn started_since(
         }
     };
     let mut builds = list(client, target, operation, &query).await?;
+    // Ids grow in all of Concourse, so what is above the checkpoint was created after it. Reruns of other builds are in
+    // the same list.
     builds.retain(|build| build.id > checkpoint && build.rerun_of.as_ref().map(|it| it.id) == original);
     keep_ours(client, &mut builds).await?;
     builds.sort_unstable_by_key(|build| build.id);
-    Ok(builds.into_iter().map(|build| told(client, Found { target, build }, None)).collect())
+    Ok(builds.into_iter().map(|build| translated(client, Found { target, build }, None)).collect())
 }
 
 fn number(checkpoint: &Checkpoint) -> Result<u64, CiError> {

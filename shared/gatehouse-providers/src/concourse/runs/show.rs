@@ -1,6 +1,4 @@
-//! Single runs: starting, finding, showing and cancelling them.
-
-mod start;
+//! Finding, showing and cancelling a run that there is.
 
 use std::time::Duration;
 
@@ -10,8 +8,7 @@ use gatehouse_domain::{
 };
 use jiff::Timestamp;
 
-pub(super) use self::start::{checkpoint, start, started_since};
-use super::{
+use crate::concourse::{
     client::{Client, Limits},
     error::{About, Call, Effect},
     path, status,
@@ -24,21 +21,25 @@ use crate::limits::ANSWER_LIMIT;
 const REASON_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How a build stands, and why it waits if it does.
-pub(super) async fn build(client: &Client, target: &Target, build: &BuildId) -> Result<Build, CiError> {
+pub(in crate::concourse) async fn build(
+    client: &Client,
+    target: &Target,
+    build: &BuildId,
+) -> Result<Build, CiError> {
     let found = find(client, target, build, "show the run").await?;
     Ok(shown(client, found).await)
 }
 
 /// A build as Concourse has it.
-pub(super) struct Found<'a> {
+pub(in crate::concourse) struct Found<'a> {
     /// What was asked for.
-    pub(super) target: &'a ConcourseTarget,
-    pub(super) build: wire::Build,
+    pub(in crate::concourse) target: &'a ConcourseTarget,
+    pub(in crate::concourse) build: wire::Build,
 }
 
 /// Gets a build, which must be one of the job that `target` names: ids are unique in all of Concourse, and
 /// callers may see only builds of their jobs.
-pub(super) async fn find<'a>(
+pub(in crate::concourse) async fn find<'a>(
     client: &Client,
     target: &'a Target,
     build: &BuildId,
@@ -60,13 +61,13 @@ pub(super) async fn find<'a>(
 }
 
 /// A build in the words of the domain, with why it waits where Concourse says so.
-pub(super) async fn shown(client: &Client, found: Found<'_>) -> Build {
+pub(in crate::concourse) async fn shown(client: &Client, found: Found<'_>) -> Build {
     let reason = reason(client, &found).await;
-    told(client, found, reason)
+    translated(client, found, reason)
 }
 
-/// Why a build waits. Not to be told is no failure.
-pub(super) async fn reason(client: &Client, found: &Found<'_>) -> Option<Reason> {
+/// Why a build waits; `None` where Concourse does not say, which is no failure.
+pub(in crate::concourse) async fn reason(client: &Client, found: &Found<'_>) -> Option<Reason> {
     if found.build.status != status::PENDING {
         return None;
     }
@@ -85,7 +86,7 @@ pub(super) async fn reason(client: &Client, found: &Found<'_>) -> Option<Reason>
 }
 
 /// A build in the words of the domain.
-pub(super) fn told(client: &Client, found: Found<'_>, reason: Option<Reason>) -> Build {
+pub(in crate::concourse) fn translated(client: &Client, found: Found<'_>, reason: Option<Reason>) -> Build {
     let target = actual_target(&found);
     let build = found.build;
     Build {
@@ -111,7 +112,7 @@ fn time(seconds: Option<i64>) -> Option<Timestamp> {
 }
 
 /// Asks a build to stop. Concourse takes the request at once and heeds it later.
-pub(super) async fn cancel(
+pub(in crate::concourse) async fn cancel(
     client: &Client,
     target: &Target,
     build: &BuildId,

@@ -1,10 +1,8 @@
-//! The access token: got once, shared by all functions, renewed before it ends.
+//! Where access tokens come from: got once, shared by all functions, renewed before they end.
 //!
 //! Concourse gives out opaque tokens that last for hours. One is kept in the secret store, where every
 //! function finds it, and in memory. Whoever finds it old or refused renews it under a lease, so that many
 //! who find out at once make one request between them.
-
-mod login;
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -24,33 +22,23 @@ use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
-use super::{ConcoursePorts, transport::Transport};
+use super::{
+    login::{Login, OPERATION},
+    token::Token,
+};
+use crate::{concourse::transport::Transport, dependencies::Dependencies};
 
 /// How long the lease is held at most: longer than any login takes.
 const LEASE_TIME: Duration = Duration::from_secs(20);
 
 /// How often somebody who waits for another's login looks for its token.
-const LOOK_INTERVAL: Duration = Duration::from_millis(200);
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 /// How long one waits for another's login before logging in oneself: as long as a login may take.
-const PATIENCE: Duration = Duration::from_secs(8);
-
-/// How long before its end a token is renewed at the latest.
-const RENEW_BEFORE: Duration = Duration::from_mins(5);
+const LOGIN_WAIT: Duration = Duration::from_secs(8);
 
 /// How long refused credentials are not tried again: callers may be many, and directories lock accounts.
 const REFUSAL_STANDS: Duration = Duration::from_secs(5);
-
-/// What these failures are called.
-const OPERATION: &str = "log in";
-
-/// An access token.
-#[derive(Debug, Clone)]
-pub(super) struct Token {
-    bearer: SecretString,
-    renew_at: Timestamp,
-    ends_at: Timestamp,
-}
 
 /// A token as it is kept in the secret store.
 #[derive(Serialize, Deserialize)]
@@ -62,14 +50,14 @@ struct StoredToken {
 }
 
 /// Where tokens come from.
-pub(super) struct TokenSource {
+pub(in crate::concourse) struct TokenSource {
     transport: Arc<Transport>,
-    ports: ConcoursePorts,
+    dependencies: Dependencies,
     provider: ProviderName,
     credentials_version: String,
     current: Mutex<Option<Token>>,
-    /// Held while a token is looked for; knows what came of it last.
-    looking: tokio::sync::Mutex<Option<Refused>>,
+    /// Held while a token is obtained. Holds the last refusal of the credentials.
+    renewal: tokio::sync::Mutex<Option<Refused>>,
 }
 
 /// Credentials that were refused.
@@ -78,40 +66,24 @@ struct Refused {
     until: Timestamp,
 }
 
-impl Token {
-    /// A token that was given at `now` for `lifetime`.
-    fn new(bearer: String, now: Timestamp, lifetime: Duration) -> Self {
-        let ends_at = now.saturating_add(lifetime).unwrap_or(Timestamp::MAX);
-        // Of a short life the last tenth is enough.
-        let margin = RENEW_BEFORE.min(lifetime / 10);
-        let renew_at = ends_at.saturating_sub(margin).unwrap_or(ends_at);
-        Self { bearer: bearer.into(), renew_at, ends_at }
-    }
-
-    /// What the `Authorization` header carries.
-    pub(super) fn expose(&self) -> &str {
-        self.bearer.expose_secret()
-    }
-
-    fn is(&self, other: Option<&Self>) -> bool {
-        other.is_some_and(|other| other.expose() == self.expose())
-    }
-}
-
 impl TokenSource {
-    pub(super) fn new(provider: &Provider, transport: Arc<Transport>, ports: ConcoursePorts) -> Self {
+    pub(in crate::concourse) fn new(
+        provider: &Provider,
+        transport: Arc<Transport>,
+        dependencies: Dependencies,
+    ) -> Self {
         Self {
             transport,
-            ports,
+            dependencies,
             provider: provider.name.clone(),
             credentials_version: provider.credentials_version.clone(),
             current: Mutex::new(None),
-            looking: tokio::sync::Mutex::new(None),
+            renewal: tokio::sync::Mutex::new(None),
         }
     }
 
     /// A token that is good for a while, as far as anybody knows.
-    pub(super) async fn token(&self) -> Result<Token, CiError> {
+    pub(in crate::concourse) async fn token(&self) -> Result<Token, CiError> {
         match self.remembered() {
             Some(token) => Ok(token),
             None => self.obtain(None).await,
@@ -119,12 +91,14 @@ impl TokenSource {
     }
 
     /// Another token than `refused`, which Concourse does not take any more.
-    pub(super) async fn token_after(&self, refused: &Token) -> Result<Token, CiError> {
+    pub(in crate::concourse) async fn token_after(&self, refused: &Token) -> Result<Token, CiError> {
         self.obtain(Some(refused)).await
     }
 
     async fn obtain(&self, refused: Option<&Token>) -> Result<Token, CiError> {
-        let mut last = self.looking.lock().await;
+        // Of many requests that find the token old at once, one renews it; the others wait here and then find the
+        // new one.
+        let mut last = self.renewal.lock().await;
         self.current().take_if(|token| token.is(refused));
         if let Some(token) = self.remembered() {
             return Ok(token);
@@ -137,6 +111,7 @@ impl TokenSource {
         }
         let renewed = self.renew(refused).await;
         *last = self.note(&renewed);
+        // A token is renewed before it ends, so that a login that fails for some minutes stops nobody.
         renewed.or_else(|error| self.not_yet_ended().ok_or(error))
     }
 
@@ -167,7 +142,7 @@ impl TokenSource {
     async fn shared(&self, refused: Option<&Token>) -> Option<Token> {
         if refused.is_none() {
             let name = self.secret();
-            let read = self.ports.secrets_read.read(&name).await;
+            let read = self.dependencies.read_secrets.read(&name).await;
             self.take(read.ok().flatten().as_ref(), None);
             if let Some(token) = self.remembered() {
                 return Some(token);
@@ -177,7 +152,7 @@ impl TokenSource {
     }
 
     async fn shared_now(&self, refused: Option<&Token>) -> Option<Token> {
-        match self.ports.secrets_read.read_fresh(&self.secret()).await {
+        match self.dependencies.read_secrets.read_fresh(&self.secret()).await {
             Ok(text) => self.take(text.as_ref(), refused),
             Err(error) => {
                 tracing::warn!(provider = %self.provider, error = %Chain(&error), "could not read the shared token");
@@ -186,7 +161,8 @@ impl TokenSource {
         self.remembered()
     }
 
-    /// Remembers the token that `text` holds, when it is made from today's credentials and not `refused`.
+    /// Remembers the token that `text` holds, when it was made from today's credentials and is not `refused`: the
+    /// store still holds the token that Concourse refused until somebody has renewed it.
     fn take(&self, text: Option<&SecretString>, refused: Option<&Token>) {
         let stored = text.and_then(|text| serde_json::from_str::<StoredToken>(text.expose_secret()).ok());
         let Some(stored) = stored.filter(|it| it.credentials_version == self.credentials_version) else {
@@ -201,18 +177,19 @@ impl TokenSource {
 
     /// Logs in, or waits for somebody else who does.
     async fn renew(&self, refused: Option<&Token>) -> Result<Token, CiError> {
-        let holder = random_id(&*self.ports.ids, "login");
-        let deadline = self.now().saturating_add(PATIENCE).unwrap_or(Timestamp::MAX);
+        let holder = random_id(&*self.dependencies.ids, "login");
+        let deadline = self.now().saturating_add(LOGIN_WAIT).unwrap_or(Timestamp::MAX);
         while self.now() < deadline {
-            match self.ports.leases.acquire(&self.lease(), &holder, LEASE_TIME).await {
+            match self.dependencies.leases.acquire(&self.lease(), &holder, LEASE_TIME).await {
                 Ok(LeaseOutcome::Acquired) => return self.renew_as(&holder, refused).await,
                 Ok(LeaseOutcome::Held) => {}
+                // The lease only saves logins. Without its store two are harmless, and none would be an outage.
                 Err(error) => {
                     tracing::warn!(provider = %self.provider, error = %Chain(&error), "logging in without a lease");
                     break;
                 }
             }
-            self.ports.clock.sleep(LOOK_INTERVAL).await;
+            self.dependencies.clock.sleep(POLL_INTERVAL).await;
             if let Some(token) = self.shared_now(refused).await {
                 return Ok(token);
             }
@@ -226,14 +203,14 @@ impl TokenSource {
             Some(token) => Ok(token),
             None => self.log_in_and_share().await,
         };
-        if let Err(error) = self.ports.leases.release(&self.lease(), holder).await {
+        if let Err(error) = self.dependencies.leases.release(&self.lease(), holder).await {
             tracing::warn!(provider = %self.provider, error = %Chain(&error), "could not release the lease of the login");
         }
         outcome
     }
 
     async fn log_in_and_share(&self) -> Result<Token, CiError> {
-        let token = self.log_in().await?;
+        let token = self.login().log_in().await?;
         *self.current() = Some(token.clone());
         let stored = StoredToken {
             access_token: token.expose().to_owned(),
@@ -243,14 +220,23 @@ impl TokenSource {
         };
         let text = serde_json::to_string(&stored).unwrap_or_default().into();
         // The token is good all the same; others will log in themselves.
-        if let Err(error) = self.ports.secrets_write.write(&self.secret(), &text).await {
+        if let Err(error) = self.dependencies.write_secrets.write(&self.secret(), &text).await {
             tracing::warn!(provider = %self.provider, error = %Chain(&error), "could not share the token");
         }
         Ok(token)
     }
 
+    fn login(&self) -> Login<'_> {
+        Login {
+            transport: &self.transport,
+            secrets: &*self.dependencies.read_secrets,
+            clock: &*self.dependencies.clock,
+            provider: &self.provider,
+        }
+    }
+
     fn now(&self) -> Timestamp {
-        self.ports.clock.now()
+        self.dependencies.clock.now()
     }
 
     fn secret(&self) -> SecretName {
@@ -259,28 +245,5 @@ impl TokenSource {
 
     fn lease(&self) -> String {
         format!("provider/{}/token", self.provider)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn renewed_before(lifetime: Duration) -> Duration {
-        let token = Token::new("t".into(), Timestamp::UNIX_EPOCH, lifetime);
-        token.ends_at.duration_since(token.renew_at).unsigned_abs()
-    }
-
-    #[test]
-    fn tokens_are_renewed_before_they_end() {
-        assert_eq!(renewed_before(Duration::from_hours(24)), Duration::from_mins(5));
-        assert_eq!(renewed_before(Duration::from_mins(10)), Duration::from_mins(1));
-        assert_eq!(renewed_before(Duration::ZERO), Duration::ZERO);
-    }
-
-    #[test]
-    fn tokens_do_not_show() {
-        let token = Token::new("canary".into(), Timestamp::UNIX_EPOCH, Duration::from_hours(1));
-        assert!(!format!("{token:?}").contains("canary"));
     }
 }

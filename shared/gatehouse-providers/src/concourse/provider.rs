@@ -1,0 +1,79 @@
+//! The verbs of CI systems, as Concourse does them.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use async_trait::async_trait;
+use gatehouse_domain::{
+    ci::{
+        Build, BuildId, CancelMode, Capabilities, CheckReport, Checkpoint, CiError, CiProvider,
+        DiscoveredJob, EventStream, Position, StartRequest, Target,
+    },
+    clock::Clock,
+    providers::Provider,
+};
+
+use super::{check, client::Client, discover, runs, stream, version::FORCES_ABORTS};
+use crate::dependencies::Dependencies;
+
+/// A Concourse, under the account that Gatehouse has there.
+pub struct ConcourseProvider {
+    client: Arc<Client>,
+    clock: Arc<dyn Clock>,
+}
+
+impl ConcourseProvider {
+    /// The Concourse that was registered as `provider`. Nothing is sent yet; settings that cannot work are
+    /// reported by every call.
+    pub fn new(provider: &Provider, dependencies: Dependencies) -> Self {
+        let clock = dependencies.clock.clone();
+        Self { client: Arc::new(Client::new(provider, dependencies)), clock }
+    }
+}
+
+#[async_trait]
+impl CiProvider for ConcourseProvider {
+    fn capabilities(&self) -> Capabilities {
+        let version = self.client.version();
+        Capabilities {
+            // As instance variables, which choose the pipeline.
+            parameters: true,
+            live_logs: true,
+            rerun: true,
+            // Known once Concourse has answered anything; until then nobody should count on it.
+            force_cancel: version.is_some_and(|version| version.is_at_least(FORCES_ABORTS)),
+            discover: true,
+        }
+    }
+
+    async fn checkpoint(&self, target: &Target) -> Result<Checkpoint, CiError> {
+        runs::checkpoint(&self.client, target).await
+    }
+
+    async fn start(&self, request: &StartRequest<'_>) -> Result<Build, CiError> {
+        runs::start(&self.client, request).await
+    }
+
+    async fn started_since(&self, request: &StartRequest<'_>) -> Result<Vec<Build>, CiError> {
+        runs::started_since(&self.client, request).await
+    }
+
+    async fn build(&self, target: &Target, build: &BuildId) -> Result<Build, CiError> {
+        runs::build(&self.client, target, build).await
+    }
+
+    fn events(self: Arc<Self>, target: Target, build: BuildId, after: Option<Position>) -> EventStream {
+        stream::events(self.client.clone(), self.clock.clone(), target, build, after.as_ref())
+    }
+
+    async fn cancel(&self, target: &Target, build: &BuildId, mode: CancelMode) -> Result<(), CiError> {
+        runs::cancel(&self.client, target, build, mode).await
+    }
+
+    async fn discover(&self, teams: &BTreeSet<String>) -> Result<Vec<DiscoveredJob>, CiError> {
+        discover::discover(&self.client, teams).await
+    }
+
+    async fn check(&self, targets: &[Target]) -> Result<CheckReport, CiError> {
+        Ok(check::check(&self.client, targets).await)
+    }
+}
