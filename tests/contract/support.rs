@@ -28,19 +28,18 @@ use gatehouse_domain::{
     audit::{Action, AuditContext, AuditTarget, Entry, Origin, Outcome},
     caller::{Caller, Grant, Roles, Tenants},
     ci::{ConcourseTarget, ProviderKind, Target},
+    claims::{ServiceClaims, SessionClaims},
     clock::{Clock, IdSource},
-    jobs::{EditPorts, Job, JobDraft, JobSpec, ListError},
-    operations::{
-        OperationId,
-        workflow::{NotReady, StartWorkflow, Workflow, WorkflowError},
-    },
-    paging::{Cursor, Limit, Page, PageRequest},
-    providers::Precondition,
+    id::{KeyId, OperationId},
+    jobs::{EditPorts, Job, JobDraft, JobSpec},
+    operations::workflow::{NotReady, StartWorkflow, Workflow, WorkflowError},
+    paging::{Cursor, Limit, ListError, Page, PageRequest},
+    revision::Precondition,
     revocation::{FlushAuthorizer, FlushError},
     secret::SecretError,
-    signing::{KeyId, MakeKeyPair},
-    tokens::{ServiceClaims, SignError, SignToken},
-    users::{HashPassword, HashPasswordError, PasswordHash, SessionClaims},
+    sign::{SignError, SignToken},
+    signing::MakeKeyPair,
+    users::{HashPassword, HashPasswordError, PasswordHash},
 };
 use gatehouse_dynamodb::{DynamoDb, Storage, prepare_table, with_long_timeouts};
 use gatehouse_runtime::{aws::Aws, env};
@@ -455,7 +454,7 @@ impl SignToken for Pretend {
 impl MakeKeyPair for Pretend {
     async fn make_key_pair(&self) -> Result<(KeyId, String), SecretError> {
         let number = self.0.fetch_add(1, Ordering::Relaxed);
-        Ok((KeyId::parse(&format!("key-{number}")).expect("an id"), "public".into()))
+        Ok((format!("key-{number}").parse::<KeyId>().expect("an id"), "public".into()))
     }
 }
 
