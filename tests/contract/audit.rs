@@ -6,8 +6,7 @@ use gatehouse_domain::{
     audit::{Action, AppendAudit, AuditFilter, Entry, ListAudit, Origin, Outcome},
     caller::Tenants,
     clock::Clock,
-    jobs::ListError,
-    paging::{Cursor, PageRequest},
+    paging::{Cursor, ListError, PageRequest},
 };
 use jiff::Timestamp;
 

@@ -8,6 +8,7 @@ use gatehouse_domain::{
     audit::{AuditFilter, ListAudit},
     catalog::{self, ServiceQuery},
     ci::ProviderKind,
+    claims::ServiceClaims,
     clock::Clock,
     jobs::{self, EditPorts},
     operations::{
@@ -19,9 +20,9 @@ use gatehouse_domain::{
     },
     paging::PageRequest,
     project::{Project, SaveProject},
-    providers::Precondition,
+    revision::{Precondition, Revision},
     runs::{self, start},
-    tokens::{self, MintPorts, Minted, RecordUse, RevokePorts, Rotation, ServiceClaims},
+    tokens::{self, MintPorts, Minted, RecordUse, RevokePorts, Rotation},
     users::{self, LogIn, LoggedIn, LoginPorts, SessionEnd, UserDraft, UserPatch, UserPorts},
 };
 use secrecy::ExposeSecret;
@@ -72,7 +73,7 @@ fn mint_ports<'a>(table: &'a TestTable, pretend: &'a Pretend) -> MintPorts<'a> {
 
 async fn with_project() -> TestTable {
     let table = TestTable::new().await;
-    let revision = jobs::Revision::new(&*table.system);
+    let revision = Revision::new(&*table.system);
     let project =
         Project::new("payments".parse().unwrap(), "acme".parse().unwrap(), revision, table.system.now());
     let entry = table.entry("user:ada", "project:payments", Some("acme"));

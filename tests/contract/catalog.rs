@@ -5,16 +5,16 @@ use std::collections::BTreeMap;
 use gatehouse_domain::{
     catalog::{
         Category, CreateService, EnvironmentSpec, EnvironmentState, FindService, Infrastructure, Lifecycle,
-        Provisioned, SaveService, Service, ServiceId, ServiceSpec, Settled,
+        Provisioned, SaveService, Service, ServiceSpec, Settled,
     },
     clock::Clock,
+    id::{OperationId, ServiceId},
     idempotency::Fingerprint,
-    jobs::Revision,
     operations::{
-        Asked, BeginOutcome, Configuration, FindOperation, Operation, OperationId, OperationOutcome,
-        SaveOperation, Signal, State, Work,
+        Asked, BeginOutcome, Configuration, FindOperation, Operation, OperationOutcome, SaveOperation,
+        Signal, State, Work,
     },
-    providers::EditOutcome,
+    revision::{EditOutcome, Revision},
 };
 use serde_json::Map;
 

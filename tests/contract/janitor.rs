@@ -9,19 +9,19 @@ use gatehouse_domain::{
     api_key::{ApiKey, SaveApiKey},
     caller::Tenants,
     clock::Clock,
+    id::{KeyId, TokenId},
     janitor::{
         Announce, Announcement, Marks, Outbox, Ports, Publish, PublishError, Report, Settings, Subject, sweep,
     },
-    jobs::Revision,
     operations::{
         change::{ChangePorts, WorkflowPorts},
         reconcile::ReconcilePorts,
         request::RequestPorts,
     },
     paging::PageRequest,
-    providers::EditOutcome,
-    signing::{FindKeyRing, KeyId, KeyRing, ROTATE_AFTER, SaveKeyRing, SigningKey},
-    tokens::{RecordUse, SaveToken, ServiceToken, TokenId, TokenState, Use},
+    revision::{EditOutcome, Revision},
+    signing::{FindKeyRing, KeyRing, ROTATE_AFTER, SaveKeyRing, SigningKey},
+    tokens::{RecordUse, SaveToken, ServiceToken, TokenState, Use},
 };
 use jiff::Timestamp;
 
@@ -208,7 +208,7 @@ async fn a_ring_is_announced_once_for_each_key_that_is_due() {
         let mut keys = previous.as_ref().map(|ring| ring.keys.clone()).unwrap_or_default();
         let now = table.system.now();
         keys.push(SigningKey {
-            kid: KeyId::parse(kid).unwrap(),
+            kid: kid.parse::<KeyId>().unwrap(),
             public_key: "public".into(),
             published_at: now,
             signs_from: now,

@@ -5,13 +5,11 @@ use std::collections::BTreeSet;
 use gatehouse_domain::{
     caller::Tenants,
     ci::ProviderKind,
-    jobs::{
-        DeleteJob, FindForEdit, FindJob, FindJobsByTarget, Job, JobEdit, JobFilter, ListError, ListJobs,
-        Revision, SaveJobs,
-    },
-    paging::{Cursor, Limit, PageRequest},
+    jobs::{DeleteJob, FindForEdit, FindJob, FindJobsByTarget, Job, JobEdit, JobFilter, ListJobs, SaveJobs},
+    paging::{Cursor, Limit, ListError, PageRequest},
     project::{FindProject, Project},
-    providers::{Account, DeleteProvider, EditOutcome, FindProvider, ListProviders, Provider, SaveProvider},
+    providers::{Account, DeleteProvider, FindProvider, ListProviders, Provider, SaveProvider},
+    revision::{EditOutcome, Revision},
 };
 use jiff::Timestamp;
 

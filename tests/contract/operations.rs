@@ -12,14 +12,13 @@ use gatehouse_domain::{
         PlanSummary, Provisioned, Settled,
     },
     clock::Clock,
-    jobs::ListError,
     operations::{
         Asked, Attempt, BeginOutcome, FindOperation, ListOperations, Operation, OperationOutcome, Phase,
         SaveOperation, Signal, State, Step, StepState, TaskToken, Verdict, Work,
         reconcile::ListOpenOperations,
     },
-    paging::PageRequest,
-    providers::EditOutcome,
+    paging::{ListError, PageRequest},
+    revision::EditOutcome,
     store::StoreError,
 };
 use serde_json::json;

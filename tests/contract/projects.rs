@@ -9,11 +9,13 @@ use gatehouse_domain::{
     caller::Tenants,
     catalog::{SaveService, Service, ServiceSpec},
     clock::Clock,
-    jobs::{DeleteJob, ListError, Revision},
+    id::TokenId,
+    jobs::DeleteJob,
+    paging::ListError,
     project::{FindProject, ListProjects, Project, SaveProject},
-    providers::EditOutcome,
+    revision::{EditOutcome, Revision},
     tenant::{ListTenants, SaveTenant, Tenant},
-    tokens::{SaveToken, ServiceToken, TokenId, TokenState},
+    tokens::{SaveToken, ServiceToken, TokenState},
 };
 use jiff::Timestamp;
 

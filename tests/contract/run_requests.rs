@@ -4,11 +4,11 @@ use std::{collections::BTreeMap, time::Duration};
 
 use gatehouse_domain::{
     audit::Entry,
-    ci::{BuildId, Checkpoint, StartKind},
+    ci::{BuildId, Checkpoint, RunStatus, StartKind},
     clock::Clock,
     idempotency::{Fingerprint, IdempotencyKey, RequestKey},
     runs::{
-        FindRun, Run, RunStatus,
+        FindRun, Run,
         start::{BeginOutcome, FinishOutcome, REPLAY_FOR, RunRequest, RunRequestState, RunRequests},
     },
 };

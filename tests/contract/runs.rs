@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 
 use gatehouse_domain::{
-    ci::{BuildId, Reason, ReasonCode},
+    ci::{BuildId, Reason, ReasonCode, RunStatus},
     clock::Clock,
-    jobs::ListError,
-    paging::{Limit, PageRequest},
-    runs::{FindRun, ListRuns, RecordRun, Run, RunStatus},
+    paging::{Limit, ListError, PageRequest},
+    runs::{FindRun, ListRuns, RecordRun, Run},
 };
 
 use crate::support::{TestTable, target};

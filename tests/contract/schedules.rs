@@ -15,13 +15,14 @@ use async_trait::async_trait;
 use gatehouse_domain::{
     ci::{
         Build, BuildId, CancelMode, Capabilities, CheckReport, Checkpoint, CiError, CiErrorKind, CiProvider,
-        DiscoveredJob, EventStream, Position, ProviderDirectory, ProviderLookupError, StartRequest, Target,
+        DiscoveredJob, EventStream, Position, ProviderDirectory, ProviderLookupError, RunStatus,
+        StartRequest, Target,
     },
     clock::Clock,
     idempotency::IdempotencyKey,
     name::ProviderName,
     runs::{
-        FindPorts, RunStatus,
+        FindPorts,
         start::{self, StartError, StartPorts},
     },
 };

@@ -10,15 +10,15 @@ use gatehouse_domain::{
     catalog::{
         self, Category, CreateService, DeployTarget, Deployed, EditPorts, EditServiceError, EnvironmentSpec,
         FindService, Infrastructure, Lifecycle, Link, ListServices, Modules, Registered, SaveService,
-        Service, ServiceDraft, ServiceFilter, ServiceId, ServiceSpec, Settled,
+        Service, ServiceDraft, ServiceFilter, ServiceSpec, Settled,
     },
     clock::Clock,
+    id::ServiceId,
     idempotency::IdempotencyKey,
-    jobs::{ListError, Revision},
     operations::BeginOutcome,
-    paging::PageRequest,
+    paging::{ListError, PageRequest},
     project::{ListProjects, Project, SaveProject},
-    providers::{EditOutcome, Precondition},
+    revision::{EditOutcome, Precondition, Revision},
     store::StoreError,
 };
 use serde_json::json;

@@ -6,16 +6,14 @@ use async_trait::async_trait;
 use gatehouse_domain::{
     audit::{AuditContext, Origin},
     caller::Caller,
-    jobs::ListError,
-    operations::{
-        OperationId,
-        workflow::{NotReady, StartWorkflow, Workflow, WorkflowError},
-    },
-    paging::{Cursor, Limit, Page, PageRequest},
+    claims::{ServiceClaims, SessionClaims},
+    id::{KeyId, OperationId},
+    operations::workflow::{NotReady, StartWorkflow, Workflow, WorkflowError},
+    paging::{Cursor, Limit, ListError, Page, PageRequest},
     secret::SecretError,
-    signing::{KeyId, MakeKeyPair},
-    tokens::{ServiceClaims, SignError, SignToken},
-    users::{HashPassword, HashPasswordError, PasswordHash, SessionClaims},
+    sign::{SignError, SignToken},
+    signing::MakeKeyPair,
+    users::{HashPassword, HashPasswordError, PasswordHash},
 };
 pub use gatehouse_testkit::app::{
     Flushes, TestSystem, TestTable,
@@ -91,7 +89,7 @@ impl SignToken for Pretend {
 impl MakeKeyPair for Pretend {
     async fn make_key_pair(&self) -> Result<(KeyId, String), SecretError> {
         let number = self.key_pairs.fetch_add(1, Ordering::Relaxed);
-        Ok((KeyId::parse(&format!("key-{number}")).expect("an id"), "public".into()))
+        Ok((format!("key-{number}").parse::<KeyId>().expect("an id"), "public".into()))
     }
 }
 

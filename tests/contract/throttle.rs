@@ -5,10 +5,11 @@ use std::{collections::BTreeMap, time::Duration};
 use futures_util::future::join_all;
 use gatehouse_domain::{
     clock::Clock,
-    jobs::Revision,
+    id::SessionId,
+    revision::Revision,
     users::{
-        Attempt, Begun, PasswordHash, Permit, SaveSession, SaveUser, Session, SessionId, Throttle, User,
-        UserState, WINDOW,
+        Attempt, Begun, PasswordHash, Permit, SaveSession, SaveUser, Session, Throttle, User, UserState,
+        WINDOW,
     },
 };
 use jiff::Timestamp;

@@ -5,14 +5,15 @@ use std::time::Duration;
 use futures_util::future::{join, join_all};
 use gatehouse_domain::{
     audit::Entry,
+    claims::ServiceClaims,
     clock::Clock,
-    jobs::ListError,
-    paging::PageRequest,
-    providers::EditOutcome,
+    id::TokenId,
+    paging::{ListError, PageRequest},
+    revision::EditOutcome,
     revocation::PendingFlush,
     tokens::{
-        FindToken, ListTokens, RecordUse, Replaces, RevokePorts, SaveToken, ServiceClaims, ServiceToken,
-        StateFilter, TokenFilter, TokenId, TokenState, Use, authenticate,
+        FindToken, ListTokens, RecordUse, Replaces, RevokePorts, SaveToken, ServiceToken, StateFilter,
+        TokenFilter, TokenState, Use, authenticate,
     },
 };
 use jiff::Timestamp;

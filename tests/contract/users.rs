@@ -6,12 +6,13 @@ use futures_util::future::{join, join_all};
 use gatehouse_domain::{
     audit::{AuditFilter, Entry, ListAudit},
     clock::Clock,
-    jobs::{ListError, Revision},
-    paging::PageRequest,
+    id::SessionId,
+    paging::{ListError, PageRequest},
+    revision::Revision,
     revocation::PendingFlush,
     users::{
-        Begun, FindAccount, FindUser, PasswordHash, SaveSession, SaveUser, Session, SessionId, User,
-        UserEdit, UserEditOutcome, UserState,
+        Begun, FindAccount, FindUser, PasswordHash, SaveSession, SaveUser, Session, User, UserEdit,
+        UserEditOutcome, UserState,
     },
 };
 

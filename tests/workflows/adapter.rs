@@ -4,9 +4,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use aws_sdk_dynamodb::config::{Credentials, Region, SharedCredentialsProvider};
-use gatehouse_domain::operations::{
-    OperationId, TaskToken,
-    workflow::{AnswerTask, Execution, NotReady, OverseeWorkflow, StartWorkflow, TaskAnswer, Workflow},
+use gatehouse_domain::{
+    id::OperationId,
+    operations::{
+        TaskToken,
+        workflow::{AnswerTask, Execution, NotReady, OverseeWorkflow, StartWorkflow, TaskAnswer, Workflow},
+    },
 };
 use gatehouse_local::step_functions::{RunningStepFunctions, StateMachine, TaskError, Tasks};
 use gatehouse_runtime::aws::Aws;

@@ -17,7 +17,7 @@ use gatehouse_domain::{
     api_key::{self, ApiKeyId, FindApiKey, PresentedKey, RecordKeyUse},
     caller::Caller,
     clock::Clock,
-    report::Chain,
+    error::Chain,
     signing::FindKeyRing,
     store::StoreError,
     tokens::{self, FindToken, RecordUse, Use},

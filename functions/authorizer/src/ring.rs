@@ -6,7 +6,8 @@ use std::{
 };
 
 use gatehouse_domain::{
-    signing::{FindKeyRing, KeyId, KeyRing, LEAD},
+    id::KeyId,
+    signing::{FindKeyRing, KeyRing, LEAD},
     store::StoreError,
 };
 use gatehouse_jwt::{Issuer, Refusal, Verified, Verifier};
@@ -132,6 +133,6 @@ impl Ring {
 }
 
 fn empty() -> KeyRing {
-    let revision = gatehouse_domain::jobs::Revision::unverified(String::new());
+    let revision = gatehouse_domain::revision::Revision::unverified(String::new());
     KeyRing { keys: Vec::new(), revision }
 }

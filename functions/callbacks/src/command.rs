@@ -1,12 +1,13 @@
 //! The commands that state machines send.
 
 use gatehouse_domain::{
+    error::Chain,
+    id::OperationId,
     operations::{
-        OperationId, Phase, TaskToken,
+        Phase, TaskToken,
         change::ChangeError,
         steer::{self, SteerError, UNAVAILABLE},
     },
-    report::Chain,
 };
 use lambda_runtime::Diagnostic;
 use secrecy::ExposeSecret;

@@ -9,7 +9,7 @@ use gatehouse_domain::{
         report::{self, Callback, ReportError, ReportRefused},
         workflow::{Workflow, WorkflowError},
     },
-    parameter::FieldError,
+    validation::FieldError,
 };
 use gatehouse_http::{
     Problem,

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use gatehouse_domain::{
     catalog::{Link, OutputValue, PlanSummary},
+    id::OperationId,
     idempotency::Fingerprint,
     operations::{
-        Operation, OperationId, StepState, TaskToken,
+        Operation, StepState, TaskToken,
         report::{Message, Progress, Report, Success, Taken},
     },
-    parameter::FieldError,
+    validation::FieldError,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

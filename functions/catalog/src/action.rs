@@ -7,7 +7,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use gatehouse_domain::{
-    catalog::ServiceId,
+    id::ServiceId,
     idempotency::IdempotencyKey,
     name::EnvironmentName,
     operations::request::{self, Ask},

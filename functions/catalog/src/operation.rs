@@ -2,8 +2,8 @@
 
 use axum::{Json, extract::State, response::IntoResponse};
 use gatehouse_domain::{
-    catalog::ServiceId,
-    operations::{self, OperationId},
+    id::{OperationId, ServiceId},
+    operations,
 };
 use gatehouse_http::{
     Problem,

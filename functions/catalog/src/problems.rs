@@ -2,11 +2,11 @@
 
 use gatehouse_domain::{
     catalog::{EditServiceError, ShowServiceError},
+    error::Chain,
+    id::OperationId,
     operations::{
-        HistoryError, OperationId, ShowOperationError, change::DeliveryError, decide::DecideError,
-        request::RequestError,
+        HistoryError, ShowOperationError, change::DeliveryError, decide::DecideError, request::RequestError,
     },
-    report::Chain,
 };
 use gatehouse_http::{
     Problem,

@@ -7,7 +7,8 @@ use axum::{
     response::IntoResponse,
 };
 use gatehouse_domain::{
-    catalog::{self, Force, Lifecycle, ServiceId, ServiceQuery},
+    catalog::{self, Force, Lifecycle, ServiceQuery},
+    id::ServiceId,
     idempotency::Fingerprint,
     name::TenantId,
 };

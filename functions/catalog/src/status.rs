@@ -7,7 +7,7 @@ use axum::{
 };
 use gatehouse_domain::{
     caller::Caller,
-    catalog::ServiceId,
+    id::ServiceId,
     operations::{self, OperationKind, ServiceStatus},
 };
 use gatehouse_http::{

@@ -14,10 +14,11 @@ use bytes::Bytes;
 use futures_core::Stream;
 use gatehouse_domain::{
     caller::Caller,
-    catalog::{ServiceId, ShowServiceError},
+    catalog::ShowServiceError,
+    error::Chain,
+    id::ServiceId,
     idempotency::Fingerprint,
     operations::{self, ServiceStatus},
-    report::Chain,
 };
 use gatehouse_http::{
     Problem,

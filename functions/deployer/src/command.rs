@@ -1,6 +1,6 @@
 //! What the state machine sends, and what it is answered.
 
-use gatehouse_domain::operations::{OperationId, TaskToken};
+use gatehouse_domain::{id::OperationId, operations::TaskToken};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 

@@ -3,8 +3,8 @@
 use std::error::Error;
 
 use gatehouse_domain::{
+    error::Chain,
     operations::{DeployError, attempt::WeakCallbackKey, steer::UNAVAILABLE},
-    report::Chain,
     secret::SecretError,
 };
 use lambda_runtime::Diagnostic;

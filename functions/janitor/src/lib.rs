@@ -6,6 +6,7 @@ use std::{num::NonZeroU16, sync::Arc, time::Duration};
 use gatehouse_domain::{
     catalog::FindService,
     clock::{Clock, IdSource},
+    error::Chain,
     janitor::{Announce, Outbox, Ports, Publish, Report, Settings, Watch, sweep},
     operations::{
         FindOperation, SaveOperation,
@@ -14,7 +15,6 @@ use gatehouse_domain::{
         request::RequestPorts,
         workflow::{AnswerTask, OverseeWorkflow, StartWorkflow},
     },
-    report::Chain,
     revocation::{FlushAuthorizer, PendingFlush},
 };
 use jiff::Timestamp;

@@ -6,23 +6,23 @@ use async_trait::async_trait;
 use gatehouse_domain::{
     api_key::ApiKey,
     audit::Entry,
-    catalog::{FindService, Registered, ServiceId, Settled},
+    catalog::{FindService, Registered, Settled},
     clock::{Clock, IdSource},
+    id::{OperationId, ServiceId},
     janitor::{
         Announce, Announcement, Marks, Outbox, Publish, PublishError, Report, Subject, Watch, Watched,
     },
-    jobs::{ListError, Revision},
     name::EnvironmentName,
     operations::{
-        BeginOutcome, FindOperation, Operation, OperationId, SaveOperation, TaskToken,
+        BeginOutcome, FindOperation, Operation, SaveOperation, TaskToken,
         reconcile::ListOpenOperations,
         workflow::{
             AnswerTask, Execution, NotReady, OverseeWorkflow, StartWorkflow, TaskAnswer, Workflow,
             WorkflowError,
         },
     },
-    paging::{Page, PageRequest},
-    providers::EditOutcome,
+    paging::{ListError, Page, PageRequest},
+    revision::{EditOutcome, Revision},
     revocation::{FlushAuthorizer, FlushError, PendingFlush},
     signing::KeyRing,
     store::StoreError,

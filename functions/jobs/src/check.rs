@@ -4,9 +4,9 @@ use axum::{Json, extract::State};
 use gatehouse_domain::{
     caller::Tenants,
     ci::{CheckReport, CiErrorKind, ProviderLookupError, Target, TeamCheck},
-    jobs::{JobFilter, ListError},
+    jobs::JobFilter,
     name::ProviderName,
-    paging::{Limit, PageRequest},
+    paging::{Limit, ListError, PageRequest},
 };
 use gatehouse_http::{
     Problem,

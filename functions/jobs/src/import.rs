@@ -8,7 +8,7 @@ use axum::{
 use gatehouse_domain::{
     jobs::{self, ImportEntry, ImportError, ImportMode, ImportRefusal, Imported, JobDraft, Refusal},
     name::TenantId,
-    parameter::FieldError,
+    validation::FieldError,
 };
 use gatehouse_http::{
     Problem,

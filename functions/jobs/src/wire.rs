@@ -6,8 +6,9 @@ use gatehouse_domain::{
     ci::{Capabilities, ConcourseTarget, ProcessTarget, ProviderKind, Target},
     jobs::{Job, JobDraft, JobSpec},
     name::{EnvironmentName, JobId, ProjectName, ProviderName},
-    parameter::{FieldError, ParameterSpec},
+    parameter::ParameterSpec,
     providers::{Account, Provider, ProviderDraft},
+    validation::FieldError,
 };
 use gatehouse_http::extract;
 use jiff::Timestamp;

@@ -16,10 +16,12 @@ use bytes::Bytes;
 use futures_core::Stream;
 use futures_util::{FutureExt, StreamExt, stream};
 use gatehouse_domain::{
-    ci::{CiError, CiErrorKind, EventStream, LogStream, Position, RunEvent, RunEventBody, StepPhase},
+    ci::{
+        CiError, CiErrorKind, EventStream, LogStream, Position, RunEvent, RunEventBody, RunStatus, StepPhase,
+    },
     clock::Clock,
-    report::Chain,
-    runs::{self, RecordRun, Run, RunId, RunStatus},
+    error::Chain,
+    runs::{self, RecordRun, Run, RunId},
 };
 use gatehouse_http::{
     Problem,

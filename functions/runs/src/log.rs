@@ -13,9 +13,9 @@ use bytes::Bytes;
 use futures_core::Stream;
 use futures_util::StreamExt;
 use gatehouse_domain::{
-    ci::{EventStream, RunEvent, RunEventBody},
+    ci::{EventStream, RunEvent, RunEventBody, RunStatus},
     clock::Clock,
-    runs::{self, RunId, RunStatus},
+    runs::{self, RunId},
 };
 use gatehouse_http::{
     Problem,

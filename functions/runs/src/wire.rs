@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use gatehouse_domain::{
-    ci::{ProviderKind, Reason, ReasonCode},
-    runs::{FoundRun, Run, RunStatus},
+    ci::{ProviderKind, Reason, ReasonCode, RunStatus},
+    runs::{FoundRun, Run},
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};

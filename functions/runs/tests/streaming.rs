@@ -9,8 +9,9 @@ use gatehouse_domain::{
     caller::{Caller, Grant, Tenants},
     ci::{ConcourseTarget, ProviderKind, Target},
     clock::Clock,
-    jobs::{EditPorts, JobDraft, JobSpec, Revision},
-    providers::{Account, Credentials as ProviderCredentials, Precondition, Provider, SaveProvider},
+    jobs::{EditPorts, JobDraft, JobSpec},
+    providers::{Account, Credentials as ProviderCredentials, Provider, SaveProvider},
+    revision::{Precondition, Revision},
     secret::{SecretName, WriteSecret},
 };
 use gatehouse_dynamodb::{DynamoDb, Storage, prepare_table};

@@ -8,8 +8,8 @@ use gatehouse_domain::{
     api_key::{self, ApiKey, ApiKeyId, KeyDraft, KeyPorts, MintKeyError, RevokeKeyError},
     caller::Tenants,
     name::TenantId,
-    parameter::FieldError,
     revocation::FlushAuthorizer,
+    validation::FieldError,
 };
 use gatehouse_http::{
     Problem,

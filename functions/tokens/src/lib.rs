@@ -29,9 +29,10 @@ use gatehouse_domain::{
     project::{FindProject, ListProjects, SaveProject},
     revocation::{FlushAuthorizer, FlushStage, PendingFlush},
     secret::{ReadSecret, WriteSecret},
+    sign::SignToken,
     signing::{FindKeyRing, MakeKeyPair, RotatePorts, SaveKeyRing},
     tenant::{ListTenants, SaveTenant},
-    tokens::{FindToken, ListTokens, SaveToken, SignToken},
+    tokens::{FindToken, ListTokens, SaveToken},
     users::{FindUser, HashPassword, SaveSession, SaveUser, Throttle},
 };
 use gatehouse_http::{Problem, Routes, extract::CalledStage};

@@ -1,7 +1,7 @@
 //! What answers say of a revocation.
 
 use gatehouse_domain::{
-    report::Chain,
+    error::Chain,
     revocation::{Effective, FlushError},
 };
 use jiff::Timestamp;

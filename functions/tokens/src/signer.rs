@@ -8,11 +8,12 @@ use std::{
 
 use async_trait::async_trait;
 use gatehouse_domain::{
+    claims::{ServiceClaims, SessionClaims},
     clock::{Clock, IdSource},
+    id::KeyId,
     secret::{ReadSecret, SecretError, SecretName, WriteSecret},
-    signing::{FindKeyRing, KeyId, KeyRing, MakeKeyPair, RotatePorts, SaveKeyRing, ring_that_signs},
-    tokens::{ServiceClaims, SignError, SignToken},
-    users::SessionClaims,
+    sign::{SignError, SignToken},
+    signing::{FindKeyRing, KeyRing, MakeKeyPair, RotatePorts, SaveKeyRing, ring_that_signs},
 };
 use gatehouse_jwt::{Issuer, KeyPair};
 use jiff::Timestamp;

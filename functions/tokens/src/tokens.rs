@@ -10,10 +10,11 @@ use axum::{
 };
 use gatehouse_domain::{
     access::SHOW_TOKEN,
+    id::TokenId,
     name::{ProjectName, ServiceName},
     tokens::{
         self, Draft, MintError, MintPorts, Minted, RevokePorts, RevokeTokenError, RotateTokenError, Rotation,
-        ServiceToken, ShowTokenError, StateFilter, TokenId, TokenQuery, TokenState,
+        ServiceToken, ShowTokenError, StateFilter, TokenQuery, TokenState,
     },
 };
 use gatehouse_http::{

@@ -7,9 +7,9 @@ use gatehouse_domain::{
     access::Role,
     caller::Roles,
     name::{TenantId, UserName},
-    parameter::FieldError,
     revocation::FlushAuthorizer,
     users::{self, CreateUserError, EditUserError, User, UserDraft, UserPatch, UserPorts, UserState},
+    validation::FieldError,
 };
 use gatehouse_http::{
     Problem,

@@ -2,7 +2,7 @@
 
 use std::{fmt::Write as _, io};
 
-use gatehouse_domain::report::Chain;
+use gatehouse_domain::error::Chain;
 use gatehouse_outbound::{ForbiddenDestination, HttpSetupError};
 use serde::Deserialize;
 

@@ -6,7 +6,7 @@ use std::{
 };
 
 use clap::{Args, Subcommand};
-use gatehouse_domain::{catalog::ServiceId, clock::random_id};
+use gatehouse_domain::{clock::random_id, id::ServiceId};
 use reqwest::Method;
 use serde_json::Value;
 

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU32;
 
-use gatehouse_domain::report::Chain;
+use gatehouse_domain::error::Chain;
 
 use crate::{
     artifacts::{ArtifactError, Artifacts},

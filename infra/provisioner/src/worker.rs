@@ -2,7 +2,7 @@
 
 use std::{future, process::ExitCode, sync::Arc, time::Duration};
 
-use gatehouse_domain::report::Chain;
+use gatehouse_domain::error::Chain;
 use gatehouse_runtime::{clock::SystemIds, env};
 use secrecy::ExposeSecret;
 

@@ -4,42 +4,20 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 
 use crate::{
     access::{DELETE_JOB, PUT_JOB},
     caller::{Caller, Tenants},
     ci::{ProviderKind, Target},
-    clock::{Clock, IdSource, random_id},
+    clock::{Clock, IdSource},
     name::{EnvironmentName, JobId, ProjectName, ProviderName, TenantId},
-    paging::{InvalidCursor, Page, PageRequest},
-    parameter::{FieldError, ParameterSpec, check_specs},
-    project::{FindProject, Project},
-    providers::{EditOutcome, Precondition, PreconditionError},
+    paging::{ListError, Page, PageRequest},
+    parameter::{ParameterSpec, check_specs},
+    project::{FindProject, Project, RESERVED_PROJECTS},
+    revision::{EditOutcome, Precondition, PreconditionError, Revision},
     store::StoreError,
+    validation::FieldError,
 };
-
-/// Which edit of a thing this is: a strong `ETag`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Revision(String);
-
-impl Revision {
-    /// A revision that no other edit has.
-    pub fn new(ids: &dyn IdSource) -> Self {
-        Self(random_id(ids, "rev"))
-    }
-
-    /// Takes text from a caller or the store for a revision; it is only ever compared.
-    pub fn unverified(text: String) -> Self {
-        Self(text)
-    }
-
-    /// The revision as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
 
 /// What people decide about a job.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -115,17 +93,6 @@ pub struct JobFilter {
     pub project: Option<Project>,
     /// Those for this environment.
     pub environment: Option<EnvironmentName>,
-}
-
-/// Why a list cannot be shown.
-#[derive(Debug, thiserror::Error)]
-pub enum ListError {
-    /// The cursor is none of this list.
-    #[error(transparent)]
-    Cursor(#[from] InvalidCursor),
-    /// The store failed.
-    #[error("could not read the list")]
-    Store(#[from] StoreError),
 }
 
 /// Lists jobs. Needs `dynamodb:Query`.
@@ -360,25 +327,6 @@ fn owner(
     let (revision, now) = (Revision::new(ports.ids), ports.clock.now());
     Ok((Project::new(name.clone(), tenant.clone(), revision, now), true))
 }
-
-/// First path segments of the API, which no project may be called, since projects become first path
-/// segments themselves.
-pub const RESERVED_PROJECTS: [&str; 14] = [
-    "v1",
-    "auth",
-    "health",
-    "ping",
-    "sping",
-    "services",
-    "provisioning",
-    "oauth",
-    "callback",
-    "webhooks",
-    "metrics",
-    "console",
-    "well-known",
-    "openapi",
-];
 
 fn check(spec: &JobSpec, kinds: &BTreeSet<ProviderKind>) -> Vec<FieldError> {
     let mut errors = Vec::new();

@@ -3,9 +3,7 @@
 //! None of them can hold `#`, which separates the parts of a key in the table, or a character that needs
 //! escaping in a URL path.
 
-use std::{fmt, str::FromStr};
-
-use serde::{Deserialize, Serialize};
+use crate::text::checked_text;
 
 /// A name that was refused, and why.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -21,54 +19,19 @@ pub struct InvalidName {
 
 macro_rules! name {
     ($(#[$doc:meta])* $name:ident, $what:literal, $max:literal, $allowed:literal, $first:expr, $rest:expr) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(try_from = "String", into = "String")]
-        pub struct $name(String);
-
-        impl $name {
-            /// The name as text.
-            pub fn as_str(&self) -> &str {
-                &self.0
-            }
-        }
-
-        impl FromStr for $name {
-            type Err = InvalidName;
-
-            fn from_str(raw: &str) -> Result<Self, InvalidName> {
+        checked_text!(
+            $(#[$doc])*
+            $name,
+            InvalidName,
+            |raw| {
                 let first: fn(u8) -> bool = $first;
                 let rest: fn(u8) -> bool = $rest;
                 let valid = raw.len() <= $max
                     && raw.bytes().next().is_some_and(first)
                     && raw.bytes().skip(1).all(rest);
-                if valid {
-                    Ok(Self(raw.to_owned()))
-                } else {
-                    Err(InvalidName { what: $what, max: $max, allowed: $allowed })
-                }
+                if valid { Ok(()) } else { Err(InvalidName { what: $what, max: $max, allowed: $allowed }) }
             }
-        }
-
-        impl TryFrom<String> for $name {
-            type Error = InvalidName;
-
-            fn try_from(raw: String) -> Result<Self, InvalidName> {
-                raw.parse()
-            }
-        }
-
-        impl From<$name> for String {
-            fn from(name: $name) -> Self {
-                name.0
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
-            }
-        }
+        );
     };
 }
 
@@ -92,23 +55,28 @@ name!(
     /// Id of a job, unique in the installation: `job_hello`.
     JobId, "a job id", 128, "A-Z, a-z, 0-9, '_', '.' and '-', not starting with '.' or '-'", word_start, word
 );
+
 name!(
     /// Name of a tenant: `example`.
     TenantId, "a tenant", 39, "a-z, 0-9 and '-', not starting with '-'", slug_start, slug
 );
+
 name!(
     /// Name of a project, unique in the installation: `payments`.
     ProjectName, "a project", 39, "a-z, 0-9 and '-', not starting with '-'", slug_start, slug
 );
+
 name!(
     /// Name under which a CI system is registered: `concourse`.
     ProviderName, "a provider", 39, "a-z, 0-9 and '-', not starting with '-'", slug_start, slug
 );
+
 name!(
     /// Name of an environment that a job serves: `prod`.
     EnvironmentName, "an environment", 39, "a-z, 0-9, '_' and '-', not starting with '-' or '_'",
     slug_start, |byte| slug(byte) || byte == b'_'
 );
+
 name!(
     /// Name of a parameter that a job declares: `branch`.
     ParameterName, "a parameter", 64, "A-Z, a-z, 0-9, '_', '.' and '-', not starting with '.' or '-'",
@@ -120,14 +88,42 @@ name!(
     UserName, "a user name", 64, "a-z, 0-9, '.', '_', '-', '+' and '@', starting with a letter or digit",
     slug_start, |byte| slug(byte) || matches!(byte, b'.' | b'_' | b'+' | b'@')
 );
+
 name!(
     /// Name of a service that calls others: `worker`.
     ServiceName, "a service", 39, "a-z, 0-9 and '-', not starting with '-'", slug_start, slug
 );
+
 name!(
     /// Name of a module that provisions environments: `example`.
     ModuleName, "a module", 64, "a-z, 0-9 and '-', not starting with '-'", slug_start, slug
 );
+
+/// A name with every byte that a path segment or a table key cannot carry written as `~XX`.
+pub fn escape(name: &str) -> String {
+    let mut text = String::with_capacity(name.len());
+    for byte in name.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-') {
+            text.push(char::from(byte));
+        } else {
+            text.push('~');
+            text.push_str(&data_encoding::HEXLOWER.encode(&[byte]));
+        }
+    }
+    text
+}
+
+/// What [`escape`] made `text` of; `None` when that was not so, or is empty.
+pub(crate) fn unescape(text: &str) -> Option<String> {
+    let mut pieces = text.split('~');
+    let mut bytes = pieces.next()?.as_bytes().to_vec();
+    for piece in pieces {
+        let (code, rest) = piece.split_at_checked(2)?;
+        bytes.extend(data_encoding::HEXLOWER.decode(code.as_bytes()).ok()?);
+        bytes.extend_from_slice(rest.as_bytes());
+    }
+    String::from_utf8(bytes).ok().filter(|name| !name.is_empty())
+}
 
 #[cfg(test)]
 mod tests {

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::store::StoreError;
+
 /// How many things a page may hold, 1 to 100.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limit(u8);
@@ -86,4 +88,15 @@ pub struct Page<T> {
     pub items: Vec<T>,
     /// Where the next page starts; `None` on the last one.
     pub next: Option<Cursor>,
+}
+
+/// Why a list cannot be shown.
+#[derive(Debug, thiserror::Error)]
+pub enum ListError {
+    /// The cursor is none of this list.
+    #[error(transparent)]
+    Cursor(#[from] InvalidCursor),
+    /// The store failed.
+    #[error("could not read the list")]
+    Store(#[from] StoreError),
 }

@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::{
     ci::{ProviderKind, Target},
     name::ParameterName,
+    validation::FieldError,
 };
 
 /// The longest text value, in bytes.
@@ -138,22 +139,6 @@ pub enum Delivery {
         /// Name of the variable; dots reach into nested ones.
         name: String,
     },
-}
-
-/// A field that was refused: a JSON pointer into the request body, and why.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FieldError {
-    /// RFC 6901, such as `/parameters/branch`.
-    pub pointer: String,
-    /// Why, for people.
-    pub detail: String,
-}
-
-impl FieldError {
-    /// A refusal of the field at `pointer`.
-    pub fn new(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self { pointer: pointer.into(), detail: detail.into() }
-    }
 }
 
 /// Values that were checked against what a job declares, ready to be delivered.

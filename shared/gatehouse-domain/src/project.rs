@@ -10,12 +10,11 @@ use crate::{
     audit::{Action, AuditContext, AuditTarget, Entry, Outcome},
     caller::{Caller, Tenants},
     clock::{Clock, IdSource},
-    jobs::{ListError, RESERVED_PROJECTS, Revision},
     name::{ProjectName, ServiceName, TenantId},
-    paging::{Page, PageRequest},
-    parameter::FieldError,
-    providers::{EditOutcome, Precondition, PreconditionError},
+    paging::{ListError, Page, PageRequest},
+    revision::{EditOutcome, Precondition, PreconditionError, Revision},
     store::StoreError,
+    validation::FieldError,
 };
 
 /// The most services that a project accepts by name.
@@ -271,3 +270,22 @@ pub async fn delete(
 fn audit_target(name: &ProjectName, tenant: &TenantId) -> AuditTarget {
     AuditTarget { target: format!("project:{name}"), tenant: Some(tenant.clone()), detail: None }
 }
+
+/// First path segments of the API, which no project may be called, since projects become first path
+/// segments themselves.
+pub const RESERVED_PROJECTS: [&str; 14] = [
+    "v1",
+    "auth",
+    "health",
+    "ping",
+    "sping",
+    "services",
+    "provisioning",
+    "oauth",
+    "callback",
+    "webhooks",
+    "metrics",
+    "console",
+    "well-known",
+    "openapi",
+];

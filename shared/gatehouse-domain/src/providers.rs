@@ -11,11 +11,11 @@ use crate::{
     caller::Caller,
     ci::ProviderKind,
     clock::{Clock, IdSource, random_id},
-    jobs::Revision,
     name::ProviderName,
-    parameter::FieldError,
+    revision::{EditOutcome, Precondition, PreconditionError, Revision},
     secret::{DeleteSecret, SecretError, SecretName, WriteSecret},
     store::StoreError,
+    validation::FieldError,
 };
 
 /// The longest name of an account, in bytes.
@@ -123,15 +123,6 @@ pub trait ListProviders: Send + Sync {
     async fn list_providers(&self) -> Result<Vec<Provider>, StoreError>;
 }
 
-/// Whether an edit was made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EditOutcome {
-    /// It was.
-    Done,
-    /// Somebody else's edit came first.
-    Conflict,
-}
-
 /// Saves providers. Needs `dynamodb:PutItem`.
 #[async_trait]
 pub trait SaveProvider: Send + Sync {
@@ -152,44 +143,6 @@ pub trait DeleteProvider: Send + Sync {
         name: &ProviderName,
         revision: &Revision,
     ) -> Result<EditOutcome, StoreError>;
-}
-
-/// What an edit expects to find.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Precondition {
-    /// Nothing in particular was said.
-    None,
-    /// Nothing yet (`If-None-Match: *`).
-    Absent,
-    /// This revision (`If-Match`).
-    Revision(Revision),
-}
-
-impl Precondition {
-    /// Whether `current` is what was expected; an existing thing is replaced only knowingly.
-    ///
-    /// # Errors
-    ///
-    /// Which answer the caller gets instead.
-    pub fn admit(&self, current: Option<&Revision>) -> Result<(), PreconditionError> {
-        match (self, current) {
-            (Self::None | Self::Absent, None) => Ok(()),
-            (Self::Revision(expected), Some(current)) if expected == current => Ok(()),
-            (Self::None, Some(_)) => Err(PreconditionError::Required),
-            (Self::Absent, Some(_)) | (Self::Revision(_), _) => Err(PreconditionError::Failed),
-        }
-    }
-}
-
-/// Why an edit is refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum PreconditionError {
-    /// The thing exists, and the caller did not say which revision they saw.
-    #[error("it exists already; send its ETag in If-Match to replace or delete it")]
-    Required,
-    /// The thing is not as the caller expects.
-    #[error("it is not as expected any more; read it again and repeat the change")]
-    Failed,
 }
 
 /// What a caller wants to register.
@@ -414,16 +367,6 @@ mod tests {
         {
             assert!(!is_http_url(bad), "{bad}");
         }
-    }
-
-    #[test]
-    fn existing_things_are_replaced_only_knowingly() {
-        let current = Revision::unverified("r1".into());
-        assert_eq!(Precondition::None.admit(None), Ok(()));
-        assert_eq!(Precondition::None.admit(Some(&current)), Err(PreconditionError::Required));
-        assert_eq!(Precondition::Absent.admit(Some(&current)), Err(PreconditionError::Failed));
-        assert_eq!(Precondition::Revision(current.clone()).admit(Some(&current)), Ok(()));
-        assert_eq!(Precondition::Revision(current).admit(None), Err(PreconditionError::Failed));
     }
 
     #[test]

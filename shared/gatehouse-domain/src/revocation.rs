@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use crate::{clock::Clock, parameter::FieldError, store::StoreError};
+use crate::{clock::Clock, store::StoreError, validation::FieldError};
 
 /// The longest reason, in bytes.
 const MAX_REASON: usize = 500;

@@ -19,7 +19,7 @@ impl SecretName {
     }
 
     /// The secret in which the private half of a signing key is kept.
-    pub fn signing_key(kid: &crate::signing::KeyId) -> Self {
+    pub fn signing_key(kid: &crate::id::KeyId) -> Self {
         Self(format!("signing-key/{}", kid.as_str()))
     }
 

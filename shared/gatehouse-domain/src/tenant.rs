@@ -9,9 +9,9 @@ use crate::{
     caller::{Caller, Tenants},
     clock::{Clock, IdSource},
     name::TenantId,
-    parameter::FieldError,
-    providers::EditOutcome,
+    revision::EditOutcome,
     store::StoreError,
+    validation::FieldError,
 };
 
 /// A tenant.

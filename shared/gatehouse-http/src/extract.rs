@@ -14,10 +14,9 @@ use gatehouse_domain::{
     audit::{AuditContext, Origin},
     caller::Caller,
     idempotency::IdempotencyKey,
-    jobs::Revision,
-    parameter::FieldError,
-    providers::Precondition,
+    revision::{Precondition, Revision},
     revocation::Stage,
+    validation::FieldError,
 };
 use serde::{
     Deserialize, Deserializer,

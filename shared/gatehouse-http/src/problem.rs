@@ -12,13 +12,13 @@ use axum::{
 };
 use gatehouse_domain::{
     ci::{CiError, CiErrorKind, ProviderLookupError},
-    jobs::ListError,
+    error::Chain,
     name::TenantId,
-    parameter::FieldError,
-    providers::PreconditionError,
-    report::Chain,
+    paging::ListError,
+    revision::PreconditionError,
     secret::SecretError,
     store::StoreError,
+    validation::FieldError,
 };
 use serde::Serialize;
 use utoipa::ToSchema;

@@ -50,7 +50,7 @@ impl From<&SigningKey> for Jwk {
 
 #[cfg(test)]
 mod tests {
-    use gatehouse_domain::{jobs::Revision, signing::KeyId};
+    use gatehouse_domain::{id::KeyId, revision::Revision};
     use jiff::Timestamp;
 
     use super::*;
@@ -58,7 +58,7 @@ mod tests {
     #[test]
     fn a_ring_is_published_as_a_set_of_public_keys() {
         let key = SigningKey {
-            kid: KeyId::parse("kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k").unwrap(),
+            kid: "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k".parse::<KeyId>().unwrap(),
             public_key: "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo".to_owned(),
             published_at: Timestamp::UNIX_EPOCH,
             signs_from: Timestamp::MAX,

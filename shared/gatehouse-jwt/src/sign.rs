@@ -1,7 +1,10 @@
 //! Making keys, and signing with them.
 
 use data_encoding::{BASE64, BASE64URL_NOPAD};
-use gatehouse_domain::{signing::KeyId, tokens::ServiceClaims, users::SessionClaims};
+use gatehouse_domain::{
+    claims::{ServiceClaims, SessionClaims},
+    id::KeyId,
+};
 use jiff::Timestamp;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use ring::{

@@ -1,7 +1,7 @@
 //! Ids of keys that follow from the keys themselves.
 
 use data_encoding::BASE64URL_NOPAD;
-use gatehouse_domain::signing::KeyId;
+use gatehouse_domain::id::KeyId;
 use sha2::{Digest, Sha256};
 
 /// The id of the Ed25519 key with these 32 public bytes: its thumbprint, of SHA-256 (RFC 7638, 3; for this
@@ -11,7 +11,7 @@ pub fn thumbprint(public_key: &[u8; 32]) -> KeyId {
     // The members that the RFC requires, by name, without white space.
     let canonical = format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{x}"}}"#);
     let text = BASE64URL_NOPAD.encode(&Sha256::digest(canonical.as_bytes()));
-    KeyId::parse(&text).unwrap_or_else(|| unreachable!("43 characters of base64url are an id"))
+    text.parse::<KeyId>().unwrap_or_else(|_| unreachable!("43 characters of base64url are an id"))
 }
 
 #[cfg(test)]

@@ -4,9 +4,9 @@ use std::{collections::HashMap, time::Duration};
 
 use data_encoding::BASE64URL_NOPAD;
 use gatehouse_domain::{
-    signing::{KeyId, KeyRing, SigningKey},
-    tokens::ServiceClaims,
-    users::{SessionClaims, SessionId},
+    claims::{ServiceClaims, SessionClaims},
+    id::{KeyId, SessionId},
+    signing::{KeyRing, SigningKey},
 };
 use jiff::Timestamp;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, errors::ErrorKind};
@@ -115,7 +115,7 @@ impl Verifier {
     pub fn verify(&self, token: &str, now: Timestamp) -> Result<Verified, Refusal> {
         let header = header(token)?;
         let kind = Kind::from_typ(&header.typ).ok_or(Refusal::Kind)?;
-        let named = KeyId::parse(&header.kid).ok_or(Refusal::Header)?;
+        let named = header.kid.parse::<KeyId>().map_err(|_| Refusal::Header)?;
         let Some(key) = self.keys.get(&named) else { return Err(Refusal::UnknownKey(named)) };
         match kind {
             Kind::Session => self.session(self.claims(token, key)?, now).map(Verified::Session),
@@ -137,7 +137,7 @@ impl Verifier {
 
     fn session(&self, members: SessionMembers, now: Timestamp) -> Result<SessionClaims, Refusal> {
         self.check_parties(Kind::Session, &members.iss, &members.aud)?;
-        let id = SessionId::parse(&members.jti).ok_or(Refusal::Claims)?;
+        let id = members.jti.parse::<SessionId>().map_err(|_| Refusal::Claims)?;
         let (issued_at, ends_at) =
             times(members.iat, members.exp, Kind::Session.longest_life() + LEEWAY, now)?;
         Ok(SessionClaims { id, user: members.sub, issued_at, ends_at })

@@ -3,8 +3,9 @@
 use std::{fmt, marker::PhantomData, time::Duration};
 
 use gatehouse_domain::{
+    claims::MAX_LIFETIME,
+    id::TokenId,
     name::{ProjectName, ServiceName, UserName},
-    tokens::{MAX_LIFETIME, TokenId},
     users::SESSION,
 };
 use serde::{

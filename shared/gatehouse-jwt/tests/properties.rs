@@ -4,7 +4,7 @@ mod support;
 
 use std::sync::LazyLock;
 
-use gatehouse_domain::{tokens::ServiceClaims, users::SessionClaims};
+use gatehouse_domain::claims::{ServiceClaims, SessionClaims};
 use gatehouse_jwt::{Issuer, Verified};
 use jiff::Timestamp;
 use proptest::{prelude::*, sample::Index};
@@ -110,7 +110,7 @@ proptest! {
         age in 0..43_199_i64,
     ) {
         let claims = SessionClaims {
-            id: gatehouse_domain::users::SessionId::parse(&id).unwrap(),
+            id: id.parse().unwrap(),
             user: user.parse().unwrap(),
             issued_at: at(NOW - age),
             ends_at: at(NOW - age + 43_200),

@@ -3,7 +3,7 @@
 mod support;
 
 use data_encoding::{BASE64, BASE64URL, BASE64URL_NOPAD};
-use gatehouse_domain::{name::TenantId, signing::KeyId};
+use gatehouse_domain::{id::KeyId, name::TenantId};
 use gatehouse_jwt::{Issuer, KeyPair, Refusal, Verified, Verifier};
 use jiff::Timestamp;
 use ring::hmac;
@@ -144,7 +144,7 @@ fn a_key_that_is_not_in_the_ring_is_named_in_the_refusal() {
     let other = KeyPair::generate().unwrap().kid;
     let header = with(ours.service_header(), "kid", other.as_str());
     refuses_header(&ours, &header, &Refusal::UnknownKey(other));
-    let near = KeyId::parse(&ours.made.kid.as_str().to_ascii_uppercase()).unwrap();
+    let near = ours.made.kid.as_str().to_ascii_uppercase().parse::<KeyId>().unwrap();
     let header = with(ours.service_header(), "kid", near.as_str());
     refuses_header(&ours, &header, &Refusal::UnknownKey(near));
 }
@@ -619,7 +619,7 @@ fn a_ring_with_something_that_is_no_key_verifies_with_the_others() {
     let ours = Installation::new();
     let mut ring = ring(&ours.made);
     let mut broken = ring.keys[0].clone();
-    broken.kid = KeyId::parse("broken").unwrap();
+    broken.kid = "broken".parse::<KeyId>().unwrap();
     broken.public_key = "AAAA".to_owned();
     ring.keys.insert(0, broken);
     let verifier = Verifier::new(Issuer::new(ISSUER), &ring);

@@ -23,9 +23,9 @@ use gatehouse_domain::{
         CiProvider, ConcourseTarget, ProviderKind, RunEvent, RunEventBody, StartKind, StartRequest,
         StepPhase, Target,
     },
-    jobs::Revision,
     lease::{LeaseOutcome, Leases},
     providers::{Account, Credentials, Provider},
+    revision::Revision,
     secret::{ReadSecret, SecretError, SecretName, WriteSecret},
     store::StoreError,
 };

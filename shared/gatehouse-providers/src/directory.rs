@@ -9,9 +9,9 @@ use std::{
 use async_trait::async_trait;
 use gatehouse_domain::{
     ci::{CiProvider, ProviderDirectory, ProviderKind, ProviderLookupError},
-    jobs::Revision,
     name::ProviderName,
     providers::{FindProvider, Provider},
+    revision::Revision,
 };
 use jiff::Timestamp;
 

@@ -59,7 +59,7 @@ impl FlushAuthorizer for StageCache {
 
 #[cfg(test)]
 mod tests {
-    use gatehouse_domain::report::Chain;
+    use gatehouse_domain::error::Chain;
 
     use super::*;
     use crate::canned::{Canned, aws};

@@ -134,7 +134,7 @@ fn outcome(put: Put) -> Result<(), PublishError> {
 
 #[cfg(test)]
 mod tests {
-    use gatehouse_domain::{janitor::News, report::Chain};
+    use gatehouse_domain::{error::Chain, janitor::News};
     use serde_json::{Value, json};
 
     use super::*;

@@ -5,9 +5,8 @@ use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use gatehouse_domain::{
     api_key::{ApiKey, ApiKeyId, FindApiKey, KeyHash, ListApiKeys, RecordKeyUse, Revocation, SaveApiKey},
     audit::Entry,
-    jobs::ListError,
-    paging::{Page, PageRequest},
-    providers::EditOutcome,
+    paging::{ListError, Page, PageRequest},
+    revision::EditOutcome,
     store::StoreError,
 };
 use jiff::{Timestamp, fmt::serde::timestamp::millisecond};

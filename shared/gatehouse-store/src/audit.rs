@@ -6,9 +6,8 @@ use async_trait::async_trait;
 use gatehouse_domain::{
     audit::{AppendAudit, AuditFilter, Entry, ListAudit, Origin, Outcome},
     caller::Tenants,
-    jobs::ListError,
     name::TenantId,
-    paging::{InvalidCursor, Page, PageRequest},
+    paging::{InvalidCursor, ListError, Page, PageRequest},
     store::StoreError,
 };
 use jiff::Timestamp;

@@ -7,11 +7,10 @@ use aws_sdk_dynamodb::types::{
     builders::{DeleteBuilder, UpdateBuilder},
 };
 use gatehouse_domain::{
-    catalog::{
-        Deployed, Drift, EnvironmentState, Infrastructure, OutputValue, Provisioned, ServiceId, Settled,
-    },
+    catalog::{Deployed, Drift, EnvironmentState, Infrastructure, OutputValue, Provisioned, Settled},
+    id::{OperationId, ServiceId},
     name::{EnvironmentName, ModuleName},
-    operations::{Operation, OperationId, OperationKind},
+    operations::{Operation, OperationKind},
     store::StoreError,
 };
 use jiff::Timestamp;

@@ -9,13 +9,13 @@ use gatehouse_domain::{
     ci::Target,
     jobs::{
         DeleteJob, Existing, FindForEdit, FindJob, FindJobsByTarget, Job, JobEdit, JobFilter, JobSpec,
-        ListError, ListJobs, Revision, SaveJobs,
+        ListJobs, SaveJobs,
     },
     name::{EnvironmentName, JobId, ProjectName, ProviderName, TenantId},
-    paging::{Page, PageRequest},
+    paging::{ListError, Page, PageRequest},
     parameter::ParameterSpec,
     project::Project,
-    providers::EditOutcome,
+    revision::{EditOutcome, Revision},
     store::StoreError,
 };
 use jiff::Timestamp;

@@ -4,16 +4,17 @@ use data_encoding::HEXLOWER;
 use gatehouse_domain::{
     api_key::{ApiKey, ApiKeyId},
     audit::Entry,
-    catalog::{EnvironmentState, Service, ServiceId},
+    catalog::{EnvironmentState, Service},
     ci::{ConcourseTarget, Target},
+    id::{OperationId, ServiceId, TokenId},
     idempotency::RequestKey,
     janitor::Announcement,
     jobs::Job,
-    name::{EnvironmentName, JobId, ProjectName, ProviderName, ServiceName, TenantId, UserName},
-    operations::{Operation, OperationId},
+    name::{EnvironmentName, JobId, ProjectName, ProviderName, ServiceName, TenantId, UserName, escape},
+    operations::Operation,
     project::Project,
-    runs::{Run, RunId, escape},
-    tokens::{ServiceToken, TokenId},
+    runs::{Run, RunId},
+    tokens::ServiceToken,
     users::Permit,
 };
 use jiff::Timestamp;

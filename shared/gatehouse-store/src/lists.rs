@@ -6,9 +6,8 @@
 use aws_sdk_dynamodb::operation::query::{QueryOutput, builders::QueryFluentBuilder};
 use gatehouse_domain::{
     caller::Tenants,
-    jobs::ListError,
     name::TenantId,
-    paging::{InvalidCursor, Limit, Page, PageRequest},
+    paging::{InvalidCursor, Limit, ListError, Page, PageRequest},
     store::StoreError,
 };
 

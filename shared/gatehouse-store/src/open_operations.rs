@@ -3,11 +3,10 @@
 
 use async_trait::async_trait;
 use gatehouse_domain::{
-    catalog::ServiceId,
-    jobs::ListError,
+    id::ServiceId,
     name::EnvironmentName,
     operations::{FindOperation, Operation, reconcile::ListOpenOperations},
-    paging::{Page, PageRequest},
+    paging::{ListError, Page, PageRequest},
 };
 use jiff::Timestamp;
 

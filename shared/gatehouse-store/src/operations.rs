@@ -12,16 +12,16 @@ use aws_sdk_dynamodb::{
 };
 use gatehouse_domain::{
     audit::Entry,
-    catalog::{Link, OutputValue, PlanSummary, ServiceId, Settled},
+    catalog::{Link, OutputValue, PlanSummary, Settled},
+    id::{OperationId, ServiceId},
     idempotency::Fingerprint,
-    jobs::{ListError, Revision},
     name::{EnvironmentName, ProjectName, ServiceName, TenantId},
     operations::{
-        Asked, Attempt, BeginOutcome, FindOperation, ListOperations, Operation, OperationId,
-        OperationOutcome, Phase, SaveOperation, Signal, State, Step, TaskToken, Verdict, Work,
+        Asked, Attempt, BeginOutcome, FindOperation, ListOperations, Operation, OperationOutcome, Phase,
+        SaveOperation, Signal, State, Step, TaskToken, Verdict, Work,
     },
-    paging::{Page, PageRequest},
-    providers::EditOutcome,
+    paging::{ListError, Page, PageRequest},
+    revision::{EditOutcome, Revision},
     runs::RunId,
     store::StoreError,
 };

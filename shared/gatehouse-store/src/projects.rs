@@ -7,11 +7,10 @@ use aws_sdk_dynamodb::types::builders::UpdateBuilder;
 use gatehouse_domain::{
     audit::Entry,
     caller::Tenants,
-    jobs::{ListError, Revision},
     name::{ProjectName, ServiceName, TenantId},
-    paging::{Page, PageRequest},
+    paging::{ListError, Page, PageRequest},
     project::{FindProject, ListProjects, Project, SaveProject},
-    providers::EditOutcome,
+    revision::{EditOutcome, Revision},
     store::StoreError,
 };
 use jiff::Timestamp;

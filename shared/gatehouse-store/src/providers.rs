@@ -4,9 +4,9 @@ use async_trait::async_trait;
 use aws_sdk_dynamodb::operation::{delete_item::DeleteItemError, put_item::PutItemError};
 use gatehouse_domain::{
     ci::ProviderKind,
-    jobs::Revision,
     name::ProviderName,
-    providers::{Account, DeleteProvider, EditOutcome, FindProvider, ListProviders, Provider, SaveProvider},
+    providers::{Account, DeleteProvider, FindProvider, ListProviders, Provider, SaveProvider},
+    revision::{EditOutcome, Revision},
     store::StoreError,
 };
 use jiff::Timestamp;

@@ -8,11 +8,10 @@ use aws_sdk_dynamodb::{
     types::AttributeValue,
 };
 use gatehouse_domain::{
-    ci::{BuildId, Reason, Target},
-    jobs::ListError,
+    ci::{BuildId, Reason, RunStatus, Target},
     name::{JobId, ParameterName, ProjectName, ProviderName, TenantId},
-    paging::{InvalidCursor, Page, PageRequest},
-    runs::{FindRun, ListRuns, RecordRun, Run, RunId, RunStatus},
+    paging::{InvalidCursor, ListError, Page, PageRequest},
+    runs::{FindRun, ListRuns, RecordRun, Run, RunId},
     store::StoreError,
 };
 use jiff::Timestamp;

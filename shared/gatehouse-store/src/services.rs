@@ -12,13 +12,13 @@ use gatehouse_domain::{
     catalog::{
         Category, CreateService, DeployTarget, EnvironmentSpec, EnvironmentState, FindService,
         Infrastructure, Lifecycle, Link, ListServices, Registered, RemovedEnvironments, SaveService, Service,
-        ServiceFilter, ServiceId, ServiceSpec,
+        ServiceFilter, ServiceSpec,
     },
+    id::ServiceId,
     idempotency::Fingerprint,
-    jobs::{ListError, Revision},
     name::{EnvironmentName, JobId, ModuleName, ProjectName, ServiceName, TenantId},
-    paging::{Page, PageRequest},
-    providers::EditOutcome,
+    paging::{ListError, Page, PageRequest},
+    revision::{EditOutcome, Revision},
     store::StoreError,
 };
 use jiff::Timestamp;

@@ -3,9 +3,10 @@
 use async_trait::async_trait;
 use gatehouse_domain::{
     audit::Entry,
+    id::SessionId,
     name::UserName,
     store::StoreError,
-    users::{Begun, Permit, SaveSession, SessionId, UserState},
+    users::{Begun, Permit, SaveSession, UserState},
 };
 
 use crate::{

@@ -3,8 +3,7 @@
 use async_trait::async_trait;
 use gatehouse_domain::{
     audit::Entry,
-    jobs::Revision,
-    providers::EditOutcome,
+    revision::{EditOutcome, Revision},
     signing::{FindKeyRing, KeyRing, SaveKeyRing, SigningKey},
     store::StoreError,
 };

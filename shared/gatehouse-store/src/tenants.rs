@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use gatehouse_domain::{
     audit::Entry,
     name::TenantId,
-    providers::EditOutcome,
+    revision::EditOutcome,
     store::StoreError,
     tenant::{ListTenants, SaveTenant, Tenant},
 };

@@ -7,15 +7,15 @@ use aws_sdk_dynamodb::{operation::update_item::UpdateItemError, types::Attribute
 use gatehouse_domain::{
     audit::Entry,
     caller::Tenants,
-    jobs::ListError,
+    id::TokenId,
     name::{ProjectName, ServiceName, TenantId},
-    paging::{InvalidCursor, Limit, Page, PageRequest},
+    paging::{InvalidCursor, Limit, ListError, Page, PageRequest},
     project::Project,
-    providers::EditOutcome,
+    revision::EditOutcome,
     store::StoreError,
     tokens::{
         FindToken, KEPT_AFTER_END, ListTokens, RecordUse, Replaces, SaveToken, ServiceToken, StateFilter,
-        TokenFilter, TokenId, TokenState, TokenStatus, Use,
+        TokenFilter, TokenState, TokenStatus, Use,
     },
 };
 use jiff::{Timestamp, fmt::serde::timestamp::millisecond};

@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::{
     operation::transact_write_items::TransactWriteItemsError,
     types::{CancellationReason, ConditionCheck, Delete, Put, TransactWriteItem, Update},
 };
-use gatehouse_domain::{providers::EditOutcome, store::StoreError};
+use gatehouse_domain::{revision::EditOutcome, store::StoreError};
 
 use crate::{
     Table,

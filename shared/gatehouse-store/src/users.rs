@@ -7,13 +7,14 @@ use aws_sdk_dynamodb::types::{AttributeValue, builders::UpdateBuilder};
 use gatehouse_domain::{
     audit::Entry,
     caller::Tenants,
-    jobs::{ListError, Revision},
+    id::SessionId,
     name::UserName,
-    paging::{Page, PageRequest},
+    paging::{ListError, Page, PageRequest},
+    revision::Revision,
     store::StoreError,
     users::{
-        Account, CreateFirstAdmin, FindAccount, FindUser, PasswordHash, SaveUser, Session, SessionId, User,
-        UserEdit, UserEditOutcome, UserState,
+        Account, CreateFirstAdmin, FindAccount, FindUser, PasswordHash, SaveUser, Session, User, UserEdit,
+        UserEditOutcome, UserState,
     },
 };
 use jiff::Timestamp;
@@ -105,7 +106,7 @@ impl StoredUser {
 impl StoredAccount {
     fn read(self) -> Result<Account, StoreError> {
         let sessions = self.sessions.into_iter().map(|(id, session)| {
-            let id = SessionId::parse(&id).ok_or_else(|| corrupt(UnreadableSession))?;
+            let id = id.parse::<SessionId>().map_err(|_| corrupt(UnreadableSession))?;
             Ok((id, session))
         });
         Ok(Account {

@@ -10,11 +10,14 @@ use aws_sdk_sfn::{
     operation::describe_execution::DescribeExecutionOutput,
     types::ExecutionStatus,
 };
-use gatehouse_domain::operations::{
-    OperationId, TaskToken,
-    workflow::{
-        AnswerTask, Execution, NotReady, OverseeWorkflow, StartWorkflow, TaskAnswer, Workflow, WorkflowError,
-        input,
+use gatehouse_domain::{
+    id::OperationId,
+    operations::{
+        TaskToken,
+        workflow::{
+            AnswerTask, Execution, NotReady, OverseeWorkflow, StartWorkflow, TaskAnswer, Workflow,
+            WorkflowError, input,
+        },
     },
 };
 use serde_json::Value;

@@ -10,7 +10,6 @@ const NOT_YET: &[&str] = &[
     "catalog",
     "deployer",
     "gatehouse-cli",
-    "gatehouse-domain",
     "gatehouse-http",
     "gatehouse-local",
     "gatehouse-provisioner",

@@ -13,13 +13,15 @@ use async_trait::async_trait;
 use authorizer::{Answer, AuthorizeError, Authorizer, Ports};
 use gatehouse_domain::{
     api_key::{ApiKey, ApiKeyId, FindApiKey, RecordKeyUse},
+    claims::{ServiceClaims, SessionClaims},
     clock::Clock,
-    jobs::Revision,
+    id::{SessionId, TokenId},
     name::UserName,
+    revision::Revision,
     signing::{FindKeyRing, KeyRing, SigningKey},
     store::StoreError,
-    tokens::{FindToken, RecordUse, ServiceClaims, ServiceToken, TokenId, TokenState, Use},
-    users::{Account, FindAccount, Session, SessionClaims, SessionId, UserState},
+    tokens::{FindToken, RecordUse, ServiceToken, TokenState, Use},
+    users::{Account, FindAccount, Session, UserState},
 };
 use gatehouse_jwt::{Issuer, KeyPair, thumbprint};
 use jiff::Timestamp;
@@ -252,7 +254,7 @@ pub fn claims_of(token: &ServiceToken) -> ServiceClaims {
 
 pub fn session_claims(user: &str) -> SessionClaims {
     SessionClaims {
-        id: SessionId::parse("ses_00000000000000000000000000").unwrap(),
+        id: "ses_00000000000000000000000000".parse::<SessionId>().unwrap(),
         user: user.parse().unwrap(),
         issued_at: at(START - 3600),
         ends_at: at(START - 3600 + 12 * 3600),

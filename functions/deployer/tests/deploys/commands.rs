@@ -3,12 +3,11 @@
 use std::time::Duration;
 
 use gatehouse_domain::{
-    ci::CiErrorKind,
+    ci::{CiErrorKind, RunStatus},
     operations::{
         Operation, OperationOutcome, Phase, Signal, State, StepState, Verdict, WebhookError,
         attempt::{CallbackClaims, CallbackKey},
     },
-    runs::RunStatus,
 };
 use jiff::Timestamp;
 use secrecy::SecretString;

@@ -11,9 +11,8 @@ use std::{
 };
 
 use gatehouse_domain::{
-    ci::{Build, LogStream},
+    ci::{Build, LogStream, RunStatus},
     clock::Clock,
-    runs::RunStatus,
 };
 use nix::sys::signal::Signal;
 use tokio::{

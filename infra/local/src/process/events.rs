@@ -7,10 +7,7 @@ use std::{
     path::Path,
 };
 
-use gatehouse_domain::{
-    ci::{LogStream, Position, Reason, RunEvent, RunEventBody, StepPhase},
-    runs::RunStatus,
-};
+use gatehouse_domain::ci::{LogStream, Position, Reason, RunEvent, RunEventBody, RunStatus, StepPhase};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 

@@ -2,10 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use gatehouse_domain::{
-    ci::{Build, BuildId, ProcessTarget, Reason, ReasonCode, Target},
-    runs::RunStatus,
-};
+use gatehouse_domain::ci::{Build, BuildId, ProcessTarget, Reason, ReasonCode, RunStatus, Target};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 

@@ -2,10 +2,7 @@
 
 use std::time::Duration;
 
-use gatehouse_domain::{
-    ci::{CancelMode, LogStream, RunEventBody, StepPhase},
-    runs::RunStatus,
-};
+use gatehouse_domain::ci::{CancelMode, LogStream, RunEventBody, RunStatus, StepPhase};
 
 use crate::stack::{Stack, eventually, processes_of, sh, text};
 

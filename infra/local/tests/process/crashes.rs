@@ -8,10 +8,7 @@ use std::{
     time::Duration,
 };
 
-use gatehouse_domain::{
-    ci::{LogStream, ReasonCode, RunEventBody},
-    runs::RunStatus,
-};
+use gatehouse_domain::ci::{LogStream, ReasonCode, RunEventBody, RunStatus};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,

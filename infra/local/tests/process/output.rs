@@ -3,9 +3,8 @@
 use std::io::Write;
 
 use futures_util::{StreamExt, TryStreamExt, future::join_all};
-use gatehouse_domain::{
-    ci::{CiErrorKind, LogStream, Position, ProcessTarget, RunEvent, RunEventBody, Target},
-    runs::RunStatus,
+use gatehouse_domain::ci::{
+    CiErrorKind, LogStream, Position, ProcessTarget, RunEvent, RunEventBody, RunStatus, Target,
 };
 
 use crate::stack::{Stack, in_time, output, sh, target, text};

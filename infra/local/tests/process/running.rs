@@ -6,11 +6,9 @@ use std::{
 };
 
 use futures_util::{FutureExt, future::join_all};
-use gatehouse_domain::{
-    ci::{
-        BuildId, CiErrorKind, CiProvider, LogStream, ReasonCode, RunEventBody, StartKind, StepPhase, Target,
-    },
-    runs::RunStatus,
+use gatehouse_domain::ci::{
+    BuildId, CiErrorKind, CiProvider, LogStream, ReasonCode, RunEventBody, RunStatus, StartKind, StepPhase,
+    Target,
 };
 use gatehouse_local::process::{OpenError, ProcessProvider, ProcessSettings};
 use gatehouse_runtime::clock::SystemClock;

@@ -5,7 +5,7 @@ mod message;
 
 use std::{sync::Arc, time::Duration};
 
-use gatehouse_domain::{clock::IdSource, report::Chain};
+use gatehouse_domain::{clock::IdSource, error::Chain};
 use gatehouse_outbound::{
     Backoff, BodyError, ForbiddenDestination, HttpSetupError, OutboundClient, OutboundHttp, is_loopback,
     jittered, read_body,

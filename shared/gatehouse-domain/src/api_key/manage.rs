@@ -11,12 +11,11 @@ use crate::{
     audit::{Action, AuditContext, AuditTarget, Entry, Outcome},
     caller::Tenants,
     clock::{Clock, IdSource},
-    jobs::ListError,
-    paging::{Page, PageRequest},
-    parameter::FieldError,
-    providers::EditOutcome,
+    paging::{ListError, Page, PageRequest},
+    revision::EditOutcome,
     revocation::{Effective, FlushAuthorizer, FlushError, PendingFlush, check_reason, flush},
     store::StoreError,
+    validation::FieldError,
 };
 
 /// The longest name, in bytes.

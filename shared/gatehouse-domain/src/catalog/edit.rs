@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use async_trait::async_trait;
 
 use super::{
-    EnvironmentState, FindService, Infrastructure, Modules, Registered, Service, ServiceId, ServiceSpec,
+    EnvironmentState, FindService, Infrastructure, Modules, Registered, Service, ServiceSpec,
     ShowServiceError, show,
 };
 use crate::{
@@ -13,12 +13,13 @@ use crate::{
     audit::{Action, AuditContext, AuditTarget, Entry, Outcome},
     caller::Caller,
     clock::{Clock, IdSource},
+    id::ServiceId,
     idempotency::{Fingerprint, IdempotencyKey, RequestKey},
-    jobs::{FindForEdit, Revision},
+    jobs::FindForEdit,
     name::{EnvironmentName, JobId, ServiceName, TenantId},
-    parameter::FieldError,
-    providers::{EditOutcome, Precondition, PreconditionError},
+    revision::{EditOutcome, Precondition, PreconditionError, Revision},
     store::StoreError,
+    validation::FieldError,
 };
 
 /// Whether a service was created.

@@ -6,10 +6,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::ServiceId;
 use crate::{
+    id::{OperationId, ServiceId},
     name::{EnvironmentName, ModuleName},
-    operations::OperationId,
 };
 
 /// What a plan would do, in numbers of resources.

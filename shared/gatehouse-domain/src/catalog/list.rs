@@ -6,9 +6,8 @@ use super::{Lifecycle, Service};
 use crate::{
     access::LIST_SERVICES,
     caller::{Caller, Tenants},
-    jobs::ListError,
     name::TenantId,
-    paging::{Page, PageRequest},
+    paging::{ListError, Page, PageRequest},
 };
 
 /// What a caller asks of the list.

@@ -19,7 +19,7 @@ pub use self::{
         Settled,
     },
     list::{ListServices, ServiceFilter, ServiceQuery, list},
-    service::{FindService, Registered, Service, ServiceId, ShowServiceError, show},
+    service::{FindService, Registered, Service, ShowServiceError, show},
     spec::{
         Category, DeployTarget, EnvironmentSpec, Lifecycle, Link, MAX_ENVIRONMENTS, Modules, ServiceSpec,
     },

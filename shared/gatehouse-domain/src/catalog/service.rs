@@ -1,76 +1,19 @@
 //! A service of the catalog, and showing it.
 
-use std::{collections::BTreeMap, fmt, str::FromStr};
+use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 
-use super::{EnvironmentSpec, EnvironmentState, ServiceSpec};
 use crate::{
     caller::Caller,
-    clock::{IdSource, random_id},
-    idempotency::{Fingerprint, RequestKey},
-    jobs::Revision,
-    name::{EnvironmentName, InvalidName, ServiceName, TenantId},
+    catalog::{EnvironmentSpec, EnvironmentState, ServiceSpec},
+    id::ServiceId,
+    idempotency::Fingerprint,
+    name::{EnvironmentName, ServiceName, TenantId},
+    revision::Revision,
     store::StoreError,
 };
-
-/// Id of a service: `svc_` and letters and digits.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct ServiceId(String);
-
-impl ServiceId {
-    const PREFIX: &str = "svc_";
-
-    /// An id that no other service has.
-    pub fn new(ids: &dyn IdSource) -> Self {
-        Self(random_id(ids, "svc"))
-    }
-
-    /// The id of the service that was created under an idempotency key.
-    pub fn of_key(key: &RequestKey) -> Self {
-        Self(format!("{}{}", Self::PREFIX, &key.as_str()[..32]))
-    }
-
-    /// The id as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for ServiceId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl FromStr for ServiceId {
-    type Err = InvalidName;
-
-    fn from_str(raw: &str) -> Result<Self, InvalidName> {
-        let rest = raw.strip_prefix(Self::PREFIX).unwrap_or_default();
-        let valid = (1..=32).contains(&rest.len())
-            && rest.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
-        let refusal = InvalidName { what: "a service's id", max: 36, allowed: "svc_ and a-z and 0-9" };
-        if valid { Ok(Self(raw.to_owned())) } else { Err(refusal) }
-    }
-}
-
-impl TryFrom<String> for ServiceId {
-    type Error = InvalidName;
-
-    fn try_from(raw: String) -> Result<Self, InvalidName> {
-        raw.parse()
-    }
-}
-
-impl From<ServiceId> for String {
-    fn from(id: ServiceId) -> Self {
-        id.0
-    }
-}
 
 /// A service.
 #[derive(Debug, Clone, PartialEq)]

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     name::{EnvironmentName, JobId, ModuleName, ProjectName},
-    parameter::FieldError,
+    validation::FieldError,
 };
 
 /// The most environments of a service: an edit of it is one transaction.

@@ -12,16 +12,16 @@ use crate::{
     caller::Caller,
     ci::{ConcourseTarget, Target},
     idempotency::Fingerprint,
-    jobs::{Existing, FindForEdit, Job, JobSpec, Revision},
+    jobs::{Existing, FindForEdit, Job, JobSpec},
     name::{JobId, ProjectName},
     operations::tests::{
         memory::Memory,
         support::{Site, after, environment, person},
     },
-    parameter::FieldError,
     project::Project,
-    providers::{EditOutcome, Precondition, PreconditionError},
+    revision::{EditOutcome, Precondition, PreconditionError, Revision},
     store::StoreError,
+    validation::FieldError,
 };
 
 #[async_trait]

@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    id::TokenId,
     name::{ProjectName, ServiceName, TenantId},
-    tokens::TokenId,
 };
 
 macro_rules! news {

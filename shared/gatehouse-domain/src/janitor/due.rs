@@ -49,7 +49,7 @@ pub(super) fn of_token(watched: &Watched<ServiceToken>, unused_days: NonZeroU16,
 }
 
 /// When a token ends by what is known now, and what replaces it.
-fn end_of(token: &ServiceToken) -> (Timestamp, Option<crate::tokens::TokenId>) {
+fn end_of(token: &ServiceToken) -> (Timestamp, Option<crate::id::TokenId>) {
     match &token.state {
         TokenState::Rotated { to, until, .. } => {
             (until.map_or(token.ends_at, |until| until.min(token.ends_at)), Some(to.clone()))

@@ -1,6 +1,6 @@
 //! What a sweep does for operations, and for environments whose time is over.
 
-use super::{Sweep, SweepError, first_page};
+use super::sweep::{Sweep, SweepError, first_page};
 use crate::operations::{
     Operation,
     change::WorkflowPorts,

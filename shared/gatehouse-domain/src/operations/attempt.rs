@@ -13,7 +13,8 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
-use super::{OperationId, TaskToken};
+use super::TaskToken;
+use crate::id::OperationId;
 
 /// What every callback token begins with.
 const PREFIX: &str = "cb1";

@@ -1,11 +1,11 @@
 //! Changing an operation's record, and telling its workflow what the change owes it.
 
 use super::{
-    FindOperation, Operation, OperationId, SaveOperation, Signal,
+    FindOperation, Operation, SaveOperation, Signal,
     lifecycle::Changed,
     workflow::{AnswerTask, OverseeWorkflow, StartWorkflow, WorkflowError},
 };
-use crate::{audit::Entry, clock::Clock, providers::EditOutcome, store::StoreError};
+use crate::{audit::Entry, clock::Clock, id::OperationId, revision::EditOutcome, store::StoreError};
 
 /// How often a change is tried that others' changes came before.
 const TRIES: usize = 12;

@@ -1,19 +1,20 @@
 //! What people decide about an operation that goes on: to approve it, to reject it, to stop it.
 
-use super::{
-    Asked, Operation, OperationId, State, Verdict,
-    change::{ChangeError, ChangePorts, DeliveryError, WorkflowPorts, change, deliver_pending},
-    lifecycle::Changed,
-    show::{ShowOperationError, ShowPorts, show},
-};
 use crate::{
     access::{self, APPROVE_OPERATION, CANCEL_OPERATION, REJECT_OPERATION},
     audit::{Action, AuditContext, AuditTarget, Outcome},
-    catalog::ServiceId,
     clock::IdSource,
+    id::{OperationId, ServiceId},
     name::TenantId,
-    parameter::FieldError,
+    operations::{
+        Asked, Operation, State, Verdict,
+        change::{ChangeError, ChangePorts, DeliveryError, WorkflowPorts, change, deliver_pending},
+        lifecycle::Changed,
+        operation::audit_target,
+        show::{ShowOperationError, ShowPorts, show},
+    },
     store::StoreError,
+    validation::FieldError,
 };
 
 /// The longest comment, in bytes.
@@ -169,16 +170,6 @@ async fn decided(
     })?;
     let unsettled = deliver_pending(&ports.change, ports.workflow, &operation).await.err();
     Ok(Decided { operation, unsettled })
-}
-
-/// What was done to an operation, for the trail.
-pub(super) fn audit_target(operation: &Operation) -> AuditTarget {
-    let Operation { tenant, service_name, environment, id, .. } = operation;
-    AuditTarget {
-        target: format!("operation:{id}"),
-        tenant: Some(tenant.clone()),
-        detail: Some(format!("{} {service_name}/{environment}", operation.work.kind().as_str())),
-    }
 }
 
 impl Operation {

@@ -7,7 +7,7 @@ use secrecy::SecretString;
 use serde_json::Value;
 
 use super::{
-    Operation, OperationId, Progress, StepState, TaskToken, Work,
+    Operation, Progress, StepState, TaskToken, Work,
     attempt::CallbackKey,
     change::{ChangeError, ChangePorts, change},
     lifecycle::{Changed, StepRefused},
@@ -16,12 +16,13 @@ use crate::{
     audit::{AuditContext, Origin},
     caller::{Caller, Grant},
     catalog::{DeployTarget, Link},
-    ci::{CancelMode, ProviderLookupError},
+    ci::{CancelMode, ProviderLookupError, RunStatus},
+    id::OperationId,
     idempotency::{IdempotencyKey, RequestKey},
     jobs::ShowJobError,
     name::JobId,
     runs::{
-        self, CancelError, CancelPorts, Run, RunStatus, ShowRunError,
+        self, CancelError, CancelPorts, Run, ShowRunError,
         start::{StartError, StartPorts},
     },
     store::StoreError,

@@ -7,10 +7,13 @@ use serde_json::{Value, json};
 
 use super::{
     Asked, Attempt, Operation, OperationKind, OperationOutcome, Phase, Signal, State, Step, StepState,
-    TaskToken, Verdict, Work, request::JANITOR, workflow::Execution,
+    TaskToken, Verdict, Work, workflow::Execution,
 };
-use crate::catalog::{
-    Deployed, Drift, DriftState, Infrastructure, Link, OutputValue, PlanSummary, Provisioned, Settled,
+use crate::{
+    audit::JANITOR,
+    catalog::{
+        Deployed, Drift, DriftState, Infrastructure, Link, OutputValue, PlanSummary, Provisioned, Settled,
+    },
 };
 
 /// How many lines of a worker's log are kept with an operation. The whole is where its links lead.

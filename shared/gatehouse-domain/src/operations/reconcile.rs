@@ -7,17 +7,16 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::{
-    Operation, OperationId, State,
+    Operation, State,
     change::{ChangeError, ChangePorts, DeliveryError, WorkflowPorts, change, deliver_pending},
     lifecycle::Changed,
     request::{RequestError, RequestPorts, expire},
     workflow::WorkflowError,
 };
 use crate::{
-    catalog::ServiceId,
-    jobs::ListError,
+    id::{OperationId, ServiceId},
     name::EnvironmentName,
-    paging::{Page, PageRequest},
+    paging::{ListError, Page, PageRequest},
     store::StoreError,
 };
 

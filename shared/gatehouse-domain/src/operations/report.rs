@@ -1,13 +1,13 @@
 //! What workers report: by callback, with the token of their attempt.
 
 use super::{
-    Operation, OperationId,
+    Operation,
     attempt::{CallbackClaims, CallbackKey, CallbackTokenError},
     change::{ChangeError, ChangePorts, DeliveryError, WorkflowPorts, change, deliver_pending},
     lifecycle::Changed,
     workflow::{AnswerTask, TaskAnswer, Workflow, WorkflowError},
 };
-use crate::store::StoreError;
+use crate::{id::OperationId, store::StoreError};
 
 pub use super::lifecycle::{Message, Progress, Report, ReportRefused, Success};
 

@@ -5,26 +5,27 @@ use std::{collections::BTreeMap, time::Duration};
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use super::{
-    Asked, BeginOutcome, Configuration, FindOperation, Operation, OperationId, OperationKind,
-    OperationOutcome, SaveOperation, Signal, State, Work,
-    change::{ChangePorts, DeliveryError, WorkflowPorts, deliver_pending},
-    decide::audit_target,
-    workflow::{NotReady, StartWorkflow, Workflow},
-};
 use crate::{
     access::{self, CHECK_DRIFT, DEPLOY_SERVICE, DEPROVISION_SERVICE, PROVISION_SERVICE},
-    audit::{Action, AuditContext, Entry, Origin, Outcome},
+    audit::{Action, AuditContext, Entry, JANITOR, Origin, Outcome},
     caller::Caller,
     catalog::{
-        EnvironmentSpec, EnvironmentState, FindService, Infrastructure, Registered, Service, ServiceId,
+        EnvironmentSpec, EnvironmentState, FindService, Infrastructure, Registered, Service,
         ShowServiceError, check_inputs,
     },
     clock::{Clock, IdSource},
+    id::{OperationId, ServiceId},
     idempotency::{Fingerprint, IdempotencyKey, RequestKey},
     name::{EnvironmentName, TenantId},
-    parameter::FieldError,
+    operations::{
+        Asked, BeginOutcome, Configuration, FindOperation, Operation, OperationKind, OperationOutcome,
+        SaveOperation, Signal, State, Work,
+        change::{ChangePorts, DeliveryError, WorkflowPorts, deliver_pending},
+        operation::audit_target,
+        workflow::{NotReady, StartWorkflow, Workflow},
+    },
     store::StoreError,
+    validation::FieldError,
 };
 
 /// How long an operation that nobody has to approve is open at most.
@@ -249,9 +250,6 @@ async fn was_tried(
         State::Requested | State::Running(_) | State::AwaitingApproval { .. } => true,
     }))
 }
-
-/// Who asks for what nobody asked for.
-pub(super) const JANITOR: &str = "gatehouse:janitor";
 
 /// Answers a repetition, and begins the workflow where the first request died before it could.
 async fn replay(

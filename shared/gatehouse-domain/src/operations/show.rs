@@ -2,13 +2,13 @@
 
 use async_trait::async_trait;
 
-use super::{FindOperation, Operation, OperationId};
+use super::{FindOperation, Operation};
 use crate::{
     caller::Caller,
-    catalog::{EnvironmentState, FindService, Registered, Service, ServiceId, ShowServiceError},
-    jobs::ListError,
+    catalog::{EnvironmentState, FindService, Registered, Service, ShowServiceError},
+    id::{OperationId, ServiceId},
     name::EnvironmentName,
-    paging::{Page, PageRequest},
+    paging::{ListError, Page, PageRequest},
     store::StoreError,
 };
 

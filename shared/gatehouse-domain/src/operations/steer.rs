@@ -3,12 +3,12 @@
 use secrecy::SecretString;
 
 use super::{
-    Operation, OperationId, OperationOutcome, Phase, TaskToken,
+    Operation, OperationOutcome, Phase, TaskToken,
     attempt::CallbackKey,
     change::{ChangeError, ChangePorts, DeliveryError, WorkflowPorts, change, deliver_pending},
     lifecycle::StepRefused,
 };
-use crate::catalog::DeployTarget;
+use crate::{catalog::DeployTarget, id::OperationId};
 
 /// Why a command is refused.
 pub type SteerError = ChangeError<StepRefused>;

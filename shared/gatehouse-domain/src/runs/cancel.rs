@@ -1,10 +1,10 @@
 //! Cancelling runs.
 
-use super::{FindPorts, FoundRun, RunId, RunStatus, ShowRunError, show};
+use super::{FindPorts, FoundRun, RunId, ShowRunError, show};
 use crate::{
     access::CANCEL_RUN,
     audit::{Action, AppendAudit, AuditContext, AuditTarget, Outcome},
-    ci::{CancelMode, CiError, CiErrorKind, ProviderLookupError},
+    ci::{CancelMode, CiError, CiErrorKind, ProviderLookupError, RunStatus},
     clock::IdSource,
     name::TenantId,
     store::StoreError,

@@ -7,9 +7,9 @@ use crate::{
     caller::Caller,
     ci::{BuildId, CiError, CiErrorKind, ProviderDirectory, ProviderLookupError, Target},
     clock::Clock,
-    jobs::{FindJob, FindJobsByTarget, Job, ListError, ShowJobError},
+    jobs::{FindJob, FindJobsByTarget, Job, ShowJobError},
     name::JobId,
-    paging::{Page, PageRequest},
+    paging::{ListError, Page, PageRequest},
     store::StoreError,
 };
 

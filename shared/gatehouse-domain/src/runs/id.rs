@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ci::{Build, ConcourseTarget, ProviderKind, Target},
-    name::ProviderName,
+    name::{ProviderName, escape, unescape},
 };
 
 /// The longest id, in characters.
@@ -72,31 +72,6 @@ impl RunId {
     }
 }
 
-/// A name with every byte that a path segment or a table key cannot carry written as `~XX`.
-pub fn escape(name: &str) -> String {
-    let mut text = String::with_capacity(name.len());
-    for byte in name.bytes() {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-') {
-            text.push(char::from(byte));
-        } else {
-            text.push('~');
-            text.push_str(&data_encoding::HEXLOWER.encode(&[byte]));
-        }
-    }
-    text
-}
-
-fn unescape(text: &str) -> Option<String> {
-    let mut pieces = text.split('~');
-    let mut bytes = pieces.next()?.as_bytes().to_vec();
-    for piece in pieces {
-        let (code, rest) = piece.split_at_checked(2)?;
-        bytes.extend(data_encoding::HEXLOWER.decode(code.as_bytes()).ok()?);
-        bytes.extend_from_slice(rest.as_bytes());
-    }
-    String::from_utf8(bytes).ok().filter(|name| !name.is_empty())
-}
-
 impl FromStr for RunId {
     type Err = InvalidRunId;
 
@@ -134,7 +109,7 @@ impl fmt::Display for RunId {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ci::BuildId, runs::RunStatus};
+    use crate::ci::{BuildId, RunStatus};
 
     fn id(provider: &str, names: [&str; 3]) -> RunId {
         let [team, pipeline, job] = names.map(str::to_owned);

@@ -28,8 +28,9 @@ use crate::{
     idempotency::{Fingerprint, IdempotencyKey, RequestKey},
     jobs::{FindJob, Job, ShowJobError},
     name::{JobId, ParameterName, TenantId},
-    parameter::{FieldError, ResolvedParameters, resolve},
+    parameter::{ResolvedParameters, resolve},
     store::StoreError,
+    validation::FieldError,
 };
 
 /// How long a start belongs to the request that works on it: longer than a request can last, since API

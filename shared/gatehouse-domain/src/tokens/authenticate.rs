@@ -3,9 +3,11 @@
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use super::{FindToken, ServiceClaims, ServiceToken, TokenId, USE_INTERVAL};
+use super::{FindToken, ServiceToken, USE_INTERVAL};
 use crate::{
     caller::{Caller, Grant},
+    claims::ServiceClaims,
+    id::TokenId,
     store::StoreError,
 };
 

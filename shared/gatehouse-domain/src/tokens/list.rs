@@ -9,9 +9,8 @@ use super::ServiceToken;
 use crate::{
     access::LIST_TOKENS,
     caller::{Caller, Tenants},
-    jobs::ListError,
     name::{ProjectName, ServiceName},
-    paging::{Page, PageRequest},
+    paging::{ListError, Page, PageRequest},
 };
 
 /// Which states are wanted.

@@ -6,20 +6,20 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use secrecy::SecretString;
 
-use super::{
-    DEFAULT_DAYS, FindToken, MAX_DAYS, ServiceClaims, ServiceToken, SignError, SignToken, TokenId,
-    TokenState, whole_seconds,
-};
+use super::{DEFAULT_DAYS, FindToken, MAX_DAYS, ServiceToken, TokenState};
 use crate::{
     access::MINT_TOKEN,
     audit::{Action, AuditContext, AuditTarget, Entry, Outcome},
+    claims::{ServiceClaims, whole_seconds},
     clock::{Clock, IdSource},
+    id::TokenId,
     idempotency::IdempotencyKey,
     name::{ProjectName, ServiceName, TenantId},
-    parameter::FieldError,
     project::{FindProject, Project, ShowProjectError},
-    providers::EditOutcome,
+    revision::EditOutcome,
+    sign::{SignError, SignToken},
     store::StoreError,
+    validation::FieldError,
 };
 
 /// The longest description, in bytes.

@@ -1,15 +1,16 @@
 //! Revoking service tokens.
 
-use super::{FindToken, SaveToken, ServiceToken, ShowTokenError, TokenId, TokenState, mint, show};
+use super::{FindToken, SaveToken, ServiceToken, ShowTokenError, TokenState, mint, show};
 use crate::{
     access::REVOKE_TOKEN,
     audit::{Action, AuditContext, Outcome},
     clock::{Clock, IdSource},
+    id::TokenId,
     name::TenantId,
-    parameter::FieldError,
-    providers::EditOutcome,
+    revision::EditOutcome,
     revocation::{Effective, FlushAuthorizer, FlushError, PendingFlush, check_reason, flush},
     store::StoreError,
+    validation::FieldError,
 };
 
 /// What revoking needs.

@@ -4,18 +4,18 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{
-    MAX_DAYS, MintPorts, Minted, Replaces, ServiceToken, ShowTokenError, SignError, TokenId, TokenState,
-    mint, show, whole_seconds,
-};
+use super::{MAX_DAYS, MintPorts, Minted, Replaces, ServiceToken, ShowTokenError, TokenState, mint, show};
 use crate::{
     access::ROTATE_TOKEN,
     audit::{Action, AuditContext, Outcome},
+    claims::whole_seconds,
+    id::TokenId,
     idempotency::IdempotencyKey,
     name::TenantId,
-    parameter::FieldError,
-    providers::EditOutcome,
+    revision::EditOutcome,
+    sign::SignError,
     store::StoreError,
+    validation::FieldError,
 };
 
 /// The longest time for which an older token may go on counting.

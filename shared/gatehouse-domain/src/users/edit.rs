@@ -4,21 +4,22 @@ use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{
-    Attempt, FindUser, HashPassword, HashPasswordError, MAX_PASSWORD, MIN_PASSWORD, PasswordHash, SaveUser,
-    SessionId, Throttle, User, UserState,
-    login::{account_permit, until_next_window},
-};
 use crate::{
     audit::{Action, AuditContext, AuditTarget, Outcome},
     caller::{Grant, Roles},
     clock::{Clock, IdSource},
-    jobs::Revision,
+    id::SessionId,
     name::UserName,
-    parameter::FieldError,
-    providers::{Precondition, PreconditionError},
+    revision::{Precondition, PreconditionError, Revision},
     revocation::{Effective, FlushAuthorizer, FlushError, PendingFlush, flush},
     store::StoreError,
+    users::{
+        Attempt, FindUser, HashPassword, HashPasswordError, MAX_PASSWORD, MIN_PASSWORD, PasswordHash,
+        SaveUser, Throttle, User, UserState,
+        login::{account_permit, until_next_window},
+        store::{UserEdit, UserEditOutcome},
+    },
+    validation::FieldError,
 };
 
 /// What changing users needs.
@@ -63,28 +64,6 @@ pub struct UserPatch {
     pub roles: Option<Roles>,
     /// Whether they may log in.
     pub state: Option<UserState>,
-}
-
-/// An edit, as the store makes it.
-#[derive(Debug)]
-pub struct UserEdit {
-    /// As the editor saw the user.
-    pub previous: User,
-    /// As the user is to stand, but for the sessions.
-    pub user: User,
-    /// The sessions that stay; all of them without it.
-    pub keep_sessions: Option<Vec<SessionId>>,
-}
-
-/// Whether an edit was made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum UserEditOutcome {
-    /// It was.
-    Done,
-    /// Somebody else's edit came first, or the name is taken.
-    Conflict,
-    /// It would have removed the last platform admin.
-    LastPlatformAdmin,
 }
 
 /// Why a user was not created.
@@ -245,7 +224,7 @@ pub async fn change_password(
         return Err(EditUserError::WrongPassword);
     }
     let password = ports.passwords.hash_password(new).await?;
-    let keep = SessionId::parse(session).into_iter().collect();
+    let keep = session.parse::<SessionId>().into_iter().collect();
     save(ports, audit, with_password(previous, password, keep), Action::ChangePassword, None).await
 }
 

@@ -11,15 +11,18 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{
-    FindUser, MAX_PASSWORD, PasswordHash, SaveSession, Session, SessionClaims, SessionId, User, UserState,
-};
 use crate::{
     audit::{Action, AppendAudit, AuditTarget, Entry, Origin, Outcome},
+    claims::SessionClaims,
     clock::{Clock, IdSource},
+    id::SessionId,
     name::UserName,
+    sign::{SignError, SignToken},
     store::StoreError,
-    tokens::{SignError, SignToken},
+    users::{
+        Attempt, FindUser, MAX_PASSWORD, PasswordHash, Permit, SaveSession, Session, Throttle, User,
+        UserState, store::Begun,
+    },
 };
 
 /// How long a session lasts: a working day.
@@ -52,33 +55,6 @@ pub trait HashPassword: Send + Sync {
         password: &SecretString,
         hash: Option<&PasswordHash>,
     ) -> Result<bool, HashPasswordError>;
-}
-
-/// Leave to try a password once.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Permit {
-    /// Of whom: an account or an address.
-    pub of: String,
-    /// The window that it is for.
-    pub window: Timestamp,
-    /// How many there are in a window.
-    pub limit: u32,
-}
-
-/// Whether an attempt may be made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Attempt {
-    /// It may; every permit was taken.
-    Permitted,
-    /// It may not; none was taken.
-    Refused,
-}
-
-/// Counts attempts. Needs `dynamodb:UpdateItem`.
-#[async_trait]
-pub trait Throttle: Send + Sync {
-    /// Takes every one of these permits, or none.
-    async fn take_permits(&self, permits: &[Permit]) -> Result<Attempt, StoreError>;
 }
 
 /// What logging in needs.
@@ -119,19 +95,6 @@ pub struct LoggedIn {
     pub claims: SessionClaims,
     /// Who it is.
     pub user: User,
-}
-
-/// A session that is to begin.
-#[derive(Debug)]
-pub struct Begun<'a> {
-    /// Whose it is, as they were when the password was compared.
-    pub user: &'a User,
-    /// Its id.
-    pub id: &'a SessionId,
-    /// The session.
-    pub session: &'a Session,
-    /// Those that it takes the place of: ended ones, and the oldest where there are too many.
-    pub forgotten: Vec<SessionId>,
 }
 
 /// Why nobody is logged in.
@@ -206,7 +169,7 @@ async fn begin(
     permits: &[Permit],
 ) -> Result<LoggedIn, LoginError> {
     let now = ports.clock.now();
-    let started_at = crate::tokens::whole_seconds(now);
+    let started_at = crate::claims::whole_seconds(now);
     let session = Session { started_at, ends_at: started_at + SESSION };
     let id = SessionId::generate(ports.ids);
     let claims = SessionClaims {
@@ -284,14 +247,14 @@ fn entry(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::jobs::Revision;
+    use crate::revision::Revision;
 
     fn at(seconds: i64) -> Timestamp {
         Timestamp::from_second(seconds).unwrap()
     }
 
     fn session(id: &str) -> SessionId {
-        SessionId::parse(&format!("ses_{id:0>26}")).unwrap()
+        format!("ses_{id:0>26}").parse::<SessionId>().unwrap()
     }
 
     fn user(sessions: impl IntoIterator<Item = (SessionId, Session)>) -> User {

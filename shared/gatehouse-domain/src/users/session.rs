@@ -2,11 +2,13 @@
 
 use jiff::Timestamp;
 
-use super::{FindAccount, SaveSession, SessionClaims, SessionId, UserState};
+use super::{FindAccount, SaveSession, UserState};
 use crate::{
     audit::{Action, AuditContext, AuditTarget, Outcome},
     caller::{Caller, Grant},
+    claims::SessionClaims,
     clock::{Clock, IdSource},
+    id::SessionId,
     revocation::{Effective, FlushAuthorizer, FlushError, PendingFlush, flush},
     store::StoreError,
 };
@@ -57,7 +59,7 @@ pub async fn log_out(
     audit: &AuditContext<'_>,
 ) -> Result<(Effective, Option<FlushError>), LogOutError> {
     let Grant::User { session, .. } = &audit.caller.grant else { return Err(LogOutError::NotAPerson) };
-    let session = SessionId::parse(session).ok_or(LogOutError::NotAPerson)?;
+    let session = session.parse::<SessionId>().map_err(|_| LogOutError::NotAPerson)?;
     let user = audit.caller.subject.parse().map_err(|_| LogOutError::NotAPerson)?;
     let audit_target = AuditTarget { target: audit.caller.actor(), ..AuditTarget::default() };
     let entry = audit.entry(ports.clock, ports.ids, Action::Logout, Outcome::Done, audit_target);

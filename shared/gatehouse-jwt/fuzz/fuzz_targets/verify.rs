@@ -4,11 +4,7 @@
 
 use std::sync::LazyLock;
 
-use gatehouse_domain::{
-    jobs::Revision,
-    signing::{KeyRing, SigningKey},
-    tokens::ServiceClaims,
-};
+use gatehouse_domain::{claims::ServiceClaims, revision::Revision, signing::{KeyRing, SigningKey}};
 use gatehouse_jwt::{Issuer, KeyPair, Verifier};
 use jiff::Timestamp;
 use libfuzzer_sys::fuzz_target;

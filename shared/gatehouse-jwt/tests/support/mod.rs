@@ -2,10 +2,10 @@
 
 use data_encoding::{BASE64, BASE64URL_NOPAD};
 use gatehouse_domain::{
-    jobs::Revision,
+    claims::{ServiceClaims, SessionClaims},
+    id::SessionId,
+    revision::Revision,
     signing::{KeyRing, SigningKey},
-    tokens::ServiceClaims,
-    users::{SessionClaims, SessionId},
 };
 use gatehouse_jwt::{Issuer, KeyPair, Made, Verifier};
 use jiff::Timestamp;
@@ -83,7 +83,7 @@ pub fn service_claims() -> ServiceClaims {
 
 pub fn session_claims() -> SessionClaims {
     SessionClaims {
-        id: SessionId::parse("ses_00000000000000000000000000").unwrap(),
+        id: "ses_00000000000000000000000000".parse::<SessionId>().unwrap(),
         user: "ada".parse().unwrap(),
         issued_at: Timestamp::from_second(NOW - 60).unwrap(),
         ends_at: Timestamp::from_second(NOW + 3600).unwrap(),

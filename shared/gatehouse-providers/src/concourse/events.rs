@@ -208,7 +208,7 @@ fn time(seconds: Option<i64>) -> Option<Timestamp> {
 
 #[cfg(test)]
 mod tests {
-    use gatehouse_domain::runs::RunStatus;
+    use gatehouse_domain::ci::RunStatus;
     use serde_json::json;
 
     use super::*;

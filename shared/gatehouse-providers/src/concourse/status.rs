@@ -1,9 +1,6 @@
 //! How a build stands, and why it waits.
 
-use gatehouse_domain::{
-    ci::{ConcourseTarget, Reason, ReasonCode},
-    runs::RunStatus,
-};
+use gatehouse_domain::ci::{ConcourseTarget, Reason, ReasonCode, RunStatus};
 use serde_json::Value;
 
 use super::{

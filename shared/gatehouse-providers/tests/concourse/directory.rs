@@ -11,9 +11,9 @@ use std::{
 use async_trait::async_trait;
 use gatehouse_domain::{
     ci::{CiProvider, ProviderDirectory, ProviderKind, ProviderLookupError},
-    jobs::Revision,
     name::ProviderName,
     providers::{FindProvider, Provider},
+    revision::Revision,
     store::StoreError,
 };
 use gatehouse_providers::Directory;

@@ -1,9 +1,6 @@
 //! Showing, cancelling and rerunning, at every version.
 
-use gatehouse_domain::{
-    ci::{BuildId, CancelMode, CiErrorKind, CiProvider, ReasonCode, StartKind},
-    runs::RunStatus,
-};
+use gatehouse_domain::ci::{BuildId, CancelMode, CiErrorKind, CiProvider, ReasonCode, RunStatus, StartKind};
 use gatehouse_testkit::concourse::{ConcourseTwin, Role, Route, Script, Status, Version};
 use serde_json::json;
 

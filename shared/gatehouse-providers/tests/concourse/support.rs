@@ -17,9 +17,9 @@ use gatehouse_domain::{
         RunEventBody, StartKind, StartRequest, StepPhase, Target,
     },
     clock::{Clock, IdSource},
-    jobs::Revision,
     lease::{LeaseOutcome, Leases},
     providers::{Account, Credentials, Provider},
+    revision::Revision,
     secret::{ReadSecret, SecretError, SecretName, WriteSecret},
     store::StoreError,
 };

@@ -15,7 +15,7 @@ use gatehouse_domain::{
     caller::Caller,
     ci::{ConcourseTarget, ProviderKind, Target},
     jobs::{EditPorts, Job, JobDraft, JobSpec},
-    providers::Precondition,
+    revision::Precondition,
 };
 use gatehouse_dynamodb::{DynamoDb, Storage, prepare_table, with_long_timeouts};
 use gatehouse_runtime::{aws::Aws, env};

@@ -7,12 +7,12 @@ use gatehouse_domain::{
     ci::{
         Build, BuildId, CancelMode, Capabilities, CheckReport, Checkpoint, CiError, CiErrorKind, CiProvider,
         ConcourseTarget, DiscoveredJob, EventStream, Position, ProviderDirectory, ProviderLookupError,
-        StartRequest, Target,
+        RunStatus, StartRequest, Target,
     },
-    jobs::{Job, JobSpec, Revision},
+    jobs::{Job, JobSpec},
     name::ProviderName,
     parameter::{Delivery, ParameterSpec, ParameterType},
-    runs::RunStatus,
+    revision::Revision,
 };
 use jiff::Timestamp;
 

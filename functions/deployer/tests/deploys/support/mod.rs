@@ -15,12 +15,12 @@ use deployer::{Answer, CommandFailed, Deployer};
 use gatehouse_domain::{
     audit::Entry,
     catalog::DeployTarget,
-    ci::{Build, BuildId, CiErrorKind},
+    ci::{Build, BuildId, CiErrorKind, RunStatus},
     clock::{Clock, IdSource},
     idempotency::Fingerprint,
     jobs::Job,
     operations::{Asked, CallWebhook, Operation, Signal, State, Webhook, WebhookError, Work},
-    runs::{Run, RunStatus, start::RunRequest},
+    runs::{Run, start::RunRequest},
     secret::{ReadSecret, SecretError, SecretName},
 };
 use jiff::Timestamp;

@@ -3,9 +3,10 @@
 use super::*;
 use crate::{
     catalog::Infrastructure,
+    id::OperationId,
     name::EnvironmentName,
     operations::{
-        OperationId, OperationKind, OperationOutcome, Work,
+        OperationKind, OperationOutcome, Work,
         tests::support::{START, after, service},
         workflow::Execution,
     },

@@ -3,9 +3,12 @@ use std::time::Duration;
 use secrecy::ExposeSecret;
 
 use super::support::after;
-use crate::operations::{
-    Attempt, OperationId, Phase,
-    attempt::{CallbackClaims, CallbackKey, CallbackTokenError, WeakCallbackKey},
+use crate::{
+    id::OperationId,
+    operations::{
+        Attempt, Phase,
+        attempt::{CallbackClaims, CallbackKey, CallbackTokenError, WeakCallbackKey},
+    },
 };
 
 fn key(letter: &str) -> CallbackKey {

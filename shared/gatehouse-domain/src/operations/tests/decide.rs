@@ -5,8 +5,9 @@ use crate::{
     audit::{Action, AuditContext},
     caller::Caller,
     catalog::PlanSummary,
+    id::OperationId,
     operations::{
-        OperationId, OperationOutcome, ShowPorts, State,
+        OperationOutcome, ShowPorts, State,
         decide::{Answer, DecideError, DecidePorts, Decided, cancel, decide},
     },
 };

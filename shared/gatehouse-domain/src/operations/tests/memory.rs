@@ -11,15 +11,14 @@ use jiff::Timestamp;
 
 use crate::{
     audit::Entry,
-    catalog::{EnvironmentState, FindService, Registered, Service, ServiceId, Settled},
-    jobs::{ListError, Revision},
+    catalog::{EnvironmentState, FindService, Registered, Service, Settled},
+    id::{OperationId, ServiceId},
     name::EnvironmentName,
     operations::{
-        BeginOutcome, FindOperation, Operation, OperationId, OperationKind, SaveOperation,
-        reconcile::ListOpenOperations,
+        BeginOutcome, FindOperation, Operation, OperationKind, SaveOperation, reconcile::ListOpenOperations,
     },
-    paging::{Cursor, Page, PageRequest},
-    providers::EditOutcome,
+    paging::{Cursor, ListError, Page, PageRequest},
+    revision::{EditOutcome, Revision},
     store::StoreError,
 };
 

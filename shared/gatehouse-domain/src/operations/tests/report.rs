@@ -6,8 +6,9 @@ use secrecy::ExposeSecret;
 use super::support::{Site, token};
 use crate::{
     catalog::PlanSummary,
+    id::OperationId,
     operations::{
-        OperationId, OperationOutcome, Phase, StepState,
+        OperationOutcome, Phase, StepState,
         attempt::{CallbackKey, CallbackTokenError},
         lifecycle::{Progress, ReportRefused},
         report::{Callback, Message, Report, ReportError, Success, Taken, report},

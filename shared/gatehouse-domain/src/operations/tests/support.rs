@@ -17,13 +17,13 @@ use super::memory::Memory;
 use crate::{
     audit::Origin,
     caller::{Caller, Grant},
-    catalog::{Category, DeployTarget, EnvironmentSpec, Lifecycle, Service, ServiceId, ServiceSpec},
+    catalog::{Category, DeployTarget, EnvironmentSpec, Lifecycle, Service, ServiceSpec},
     clock::{Clock, IdSource},
+    id::{OperationId, ServiceId},
     idempotency::Fingerprint,
-    jobs::Revision,
     name::EnvironmentName,
     operations::{
-        OperationId, TaskToken,
+        TaskToken,
         change::{ChangePorts, WorkflowPorts},
         reconcile::ReconcilePorts,
         request::{Ask, RequestError, RequestPorts, Requested, request},
@@ -32,6 +32,7 @@ use crate::{
             WorkflowError,
         },
     },
+    revision::Revision,
 };
 
 /// When every test begins.

@@ -12,10 +12,10 @@ use std::{
 use gatehouse_domain::{
     ci::{CiError, CiErrorKind},
     clock::random_id,
+    error::Chain,
     lease::LeaseOutcome,
     name::ProviderName,
     providers::Provider,
-    report::Chain,
     secret::SecretName,
 };
 use jiff::Timestamp;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use gatehouse_domain::{
     ci::{Build, BuildId, CancelMode, CiError, CiErrorKind, ConcourseTarget, Reason, Target},
-    report::Chain,
+    error::Chain,
 };
 use jiff::Timestamp;
 

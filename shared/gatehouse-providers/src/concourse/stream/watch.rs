@@ -10,7 +10,7 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 use gatehouse_domain::{
     ci::{BuildId, CiError, CiErrorKind, Position, Reason, RunEvent, RunEventBody, Target},
     clock::Clock,
-    report::Chain,
+    error::Chain,
 };
 use gatehouse_outbound::{Backoff, SseEvent};
 

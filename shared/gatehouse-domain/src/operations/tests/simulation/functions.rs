@@ -10,9 +10,12 @@ use super::{
     worker::Worker,
     world::{Fate, Line, World},
 };
-use crate::operations::{
-    OperationId, Phase, TaskToken,
-    steer::{self, SteerError},
+use crate::{
+    id::OperationId,
+    operations::{
+        Phase, TaskToken,
+        steer::{self, SteerError},
+    },
 };
 
 fn failed(name: &str) -> Outcome {

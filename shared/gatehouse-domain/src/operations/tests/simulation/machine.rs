@@ -10,9 +10,9 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::{executor::Cell, functions, world::World};
-use crate::operations::{
-    OperationId,
-    workflow::{Execution, Workflow},
+use crate::{
+    id::OperationId,
+    operations::workflow::{Execution, Workflow},
 };
 
 static PROVISION: LazyLock<Value> = LazyLock::new(|| {

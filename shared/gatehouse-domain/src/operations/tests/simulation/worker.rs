@@ -9,8 +9,9 @@ use std::{
 use super::world::{Fate, Line, World};
 use crate::{
     catalog::{OutputValue, PlanSummary},
+    id::OperationId,
     operations::{
-        OperationId, Phase, TaskToken,
+        Phase, TaskToken,
         report::{Callback, Message, Progress, Report, ReportError, ReportRefused, Success, report},
         workflow::Workflow,
     },

@@ -13,13 +13,13 @@ use serde_json::Value;
 use super::{executor::Executor, machine::Engine};
 use crate::{
     audit::{Entry, Origin},
-    catalog::{FindService, Infrastructure, Registered, ServiceId, Settled},
+    catalog::{FindService, Infrastructure, Registered, Settled},
     clock::{Clock, IdSource},
-    jobs::{ListError, Revision},
+    id::{OperationId, ServiceId},
     name::EnvironmentName,
     operations::{
-        BeginOutcome, FindOperation, Operation, OperationId, OperationKind, OperationOutcome, SaveOperation,
-        State, TaskToken,
+        BeginOutcome, FindOperation, Operation, OperationKind, OperationOutcome, SaveOperation, State,
+        TaskToken,
         attempt::CallbackKey,
         change::{ChangePorts, WorkflowPorts},
         reconcile::{ListOpenOperations, ReconcilePorts},
@@ -30,8 +30,8 @@ use crate::{
             WorkflowError,
         },
     },
-    paging::{Page, PageRequest},
-    providers::EditOutcome,
+    paging::{ListError, Page, PageRequest},
+    revision::{EditOutcome, Revision},
     store::StoreError,
 };
 

@@ -14,13 +14,17 @@ use jiff::Timestamp;
 use super::*;
 use crate::{
     access::Scope,
-    api_key::Revocation,
+    api_key::{ApiKey, Revocation},
     caller::Tenants,
-    jobs::Revision,
+    clock::Clock,
+    id::{KeyId, TokenId},
     operations::tests::support::Site,
-    paging::Cursor,
-    signing::{ROTATE_AFTER, SigningKey},
-    tokens::TokenState,
+    paging::{Cursor, ListError, Page, PageRequest},
+    revision::{EditOutcome, Revision},
+    revocation::{FlushAuthorizer, FlushError, PendingFlush},
+    signing::{KeyRing, ROTATE_AFTER, SigningKey},
+    store::StoreError,
+    tokens::{ServiceToken, TokenState},
 };
 
 const DAY: i64 = 24 * 60 * 60;
@@ -139,7 +143,7 @@ fn api_key(ends_at: Option<i64>) -> ApiKey {
 
 fn ring(kid: &str, signs_from: i64) -> KeyRing {
     let key = SigningKey {
-        kid: KeyId::parse(kid).unwrap(),
+        kid: kid.parse::<KeyId>().unwrap(),
         public_key: String::new(),
         published_at: at(signs_from),
         signs_from: at(signs_from),

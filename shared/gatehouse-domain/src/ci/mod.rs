@@ -1,0 +1,23 @@
+//! CI systems: what they all do, what differs, and how they fail.
+//!
+//! [`CiProvider`] holds the verbs that all CI systems share, [`Capabilities`] what differs. Errors carry a
+//! [`CiErrorKind`]; whether trying again makes sense follows from the kind alone. What a kind of CI system
+//! decides for itself is in its file below [`targets`].
+
+mod build;
+mod check;
+mod directory;
+mod error;
+mod event;
+mod provider;
+pub mod targets;
+
+pub use self::{
+    build::{Build, BuildId, Reason, ReasonCode, RunStatus},
+    check::{CheckReport, TeamCheck},
+    directory::{ProviderDirectory, ProviderLookupError},
+    error::{CiError, CiErrorKind},
+    event::{EventStream, LogStream, Position, RunEvent, RunEventBody, StepPhase},
+    provider::{CancelMode, Capabilities, Checkpoint, CiProvider, DiscoveredJob, StartKind, StartRequest},
+    targets::{ConcourseTarget, ProcessTarget, ProviderKind, Target},
+};

@@ -1,0 +1,43 @@
+//! Commands on the machine of the local stack.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{ci::targets::limits::MAX_TARGET, validation::FieldError};
+
+/// The longest path of a directory, in bytes: what the system takes.
+const MAX_DIRECTORY: usize = 4096;
+
+/// A command on the machine of the local stack.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProcessTarget {
+    /// The program and its arguments; no shell is involved unless it is named here.
+    pub command: Vec<String>,
+    /// The directory to run in; an empty one of the run's own without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub directory: Option<String>,
+    /// Whether stderr is written into stdout, as a terminal does. The order of the two is exact then, and
+    /// which is which is not known.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub merge_stderr: bool,
+}
+
+impl ProcessTarget {
+    pub(super) fn check(&self) -> Vec<FieldError> {
+        let mut errors = Vec::new();
+        if self.command.first().is_none_or(String::is_empty) {
+            errors.push(FieldError::new("/command", "must name a program"));
+        }
+        if self.command.iter().any(|word| word.contains('\0')) {
+            errors.push(FieldError::new("/command", "must not hold NUL"));
+        }
+        if self.command.iter().map(|word| word.len() + 1).sum::<usize>() > MAX_TARGET {
+            errors.push(FieldError::new("/command", format!("must be at most {MAX_TARGET} bytes in all")));
+        }
+        if self.directory.as_ref().is_some_and(|path| path.len() > MAX_DIRECTORY || path.contains('\0')) {
+            let detail = format!("must be at most {MAX_DIRECTORY} bytes without NUL");
+            errors.push(FieldError::new("/directory", detail));
+        }
+        errors
+    }
+}

@@ -1,0 +1,266 @@
+//! The record of an operation.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::{
+    audit::AuditTarget,
+    catalog::{DeployTarget, Link, OutputValue, PlanSummary},
+    id::{OperationId, ServiceId},
+    idempotency::Fingerprint,
+    name::{EnvironmentName, ModuleName, ProjectName, ServiceName, TenantId},
+    operations::{
+        Signal, TaskToken,
+        attempt::{Attempt, Phase},
+    },
+    runs::RunId,
+};
+
+/// What was done to an operation, for the trail.
+pub(super) fn audit_target(operation: &Operation) -> AuditTarget {
+    let Operation { tenant, service_name, environment, id, .. } = operation;
+    AuditTarget {
+        target: format!("operation:{id}"),
+        tenant: Some(tenant.clone()),
+        detail: Some(format!("{} {service_name}/{environment}", operation.work.kind().as_str())),
+    }
+}
+
+/// What kind of operation it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OperationKind {
+    /// Makes an environment what its module and inputs say.
+    Provision,
+    /// Takes away what was provisioned.
+    Deprovision,
+    /// Looks whether what exists is what was provisioned.
+    Drift,
+    /// Brings a version to an environment.
+    Deploy,
+}
+
+impl OperationKind {
+    /// `provision`, `deprovision`, `drift` or `deploy`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Provision => "provision",
+            Self::Deprovision => "deprovision",
+            Self::Drift => "drift",
+            Self::Deploy => "deploy",
+        }
+    }
+}
+
+/// What Terraform is given.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Configuration {
+    /// The module.
+    pub module: ModuleName,
+    /// Its inputs.
+    pub inputs: Map<String, Value>,
+    /// How long after it was provisioned the environment is deprovisioned by itself, in hours.
+    pub ttl_hours: Option<u32>,
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum Work {
+    /// Make the environment so.
+    Provision(Configuration),
+    /// Take away what was made so.
+    Deprovision(Configuration),
+    /// Look whether it still is so.
+    Drift(Configuration),
+    /// Bring a version to it.
+    Deploy {
+        /// Which one.
+        version: String,
+        /// By what.
+        target: DeployTarget,
+    },
+}
+
+impl Work {
+    /// What kind of operation this is.
+    pub fn kind(&self) -> OperationKind {
+        match self {
+            Self::Provision(_) => OperationKind::Provision,
+            Self::Deprovision(_) => OperationKind::Deprovision,
+            Self::Drift(_) => OperationKind::Drift,
+            Self::Deploy { .. } => OperationKind::Deploy,
+        }
+    }
+
+    /// What Terraform is given, where it is given something.
+    pub fn configuration(&self) -> Option<&Configuration> {
+        match self {
+            Self::Provision(given) | Self::Deprovision(given) | Self::Drift(given) => Some(given),
+            Self::Deploy { .. } => None,
+        }
+    }
+}
+
+/// How an operation came out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OperationOutcome {
+    /// What was asked for was done.
+    Succeeded,
+    /// It was not.
+    Failed,
+    /// Somebody asked it to stop, and it did.
+    Cancelled,
+    /// Somebody did not agree to it.
+    Rejected,
+    /// Somebody or something did not answer in time.
+    TimedOut,
+}
+
+impl OperationOutcome {
+    /// `succeeded`, `failed`, `cancelled`, `rejected` or `timed_out`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+            Self::Rejected => "rejected",
+            Self::TimedOut => "timed_out",
+        }
+    }
+}
+
+/// How far an operation is.
+#[derive(Debug, Clone, PartialEq)]
+pub enum State {
+    /// It is recorded, and its workflow begins or is about to.
+    Requested,
+    /// Something works on it, or is about to.
+    Running(Phase),
+    /// Somebody has to agree.
+    AwaitingApproval {
+        /// Since when.
+        since: Timestamp,
+        /// With which its workflow is told.
+        token: TaskToken,
+    },
+    /// It came to its end.
+    Ended {
+        /// How.
+        ending: OperationOutcome,
+        /// When.
+        at: Timestamp,
+        /// Why, for people.
+        reason: Option<String>,
+    },
+}
+
+/// Who asked for something, and when.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asked {
+    /// Who: `user:ada`.
+    pub by: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// What somebody said to an operation that needs approval.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// Whether they agreed.
+    pub approved: bool,
+    /// Who and when.
+    pub asked: Asked,
+    /// What else they said.
+    pub comment: Option<String>,
+}
+
+/// How a step stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StepState {
+    /// It goes on.
+    Running,
+    /// It ended well.
+    Succeeded,
+    /// It did not.
+    Failed,
+}
+
+/// A step of an operation, as its worker tells of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    /// `init`, `plan`, …
+    pub name: String,
+    /// The attempt that it is part of.
+    pub attempt: u32,
+    /// How it stands.
+    pub state: StepState,
+    /// How far it is, 0 to 100.
+    pub percentage: Option<u8>,
+    /// What it does just now, for people.
+    pub message: Option<String>,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
+}
+
+/// An operation.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Operation {
+    /// Unique in the installation.
+    pub id: OperationId,
+    /// Whose environment.
+    pub service: ServiceId,
+    /// The service's name.
+    pub service_name: ServiceName,
+    /// The service's tenant.
+    pub tenant: TenantId,
+    /// The service's project.
+    pub project: ProjectName,
+    /// Which environment.
+    pub environment: EnvironmentName,
+    /// What is to be done.
+    pub work: Work,
+    /// Whether somebody else has to agree.
+    pub approval_required: bool,
+    /// Who asked for it, and when.
+    pub requested: Asked,
+    /// What was asked for, so that a repetition is recognised.
+    pub fingerprint: Fingerprint,
+    /// When it is ended at the latest.
+    pub deadline: Timestamp,
+    /// How far it is.
+    pub state: State,
+    /// Who asked it to stop, and when.
+    pub cancel: Option<Asked>,
+    /// What somebody said to it.
+    pub verdict: Option<Verdict>,
+    /// The last attempt of a worker.
+    pub attempt: Option<Attempt>,
+    /// What the plan would do.
+    pub plan: Option<PlanSummary>,
+    /// What came out.
+    pub outputs: BTreeMap<String, OutputValue>,
+    /// Its steps, the oldest first.
+    pub steps: Vec<Step>,
+    /// The last lines that its worker wrote.
+    pub log: Vec<String>,
+    /// Where to read on.
+    pub links: Vec<Link>,
+    /// The run that deploys.
+    pub run: Option<RunId>,
+    /// Why it cannot succeed, as its worker said.
+    pub failure: Option<String>,
+    /// What its workflow is still to be told.
+    pub pending_signal: Option<Signal>,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+    /// How often it was changed: a change is written where nobody else's came first.
+    pub version: u64,
+}

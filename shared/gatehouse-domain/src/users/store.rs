@@ -1,0 +1,108 @@
+//! Where users and sessions are kept.
+
+use async_trait::async_trait;
+
+use crate::{
+    audit::Entry,
+    id::SessionId,
+    name::UserName,
+    paging::{ListError, Page, PageRequest},
+    store::StoreError,
+    users::{
+        throttle::Permit,
+        user::{Account, Session, User},
+    },
+};
+
+/// Reads what decides on sessions. Needs `dynamodb:GetItem`.
+#[async_trait]
+pub trait FindAccount: Send + Sync {
+    /// Returns `None` when there is no such user. Strongly consistent; the password is not read.
+    async fn find_account(&self, name: &UserName) -> Result<Option<Account>, StoreError>;
+}
+
+/// Reads users. Needs `dynamodb:GetItem` and `dynamodb:Query`.
+#[async_trait]
+pub trait FindUser: Send + Sync {
+    /// Returns `None` when there is no such user. Strongly consistent.
+    async fn find_user(&self, name: &UserName) -> Result<Option<User>, StoreError>;
+
+    /// A page of users, by name.
+    async fn list_users(&self, page: &PageRequest) -> Result<Page<User>, ListError>;
+}
+
+/// Writes users. Needs `dynamodb:PutItem` and `dynamodb:UpdateItem`.
+#[async_trait]
+pub trait SaveUser: Send + Sync {
+    /// Writes a new user, with the entry of the trail. `Conflict` when the name is taken.
+    async fn create_user(&self, user: &User, entry: &Entry) -> Result<UserEditOutcome, StoreError>;
+
+    /// Makes an edit, with its entry of the trail, where the revision that the editor saw still stands.
+    async fn edit_user(&self, edit: &UserEdit, entry: &Entry) -> Result<UserEditOutcome, StoreError>;
+}
+
+/// Makes the first platform admin of an installation. Needs `dynamodb:PutItem`.
+#[async_trait]
+pub trait CreateFirstAdmin: Send + Sync {
+    /// Writes a new user, who is a platform admin, where there has never been one; with the entry of the
+    /// trail. `Conflict` otherwise.
+    async fn create_first_admin(&self, user: &User, entry: &Entry) -> Result<UserEditOutcome, StoreError>;
+}
+
+/// Writes sessions. Needs `dynamodb:UpdateItem`.
+#[async_trait]
+pub trait SaveSession: Send + Sync {
+    /// Begins a session of a user who is active and has still the password that was compared, ends those
+    /// that make room, and gives `permits` back; with the entry of the trail. `false` when the user was
+    /// changed meanwhile.
+    async fn begin_session(
+        &self,
+        begun: &Begun<'_>,
+        permits: &[Permit],
+        entry: &Entry,
+    ) -> Result<bool, StoreError>;
+
+    /// Ends a session, with the entry of the trail, and writes that a flush is owed since then. One that
+    /// has ended already is fine.
+    async fn end_session(
+        &self,
+        user: &UserName,
+        session: &SessionId,
+        entry: &Entry,
+    ) -> Result<(), StoreError>;
+}
+
+/// An edit, as the store makes it.
+#[derive(Debug)]
+pub struct UserEdit {
+    /// As the editor saw the user.
+    pub previous: User,
+    /// As the user is to stand, but for the sessions.
+    pub user: User,
+    /// The sessions that stay; all of them without it.
+    pub keep_sessions: Option<Vec<SessionId>>,
+}
+
+/// Whether an edit was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UserEditOutcome {
+    /// It was.
+    Done,
+    /// Somebody else's edit came first, or the name is taken.
+    Conflict,
+    /// It would have removed the last platform admin.
+    LastPlatformAdmin,
+}
+
+/// A session that is to begin.
+#[derive(Debug)]
+pub struct Begun<'a> {
+    /// Whose it is, as they were when the password was compared.
+    pub user: &'a User,
+    /// Its id.
+    pub id: &'a SessionId,
+    /// The session.
+    pub session: &'a Session,
+    /// Those that it takes the place of: ended ones, and the oldest where there are too many.
+    pub forgotten: Vec<SessionId>,
+}

@@ -1,0 +1,135 @@
+//! People, and what decides on their sessions.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+
+use crate::{caller::Roles, clock::IdSource, id::SessionId, name::UserName, revision::Revision};
+
+/// The shortest password, in characters (ASVS 5.0, 6.2.1).
+pub const MIN_PASSWORD: usize = 8;
+
+/// The longest password, in bytes: hashing more is work for nothing.
+pub const MAX_PASSWORD: usize = 1024;
+
+/// The most sessions that a user may have at once; the one that began first makes room.
+pub const MAX_SESSIONS: usize = 20;
+
+/// A hash of a password in PHC string format, with its parameters and salt.
+#[derive(Clone)]
+pub struct PasswordHash(SecretString);
+
+impl PasswordHash {
+    /// Takes text of the store, or of who hashes, for a hash.
+    pub fn unverified(text: String) -> Self {
+        Self(text.into())
+    }
+
+    /// The hash as text, for the store and for who compares.
+    pub fn expose(&self) -> &str {
+        self.0.expose_secret()
+    }
+}
+
+impl std::fmt::Debug for PasswordHash {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("PasswordHash(..)")
+    }
+}
+
+/// A session that goes on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Session {
+    /// When it began.
+    pub started_at: Timestamp,
+    /// When it ends by itself.
+    pub ends_at: Timestamp,
+}
+
+/// Whether a user may log in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UserState {
+    /// They may.
+    Active,
+    /// They may not, and their sessions do not count.
+    Disabled,
+}
+
+impl UserState {
+    /// `active` or `disabled`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Disabled => "disabled",
+        }
+    }
+}
+
+/// A user.
+#[derive(Debug, Clone)]
+pub struct User {
+    /// Unique in the installation.
+    pub name: UserName,
+    /// A name for people.
+    pub display_name: Option<String>,
+    /// What they may do.
+    pub roles: Roles,
+    /// Whether they may log in.
+    pub state: UserState,
+    /// The hash of their password.
+    pub password: PasswordHash,
+    /// Their sessions.
+    pub sessions: BTreeMap<SessionId, Session>,
+    /// Changes with every edit; logging in is none.
+    pub revision: Revision,
+    /// When they were created.
+    pub created_at: Timestamp,
+    /// When they were last edited.
+    pub updated_at: Timestamp,
+    /// By whom.
+    pub updated_by: String,
+}
+
+impl User {
+    /// A user who was just created, without a session.
+    pub fn new(
+        ids: &dyn IdSource,
+        name: UserName,
+        roles: Roles,
+        password: PasswordHash,
+        now: Timestamp,
+        by: String,
+    ) -> Self {
+        Self {
+            name,
+            display_name: None,
+            roles,
+            state: UserState::Active,
+            password,
+            sessions: BTreeMap::new(),
+            revision: Revision::new(ids),
+            created_at: now,
+            updated_at: now,
+            updated_by: by,
+        }
+    }
+
+    /// Whether they count among the platform admins, of whom one must stay.
+    pub fn is_acting_platform_admin(&self) -> bool {
+        self.state == UserState::Active && self.roles.is_platform_admin()
+    }
+}
+
+/// What of a user decides on their sessions: everything but the password.
+#[derive(Debug, Clone)]
+pub struct Account {
+    /// What they may do.
+    pub roles: Roles,
+    /// Whether they may log in.
+    pub state: UserState,
+    /// Their sessions.
+    pub sessions: BTreeMap<SessionId, Session>,
+}
