@@ -10,7 +10,10 @@ mod shape;
 mod table;
 mod yaml;
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::{BTreeMap, HashSet},
+    path::Path,
+};
 
 pub use self::{
     api::{ApiSettings, AuthorizerSettings, GatewayResponseSettings},
@@ -50,7 +53,8 @@ impl Template {
     pub fn parse(text: &str, overrides: &BTreeMap<String, String>) -> Result<Self, TemplateError> {
         let document = yaml::parse(text)?;
         let resources = Resources::new(&document, Resolver::new(&document, overrides));
-        let functions = function::all(&resources)?;
+        let mut functions = function::all(&resources)?;
+        drop_hidden_routes(&mut functions);
         let api = api::only(&resources, &functions)?;
         check_routes(&functions, &api)?;
         Ok(Self { functions, api, tables: table::all(&resources)? })
@@ -64,6 +68,18 @@ impl Template {
     /// Lists every route with the function that answers it.
     pub fn routes(&self) -> impl Iterator<Item = (&FunctionSettings, &RouteSettings)> {
         self.functions.iter().flat_map(|function| function.routes.iter().map(move |route| (function, route)))
+    }
+}
+
+/// A verb of its own goes before `ANY` at the same path.
+fn drop_hidden_routes(functions: &mut [FunctionSettings]) {
+    let routes = functions.iter().flat_map(|function| &function.routes);
+    let own = routes.filter(|route| !route.any).map(|route| (route.path.clone(), route.method.clone()));
+    let own: HashSet<_> = own.collect();
+    for function in functions {
+        function
+            .routes
+            .retain(|route| !route.any || !own.contains(&(route.path.clone(), route.method.clone())));
     }
 }
 

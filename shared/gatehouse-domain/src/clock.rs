@@ -21,6 +21,11 @@ pub trait IdSource: Send + Sync {
     fn random(&self) -> [u8; 16];
 }
 
+/// Time and chance together, for rules that need both. A rule that needs only one takes that.
+pub trait System: Clock + IdSource {}
+
+impl<T: Clock + IdSource + ?Sized> System for T {}
+
 /// Base 32 with the extended hex alphabet in lower case: text order is number order.
 pub(crate) fn base32(bytes: &[u8]) -> String {
     let mut text = data_encoding::BASE32HEX_NOPAD.encode(bytes);

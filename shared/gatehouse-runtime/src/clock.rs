@@ -39,3 +39,24 @@ impl IdSource for SystemIds {
         bytes
     }
 }
+
+/// The system's clock and random source in one.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct System;
+
+#[async_trait]
+impl Clock for System {
+    fn now(&self) -> Timestamp {
+        SystemClock.now()
+    }
+
+    async fn sleep(&self, pause: Duration) {
+        SystemClock.sleep(pause).await;
+    }
+}
+
+impl IdSource for System {
+    fn random(&self) -> [u8; 16] {
+        SystemIds.random()
+    }
+}

@@ -16,15 +16,15 @@ mod pipeline;
 pub mod request;
 mod response;
 mod server;
-pub mod sources;
+mod settings;
 
 pub use self::{
     event::ApiIdentity,
     invoke::{Invocation, LambdaFunction},
     limits::Limits,
-    pipeline::{AuthorizerCaches, Gateway, GatewaySettings},
+    pipeline::{AuthorizerCaches, Gateway},
     server::RunningGateway,
-    sources::Sources,
+    settings::GatewaySettings,
 };
 
 /// Why a gateway cannot be put together.
