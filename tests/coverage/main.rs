@@ -41,7 +41,7 @@ fn route(function: &str, method: &str, path: &str) -> Route {
 }
 
 fn guarded() -> BTreeSet<Route> {
-    let routes = |endpoint: &&Endpoint| {
+    let routes = |endpoint: &&'static Endpoint| {
         let function = endpoint.function;
         endpoint.routes().map(move |(method, path)| route(function, method, path))
     };
