@@ -7,10 +7,10 @@ use futures_util::StreamExt;
 use gatehouse_domain::{
     access::Scope,
     caller::{Caller, Grant, Tenants},
-    ci::{ConcourseTarget, ProviderKind, Target},
+    ci::{Account, ConcourseTarget, ProviderKind, Target},
     clock::Clock,
     jobs::{EditPorts, JobDraft, JobSpec},
-    providers::{Account, Credentials as ProviderCredentials, Provider, SaveProvider},
+    providers::{Credentials as ProviderCredentials, Provider, SaveProvider},
     revision::{Precondition, Revision},
     secret::{SecretName, WriteSecret},
 };

@@ -1,9 +1,11 @@
-//! `template.yaml`, as far as the local stack plays it: functions, their routes, the API, tables.
+//! `template.yaml`, as far as the local stack plays it: functions, their routes, the API, tables. And which
+//! route answers a path.
 
 mod api;
 mod error;
 mod function;
 mod resolve;
+mod routes;
 mod shape;
 mod table;
 mod yaml;
@@ -17,6 +19,7 @@ pub use self::{
     api::{ApiSettings, AuthorizerSettings, GatewayResponseSettings},
     error::TemplateError,
     function::{FunctionSettings, RouteSettings, Setting, TransferMode},
+    routes::{BadRoute, Match, Routes},
     table::{Attribute, IndexSettings, KeyPart, TableSettings},
 };
 use self::{resolve::Resolver, shape::Resources};

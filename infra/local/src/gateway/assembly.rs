@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use gatehouse_template::{RouteSettings, Template, TransferMode};
+use gatehouse_template::{RouteSettings, Routes, Template, TransferMode};
 
 use super::{
     GatewayError,
@@ -11,7 +11,6 @@ use super::{
     invocations::Invocable,
     invoke::{DeployedFunction, LambdaFunction},
     limits::Limits,
-    routes::Routes,
     settings::GatewaySettings,
 };
 

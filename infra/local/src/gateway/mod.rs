@@ -15,7 +15,6 @@ mod media;
 mod pipeline;
 pub mod request;
 mod response;
-pub mod routes;
 mod server;
 mod settings;
 
@@ -39,7 +38,7 @@ pub enum GatewayError {
     UnknownFunction(String),
     /// The template has a path that API Gateway would refuse.
     #[error(transparent)]
-    BadRoute(#[from] routes::BadRoute),
+    BadRoute(#[from] gatehouse_template::BadRoute),
 }
 
 #[cfg(test)]
