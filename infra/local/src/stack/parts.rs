@@ -7,7 +7,7 @@ use gatehouse_domain::{
     catalog::Modules,
     clock::{Clock, IdSource},
 };
-use gatehouse_runtime::clock::{SystemClock, SystemIds};
+use gatehouse_runtime::clock::{System, SystemClock, SystemIds};
 use gatehouse_secrets::Secrets;
 use gatehouse_store::Table;
 use gatehouse_template::{Setting, Template};
@@ -22,6 +22,7 @@ pub(super) struct Parts {
     pub processes: Arc<ProcessProvider>,
     pub clock: Arc<dyn Clock>,
     pub ids: Arc<dyn IdSource>,
+    pub system: Arc<System>,
     pub memory: GatewayMemory,
     pub bus: Bus,
     pub unused_days: NonZeroU16,
@@ -51,6 +52,7 @@ impl Parts {
             processes,
             clock,
             ids: Arc::new(SystemIds),
+            system: Arc::new(System),
             memory: GatewayMemory::new(remembered_for(template)),
             bus: Bus::new(),
             unused_days: unused_days(template)?,
