@@ -22,16 +22,14 @@ use gatehouse_http::{
     extract::{Admitted, Audited, Idempotency, JsonBody, NoQuery, PathParameter, QueryParameters},
     page,
     problem::{CONFLICT, IDEMPOTENCY_KEY_REUSED, NOT_FOUND, ProblemBody, VALIDATION_FAILED},
+    revocation::{EffectiveAnswer, Flush, RevokeBody},
 };
 use jiff::Timestamp;
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::{
-    AppState, Flush,
-    revocation::{EffectiveAnswer, RevokeBody},
-};
+use crate::AppState;
 
 /// What is kept of a service token.
 #[derive(Debug, Serialize, ToSchema)]
@@ -241,9 +239,8 @@ pub(crate) async fn list(
         unused_for_days: query.unused_for_days,
         expiring_within_days: query.expiring_within_days,
     };
-    let now = state.clock.now();
-    let page =
-        tokens::list(&*state.list_tokens, &caller, wanted, now, &request).await.map_err(Problem::list)?;
+    let now = state.system.now();
+    let page = tokens::list(&*state.table, &caller, wanted, now, &request).await.map_err(Problem::list)?;
     let filters = [
         ("project", query.project.as_ref().map(ProjectName::as_str)),
         ("service", query.service.as_ref().map(ServiceName::as_str)),
@@ -278,12 +275,12 @@ pub(crate) struct MintBody {
 impl AppState {
     fn mint_ports(&self) -> MintPorts<'_> {
         MintPorts {
-            projects: &*self.find_project,
-            find: &*self.find_token,
-            save: &*self.save_token,
+            projects: &*self.table,
+            find: &*self.table,
+            save: &*self.table,
             sign: &*self.sign,
-            clock: &*self.clock,
-            ids: &*self.ids,
+            clock: &*self.system,
+            ids: &*self.system,
         }
     }
 }
@@ -340,13 +337,13 @@ pub(crate) async fn show(
     PathParameter(jti): PathParameter<TokenId>,
     _: NoQuery,
 ) -> Result<Json<TokenAnswer>, Problem> {
-    let token = tokens::show(&*state.find_token, &caller, &SHOW_TOKEN, &jti).await;
+    let token = tokens::show(&*state.table, &caller, &SHOW_TOKEN, &jti).await;
     let token = token.map_err(|error| match error {
         ShowTokenError::NotFound => not_found(),
         ShowTokenError::Forbidden(tenant) => Problem::forbidden_in(&tenant),
         ShowTokenError::Store(error) => Problem::store(error),
     })?;
-    Ok(Json(TokenAnswer { token: TokenView::new(token, state.clock.now()) }))
+    Ok(Json(TokenAnswer { token: TokenView::new(token, state.system.now()) }))
 }
 
 /// Revokes a service token at once. Revoking it again is fine.
@@ -369,12 +366,12 @@ pub(crate) async fn revoke(
 ) -> Result<Json<RevokedAnswer>, Problem> {
     let RevokeBody { reason } = body.map(|JsonBody(body)| body).unwrap_or_default();
     let ports = RevokePorts {
-        find: &*state.find_token,
-        save: &*state.save_token,
+        find: &*state.table,
+        save: &*state.table,
         flush: &*flush,
-        pending_flush: &*state.pending_flush,
-        clock: &*state.clock,
-        ids: &*state.ids,
+        pending_flush: &*state.table,
+        clock: &*state.system,
+        ids: &*state.system,
     };
     let audit = audited.context();
     let revoked = tokens::revoke(&ports, &audit, &jti, reason).await.map_err(|error| match error {
@@ -384,7 +381,7 @@ pub(crate) async fn revoke(
         RevokeTokenError::Store(error) => Problem::store(error),
     })?;
     Ok(Json(RevokedAnswer {
-        token: TokenView::new(revoked.token, state.clock.now()),
+        token: TokenView::new(revoked.token, state.system.now()),
         revoked: true,
         effective: EffectiveAnswer::new(revoked.effective, revoked.flush_error.as_ref()),
     }))

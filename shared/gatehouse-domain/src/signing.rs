@@ -1,4 +1,4 @@
-//! Signing keys: one ring of public keys, whose private halves only the minting function can read.
+//! Signing keys: one ring of public keys, whose private halves only the functions that sign can read.
 //!
 //! A new key is published first and signs only after [`LEAD`], when everybody who verifies has had time to
 //! learn of it. A key that another one took over from verifies until the last token that it can have
@@ -189,7 +189,7 @@ pub async fn rotate(ports: &RotatePorts<'_>, audit: &AuditContext<'_>) -> Result
 }
 
 /// The ring, with a key that signs: makes the first one where there is none, and publishes the next one
-/// when it is due. This is the rotation by schedule; it is a part of minting, which alone needs new keys.
+/// when it is due. This is the rotation by schedule; it is a part of signing, which alone needs new keys.
 pub async fn ring_that_signs(ports: &RotatePorts<'_>) -> Result<KeyRing, RotateKeyError> {
     let now = ports.clock.now();
     let ring = ports.find.find_key_ring().await?;

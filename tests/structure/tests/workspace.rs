@@ -15,7 +15,6 @@ const NOT_YET: &[&str] = &[
     "gatehouse-provisioner",
     "jobs",
     "runs",
-    "tokens",
 ];
 
 /// Words that were replaced, with what says it now: the field's word, or ours from `docs/GLOSSARY.md`.

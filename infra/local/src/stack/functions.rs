@@ -13,7 +13,7 @@ use deployer::Deployer;
 use gatehouse_domain::{
     catalog::Modules,
     ci::ProviderKind,
-    clock::{Clock, IdSource},
+    clock::{Clock, IdSource, System},
 };
 use gatehouse_jwt::Issuer;
 use gatehouse_outbound::OutboundHttp;
@@ -37,6 +37,7 @@ pub(super) struct Parts {
     pub processes: Arc<ProcessProvider>,
     pub clock: Arc<dyn Clock>,
     pub ids: Arc<dyn IdSource>,
+    pub system: Arc<dyn System>,
     pub memory: GatewayMemory,
     pub bus: Bus,
     pub unused_days: NonZeroU16,
@@ -59,6 +60,7 @@ pub(super) fn all(parts: &Parts) -> anyhow::Result<BTreeMap<String, LambdaFuncti
         ("catalog", LambdaFunction::http(catalog::router(catalog_state(parts)))),
         ("meta", LambdaFunction::http(meta::router())),
         ("deployer", deployer(parts, directory.clone())?),
+        ("identity", LambdaFunction::http(identity::router(identity_state(parts)))),
         ("janitor", janitor::function(janitor::janitor(parts))),
         ("jobs", LambdaFunction::http(jobs::router(jobs_state(parts, directory.clone())))),
         ("runs", LambdaFunction::http(runs::router(runs_state(parts, directory)))),
@@ -178,14 +180,14 @@ fn deployer(parts: &Parts, providers: Arc<Directory>) -> anyhow::Result<LambdaFu
     }))
 }
 
+fn identity_state(parts: &Parts) -> identity::AppState {
+    let flush = Arc::new(parts.memory.clone());
+    let (table, secrets) = (parts.table.clone(), parts.secrets.clone());
+    identity::AppState::new(table, secrets, Issuer::new(ISSUER), flush, parts.system.clone())
+}
+
 fn tokens_state(parts: &Parts) -> tokens::AppState {
-    let dependencies = tokens::Dependencies {
-        issuer: Issuer::new(ISSUER),
-        read_secret: parts.secrets.clone(),
-        write_secret: parts.secrets.clone(),
-        flush: Arc::new(parts.memory.clone()),
-        clock: parts.clock.clone(),
-        ids: parts.ids.clone(),
-    };
-    tokens::AppState::of(&parts.table, dependencies)
+    let flush = Arc::new(parts.memory.clone());
+    let (table, secrets) = (parts.table.clone(), parts.secrets.clone());
+    tokens::AppState::new(table, secrets, Issuer::new(ISSUER), flush, parts.system.clone())
 }

@@ -19,7 +19,7 @@ use gatehouse_domain::{
 use gatehouse_dynamodb::DynamoDb;
 use gatehouse_runtime::{
     aws::Aws,
-    clock::{SystemClock, SystemIds},
+    clock::{System, SystemClock, SystemIds},
 };
 use gatehouse_secrets::Secrets;
 use gatehouse_store::Table;
@@ -122,6 +122,7 @@ impl Stack {
             processes: processes.clone(),
             clock,
             ids: Arc::new(SystemIds),
+            system: Arc::new(System),
             memory: GatewayMemory::new(remembered_for(&template)),
             bus: Bus::new(),
             unused_days: janitor::unused_days(&template)?,

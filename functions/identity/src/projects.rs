@@ -80,12 +80,7 @@ pub(crate) struct ProjectBody {
 
 impl AppState {
     fn project_ports(&self) -> ProjectPorts<'_> {
-        ProjectPorts {
-            find: &*self.find_project,
-            save: &*self.save_project,
-            clock: &*self.clock,
-            ids: &*self.ids,
-        }
+        ProjectPorts { find: &*self.table, save: &*self.table, clock: &*self.system, ids: &*self.system }
     }
 }
 
@@ -100,7 +95,7 @@ pub(crate) async fn list(
     QueryParameters(query): QueryParameters<PageQuery>,
 ) -> Result<impl IntoResponse, Problem> {
     let request = page::request(query.limit, query.cursor)?;
-    let page = project::list(&*state.list_projects, &caller, &request).await.map_err(Problem::list)?;
+    let page = project::list(&*state.table, &caller, &request).await.map_err(Problem::list)?;
     let link = page::link(page.next.as_ref(), request.limit, &[]);
     let next_cursor = page.next.map(|cursor| cursor.as_str().to_owned());
     let projects = page.items.into_iter().map(Into::into).collect();
@@ -122,7 +117,7 @@ pub(crate) async fn show(
     PathParameter(name): PathParameter<ProjectName>,
     _: NoQuery,
 ) -> Result<impl IntoResponse, Problem> {
-    let project = project::show(&*state.find_project, &caller, &name).await;
+    let project = project::show(&*state.table, &caller, &name).await;
     let project = project.map_err(|error| match error {
         ShowProjectError::NotFound => not_found(),
         ShowProjectError::Store(error) => Problem::store(error),

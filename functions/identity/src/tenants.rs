@@ -61,7 +61,7 @@ pub(crate) struct TenantBody {
 
 impl AppState {
     fn tenant_ports(&self) -> TenantPorts<'_> {
-        TenantPorts { save: &*self.save_tenant, clock: &*self.clock, ids: &*self.ids }
+        TenantPorts { save: &*self.table, clock: &*self.system, ids: &*self.system }
     }
 }
 
@@ -75,7 +75,7 @@ pub(crate) async fn list(
     Admitted(caller): Admitted,
     _: NoQuery,
 ) -> Result<Json<TenantsAnswer>, Problem> {
-    let tenants = tenant::list(&*state.list_tenants, &caller).await.map_err(Problem::store)?;
+    let tenants = tenant::list(&*state.table, &caller).await.map_err(Problem::store)?;
     Ok(Json(TenantsAnswer { tenants: tenants.into_iter().map(Into::into).collect() }))
 }
 

@@ -8,7 +8,9 @@ use gatehouse_domain::{
     caller::Roles,
     name::{TenantId, UserName},
     revocation::FlushAuthorizer,
-    users::{self, CreateUserError, EditUserError, User, UserDraft, UserPatch, UserPorts, UserState},
+    users::{
+        self, CreateUserError, EditUserError, FindUser, User, UserDraft, UserPatch, UserPorts, UserState,
+    },
     validation::FieldError,
 };
 use gatehouse_http::{
@@ -16,25 +18,26 @@ use gatehouse_http::{
     extract::{Admitted, Audited, Expected, JsonBody, NoQuery, PathParameter, QueryParameters, etag},
     page::{self, PageQuery},
     problem::{CONFLICT, FORBIDDEN, LAST_PLATFORM_ADMIN, LOGIN_REFUSED, NOT_FOUND, ProblemBody, THROTTLED},
+    revocation::{EffectiveAnswer, Flush},
 };
 use jiff::Timestamp;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{AppState, Flush, revocation::EffectiveAnswer};
+use crate::AppState;
 
 impl AppState {
     pub(crate) fn user_ports<'a>(&'a self, flush: &'a dyn FlushAuthorizer) -> UserPorts<'a> {
         UserPorts {
-            find: &*self.find_user,
-            save: &*self.save_user,
+            find: &*self.table,
+            save: &*self.table,
             passwords: &*self.passwords,
-            throttle: &*self.throttle,
+            throttle: &*self.table,
             flush,
-            pending_flush: &*self.pending_flush,
-            clock: &*self.clock,
-            ids: &*self.ids,
+            pending_flush: &*self.table,
+            clock: &*self.system,
+            ids: &*self.system,
         }
     }
 }
@@ -137,7 +140,7 @@ pub(crate) async fn list(
     QueryParameters(query): QueryParameters<PageQuery>,
 ) -> Result<impl IntoResponse, Problem> {
     let request = page::request(query.limit, query.cursor)?;
-    let page = state.find_user.list_users(&request).await.map_err(Problem::list)?;
+    let page = state.table.list_users(&request).await.map_err(Problem::list)?;
     let link = page::link(page.next.as_ref(), request.limit, &[]);
     let users = page.items.iter().map(UserView::new).collect();
     let next_cursor = page.next.map(|cursor| cursor.as_str().to_owned());
@@ -208,7 +211,7 @@ pub(crate) async fn show(
     PathParameter(name): PathParameter<UserName>,
     _: NoQuery,
 ) -> Result<impl IntoResponse, Problem> {
-    let user = state.find_user.find_user(&name).await.map_err(Problem::store)?.ok_or_else(not_found)?;
+    let user = state.table.find_user(&name).await.map_err(Problem::store)?.ok_or_else(not_found)?;
     Ok(([etag(&user.revision)], Json(UserAnswer { user: UserView::new(&user) })))
 }
 

@@ -11,6 +11,7 @@ use gatehouse_http::{
     Problem,
     extract::{Admitted, Audited, CalledFrom, JsonBody, NoQuery},
     problem::{CONFLICT, FORBIDDEN, LOGIN_REFUSED, ProblemBody, THROTTLED},
+    revocation::{EffectiveAnswer, Flush},
 };
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
@@ -19,8 +20,7 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use crate::{
-    AppState, Flush,
-    revocation::EffectiveAnswer,
+    AppState,
     users::{UserView, edit_problem, roles_view},
 };
 
@@ -65,14 +65,14 @@ pub(crate) async fn log_in(
     JsonBody(body): JsonBody<LoginBody>,
 ) -> Result<Json<SessionAnswer>, Problem> {
     let ports = LoginPorts {
-        users: &*state.find_user,
-        sessions: &*state.save_session,
-        throttle: &*state.throttle,
+        users: &*state.table,
+        sessions: &*state.table,
+        throttle: &*state.table,
         passwords: &*state.passwords,
         sign: &*state.sign,
-        trail: &*state.append_audit,
-        clock: &*state.clock,
-        ids: &*state.ids,
+        trail: &*state.table,
+        clock: &*state.system,
+        ids: &*state.system,
     };
     let wanted = LogIn { user: &body.username, password: &body.password };
     let logged_in = users::log_in(&ports, &origin, &wanted).await.map_err(login_problem)?;
@@ -179,11 +179,11 @@ pub(crate) async fn log_out(
     _: NoQuery,
 ) -> Result<impl IntoResponse, Problem> {
     let ports = SessionEnd {
-        save: &*state.save_session,
+        save: &*state.table,
         flush: &*flush,
-        pending_flush: &*state.pending_flush,
-        clock: &*state.clock,
-        ids: &*state.ids,
+        pending_flush: &*state.table,
+        clock: &*state.system,
+        ids: &*state.system,
     };
     let audit = audited.context();
     let (effective, error) = users::log_out(&ports, &audit).await.map_err(|error| match error {
