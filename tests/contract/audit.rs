@@ -44,7 +44,7 @@ fn of_actor(actor: &str, tenants: &str) -> AuditFilter {
 #[tokio::test]
 async fn an_entry_comes_back_as_it_was_written() {
     let table = TestTable::new().await;
-    let now = table.clock.now();
+    let now = table.system.now();
     let bare = Entry { detail: None, origin: Origin::default(), ..table.entry("user:?", "user:?", None) };
     let full = Entry {
         action: Action::RotateToken,
@@ -71,10 +71,10 @@ async fn every_action_and_outcome_comes_back() {
         let outcome = Outcome::ALL[place % Outcome::ALL.len()];
         let entry = Entry { action: *action, outcome, ..table.entry("user:ada", "x", None) };
         table.table.append_audit(&entry).await.unwrap();
-        table.clock.advance(Duration::from_millis(1));
+        table.system.advance(Duration::from_millis(1));
         written.insert(0, entry);
     }
-    let found = read(&table, &AuditFilter::Everything, table.clock.now(), 100).await.concat();
+    let found = read(&table, &AuditFilter::Everything, table.system.now(), 100).await.concat();
     assert_eq!(found, written);
 }
 
@@ -89,9 +89,9 @@ async fn the_trail_is_read_backwards_over_months_each_entry_once() {
             wanted.insert(0, target);
         }
         // Some months have several entries, and some have none.
-        table.clock.advance(if number % 4 == 3 { DAY * 70 } else { DAY * 9 });
+        table.system.advance(if number % 4 == 3 { DAY * 70 } else { DAY * 9 });
     }
-    let now = table.clock.now();
+    let now = table.system.now();
     for filter in [AuditFilter::Everything, of_tenant("acme"), of_actor("user:ada", "acme")] {
         for limit in [1, 3, 100] {
             assert_eq!(targets(&table, &filter, now, limit).await, wanted, "{filter:?} by {limit}");
@@ -103,9 +103,9 @@ async fn the_trail_is_read_backwards_over_months_each_entry_once() {
 async fn the_trail_ends_with_the_months_that_are_forgotten() {
     let table = TestTable::new().await;
     append(&table, "user:ada", "old", None).await;
-    table.clock.advance(DAY * 450);
+    table.system.advance(DAY * 450);
     append(&table, "user:ada", "new", None).await;
-    let now = table.clock.now();
+    let now = table.system.now();
     let found = read(&table, &AuditFilter::Everything, now, 10).await;
     assert!((14..=15).contains(&found.len()), "{} pages for 400 days", found.len());
     assert_eq!(found.concat().into_iter().map(|entry| entry.target).collect::<Vec<_>>(), ["new"]);
@@ -120,10 +120,10 @@ async fn the_trail_ends_with_the_months_that_are_forgotten() {
 async fn the_trail_is_read_from_a_moment_back() {
     let table = TestTable::new().await;
     append(&table, "user:ada", "first", None).await;
-    table.clock.advance(Duration::from_millis(1));
-    let until = table.clock.now();
+    table.system.advance(Duration::from_millis(1));
+    let until = table.system.now();
     append(&table, "user:ada", "second", None).await;
-    table.clock.advance(Duration::from_millis(1));
+    table.system.advance(Duration::from_millis(1));
     append(&table, "user:ada", "third", None).await;
     assert_eq!(targets(&table, &AuditFilter::Everything, until, 1).await, ["second", "first"]);
 }
@@ -134,9 +134,9 @@ async fn somebodys_trail_shows_the_tenants_that_may_be_seen() {
     for tenant in [None, Some("acme"), Some("beta"), Some("zeta")] {
         append(&table, "user:ada", tenant.unwrap_or("none"), tenant).await;
         append(&table, "user:bob", "another's", tenant).await;
-        table.clock.advance(Duration::from_millis(1));
+        table.system.advance(Duration::from_millis(1));
     }
-    let now = table.clock.now();
+    let now = table.system.now();
     let seen = async |tenants: &str| targets(&table, &of_actor("user:ada", tenants), now, 1).await;
     assert_eq!(seen("*").await, ["zeta", "beta", "acme", "none"]);
     assert_eq!(seen("acme,zeta").await, ["zeta", "acme"]);
@@ -155,7 +155,7 @@ async fn a_cursor_of_another_trail_is_refused() {
     for tenant in ["acme", "acme", "beta", "beta"] {
         append(&table, "user:ada", "x", Some(tenant)).await;
     }
-    let now = table.clock.now();
+    let now = table.system.now();
     let filters = [AuditFilter::Everything, of_tenant("acme"), of_tenant("beta"), of_actor("user:ada", "*")];
     for own in &filters {
         let page = table.table.list_audit(own, now, &behind(None)).await.unwrap();

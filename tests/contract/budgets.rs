@@ -37,8 +37,8 @@ use crate::{
 async fn an_authorizer_that_does_not_remember_reads_a_key_once_and_writes_its_use_once() {
     let table = TestTable::new().await;
     let scopes = BTreeSet::from([Scope::All]);
-    let now = table.clock.now();
-    let (record, key) = ApiKey::generate(&*table.ids, "test".into(), scopes, "*".parse().unwrap(), now);
+    let now = table.system.now();
+    let (record, key) = ApiKey::generate(&*table.system, "test".into(), scopes, "*".parse().unwrap(), now);
     table.table.save_api_key(&record, None).await.unwrap();
     table.calls.take();
     let key = PresentedKey::parse(key.expose_secret()).unwrap();
@@ -66,16 +66,16 @@ fn mint_ports<'a>(table: &'a TestTable, pretend: &'a Pretend) -> MintPorts<'a> {
         projects: &*table.table,
         save: &*table.table,
         sign: pretend,
-        clock: &*table.clock,
-        ids: &*table.ids,
+        clock: &*table.system,
+        ids: &*table.system,
     }
 }
 
 async fn with_project() -> TestTable {
     let table = TestTable::new().await;
-    let revision = Revision::new(&*table.ids);
+    let revision = Revision::new(&*table.system);
     let project =
-        Project::new("payments".parse().unwrap(), "acme".parse().unwrap(), revision, table.clock.now());
+        Project::new("payments".parse().unwrap(), "acme".parse().unwrap(), revision, table.system.now());
     let entry = table.entry("user:ada", "project:payments", Some("acme"));
     table.table.save_project(&project, None, &entry).await.unwrap();
     table.calls.take();
@@ -101,7 +101,7 @@ async fn an_authorizer_that_does_not_remember_reads_a_token_once_and_writes_its_
         issued_at: record.created_at,
         ends_at: record.ends_at,
     };
-    let admit = async || tokens::authenticate(&*table.table, &claims, table.clock.now()).await;
+    let admit = async || tokens::authenticate(&*table.table, &claims, table.system.now()).await;
     let (_, used) = admit().await.unwrap().expect("the token is admitted");
     assert_eq!(table.calls.take(), ["GetItem"]);
     table.table.record_use(&used.expect("it is news")).await.unwrap();
@@ -121,7 +121,7 @@ async fn a_token_is_rotated_with_two_reads_and_its_successors_first_use_is_one_t
     let rotated = tokens::rotate(&ports, &audit, &older.jti, &rotation, None);
     let newer = rotated.await.unwrap().record;
     assert_eq!(table.calls.take(), ["GetItem", "GetItem", "TransactWriteItems"]);
-    let used = tokens::Use { jti: newer.jti, at: table.clock.now(), ends: Some(older.jti) };
+    let used = tokens::Use { jti: newer.jti, at: table.system.now(), ends: Some(older.jti) };
     table.table.record_use(&used).await.unwrap();
     assert_eq!(table.calls.take(), ["TransactWriteItems"]);
 }
@@ -135,10 +135,10 @@ async fn a_token_is_revoked_with_one_read_one_transaction_and_its_flush_is_forgo
     let ports = RevokePorts {
         find: &*table.table,
         save: &*table.table,
-        flush: &pretend,
+        flush: &pretend.flushes,
         pending_flush: &*table.table,
-        clock: &*table.clock,
-        ids: &*table.ids,
+        clock: &*table.system,
+        ids: &*table.system,
     };
     let revoked = tokens::revoke(&ports, &audit(&caller, &origin), &record.jti, None).await.unwrap();
     assert!(revoked.effective.flushed);
@@ -151,10 +151,10 @@ fn user_ports<'a>(table: &'a TestTable, pretend: &'a Pretend) -> UserPorts<'a> {
         save: &*table.table,
         throttle: &*table.table,
         passwords: pretend,
-        flush: pretend,
+        flush: &pretend.flushes,
         pending_flush: &*table.table,
-        clock: &*table.clock,
-        ids: &*table.ids,
+        clock: &*table.system,
+        ids: &*table.system,
     }
 }
 
@@ -167,8 +167,8 @@ async fn log_in(table: &TestTable, password: &str) -> Result<LoggedIn, users::Lo
         passwords: &pretend,
         sign: &pretend,
         trail: &*table.table,
-        clock: &*table.clock,
-        ids: &*table.ids,
+        clock: &*table.system,
+        ids: &*table.system,
     };
     users::log_in(&ports, &origin(), &LogIn { user: "ada", password: &password.into() }).await
 }
@@ -191,7 +191,7 @@ async fn people_log_in_with_one_read_and_two_transactions_and_out_with_one() {
     assert_eq!(table.calls.take(), login);
     log_in(&table, "wrong").await.unwrap_err();
     assert_eq!(table.calls.take(), login, "a refused login makes other calls than an admitted one");
-    let caller = users::authenticate(&*table.table, &claims, table.clock.now()).await.unwrap().unwrap();
+    let caller = users::authenticate(&*table.table, &claims, table.system.now()).await.unwrap().unwrap();
     assert_eq!(table.calls.take(), ["GetItem"]);
     let expected = Precondition::Revision(ada.revision);
     let patch = UserPatch { display_name: Some("Ada".into()), ..UserPatch::default() };
@@ -199,14 +199,14 @@ async fn people_log_in_with_one_read_and_two_transactions_and_out_with_one() {
     assert_eq!(table.calls.take(), ["GetItem", "TransactWriteItems", "DeleteItem"]);
     let end = SessionEnd {
         save: &*table.table,
-        flush: &pretend,
+        flush: &pretend.flushes,
         pending_flush: &*table.table,
-        clock: &*table.clock,
-        ids: &*table.ids,
+        clock: &*table.system,
+        ids: &*table.system,
     };
     users::log_out(&end, &audit(&caller, &origin)).await.unwrap();
     assert_eq!(table.calls.take(), ["TransactWriteItems", "DeleteItem"]);
-    let ended = users::authenticate(&*table.table, &claims, table.clock.now()).await.unwrap();
+    let ended = users::authenticate(&*table.table, &claims, table.system.now()).await.unwrap();
     assert_eq!(ended, None);
 }
 
@@ -215,7 +215,7 @@ async fn a_page_of_any_list_is_one_call() {
     let table = with_project().await;
     mint(&table).await;
     table.calls.take();
-    let (page, now, everyone) = (PageRequest::default(), table.clock.now(), admin("acme"));
+    let (page, now, everyone) = (PageRequest::default(), table.system.now(), admin("acme"));
     let query = tokens::TokenQuery::default();
     tokens::list(&*table.table, &everyone, query, now, &page).await.unwrap();
     gatehouse_domain::project::list(&*table.table, &everyone, &page).await.unwrap();
@@ -252,8 +252,8 @@ async fn a_hundred_jobs_are_imported_with_one_read_and_a_transaction_each() {
     let ports = EditPorts {
         find: &*table.table,
         save: &*table.table,
-        clock: &*table.clock,
-        ids: &*table.ids,
+        clock: &*table.system,
+        ids: &*table.system,
         kinds: &kinds,
     };
     let entries = (0..99).map(|n| jobs::ImportEntry {
@@ -273,7 +273,7 @@ async fn a_run_is_triggered_with_the_job_read_and_two_transactions() {
     let job = table.save_job("build").await;
     let (caller, origin) = (admin("example"), origin());
     let audit = audit(&caller, &origin);
-    let ci = PretendCi::new(table.clock.clone(), 1, vec![Fate::Answers]);
+    let ci = PretendCi::new(table.system.clone(), 1, vec![Fate::Answers]);
     let ports = ports_of(&table, &ci);
     table.calls.take();
     let started = start::trigger(&ports, &audit, &job.id, &BTreeMap::new(), None).await.unwrap();
@@ -318,8 +318,8 @@ async fn an_operation_begins_with_one_transaction_and_a_change_of_it_is_one_writ
         find: &*table.table,
         save: &*table.table,
         start: &Begins,
-        clock: &*table.clock,
-        ids: &*table.ids,
+        clock: &*table.system,
+        ids: &*table.system,
     };
     let ask = Ask::Provision(serde_json::Map::new());
     let key = "k".parse().unwrap();
@@ -334,7 +334,7 @@ async fn an_operation_begins_with_one_transaction_and_a_change_of_it_is_one_writ
     let busy = request(&ports, &audit, &shop.id, &dev, &ask, None).await;
     assert!(matches!(busy, Err(RequestError::Busy { .. })), "{busy:?}");
     assert_eq!(table.calls.take(), ["Query", "TransactWriteItems"]);
-    let change = ChangePorts { find: &*table.table, save: &*table.table, clock: &*table.clock };
+    let change = ChangePorts { find: &*table.table, save: &*table.table, clock: &*table.system };
     let callback_key = CallbackKey::new(&"k".repeat(32).into()).unwrap();
     let id = &requested.operation.id;
     steer::begin_attempt(&change, &callback_key, id, Phase::Plan).await.unwrap();

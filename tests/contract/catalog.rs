@@ -35,9 +35,9 @@ pub fn environment(name: &str) -> EnvironmentSpec {
 
 /// A service of project `payments` with the environments `dev` and `prod`.
 pub fn service(table: &TestTable, tenant: &str, name: &str) -> Service {
-    let now = table.clock.now();
+    let now = table.system.now();
     Service {
-        id: ServiceId::new(&*table.ids),
+        id: ServiceId::new(&*table.system),
         tenant: tenant.parse().expect("a tenant"),
         name: name.parse().expect("a service"),
         spec: ServiceSpec {
@@ -52,7 +52,7 @@ pub fn service(table: &TestTable, tenant: &str, name: &str) -> Service {
             deploy: None,
         },
         fingerprint: Fingerprint::of(&[name]),
-        revision: Revision::new(&*table.ids),
+        revision: Revision::new(&*table.system),
         created_at: now,
         created_by: "user:ada".into(),
         updated_at: now,
@@ -62,7 +62,7 @@ pub fn service(table: &TestTable, tenant: &str, name: &str) -> Service {
 
 /// The service as its next edit leaves it.
 pub fn edited(table: &TestTable, service: &Service) -> Service {
-    Service { revision: Revision::new(&*table.ids), updated_by: "user:bob".into(), ..service.clone() }
+    Service { revision: Revision::new(&*table.system), updated_by: "user:bob".into(), ..service.clone() }
 }
 
 /// A service that is in the table.
@@ -88,9 +88,9 @@ pub fn configuration() -> Configuration {
 
 /// An operation that provisions an environment of `service`, as it is asked for.
 pub fn operation(table: &TestTable, service: &Service, environment: &str) -> Operation {
-    let now = table.clock.now();
+    let now = table.system.now();
     Operation {
-        id: OperationId::new(&*table.ids, now),
+        id: OperationId::new(&*table.system, now),
         service: service.id.clone(),
         service_name: service.name.clone(),
         tenant: service.tenant.clone(),
@@ -143,13 +143,13 @@ pub fn changed(
         state,
         pending_signal,
         version: operation.version + 1,
-        updated_at: table.clock.now(),
+        updated_at: table.system.now(),
         ..operation.clone()
     }
 }
 
 pub fn ended(table: &TestTable, operation: &Operation) -> Operation {
-    let state = State::Ended { ending: OperationOutcome::Succeeded, at: table.clock.now(), reason: None };
+    let state = State::Ended { ending: OperationOutcome::Succeeded, at: table.system.now(), reason: None };
     changed(table, operation, state, None)
 }
 
@@ -165,7 +165,7 @@ pub fn provisioned(table: &TestTable, operation: &Operation) -> Provisioned {
     let given = operation.work.configuration().expect("it provisions");
     Provisioned {
         operation: operation.id.clone(),
-        at: table.clock.now(),
+        at: table.system.now(),
         module: given.module.clone(),
         inputs: given.inputs.clone(),
         outputs: BTreeMap::new(),

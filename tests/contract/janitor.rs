@@ -25,7 +25,7 @@ use gatehouse_domain::{
 };
 use jiff::Timestamp;
 
-use crate::support::{Begins, Pretend, TestTable, pages};
+use crate::support::{Begins, Flushes, TestTable, pages};
 
 const DAY: Duration = Duration::from_hours(24);
 
@@ -60,14 +60,14 @@ impl Publish for Bus {
 }
 
 async fn sweep_onto(table: &TestTable, bus: &Bus) -> Report {
-    let change = ChangePorts { find: &*table.table, save: &*table.table, clock: &*table.clock };
+    let change = ChangePorts { find: &*table.table, save: &*table.table, clock: &*table.system };
     let request = RequestPorts {
         services: &*table.table,
         find: &*table.table,
         save: &*table.table,
         start: &Begins,
-        clock: &*table.clock,
-        ids: &*table.ids,
+        clock: &*table.system,
+        ids: &*table.system,
     };
     let ports = Ports {
         operations: ReconcilePorts {
@@ -80,9 +80,9 @@ async fn sweep_onto(table: &TestTable, bus: &Bus) -> Report {
         announce: &*table.table,
         outbox: &*table.table,
         publish: bus,
-        flush: &Pretend::default(),
+        flush: &Flushes::default(),
         pending_flush: &*table.table,
-        clock: &*table.clock,
+        clock: &*table.system,
     };
     let settings = Settings { unused_days: NonZeroU16::new(90).unwrap(), deadline: Timestamp::MAX };
     sweep(&ports, &settings).await
@@ -97,9 +97,9 @@ async fn swept(table: &TestTable) -> Vec<String> {
 }
 
 async fn mint(table: &TestTable, days: u32) -> ServiceToken {
-    let now = table.clock.now();
+    let now = table.system.now();
     let token = ServiceToken {
-        jti: TokenId::generate(&*table.ids),
+        jti: TokenId::generate(&*table.system),
         tenant: "acme".parse().unwrap(),
         project: "payments".parse().unwrap(),
         service: "worker".parse().unwrap(),
@@ -143,9 +143,9 @@ async fn what_was_not_published_waits_in_the_order_of_its_finding() {
     let table = TestTable::new().await;
     let token = mint(&table, 10).await;
     assert_eq!(sweep_onto(&table, &Bus::down()).await.published, 0);
-    table.clock.advance(DAY * 5);
+    table.system.advance(DAY * 5);
     assert_eq!(sweep_onto(&table, &Bus::down()).await.announced, 1);
-    table.clock.advance(DAY * 5);
+    table.system.advance(DAY * 5);
     assert_eq!(sweep_onto(&table, &Bus::down()).await.announced, 1);
     let expected = ["ending:14", "ending:7", "ended:0"].map(|what| format!("{}:{what}", token.jti));
     assert_eq!(waiting(&table).await, expected);
@@ -158,19 +158,19 @@ async fn what_was_announced_outlives_a_use_of_the_token_and_its_rotation() {
     let table = TestTable::new().await;
     let token = mint(&table, 10).await;
     assert_eq!(swept(&table).await.len(), 1);
-    let used = Use { jti: token.jti.clone(), at: table.clock.now(), ends: None };
+    let used = Use { jti: token.jti.clone(), at: table.system.now(), ends: None };
     table.table.record_use(&used).await.unwrap();
     assert_eq!(swept(&table).await, [""; 0]);
     let newer = ServiceToken {
-        jti: TokenId::generate(&*table.ids),
+        jti: TokenId::generate(&*table.system),
         ends_at: token.ends_at + DAY * 80,
         ..token.clone()
     };
-    let state = TokenState::Rotated { to: newer.jti.clone(), at: table.clock.now(), until: None };
+    let state = TokenState::Rotated { to: newer.jti.clone(), at: table.system.now(), until: None };
     let entry = table.entry("user:ada", &format!("token:{}", token.jti), Some("acme"));
     table.table.save_rotation(&newer, &ServiceToken { state, ..token.clone() }, &entry).await.unwrap();
     assert_eq!(swept(&table).await, [""; 0]);
-    table.clock.advance(DAY * 9);
+    table.system.advance(DAY * 9);
     assert_eq!(swept(&table).await, [format!("{}:ending:1", token.jti)]);
 }
 
@@ -178,7 +178,7 @@ async fn what_was_announced_outlives_a_use_of_the_token_and_its_rotation() {
 async fn a_token_is_announced_for_two_reasons_at_once() {
     let table = TestTable::new().await;
     let token = mint(&table, 100).await;
-    table.clock.advance(DAY * 90);
+    table.system.advance(DAY * 90);
     let of = |what: &str| format!("{}:{what}", token.jti);
     let day = (token.created_at + DAY * 90).strftime("%Y-%m-%d").to_string();
     assert_eq!(swept(&table).await, [of("ending:14"), of(&format!("unused:{day}"))]);
@@ -189,12 +189,13 @@ async fn a_token_is_announced_for_two_reasons_at_once() {
 async fn an_api_key_is_announced_until_it_has_ended() {
     let table = TestTable::new().await;
     let scopes = BTreeSet::from([Scope::All]);
-    let (key, _) = ApiKey::generate(&*table.ids, "nightly".into(), scopes, Tenants::All, table.clock.now());
-    let key = ApiKey { ends_at: Some(table.clock.now() + DAY * 20), ..key };
+    let (key, _) =
+        ApiKey::generate(&*table.system, "nightly".into(), scopes, Tenants::All, table.system.now());
+    let key = ApiKey { ends_at: Some(table.system.now() + DAY * 20), ..key };
     table.table.save_api_key(&key, None).await.unwrap();
     let of = |what: &str| [format!("{}:{what}", key.id.as_str())];
     assert_eq!(swept(&table).await, of("ending:30"));
-    table.clock.advance(DAY * 20);
+    table.system.advance(DAY * 20);
     assert_eq!(swept(&table).await, of("ended:0"));
     assert_eq!(swept(&table).await, [""; 0]);
 }
@@ -205,21 +206,21 @@ async fn a_ring_is_announced_once_for_each_key_that_is_due() {
     for kid in ["one", "two"] {
         let previous = table.table.find_key_ring().await.unwrap();
         let mut keys = previous.as_ref().map(|ring| ring.keys.clone()).unwrap_or_default();
-        let now = table.clock.now();
+        let now = table.system.now();
         keys.push(SigningKey {
             kid: kid.parse::<KeyId>().unwrap(),
             public_key: "public".into(),
             published_at: now,
             signs_from: now,
         });
-        let ring = KeyRing { keys, revision: Revision::new(&*table.ids) };
+        let ring = KeyRing { keys, revision: Revision::new(&*table.system) };
         let entry = table.entry("user:root", &format!("signing_key:{kid}"), None);
         let previous = previous.map(|ring| ring.revision);
         let saved = table.table.save_key_ring(&ring, previous.as_ref(), &entry).await.unwrap();
         assert_eq!(saved, EditOutcome::Done);
         assert_eq!(swept(&table).await, [""; 0]);
-        table.clock.advance(ROTATE_AFTER);
-        let day = table.clock.now().strftime("%Y-%m-%d").to_string();
+        table.system.advance(ROTATE_AFTER);
+        let day = table.system.now().strftime("%Y-%m-%d").to_string();
         assert_eq!(swept(&table).await, [format!("{kid}:due:{day}")]);
         assert_eq!(swept(&table).await, [""; 0]);
     }
@@ -231,7 +232,7 @@ async fn what_is_gone_is_neither_announced_nor_made_again() {
     let token = mint(&table, 10).await;
     assert_eq!(sweep_onto(&table, &Bus::down()).await.announced, 1);
     let page = table.table.to_publish(&PageRequest::default()).await.unwrap();
-    let gone = Subject::Token(TokenId::generate(&*table.ids));
+    let gone = Subject::Token(TokenId::generate(&*table.system));
     let marks = Marks { ending: Some(14), ..Marks::default() };
     let announcement = Announcement { id: "gone:ending:14".into(), ..page.items[0].clone() };
     for previous in [Marks::default(), marks.clone()] {
@@ -251,7 +252,7 @@ async fn a_sweep_without_news_reads_seven_times_and_one_with_news_writes_what_it
     table.calls.take();
     assert_eq!(swept(&table).await, [""; 0]);
     assert_eq!(table.calls.take(), quiet);
-    table.clock.advance(DAY * 80);
+    table.system.advance(DAY * 80);
     assert_eq!(swept(&table).await.len(), 1);
     let news = ["TransactWriteItems", "Query", "DeleteItem"];
     assert_eq!(table.calls.take(), [&quiet[..], &news[..]].concat());

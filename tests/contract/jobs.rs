@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use gatehouse_domain::{
     caller::Tenants,
-    ci::ProviderKind,
+    ci::{Account, ProviderKind},
     jobs::{DeleteJob, FindForEdit, FindJob, FindJobsByTarget, Job, JobEdit, JobFilter, ListJobs, SaveJobs},
     paging::{Cursor, Limit, ListError, PageRequest},
     project::{FindProject, Project},
-    providers::{Account, DeleteProvider, FindProvider, ListProviders, Provider, SaveProvider},
+    providers::{DeleteProvider, FindProvider, ListProviders, Provider, SaveProvider},
     revision::{EditOutcome, Revision},
 };
 use jiff::Timestamp;

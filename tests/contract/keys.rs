@@ -21,7 +21,7 @@ use crate::support::{Pretend, TestTable, admin, audit, origin, pages};
 
 fn generate(table: &TestTable) -> (ApiKey, SecretString) {
     let scopes = BTreeSet::from([Scope::JobsRead, Scope::RunsWrite]);
-    ApiKey::generate(&*table.ids, "test".into(), scopes, "acme,beta".parse().unwrap(), table.clock.now())
+    ApiKey::generate(&*table.system, "test".into(), scopes, "acme,beta".parse().unwrap(), table.system.now())
 }
 
 fn entry(table: &TestTable) -> Entry {
@@ -39,7 +39,7 @@ async fn find(table: &TestTable, key: &ApiKey) -> ApiKey {
 }
 
 fn revoked(table: &TestTable, key: &ApiKey, by: &str) -> ApiKey {
-    let revocation = Revocation { at: table.clock.now(), by: by.into(), reason: Some("leaked".into()) };
+    let revocation = Revocation { at: table.system.now(), by: by.into(), reason: Some("leaked".into()) };
     ApiKey { revoked: Some(revocation), ..key.clone() }
 }
 
@@ -48,7 +48,7 @@ async fn a_key_is_known_by_its_hash_alone() {
     let table = TestTable::new().await;
     let (record, text) = mint(&table).await;
     let presented = PresentedKey::parse(text.expose_secret()).unwrap();
-    let now = table.clock.now();
+    let now = table.system.now();
     let (caller, is_news) = api_key::authenticate(&*table.table, &presented, now).await.unwrap().unwrap();
     let tenants: Tenants = "acme,beta".parse().unwrap();
     assert_eq!((caller.subject.as_str(), caller.tenants(), is_news), (record.id.as_str(), tenants, true));
@@ -60,7 +60,7 @@ async fn a_key_is_known_by_its_hash_alone() {
 async fn a_key_comes_back_as_it_was_saved() {
     let table = TestTable::new().await;
     let (key, _) = generate(&table);
-    let ends_at = Some(table.clock.now() + Duration::from_hours(24));
+    let ends_at = Some(table.system.now() + Duration::from_hours(24));
     let key = ApiKey { created_by: "user:ada".into(), ends_at, ..key };
     table.table.save_api_key(&key, Some(&entry(&table))).await.unwrap();
     let found = find(&table, &key).await;
@@ -80,7 +80,7 @@ async fn a_key_that_is_saved_again_stays_revoked() {
     let gone = revoked(&table, &key, "user:ada");
     assert_eq!(table.table.save_key_revocation(&gone, &entry(&table)).await.unwrap(), EditOutcome::Done);
     table.table.save_api_key(&key, None).await.unwrap();
-    assert_eq!(find(&table, &key).await.status(table.clock.now()), TokenStatus::Revoked);
+    assert_eq!(find(&table, &key).await.status(table.system.now()), TokenStatus::Revoked);
     table.table.save_api_key(&key, Some(&entry(&table))).await.expect_err("a key was minted twice");
 }
 
@@ -97,7 +97,7 @@ async fn of_a_hundred_revocations_of_a_key_one_is_written() {
     let (first, _) = done.next().unwrap();
     assert!(done.next().is_none());
     assert_eq!(find(&table, &key).await.revoked, first.revoked);
-    assert_eq!(table.table.pending_flush().await.unwrap(), Some(table.clock.now()));
+    assert_eq!(table.table.pending_flush().await.unwrap(), Some(table.system.now()));
     let (unknown, _) = generate(&table);
     let unknown = revoked(&table, &unknown, "user:ada");
     let outcome = table.table.save_key_revocation(&unknown, &entry(&table)).await.unwrap();
@@ -109,7 +109,7 @@ async fn of_a_hundred_revocations_of_a_key_one_is_written() {
 async fn the_latest_use_of_a_key_stays() {
     let table = TestTable::new().await;
     let (key, _) = mint(&table).await;
-    let early = table.clock.now();
+    let early = table.system.now();
     let late = early + Duration::from_mins(5);
     table.table.record_key_use(&key.id, late).await.unwrap();
     table.table.record_key_use(&key.id, early).await.unwrap();
@@ -138,7 +138,7 @@ async fn keys_are_listed_newest_first_and_page_by_page() {
     let table = TestTable::new().await;
     let mut wanted = Vec::new();
     for _ in 0..7 {
-        table.clock.advance(Duration::from_millis(1));
+        table.system.advance(Duration::from_millis(1));
         wanted.insert(0, mint(&table).await.0.id);
     }
     let found = pages(3, |page| {
@@ -156,7 +156,13 @@ async fn keys_are_listed_newest_first_and_page_by_page() {
 }
 
 fn ports<'a>(table: &'a TestTable, pairs: &'a Pretend) -> RotatePorts<'a> {
-    RotatePorts { find: &*table.table, save: &*table.table, pairs, clock: &*table.clock, ids: &*table.ids }
+    RotatePorts {
+        find: &*table.table,
+        save: &*table.table,
+        pairs,
+        clock: &*table.system,
+        ids: &*table.system,
+    }
 }
 
 /// Publishes a key as the domain does it.
@@ -182,7 +188,7 @@ async fn of_a_hundred_who_publish_the_next_signing_key_one_does() {
     let table = TestTable::new().await;
     let pairs = Pretend::default();
     publish(&table, &pairs).await.unwrap();
-    table.clock.advance(Duration::from_hours(1));
+    table.system.advance(Duration::from_hours(1));
     let rings = join_all((0..100).map(|_| publish(&table, &pairs))).await;
     assert_eq!(rings.iter().filter(|ring| ring.is_ok()).count(), 1);
     assert_eq!(table.table.find_key_ring().await.unwrap().unwrap().keys.len(), 2);
@@ -193,7 +199,7 @@ async fn the_ring_is_replaced_only_as_it_was_seen_and_with_its_entry() {
     let table = TestTable::new().await;
     let ring = publish(&table, &Pretend::default()).await.unwrap();
     assert_eq!(table.table.find_key_ring().await.unwrap().as_ref(), Some(&ring));
-    let next = KeyRing { revision: Revision::new(&*table.ids), ..ring.clone() };
+    let next = KeyRing { revision: Revision::new(&*table.system), ..ring.clone() };
     let stale = Revision::unverified("stale".into());
     for previous in [None, Some(&stale)] {
         let outcome = table.table.save_key_ring(&next, previous, &entry(&table)).await.unwrap();

@@ -15,7 +15,7 @@ async fn a_lease_has_one_holder_until_its_time_ends() {
     assert_eq!(acquire("b").await, LeaseOutcome::Held);
     table.table.release("token", "b").await.unwrap();
     assert_eq!(acquire("b").await, LeaseOutcome::Held, "somebody else's lease was given back");
-    table.clock.advance(time);
+    table.system.advance(time);
     assert_eq!(acquire("b").await, LeaseOutcome::Acquired);
     table.table.release("token", "b").await.unwrap();
     assert_eq!(acquire("a").await, LeaseOutcome::Acquired);

@@ -44,12 +44,12 @@ fn token() -> TaskToken {
 }
 
 fn asked(table: &TestTable, by: &str) -> Asked {
-    Asked { by: by.into(), at: table.clock.now() }
+    Asked { by: by.into(), at: table.system.now() }
 }
 
 /// Everything that an operation can have.
 fn full(table: &TestTable, plain: &Operation) -> Operation {
-    let now = table.clock.now();
+    let now = table.system.now();
     let mut attempt = Attempt::new(3, Phase::Apply, now);
     attempt.token = Some(token());
     attempt.sequence = u64::MAX;
@@ -90,7 +90,7 @@ fn full(table: &TestTable, plain: &Operation) -> Operation {
 }
 
 fn every_state(table: &TestTable) -> Vec<State> {
-    let (at, since) = (table.clock.now(), table.clock.now());
+    let (at, since) = (table.system.now(), table.system.now());
     let endings = [
         OperationOutcome::Succeeded,
         OperationOutcome::Failed,
@@ -290,7 +290,7 @@ async fn what_an_end_says_of_the_environment_is_written_and_the_rest_stays() {
         assert_eq!(state.running, None);
         (operation, state)
     };
-    let at = table.clock.now();
+    let at = table.system.now();
     let (_, nothing) = settle(&|_| Settled::default()).await;
     assert!(nothing.is_idle() && nothing.deployed.is_none() && nothing.drift.is_none());
     let url = OutputValue::Value(json!({ "whole": 1.0, "great": 1e200 }));
@@ -412,7 +412,7 @@ async fn open_operations_are_listed_page_by_page() {
 }
 
 async fn ending(table: &TestTable, hours: u64, limit: u8) -> Vec<String> {
-    let now = table.clock.now() + Duration::from_hours(hours);
+    let now = table.system.now() + Duration::from_hours(hours);
     let pages = pages(limit, |page| {
         let operations = table.table.clone();
         async move { operations.ended_environments(now, &page).await }
@@ -426,7 +426,7 @@ async fn environments_whose_time_is_over_are_listed_in_the_order_of_their_ends()
     let shop = saved(&table, "acme", "shop").await;
     let provision = async |environment: &str, hours: Option<u64>, whole: bool| {
         let operation = begun(&table, &shop, environment).await;
-        let ends_at = hours.map(|hours| table.clock.now() + Duration::from_hours(hours));
+        let ends_at = hours.map(|hours| table.system.now() + Duration::from_hours(hours));
         let made = Provisioned { ends_at, ..provisioned(&table, &operation) };
         let made = if whole { Infrastructure::Present(made) } else { Infrastructure::Partial(made) };
         end(&table, &operation, &Settled { infrastructure: Some(made), ..Settled::default() }).await;
@@ -467,7 +467,7 @@ async fn the_operations_of_a_service_are_listed_with_the_newest_first() {
     let foreign = begun(&table, &other, "dev").await;
     let mut ended_ones = Vec::new();
     for n in 0..5 {
-        table.clock.advance(Duration::from_millis(1));
+        table.system.advance(Duration::from_millis(1));
         let operation = begun(&table, &shop, if n % 2 == 0 { "dev" } else { "prod" }).await;
         ended_ones.insert(0, end(&table, &operation, &Settled::default()).await);
     }
@@ -510,7 +510,7 @@ async fn an_operation_is_forgotten_400_days_after_it_was_asked_for_if_it_has_end
         item.get("expires_at").cloned()
     };
     assert_eq!(expiry().await, None, "one that goes on is never forgotten");
-    table.clock.advance(Duration::from_hours(1));
+    table.system.advance(Duration::from_hours(1));
     end(&table, &operation, &Settled::default()).await;
     let end = operation.requested.at + Duration::from_hours(400 * 24);
     assert_eq!(expiry().await, Some(AttributeValue::N(end.as_second().to_string())));
@@ -518,7 +518,7 @@ async fn an_operation_is_forgotten_400_days_after_it_was_asked_for_if_it_has_end
 
 async fn trail(table: &TestTable) -> Vec<String> {
     let pages = pages(100, |page| {
-        let (trail, now) = (table.table.clone(), table.clock.now());
+        let (trail, now) = (table.table.clone(), table.system.now());
         async move { trail.list_audit(&AuditFilter::Everything, now, &page).await }
     });
     pages.await.concat().into_iter().map(|entry| entry.id).collect()

@@ -25,8 +25,8 @@ use crate::{
 };
 
 fn project(table: &TestTable, name: &str, tenant: &str) -> Project {
-    let revision = Revision::new(&*table.ids);
-    Project::new(name.parse().unwrap(), tenant.parse().unwrap(), revision, table.clock.now())
+    let revision = Revision::new(&*table.system);
+    Project::new(name.parse().unwrap(), tenant.parse().unwrap(), revision, table.system.now())
 }
 
 fn entry(table: &TestTable, project: &Project) -> Entry {
@@ -75,7 +75,7 @@ async fn a_project_comes_back_as_it_was_saved() {
 async fn a_project_is_replaced_and_deleted_only_as_it_was_seen() {
     let table = TestTable::new().await;
     let first = project(&table, "payments", "acme");
-    let second = Project { revision: Revision::new(&*table.ids), ..first.clone() };
+    let second = Project { revision: Revision::new(&*table.system), ..first.clone() };
     assert_eq!(save(&table, &first, None).await, EditOutcome::Done);
     assert_eq!(save(&table, &second, None).await, EditOutcome::Conflict);
     assert_eq!(save(&table, &second, Some(&first)).await, EditOutcome::Done);
@@ -112,7 +112,7 @@ async fn a_project_that_was_written_before_they_could_be_edited_can_be() {
     let old = write_old(&table, "payments").await;
     assert_eq!((old.tenant.as_str(), old.created_at), ("acme", Timestamp::UNIX_EPOCH));
     assert!(old.accepts(&"anybody".parse().unwrap()));
-    let new = Project { revision: Revision::new(&*table.ids), ..old.clone() };
+    let new = Project { revision: Revision::new(&*table.system), ..old.clone() };
     assert_eq!(save(&table, &new, Some(&old)).await, EditOutcome::Done);
     assert_eq!(save(&table, &new, Some(&old)).await, EditOutcome::Conflict);
     assert_eq!(delete(&table, &old).await, EditOutcome::Conflict);
@@ -153,14 +153,14 @@ async fn projects_are_listed_by_tenant_and_name_page_by_page() {
 
 fn token(table: &TestTable, project: &Project, service: &str) -> ServiceToken {
     ServiceToken {
-        jti: TokenId::generate(&*table.ids),
+        jti: TokenId::generate(&*table.system),
         tenant: project.tenant.clone(),
         project: project.name.clone(),
         service: service.parse().unwrap(),
         description: None,
-        created_at: table.clock.now(),
+        created_at: table.system.now(),
         created_by: "user:ada".into(),
-        ends_at: table.clock.now() + Duration::from_hours(24),
+        ends_at: table.system.now() + Duration::from_hours(24),
         last_used_at: None,
         replaces: None,
         state: TokenState::Active,
@@ -174,7 +174,7 @@ async fn a_project_is_used_while_it_has_a_job_a_service_or_a_live_token() {
     let payments = table.table.find_project(&job.spec.project).await.unwrap().unwrap();
     let pay = project(&table, "pay", "acme");
     save(&table, &pay, None).await;
-    let is_used = async |project: &Project| table.table.is_used(project, table.clock.now()).await.unwrap();
+    let is_used = async |project: &Project| table.table.is_used(project, table.system.now()).await.unwrap();
     assert!(is_used(&payments).await);
     assert!(!is_used(&pay).await, "a longer name's job counts");
     table.table.delete_job(&job).await.unwrap();
@@ -197,8 +197,8 @@ async fn a_project_is_used_while_it_has_a_job_a_service_or_a_live_token() {
     }
     assert!(is_used(&payments).await);
     assert!(!is_used(&pay).await, "another project's token counts");
-    let now = table.clock.now();
-    table.clock.advance(Duration::from_hours(24));
+    let now = table.system.now();
+    table.system.advance(Duration::from_hours(24));
     assert!(!is_used(&payments).await, "a token that has ended counts");
     assert!(table.table.is_used(&payments, now).await.unwrap());
 }
@@ -218,7 +218,7 @@ fn tenant(table: &TestTable, id: &str, display_name: &str) -> Tenant {
     Tenant {
         id: id.parse().unwrap(),
         display_name: display_name.into(),
-        created_at: table.clock.now(),
+        created_at: table.system.now(),
         created_by: "user:ada".into(),
     }
 }
@@ -230,7 +230,7 @@ async fn a_tenant_keeps_when_it_was_created_when_it_gets_another_name() {
     let first = tenant(&table, "acme", "Acme");
     table.table.save_tenant(&first, &entry()).await.unwrap();
     table.table.save_tenant(&tenant(&table, "a", "A"), &entry()).await.unwrap();
-    table.clock.advance(Duration::from_secs(1));
+    table.system.advance(Duration::from_secs(1));
     let renamed = Tenant { created_by: "user:bob".into(), ..tenant(&table, "acme", "Acme Inc.") };
     table.table.save_tenant(&renamed, &entry()).await.unwrap();
     let found = table.table.list_tenants().await.unwrap();

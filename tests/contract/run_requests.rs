@@ -22,7 +22,7 @@ fn open(holder: &str, now: Timestamp) -> RunRequestState {
 }
 
 fn start(table: &TestTable, key: &str, holder: &str) -> RunRequest {
-    let now = table.clock.now();
+    let now = table.system.now();
     let key: IdempotencyKey = key.parse().unwrap();
     RunRequest {
         key: RequestKey::of("api_key:test", &key),
@@ -90,7 +90,7 @@ async fn a_start_comes_back_as_it_was_begun() {
     let table = TestTable::new().await;
     let start = start(&table, "k", "req-1");
     assert!(begin(&table, &start).await);
-    let found = table.table.find_request(&start.key, table.clock.now()).await.unwrap();
+    let found = table.table.find_request(&start.key, table.system.now()).await.unwrap();
     assert_eq!(found, Some(start.clone()));
     assert_eq!(table.table.open_requests(&start.job_id).await.unwrap(), std::slice::from_ref(&start));
     match table.table.begin_request(&start, &entry(&table)).await.unwrap() {
@@ -107,7 +107,7 @@ async fn a_start_that_the_trail_does_not_have_is_not_begun() {
     table.table.begin_request(&first, &entry).await.unwrap();
     table.table.begin_request(&second, &entry).await.expect_err("one entry stands for two starts");
     assert_eq!(table.table.open_requests(&first.job_id).await.unwrap(), [first]);
-    assert_eq!(table.table.find_request(&second.key, table.clock.now()).await.unwrap(), None);
+    assert_eq!(table.table.find_request(&second.key, table.system.now()).await.unwrap(), None);
 }
 
 #[tokio::test]
@@ -118,7 +118,7 @@ async fn a_finished_start_has_its_run_and_is_open_no_more() {
     let run = run(&start, 42);
     assert_eq!(table.table.finish_request(&start, &run).await.unwrap(), FinishOutcome::Finished);
     assert_eq!(table.table.find_run(&run.id).await.unwrap(), Some(run.clone()));
-    let found = table.table.find_request(&start.key, table.clock.now()).await.unwrap().unwrap();
+    let found = table.table.find_request(&start.key, table.system.now()).await.unwrap().unwrap();
     assert_eq!(found.state, RunRequestState::Finished(Box::new(run)));
     assert_eq!(table.table.open_requests(&start.job_id).await.unwrap(), []);
 }
@@ -140,17 +140,17 @@ async fn a_start_belongs_to_who_took_it_last() {
     let table = TestTable::new().await;
     let begun = start(&table, "k", "req-1");
     begin(&table, &begun).await;
-    table.clock.advance(Duration::from_mins(1));
-    let state = open("req-2", table.clock.now());
+    table.system.advance(Duration::from_mins(1));
+    let state = open("req-2", table.system.now());
     assert!(table.table.hold_request(&begun, &state).await.unwrap());
-    assert!(!table.table.hold_request(&begun, &open("req-3", table.clock.now())).await.unwrap());
+    assert!(!table.table.hold_request(&begun, &open("req-3", table.system.now())).await.unwrap());
     let lost = table.table.finish_request(&begun, &run(&begun, 42)).await.unwrap();
     assert_eq!(lost, FinishOutcome::HoldLost);
     table.table.abandon_request(&begun).await.unwrap();
     let taken = RunRequest { state, ..begun };
-    assert_eq!(table.table.find_request(&taken.key, table.clock.now()).await.unwrap(), Some(taken.clone()));
+    assert_eq!(table.table.find_request(&taken.key, table.system.now()).await.unwrap(), Some(taken.clone()));
     table.table.abandon_request(&taken).await.unwrap();
-    assert_eq!(table.table.find_request(&taken.key, table.clock.now()).await.unwrap(), None);
+    assert_eq!(table.table.find_request(&taken.key, table.system.now()).await.unwrap(), None);
     assert_eq!(table.table.open_requests(&taken.job_id).await.unwrap(), []);
 }
 
@@ -160,7 +160,7 @@ async fn a_start_is_remembered_for_a_day_whether_or_not_the_table_forgot_it() {
     let first = start(&table, "k", "req-1");
     begin(&table, &first).await;
     table.table.finish_request(&first, &run(&first, 42)).await.unwrap();
-    table.clock.advance(REPLAY_FOR);
-    assert_eq!(table.table.find_request(&first.key, table.clock.now()).await.unwrap(), None);
+    table.system.advance(REPLAY_FOR);
+    assert_eq!(table.table.find_request(&first.key, table.system.now()).await.unwrap(), None);
     assert!(begin(&table, &start(&table, "k", "req-2")).await);
 }

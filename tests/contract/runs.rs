@@ -27,10 +27,10 @@ fn run(table: &TestTable, build: u64, status: RunStatus) -> Run {
         parameters: BTreeMap::from([("n".parse().unwrap(), serde_json::json!(-3))]),
         triggered_by: None,
         rerun_of: None,
-        created_at: table.clock.now(),
+        created_at: table.system.now(),
         started_at: None,
-        finished_at: Some(table.clock.now()),
-        cancel_requested_at: Some(table.clock.now()),
+        finished_at: Some(table.system.now()),
+        cancel_requested_at: Some(table.system.now()),
         web_url: None,
     }
 }
@@ -68,7 +68,7 @@ async fn what_is_seen_of_a_run_that_nobody_recorded_is_not_written() {
 async fn runs_are_listed_newest_first_and_page_by_page() {
     let table = TestTable::new().await;
     for build in 1..=7 {
-        table.clock.advance(std::time::Duration::from_millis(1));
+        table.system.advance(std::time::Duration::from_millis(1));
         table.table.record_cancel_request(&run(&table, build, RunStatus::Cancelling)).await.unwrap();
     }
     let job = "build".parse().unwrap();

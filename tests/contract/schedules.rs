@@ -28,7 +28,7 @@ use gatehouse_domain::{
 };
 use jiff::Timestamp;
 
-use crate::support::{HandClock, TestTable, admin, audit, origin};
+use crate::support::{TestSystem, TestTable, admin, audit, origin};
 
 /// Seeds that once found a defect.
 const KEPT: [u64; 1] = [0];
@@ -56,7 +56,7 @@ pub enum Fate {
 
 /// A CI system whose calls meet the fates of a schedule.
 pub struct PretendCi {
-    clock: Arc<HandClock>,
+    clock: Arc<TestSystem>,
     fates: Vec<Fate>,
     state: Mutex<State>,
 }
@@ -81,7 +81,7 @@ impl Random {
 }
 
 impl PretendCi {
-    pub fn new(clock: Arc<HandClock>, seed: u64, fates: Vec<Fate>) -> Arc<Self> {
+    pub fn new(clock: Arc<TestSystem>, seed: u64, fates: Vec<Fate>) -> Arc<Self> {
         let state = State { random: Random(seed.wrapping_mul(2) + 1), builds: Vec::new() };
         Arc::new(Self { clock, fates, state: Mutex::new(state) })
     }
@@ -223,12 +223,12 @@ pub fn ports_of<'a>(table: &'a TestTable, ci: &Arc<PretendCi>) -> StartPorts<'a>
             record: &*table.table,
             jobs: &*table.table,
             providers,
-            clock: &*table.clock,
+            clock: &*table.system,
         },
         starts: &*table.table,
         providers,
-        clock: &*table.clock,
-        ids: &*table.ids,
+        clock: &*table.system,
+        ids: &*table.system,
     }
 }
 
@@ -276,14 +276,14 @@ async fn die_after(turns: usize) {
 async fn run_schedule(table: &TestTable, seed: u64, job: &str) {
     let job = table.save_job(job).await;
     let all = [Fate::Answers, Fate::Refuses, Fate::LosesAnswer, Fate::LosesCall, Fate::StartsLate];
-    let ci = PretendCi::new(table.clock.clone(), seed, all.to_vec());
+    let ci = PretendCi::new(table.system.clone(), seed, all.to_vec());
     let ports = ports_of(table, &ci);
     let keys: Vec<IdempotencyKey> =
         (0..CALLERS).map(|n| format!("{seed}-{n}").parse().expect("a key")).collect();
-    table.clock.announce(CALLERS);
+    table.system.announce(CALLERS);
     let callers = keys.iter().map(async |key| {
         let run = persist(&ports, &ci, &job.id, key).await;
-        table.clock.leave();
+        table.system.leave();
         run
     });
     let runs = futures_util::future::join_all(callers).await;
@@ -298,7 +298,7 @@ async fn run_schedule(table: &TestTable, seed: u64, job: &str) {
 #[tokio::test]
 async fn every_request_has_one_build_whatever_is_lost() {
     let table = TestTable::new().await;
-    table.clock.hurry(8);
+    table.system.hurry(8);
     for seed in KEPT.into_iter().chain(1..SCHEDULES) {
         run_schedule(&table, seed, &format!("job-{seed}")).await;
     }

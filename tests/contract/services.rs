@@ -363,7 +363,7 @@ async fn what_is_deployed_does_not_keep_a_service_from_being_deleted() {
     let table = TestTable::new().await;
     let shop = saved(&table, "acme", "shop").await;
     let operation = begun(&table, &shop, "dev").await;
-    let deployed = Deployed { operation: operation.id.clone(), version: "1".into(), at: table.clock.now() };
+    let deployed = Deployed { operation: operation.id.clone(), version: "1".into(), at: table.system.now() };
     end(&table, &operation, &Settled { deployed: Some(deployed), ..Settled::default() }).await;
     assert_eq!(delete(&table, &shop).await, EditOutcome::Done);
 }
@@ -390,17 +390,17 @@ fn edit_ports<'a>(table: &'a TestTable, modules: &'a Modules) -> EditPorts<'a> {
         save: &*table.table,
         named: &*table.table,
         modules,
-        clock: &*table.clock,
-        ids: &*table.ids,
+        clock: &*table.system,
+        ids: &*table.system,
     }
 }
 
 /// A table with project `payments` of tenant `acme`.
 async fn with_project() -> TestTable {
     let table = TestTable::new().await;
-    let revision = Revision::new(&*table.ids);
+    let revision = Revision::new(&*table.system);
     let project =
-        Project::new("payments".parse().unwrap(), "acme".parse().unwrap(), revision, table.clock.now());
+        Project::new("payments".parse().unwrap(), "acme".parse().unwrap(), revision, table.system.now());
     let entry = table.entry("user:ada", "project:payments", Some("acme"));
     table.table.save_project(&project, None, &entry).await.unwrap();
     table

@@ -71,7 +71,7 @@ async fn windows_and_strange_addresses_are_counted_apart() {
 #[tokio::test]
 async fn who_logs_in_gives_their_permits_back() {
     let table = TestTable::new().await;
-    let now = table.clock.now();
+    let now = table.system.now();
     let user = User {
         name: "ada".parse().unwrap(),
         display_name: None,
@@ -79,7 +79,7 @@ async fn who_logs_in_gives_their_permits_back() {
         state: UserState::Active,
         password: PasswordHash::unverified("hash".into()),
         sessions: BTreeMap::new(),
-        revision: Revision::new(&*table.ids),
+        revision: Revision::new(&*table.system),
         created_at: now,
         updated_at: now,
         updated_by: "user:root".into(),
@@ -90,12 +90,12 @@ async fn who_logs_in_gives_their_permits_back() {
     let session = Session { started_at: now, ends_at: now + Duration::from_hours(12) };
     for _ in 0..10 {
         assert!(take(&table, &permits).await);
-        let id = SessionId::generate(&*table.ids);
+        let id = SessionId::generate(&*table.system);
         let begun = Begun { user: &user, id: &id, session: &session, forgotten: Vec::new() };
         assert!(table.table.begin_session(&begun, &permits, &entry()).await.unwrap());
     }
-    let stale = User { revision: Revision::new(&*table.ids), ..user.clone() };
-    let id = SessionId::generate(&*table.ids);
+    let stale = User { revision: Revision::new(&*table.system), ..user.clone() };
+    let id = SessionId::generate(&*table.system);
     let begun = Begun { user: &stale, id: &id, session: &session, forgotten: Vec::new() };
     assert!(take(&table, &permits).await);
     assert!(!table.table.begin_session(&begun, &permits, &entry()).await.unwrap());

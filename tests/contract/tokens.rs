@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use async_trait::async_trait;
 use futures_util::future::{join, join_all};
 use gatehouse_domain::{
     audit::Entry,
@@ -11,7 +10,7 @@ use gatehouse_domain::{
     id::TokenId,
     paging::{ListError, PageRequest},
     revision::EditOutcome,
-    revocation::{FlushAuthorizer, FlushError, PendingFlush},
+    revocation::PendingFlush,
     tokens::{
         FindToken, ListTokens, RecordUse, Replaces, RevokePorts, SaveToken, ServiceToken, StateFilter,
         TokenFilter, TokenState, Use, authenticate,
@@ -19,16 +18,16 @@ use gatehouse_domain::{
 };
 use jiff::Timestamp;
 
-use crate::support::{TestTable, admin, audit, behind, origin, pages};
+use crate::support::{Flushes, TestTable, admin, audit, behind, origin, pages};
 
 const DAY: Duration = Duration::from_hours(24);
 
 /// A token of `<tenant>/<project>/<service>` that lives so many days.
 fn token(table: &TestTable, whose: &str, days: u32) -> ServiceToken {
     let parts: Vec<_> = whose.split('/').collect();
-    let now = table.clock.now();
+    let now = table.system.now();
     ServiceToken {
-        jti: TokenId::generate(&*table.ids),
+        jti: TokenId::generate(&*table.system),
         tenant: parts[0].parse().unwrap(),
         project: parts[1].parse().unwrap(),
         service: parts[2].parse().unwrap(),
@@ -64,11 +63,11 @@ fn rotation(
     until: Option<Timestamp>,
 ) -> (ServiceToken, ServiceToken) {
     let newer = ServiceToken {
-        jti: TokenId::generate(&*table.ids),
+        jti: TokenId::generate(&*table.system),
         replaces: Some(Replaces { jti: older.jti.clone(), ends_it_when_used: until.is_none() }),
         ..older.clone()
     };
-    let state = TokenState::Rotated { to: newer.jti.clone(), at: table.clock.now(), until };
+    let state = TokenState::Rotated { to: newer.jti.clone(), at: table.system.now(), until };
     (newer, ServiceToken { state, ..older.clone() })
 }
 
@@ -79,7 +78,7 @@ async fn rotate(table: &TestTable, older: &ServiceToken) -> (ServiceToken, EditO
 }
 
 async fn revoke(table: &TestTable, token: &ServiceToken, by: &str) -> EditOutcome {
-    let state = TokenState::Revoked { at: table.clock.now(), by: by.into(), reason: Some("leaked".into()) };
+    let state = TokenState::Revoked { at: table.system.now(), by: by.into(), reason: Some("leaked".into()) };
     let token = ServiceToken { state, ..token.clone() };
     table.table.save_revocation(&token, &entry(table, &token)).await.unwrap()
 }
@@ -92,7 +91,7 @@ fn filter(table: &TestTable, tenants: &str, state: StateFilter) -> TokenFilter {
         state,
         unused_since: None,
         ends_by: None,
-        now: table.clock.now(),
+        now: table.system.now(),
     }
 }
 
@@ -109,7 +108,7 @@ async fn a_token_comes_back_as_it_was_saved() {
     let table = TestTable::new().await;
     let older = mint(&table, "acme/payments/worker", 90).await;
     assert_eq!(find(&table, &older).await, Some(older.clone()));
-    let (newer, rotated) = rotation(&table, &older, Some(table.clock.now() + DAY));
+    let (newer, rotated) = rotation(&table, &older, Some(table.system.now() + DAY));
     table.table.save_rotation(&newer, &rotated, &entry(&table, &newer)).await.unwrap();
     assert_eq!((find(&table, &newer).await, find(&table, &older).await), (Some(newer), Some(rotated)));
     assert_eq!(find(&table, &token(&table, "acme/payments/worker", 1)).await, None);
@@ -127,7 +126,7 @@ async fn of_a_hundred_rotations_one_is_made() {
     assert_eq!(all.len(), 2, "a rotation that was refused left a token behind");
     assert!(all.contains(newer));
     let state = find(&table, &older).await.unwrap().state;
-    assert_eq!(state, TokenState::Rotated { to: newer.jti.clone(), at: table.clock.now(), until: None });
+    assert_eq!(state, TokenState::Rotated { to: newer.jti.clone(), at: table.system.now(), until: None });
 }
 
 #[tokio::test]
@@ -141,8 +140,8 @@ async fn of_a_hundred_revocations_one_is_written() {
     assert!(done.next().is_none());
     let state = find(&table, &token).await.unwrap().state;
     let reason = Some("leaked".into());
-    assert_eq!(state, TokenState::Revoked { at: table.clock.now(), by: name.clone(), reason });
-    assert_eq!(table.table.pending_flush().await.unwrap(), Some(table.clock.now()));
+    assert_eq!(state, TokenState::Revoked { at: table.system.now(), by: name.clone(), reason });
+    assert_eq!(table.table.pending_flush().await.unwrap(), Some(table.system.now()));
 }
 
 #[tokio::test]
@@ -160,7 +159,7 @@ async fn a_token_that_is_revoked_while_it_is_rotated_is_revoked() {
 }
 
 fn used(table: &TestTable, newer: &ServiceToken, older: Option<&ServiceToken>) -> Use {
-    Use { jti: newer.jti.clone(), at: table.clock.now(), ends: older.map(|older| older.jti.clone()) }
+    Use { jti: newer.jti.clone(), at: table.system.now(), ends: older.map(|older| older.jti.clone()) }
 }
 
 #[tokio::test]
@@ -168,7 +167,7 @@ async fn the_first_use_of_a_token_ends_the_one_that_it_replaces() {
     let table = TestTable::new().await;
     let older = mint(&table, "acme/payments/worker", 90).await;
     let (newer, _) = rotate(&table, &older).await;
-    table.clock.advance(DAY);
+    table.system.advance(DAY);
     let used = used(&table, &newer, Some(&older));
     join_all((0..20).map(|_| table.table.record_use(&used))).await.into_iter().for_each(Result::unwrap);
     assert_eq!(find(&table, &newer).await.unwrap().last_used_at, Some(used.at));
@@ -186,7 +185,7 @@ async fn a_use_is_written_down_when_the_older_token_was_revoked_before() {
     let (newer, _) = rotate(&table, &older).await;
     revoke(&table, &older, "user:ada").await;
     table.table.record_use(&used(&table, &newer, Some(&older))).await.unwrap();
-    assert_eq!(find(&table, &newer).await.unwrap().last_used_at, Some(table.clock.now()));
+    assert_eq!(find(&table, &newer).await.unwrap().last_used_at, Some(table.system.now()));
     let state = find(&table, &older).await.unwrap().state;
     assert!(matches!(state, TokenState::Revoked { by, .. } if by == "user:ada"));
 }
@@ -196,7 +195,7 @@ async fn the_latest_use_stays() {
     let table = TestTable::new().await;
     let token = mint(&table, "acme/payments/worker", 90).await;
     let early = used(&table, &token, None);
-    table.clock.advance(Duration::from_mins(5));
+    table.system.advance(Duration::from_mins(5));
     let late = used(&table, &token, None);
     table.table.record_use(&late).await.unwrap();
     table.table.record_use(&early).await.unwrap();
@@ -215,7 +214,7 @@ async fn what_the_trail_cannot_take_does_not_happen_to_a_token() {
     let (newer, rotated) = rotation(&table, &older, None);
     table.table.save_new_token(&newer, &used).await.expect_err("minted without an entry");
     table.table.save_rotation(&newer, &rotated, &used).await.expect_err("rotated without an entry");
-    let state = TokenState::Revoked { at: table.clock.now(), by: "user:ada".into(), reason: None };
+    let state = TokenState::Revoked { at: table.system.now(), by: "user:ada".into(), reason: None };
     let revoked = ServiceToken { state, ..older.clone() };
     table.table.save_revocation(&revoked, &used).await.expect_err("revoked without an entry");
     assert_eq!((find(&table, &newer).await, find(&table, &older).await), (None, Some(older)));
@@ -251,11 +250,11 @@ async fn filters_show_the_tokens_that_are_asked_for() {
     let revoked = mint(&table, "acme/payments/worker", 300).await;
     revoke(&table, &revoked, "user:ada").await;
     let older = mint(&table, "acme/shop/worker", 100).await;
-    let (newer, rotated) = rotation(&table, &older, Some(table.clock.now() + DAY));
+    let (newer, rotated) = rotation(&table, &older, Some(table.system.now() + DAY));
     table.table.save_rotation(&newer, &rotated, &entry(&table, &newer)).await.unwrap();
     let other = mint(&table, "beta/other/worker", 8).await;
     let all = [&short, &long, &revoked, &older, &newer, &other];
-    table.clock.advance(DAY * 6);
+    table.system.advance(DAY * 6);
     table.table.record_use(&used(&table, &long, None)).await.unwrap();
     let shown = async |tenants: &str, state, adorn: &dyn Fn(&mut TokenFilter)| {
         let mut filter = filter(&table, tenants, state);
@@ -265,7 +264,7 @@ async fn filters_show_the_tokens_that_are_asked_for() {
         let shown = names.iter().zip(all).filter(|(_, token)| is_shown(token));
         shown.map(|(name, _)| *name).collect::<Vec<_>>().join(" ")
     };
-    let (now, plain) = (table.clock.now(), |_: &mut TokenFilter| {});
+    let (now, plain) = (table.system.now(), |_: &mut TokenFilter| {});
     for tenants in ["acme,beta", "*"] {
         assert_eq!(shown(tenants, StateFilter::Active, &plain).await, "long newer other");
         assert_eq!(shown(tenants, StateFilter::Expired, &plain).await, "short replaced");
@@ -292,11 +291,11 @@ async fn a_list_goes_on_when_the_token_that_its_cursor_stands_behind_has_ended()
     }
     let active = filter(&table, "acme", StateFilter::Active);
     let first = table.table.list_tokens(&active, &behind(None)).await.unwrap();
-    table.clock.advance(DAY * 2);
+    table.system.advance(DAY * 2);
     let active = filter(&table, "acme", StateFilter::Active);
     let second = table.table.list_tokens(&active, &behind(first.next)).await.unwrap();
     assert_eq!(second.items.len(), 1);
-    assert_eq!(second.items[0].ends_at, table.clock.now() + DAY);
+    assert_eq!(second.items[0].ends_at, table.system.now() + DAY);
 }
 
 #[tokio::test]
@@ -313,20 +312,6 @@ async fn a_cursor_does_not_lead_into_another_tenants_tokens() {
     assert!(matches!(refused, Err(ListError::Cursor(_))), "{refused:?}");
 }
 
-/// An API Gateway that does not answer.
-struct Silent;
-
-#[async_trait]
-impl FlushAuthorizer for Silent {
-    async fn flush_authorizer(&self) -> Result<(), FlushError> {
-        Err(FlushError("no answer".into()))
-    }
-
-    fn remembered_for(&self) -> Duration {
-        Duration::from_mins(5)
-    }
-}
-
 #[tokio::test]
 async fn a_revocation_whose_flush_fails_says_so_and_the_record_denies_already() {
     let table = TestTable::new().await;
@@ -335,12 +320,12 @@ async fn a_revocation_whose_flush_fails_says_so_and_the_record_denies_already() 
     let ports = RevokePorts {
         find: &*table.table,
         save: &*table.table,
-        flush: &Silent,
+        flush: &Flushes::failing(),
         pending_flush: &*table.table,
-        clock: &*table.clock,
-        ids: &*table.ids,
+        clock: &*table.system,
+        ids: &*table.system,
     };
-    let now = table.clock.now();
+    let now = table.system.now();
     let revoked =
         gatehouse_domain::tokens::revoke(&ports, &audit(&caller, &origin), &record.jti, None).await.unwrap();
     assert_eq!((revoked.effective.flushed, revoked.flush_error.is_some()), (false, true));
@@ -361,10 +346,10 @@ async fn a_flush_is_owed_until_it_is_done_and_nobody_owes_another_one() {
     let table = TestTable::new().await;
     let (a, b) = (mint(&table, "acme/x/a", 9).await, mint(&table, "acme/x/b", 9).await);
     assert_eq!(table.table.pending_flush().await.unwrap(), None);
-    let first = table.clock.now();
+    let first = table.system.now();
     revoke(&table, &a, "user:ada").await;
-    table.clock.advance(Duration::from_secs(1));
-    let second = table.clock.now();
+    table.system.advance(Duration::from_secs(1));
+    let second = table.system.now();
     revoke(&table, &b, "user:ada").await;
     for another in [first, second + Duration::from_secs(1), second + Duration::from_millis(1)] {
         table.table.flush_done(another).await.unwrap();

@@ -19,7 +19,7 @@ use gatehouse_domain::{
 use crate::support::{TestTable, behind, pages};
 
 fn user(table: &TestTable, name: &str, roles: &str) -> User {
-    let now = table.clock.now();
+    let now = table.system.now();
     User {
         name: name.parse().unwrap(),
         display_name: Some("Ada".into()),
@@ -27,7 +27,7 @@ fn user(table: &TestTable, name: &str, roles: &str) -> User {
         state: UserState::Active,
         password: PasswordHash::unverified("first".into()),
         sessions: BTreeMap::new(),
-        revision: Revision::new(&*table.ids),
+        revision: Revision::new(&*table.system),
         created_at: now,
         updated_at: now,
         updated_by: "user:root".into(),
@@ -47,7 +47,7 @@ fn entry(table: &TestTable, name: &str) -> Entry {
 
 /// An edit of `previous` that makes them what `change` says, and keeps their sessions.
 fn edit(table: &TestTable, previous: &User, change: impl FnOnce(&mut User)) -> UserEdit {
-    let mut user = User { revision: Revision::new(&*table.ids), ..previous.clone() };
+    let mut user = User { revision: Revision::new(&*table.system), ..previous.clone() };
     change(&mut user);
     UserEdit { previous: previous.clone(), user, keep_sessions: None }
 }
@@ -61,8 +61,11 @@ async fn save(table: &TestTable, edit: &UserEdit) -> UserEditOutcome {
 }
 
 fn session(table: &TestTable) -> (SessionId, Session) {
-    let started_at = table.clock.now();
-    (SessionId::generate(&*table.ids), Session { started_at, ends_at: started_at + Duration::from_hours(12) })
+    let started_at = table.system.now();
+    (
+        SessionId::generate(&*table.system),
+        Session { started_at, ends_at: started_at + Duration::from_hours(12) },
+    )
 }
 
 async fn begin(table: &TestTable, user: &User, forgotten: Vec<SessionId>) -> (SessionId, bool) {
@@ -79,7 +82,7 @@ async fn sessions(table: &TestTable, user: &User) -> Vec<SessionId> {
 
 async fn trail(table: &TestTable, actor: &str) -> usize {
     let filter = AuditFilter::Actor { actor: actor.into(), tenants: "*".parse().unwrap() };
-    let now = table.clock.now();
+    let now = table.system.now();
     pages(100, |page| {
         let (trail, filter) = (table.table.clone(), filter.clone());
         async move { trail.list_audit(&filter, now, &page).await }
@@ -132,7 +135,7 @@ async fn an_edit_changes_what_it_says_and_owes_a_flush() {
     let table = TestTable::new().await;
     let ada = create(&table, "ada", "acme=viewer").await;
     let (session, _) = begin(&table, &ada, Vec::new()).await;
-    table.clock.advance(Duration::from_secs(1));
+    table.system.advance(Duration::from_secs(1));
     let edit = edit(&table, &ada, |user| {
         user.display_name = None;
         user.state = UserState::Disabled;
@@ -144,7 +147,7 @@ async fn an_edit_changes_what_it_says_and_owes_a_flush() {
     assert_eq!((found.display_name, found.state), (None, UserState::Disabled));
     assert_eq!((found.password.expose(), found.updated_by.as_str()), ("second", "user:bob"));
     assert_eq!(found.sessions.into_keys().collect::<Vec<_>>(), [session], "the edit ended a session");
-    assert_eq!(table.table.pending_flush().await.unwrap(), Some(table.clock.now()));
+    assert_eq!(table.table.pending_flush().await.unwrap(), Some(table.system.now()));
 }
 
 #[tokio::test]
@@ -235,7 +238,7 @@ async fn a_session_ends_at_once_and_a_flush_is_owed() {
     let (second, _) = begin(&table, &ada, Vec::new()).await;
     table.table.end_session(&ada.name, &first, &entry(&table, "ada")).await.unwrap();
     assert_eq!(sessions(&table, &ada).await, [second]);
-    assert_eq!(table.table.pending_flush().await.unwrap(), Some(table.clock.now()));
+    assert_eq!(table.table.pending_flush().await.unwrap(), Some(table.system.now()));
     table.table.end_session(&ada.name, &first, &entry(&table, "ada")).await.unwrap();
     let nobody = "nobody".parse().unwrap();
     table.table.end_session(&nobody, &first, &entry(&table, "nobody")).await.unwrap();

@@ -8,7 +8,10 @@ use std::{
 
 use async_trait::async_trait;
 use gatehouse_domain::clock::Clock;
-use gatehouse_local::step_functions::{Fault, StepFunctions, TaskError, Tasks};
+use gatehouse_local::{
+    aws::json::Fault,
+    step_functions::{StepFunctions, TaskError, Tasks},
+};
 use serde_json::{Value, json};
 use tokio::task::yield_now;
 

@@ -2,9 +2,9 @@
 
 use std::{collections::BTreeMap, sync::Arc, sync::atomic::AtomicU64, sync::atomic::Ordering};
 
-use gatehouse_domain::clock::Clock;
+use gatehouse_domain::clock::{Clock, IdSource};
 use gatehouse_local::{
-    gateway::{ApiIdentity, Sources},
+    aws::Account,
     step_functions::{Description, StateMachine, StepFunctions},
 };
 use jiff::Timestamp;
@@ -23,6 +23,17 @@ pub const DEPLOY: &str = include_str!("../../infra/state-machines/deploy.asl.jso
 /// leads to another takes a turn or two, and no chain between two pauses is nearly as long.
 const TURNS: usize = 40;
 
+/// Ids that spread over all bits, and go on where they were after a crash.
+#[derive(Default)]
+pub struct SpreadIds(AtomicU64);
+
+impl IdSource for SpreadIds {
+    fn random(&self) -> [u8; 16] {
+        let number = self.0.fetch_add(1, Ordering::SeqCst).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        u128::from(number).to_le_bytes()
+    }
+}
+
 /// One execution of one machine.
 pub struct World {
     pub functions: Arc<Functions>,
@@ -32,7 +43,7 @@ pub struct World {
     definition: &'static str,
     arn: String,
     engine: StepFunctions,
-    ids: Arc<AtomicU64>,
+    ids: Arc<SpreadIds>,
 }
 
 impl World {
@@ -171,7 +182,7 @@ fn open(
     directory: &TempDir,
     definition: &str,
     clock: &Arc<JumpingClock>,
-    ids: &Arc<AtomicU64>,
+    ids: &Arc<SpreadIds>,
 ) -> StepFunctions {
     let machine = StateMachine::parse("flow", definition, &substitutions()).expect("a definition");
     engine(directory, vec![machine], clock, ids)
@@ -182,21 +193,10 @@ pub fn engine(
     directory: &TempDir,
     machines: Vec<StateMachine>,
     clock: &Arc<JumpingClock>,
-    ids: &Arc<AtomicU64>,
+    ids: &Arc<SpreadIds>,
 ) -> StepFunctions {
-    let api = ApiIdentity {
-        account_id: "000000000000".into(),
-        region: "eu-west-1".into(),
-        api_id: "local".into(),
-        stage: "dev".into(),
-    };
-    let (time, ids) = (clock.clone(), ids.clone());
-    let random = move || {
-        let number = ids.fetch_add(1, Ordering::SeqCst).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        u128::from(number).to_le_bytes()
-    };
-    let sources = Sources { now: Arc::new(move || time.now()), random: Arc::new(random) };
-    StepFunctions::open(directory.path(), &api, machines, clock.clone(), sources).expect("an engine")
+    let account = Account { id: "000000000000".into(), region: "eu-west-1".into() };
+    StepFunctions::open(directory.path(), &account, machines, clock.clone(), ids.clone()).expect("an engine")
 }
 
 /// What the template and the local stack fill in.

@@ -2,10 +2,7 @@
 
 use std::{collections::BTreeMap, sync::LazyLock};
 
-use gatehouse_domain::{
-    access::ENDPOINTS,
-    caller::{Caller, Grant},
-};
+use gatehouse_domain::{access::ENDPOINTS, caller::Caller, caller_context};
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -120,38 +117,8 @@ fn covers(wide: &str, narrow: &str) -> bool {
 impl Answer {
     /// The answer for a caller whose token ends at `ends_at`, if it is a service's.
     pub(crate) fn new(caller: &Caller, ends_at: Option<Timestamp>, policy_document: Policy) -> Self {
-        let mut context = grant(&caller.grant);
-        context.insert("subject", caller.subject.clone());
-        context.insert("tenants", caller.tenants().to_string());
-        context.entry("token_id").or_insert_with(|| caller.subject.clone());
-        if let Some(ends_at) = ends_at {
-            context.insert("token_ends_at", ends_at.to_string());
-        }
+        let context = caller_context::write(caller, ends_at);
         Self { principal_id: caller.actor(), policy_document, context }
-    }
-}
-
-/// What lets a caller in, in words.
-fn grant(grant: &Grant) -> BTreeMap<&'static str, String> {
-    match grant {
-        Grant::User { roles, session } => BTreeMap::from([
-            ("kind", "user".to_owned()),
-            ("roles", roles.to_string()),
-            ("session", session.clone()),
-            ("token_id", session.clone()),
-        ]),
-        Grant::ApiKey { scopes, .. } => {
-            let scopes: Vec<_> = scopes.iter().map(|scope| scope.as_str()).collect();
-            BTreeMap::from([("kind", "api_key".to_owned()), ("scopes", scopes.join(" "))])
-        }
-        Grant::Service { project, tenant, service } => BTreeMap::from([
-            ("kind", "service".to_owned()),
-            ("project", project.to_string()),
-            ("tenant", tenant.to_string()),
-            ("service", service.to_string()),
-        ]),
-        // No credential makes such a caller, and no function takes one that the authorizer names.
-        Grant::Operation { .. } => BTreeMap::from([("kind", "operation".to_owned())]),
     }
 }
 
@@ -161,7 +128,7 @@ mod tests {
 
     use gatehouse_domain::{
         access::{Role, Scope},
-        caller::{Roles, Tenants},
+        caller::{Grant, Roles, Tenants},
     };
     use proptest::prelude::*;
 

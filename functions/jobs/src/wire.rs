@@ -3,17 +3,17 @@
 use std::fmt;
 
 use gatehouse_domain::{
-    ci::{Capabilities, ConcourseTarget, ProcessTarget, ProviderKind, Target},
+    ci::{Account, Capabilities, ProviderKind, Target},
     jobs::{Job, JobDraft, JobSpec},
     name::{EnvironmentName, JobId, ProjectName, ProviderName},
     parameter::ParameterSpec,
-    providers::{Account, Provider, ProviderDraft},
+    providers::{Provider, ProviderDraft},
     validation::FieldError,
 };
 use gatehouse_http::extract;
 use jiff::Timestamp;
 use secrecy::SecretString;
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
@@ -66,10 +66,7 @@ impl JobBody {
     /// The job that this body describes under `id`.
     pub(crate) fn into_draft(self, id: JobId) -> Result<JobDraft, FieldError> {
         let ProviderReference { kind, name, target } = self.provider;
-        let target = match kind {
-            ProviderKind::Concourse => Target::Concourse(reference::<ConcourseTarget>(target)?),
-            ProviderKind::Process => Target::Process(reference::<ProcessTarget>(target)?),
-        };
+        let target = reference(kind, target)?;
         let spec = JobSpec {
             project: self.project,
             display_name: self.display_name.unwrap_or_else(|| id.to_string()),
@@ -85,15 +82,7 @@ impl JobBody {
     /// The body that describes `spec`.
     pub(crate) fn of(spec: JobSpec) -> Self {
         let kind = spec.target.kind();
-        let target = match spec.target {
-            Target::Concourse(target) => serde_json::to_value(target),
-            Target::Process(target) => serde_json::to_value(target),
-        };
-        let target = match target {
-            Ok(Value::Object(target)) => target,
-            // A target is a struct of plain values, which is always an object.
-            _ => Map::new(),
-        };
+        let target = spec.target.reference();
         let name = (spec.provider != default_provider(kind)).then_some(spec.provider);
         Self {
             project: spec.project,
@@ -111,10 +100,12 @@ pub(crate) fn default_provider(kind: ProviderKind) -> ProviderName {
     kind.as_str().parse().expect("the name of a kind is a name")
 }
 
-fn reference<T: DeserializeOwned>(target: Map<String, Value>) -> Result<T, FieldError> {
-    serde_path_to_error::deserialize(Value::Object(target)).map_err(|error| {
-        let pointer = format!("/provider/ref{}", extract::pointer(error.path()));
-        FieldError::new(pointer, error.into_inner().to_string())
+fn reference(kind: ProviderKind, target: Map<String, Value>) -> Result<Target, FieldError> {
+    let mut track = serde_path_to_error::Track::new();
+    let reference = serde_path_to_error::Deserializer::new(Value::Object(target), &mut track);
+    kind.read_reference(reference).map_err(|error| {
+        let pointer = format!("/provider/ref{}", extract::pointer(&track.path()));
+        FieldError::new(pointer, error.to_string())
     })
 }
 

@@ -7,17 +7,17 @@ use futures_util::StreamExt;
 use gatehouse_domain::{
     access::Scope,
     caller::{Caller, Grant, Tenants},
-    ci::{ConcourseTarget, ProviderKind, Target},
+    ci::{Account, ConcourseTarget, ProviderKind, Target},
     clock::Clock,
     jobs::{EditPorts, JobDraft, JobSpec},
-    providers::{Account, Credentials as ProviderCredentials, Provider, SaveProvider},
+    providers::{Credentials as ProviderCredentials, Provider, SaveProvider},
     revision::{Precondition, Revision},
     secret::{SecretName, WriteSecret},
 };
 use gatehouse_dynamodb::{DynamoDb, Storage, prepare_table};
 use gatehouse_local::{
-    gateway::{ApiIdentity, Sources},
-    secrets_manager::{RunningSecretsManager, SecretsManager},
+    aws::{Account as AwsAccount, json::RunningService},
+    secrets_manager::SecretsManager,
 };
 use gatehouse_runtime::{
     aws::Aws,
@@ -38,7 +38,7 @@ const DEADLINE: Duration = Duration::from_mins(1);
 /// What the function finds around it.
 struct Dependencies {
     dynamodb: DynamoDb,
-    secrets: RunningSecretsManager,
+    secrets: RunningService,
     twin: ConcourseTwin,
     _directory: tempfile::TempDir,
 }
@@ -58,17 +58,9 @@ async fn dependencies() -> Dependencies {
         .await;
     let dynamodb = DynamoDb::start(Storage::Memory).await.unwrap();
     let directory = tempfile::tempdir().unwrap();
-    let identity = ApiIdentity {
-        account_id: "000000000000".into(),
-        region: "us-east-1".into(),
-        api_id: "api".into(),
-        stage: "test".into(),
-    };
-    let sources = Sources {
-        now: Arc::new(|| SystemClock.now()),
-        random: Arc::new(|| gatehouse_domain::clock::IdSource::random(&SystemIds)),
-    };
-    let secrets = SecretsManager::open(directory.path().join("secrets.json"), &identity, sources).unwrap();
+    let account = AwsAccount { id: "000000000000".into(), region: "us-east-1".into() };
+    let (clock, ids) = (Arc::new(SystemClock), Arc::new(SystemIds));
+    let secrets = SecretsManager::open(directory.path().join("secrets.json"), &account, clock, ids).unwrap();
     let secrets = secrets.serve(([127, 0, 0, 1], 0).into(), std::future::pending()).await.unwrap();
     Dependencies { dynamodb, secrets, twin, _directory: directory }
 }

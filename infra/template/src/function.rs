@@ -42,6 +42,11 @@ pub enum Setting {
     Symbolic(Value),
 }
 
+/// The verbs that API Gateway has. Our own template lists those of `ANY` one by one, because `MiniStack`, in
+/// which it is proven, does not import `ANY`.
+const METHODS: [Method; 7] =
+    [Method::DELETE, Method::GET, Method::HEAD, Method::OPTIONS, Method::PATCH, Method::POST, Method::PUT];
+
 /// One route of a function.
 #[derive(Clone, Debug)]
 pub struct RouteSettings {
@@ -49,8 +54,9 @@ pub struct RouteSettings {
     pub event: String,
     /// The resource path, such as `/v1/jobs/{job_id}`.
     pub path: String,
-    /// The verb.
     pub method: Method,
+    /// Whether the template says `ANY`, which another function's verb at the same path goes before.
+    pub any: bool,
     /// What `Auth.Authorizer` says: a name, `NONE`, or nothing.
     pub authorizer: Option<String>,
     /// How the answer travels.
@@ -168,7 +174,7 @@ fn routes(
                 if !resources.resolved_before_sam() {
                     refuse_conditional_transfer_mode(&label, written)?;
                 }
-                routes.push(route(label, event.properties)?);
+                routes.extend(event_routes(&label, event.properties)?);
             }
             "HttpApi" => {
                 return Err(TemplateError::resource(label, "HttpApi events are not played: use Api"));
@@ -190,17 +196,30 @@ fn refuse_conditional_transfer_mode(label: &str, written: &Value) -> Result<(), 
     Err(TemplateError::resource(label, message))
 }
 
-fn route(label: String, properties: Value) -> Result<RouteSettings, TemplateError> {
-    let event: ApiEvent = shaped(&label, properties)?;
-    Ok(RouteSettings {
-        path: path(&label, event.path)?,
-        method: method(&label, &event.method)?,
-        authorizer: event.auth.authorizer,
-        transfer: transfer(&label, event.response_transfer_mode.as_deref())?,
-        timeout: whole_number(&event.timeout_in_millis).map(Duration::from_millis),
+/// The route of an event; for `ANY`, one per verb, so that nothing after this has to know about it.
+fn event_routes(label: &str, properties: Value) -> Result<Vec<RouteSettings>, TemplateError> {
+    let event: ApiEvent = shaped(label, properties)?;
+    let upper = event.method.to_ascii_uppercase();
+    let any = matches!(upper.as_str(), "ANY" | "*" | "X-AMAZON-APIGATEWAY-ANY-METHOD");
+    let methods: Vec<_> = METHODS.into_iter().filter(|method| any || upper == method.as_str()).collect();
+    if methods.is_empty() {
+        let message = format!("API Gateway has no method {:?}", event.method);
+        return Err(TemplateError::resource(label, message));
+    }
+    let path = path(label, event.path)?;
+    let transfer = transfer(label, event.response_transfer_mode.as_deref())?;
+    let timeout = whole_number(&event.timeout_in_millis).map(Duration::from_millis);
+    let route = |method| RouteSettings {
+        event: label.to_owned(),
+        path: path.clone(),
+        method,
+        any,
+        authorizer: event.auth.authorizer.clone(),
+        transfer,
+        timeout,
         api: event.rest_api_id["Ref"].as_str().map(str::to_owned),
-        event: label,
-    })
+    };
+    Ok(methods.into_iter().map(route).collect())
 }
 
 fn path(label: &str, path: String) -> Result<String, TemplateError> {
@@ -208,20 +227,6 @@ fn path(label: &str, path: String) -> Result<String, TemplateError> {
         return Ok(path);
     }
     Err(TemplateError::resource(label, format!("the path {path:?} must start with a slash")))
-}
-
-fn method(label: &str, method: &str) -> Result<Method, TemplateError> {
-    let upper = method.to_ascii_uppercase();
-    if matches!(upper.as_str(), "ANY" | "*" | "X-AMAZON-APIGATEWAY-ANY-METHOD") {
-        let message = "the method ANY is refused, because MiniStack does not import it: list the verbs";
-        return Err(TemplateError::resource(label, message));
-    }
-    match upper.as_str() {
-        "DELETE" | "GET" | "HEAD" | "OPTIONS" | "PATCH" | "POST" | "PUT" => {
-            Ok(Method::from_bytes(upper.as_bytes()).expect("a verb from the list above"))
-        }
-        _ => Err(TemplateError::resource(label, format!("API Gateway has no method {method:?}"))),
-    }
 }
 
 fn transfer(label: &str, mode: Option<&str>) -> Result<TransferMode, TemplateError> {

@@ -1,19 +1,25 @@
-//! `template.yaml`, as far as the local stack plays it: functions, their routes, the API, tables.
+//! `template.yaml`, as far as the local stack plays it: functions, their routes, the API, tables. And which
+//! route answers a path.
 
 mod api;
 mod error;
 mod function;
 mod resolve;
+mod routes;
 mod shape;
 mod table;
 mod yaml;
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::{BTreeMap, HashSet},
+    path::Path,
+};
 
 pub use self::{
     api::{ApiSettings, AuthorizerSettings, GatewayResponseSettings},
     error::TemplateError,
     function::{FunctionSettings, RouteSettings, Setting, TransferMode},
+    routes::{BadRoute, Match, Routes},
     table::{Attribute, IndexSettings, KeyPart, TableSettings},
 };
 use self::{resolve::Resolver, shape::Resources};
@@ -47,7 +53,8 @@ impl Template {
     pub fn parse(text: &str, overrides: &BTreeMap<String, String>) -> Result<Self, TemplateError> {
         let document = yaml::parse(text)?;
         let resources = Resources::new(&document, Resolver::new(&document, overrides));
-        let functions = function::all(&resources)?;
+        let mut functions = function::all(&resources)?;
+        drop_hidden_routes(&mut functions);
         let api = api::only(&resources, &functions)?;
         check_routes(&functions, &api)?;
         Ok(Self { functions, api, tables: table::all(&resources)? })
@@ -61,6 +68,18 @@ impl Template {
     /// Lists every route with the function that answers it.
     pub fn routes(&self) -> impl Iterator<Item = (&FunctionSettings, &RouteSettings)> {
         self.functions.iter().flat_map(|function| function.routes.iter().map(move |route| (function, route)))
+    }
+}
+
+/// A verb of its own goes before `ANY` at the same path.
+fn drop_hidden_routes(functions: &mut [FunctionSettings]) {
+    let routes = functions.iter().flat_map(|function| &function.routes);
+    let own = routes.filter(|route| !route.any).map(|route| (route.path.clone(), route.method.clone()));
+    let own: HashSet<_> = own.collect();
+    for function in functions {
+        function
+            .routes
+            .retain(|route| !route.any || !own.contains(&(route.path.clone(), route.method.clone())));
     }
 }
 

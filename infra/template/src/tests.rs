@@ -119,9 +119,37 @@ fn tables_bring_keys_indexes_and_ttl() {
 }
 
 #[test]
+fn any_is_every_verb_that_the_path_does_not_have_otherwise() {
+    let template = "Resources:\n  F:\n    Type: AWS::Serverless::Function\n    Properties:\n      \
+        CodeUri: target/lambda/f/\n      Events:\n        A: {Type: Api, Properties: {Path: '/x/{proxy+}', Method: ANY}}\n  \
+        G:\n    Type: AWS::Serverless::Function\n    Properties:\n      CodeUri: target/lambda/g/\n      Events:\n        \
+        P: {Type: Api, Properties: {Path: '/x/{proxy+}', Method: post}}\n";
+    let template = parse(template, &[]).unwrap();
+    let verbs = |name: &str| {
+        let routes = &template.function(name).unwrap().routes;
+        routes.iter().map(|route| route.method.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(verbs("f"), ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "PUT"]);
+    assert_eq!(verbs("g"), ["POST"]);
+    let twice = template_with_two("ANY", "any");
+    assert!(parse(&twice, &[]).unwrap_err().to_string().contains("is also declared by"));
+}
+
+fn template_with_two(first: &str, second: &str) -> String {
+    let event = |name: &str, method: &str| {
+        format!("        {name}: {{Type: Api, Properties: {{Path: /x, Method: {method}}}}}\n")
+    };
+    format!(
+        "Resources:\n  F:\n    Type: AWS::Serverless::Function\n    Properties:\n      \
+         CodeUri: target/lambda/f/\n      Events:\n{}{}",
+        event("A", first),
+        event("B", second)
+    )
+}
+
+#[test]
 fn what_would_not_deploy_or_not_play_is_refused_by_name() {
     for (event, words) in [
-        ("{Path: /x, Method: any, RestApiId: !Ref Api}", "MiniStack does not import it"),
         ("{Path: /x, Method: fly, RestApiId: !Ref Api}", "no method"),
         ("{Path: x, Method: get, RestApiId: !Ref Api}", "start with a slash"),
         ("{Path: /x, Method: get}", "set RestApiId"),
@@ -154,6 +182,7 @@ fn the_projects_own_template_can_be_played() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../template.yaml");
     let template = Template::load(&path, &BTreeMap::new()).unwrap();
     assert!(template.routes().any(|(_, route)| route.transfer == TransferMode::Streaming));
+    assert!(!template.routes().any(|(_, route)| route.any), "MiniStack does not import ANY: list the verbs");
     assert_eq!(template.tables.len(), 1);
     let named = BTreeMap::from([("Table".to_owned(), "gatehouse".to_owned())]);
     let jobs = Template::load(&path, &named).unwrap().function("jobs").unwrap().environment.clone();

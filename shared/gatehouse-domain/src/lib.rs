@@ -7,6 +7,7 @@ pub mod access;
 pub mod api_key;
 pub mod audit;
 pub mod caller;
+pub mod caller_context;
 pub mod catalog;
 pub mod ci;
 pub mod claims;

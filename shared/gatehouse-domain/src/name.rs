@@ -100,7 +100,7 @@ name!(
 );
 
 /// A name with every byte that a path segment or a table key cannot carry written as `~XX`.
-pub fn escape(name: &str) -> String {
+pub(crate) fn escape(name: &str) -> String {
     let mut text = String::with_capacity(name.len());
     for byte in name.bytes() {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-') {

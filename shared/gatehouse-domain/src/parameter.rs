@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    ci::{ProviderKind, Target},
+    ci::{Delivery, ProviderKind, Target},
     name::ParameterName,
     validation::FieldError,
 };
@@ -26,9 +26,6 @@ const MAX_OPTIONS: usize = 8 * 1024;
 
 /// The longest description, in bytes.
 const MAX_DESCRIPTION: usize = 1000;
-
-/// The longest name of a variable that a value is delivered as, in bytes.
-const MAX_VARIABLE: usize = 255;
 
 /// How much all declarations of a job may measure together as JSON, in bytes.
 const MAX_SPECS: usize = 64 * 1024;
@@ -125,22 +122,6 @@ impl From<ParameterSpec> for WrittenSpec {
     }
 }
 
-/// How a value reaches the CI system.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "as", rename_all = "snake_case", deny_unknown_fields)]
-pub enum Delivery {
-    /// As an environment variable of the command (`process`).
-    Env {
-        /// Name of the variable.
-        name: String,
-    },
-    /// As an instance variable of the pipeline (`concourse` 7.0 and later): it selects the instance.
-    InstanceVar {
-        /// Name of the variable; dots reach into nested ones.
-        name: String,
-    },
-}
-
 /// Values that were checked against what a job declares, ready to be delivered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResolvedParameters {
@@ -169,39 +150,6 @@ impl ParameterType {
             (Self::Choice(options), _) => Some(format!("must be one of: {}", options.join(", "))),
         }
     }
-}
-
-impl Delivery {
-    fn name(&self) -> &str {
-        match self {
-            Self::Env { name } | Self::InstanceVar { name } => name,
-        }
-    }
-
-    fn refuse(&self, kind: ProviderKind) -> Option<String> {
-        if self.name().len() > MAX_VARIABLE {
-            return Some(format!("the name must be at most {MAX_VARIABLE} bytes"));
-        }
-        match (self, kind) {
-            (Self::Env { name }, ProviderKind::Process) => (!is_variable_name(name))
-                .then(|| "must be letters, digits and '_', not starting with a digit".into()),
-            (Self::InstanceVar { name }, ProviderKind::Concourse) => {
-                name.split('.').any(str::is_empty).then(|| "must be names separated by single dots".into())
-            }
-            (Self::Env { .. }, ProviderKind::Concourse) => {
-                Some("Concourse takes no environment variables; deliver as `instance_var`".into())
-            }
-            (Self::InstanceVar { .. }, ProviderKind::Process) => {
-                Some("a process takes no instance variables; deliver as `env`".into())
-            }
-        }
-    }
-}
-
-fn is_variable_name(name: &str) -> bool {
-    let mut bytes = name.bytes();
-    bytes.next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_')
-        && bytes.all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }
 
 /// What is wrong with the parameters that a job for `kind` declares; nothing when all is well.
@@ -233,7 +181,7 @@ pub fn check_specs(specs: &[ParameterSpec], kind: ProviderKind) -> Vec<FieldErro
         if let Some(why) = spec.default.as_ref().and_then(|value| spec.kind.refuse(value)) {
             errors.push(FieldError::new(at("default"), why));
         }
-        if let Some(why) = spec.deliver.refuse(kind) {
+        if let Some(why) = kind.refuse_delivery(&spec.deliver) {
             errors.push(FieldError::new(at("deliver"), why));
         }
     }

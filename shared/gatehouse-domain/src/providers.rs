@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     caller::Caller,
-    ci::ProviderKind,
+    ci::{Account, Connection, ProviderKind},
     clock::{Clock, IdSource, random_id},
     name::ProviderName,
     revision::{EditOutcome, Precondition, PreconditionError, Revision},
@@ -17,15 +17,6 @@ use crate::{
     store::StoreError,
     validation::FieldError,
 };
-
-/// The longest name of an account, in bytes.
-const MAX_ACCOUNT: usize = 255;
-
-/// The longest password or client secret, in bytes: far more than anybody has.
-const MAX_SECRET: usize = 4096;
-
-/// The longest certificate authority in PEM, in bytes: some dozen certificates.
-const MAX_CERTIFICATE: usize = 64 * 1024;
 
 /// A CI system that is registered.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,22 +39,6 @@ pub struct Provider {
     pub updated_at: Timestamp,
     /// By whom.
     pub updated_by: String,
-}
-
-/// Who we are at a CI system.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "grant", rename_all = "snake_case")]
-pub enum Account {
-    /// A local user and password.
-    Password {
-        /// The user.
-        username: String,
-    },
-    /// An OAuth client of its own.
-    ClientCredentials {
-        /// The client.
-        client_id: String,
-    },
 }
 
 /// The secret half of an account, as it is kept in the secret store.
@@ -254,67 +229,12 @@ fn check(
     if !kinds.contains(&draft.kind) {
         return vec![FieldError::new("/kind", "this deployment does not have this kind of provider")];
     }
-    match draft.kind {
-        ProviderKind::Process => {
-            vec![FieldError::new("/kind", "`process` is built into the local stack; there is nothing to set")]
-        }
-        ProviderKind::Concourse => check_concourse(draft, previous),
-    }
-}
-
-fn check_concourse(draft: &ProviderDraft, previous: Option<&Provider>) -> Vec<FieldError> {
-    let mut errors = Vec::new();
-    match draft.url.as_deref() {
-        None => errors.push(FieldError::new("/url", "is required")),
-        Some(url) if !is_http_url(url) => {
-            errors.push(FieldError::new(
-                "/url",
-                "must be an http or https URL without user, query or fragment",
-            ));
-        }
-        Some(_) => {}
-    }
-    match &draft.account {
-        None => errors.push(FieldError::new("/auth", "is required")),
-        Some((account, None)) if previous.and_then(|old| old.account.as_ref()) != Some(account) => {
-            errors.push(FieldError::new("/auth", "a new account needs its password or client_secret"));
-        }
-        Some((account, secret)) => errors.extend(check_account(account, secret.as_ref())),
-    }
-    let pem = draft.ca_certificate.as_deref();
-    if pem.is_some_and(|pem| !pem.contains("-----BEGIN CERTIFICATE-----")) {
-        errors.push(FieldError::new("/ca_certificate", "must be a certificate in PEM"));
-    }
-    if pem.is_some_and(|pem| pem.len() > MAX_CERTIFICATE) {
-        let detail = format!("must be at most {MAX_CERTIFICATE} bytes");
-        errors.push(FieldError::new("/ca_certificate", detail));
-    }
-    errors
-}
-
-fn check_account(account: &Account, secret: Option<&SecretString>) -> Vec<FieldError> {
-    let (field, name, secret_field) = match account {
-        Account::Password { username } => ("username", username, "password"),
-        Account::ClientCredentials { client_id } => ("client_id", client_id, "client_secret"),
-    };
-    let mut errors = Vec::new();
-    if !(1..=MAX_ACCOUNT).contains(&name.len()) {
-        let detail = format!("must be 1 to {MAX_ACCOUNT} bytes");
-        errors.push(FieldError::new(format!("/auth/{field}"), detail));
-    }
-    if secret.is_some_and(|secret| !(1..=MAX_SECRET).contains(&secret.expose_secret().len())) {
-        let detail = format!("must be 1 to {MAX_SECRET} bytes");
-        errors.push(FieldError::new(format!("/auth/{secret_field}"), detail));
-    }
-    errors
-}
-
-/// A cheap test at the edge; the adapter parses the URL for good and guards where it leads.
-fn is_http_url(url: &str) -> bool {
-    let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
-    let forbidden = |c: char| c.is_control() || c.is_whitespace() || matches!(c, '@' | '?' | '#' | '\\');
-    rest.is_some_and(|rest| {
-        rest.len() <= 1024 && !rest.starts_with(['/', ':']) && !rest.is_empty() && !rest.contains(forbidden)
+    draft.kind.check_connection(&Connection {
+        url: draft.url.as_deref(),
+        account: draft.account.as_ref().map(|(account, _)| account),
+        secret: draft.account.as_ref().and_then(|(_, secret)| secret.as_ref()),
+        known_account: previous.and_then(|old| old.account.as_ref()),
+        ca_certificate: draft.ca_certificate.as_deref(),
     })
 }
 
@@ -356,18 +276,6 @@ pub async fn delete(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn urls_with_tricks_are_refused() {
-        for good in ["https://ci.example.com", "http://127.0.0.1:8080/prefix"] {
-            assert!(is_http_url(good), "{good}");
-        }
-        for bad in
-            ["ftp://x", "https://", "https://user@host", "https:///etc", "http://a b", "https://h/?q", "//h"]
-        {
-            assert!(!is_http_url(bad), "{bad}");
-        }
-    }
 
     #[test]
     fn credentials_survive_the_secret_store_and_never_show() {

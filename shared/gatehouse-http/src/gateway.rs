@@ -1,12 +1,12 @@
 //! What API Gateway says of a request: its id, who is calling, the route that it matched, the deadline.
 
-use std::{convert::Infallible, str::FromStr, time::Duration};
+use std::{convert::Infallible, time::Duration};
 
 use axum::{extract::FromRequestParts, http::request::Parts};
 use gatehouse_domain::{
-    access::Scope,
     audit::{MAX_USER_AGENT, Origin},
-    caller::{Caller, Grant},
+    caller::Caller,
+    caller_context,
     revocation::Stage,
 };
 use http::Uri;
@@ -36,23 +36,12 @@ pub fn request_id(extensions: &http::Extensions) -> Option<String> {
 /// Who is calling, from the context that the authorizer attached. `None` when it attached none, or one
 /// that makes no sense: then nobody is.
 pub fn caller(extensions: &http::Extensions) -> Option<Caller> {
-    let fields = &context(extensions)?.authorizer.fields;
-    let text = |name: &str| fields.get(name).and_then(Value::as_str);
-    let grant = match text("kind")? {
-        "user" => Grant::User { roles: text("roles")?.parse().ok()?, session: text("session")?.to_owned() },
-        "api_key" => {
-            let scopes = text("scopes")?.split_ascii_whitespace().map(Scope::from_str);
-            let scopes = scopes.collect::<Result<_, _>>().ok()?;
-            Grant::ApiKey { scopes, tenants: text("tenants")?.parse().ok()? }
-        }
-        "service" => Grant::Service {
-            project: text("project")?.parse().ok()?,
-            tenant: text("tenant")?.parse().ok()?,
-            service: text("service")?.parse().ok()?,
-        },
-        _ => return None,
-    };
-    Some(Caller { subject: text("subject")?.to_owned(), grant })
+    caller_context::read(authorized(context(extensions)?))
+}
+
+/// What the authorizer said, by name.
+fn authorized<'a>(context: &'a ApiGatewayProxyRequestContext) -> impl Fn(&str) -> Option<&'a str> {
+    |name| context.authorizer.fields.get(name).and_then(Value::as_str)
 }
 
 /// How long before its end a token's answers say so.
@@ -61,7 +50,7 @@ const ANNOUNCED_BEFORE_END: Duration = Duration::from_hours(14 * 24);
 /// When the caller's token ends, if that is soon, by API Gateway's clock.
 pub(crate) fn ends_soon(extensions: &http::Extensions) -> Option<Timestamp> {
     let context = context(extensions)?;
-    let ends_at: Timestamp = context.authorizer.fields.get("token_ends_at")?.as_str()?.parse().ok()?;
+    let ends_at = caller_context::read_token_end(authorized(context))?;
     let now = Timestamp::from_millisecond(context.request_time_epoch).ok()?;
     (ends_at - ANNOUNCED_BEFORE_END <= now).then_some(ends_at)
 }

@@ -20,11 +20,11 @@ use async_trait::async_trait;
 use futures_util::StreamExt;
 use gatehouse_domain::{
     ci::{
-        CiProvider, ConcourseTarget, ProviderKind, RunEvent, RunEventBody, StartKind, StartRequest,
+        Account, CiProvider, ConcourseTarget, ProviderKind, RunEvent, RunEventBody, StartKind, StartRequest,
         StepPhase, Target,
     },
     lease::{LeaseOutcome, Leases},
-    providers::{Account, Credentials, Provider},
+    providers::{Credentials, Provider},
     revision::Revision,
     secret::{ReadSecret, SecretError, SecretName, WriteSecret},
     store::StoreError,

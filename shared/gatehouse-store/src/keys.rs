@@ -5,12 +5,12 @@ use gatehouse_domain::{
     api_key::{ApiKey, ApiKeyId},
     audit::Entry,
     catalog::{EnvironmentState, Service},
-    ci::{ConcourseTarget, Target},
+    ci::Target,
     id::{OperationId, ServiceId, TokenId},
     idempotency::RequestKey,
     janitor::Announcement,
     jobs::Job,
-    name::{EnvironmentName, JobId, ProjectName, ProviderName, ServiceName, TenantId, UserName, escape},
+    name::{EnvironmentName, JobId, ProjectName, ProviderName, ServiceName, TenantId, UserName},
     operations::Operation,
     project::Project,
     runs::{Run, RunId},
@@ -67,13 +67,7 @@ pub fn job_by_target(provider: &ProviderName, target: &Target, id: &JobId) -> Op
 
 /// Partition of [`job_by_target`].
 pub fn target_partition(provider: &ProviderName, target: &Target) -> Option<String> {
-    match target {
-        Target::Process(_) => None,
-        Target::Concourse(ConcourseTarget { team, pipeline, job, .. }) => {
-            let names = [team, pipeline, job].map(|name| escape(name)).join(":");
-            Some(format!("TARGET#{provider}#{names}"))
-        }
-    }
+    target.lookup_name().map(|name| format!("TARGET#{provider}#{name}"))
 }
 
 /// `PROJECT#<project>` / `PROJECT`
@@ -339,6 +333,8 @@ fn digest(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use gatehouse_domain::ci::ConcourseTarget;
+
     use super::*;
 
     #[test]

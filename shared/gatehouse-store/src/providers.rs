@@ -3,9 +3,9 @@
 use async_trait::async_trait;
 use aws_sdk_dynamodb::operation::{delete_item::DeleteItemError, put_item::PutItemError};
 use gatehouse_domain::{
-    ci::ProviderKind,
+    ci::{Account, ProviderKind},
     name::ProviderName,
-    providers::{Account, DeleteProvider, FindProvider, ListProviders, Provider, SaveProvider},
+    providers::{DeleteProvider, FindProvider, ListProviders, Provider, SaveProvider},
     revision::{EditOutcome, Revision},
     store::StoreError,
 };

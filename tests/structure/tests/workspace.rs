@@ -11,7 +11,6 @@ const NOT_YET: &[&str] = &[
     "deployer",
     "gatehouse-cli",
     "gatehouse-http",
-    "gatehouse-local",
     "gatehouse-provisioner",
     "jobs",
     "runs",

@@ -3,6 +3,7 @@
 use std::{io::Read, sync::Arc};
 
 use anyhow::{Context, bail, ensure};
+use clap::Args;
 use gatehouse_domain::{
     access::Role,
     audit::{Action, AuditTarget, Entry, Origin, Outcome},
@@ -19,10 +20,21 @@ use gatehouse_runtime::{
 use gatehouse_store::Table;
 use secrecy::SecretString;
 
-use super::CreateAdminArgs;
-
 /// Who is in the trail for it: somebody with rights in AWS, whom Gatehouse does not know.
 const OPERATOR: &str = "operator";
+
+#[derive(Debug, Args)]
+pub struct CreateAdminArgs {
+    /// The DynamoDB table of the deployed stack (its output `TableName`).
+    #[arg(long, value_name = "NAME")]
+    table: String,
+    /// The name to log in with.
+    #[arg(long, value_name = "NAME")]
+    name: String,
+    /// Read the password from standard input instead of asking for it.
+    #[arg(long)]
+    password_stdin: bool,
+}
 
 pub(super) async fn create(args: CreateAdminArgs) -> anyhow::Result<()> {
     let name: UserName = args.name.parse().context("--name")?;

@@ -1,10 +1,16 @@
 //! `gatehouse concourse-twin`: a pretend Concourse to try things with.
 
 use anyhow::Context;
+use clap::Args;
 use gatehouse_testkit::concourse::ConcourseTwin;
 use tokio::signal;
 
-use super::TwinArgs;
+#[derive(Debug, Args)]
+pub struct TwinArgs {
+    /// Port to listen on; 0 takes a free one.
+    #[arg(long, default_value_t = 8081, value_name = "PORT")]
+    port: u16,
+}
 
 pub(super) async fn run(args: TwinArgs) -> anyhow::Result<()> {
     let twin = ConcourseTwin::example()

@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use anyhow::Context;
+use clap::Args;
 use gatehouse_domain::{
     access::Scope,
     api_key::{ApiKey, SaveApiKey},
@@ -16,7 +17,24 @@ use gatehouse_runtime::{
 use gatehouse_store::Table;
 use secrecy::ExposeSecret;
 
-use super::CreateKeyArgs;
+#[derive(Debug, Args)]
+pub struct CreateKeyArgs {
+    /// The DynamoDB table of the deployed stack (its output `TableName`).
+    #[arg(long, value_name = "NAME")]
+    table: String,
+    /// What the key is for.
+    #[arg(long, default_value = "made with `gatehouse key create`", value_name = "TEXT")]
+    name: String,
+    /// Tenants that the key is for, separated by commas, or `*` for all.
+    #[arg(long, value_name = "TENANTS")]
+    tenants: String,
+    /// What the key may do, separated by commas: `*`, `jobs:read`, `runs:write` and so on.
+    #[arg(long, value_delimiter = ',', value_name = "SCOPES")]
+    scopes: Vec<String>,
+    /// Print JSON: `{"key": …, "key_id": …}`.
+    #[arg(long)]
+    json: bool,
+}
 
 pub(super) async fn create(args: CreateKeyArgs) -> anyhow::Result<()> {
     let tenants: Tenants = args.tenants.parse().context("--tenants")?;

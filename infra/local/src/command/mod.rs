@@ -7,15 +7,16 @@ pub mod openapi;
 mod provisioner;
 mod serve;
 
-use std::{net::IpAddr, path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 use gatehouse_runtime::clock::SystemClock;
 
-use crate::process::{WATCHER, watch};
-
-/// The hidden sub-command that makes this program a worker.
-pub(crate) const PROVISIONER: &str = "provisioner";
+use self::{admin::CreateAdminArgs, concourse_twin::TwinArgs, key::CreateKeyArgs, serve::ServeArgs};
+use crate::{
+    process::{WATCHER, watch},
+    stack::PROVISIONER,
+};
 
 /// The local stack of Gatehouse, commands that speak to any Gatehouse, and small tools around them.
 ///
@@ -55,26 +56,6 @@ enum Command {
     Client(gatehouse_cli::Command),
 }
 
-/// How the local stack is started.
-#[derive(Debug, Args)]
-pub struct ServeArgs {
-    /// Address to listen on; anything but loopback lets others run commands on this machine.
-    #[arg(long, default_value = "127.0.0.1", value_name = "ADDRESS")]
-    host: IpAddr,
-    /// Port to listen on; 0 takes a free one.
-    #[arg(long, default_value_t = 8080, value_name = "PORT")]
-    port: u16,
-    /// Directory that keeps all state; created where it is missing.
-    #[arg(long, default_value = ".gatehouse", value_name = "DIR")]
-    data_dir: PathBuf,
-    /// File to fill an empty stack from, instead of the built-in example.
-    #[arg(long, value_name = "FILE")]
-    seed: Option<PathBuf>,
-    /// Directory of Terraform modules to provision with, instead of the built-in example.
-    #[arg(long, value_name = "DIR")]
-    modules: Option<PathBuf>,
-}
-
 #[derive(Debug, Subcommand)]
 enum KeyCommand {
     /// Make a key and put its hash into a table. The key is printed once and kept nowhere.
@@ -90,45 +71,6 @@ enum AdminCommand {
     ///
     /// AWS is reached with the usual variables, as for `key create`.
     Create(CreateAdminArgs),
-}
-
-#[derive(Debug, Args)]
-struct CreateAdminArgs {
-    /// The DynamoDB table of the deployed stack (its output `TableName`).
-    #[arg(long, value_name = "NAME")]
-    table: String,
-    /// The name to log in with.
-    #[arg(long, value_name = "NAME")]
-    name: String,
-    /// Read the password from standard input instead of asking for it.
-    #[arg(long)]
-    password_stdin: bool,
-}
-
-#[derive(Debug, Args)]
-struct CreateKeyArgs {
-    /// The DynamoDB table of the deployed stack (its output `TableName`).
-    #[arg(long, value_name = "NAME")]
-    table: String,
-    /// What the key is for.
-    #[arg(long, default_value = "made with `gatehouse key create`", value_name = "TEXT")]
-    name: String,
-    /// Tenants that the key is for, separated by commas, or `*` for all.
-    #[arg(long, value_name = "TENANTS")]
-    tenants: String,
-    /// What the key may do, separated by commas: `*`, `jobs:read`, `runs:write` and so on.
-    #[arg(long, value_delimiter = ',', value_name = "SCOPES")]
-    scopes: Vec<String>,
-    /// Print JSON: `{"key": …, "key_id": …}`.
-    #[arg(long)]
-    json: bool,
-}
-
-#[derive(Debug, Args)]
-struct TwinArgs {
-    /// Port to listen on; 0 takes a free one.
-    #[arg(long, default_value_t = 8081, value_name = "PORT")]
-    port: u16,
 }
 
 impl Cli {

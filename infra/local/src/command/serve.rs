@@ -1,12 +1,35 @@
 //! `gatehouse`: the local stack.
 
-use std::net::SocketAddr;
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+};
 
 use anyhow::Context;
+use clap::Args;
 use tokio::signal;
 
-use super::ServeArgs;
 use crate::stack::{Stack, StackSettings, find_terraform};
+
+/// How the local stack is started.
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    /// Address to listen on; anything but loopback lets others run commands on this machine.
+    #[arg(long, default_value = "127.0.0.1", value_name = "ADDRESS")]
+    host: IpAddr,
+    /// Port to listen on; 0 takes a free one.
+    #[arg(long, default_value_t = 8080, value_name = "PORT")]
+    port: u16,
+    /// Directory that keeps all state; created where it is missing.
+    #[arg(long, default_value = ".gatehouse", value_name = "DIR")]
+    data_dir: PathBuf,
+    /// File to fill an empty stack from, instead of the built-in example.
+    #[arg(long, value_name = "FILE")]
+    seed: Option<PathBuf>,
+    /// Directory of Terraform modules to provision with, instead of the built-in example.
+    #[arg(long, value_name = "DIR")]
+    modules: Option<PathBuf>,
+}
 
 pub(super) async fn run(args: ServeArgs) -> anyhow::Result<()> {
     gatehouse_runtime::tracing::init();

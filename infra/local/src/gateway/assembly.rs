@@ -2,20 +2,19 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use gatehouse_template::{RouteSettings, Template, TransferMode};
+use gatehouse_template::{RouteSettings, Routes, Template, TransferMode};
 
 use super::{
-    GatewayError, GatewaySettings,
+    GatewayError,
     authorizer::Authorizer,
     event::ApiIdentity,
     invocations::Invocable,
     invoke::{DeployedFunction, LambdaFunction},
     limits::Limits,
-    routes::Routes,
+    settings::GatewaySettings,
 };
 
 /// What a method leads to.
-#[derive(Debug)]
 pub struct Target {
     /// The function that answers.
     pub function: DeployedFunction,
@@ -28,7 +27,6 @@ pub struct Target {
 }
 
 /// The parts of a gateway that come from the template.
-#[derive(Debug)]
 pub struct Assembly {
     /// The names that AWS would give.
     pub api: ApiIdentity,
@@ -68,8 +66,7 @@ fn deploy(
     let known = template.functions.iter().filter_map(|function| {
         let code = functions.get(&function.name)?.clone();
         let arn = api.function_arn(&function.name);
-        let sources = settings.sources.clone();
-        let deployed = DeployedFunction::new(code, function, arn, &settings.limits, sources);
+        let deployed = DeployedFunction::new(code, function, arn, settings);
         Some((function.name.clone(), deployed))
     });
     Ok(known.collect())

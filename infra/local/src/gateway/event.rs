@@ -7,15 +7,12 @@ use http::HeaderMap;
 use serde_json::{Map, Value, json};
 
 use super::{media, request::Incoming};
+use crate::aws::Account;
 
 /// The names that AWS would give the API.
 #[derive(Clone, Debug)]
 pub struct ApiIdentity {
-    /// The account.
-    pub account_id: String,
-    /// The region.
-    pub region: String,
-    /// The id of the API.
+    pub account: Account,
     pub api_id: String,
     /// The stage; comes from the template.
     pub stage: String,
@@ -24,14 +21,13 @@ pub struct ApiIdentity {
 impl ApiIdentity {
     /// The ARN that an authorizer's policy is judged against.
     pub fn method_arn(&self, request: &Incoming) -> String {
-        let Self { account_id, region, api_id, stage } = self;
+        let Self { api_id, stage, .. } = self;
         let (method, path) = (&request.method, request.path.trim_start_matches('/'));
-        format!("arn:aws:execute-api:{region}:{account_id}:{api_id}/{stage}/{method}/{path}")
+        self.account.arn("execute-api", &format!("{api_id}/{stage}/{method}/{path}"))
     }
 
-    /// The ARN of a function.
     pub fn function_arn(&self, function: &str) -> String {
-        format!("arn:aws:lambda:{}:{}:function:{function}", self.region, self.account_id)
+        self.account.arn("lambda", &format!("function:{function}"))
     }
 }
 
@@ -50,7 +46,7 @@ pub struct Routed {
 pub fn request_context(api: &ApiIdentity, request: &Incoming, routed: Option<&Routed>) -> Value {
     let host = request.header("host").unwrap_or_default();
     let mut context = json!({
-        "accountId": api.account_id,
+        "accountId": api.account.id,
         "apiId": api.api_id,
         "deploymentId": "local",
         "domainName": host,

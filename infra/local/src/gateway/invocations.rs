@@ -18,7 +18,7 @@ use super::{
 };
 
 /// The functions that can be called directly, by name.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Invocable(BTreeMap<String, DeployedFunction>);
 
 impl Invocable {

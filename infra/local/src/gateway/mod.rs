@@ -15,17 +15,16 @@ mod media;
 mod pipeline;
 pub mod request;
 mod response;
-pub mod routes;
 mod server;
-pub mod sources;
+mod settings;
 
 pub use self::{
     event::ApiIdentity,
     invoke::{Invocation, LambdaFunction},
     limits::Limits,
-    pipeline::{AuthorizerCaches, Gateway, GatewaySettings},
+    pipeline::{AuthorizerCaches, Gateway},
     server::RunningGateway,
-    sources::Sources,
+    settings::GatewaySettings,
 };
 
 /// Why a gateway cannot be put together.
@@ -39,7 +38,7 @@ pub enum GatewayError {
     UnknownFunction(String),
     /// The template has a path that API Gateway would refuse.
     #[error(transparent)]
-    BadRoute(#[from] routes::BadRoute),
+    BadRoute(#[from] gatehouse_template::BadRoute),
 }
 
 #[cfg(test)]

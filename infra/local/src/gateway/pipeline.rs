@@ -9,6 +9,7 @@ use std::{
 use axum::body::Body;
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
+use gatehouse_domain::clock::{Clock, IdSource};
 use gatehouse_template::{Template, TransferMode};
 use http::{HeaderName, HeaderValue, Response, uri::Authority};
 use http_body::Body as HttpBody;
@@ -25,30 +26,31 @@ use super::{
     assembly::{Assembly, Target, assemble},
     authorizer::{Authorizer, Question},
     body,
-    event::{ApiIdentity, Routed, proxy_event, request_context},
+    event::{Routed, proxy_event, request_context},
     gateway_response::{GatewayResponses, Refusal, stamp},
     invoke::{CallError, DeployedFunction, LambdaFunction, StreamedAnswer},
     limits::Limits,
     request::Incoming,
     response::{self, Head},
-    sources::Sources,
+    settings::GatewaySettings,
 };
+use crate::aws::ids::{extended_request_id, trace_id, uuid};
 
 /// API Gateway in this process. Clones share everything.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Gateway(Arc<Parts>);
 
-#[derive(Debug)]
 struct Parts {
     assembly: Assembly,
     responses: GatewayResponses,
     binary: Vec<String>,
     limits: Limits,
-    sources: Sources,
+    clock: Arc<dyn Clock>,
+    ids: Arc<dyn IdSource>,
 }
 
 /// The memory of a gateway's authorizers. It may outlive the gateway, whose functions hold it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct AuthorizerCaches(Weak<Parts>);
 
 impl AuthorizerCaches {
@@ -58,17 +60,6 @@ impl AuthorizerCaches {
             parts.assembly.authorizers.iter().for_each(|authorizer| authorizer.flush());
         }
     }
-}
-
-/// Everything that a gateway is made of.
-#[derive(Debug)]
-pub struct GatewaySettings {
-    /// The names that AWS would give; the stage is taken from the template.
-    pub api: ApiIdentity,
-    /// The limits; those of AWS unless a test makes them small.
-    pub limits: Limits,
-    /// Time and chance.
-    pub sources: Sources,
 }
 
 impl Gateway {
@@ -86,7 +77,8 @@ impl Gateway {
             responses: GatewayResponses::new(template.api.gateway_responses.clone()),
             binary: template.api.binary_media_types.clone(),
             limits: settings.limits,
-            sources: settings.sources,
+            clock: settings.clock,
+            ids: settings.ids,
         })))
     }
 
@@ -122,6 +114,7 @@ impl Gateway {
 
 impl Parts {
     fn incoming(&self, parts: http::request::Parts, source_ip: std::net::IpAddr) -> Incoming {
+        let received_at = self.clock.now();
         Incoming {
             method: parts.method,
             path: parts.uri.path().to_owned(),
@@ -130,10 +123,10 @@ impl Parts {
             headers: parts.headers,
             body: Bytes::new(),
             source_ip,
-            received_at: self.sources.now(),
-            request_id: self.sources.uuid(),
-            extended_request_id: self.sources.extended_request_id(),
-            trace_id: self.sources.trace_id(),
+            received_at,
+            request_id: uuid(&*self.ids),
+            extended_request_id: extended_request_id(&*self.ids),
+            trace_id: trace_id(&*self.ids, received_at),
         }
     }
 

@@ -8,7 +8,7 @@ mod store;
 
 use std::{io, path::PathBuf};
 
-pub use self::server::{RunningSecretsManager, SecretsManager};
+pub use self::server::SecretsManager;
 
 /// Why the secrets cannot be opened.
 #[derive(Debug, thiserror::Error)]

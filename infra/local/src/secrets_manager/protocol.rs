@@ -1,48 +1,26 @@
-//! The wire: AWS JSON 1.1 requests, answers and errors.
+//! The wire: requests, answers and errors.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use super::secret::SecretValue;
+use crate::aws::json::Fault;
 
-/// The prefix of `X-Amz-Target`.
-pub const TARGET: &str = "secretsmanager.";
-
-/// An error as the API tells it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Fault {
-    #[serde(rename = "__type")]
-    pub kind: &'static str,
-    #[serde(rename = "Message")]
-    pub message: String,
+pub fn not_found() -> Fault {
+    Fault::new("ResourceNotFoundException", "Secrets Manager can't find the specified secret.")
 }
 
-impl Fault {
-    pub fn new(kind: &'static str, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into() }
-    }
+pub fn exists(message: impl Into<String>) -> Fault {
+    Fault::new("ResourceExistsException", message)
+}
 
-    pub fn not_found() -> Self {
-        Self::new("ResourceNotFoundException", "Secrets Manager can't find the specified secret.")
-    }
+pub fn invalid_request(message: impl Into<String>) -> Fault {
+    Fault::new("InvalidRequestException", message)
+}
 
-    pub fn exists(message: impl Into<String>) -> Self {
-        Self::new("ResourceExistsException", message)
-    }
-
-    pub fn invalid_request(message: impl Into<String>) -> Self {
-        Self::new("InvalidRequestException", message)
-    }
-
-    pub fn validation(message: impl Into<String>) -> Self {
-        Self::new("ValidationException", message)
-    }
-
-    pub fn internal() -> Self {
-        Self::new("InternalServiceError", "An error occurred on the server side.")
-    }
+pub fn internal() -> Fault {
+    Fault::internal("InternalServiceError", "An error occurred on the server side.")
 }
 
 #[derive(Deserialize)]
@@ -135,19 +113,6 @@ pub struct Described {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deleted_date: Option<f64>,
     pub version_ids_to_stages: BTreeMap<String, BTreeSet<String>>,
-}
-
-/// Reads a request; what is wrong with it is told without repeating it.
-pub fn request<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Fault> {
-    serde_json::from_slice(body).map_err(|error| {
-        let place = format!("at line {} column {}", error.line(), error.column());
-        Fault::new("SerializationException", format!("the request is not what the operation takes, {place}"))
-    })
-}
-
-/// Writes an answer.
-pub fn answer(value: &impl Serialize) -> Result<Value, Fault> {
-    serde_json::to_value(value).map_err(|_| Fault::internal())
 }
 
 /// The one value that a request may carry.

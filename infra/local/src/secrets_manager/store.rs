@@ -6,11 +6,12 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     protocol::{
-        CreateSecret, DeleteSecret, Deleted, DescribeSecret, Described, Fault, GetSecretValue,
-        PutSecretValue, Read, Written, value,
+        CreateSecret, DeleteSecret, Deleted, DescribeSecret, Described, GetSecretValue, PutSecretValue, Read,
+        Written, exists, invalid_request, not_found, value,
     },
     secret::{CURRENT, Deletion, Secret, SecretValue},
 };
+use crate::aws::json::Fault;
 
 /// The largest value, in bytes.
 const MAX_VALUE: usize = 65_536;
@@ -69,13 +70,13 @@ impl Secrets {
     /// Adds a version. The same token with the same value does nothing the second time.
     pub fn put(&mut self, request: PutSecretValue, moment: &Moment) -> Result<Written, Fault> {
         let value = checked(value(request.secret_string, request.secret_binary)?)?
-            .ok_or_else(|| Fault::invalid_request("You must provide either SecretString or SecretBinary."))?;
+            .ok_or_else(|| invalid_request("You must provide either SecretString or SecretBinary."))?;
         let token = request.client_request_token.unwrap_or_else(|| moment.token.clone());
         let stages = request.version_stages.unwrap_or_else(default_stages);
         let (name, secret) = self.find_mut(&request.secret_id, moment.now)?;
         match secret.versions.get(&token) {
             Some(known) if known.value == value => {}
-            Some(_) => return Err(Fault::exists(token_in_use(&token, &name))),
+            Some(_) => return Err(exists(token_in_use(&token, &name))),
             None => secret.add(&token, value, &stages, moment.now),
         }
         let stages = secret.versions.get(&token).map(|version| version.stages.clone());
@@ -93,7 +94,7 @@ impl Secrets {
         let version = secret.versions.get(&id).ok_or_else(|| no_value(&format!("VersionId: {id}")))?;
         if stage.is_some_and(|stage| !version.stages.contains(stage)) {
             let message = "You provided a VersionStage that is not associated to the provided VersionId.";
-            return Err(Fault::invalid_request(message));
+            return Err(invalid_request(message));
         }
         Ok(Read {
             arn: secret.arn.clone(),
@@ -121,8 +122,8 @@ impl Secrets {
     /// Describes a secret, also one that waits for its deletion.
     pub fn describe(&mut self, request: &DescribeSecret, moment: &Moment) -> Result<Described, Fault> {
         self.purge(moment.now);
-        let name = self.name_of(&request.secret_id).ok_or_else(Fault::not_found)?;
-        let secret = self.secrets.get(&name).ok_or_else(Fault::not_found)?;
+        let name = self.name_of(&request.secret_id).ok_or_else(not_found)?;
+        let secret = self.secrets.get(&name).ok_or_else(not_found)?;
         let labelled = secret.versions.iter().filter(|(_, version)| !version.stages.is_empty());
         Ok(Described {
             arn: secret.arn.clone(),
@@ -145,10 +146,10 @@ impl Secrets {
 
     fn find_mut(&mut self, id: &str, now: f64) -> Result<(String, &mut Secret), Fault> {
         self.purge(now);
-        let name = self.name_of(id).ok_or_else(Fault::not_found)?;
-        let secret = self.secrets.get_mut(&name).ok_or_else(Fault::not_found)?;
+        let name = self.name_of(id).ok_or_else(not_found)?;
+        let secret = self.secrets.get_mut(&name).ok_or_else(not_found)?;
         if secret.deletion.is_some() {
-            return Err(Fault::invalid_request(
+            return Err(invalid_request(
                 "You can't perform this operation on the secret because it was marked for deletion.",
             ));
         }
@@ -178,14 +179,14 @@ fn created_before(
     value: Option<&SecretValue>,
 ) -> Result<Written, Fault> {
     if known.deletion.is_some() {
-        return Err(Fault::invalid_request(
+        return Err(invalid_request(
             "You can't create this secret because a secret with this name is already scheduled for deletion.",
         ));
     }
     let same = known.versions.get(token).is_some_and(|version| Some(&version.value) == value);
     if !same {
         let message = format!("The operation failed because the secret {name} already exists.");
-        return Err(Fault::exists(message));
+        return Err(exists(message));
     }
     Ok(Written {
         arn: known.arn.clone(),

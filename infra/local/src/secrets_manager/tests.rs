@@ -11,24 +11,21 @@ use tempfile::TempDir;
 use tokio::sync::oneshot;
 
 use super::*;
-use crate::gateway::{ApiIdentity, sources::testing::fixed};
+use crate::{
+    aws::json::RunningService,
+    testing::{CountedIds, HandClock, account},
+};
 
 struct Running {
     client: Client,
     stop: oneshot::Sender<()>,
-    server: RunningSecretsManager,
-    clock: crate::gateway::sources::testing::Hands,
+    server: RunningService,
+    clock: std::sync::Arc<HandClock>,
 }
 
 async fn start(path: &Path) -> Running {
-    let api = ApiIdentity {
-        account_id: "000000000000".into(),
-        region: "eu-west-1".into(),
-        api_id: "local".into(),
-        stage: "dev".into(),
-    };
-    let (sources, clock) = fixed();
-    let manager = SecretsManager::open(path.to_owned(), &api, sources).unwrap();
+    let (clock, ids) = (HandClock::new(), std::sync::Arc::new(CountedIds::default()));
+    let manager = SecretsManager::open(path.to_owned(), &account(), clock.clone(), ids).unwrap();
     let (stop, stopped) = oneshot::channel::<()>();
     let shutdown = async { stopped.await.unwrap_or_default() };
     let server = manager.serve(([127, 0, 0, 1], 0).into(), shutdown).await.unwrap();

@@ -2,7 +2,6 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    num::NonZeroU16,
     sync::Arc,
 };
 
@@ -10,43 +9,15 @@ use anyhow::Context;
 use authorizer::{Authorizer, Request};
 use callbacks::Callbacks;
 use deployer::Deployer;
-use gatehouse_domain::{
-    catalog::Modules,
-    ci::ProviderKind,
-    clock::{Clock, IdSource, System},
-};
+use gatehouse_domain::ci::ProviderKind;
 use gatehouse_jwt::Issuer;
 use gatehouse_outbound::OutboundHttp;
 use gatehouse_providers::{Dependencies, Directory, webhook::WebhookClient};
-use gatehouse_secrets::Secrets;
-use gatehouse_store::Table;
-use gatehouse_workflows::{Answers, Executions};
 use lambda_runtime::LambdaEvent;
 use serde_json::Value;
 
-use super::{
-    flush::GatewayMemory,
-    janitor::{self, Bus},
-};
-use crate::{gateway::LambdaFunction, process::ProcessProvider};
-
-/// What the functions are wired to.
-pub(super) struct Parts {
-    pub table: Arc<Table>,
-    pub secrets: Arc<Secrets>,
-    pub processes: Arc<ProcessProvider>,
-    pub clock: Arc<dyn Clock>,
-    pub ids: Arc<dyn IdSource>,
-    pub system: Arc<dyn System>,
-    pub memory: GatewayMemory,
-    pub bus: Bus,
-    pub unused_days: NonZeroU16,
-    pub executions: Arc<Executions>,
-    pub answers: Arc<Answers>,
-    pub modules: Modules,
-    /// Where the stack listens.
-    pub base_url: String,
-}
+use super::{janitor, parts::Parts};
+use crate::gateway::LambdaFunction;
 
 /// Who signs the tokens of a local stack.
 const ISSUER: &str = "urn:gatehouse:local";

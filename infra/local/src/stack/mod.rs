@@ -1,56 +1,48 @@
 //! The whole of Gatehouse in one process.
 
+mod account;
+mod bus;
 mod flush;
 mod functions;
 mod janitor;
 mod modules;
+mod parts;
 mod seed;
+mod services;
+mod stop;
 mod table;
 mod workers;
 mod workflows;
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Context;
-use gatehouse_domain::{
-    clock::{Clock, IdSource},
-    janitor::Announcement,
-};
-use gatehouse_dynamodb::DynamoDb;
-use gatehouse_runtime::{
-    aws::Aws,
-    clock::{System, SystemClock, SystemIds},
-};
-use gatehouse_secrets::Secrets;
-use gatehouse_store::Table;
+use gatehouse_domain::janitor::Announcement;
+use gatehouse_runtime::clock::SystemClock;
 use gatehouse_template::Template;
-use gatehouse_workflows::{Answers, Executions};
 use tokio::{
     net::TcpListener,
     sync::{broadcast, watch},
     task::JoinHandle,
 };
 
-pub use self::workers::find_terraform;
+pub use self::workers::{PROVISIONER, find_terraform};
 use self::{
-    flush::GatewayMemory,
-    janitor::Bus,
+    account::account,
+    bus::Bus,
+    parts::Parts,
+    services::Services,
+    stop::stopped,
     workers::{WorkerSettings, Workers},
     workflows::LocalTasks,
 };
 use crate::{
-    gateway::{ApiIdentity, Gateway, GatewaySettings, Limits, RunningGateway, Sources},
+    gateway::{ApiIdentity, Gateway, GatewaySettings, LambdaFunction, Limits, RunningGateway},
     process::{ProcessProvider, ProcessSettings},
-    secrets_manager::{RunningSecretsManager, SecretsManager},
-    step_functions::{RunningStepFunctions, StepFunctions},
 };
 
 /// The template that is deployed, which says what exists here too.
 const TEMPLATE: &str = include_str!("../../../../template.yaml");
-
-/// What AWS would call things. None of it leaves this machine.
-const REGION: &str = "us-east-1";
-const ACCOUNT: &str = "000000000000";
 
 /// How a stack is started.
 #[derive(Debug, Clone)]
@@ -74,14 +66,12 @@ pub struct StackSettings {
 /// A stack that runs.
 pub struct Stack {
     gateway: RunningGateway,
-    dynamodb: DynamoDb,
-    secrets: RunningSecretsManager,
+    services: Services,
     processes: Arc<ProcessProvider>,
     workers: Workers,
-    workflows: RunningStepFunctions,
     bus: Bus,
     sweeping: JoinHandle<()>,
-    /// Tells everything to stop.
+    /// Asks everything to stop.
     stopping: watch::Sender<bool>,
     example_key: Option<String>,
 }
@@ -93,73 +83,39 @@ impl Stack {
     ///
     /// What stood in the way, for people.
     pub async fn start(settings: StackSettings) -> anyhow::Result<Self> {
-        let data = &settings.data_dir;
+        let data = settings.data_dir.as_path();
         prepare(data).with_context(|| format!("{} cannot be used as data directory", data.display()))?;
+        // Before anything is opened: it refuses a directory that another stack uses.
+        let processes = ProcessSettings::new(data, &settings.program);
+        let processes = Arc::new(ProcessProvider::open(&processes, Arc::new(SystemClock))?);
         let template = Template::parse(TEMPLATE, &overrides()).context("template.yaml")?;
         let (stopping, stop) = watch::channel(false);
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let processes = ProcessSettings::new(data, settings.program.clone());
-        let processes = Arc::new(ProcessProvider::open(&processes, clock.clone())?);
-        let shape = template.tables.first().context("template.yaml has no table")?;
-        let (dynamodb, client) = table::open(data, shape).await?;
-        let secrets = SecretsManager::open(data.join("secrets.json"), &identity(&template), sources())?;
-        let secrets = secrets.serve(loopback(), stopped(stop.clone())).await?;
+        // Workers are given its address, so the port is taken before there is anything to serve.
         let listener = listen(settings.address).await?;
         let base_url = format!("http://{}", reachable(listener.local_addr()?));
         let machines = workflows::machines(&base_url, settings.worker_silence)?;
-        let engine = StepFunctions::open(data, &identity(&template), machines, clock.clone(), sources())?;
-        let running_engine = engine.clone().serve(loopback(), stopped(stop.clone())).await?;
-        let sfn = aws(running_engine.endpoint_url())?.step_functions();
-        let machines = workflows::directory(&engine, settings.terraform.is_some());
+        let services = Services::start(data, &template, machines, &stop).await?;
+
         let modules = modules::directory(settings.modules.as_deref(), data).context("the modules")?;
-        let parts = functions::Parts {
-            table: Arc::new(Table::new(client, table::TABLE, clock.clone())),
-            secrets: Arc::new(Secrets::new(
-                aws(secrets.endpoint_url())?.secrets_manager(),
-                "gatehouse/local",
-                clock.clone(),
-            )),
-            processes: processes.clone(),
-            clock,
-            ids: Arc::new(SystemIds),
-            system: Arc::new(System),
-            memory: GatewayMemory::new(remembered_for(&template)),
-            bus: Bus::new(),
-            unused_days: janitor::unused_days(&template)?,
-            executions: Arc::new(Executions::new(sfn.clone(), machines)),
-            answers: Arc::new(Answers::new(sfn)),
-            modules: modules::names(&modules)?,
-            base_url,
-        };
+        let (has_terraform, names) = (settings.terraform.is_some(), modules::names(&modules)?);
+        let parts = Parts::new(&template, &services, processes.clone(), has_terraform, names, base_url)?;
         seed::make_callback_key(&parts).await?;
         let functions = functions::all(&parts)?;
-        let gateway =
-            GatewaySettings { api: identity(&template), limits: Limits::default(), sources: sources() };
-        let gateway = Gateway::new(&template, &functions, gateway)?;
-        parts.memory.belongs_to(gateway.authorizer_caches());
+        let gateway = gateway(&template, &functions, &parts)?;
         let example_key = seed::fill(&gateway, &parts, data, settings.seed.as_deref()).await?;
-        let running = gateway.serve(listener, stopped(stop.clone()))?;
+        let gateway = gateway.serve(listener, stopped(stop.clone()))?;
+
         let workers = Workers::new(WorkerSettings {
             program: settings.program.clone(),
-            terraform: settings.terraform,
+            terraform: settings.terraform.clone(),
             modules,
             directory: data.canonicalize()?.join("provisioner"),
         });
-        engine.begin(Arc::new(LocalTasks::new(functions, workers.clone())));
+        // What a killed stack left running continues here, so whatever it may ask for is there already.
+        services.engine.begin(Arc::new(LocalTasks::new(functions, workers.clone())));
         let sweeping = tokio::spawn(janitor::keep_sweeping(janitor::janitor(&parts), stop));
         let bus = parts.bus;
-        Ok(Self {
-            gateway: running,
-            dynamodb,
-            secrets,
-            processes,
-            workers,
-            workflows: running_engine,
-            bus,
-            sweeping,
-            stopping,
-            example_key,
-        })
+        Ok(Self { gateway, services, processes, workers, bus, sweeping, stopping, example_key })
     }
 
     /// Where it listens.
@@ -189,17 +145,12 @@ impl Stack {
         self.processes.stop().await;
         self.stopping.send_replace(true);
         self.gateway.finished().await;
-        self.workflows.finished().await;
+        self.services.step_functions.finished().await;
         // An error means that it panicked, which is in the log.
         let _ended = self.sweeping.await;
-        self.secrets.finished().await;
-        self.dynamodb.stop().await;
+        self.services.secrets.finished().await;
+        self.services.dynamodb.stop().await;
     }
-}
-
-async fn stopped(mut stop: watch::Receiver<bool>) {
-    // An error means that the stack is gone, which is a stop too.
-    let _stopping = stop.wait_for(|stopping| *stopping).await;
 }
 
 async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
@@ -214,38 +165,25 @@ fn reachable(address: SocketAddr) -> SocketAddr {
     if everywhere { SocketAddr::from(([127, 0, 0, 1], address.port())) } else { address }
 }
 
-fn loopback() -> SocketAddr {
-    SocketAddr::from(([127, 0, 0, 1], 0))
+fn overrides() -> BTreeMap<String, String> {
+    BTreeMap::from([("StageName".to_owned(), "local".to_owned())])
 }
 
-fn overrides() -> std::collections::BTreeMap<String, String> {
-    std::collections::BTreeMap::from([("StageName".to_owned(), "local".to_owned())])
-}
-
-fn identity(template: &Template) -> ApiIdentity {
-    ApiIdentity {
-        account_id: ACCOUNT.to_owned(),
-        region: REGION.to_owned(),
-        api_id: "gatehouse".to_owned(),
-        stage: template.api.stage.clone(),
-    }
-}
-
-/// For how long the gateway remembers an answer of its authorizer.
-fn remembered_for(template: &Template) -> Duration {
-    template.api.authorizers.values().map(|authorizer| authorizer.ttl).max().unwrap_or_default()
-}
-
-fn sources() -> Sources {
-    Sources { now: Arc::new(|| SystemClock.now()), random: Arc::new(|| SystemIds.random()) }
-}
-
-fn aws(endpoint: String) -> anyhow::Result<Aws> {
-    use aws_sdk_dynamodb::config::{Credentials, Region, SharedCredentialsProvider};
-
-    let credentials = Credentials::new("local", "local", None, None, "local stack");
-    let credentials = SharedCredentialsProvider::new(credentials);
-    Ok(Aws::new(Some(Region::from_static(REGION)), credentials, Some(endpoint))?)
+fn gateway(
+    template: &Template,
+    functions: &BTreeMap<String, LambdaFunction>,
+    parts: &Parts,
+) -> anyhow::Result<Gateway> {
+    let stage = template.api.stage.clone();
+    let settings = GatewaySettings {
+        api: ApiIdentity { account: account(), api_id: "gatehouse".to_owned(), stage },
+        limits: Limits::default(),
+        clock: parts.clock.clone(),
+        ids: parts.ids.clone(),
+    };
+    let gateway = Gateway::new(template, functions, settings)?;
+    parts.memory.belongs_to(gateway.authorizer_caches());
+    Ok(gateway)
 }
 
 /// Makes the data directory, which holds secrets, the user's own.

@@ -32,7 +32,7 @@ use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::functions::{Parts, process_provider};
+use super::{functions::process_provider, parts::Parts};
 use crate::gateway::Gateway;
 
 /// The built-in example.

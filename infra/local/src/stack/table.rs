@@ -10,7 +10,7 @@ use aws_sdk_dynamodb::Client;
 use gatehouse_dynamodb::{DynamoDb, Storage, prepare_table, with_long_timeouts};
 use gatehouse_template::TableSettings;
 
-use super::aws;
+use super::account::clients;
 
 /// What the table is called.
 pub(super) const TABLE: &str = "gatehouse";
@@ -38,7 +38,7 @@ pub(super) async fn open(data: &Path, settings: &TableSettings) -> anyhow::Resul
 
 async fn prepared(file: &Path, settings: &TableSettings) -> anyhow::Result<(DynamoDb, Client)> {
     let dynamodb = DynamoDb::start(Storage::File(file.to_owned())).await?;
-    let client = with_long_timeouts(&aws(dynamodb.endpoint_url())?.dynamodb());
+    let client = with_long_timeouts(&clients(dynamodb.endpoint_url())?.dynamodb());
     prepare_table(&client, TABLE, settings).await?;
     Ok((dynamodb, client))
 }

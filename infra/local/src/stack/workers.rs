@@ -25,7 +25,10 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{command::PROVISIONER, step_functions::TaskError};
+use crate::step_functions::TaskError;
+
+/// The hidden sub-command that makes this program a worker.
+pub const PROVISIONER: &str = "provisioner";
 
 /// How long workers may take to end when the stack stops: Terraform comes to a safe end first.
 const STOP_GRACE: Duration = Duration::from_secs(30);
@@ -107,7 +110,7 @@ impl Workers {
         let child = self.spawn(&variables).map_err(|error| refused(&error))?;
         let stopping = self.stopping.subscribe();
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        // Those that have ended are let go of.
+        // Those that have ended are released.
         while running.try_join_next().is_some() {}
         running.spawn(wait(child, stopping));
         Ok(())

@@ -1,6 +1,6 @@
 //! How machines and executions are called.
 
-use crate::gateway::ApiIdentity;
+use crate::aws::Account;
 
 /// What every ARN here begins with, up to the kind.
 #[derive(Clone, Debug)]
@@ -8,8 +8,8 @@ pub struct Arns(String);
 
 impl Arns {
     /// Those of one account in one region.
-    pub fn new(api: &ApiIdentity) -> Self {
-        Self(format!("arn:aws:states:{}:{}:", api.region, api.account_id))
+    pub fn new(account: &Account) -> Self {
+        Self(account.arn("states", ""))
     }
 
     /// The ARN of a machine.

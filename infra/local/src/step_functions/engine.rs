@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use gatehouse_domain::clock::Clock;
+use gatehouse_domain::clock::{Clock, IdSource};
 use jiff::Timestamp;
 use tokio::sync::Notify;
 
@@ -18,7 +18,6 @@ use super::{
     file::ExecutionsDirectory,
     machine::StateMachine,
 };
-use crate::gateway::Sources;
 
 /// For how long an execution is kept after its end.
 const KEPT_AFTER_END: Duration = Duration::from_hours(7 * 24);
@@ -34,7 +33,7 @@ pub struct Engine {
     pub machines: BTreeMap<String, StateMachine>,
     pub arns: Arns,
     pub clock: Arc<dyn Clock>,
-    pub sources: Sources,
+    pub ids: Arc<dyn IdSource>,
     pub directory: ExecutionsDirectory,
     executions: Mutex<BTreeMap<Key, Arc<Cell>>>,
 }
@@ -77,11 +76,11 @@ impl Engine {
         machines: Vec<StateMachine>,
         arns: Arns,
         clock: Arc<dyn Clock>,
-        sources: Sources,
+        ids: Arc<dyn IdSource>,
     ) -> Result<Self, OpenError> {
         let machines = machines.into_iter().map(|machine| (machine.name().to_owned(), machine)).collect();
         let executions = Mutex::default();
-        let engine = Self { machines, arns, clock, sources, directory, executions };
+        let engine = Self { machines, arns, clock, ids, directory, executions };
         for execution in engine.directory.all()? {
             engine.take_up(execution)?;
         }
@@ -180,7 +179,7 @@ impl Engine {
     /// What is needed for going on with an execution of `machine`.
     pub fn step(&self, machine: &str) -> io::Result<Step<'_>> {
         let machine = self.machines.get(machine).ok_or_else(|| io::Error::other("no such machine"))?;
-        Ok(Step { machine, now: self.clock.now(), random: &*self.sources.random })
+        Ok(Step { machine, now: self.clock.now(), ids: &*self.ids })
     }
 
     fn take_up(&self, mut execution: Execution) -> Result<(), OpenError> {
@@ -195,7 +194,7 @@ impl Engine {
             Status::Ended { .. } => {}
             Status::Running(_) => {
                 let now = self.clock.now();
-                Step { machine, now, random: &*self.sources.random }.resume(&mut execution);
+                Step { machine, now, ids: &*self.ids }.resume(&mut execution);
             }
         }
         let key = (execution.machine.clone(), execution.name.clone());

@@ -21,7 +21,7 @@ use std::{io, path::PathBuf};
 
 pub use self::{
     machine::{DefinitionError, StateMachine},
-    protocol::{Description, Fault, Started, Stopped},
+    protocol::{Description, Started, Stopped},
     server::{RunningStepFunctions, StepFunctions},
     tasks::{TaskError, Tasks},
 };

@@ -8,9 +8,10 @@ use super::{
     StepFunctions,
     engine::{Cell, Change},
     execution::{Execution, MAX_DATA, Outcome, Status, Told},
-    protocol::{Description, Fault, Started, Stopped},
+    protocol::{Description, Started, Stopped},
     tasks::TaskError,
 };
+use crate::aws::{ids::uuid, json::Fault};
 
 /// What an execution's name cannot hold.
 const NOT_IN_NAMES: &[u8] = b"<>{}[]?*\"#%\\^|~`$&,;:/";
@@ -35,7 +36,7 @@ impl StepFunctions {
         let known = engine.machines.contains_key(machine);
         let missing = || Fault::new("StateMachineDoesNotExist", format!("{machine_arn} does not exist."));
         known.then_some(()).ok_or_else(missing)?;
-        let name = name.map_or_else(|| engine.sources.uuid(), str::to_owned);
+        let name = name.map_or_else(|| uuid(&*engine.ids), str::to_owned);
         check_name(&name)?;
         let input = input.unwrap_or("{}");
         let data = json(input).map_err(|problem| Fault::new("InvalidExecutionInput", problem))?;

@@ -1,41 +1,13 @@
-//! The wire: AWS JSON 1.0 requests, answers and errors.
+//! The wire: requests and answers.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
-/// The prefix of `X-Amz-Target`.
-pub const TARGET: &str = "AWSStepFunctions.";
-
-/// An error as the API tells it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, thiserror::Error)]
-#[error("{kind}: {message}")]
-pub struct Fault {
-    /// The error's name.
-    #[serde(rename = "__type")]
-    pub kind: &'static str,
-    /// For people. Repeats nothing of the request that may be secret.
-    pub message: String,
-}
-
-impl Fault {
-    pub(super) fn new(kind: &'static str, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into() }
-    }
-
-    pub(super) fn validation(message: impl Into<String>) -> Self {
-        Self::new("ValidationException", message)
-    }
-
-    pub(super) fn internal() -> Self {
-        Self::new("InternalFailure", "The request could not be processed.")
-    }
-}
+use crate::aws::json::Fault;
 
 impl From<std::io::Error> for Fault {
-    /// The cause is for the log, not for the caller.
     fn from(error: std::io::Error) -> Self {
         tracing::error!(%error, "an execution could not be written");
-        Self::internal()
+        Self::internal("InternalFailure", "The request could not be processed.")
     }
 }
 
@@ -133,16 +105,3 @@ pub struct Description {
 /// The answer of operations that answer nothing.
 #[derive(Serialize)]
 pub struct Nothing {}
-
-/// Reads a request; what is wrong with it is told without repeating it.
-pub fn request<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Fault> {
-    serde_json::from_slice(body).map_err(|error| {
-        let place = format!("at line {} column {}", error.line(), error.column());
-        Fault::new("SerializationException", format!("the request is not what the operation takes, {place}"))
-    })
-}
-
-/// Writes an answer.
-pub fn answer(value: &impl Serialize) -> Result<Value, Fault> {
-    serde_json::to_value(value).map_err(|_| Fault::internal())
-}

@@ -1,4 +1,4 @@
-//! The HTTP side: one address, one path, the operation in a header.
+//! Executions that run, and the operations on them over HTTP.
 
 use std::{
     io, mem,
@@ -7,20 +7,10 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use axum::{
-    Router,
-    body::Bytes,
-    extract::State,
-    response::{IntoResponse, Response},
-    routing::post,
-};
-use gatehouse_domain::clock::Clock;
-use http::{HeaderMap, StatusCode};
+use async_trait::async_trait;
+use gatehouse_domain::clock::{Clock, IdSource};
 use serde_json::Value;
-use tokio::{
-    net::TcpListener,
-    task::{JoinHandle, JoinSet},
-};
+use tokio::task::JoinSet;
 
 use super::{
     OpenError,
@@ -30,13 +20,16 @@ use super::{
     file::ExecutionsDirectory,
     machine::StateMachine,
     protocol::{
-        DescribeExecution, Fault, Nothing, SendTaskFailure, SendTaskHeartbeat, SendTaskSuccess,
-        StartExecution, StopExecution, TARGET, answer, request,
+        DescribeExecution, Nothing, SendTaskFailure, SendTaskHeartbeat, SendTaskSuccess, StartExecution,
+        StopExecution,
     },
     runner,
     tasks::Tasks,
 };
-use crate::gateway::{ApiIdentity, Sources};
+use crate::aws::{
+    Account,
+    json::{Dialect, Fault, JsonService, RunningService, answer, request, serve},
+};
 
 /// A Step Functions over one directory. Clones share everything; with the last of them goes what runs, as in
 /// a crash.
@@ -57,21 +50,19 @@ struct Runners {
 
 /// A Step Functions that is being served.
 pub struct RunningStepFunctions {
-    address: SocketAddr,
-    server: JoinHandle<()>,
+    service: RunningService,
     step_functions: StepFunctions,
 }
 
 impl RunningStepFunctions {
     /// What the SDK is given as `endpoint_url`.
     pub fn endpoint_url(&self) -> String {
-        format!("http://{}", self.address)
+        self.service.endpoint_url()
     }
 
     /// Returns when the shutdown was asked for, every request has been answered, and no execution goes on.
     pub async fn finished(self) {
-        // An error means that it panicked, which is in the log.
-        let _ended = self.server.await;
+        self.service.finished().await;
         self.step_functions.rest().await;
     }
 }
@@ -84,13 +75,13 @@ impl StepFunctions {
     /// When what is kept cannot be read or understood.
     pub fn open(
         data: &Path,
-        api: &ApiIdentity,
+        account: &Account,
         machines: Vec<StateMachine>,
         clock: Arc<dyn Clock>,
-        sources: Sources,
+        ids: Arc<dyn IdSource>,
     ) -> Result<Self, OpenError> {
         let directory = ExecutionsDirectory::open(data)?;
-        let engine = Engine::open(directory, machines, Arns::new(api), clock, sources)?;
+        let engine = Engine::open(directory, machines, Arns::new(account), clock, ids)?;
         Ok(Self(Arc::new(Parts { engine: Arc::new(engine), runners: Mutex::default() })))
     }
 
@@ -109,7 +100,7 @@ impl StepFunctions {
         self.0.engine.arns.machine(name)
     }
 
-    /// Serves on `address` (port 0 takes a free one) until `shutdown` resolves.
+    /// As [`serve`].
     ///
     /// # Errors
     /// When the address cannot be bound.
@@ -118,12 +109,8 @@ impl StepFunctions {
         address: SocketAddr,
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> io::Result<RunningStepFunctions> {
-        let listener = TcpListener::bind(address).await?;
-        let address = listener.local_addr()?;
-        let router = Router::new().route("/", post(handle)).with_state(self.clone());
-        let server = axum::serve(listener, router).with_graceful_shutdown(shutdown);
-        let server = tokio::spawn(async { server.await.unwrap_or_default() });
-        Ok(RunningStepFunctions { address, server, step_functions: self })
+        let service = serve(self.clone(), self.engine().ids.clone(), address, shutdown).await?;
+        Ok(RunningStepFunctions { service, step_functions: self })
     }
 
     /// Stops all that runs where it is; what is kept goes on when it is opened again.
@@ -151,8 +138,17 @@ impl StepFunctions {
     fn runners(&self) -> MutexGuard<'_, Runners> {
         self.0.runners.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
 
-    fn call(&self, operation: &str, body: &[u8]) -> Result<Value, Fault> {
+#[async_trait]
+impl JsonService for StepFunctions {
+    const DIALECT: Dialect = Dialect {
+        target: "AWSStepFunctions.",
+        content_type: "application/x-amz-json-1.0",
+        message: "message",
+    };
+
+    async fn call(&self, operation: &str, body: &[u8]) -> Result<Value, Fault> {
         match operation {
             "StartExecution" => {
                 let StartExecution { state_machine_arn, name, input } = request(body)?;
@@ -181,10 +177,7 @@ impl StepFunctions {
                 self.send_task_heartbeat(&task_token)?;
                 answer(&Nothing {})
             }
-            _ => {
-                let message = format!("{operation} is not played locally.");
-                Err(Fault::new("UnknownOperationException", message))
-            }
+            _ => Err(Fault::unknown_operation(operation)),
         }
     }
 }
@@ -196,26 +189,5 @@ impl Runners {
         if let Some(tasks) = &self.tasks {
             self.running.spawn(runner::run(engine.clone(), cell, tasks.clone()));
         }
-    }
-}
-
-async fn handle(State(step_functions): State<StepFunctions>, headers: HeaderMap, body: Bytes) -> Response {
-    let target = headers.get("x-amz-target").and_then(|target| target.to_str().ok()).unwrap_or_default();
-    let operation = target.strip_prefix(TARGET).unwrap_or(target);
-    let (status, value) = match step_functions.call(operation, &body) {
-        Ok(value) => (StatusCode::OK, value),
-        Err(fault) => (status(&fault), answer(&fault).unwrap_or_default()),
-    };
-    let request_id = step_functions.engine().sources.uuid();
-    let headers =
-        [("content-type", "application/x-amz-json-1.0".to_owned()), ("x-amzn-requestid", request_id)];
-    (status, headers, value.to_string()).into_response()
-}
-
-fn status(fault: &Fault) -> StatusCode {
-    if fault.kind == Fault::internal().kind {
-        StatusCode::INTERNAL_SERVER_ERROR
-    } else {
-        StatusCode::BAD_REQUEST
     }
 }

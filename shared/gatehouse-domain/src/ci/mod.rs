@@ -6,6 +6,8 @@
 
 mod build;
 mod check;
+mod connection;
+mod delivery;
 mod directory;
 mod error;
 mod event;
@@ -15,9 +17,11 @@ pub mod targets;
 pub use self::{
     build::{Build, BuildId, Reason, ReasonCode, RunStatus},
     check::{CheckReport, TeamCheck},
+    connection::{Account, Connection},
+    delivery::Delivery,
     directory::{ProviderDirectory, ProviderLookupError},
     error::{CiError, CiErrorKind},
     event::{EventStream, LogStream, Position, RunEvent, RunEventBody, StepPhase},
     provider::{CancelMode, Capabilities, Checkpoint, CiProvider, DiscoveredJob, StartKind, StartRequest},
-    targets::{ConcourseTarget, ProcessTarget, ProviderKind, Target},
+    targets::{ConcourseTarget, NamedBuild, ProcessTarget, ProviderKind, Target},
 };

@@ -5,7 +5,7 @@ use futures_util::future::join_all;
 use super::{FindRun, ListRuns, RecordRun, Run, RunId};
 use crate::{
     caller::Caller,
-    ci::{BuildId, CiError, CiErrorKind, ProviderDirectory, ProviderLookupError, Target},
+    ci::{BuildId, CiError, CiErrorKind, ProviderDirectory, ProviderLookupError},
     clock::Clock,
     jobs::{FindJob, FindJobsByTarget, Job, ShowJobError},
     name::JobId,
@@ -99,39 +99,26 @@ async fn show_unrecorded(
     caller: &Caller,
     id: &RunId,
 ) -> Result<FoundRun, ShowRunError> {
-    let Some(named) = id.as_pipeline_build() else { return Err(ShowRunError::NotFound) };
-    let target = Target::Concourse(named.target);
+    let Some(named) = id.named_build() else { return Err(ShowRunError::NotFound) };
+    let target = named.target;
     let mut jobs = ports.jobs.jobs_with_target(&named.provider, &target).await?;
     jobs.retain(|job| caller.sees(&job.tenant));
     if jobs.is_empty() {
         return Err(ShowRunError::NotFound);
     }
     let provider = ports.providers.provider(&named.provider).await?;
-    let build = match provider.build(&target, &BuildId(named.build.to_string())).await {
+    let build = match provider.build(&target, &BuildId(named.build)).await {
         Ok(build) => build,
         Err(error) if error.kind == CiErrorKind::NotFound => return Err(ShowRunError::NotFound),
         Err(error) => return Err(error.into()),
     };
-    let job = jobs.into_iter().find(|job| covers(&job.spec.target, &build.target));
+    let job = jobs.into_iter().find(|job| job.spec.target.covers(&build.target));
     let run = Run::of_build(&job.ok_or(ShowRunError::NotFound)?, build, ports.clock.now());
     // The id may name the build's number of another pipeline job: what it says must be true.
     if run.id == *id {
         Ok(FoundRun { run, recorded: false, stale: None })
     } else {
         Err(ShowRunError::NotFound)
-    }
-}
-
-/// Whether a build of `actual` is a run of a job that points at `declared`: the same pipeline job, with at
-/// least the declared instance variables.
-fn covers(declared: &Target, actual: &Target) -> bool {
-    match (declared, actual) {
-        (Target::Concourse(declared), Target::Concourse(actual)) => {
-            (&declared.team, &declared.pipeline, &declared.job)
-                == (&actual.team, &actual.pipeline, &actual.job)
-                && declared.vars.iter().all(|(name, value)| actual.vars.get(name) == Some(value))
-        }
-        (declared, actual) => declared == actual,
     }
 }
 

@@ -12,6 +12,6 @@ pub mod start;
 pub use self::{
     cancel::{CancelError, CancelPorts, cancel},
     find::{FindPorts, FoundRun, ListPorts, ListRunsError, ShowRunError, list, show},
-    id::{InvalidRunId, PipelineBuild, RunId},
+    id::{InvalidRunId, RunId},
     run::{FindRun, ListRuns, RecordRun, Run},
 };

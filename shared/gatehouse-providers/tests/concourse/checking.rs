@@ -1,8 +1,7 @@
 //! What a person is told of a Concourse that will not do.
 
-use gatehouse_domain::{
-    ci::{CheckReport, CiErrorKind, CiProvider, ConcourseTarget, Target, TeamCheck},
-    providers::Account,
+use gatehouse_domain::ci::{
+    Account, CheckReport, CiErrorKind, CiProvider, ConcourseTarget, Target, TeamCheck,
 };
 use gatehouse_outbound::OutboundHttp;
 use gatehouse_providers::{Dependencies, concourse::ConcourseProvider};

@@ -83,7 +83,7 @@ async fn builds_of_others_are_not_taken_for_ours() {
         let mut other =
             Bench { settings: bench.settings.clone(), ..Bench::new(ConcourseTwin::builder()).await };
         other.settings.name = "other".parse().unwrap();
-        let account = gatehouse_domain::providers::Account::Password { username: "somebody".into() };
+        let account = gatehouse_domain::ci::Account::Password { username: "somebody".into() };
         let credentials =
             gatehouse_domain::providers::Credentials { account, secret: "else".to_owned().into() };
         let name = gatehouse_domain::secret::SecretName::provider_credentials(&other.settings.name);

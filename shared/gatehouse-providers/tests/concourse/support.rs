@@ -13,12 +13,12 @@ use async_trait::async_trait;
 use futures_util::StreamExt;
 use gatehouse_domain::{
     ci::{
-        Build, BuildId, Checkpoint, CiError, CiProvider, ConcourseTarget, LogStream, Position, RunEvent,
-        RunEventBody, StartKind, StartRequest, StepPhase, Target,
+        Account, Build, BuildId, Checkpoint, CiError, CiProvider, ConcourseTarget, LogStream, Position,
+        RunEvent, RunEventBody, StartKind, StartRequest, StepPhase, Target,
     },
     clock::{Clock, IdSource},
     lease::{LeaseOutcome, Leases},
-    providers::{Account, Credentials, Provider},
+    providers::{Credentials, Provider},
     revision::Revision,
     secret::{ReadSecret, SecretError, SecretName, WriteSecret},
     store::StoreError,

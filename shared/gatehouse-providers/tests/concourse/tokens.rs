@@ -4,9 +4,8 @@ use std::{sync::atomic::Ordering, time::Duration};
 
 use futures_util::future::join_all;
 use gatehouse_domain::{
-    ci::{CiError, CiErrorKind, CiProvider},
+    ci::{Account, CiError, CiErrorKind, CiProvider},
     lease::Leases,
-    providers::Account,
 };
 use gatehouse_providers::concourse::ConcourseProvider;
 use gatehouse_testkit::concourse::{ConcourseTwin, Fault, Role, Route, Script, TwinBuilder};

@@ -6,12 +6,12 @@ use async_trait::async_trait;
 use gatehouse_domain::{
     ci::{
         Build, BuildId, CancelMode, Capabilities, CheckReport, Checkpoint, CiError, CiErrorKind, CiProvider,
-        ConcourseTarget, DiscoveredJob, EventStream, Position, ProviderDirectory, ProviderLookupError,
-        RunStatus, StartRequest, Target,
+        ConcourseTarget, Delivery, DiscoveredJob, EventStream, Position, ProviderDirectory,
+        ProviderLookupError, RunStatus, StartRequest, Target,
     },
     jobs::{Job, JobSpec},
     name::ProviderName,
-    parameter::{Delivery, ParameterSpec, ParameterType},
+    parameter::{ParameterSpec, ParameterType},
     revision::Revision,
 };
 use jiff::Timestamp;

@@ -26,7 +26,6 @@ use super::{
 const UNAUTHORIZED: &str = "Unauthorized";
 
 /// One authorizer with its function and its cache.
-#[derive(Debug)]
 pub struct Authorizer {
     settings: AuthorizerSettings,
     function: DeployedFunction,

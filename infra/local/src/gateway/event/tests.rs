@@ -30,12 +30,7 @@ fn request(headers: &[(&'static str, &'static [u8])], query: &str, body: &'stati
 }
 
 fn api() -> ApiIdentity {
-    ApiIdentity {
-        account_id: "000000000000".into(),
-        region: "eu-west-1".into(),
-        api_id: "local".into(),
-        stage: "dev".into(),
-    }
+    ApiIdentity { account: crate::testing::account(), api_id: "local".into(), stage: "dev".into() }
 }
 
 fn routed() -> Routed {

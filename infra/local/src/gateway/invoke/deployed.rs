@@ -3,26 +3,31 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use gatehouse_domain::clock::{Clock, IdSource};
 use gatehouse_template::{FunctionSettings, Setting};
 use lambda_runtime::{Config, Context, Diagnostic};
 use serde_json::Value;
 use tokio::time::timeout;
 
 use super::code::{Invocation, LambdaFunction, StreamedAnswer};
-use crate::gateway::{limits::Limits, request::Incoming, sources::Sources};
+use crate::{
+    aws::ids::uuid,
+    gateway::{request::Incoming, settings::GatewaySettings},
+};
 
 /// The variable that keeps `lambda_http` from putting the stage in front of paths.
 const IGNORE_STAGE: &str = "AWS_LAMBDA_HTTP_IGNORE_STAGE_IN_PATH";
 
 /// A function that can be called.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct DeployedFunction {
     code: LambdaFunction,
     arn: String,
     config: Arc<Config>,
     timeout: Duration,
     ignore_stage: bool,
-    sources: Sources,
+    clock: Arc<dyn Clock>,
+    ids: Arc<dyn IdSource>,
     event_limit: usize,
     answer_limit: usize,
 }
@@ -64,8 +69,7 @@ impl DeployedFunction {
         code: LambdaFunction,
         settings: &FunctionSettings,
         arn: String,
-        limits: &Limits,
-        sources: Sources,
+        gateway: &GatewaySettings,
     ) -> Self {
         Self {
             code,
@@ -73,9 +77,10 @@ impl DeployedFunction {
             config: Arc::new(config(settings)),
             timeout: settings.timeout,
             ignore_stage: matches!(settings.environment.get(IGNORE_STAGE), Some(Setting::Text(_))),
-            sources,
-            event_limit: limits.event,
-            answer_limit: limits.answer,
+            clock: gateway.clock.clone(),
+            ids: gateway.ids.clone(),
+            event_limit: gateway.limits.event,
+            answer_limit: gateway.limits.answer,
         }
     }
 
@@ -136,7 +141,7 @@ impl DeployedFunction {
 
     fn context(&self, request: &Incoming) -> Context {
         let mut context = Context::default();
-        context.request_id = self.sources.uuid();
+        context.request_id = uuid(&*self.ids);
         context.deadline = self.deadline_ms();
         context.invoked_function_arn.clone_from(&self.arn);
         context.xray_trace_id = Some(request.trace_id.clone());
@@ -145,7 +150,7 @@ impl DeployedFunction {
     }
 
     fn deadline_ms(&self) -> u64 {
-        let deadline = self.sources.now() + self.timeout;
+        let deadline = self.clock.now() + self.timeout;
         u64::try_from(deadline.as_millisecond()).unwrap_or_default()
     }
 }

@@ -4,6 +4,7 @@ mod answers;
 mod authorization;
 mod invocations;
 mod limits;
+mod resources;
 mod streaming;
 mod toys;
 
@@ -26,17 +27,15 @@ use tokio::{
 };
 
 use self::toys::Toys;
-use super::{
-    ApiIdentity, Gateway, GatewayError, GatewaySettings, Limits,
-    sources::testing::{Hands, fixed},
-};
+use super::{ApiIdentity, Gateway, GatewayError, GatewaySettings, Limits};
+use crate::testing::{CountedIds, HandClock, account};
 
 const TEMPLATE: &str = include_str!("template.yaml");
 
 struct Stack {
     gateway: Gateway,
     address: SocketAddr,
-    clock: Hands,
+    clock: Arc<HandClock>,
     toys: Toys,
     stop: Option<oneshot::Sender<()>>,
     running: Option<super::RunningGateway>,
@@ -46,19 +45,13 @@ fn template() -> Template {
     Template::parse(TEMPLATE, &std::collections::BTreeMap::new()).unwrap()
 }
 
-fn settings(limits: Limits) -> (GatewaySettings, Hands) {
-    let (sources, clock) = fixed();
-    (GatewaySettings { api: identity(), limits, sources }, clock)
+fn settings(limits: Limits) -> (GatewaySettings, Arc<HandClock>) {
+    let (clock, ids) = (HandClock::new(), Arc::new(CountedIds::default()));
+    (GatewaySettings { api: identity(), limits, clock: clock.clone(), ids }, clock)
 }
 
 fn identity() -> ApiIdentity {
-    let text = str::to_owned;
-    ApiIdentity {
-        account_id: text("000000000000"),
-        region: text("eu-west-1"),
-        api_id: text("local"),
-        stage: String::new(),
-    }
+    ApiIdentity { account: account(), api_id: "local".into(), stage: String::new() }
 }
 
 impl Stack {

@@ -37,6 +37,7 @@ impl Toys {
             ("authorizer".to_owned(), self.authorizer()),
             ("web".to_owned(), LambdaFunction::http(self.web())),
             ("hasty".to_owned(), LambdaFunction::http(Router::new().fallback(never))),
+            ("mirror".to_owned(), LambdaFunction::json(mirrored)),
             ("odd".to_owned(), self.odd()),
             ("sweeper".to_owned(), LambdaFunction::json(swept)),
         ])
@@ -92,6 +93,11 @@ fn judge(event: &Value) -> Result<Value, String> {
 
 async fn swept(event: LambdaEvent<Value>) -> Result<Value, String> {
     if event.payload == "error" { Err("as asked".into()) } else { Ok(json!({ "swept": event.payload })) }
+}
+
+/// Answers with the event itself.
+async fn mirrored(event: LambdaEvent<Value>) -> Result<Value, String> {
+    Ok(json!({ "statusCode": 200, "body": event.payload.to_string() }))
 }
 
 async fn never() -> &'static str {

@@ -103,7 +103,7 @@ impl Step<'_> {
 
     /// From 0 to 1.
     fn chance(&self) -> f64 {
-        let [first, second, third, fourth, ..] = (self.random)();
+        let [first, second, third, fourth, ..] = self.ids.random();
         f64::from(u32::from_be_bytes([first, second, third, fourth])) / f64::from(u32::MAX)
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
+use gatehouse_domain::clock::IdSource;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -27,7 +28,7 @@ pub(super) type Onwards = Result<Position, Outcome>;
 pub struct Step<'a> {
     pub machine: &'a StateMachine,
     pub now: Timestamp,
-    pub random: &'a (dyn Fn() -> [u8; 16] + Send + Sync),
+    pub ids: &'a dyn IdSource,
 }
 
 /// What is to be done after a step.
@@ -191,7 +192,7 @@ impl Step<'_> {
 
     /// Names the execution, so that it can be found by the token; nobody can guess the rest.
     fn token(&self, execution: &str) -> String {
-        let random = HEXLOWER.encode(&(self.random)());
+        let random = HEXLOWER.encode(&self.ids.random());
         BASE64URL_NOPAD.encode(json!([self.machine.name(), execution, random]).to_string().as_bytes())
     }
 }

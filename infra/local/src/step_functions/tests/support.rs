@@ -1,6 +1,6 @@
 //! A clock that is moved by hand, tasks that the test answers, and the real client.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use async_trait::async_trait;
 use aws_sdk_sfn::{
@@ -11,42 +11,16 @@ use aws_sdk_sfn::{
     types::ExecutionStatus,
 };
 use aws_smithy_http_client::Builder;
-use gatehouse_domain::clock::Clock;
-use jiff::Timestamp;
 use serde_json::Value;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 
+pub use crate::testing::HandClock;
 use crate::{
-    gateway::{ApiIdentity, sources::testing::fixed},
     step_functions::{RunningStepFunctions, StateMachine, StepFunctions, TaskError, Tasks},
+    testing::{CountedIds, account},
 };
 
 pub const PROVISION: &str = include_str!("../../../../state-machines/provision.asl.json");
-
-/// A clock that only moves when told to.
-pub struct HandClock(watch::Sender<Timestamp>);
-
-impl HandClock {
-    pub fn new() -> Arc<Self> {
-        Arc::new(Self(watch::Sender::new("2026-01-02T03:04:05Z".parse().unwrap())))
-    }
-
-    pub fn advance(&self, seconds: u64) {
-        self.0.send_modify(|now| *now += Duration::from_secs(seconds));
-    }
-}
-
-#[async_trait]
-impl Clock for HandClock {
-    fn now(&self) -> Timestamp {
-        *self.0.borrow()
-    }
-
-    async fn sleep(&self, pause: Duration) {
-        let until = self.now() + pause;
-        self.0.subscribe().wait_for(|now| *now >= until).await.unwrap();
-    }
-}
 
 /// A task that waits for the test to answer it.
 pub struct Handed {
@@ -150,13 +124,8 @@ impl Served {
 
 /// Opens what is kept in `directory`.
 pub fn open(directory: &Path, machine: StateMachine, clock: Arc<HandClock>) -> StepFunctions {
-    let api = ApiIdentity {
-        account_id: "000000000000".into(),
-        region: "eu-west-1".into(),
-        api_id: "local".into(),
-        stage: "dev".into(),
-    };
-    StepFunctions::open(directory, &api, vec![machine], clock, fixed().0).unwrap()
+    let ids = Arc::new(CountedIds::default());
+    StepFunctions::open(directory, &account(), vec![machine], clock, ids).unwrap()
 }
 
 /// A value for everything that the definitions leave open.

@@ -1,9 +1,14 @@
-//! Concourse CI.
+//! Jobs of Concourse pipelines.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{ci::targets::limits::MAX_TARGET, name::escape, validation::FieldError};
+use super::rules::{MAX_TARGET, Rules};
+use crate::{
+    ci::{connection::Connection, delivery::Delivery},
+    name::{ProviderName, escape, unescape},
+    validation::FieldError,
+};
 
 /// How long team, pipeline and job may be together, as a run id writes them, in bytes. With the rest of the
 /// id it must fit into a sort key of the table, which holds 1,024.
@@ -15,9 +20,7 @@ const MAX_PIPELINE_JOB: usize = 900;
 pub struct ConcourseTarget {
     /// The team that owns the pipeline.
     pub team: String,
-    /// The pipeline.
     pub pipeline: String,
-    /// The job in it.
     pub job: String,
     /// Instance variables, when the pipeline is an instanced one.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
@@ -25,8 +28,17 @@ pub struct ConcourseTarget {
 }
 
 impl ConcourseTarget {
+    /// `team:pipeline:job`, each with `~XX` for what a path segment or a key cannot carry.
+    fn path(&self) -> String {
+        [&self.team, &self.pipeline, &self.job].map(|name| escape(name)).join(":")
+    }
+}
+
+impl Rules for ConcourseTarget {
+    const NAME: &'static str = "concourse";
+
     /// Concourse accepts almost any name in old pipelines; only what no URL or log survives is refused.
-    pub(super) fn check(&self) -> Vec<FieldError> {
+    fn check(&self) -> Vec<FieldError> {
         let fields = [("team", &self.team), ("pipeline", &self.pipeline), ("job", &self.job)];
         let bad = |name: &str| name.is_empty() || name.len() > 255 || name.chars().any(char::is_control);
         let refused = fields.iter().filter(|(_, name)| bad(name));
@@ -44,5 +56,68 @@ impl ConcourseTarget {
             errors.push(FieldError::new("/vars", format!("must be at most {MAX_TARGET} bytes of JSON")));
         }
         errors
+    }
+
+    fn refuse_delivery(delivery: &Delivery) -> Option<String> {
+        match delivery {
+            Delivery::InstanceVar { name } => {
+                name.split('.').any(str::is_empty).then(|| "must be names separated by single dots".into())
+            }
+            Delivery::Env { .. } => {
+                Some("Concourse takes no environment variables; deliver as `instance_var`".into())
+            }
+        }
+    }
+
+    fn check_connection(connection: &Connection<'_>) -> Vec<FieldError> {
+        [connection.check_url(), connection.check_account(), connection.check_certificate()].concat()
+    }
+
+    fn set_instance_var(&mut self, name: &str, value: Value) {
+        let mut map = &mut self.vars;
+        let mut path = name.split('.').peekable();
+        while let Some(part) = path.next() {
+            if path.peek().is_none() {
+                map.insert(part.to_owned(), value);
+                return;
+            }
+            let nested = map.entry(part).or_insert_with(|| Value::Object(Map::new()));
+            if !nested.is_object() {
+                *nested = Value::Object(Map::new());
+            }
+            let Value::Object(next) = nested else { return };
+            map = next;
+        }
+    }
+
+    fn covers(&self, actual: &Self) -> bool {
+        (&self.team, &self.pipeline, &self.job) == (&actual.team, &actual.pipeline, &actual.job)
+            && self.vars.iter().all(|(name, value)| actual.vars.get(name) == Some(value))
+    }
+
+    /// Instance variables are left out, since a build is found by its pipeline job alone.
+    fn lookup_name(&self) -> Option<String> {
+        Some(self.path())
+    }
+
+    /// `team:pipeline:job:build`, as it always was, with `provider@` in front when the provider is not
+    /// called `concourse`.
+    fn run_id(&self, provider: &ProviderName, build: &str) -> String {
+        let place = if provider.as_str() == Self::NAME { String::new() } else { format!("{provider}@") };
+        format!("{place}{}:{build}", self.path())
+    }
+
+    fn of_run_id(id: &str) -> Option<(ProviderName, Self, String)> {
+        let (provider, rest) = id.split_once('@').unwrap_or((Self::NAME, id));
+        let parts: Vec<&str> = rest.split(':').collect();
+        let [team, pipeline, job, build] = parts[..] else { return None };
+        let target = Self {
+            team: unescape(team)?,
+            pipeline: unescape(pipeline)?,
+            job: unescape(job)?,
+            vars: Map::new(),
+        };
+        let build: u64 = build.bytes().all(|b| b.is_ascii_digit()).then(|| build.parse().ok())??;
+        Some((provider.parse().ok()?, target, build.to_string()))
     }
 }

@@ -2,7 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ci::targets::limits::MAX_TARGET, validation::FieldError};
+use super::rules::{MAX_TARGET, Rules};
+use crate::{
+    ci::{connection::Connection, delivery::Delivery},
+    validation::FieldError,
+};
 
 /// The longest path of a directory, in bytes: what the system takes.
 const MAX_DIRECTORY: usize = 4096;
@@ -22,8 +26,10 @@ pub struct ProcessTarget {
     pub merge_stderr: bool,
 }
 
-impl ProcessTarget {
-    pub(super) fn check(&self) -> Vec<FieldError> {
+impl Rules for ProcessTarget {
+    const NAME: &'static str = "process";
+
+    fn check(&self) -> Vec<FieldError> {
         let mut errors = Vec::new();
         if self.command.first().is_none_or(String::is_empty) {
             errors.push(FieldError::new("/command", "must name a program"));
@@ -40,4 +46,24 @@ impl ProcessTarget {
         }
         errors
     }
+
+    fn refuse_delivery(delivery: &Delivery) -> Option<String> {
+        match delivery {
+            Delivery::Env { name } => (!is_variable_name(name))
+                .then(|| "must be letters, digits and '_', not starting with a digit".into()),
+            Delivery::InstanceVar { .. } => {
+                Some("a process takes no instance variables; deliver as `env`".into())
+            }
+        }
+    }
+
+    fn check_connection(_connection: &Connection<'_>) -> Vec<FieldError> {
+        vec![FieldError::new("/kind", "`process` is built into the local stack; there is nothing to set")]
+    }
+}
+
+fn is_variable_name(name: &str) -> bool {
+    let mut bytes = name.bytes();
+    bytes.next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_')
+        && bytes.all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use gatehouse_domain::{
-    ci::{CiError, CiErrorKind},
+    ci::{Account, CiError, CiErrorKind},
     clock::Clock,
     name::ProviderName,
-    providers::{Account, Credentials},
+    providers::Credentials,
     secret::{ReadSecret, SecretName},
 };
 use reqwest::{Method, RequestBuilder, StatusCode};

@@ -1,0 +1,104 @@
+//! What the authorizer says of a caller to the functions, through API Gateway: flat text by name, for API
+//! Gateway passes nothing deeper.
+
+use std::{collections::BTreeMap, str::FromStr};
+
+use jiff::Timestamp;
+
+use crate::{
+    access::Scope,
+    caller::{Caller, Grant},
+};
+
+/// What [`read`] understands of `caller`, whose token ends at `token_ends_at`, if it is a service's.
+pub fn write(caller: &Caller, token_ends_at: Option<Timestamp>) -> BTreeMap<&'static str, String> {
+    let mut context = grant(&caller.grant);
+    context.insert("subject", caller.subject.clone());
+    context.insert("tenants", caller.tenants().to_string());
+    context.entry("token_id").or_insert_with(|| caller.subject.clone());
+    if let Some(ends_at) = token_ends_at {
+        context.insert("token_ends_at", ends_at.to_string());
+    }
+    context
+}
+
+fn grant(grant: &Grant) -> BTreeMap<&'static str, String> {
+    match grant {
+        Grant::User { roles, session } => BTreeMap::from([
+            ("kind", "user".to_owned()),
+            ("roles", roles.to_string()),
+            ("session", session.clone()),
+            ("token_id", session.clone()),
+        ]),
+        Grant::ApiKey { scopes, .. } => {
+            let scopes: Vec<_> = scopes.iter().map(|scope| scope.as_str()).collect();
+            BTreeMap::from([("kind", "api_key".to_owned()), ("scopes", scopes.join(" "))])
+        }
+        Grant::Service { project, tenant, service } => BTreeMap::from([
+            ("kind", "service".to_owned()),
+            ("project", project.to_string()),
+            ("tenant", tenant.to_string()),
+            ("service", service.to_string()),
+        ]),
+        // No credential makes such a caller, and `read` takes none.
+        Grant::Operation { .. } => BTreeMap::from([("kind", "operation".to_owned())]),
+    }
+}
+
+/// The caller whom `text` describes by name. `None` when it describes nobody, or makes no sense: then
+/// nobody is calling.
+pub fn read<'a>(text: impl Fn(&str) -> Option<&'a str>) -> Option<Caller> {
+    let grant = match text("kind")? {
+        "user" => Grant::User { roles: text("roles")?.parse().ok()?, session: text("session")?.to_owned() },
+        "api_key" => {
+            let scopes = text("scopes")?.split_ascii_whitespace().map(Scope::from_str);
+            let scopes = scopes.collect::<Result<_, _>>().ok()?;
+            Grant::ApiKey { scopes, tenants: text("tenants")?.parse().ok()? }
+        }
+        "service" => Grant::Service {
+            project: text("project")?.parse().ok()?,
+            tenant: text("tenant")?.parse().ok()?,
+            service: text("service")?.parse().ok()?,
+        },
+        _ => return None,
+    };
+    Some(Caller { subject: text("subject")?.to_owned(), grant })
+}
+
+/// When the caller's token ends, if `text` says so.
+pub fn read_token_end<'a>(text: impl Fn(&str) -> Option<&'a str>) -> Option<Timestamp> {
+    text("token_ends_at")?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written_and_read(grant: Grant) -> Option<Caller> {
+        let context = write(&Caller { subject: "x".into(), grant }, None);
+        read(|name| context.get(name).map(String::as_str))
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let roles = "acme=developer,*=viewer".parse().unwrap();
+        let tenants = "acme,beta".parse().unwrap();
+        for grant in [
+            Grant::User { roles, session: "ses_1".into() },
+            Grant::ApiKey { scopes: [Scope::JobsRead, Scope::RunsWrite].into(), tenants },
+            Grant::Service {
+                project: "payments".parse().unwrap(),
+                tenant: "acme".parse().unwrap(),
+                service: "worker".parse().unwrap(),
+            },
+        ] {
+            assert_eq!(written_and_read(grant.clone()).map(|caller| caller.grant), Some(grant));
+        }
+    }
+
+    #[test]
+    fn an_operation_is_not_taken_from_outside() {
+        let operation = Grant::Operation { tenant: "acme".parse().unwrap(), requested_by: "user:ada".into() };
+        assert_eq!(written_and_read(operation), None);
+    }
+}

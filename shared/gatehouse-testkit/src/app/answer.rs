@@ -1,0 +1,99 @@
+use std::fmt;
+
+use axum::http::{HeaderMap, StatusCode, header};
+use serde_json::Value;
+
+use super::{
+    callers::REQUEST_ID,
+    sse::{self, Event},
+};
+
+/// What a function answered.
+///
+/// Shown, it is what a snapshot holds: the status, headers that are not the same for all answers, the body.
+/// Of a problem's body, only what is not held against it anyway: its slug, detail, fields and own members.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    /// The body, where it is JSON; `null` otherwise.
+    pub body: Value,
+    pub text: String,
+}
+
+impl Answer {
+    /// # Panics
+    ///
+    /// When an error is no problem, or a problem contradicts the request or its own status.
+    pub(super) fn new(status: StatusCode, headers: HeaderMap, text: String) -> Self {
+        let body = serde_json::from_str(&text).unwrap_or_default();
+        let answer = Self { status, headers, body, text };
+        if status.is_client_error() || status.is_server_error() {
+            assert_eq!(answer.header("content-type"), "application/problem+json", "{}", answer.text);
+            assert_eq!(answer.body["status"], status.as_u16(), "{}", answer.text);
+            assert_eq!(answer.body["request_id"], REQUEST_ID, "{}", answer.text);
+            assert!(answer.body["title"].is_string(), "{}", answer.text);
+        }
+        answer
+    }
+
+    /// The header's value, empty where it is missing.
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
+
+    /// The `ETag`, quotes included, as `If-Match` takes it.
+    pub fn etag(&self) -> &str {
+        self.header("etag")
+    }
+
+    /// The last segment of a problem's type.
+    pub fn problem(&self) -> &str {
+        self.body["type"].as_str().and_then(|kind| kind.strip_prefix("/problems/")).unwrap_or_default()
+    }
+
+    /// The server-sent events of a stream that has ended.
+    pub fn events(&self) -> Vec<Event> {
+        sse::events(&self.text)
+    }
+
+    fn is_plain(&self, name: &header::HeaderName) -> bool {
+        match *name {
+            header::CONTENT_TYPE => self.body.is_object(),
+            header::CONTENT_LENGTH => true,
+            header::CACHE_CONTROL => self.header("cache-control") == "no-store",
+            header::X_CONTENT_TYPE_OPTIONS => self.header("x-content-type-options") == "nosniff",
+            _ => false,
+        }
+    }
+}
+
+impl fmt::Display for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.status)?;
+        for (name, value) in self.headers.iter().filter(|(name, _)| !self.is_plain(name)) {
+            write!(f, "\n{name}: {}", String::from_utf8_lossy(value.as_bytes()))?;
+        }
+        match (&self.body, self.text.as_str()) {
+            (_, "") => Ok(()),
+            (Value::Null, text) => write!(f, "\n\n{text}"),
+            (body, _) if self.problem().is_empty() => write!(f, "\n{body:#}"),
+            (body, _) => show_problem(self.problem(), body, f),
+        }
+    }
+}
+
+/// `not-found: There is no such job.`, and a line for each field that was refused and each member of its own.
+fn show_problem(slug: &str, body: &Value, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    write!(f, "\n{slug}: {}", body["detail"].as_str().unwrap_or_default())?;
+    for error in body["errors"].as_array().into_iter().flatten() {
+        let text = |name: &str| error[name].as_str().unwrap_or_default();
+        write!(f, "\n  {:?}: {}", text("pointer"), text("detail"))?;
+    }
+    let known = ["type", "title", "status", "detail", "request_id", "errors"];
+    let members = body.as_object().into_iter().flatten();
+    for (name, value) in members.filter(|(name, _)| !known.contains(&name.as_str())) {
+        write!(f, "\n  {name}: {value}")?;
+    }
+    Ok(())
+}

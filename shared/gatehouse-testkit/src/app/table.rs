@@ -1,0 +1,141 @@
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use aws_sdk_dynamodb::{
+    Client,
+    config::{Credentials, Intercept, Region, SharedCredentialsProvider},
+};
+use gatehouse_domain::{
+    audit::{Action, AuditTarget, Entry, Outcome},
+    caller::Caller,
+    ci::{ConcourseTarget, ProviderKind, Target},
+    jobs::{EditPorts, Job, JobDraft, JobSpec},
+    revision::Precondition,
+};
+use gatehouse_dynamodb::{DynamoDb, Storage, prepare_table, with_long_timeouts};
+use gatehouse_runtime::{aws::Aws, env};
+use gatehouse_store::Table;
+
+use super::{
+    callers,
+    interceptors::{Calls, LosesAnswers, Meter},
+    system::TestSystem,
+    template::template,
+};
+
+/// The template's table, empty and in memory, for one test.
+///
+/// It is on the embedded `DynamoDB`, or at the endpoint in `GATEHOUSE_TEST_DYNAMODB`.
+pub struct TestTable {
+    pub table: Arc<Table>,
+    pub system: Arc<TestSystem>,
+    pub calls: Calls,
+    /// For what an older version would have written.
+    pub client: Client,
+    pub name: String,
+    /// The embedded server, which ends with the test.
+    _server: Option<DynamoDb>,
+}
+
+impl TestTable {
+    pub async fn new() -> Self {
+        let (server, endpoint) = if let Some(endpoint) = env::optional("GATEHOUSE_TEST_DYNAMODB") {
+            (None, endpoint)
+        } else {
+            let server = DynamoDb::start(Storage::Memory).await.expect("an embedded DynamoDB");
+            let endpoint = server.endpoint_url();
+            (Some(server), endpoint)
+        };
+        let calls = Calls::default();
+        let client = client(endpoint, calls.clone());
+        let name = format!("gatehouse-test-{}-{}", std::process::id(), next_number());
+        prepare_table(&client, &name, &template().tables[0]).await.expect("a table");
+        calls.forget();
+        let system = Arc::new(TestSystem::default());
+        let table = Arc::new(Table::new(client.clone(), name.clone(), system.clone()));
+        Self { table, system, calls, client, name, _server: server }
+    }
+
+    /// The same table behind a client that also runs `interceptor`.
+    fn through(&self, interceptor: impl Intercept + 'static) -> Table {
+        let config = self.client.config().to_builder().interceptor(interceptor).build();
+        Table::new(Client::from_conf(config), self.name.clone(), self.system.clone())
+    }
+
+    /// The same table, reached over a line that loses the first answer to each call, of which one is made at a time.
+    pub fn losing_answers(&self) -> Table {
+        self.through(LosesAnswers::default())
+    }
+
+    /// The same table, with a meter of what queries cost.
+    pub fn metered(&self) -> (Table, Meter) {
+        let meter = Meter::default();
+        (self.through(meter.clone()), meter)
+    }
+
+    /// Saves a job of project `example` of tenant `example`, which points at `main/app/<id>` in Concourse.
+    pub async fn save_job(&self, id: &str) -> Job {
+        self.save_job_as(&callers::tenant_key("example"), id, "example").await
+    }
+
+    pub async fn save_job_as(&self, caller: &Caller, id: &str, project: &str) -> Job {
+        let kinds = BTreeSet::from(ProviderKind::ALL);
+        let (find, save, clock, ids) = (&*self.table, &*self.table, &*self.system, &*self.system);
+        let ports = EditPorts { find, save, clock, ids, kinds: &kinds };
+        let draft = job_draft(id, project);
+        let put = gatehouse_domain::jobs::put(&ports, caller, draft, None, &Precondition::Absent).await;
+        put.expect("the job is saved").job
+    }
+
+    /// An entry of the trail that is not written yet, of something done to `target`.
+    pub fn entry(&self, actor: &str, target: &str, tenant: Option<&str>) -> Entry {
+        let audit_target = AuditTarget {
+            target: target.to_owned(),
+            tenant: tenant.map(|tenant| tenant.parse().expect("a tenant")),
+            detail: None,
+        };
+        let (clock, ids, origin) = (&*self.system, &*self.system, callers::origin());
+        Entry::new(clock, ids, actor.to_owned(), &origin, Action::PutProject, Outcome::Done, audit_target)
+    }
+}
+
+/// The job `job` of pipeline `app` of Concourse's team `main`.
+pub fn job_target(job: &str) -> Target {
+    Target::Concourse(ConcourseTarget {
+        team: "main".into(),
+        pipeline: "app".into(),
+        job: job.into(),
+        vars: serde_json::Map::new(),
+    })
+}
+
+/// A job that points at [`job_target`] of its own id.
+pub fn job_draft(id: &str, project: &str) -> JobDraft {
+    let spec = JobSpec {
+        project: project.parse().expect("a project"),
+        display_name: id.to_owned(),
+        description: None,
+        environment: Some("prod".parse().expect("an environment")),
+        provider: "concourse".parse().expect("a provider"),
+        target: job_target(id),
+        parameters: Vec::new(),
+    };
+    JobDraft { id: id.parse().expect("a job id"), spec }
+}
+
+fn client(endpoint: String, calls: Calls) -> Client {
+    let credentials = SharedCredentialsProvider::new(Credentials::new("test", "test", None, None, "test"));
+    let aws = Aws::new(Some(Region::from_static("us-east-1")), credentials, Some(endpoint));
+    let client = with_long_timeouts(&aws.expect("a client").dynamodb());
+    Client::from_conf(client.config().to_builder().interceptor(calls).build())
+}
+
+fn next_number() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
