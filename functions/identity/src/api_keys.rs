@@ -5,12 +5,9 @@ use std::collections::BTreeSet;
 use axum::{Json, extract::State, http::StatusCode, response::IntoResponse};
 use gatehouse_domain::{
     access::Scope,
-    api_key::{
-        self, ApiKey, ApiKeyId, FindApiKey, KeyDraft, KeyPorts, ListApiKeys, MintKeyError, RevokeKeyError,
-    },
+    api_key::{self, ApiKey, ApiKeyId, FindApiKey, KeyDraft, ListApiKeys, MintKeyError, RevokeKeyError},
     caller::Tenants,
     name::TenantId,
-    revocation::FlushAuthorizer,
     validation::FieldError,
 };
 use gatehouse_http::{
@@ -173,19 +170,6 @@ fn read_tenants(written: WrittenTenants) -> Result<Tenants, FieldError> {
     }
 }
 
-impl AppState {
-    fn key_ports<'a>(&'a self, flush: &'a dyn FlushAuthorizer) -> KeyPorts<'a> {
-        KeyPorts {
-            find: &*self.table,
-            save: &*self.table,
-            flush,
-            pending_flush: &*self.table,
-            clock: &*self.system,
-            ids: &*self.system,
-        }
-    }
-}
-
 /// Lists API keys, the newest first.
 #[utoipa::path(
     get, path = "/v1/api-keys", operation_id = "list_api_keys", tag = "identity", params(PageQuery),
@@ -217,13 +201,12 @@ pub(crate) async fn list(
 pub(crate) async fn mint(
     State(state): State<AppState>,
     audited: Audited,
-    Flush(flush): Flush,
     _: NoQuery,
     JsonBody(body): JsonBody<MintKeyBody>,
 ) -> Result<impl IntoResponse, Problem> {
     let draft = body.into_draft().map_err(Problem::invalid)?;
     let audit = audited.context();
-    let minted = api_key::mint(&state.key_ports(&*flush), &audit, draft).await;
+    let minted = api_key::mint(&*state.table, &*state.system, &audit, draft).await;
     let (key, text) = minted.map_err(|error| match error {
         MintKeyError::Invalid(errors) => Problem::invalid(errors),
         MintKeyError::Store(error) => Problem::store(error),
@@ -272,7 +255,7 @@ pub(crate) async fn revoke(
 ) -> Result<Json<RevokedKeyAnswer>, Problem> {
     let RevokeBody { reason } = body.map(|JsonBody(body)| body).unwrap_or_default();
     let audit = audited.context();
-    let revoked = api_key::revoke(&state.key_ports(&*flush), &audit, &id, reason).await;
+    let revoked = api_key::revoke(&*state.table, &*flush, &*state.system, &audit, &id, reason).await;
     let revoked = revoked.map_err(|error| match error {
         RevokeKeyError::NotFound => not_found(),
         RevokeKeyError::Invalid(errors) => Problem::invalid(errors),

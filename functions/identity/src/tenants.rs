@@ -3,7 +3,7 @@
 use axum::{Json, extract::State, http::StatusCode};
 use gatehouse_domain::{
     name::TenantId,
-    tenant::{self, EditTenantError, Tenant, TenantPorts},
+    tenant::{self, EditTenantError, Tenant},
 };
 use gatehouse_http::{
     Problem,
@@ -59,12 +59,6 @@ pub(crate) struct TenantBody {
     display_name: String,
 }
 
-impl AppState {
-    fn tenant_ports(&self) -> TenantPorts<'_> {
-        TenantPorts { save: &*self.table, clock: &*self.system, ids: &*self.system }
-    }
-}
-
 /// Lists the tenants that the caller is in: an installation has some dozens, so there are no pages.
 #[utoipa::path(
     get, path = "/v1/tenants", operation_id = "list_tenants", tag = "projects",
@@ -97,7 +91,8 @@ pub(crate) async fn put(
     JsonBody(body): JsonBody<TenantBody>,
 ) -> Result<Json<TenantAnswer>, Problem> {
     let audit = audited.context();
-    let tenant = tenant::put(&state.tenant_ports(), &audit, id, body.display_name).await.map_err(problem)?;
+    let tenant =
+        tenant::put(&*state.table, &*state.system, &audit, id, body.display_name).await.map_err(problem)?;
     Ok(Json(TenantAnswer { tenant: tenant.into() }))
 }
 
@@ -118,7 +113,7 @@ pub(crate) async fn delete(
     _: NoQuery,
 ) -> Result<StatusCode, Problem> {
     let audit = audited.context();
-    tenant::delete(&state.tenant_ports(), &audit, &id).await.map_err(problem)?;
+    tenant::delete(&*state.table, &*state.system, &audit, &id).await.map_err(problem)?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -6,7 +6,7 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::IntoResponse,
 };
-use gatehouse_domain::signing::{self, FindKeyRing, KeyRing, RotateKeyError, RotatePorts};
+use gatehouse_domain::signing::{self, FindKeyRing, KeyRing, RotateKeyError};
 use gatehouse_http::{
     Problem,
     extract::{Admitted, Audited, NoQuery},
@@ -91,18 +91,16 @@ pub(crate) async fn rotate(
     audited: Audited,
     _: NoQuery,
 ) -> Result<impl IntoResponse, Problem> {
-    let ports = RotatePorts {
-        find: &*state.table,
-        save: &*state.table,
-        pairs: &*state.key_pairs,
-        clock: &*state.system,
-        ids: &*state.system,
-    };
     let audit = audited.context();
-    let ring = signing::rotate(&ports, &audit).await.map_err(|error| match error {
-        RotateKeyError::AlreadyNext(_) | RotateKeyError::Full => Problem::new(CONFLICT, format!("{error}.")),
-        RotateKeyError::Store(error) => Problem::store(error),
-        RotateKeyError::Secrets(error) => Problem::secrets(error),
-    })?;
+    let ring =
+        signing::rotate(&*state.table, &*state.key_pairs, &*state.system, &audit).await.map_err(|error| {
+            match error {
+                RotateKeyError::AlreadyNext(_) | RotateKeyError::Full => {
+                    Problem::new(CONFLICT, format!("{error}."))
+                }
+                RotateKeyError::Store(error) => Problem::store(error),
+                RotateKeyError::Secrets(error) => Problem::secrets(error),
+            }
+        })?;
     Ok((StatusCode::CREATED, Json(SigningKeysAnswer::new(Some(&ring), state.system.now()))))
 }

@@ -13,8 +13,8 @@ use gatehouse_domain::{
     id::TokenId,
     name::{ProjectName, ServiceName},
     tokens::{
-        self, Draft, MintError, MintPorts, Minted, RevokePorts, RevokeTokenError, RotateTokenError, Rotation,
-        ServiceToken, ShowTokenError, StateFilter, TokenQuery, TokenState,
+        self, Draft, MintError, Minted, RevokeTokenError, RotateTokenError, Rotation, ServiceToken,
+        ShowTokenError, StateFilter, TokenQuery, TokenState,
     },
 };
 use gatehouse_http::{
@@ -272,19 +272,6 @@ pub(crate) struct MintBody {
     days: Option<u16>,
 }
 
-impl AppState {
-    fn mint_ports(&self) -> MintPorts<'_> {
-        MintPorts {
-            projects: &*self.table,
-            find: &*self.table,
-            save: &*self.table,
-            sign: &*self.sign,
-            clock: &*self.system,
-            ids: &*self.system,
-        }
-    }
-}
-
 /// Says that an earlier request with the same key minted the token.
 const REPLAYED: &str = "idempotency-replayed";
 
@@ -310,7 +297,7 @@ pub(crate) async fn mint(
     let MintBody { project, service, description, days } = body;
     let draft = Draft { project, service, description, days };
     let audit = audited.context();
-    let minted = tokens::mint(&state.mint_ports(), &audit, draft, key.as_ref()).await;
+    let minted = tokens::mint(&*state.table, &*state.sign, &*state.system, &audit, draft, key.as_ref()).await;
     let minted = minted.map_err(|error| match error {
         MintError::Invalid(errors) => Problem::invalid(errors),
         MintError::NoProject(_) => Problem::new(VALIDATION_FAILED, format!("{error}.")),
@@ -365,21 +352,15 @@ pub(crate) async fn revoke(
     body: Option<JsonBody<RevokeBody>>,
 ) -> Result<Json<RevokedAnswer>, Problem> {
     let RevokeBody { reason } = body.map(|JsonBody(body)| body).unwrap_or_default();
-    let ports = RevokePorts {
-        find: &*state.table,
-        save: &*state.table,
-        flush: &*flush,
-        pending_flush: &*state.table,
-        clock: &*state.system,
-        ids: &*state.system,
-    };
     let audit = audited.context();
-    let revoked = tokens::revoke(&ports, &audit, &jti, reason).await.map_err(|error| match error {
-        RevokeTokenError::NotFound => not_found(),
-        RevokeTokenError::Forbidden(tenant) => Problem::forbidden_in(&tenant),
-        RevokeTokenError::Invalid(errors) => Problem::invalid(errors),
-        RevokeTokenError::Store(error) => Problem::store(error),
-    })?;
+    let revoked = tokens::revoke(&*state.table, &*flush, &*state.system, &audit, &jti, reason)
+        .await
+        .map_err(|error| match error {
+            RevokeTokenError::NotFound => not_found(),
+            RevokeTokenError::Forbidden(tenant) => Problem::forbidden_in(&tenant),
+            RevokeTokenError::Invalid(errors) => Problem::invalid(errors),
+            RevokeTokenError::Store(error) => Problem::store(error),
+        })?;
     Ok(Json(RevokedAnswer {
         token: TokenView::new(revoked.token, state.system.now()),
         revoked: true,
@@ -426,7 +407,8 @@ pub(crate) async fn rotate(
 ) -> Result<impl IntoResponse, Problem> {
     let RotateBody { grace_seconds, days } = body.map(|JsonBody(body)| body).unwrap_or_default();
     let rotation = Rotation { grace: grace_seconds.map(|seconds| Duration::from_secs(seconds.into())), days };
-    let minted = tokens::rotate(&state.mint_ports(), &audited.context(), &jti, &rotation, key.as_ref()).await;
+    let (table, sign, system, audit) = (&*state.table, &*state.sign, &*state.system, audited.context());
+    let minted = tokens::rotate(table, sign, system, &audit, &jti, &rotation, key.as_ref()).await;
     let minted = minted.map_err(|error| match error {
         RotateTokenError::NotFound => not_found(),
         RotateTokenError::Forbidden(tenant) => Problem::forbidden_in(&tenant),

@@ -13,7 +13,7 @@ use gatehouse_domain::{
     id::KeyId,
     secret::{ReadSecret, SecretError, SecretName, WriteSecret},
     sign::{SignError, SignToken},
-    signing::{FindKeyRing, KeyRing, MakeKeyPair, RotatePorts, SaveKeyRing, ring_that_signs},
+    signing::{FindKeyRing, KeyRing, MakeKeyPair, SaveKeyRing, ring_that_signs},
 };
 use jiff::Timestamp;
 use secrecy::SecretString;
@@ -96,14 +96,7 @@ impl<S: FindKeyRing + SaveKeyRing> Signer<S> {
         {
             return Ok(ring.clone());
         }
-        let ports = RotatePorts {
-            find: &*self.store,
-            save: &*self.store,
-            pairs: &self.pairs,
-            clock: &*self.system,
-            ids: &*self.system,
-        };
-        let ring = ring_that_signs(&ports).await?;
+        let ring = ring_that_signs(&*self.store, &self.pairs, &*self.system).await?;
         self.remembered().ring = Some((ring.clone(), now));
         Ok(ring)
     }

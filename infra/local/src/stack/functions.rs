@@ -62,8 +62,7 @@ fn directory(parts: &Parts) -> Directory {
 }
 
 fn authorizer(parts: &Parts) -> LambdaFunction {
-    let reads = authorizer::Ports::of(&parts.table, parts.clock.clone());
-    let authorizer = Authorizer::new(reads, Issuer::new(ISSUER));
+    let authorizer = Arc::new(Authorizer::new(parts.table.clone(), parts.clock.clone(), Issuer::new(ISSUER)));
     LambdaFunction::json(move |event: LambdaEvent<Request>| {
         let authorizer = authorizer.clone();
         async move { authorizer.authorize(event.payload).await }
