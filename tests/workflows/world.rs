@@ -164,7 +164,7 @@ impl World {
     /// Ends the engine where it is, and opens another over its files. Workers live on.
     async fn crash(&mut self) {
         self.functions.connect(None);
-        self.engine.rest().await;
+        self.engine.suspend().await;
         self.deliver_pending(TURNS).await;
         self.engine = open(&self.directory, self.definition, &self.clock, &self.ids);
         self.engine.begin(self.functions.clone());

@@ -43,15 +43,8 @@ pub struct DynamoDb {
 /// Why DynamoDB did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The file cannot be opened as a database.
     #[error("cannot open the table's file {}: {reason}", path.display())]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        reason: String,
-    },
-    /// The database in memory cannot be made.
+    File { path: PathBuf, reason: String },
     #[error("cannot make a table in memory: {0}")]
     Memory(String),
     /// No loopback port, or no thread.

@@ -14,18 +14,10 @@ use gatehouse_template::{Attribute, IndexSettings, KeyPart, TableSettings};
 /// Why the table is not what the template says.
 #[derive(Debug, thiserror::Error)]
 pub enum TableError {
-    /// DynamoDB refused.
     #[error("DynamoDB refused to {action}: {reason}")]
-    Refused {
-        /// What was asked.
-        action: &'static str,
-        /// What it said.
-        reason: String,
-    },
-    /// The template says something that a table cannot be.
+    Refused { action: &'static str, reason: String },
     #[error("the template's table is malformed: {0}")]
     Malformed(String),
-    /// There is a table of this name with another key.
     #[error("the table {0} exists with another key than the template gives it; use another data directory")]
     OtherKey(String),
 }

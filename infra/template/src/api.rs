@@ -15,7 +15,7 @@ use super::{
 /// SAM's name for an API that no resource declares, and its stage.
 const IMPLICIT_STAGE: &str = "Prod";
 
-/// API Gateway keeps an authorizer's answer this long unless told otherwise.
+/// API Gateway keeps an authorizer's answer this long by default.
 const DEFAULT_TTL_SECONDS: u64 = 300;
 
 /// The longest time that API Gateway keeps an authorizer's answer.
@@ -24,7 +24,6 @@ const MAX_TTL_SECONDS: u64 = 3600;
 /// The name that switches authorization off for a route.
 const NO_AUTHORIZER: &str = "NONE";
 
-/// The REST API.
 #[derive(Clone, Debug)]
 pub struct ApiSettings {
     /// The logical id in the template.

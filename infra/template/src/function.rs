@@ -16,7 +16,6 @@ use super::{
 const DEFAULT_TIMEOUT_SECONDS: u64 = 3;
 const DEFAULT_MEMORY_MB: u64 = 128;
 
-/// One function.
 #[derive(Clone, Debug)]
 pub struct FunctionSettings {
     /// The logical id in the template.
@@ -25,9 +24,7 @@ pub struct FunctionSettings {
     pub name: String,
     /// How long one invocation may take.
     pub timeout: Duration,
-    /// Memory in MB.
     pub memory_mb: i32,
-    /// The environment variables.
     pub environment: BTreeMap<String, Setting>,
     /// The routes that it answers.
     pub routes: Vec<RouteSettings>,

@@ -5,19 +5,15 @@ use serde_json::{Map, Value};
 
 use super::{error::TemplateError, resolve::Resolver};
 
-/// The template's resources.
 pub struct Resources<'a> {
     document: &'a Value,
     resolver: Resolver,
 }
 
-/// One resource.
 pub struct Resource {
-    /// The logical id.
     pub id: String,
     /// The properties as written, `Globals` merged in.
     pub raw: Value,
-    /// The properties, resolved.
     pub properties: Value,
 }
 

@@ -8,7 +8,6 @@ use super::{
     shape::{Resource, Resources},
 };
 
-/// One table.
 #[derive(Clone, Debug)]
 pub struct TableSettings {
     /// The logical id in the template.
@@ -17,7 +16,6 @@ pub struct TableSettings {
     pub name: Option<String>,
     /// The attributes that keys are made of.
     pub attributes: Vec<Attribute>,
-    /// The primary key.
     pub key: Vec<KeyPart>,
     /// The global secondary indexes.
     pub indexes: Vec<IndexSettings>,
@@ -28,7 +26,6 @@ pub struct TableSettings {
 /// An attribute that a key is made of.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 pub struct Attribute {
-    /// Its name.
     #[serde(rename = "AttributeName")]
     pub name: String,
     /// `S`, `N` or `B`.
@@ -39,7 +36,6 @@ pub struct Attribute {
 /// One part of a key.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 pub struct KeyPart {
-    /// The attribute's name.
     #[serde(rename = "AttributeName")]
     pub attribute: String,
     /// `HASH` or `RANGE`.
@@ -50,9 +46,7 @@ pub struct KeyPart {
 /// A global secondary index.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IndexSettings {
-    /// Its name.
     pub name: String,
-    /// Its key.
     pub key: Vec<KeyPart>,
     /// `ALL`, `KEYS_ONLY` or `INCLUDE`.
     pub projection: String,

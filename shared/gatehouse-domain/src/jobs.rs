@@ -13,7 +13,7 @@ use crate::{
     name::{EnvironmentName, JobId, ProjectName, ProviderName, TenantId},
     paging::{ListError, Page, PageRequest},
     parameter::{ParameterSpec, check_specs},
-    project::{FindProject, Project, RESERVED_PROJECTS},
+    project::{FindProject, Project, is_reserved},
     revision::{EditOutcome, Precondition, PreconditionError, Revision},
     store::StoreError,
     validation::FieldError,
@@ -315,7 +315,7 @@ fn owner(
         let known = caller.sees(&project.tenant);
         return if known { Ok((project.clone(), false)) } else { Err(Refusal::ProjectTaken(name.clone())) };
     }
-    if RESERVED_PROJECTS.contains(&name.as_str()) {
+    if is_reserved(name) {
         let detail = "is reserved: it is a first path segment of the API";
         return Err(Refusal::Invalid(vec![FieldError::new("/project", detail)]));
     }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use crate::{
-    access::{DELETE_PROJECT, LIST_PROJECTS, PUT_PROJECT},
+    access::{DELETE_PROJECT, ENDPOINTS, LIST_PROJECTS, PUT_PROJECT},
     audit::{Action, AuditContext, AuditTarget, Entry, Outcome},
     caller::{Caller, Tenants},
     clock::System,
@@ -16,6 +16,21 @@ use crate::{
     store::StoreError,
     validation::FieldError,
 };
+
+/// First path segments of routes that need no caller, and of what may come to the API.
+const RESERVED: [&str; 11] = [
+    "health",
+    "ping",
+    "sping",
+    "provisioning",
+    "oauth",
+    "callback",
+    "webhooks",
+    "metrics",
+    "console",
+    "well-known",
+    "openapi",
+];
 
 /// The most services that a project accepts by name.
 const MAX_SERVICES: usize = 100;
@@ -47,6 +62,12 @@ impl Project {
     pub fn accepts(&self, service: &ServiceName) -> bool {
         self.accepted_services.as_ref().is_none_or(|accepted| accepted.contains(service))
     }
+}
+
+/// Whether no project may be called so: projects become first path segments themselves.
+pub(crate) fn is_reserved(name: &ProjectName) -> bool {
+    let name = name.as_str();
+    RESERVED.contains(&name) || ENDPOINTS.iter().any(|endpoint| endpoint.path.split('/').nth(1) == Some(name))
 }
 
 /// Looks projects up. Needs `dynamodb:GetItem`.
@@ -211,7 +232,7 @@ fn tenant_of(
             _ => Ok(project.tenant.clone()),
         };
     }
-    if RESERVED_PROJECTS.contains(&name.as_str()) {
+    if is_reserved(name) {
         return Err(invalid("", "the project's name is reserved: it is a first path segment of the API"));
     }
     let own = caller.tenants_for(&PUT_PROJECT);
@@ -261,21 +282,31 @@ fn audit_target(name: &ProjectName, tenant: &TenantId) -> AuditTarget {
     AuditTarget { target: format!("project:{name}"), tenant: Some(tenant.clone()), detail: None }
 }
 
-/// First path segments of the API, which no project may be called, since projects become first path
-/// segments themselves.
-pub const RESERVED_PROJECTS: [&str; 14] = [
-    "v1",
-    "auth",
-    "health",
-    "ping",
-    "sping",
-    "services",
-    "provisioning",
-    "oauth",
-    "callback",
-    "webhooks",
-    "metrics",
-    "console",
-    "well-known",
-    "openapi",
-];
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_project_can_take_a_path_of_the_api() {
+        let names = [
+            "v1",
+            "auth",
+            "health",
+            "ping",
+            "sping",
+            "services",
+            "provisioning",
+            "oauth",
+            "callback",
+            "webhooks",
+            "metrics",
+            "console",
+            "well-known",
+            "openapi",
+        ];
+        for name in names {
+            assert!(is_reserved(&name.parse().unwrap()), "{name}");
+        }
+        assert!(!is_reserved(&"payments".parse().unwrap()));
+    }
+}

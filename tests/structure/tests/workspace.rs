@@ -19,12 +19,14 @@ const NOT_YET: &[&str] = &[
 /// Words that were replaced, with what says it now: the field's word, or ours from `docs/GLOSSARY.md`.
 const OLD_WORDS: &[(&str, &str)] = &[
     ("Acting", "Audited"),
+    ("DOOMED", "TRASH_PREFIX"),
     ("Deed", "AuditTarget"),
     ("StartState", "RunRequestState"),
     ("Starts", "RunRequests"),
     ("Surroundings", "Dependencies"),
     ("cross_out", "acknowledge"),
     ("endure", "Backoff"),
+    ("let_go", "release"),
     ("Patience", "Backoff"),
     ("Standing", "TokenStatus"),
 ];
@@ -47,6 +49,18 @@ fn no_modules_are_in_a_circle() {
     let circles = found.iter().filter(|(name, _)| !NOT_YET.contains(&name.as_str()));
     let circles: String = circles.flat_map(|(_, circles)| circles).cloned().collect();
     assert!(circles.is_empty(), "modules use each other in a circle:\n{circles}");
+}
+
+/// A module with children is one folder with all of it: `foo/mod.rs`, never `foo.rs` beside `foo/`.
+#[test]
+fn a_module_and_its_children_are_in_one_folder() {
+    let sources = workspace::sources();
+    let beside: Vec<_> = sources
+        .iter()
+        .map(|(file, _)| file)
+        .filter(|file| workspace::root().join(file.with_extension("")).is_dir())
+        .collect();
+    assert!(beside.is_empty(), "these belong into the folders beside them, as mod.rs: {beside:#?}");
 }
 
 #[test]

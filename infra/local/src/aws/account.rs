@@ -1,7 +1,7 @@
 /// The account and the region in which everything here pretends to be. None of it leaves this machine.
 #[derive(Clone, Debug)]
 pub struct Account {
-    /// Twelve digits.
+    /// The account's number, of twelve digits.
     pub id: String,
     pub region: String,
 }

@@ -42,7 +42,6 @@ pub trait JsonService: Send + Sync + 'static {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{kind}: {message}")]
 pub struct Fault {
-    /// The error's name.
     pub kind: &'static str,
     /// For people. Repeats nothing of the request that may be secret.
     pub message: String,

@@ -46,7 +46,7 @@ pub(super) async fn run(args: ServeArgs) -> anyhow::Result<()> {
     let stack = Stack::start(settings).await?;
     welcome(&stack);
     signal::ctrl_c().await.context("Ctrl-C cannot be waited for")?;
-    eprintln!("\nStopping. State stays where it is; start again to go on.");
+    eprintln!("\nStopping. State stays where it is; start again to continue.");
     stack.stop().await;
     Ok(())
 }

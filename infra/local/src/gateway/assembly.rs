@@ -30,9 +30,7 @@ pub struct Target {
 pub struct Assembly {
     /// The names that AWS would give.
     pub api: ApiIdentity,
-    /// The resource tree.
     pub routes: Routes<Target>,
-    /// Every authorizer.
     pub authorizers: Vec<Arc<Authorizer>>,
     /// The functions that no route leads to.
     pub invocable: Invocable,

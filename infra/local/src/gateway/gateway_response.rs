@@ -21,7 +21,6 @@ pub enum Refusal {
         /// Whether a `Deny` statement matched.
         explicit: bool,
     },
-    /// The authorizer failed.
     AuthorizerFailed,
     /// The authorizer answered something that is not an answer.
     AuthorizerMisconfigured,

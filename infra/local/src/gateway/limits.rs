@@ -21,7 +21,7 @@ pub struct Limits {
     pub authorizer: Duration,
     /// How long a stream may be silent.
     pub stream_silence: Duration,
-    /// How long open requests may go on after a shutdown was asked for; AWS has no such limit.
+    /// How long open requests may last after a shutdown was asked for; AWS has no such limit.
     pub shutdown: Duration,
 }
 

@@ -87,7 +87,6 @@ impl Gateway {
         AuthorizerCaches(Arc::downgrade(&self.0))
     }
 
-    /// Answers one request.
     pub async fn answer<B>(&self, request: http::Request<B>, source_ip: std::net::IpAddr) -> Response<Body>
     where
         B: HttpBody<Data = Bytes> + Send + Unpin,
@@ -106,7 +105,7 @@ impl Gateway {
         response
     }
 
-    /// How long open requests may go on after a shutdown was asked for.
+    /// How long open requests may last after a shutdown was asked for.
     pub(super) fn shutdown_grace(&self) -> Duration {
         self.0.limits.shutdown
     }
@@ -238,8 +237,8 @@ impl Parts {
 fn cut_at(answer: StreamedAnswer, deadline: Instant, silence: Duration) -> Body {
     let chunks = stream::unfold(Some(answer.body), move |body| async move {
         let mut body = body?;
-        let patience = deadline.min(Instant::now() + silence);
-        match timeout_at(patience, body.next()).await {
+        let until = deadline.min(Instant::now() + silence);
+        match timeout_at(until, body.next()).await {
             Ok(Some(Ok(chunk))) => Some((Ok(chunk), Some(body))),
             Ok(Some(Err(error))) => Some((Err(break_off(error).await), None)),
             Ok(None) => None,

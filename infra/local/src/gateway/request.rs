@@ -9,21 +9,15 @@ use jiff::Timestamp;
 /// A request as it came in, with the names the gateway gave it.
 #[derive(Clone, Debug)]
 pub struct Incoming {
-    /// The verb.
     pub method: Method,
     /// The path as it stands in the request line.
     pub path: String,
     /// The query as it stands in the request line.
     pub query: String,
-    /// The protocol.
     pub version: Version,
-    /// The headers.
     pub headers: HeaderMap,
-    /// The body.
     pub body: Bytes,
-    /// Who sent it.
     pub source_ip: IpAddr,
-    /// When it came.
     pub received_at: Timestamp,
     /// The id that clients, functions and logs see.
     pub request_id: String,

@@ -13,7 +13,6 @@ use super::media;
 /// Status and headers of an answer.
 #[derive(Debug)]
 pub struct Head {
-    /// The status.
     pub status: StatusCode,
     /// The headers, as the caller sees them.
     pub headers: HeaderMap,
@@ -25,8 +24,7 @@ pub enum Malformed {
     /// It is not JSON of the right shape.
     #[error("malformed Lambda proxy response: {0}")]
     Shape(String),
-    /// The status is none.
-    #[error("malformed Lambda proxy response: the status {0} is none")]
+    #[error("malformed Lambda proxy response: {0} is not an HTTP status")]
     Status(String),
     /// A header cannot be sent.
     #[error("malformed Lambda proxy response: the header {0} cannot be sent")]

@@ -30,7 +30,6 @@ pub struct RunningGateway {
 }
 
 impl RunningGateway {
-    /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -44,7 +43,7 @@ impl RunningGateway {
 impl Gateway {
     /// Serves on `listener` until `shutdown` resolves.
     ///
-    /// Then it stops accepting, lets open requests go on for the grace of its limits, and drops what is
+    /// Then it stops accepting, lets open requests finish within the grace of its limits, and drops what is
     /// left.
     ///
     /// # Errors

@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 
 use super::identity::ProcessIdentity;
 
-/// One run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Record {
     pub id: String,

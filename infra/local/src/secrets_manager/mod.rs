@@ -15,18 +15,11 @@ pub use self::server::SecretsManager;
 pub enum OpenError {
     /// The file cannot be read or protected.
     #[error("cannot open {}", path.display())]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    Io { path: PathBuf, source: io::Error },
     /// The file is not one that this program wrote. Its content is not repeated here.
     #[error("{} does not hold secrets (line {line}, column {column})", path.display())]
     Unreadable {
-        /// The file.
         path: PathBuf,
-        /// Where reading stopped.
         line: usize,
         /// Where in the line.
         column: usize,

@@ -55,7 +55,7 @@ pub struct Version {
     pub value: SecretValue,
     pub stages: BTreeSet<String>,
     pub created: f64,
-    /// Grows with every version, so that the oldest unlabelled ones can be told.
+    /// Grows with every version, so that the oldest unlabelled ones can be found.
     pub number: u64,
 }
 

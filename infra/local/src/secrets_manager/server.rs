@@ -92,7 +92,7 @@ impl JsonService for SecretsManager {
     async fn call(&self, operation: &str, body: &[u8]) -> Result<Value, Fault> {
         let moment = self.0.moment();
         let mut secrets = self.0.secrets.lock().await;
-        // Changed as a copy, which counts only once it is in the file.
+        // Changed as a copy, which takes effect only once it is in the file.
         let mut changed = secrets.clone();
         let value = run(operation, body, &mut changed, &moment)?;
         if writes(operation) {

@@ -44,7 +44,7 @@ pub(super) fn function(janitor: Janitor) -> LambdaFunction {
     })
 }
 
-/// Sweeps again and again. A sweep that the stop falls into is left where it is; the next one goes on.
+/// Sweeps again and again. A sweep that the stop falls into is left where it is; the next one continues it.
 pub(super) async fn keep_sweeping(janitor: Janitor, stop: watch::Receiver<bool>) {
     let sweeping = async {
         loop {

@@ -118,7 +118,6 @@ impl Stack {
         Ok(Self { gateway, services, processes, workers, bus, sweeping, stopping, example_key })
     }
 
-    /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.gateway.address()
     }

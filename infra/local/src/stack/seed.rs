@@ -35,7 +35,6 @@ use serde_json::{Value, json};
 use super::{functions::process_provider, parts::Parts};
 use crate::gateway::Gateway;
 
-/// The built-in example.
 const EXAMPLE: &str = include_str!("example.yaml");
 
 /// In the data directory: holds the example's key when the stack was filled.

@@ -88,7 +88,6 @@ impl std::fmt::Debug for Variable {
 }
 
 impl Workers {
-    /// Nobody yet.
     pub(super) fn new(settings: WorkerSettings) -> Self {
         Self {
             settings: Arc::new(settings),
@@ -170,7 +169,7 @@ fn is_passed_on(name: &std::ffi::OsStr) -> bool {
     plain.contains(&name.as_ref()) || name.starts_with("TF_")
 }
 
-/// Each worker's own log, which people are told of when one fails to report.
+/// Each worker's own log, which the error of one that fails to report names.
 fn log_file(directory: &Path, variables: &[Variable]) -> io::Result<File> {
     let value = |wanted: &str| variables.iter().find(|variable| variable.name == wanted).map(|it| &*it.value);
     let operation = value("GATEHOUSE_OPERATION_ID").filter(|id| id.bytes().all(|byte| byte != b'/'));

@@ -76,7 +76,6 @@ pub(super) fn directory(engine: &StepFunctions, has_terraform: bool) -> Machines
 
 /// Who does what the workflows hand out.
 pub(super) struct LocalTasks {
-    /// By name.
     functions: BTreeMap<String, LambdaFunction>,
     workers: Workers,
 }

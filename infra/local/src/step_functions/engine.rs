@@ -1,4 +1,5 @@
-//! All executions, and the one way in which they change: on a copy, which is written before it counts.
+//! All executions, and the one way in which they change: as a copy, which is in the file before anybody sees it.
+//! So nothing is answered and no task is called that a crash could make undone.
 
 use std::{
     collections::BTreeMap,
@@ -14,7 +15,7 @@ use tokio::sync::Notify;
 use super::{
     OpenError,
     arn::Arns,
-    execution::{Call, Execution, Next, Position, Status, Step, Told},
+    execution::{Call, Execution, Next, Position, Status, Step, TaskEvent},
     file::ExecutionsDirectory,
     machine::StateMachine,
 };
@@ -22,11 +23,11 @@ use super::{
 /// For how long an execution is kept after its end.
 const KEPT_AFTER_END: Duration = Duration::from_hours(7 * 24);
 
-/// A laptop that was closed has slept through its timers, so none is longer than this.
-const LONGEST_NAP: Duration = Duration::from_mins(5);
+/// Timers do not run while a laptop is closed, so none is longer than this, and the clock is asked after each.
+const MAX_SLEEP: Duration = Duration::from_mins(5);
 
-/// How late a timer may be on a machine that was awake.
-const OVERSLEPT: Duration = Duration::from_mins(1);
+/// How late a timer may be on a machine that was awake, if busy.
+const OVERSLEEP: Duration = Duration::from_mins(1);
 
 /// The machines and their executions.
 pub struct Engine {
@@ -50,11 +51,9 @@ pub struct Cell {
 /// What became of an execution.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Change {
-    /// Nothing.
     None,
-    /// Something that need not be kept: after a restart nobody counts as silent.
+    /// Something that need not be kept, such as a heartbeat: a restart resets them all.
     Passing,
-    /// Something that is kept.
     Lasting,
 }
 
@@ -63,7 +62,6 @@ impl Cell {
         Arc::new(Self { execution: Mutex::new(execution), changed: Notify::new() })
     }
 
-    /// The execution as it is.
     pub fn look(&self) -> MutexGuard<'_, Execution> {
         self.execution.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -87,7 +85,6 @@ impl Engine {
         Ok(engine)
     }
 
-    /// Finds an execution.
     pub fn find(&self, machine: &str, name: &str) -> Option<Arc<Cell>> {
         self.executions().get(&(machine.to_owned(), name.to_owned())).cloned()
     }
@@ -110,21 +107,21 @@ impl Engine {
         Ok(Ok(cell))
     }
 
-    /// Takes one step of an execution.
     pub fn advance(&self, cell: &Cell) -> io::Result<Next> {
         self.change(cell, |step, execution| {
             let next = step.advance(execution);
-            (if matches!(next, Next::Go) { Change::Lasting } else { Change::None }, next)
+            (if matches!(next, Next::Continue) { Change::Lasting } else { Change::None }, next)
         })
     }
 
-    /// Takes what is told of a task. `false` when the task is over already.
-    pub fn tell(&self, cell: &Cell, token: &str, told: Told) -> io::Result<bool> {
+    /// Records what happened to a task. `false` when the task is over already.
+    pub fn record(&self, cell: &Cell, token: &str, event: TaskEvent) -> io::Result<bool> {
         self.change(cell, |step, execution| {
+            // A heartbeat every few seconds of every worker would otherwise be a write and two syncs each.
             let had_arrived =
                 execution.position().and_then(Position::task).is_some_and(|task| task.delivered);
-            let only_alive = had_arrived && !matches!(told, Told::Ended(_));
-            let heard = step.tell(execution, token, told);
+            let only_alive = had_arrived && !matches!(event, TaskEvent::Ended(_));
+            let heard = step.record(execution, token, event);
             let change = match (heard, only_alive) {
                 (false, _) => Change::None,
                 (true, true) => Change::Passing,
@@ -134,7 +131,7 @@ impl Engine {
         })
     }
 
-    /// Changes an execution; `f` says how, and what to answer. What cannot be written did not happen.
+    /// Changes an execution as `f` does, and returns what `f` answers. What cannot be written did not happen.
     pub fn change<T>(
         &self,
         cell: &Cell,
@@ -159,8 +156,8 @@ impl Engine {
         self.step(&execution.machine).ok()?.call(&execution)
     }
 
-    /// Returns at `time`, by the clock. Where that jumps ahead, this machine slept, and its workers with it:
-    /// then nobody was silent.
+    /// Returns at `time`, by the clock. Where that jumps ahead, this machine slept, and its workers with it: their
+    /// silence was not theirs, so their heartbeats are reset.
     pub async fn pause_until(&self, time: Timestamp, cell: &Cell) -> io::Result<()> {
         loop {
             let before = self.clock.now();
@@ -168,15 +165,15 @@ impl Engine {
             if left.is_zero() {
                 return Ok(());
             }
-            let nap = left.min(LONGEST_NAP);
+            let nap = left.min(MAX_SLEEP);
             self.clock.sleep(nap).await;
-            if before + nap + OVERSLEPT < self.clock.now() {
-                return self.change(cell, |step, execution| (Change::Passing, step.excuse(execution)));
+            if before + nap + OVERSLEEP < self.clock.now() {
+                return self
+                    .change(cell, |step, execution| (Change::Passing, step.reset_heartbeat(execution)));
             }
         }
     }
 
-    /// What is needed for going on with an execution of `machine`.
     pub fn step(&self, machine: &str) -> io::Result<Step<'_>> {
         let machine = self.machines.get(machine).ok_or_else(|| io::Error::other("no such machine"))?;
         Ok(Step { machine, now: self.clock.now(), ids: &*self.ids })
@@ -184,7 +181,7 @@ impl Engine {
 
     fn take_up(&self, mut execution: Execution) -> Result<(), OpenError> {
         let Some(machine) = self.machines.get(&execution.machine) else {
-            // Kept for a program that knows its machine.
+            // The file stays: a later or an earlier version of this program may know its machine.
             return Ok(());
         };
         match execution.status {

@@ -49,17 +49,17 @@ impl ExecutionsDirectory {
             OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&unfinished)?;
         file.write_all(&content)?;
         file.sync_all()?;
+        // With the content on disk first: a name that leads to an empty file would be worse than the old one.
         fs::rename(&unfinished, &path)?;
         File::open(&self.0)?.sync_all()
     }
 
-    /// Deletes an execution.
     pub fn remove(&self, execution: &Execution) -> Result<(), OpenError> {
         let path = self.path(execution);
         fs::remove_file(&path).map_err(|source| OpenError::Io { path, source })
     }
 
-    /// A machine's name has no dot, and neither name has a slash.
+    /// Unambiguous, because a machine's name has no dot, and neither name has a slash.
     fn path(&self, execution: &Execution) -> PathBuf {
         self.0.join(format!("{}.{}.json", execution.machine, execution.name))
     }

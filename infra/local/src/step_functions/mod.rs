@@ -2,9 +2,13 @@
 //! and each execution is a file.
 //!
 //! It plays standard workflows, as far as our definitions go; what it does not know it refuses when it reads
-//! them. Executions survive a restart at any moment: waits and timers go on with their time; a task that was
-//! being begun is begun again, with the same token where it has one; nobody counts as silent for the time in
-//! which nobody could be heard.
+//! them.
+//!
+//! A killed `cargo run` continues where it was, because an execution *is* its file: each transition is written
+//! before anything follows from it. After a start, waits and timers run on with their time; a task that was
+//! being called is called again, with the same token where it has one, so that whoever got it twice can tell; no
+//! worker is silent for the time in which it could not be heard. Files rather than a table: one rename is a
+//! transaction, and a person can read them.
 
 mod arn;
 mod engine;
@@ -34,15 +38,12 @@ pub enum OpenError {
     Io {
         /// The directory or file.
         path: PathBuf,
-        /// Why.
         source: io::Error,
     },
     /// The file is not one that this program wrote. Its content is not repeated here.
     #[error("{} does not hold an execution (line {line}, column {column})", path.display())]
     Unreadable {
-        /// The file.
         path: PathBuf,
-        /// Where reading stopped.
         line: usize,
         /// Where in the line.
         column: usize,

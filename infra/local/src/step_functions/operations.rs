@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{
     StepFunctions,
     engine::{Cell, Change},
-    execution::{Execution, MAX_DATA, Outcome, Status, Told},
+    execution::{Execution, MAX_DATA, Outcome, Status, TaskEvent},
     protocol::{Description, Started, Stopped},
     tasks::TaskError,
 };
@@ -74,14 +74,14 @@ impl StepFunctions {
         Ok(Stopped { stop_date })
     }
 
-    /// Tells how an execution is.
+    /// Describes an execution.
     ///
     /// # Errors
     /// As the API defines them.
     pub fn describe_execution(&self, arn: &str) -> Result<Description, Fault> {
         let cell = self.execution(arn)?;
         let execution = cell.look();
-        let (status, output, error) = told(&execution.status);
+        let (status, output, error) = described(&execution.status);
         let (error, cause) = error.map(|error| (error.error, error.cause)).unzip();
         Ok(Description {
             execution_arn: arn.to_owned(),
@@ -103,7 +103,7 @@ impl StepFunctions {
     /// As the API defines them.
     pub fn send_task_success(&self, token: &str, output: &str) -> Result<(), Fault> {
         let output = json(output).map_err(|problem| Fault::new("InvalidOutput", problem))?;
-        self.tell(token, Told::Ended(Ok(output)))
+        self.record(token, TaskEvent::Ended(Ok(output)))
     }
 
     /// Ends the task that waits for a token badly.
@@ -117,7 +117,7 @@ impl StepFunctions {
         cause: Option<String>,
     ) -> Result<(), Fault> {
         let error = task_error(error, cause)?.unwrap_or_else(|| TaskError::new("", ""));
-        self.tell(token, Told::Ended(Err(error)))
+        self.record(token, TaskEvent::Ended(Err(error)))
     }
 
     /// Says that the task that waits for a token is being worked on. Its `TimeoutSeconds` stay as they are.
@@ -125,15 +125,15 @@ impl StepFunctions {
     /// # Errors
     /// As the API defines them.
     pub fn send_task_heartbeat(&self, token: &str) -> Result<(), Fault> {
-        self.tell(token, Told::Heartbeat)
+        self.record(token, TaskEvent::Heartbeat)
     }
 
-    fn tell(&self, token: &str, told: Told) -> Result<(), Fault> {
+    fn record(&self, token: &str, event: TaskEvent) -> Result<(), Fault> {
         let invalid = || Fault::new("InvalidToken", "The task token is not one of this service.");
         let (machine, name) = named_by(token).ok_or_else(invalid)?;
         let missing = || Fault::new("TaskDoesNotExist", "There is no such task.");
         let cell = self.engine().find(&machine, &name).ok_or_else(missing)?;
-        if self.engine().tell(&cell, token, told)? {
+        if self.engine().record(&cell, token, event)? {
             return Ok(());
         }
         Err(Fault::new("TaskTimedOut", "The task has timed out or has ended already."))
@@ -157,7 +157,7 @@ fn is_same(known: &Execution, input: &str) -> bool {
     known.position().is_some() && known.input == input
 }
 
-fn told(status: &Status) -> (&'static str, Option<String>, Option<TaskError>) {
+fn described(status: &Status) -> (&'static str, Option<String>, Option<TaskError>) {
     match status {
         Status::Running(_) => ("RUNNING", None, None),
         Status::Ended { outcome, .. } => match outcome {

@@ -68,7 +68,6 @@ pub struct Started {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Stopped {
-    /// When it ended.
     pub stop_date: f64,
 }
 
@@ -76,17 +75,13 @@ pub struct Stopped {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Description {
-    /// The execution.
     pub execution_arn: String,
-    /// Its machine.
     pub state_machine_arn: String,
-    /// Its name.
     pub name: String,
     /// `RUNNING`, `SUCCEEDED`, `FAILED`, `TIMED_OUT` or `ABORTED`.
     pub status: &'static str,
     /// When it was started.
     pub start_date: f64,
-    /// When it ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stop_date: Option<f64>,
     /// What it was started with.

@@ -9,7 +9,7 @@ use tracing::error;
 
 use super::{
     engine::{Cell, Engine},
-    execution::{Call, Next, Told},
+    execution::{Call, Next, TaskEvent},
     machine::state::Resource,
     tasks::{TaskError, Tasks},
 };
@@ -22,9 +22,11 @@ pub async fn run(engine: Arc<Engine>, cell: Arc<Cell>, tasks: Arc<dyn Tasks>) {
     let mut calls = Calls { tasks, open: JoinSet::new(), last: String::new() };
     loop {
         match engine.advance(&cell) {
-            Ok(Next::Go) => yield_now().await,
+            Ok(Next::Continue) => yield_now().await,
             Ok(Next::Ended) => break,
             Ok(Next::Until(time)) => {
+                // Only now, with the task and its token in the file: what is called may be repeated by a crash, but
+                // never called without a trace.
                 if let Some(call) = engine.call(&cell) {
                     calls.begin(call);
                 }
@@ -35,21 +37,22 @@ pub async fn run(engine: Arc<Engine>, cell: Arc<Cell>, tasks: Arc<dyn Tasks>) {
                         }
                     }
                     () = cell.changed.notified() => {}
-                    Some(answer) = calls.open.join_next() => hear(&engine, &cell, answer).await,
+                    Some(answer) = calls.open.join_next() => record(&engine, &cell, answer).await,
                 }
             }
+            // A full disk pauses executions; it does not fail them.
             Err(error) => wait_for_disk(&engine, &error).await,
         }
     }
-    // They are nobody's business any more, but nobody cuts a function short on AWS either.
+    // Their ends are ignored, but a function is not cut short on AWS either.
     while calls.open.join_next().await.is_some() {}
 }
 
 /// The tasks that were begun and have not answered.
 struct Calls {
     tasks: Arc<dyn Tasks>,
-    open: JoinSet<(String, Told)>,
-    /// The token of the last one, which is not begun twice by one runner.
+    open: JoinSet<(String, TaskEvent)>,
+    /// The token of the last one: the step that asks for it is taken several times, the call is made once.
     last: String,
 }
 
@@ -62,14 +65,14 @@ impl Calls {
         let tasks = self.tasks.clone();
         self.open.spawn(async move {
             let (token, unknown) = (call.token.clone(), unknown(call.resource));
-            let told = AssertUnwindSafe(perform(&*tasks, call)).catch_unwind().await;
-            (token, told.unwrap_or(Told::Ended(Err(unknown))))
+            let event = AssertUnwindSafe(perform(&*tasks, call)).catch_unwind().await;
+            (token, event.unwrap_or(TaskEvent::Ended(Err(unknown))))
         });
     }
 }
 
-/// Has a task done, or begun where a token tells its end.
-async fn perform(tasks: &dyn Tasks, call: Call) -> Told {
+/// Calls a task. Returns its end, or that it was delivered where somebody reports the end with its token.
+async fn perform(tasks: &dyn Tasks, call: Call) -> TaskEvent {
     let Call { resource, mut parameters, .. } = call;
     let done = match resource {
         Resource::Worker => tasks.run_ecs_task(parameters).await.map(|()| Value::Null),
@@ -79,12 +82,12 @@ async fn perform(tasks: &dyn Tasks, call: Call) -> Told {
         }
     };
     match done {
-        Ok(_) if resource.takes_token() => Told::Delivered,
+        Ok(_) if resource.takes_token() => TaskEvent::Delivered,
         // As the integration with Lambda wraps what a function answers.
-        Ok(payload) => {
-            Told::Ended(Ok(json!({ "ExecutedVersion": "$LATEST", "Payload": payload, "StatusCode": 200 })))
-        }
-        Err(error) => Told::Ended(Err(error)),
+        Ok(payload) => TaskEvent::Ended(Ok(
+            json!({ "ExecutedVersion": "$LATEST", "Payload": payload, "StatusCode": 200 }),
+        )),
+        Err(error) => TaskEvent::Ended(Err(error)),
     }
 }
 
@@ -93,10 +96,10 @@ fn unknown(resource: Resource) -> TaskError {
     TaskError::new(error, "the task panicked")
 }
 
-async fn hear(engine: &Engine, cell: &Cell, answer: Result<(String, Told), JoinError>) {
+async fn record(engine: &Engine, cell: &Cell, answer: Result<(String, TaskEvent), JoinError>) {
     // An error means that the runtime is going down.
-    let Ok((token, told)) = answer else { return };
-    while let Err(error) = engine.tell(cell, &token, told.clone()) {
+    let Ok((token, event)) = answer else { return };
+    while let Err(error) = engine.record(cell, &token, event.clone()) {
         wait_for_disk(engine, &error).await;
     }
 }

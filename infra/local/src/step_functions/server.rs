@@ -60,15 +60,15 @@ impl RunningStepFunctions {
         self.service.endpoint_url()
     }
 
-    /// Returns when the shutdown was asked for, every request has been answered, and no execution goes on.
+    /// Returns when the shutdown was asked for, every request has been answered, and no execution runs.
     pub async fn finished(self) {
         self.service.finished().await;
-        self.step_functions.rest().await;
+        self.step_functions.suspend().await;
     }
 }
 
 impl StepFunctions {
-    /// Opens the executions under the directory `data`, which need not be there yet. None goes on before
+    /// Opens the executions under the directory `data`, which need not be there yet. None runs before
     /// [`Self::begin`].
     ///
     /// # Errors
@@ -85,7 +85,7 @@ impl StepFunctions {
         Ok(Self(Arc::new(Parts { engine: Arc::new(engine), runners: Mutex::default() })))
     }
 
-    /// Lets every execution go on, with `tasks` for what they have others do. Functions need the address of
+    /// Lets every execution run, with `tasks` for what they have others do. Functions need the address of
     /// this service, so it is served before they exist.
     pub fn begin(&self, tasks: Arc<dyn Tasks>) {
         let mut runners = self.runners();
@@ -113,8 +113,8 @@ impl StepFunctions {
         Ok(RunningStepFunctions { service, step_functions: self })
     }
 
-    /// Stops all that runs where it is; what is kept goes on when it is opened again.
-    pub async fn rest(&self) {
+    /// Stops all that runs where it is, as a crash would; it continues when the directory is opened again.
+    pub async fn suspend(&self) {
         let mut runners = mem::take(&mut *self.runners());
         runners.running.shutdown().await;
     }
@@ -184,7 +184,7 @@ impl JsonService for StepFunctions {
 
 impl Runners {
     fn run(&mut self, engine: &Arc<Engine>, cell: Arc<Cell>) {
-        // Those that ended are forgotten here, or they would be kept for ever.
+        // Nobody waits for those that ended, so they are released here.
         while self.running.try_join_next().is_some() {}
         if let Some(tasks) = &self.tasks {
             self.running.spawn(runner::run(engine.clone(), cell, tasks.clone()));

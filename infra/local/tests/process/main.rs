@@ -5,3 +5,4 @@ mod crashes;
 mod output;
 mod running;
 mod stack;
+mod suite;

@@ -106,8 +106,8 @@ pub trait CiProvider: Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`CiErrorKind::OutcomeUnknown`] when a run may or may not have been started: it must be looked up,
-    /// and never simply be tried again. Every other kind promises that none was.
+    /// [`OutcomeUnknown`](super::CiErrorKind::OutcomeUnknown) when a run may or may not have been started: it
+    /// must be looked up, and never simply be tried again. Every other kind promises that none was.
     async fn start(&self, request: &StartRequest<'_>) -> Result<Build, CiError>;
 
     /// Runs that `request` may have started: begun after its checkpoint, in its way, by our account. The

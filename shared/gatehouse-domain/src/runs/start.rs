@@ -1,6 +1,6 @@
 //! Starting runs: exactly one build for each request, whatever gets lost on the way.
 //!
-//! CI systems have no idempotency keys, so Gatehouse keeps its own. A [`Start`] is written before the CI
+//! CI systems have no idempotency keys, so Gatehouse keeps its own. A [`RunRequest`] is written before the CI
 //! system is called and finished in one transaction with the run's record. When the answer of the call is
 //! lost, the build is looked for among those begun since the start's [`Checkpoint`], and adopted by
 //! recording it: a build can be recorded once only.

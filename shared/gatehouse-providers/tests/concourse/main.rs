@@ -6,6 +6,7 @@ mod directory;
 mod discovering;
 mod runs;
 mod starting;
+mod suite;
 mod support;
 mod tls;
 mod tokens;

@@ -5,20 +5,18 @@ use serde_json::{Map, Value};
 
 use super::policy::Policy;
 
-/// A well-formed answer.
 #[derive(Clone, Debug)]
 pub struct Answer {
-    /// Who is calling.
     pub principal_id: String,
     /// What they may call.
     pub policy: Policy,
-    /// What the integration is told; every value is text.
+    /// What the integration is given; every value is text.
     pub context: Map<String, Value>,
     /// The API key that usage plans count, when the authorizer gives one.
     pub usage_identifier_key: Option<String>,
 }
 
-/// Why an answer is none.
+/// Why an answer is not one that API Gateway takes.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Malformed {
     /// A field is missing or of the wrong type.

@@ -64,7 +64,6 @@ impl Cache {
         entries.by_identity.insert(identity, (Arc::clone(answer), now + ttl));
     }
 
-    /// Forgets everything.
     pub fn flush(&self) {
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         entries.generation += 1;

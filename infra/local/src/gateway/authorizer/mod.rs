@@ -35,9 +35,7 @@ pub struct Authorizer {
 /// The question that an authorizer answers.
 #[derive(Clone, Copy, Debug)]
 pub struct Question<'a> {
-    /// The request.
     pub request: &'a Incoming,
-    /// Where it goes.
     pub routed: &'a Routed,
     /// What the gateway knows about it.
     pub context: &'a Value,

@@ -5,7 +5,6 @@ use serde::Deserialize;
 /// The one action that an API's policy is about.
 const INVOKE: &str = "execute-api:Invoke";
 
-/// A policy document.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub struct Policy {
@@ -96,7 +95,7 @@ impl Statement {
 fn wildcard(pattern: &str, text: &str) -> bool {
     let (pattern, text): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
     let (mut p, mut t) = (0, 0);
-    // Where to go on when the text after the last `*` does not fit: one more character goes to the `*`.
+    // Where to continue when the text after the last `*` does not fit: one more character goes to the `*`.
     let mut retry = None;
     while t < text.len() {
         match pattern.get(p) {

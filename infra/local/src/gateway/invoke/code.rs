@@ -24,7 +24,7 @@ pub struct LambdaFunction(Arc<dyn Code>);
 pub struct Invocation {
     /// The event, as JSON text.
     pub payload: Bytes,
-    /// What the Lambda runtime says about the call.
+    /// What the Lambda runtime knows about the call.
     pub context: Context,
     /// Whether the function is configured not to see the stage in paths.
     pub ignore_stage: bool,
@@ -34,7 +34,6 @@ pub struct Invocation {
 pub struct StreamedAnswer {
     /// Status, headers and cookies, as JSON text.
     pub prelude: Bytes,
-    /// The body.
     pub body: Pin<Box<dyn Stream<Item = Result<Bytes, Error>> + Send>>,
 }
 

@@ -38,12 +38,10 @@ pub enum CallError {
     /// The function returned an error.
     #[error("{kind}: {message}")]
     Failed {
-        /// The error's type.
         kind: String,
         /// The error's text, exactly as the function gave it.
         message: String,
     },
-    /// The function panicked.
     #[error("the function panicked")]
     Panicked,
     /// The function did not answer within its own timeout.
@@ -84,7 +82,6 @@ impl DeployedFunction {
         }
     }
 
-    /// The function's name.
     pub fn name(&self) -> &str {
         &self.config.function_name
     }
@@ -106,7 +103,7 @@ impl DeployedFunction {
     /// Calls the function and waits until it has status and headers.
     ///
     /// When nobody takes the answer, or its body is dropped, the function's work ends there. On AWS it
-    /// would go on to its end.
+    /// would run to its end.
     pub async fn stream(&self, event: &Value, request: &Incoming) -> Result<StreamedAnswer, CallError> {
         let invocation = self.invocation(event, request)?;
         let code = self.code.clone();

@@ -1,4 +1,5 @@
-//! One execution: where it is, and how it goes on. Nothing here waits, asks for the time, or touches a file.
+//! One execution: where it is, and its transitions. Nothing here waits, asks for the time, or touches a file, so
+//! that tests can crash between any two steps.
 
 mod settle;
 mod step;
@@ -10,7 +11,7 @@ use serde_json::Value;
 use super::tasks::TaskError;
 
 pub(super) use self::{
-    settle::Told,
+    settle::TaskEvent,
     step::{Call, MAX_DATA, Next, Step},
 };
 
@@ -92,7 +93,7 @@ pub struct Begun {
 }
 
 impl Execution {
-    /// Where it is, while it runs.
+    /// `None` once it has ended.
     pub fn position(&self) -> Option<&Position> {
         match &self.status {
             Status::Running(position) => Some(position),
@@ -100,7 +101,6 @@ impl Execution {
         }
     }
 
-    /// Writes a line for people.
     pub fn note(&mut self, at: Timestamp, what: String) {
         self.log.push(LogLine { at, what });
         let surplus = self.log.len().saturating_sub(KEPT_LOG_LINES);
@@ -109,7 +109,6 @@ impl Execution {
 }
 
 impl Position {
-    /// The task that has been begun, if one has.
     pub fn task(&self) -> Option<&Begun> {
         match &self.activity {
             Activity::Task(begun) => Some(begun),

@@ -1,10 +1,10 @@
-//! What others tell of an execution: a task's end, a heartbeat, that it is to stop.
+//! What others cause in an execution: a task's end, a heartbeat, a stop.
 
 use serde_json::Value;
 
 use super::{
     Activity, Execution, Outcome, Position, Status,
-    step::{Onwards, Step, context, go, no_place, runtime},
+    step::{Step, Transition, context, go, no_place, runtime},
 };
 use crate::step_functions::{
     machine::{
@@ -16,45 +16,46 @@ use crate::step_functions::{
 
 /// What became of a task.
 #[derive(Clone)]
-pub enum Told {
+pub enum TaskEvent {
     /// It has been handed over to somebody who has the token.
     Delivered,
     /// Whoever has the token works on it.
     Heartbeat,
-    /// It ended.
     Ended(Result<Value, TaskError>),
 }
 
 impl Step<'_> {
-    /// Takes what is told of the task with this token. `false` when that task is over already. Who was silent
-    /// for too long is heard as long as nobody has noticed.
-    pub fn tell(&self, execution: &mut Execution, token: &str, told: Told) -> bool {
+    /// Records what happened to the task with this token. `false` when that task is over already. A worker that was
+    /// silent for too long is heard as long as the heartbeat's timeout has not been recorded.
+    pub fn record(&self, execution: &mut Execution, token: &str, told: TaskEvent) -> bool {
         let Status::Running(position) = &mut execution.status else { return false };
         let Activity::Task(begun) = &mut position.activity else { return false };
         if begun.token != token || begun.times_out_at <= self.now {
             return false;
         }
+        // Whoever reports has the token, even where the crash came before the answer to the call.
         begun.delivered = true;
         match told {
-            Told::Delivered => {}
-            Told::Heartbeat => self.excuse(execution),
-            Told::Ended(result) => {
-                let onwards = self.settle(position.clone(), &execution.name, result);
-                self.arrive(execution, onwards);
+            TaskEvent::Delivered => {}
+            TaskEvent::Heartbeat => self.reset_heartbeat(execution),
+            TaskEvent::Ended(result) => {
+                let transition = self.settle(position.clone(), &execution.name, result);
+                self.arrive(execution, transition);
             }
         }
         true
     }
 
-    /// Ends an execution that runs. Whatever it has begun goes on, and is not listened to any more.
+    /// Ends an execution that runs. The task that it has begun is not stopped, and its end is ignored.
     pub fn stop(&self, execution: &mut Execution, why: Option<TaskError>) {
         if execution.position().is_some() {
             self.arrive(execution, Err(Outcome::Aborted(why)));
         }
     }
 
-    /// Deals with an error: tries again, goes on elsewhere, or ends the execution.
-    pub(super) fn fail(&self, task: &Task, position: Position, error: TaskError) -> Onwards {
+    /// Follows a task's error: to another attempt, to a catcher's state, or to the end of the execution. In this
+    /// order, as the States Language has it: what may be retried is not caught.
+    pub(super) fn fail(&self, task: &Task, position: Position, error: TaskError) -> Transition {
         if let Some(again) = self.again(task, &position, &error) {
             return Ok(again);
         }
@@ -62,8 +63,8 @@ impl Step<'_> {
         let Some(catcher) = catcher else {
             return Err(Outcome::Failed(error));
         };
-        let told = serde_json::json!({ "Error": error.error, "Cause": error.cause });
-        let data = catcher.result_path.put(position.data, told);
+        let caught = serde_json::json!({ "Error": error.error, "Cause": error.cause });
+        let data = catcher.result_path.put(position.data, caught);
         go(&catcher.next, data.ok_or_else(|| no_place(&position.state))?)
     }
 
@@ -82,10 +83,12 @@ impl Step<'_> {
         Some(Position { retried, activity, ..position.clone() })
     }
 
-    fn settle(&self, position: Position, execution: &str, result: Result<Value, TaskError>) -> Onwards {
+    fn settle(&self, position: Position, execution: &str, result: Result<Value, TaskError>) -> Transition {
+        // The definition may be newer than the execution: a stack can be updated between two starts.
         let State::Task(task) = self.state(&position)? else {
             return Err(runtime(&position.state, "the definition does not have this task any more"));
         };
+        // The error before `ResultSelector` and `ResultPath`, which are for results only.
         let result = match result {
             Ok(result) => result,
             Err(error) => return self.fail(task, position, error),
@@ -101,7 +104,7 @@ impl Step<'_> {
         go(&task.next, task.result_path.put(data, result).ok_or_else(|| no_place(&state))?)
     }
 
-    /// From 0 to 1.
+    /// The jitter of a retry, from 0 to 1.
     fn chance(&self) -> f64 {
         let [first, second, third, fourth, ..] = self.ids.random();
         f64::from(u32::from_be_bytes([first, second, third, fourth])) / f64::from(u32::MAX)

@@ -22,9 +22,9 @@ use crate::step_functions::{
 pub const MAX_DATA: usize = 262_144;
 
 /// Where an execution is next, or how it ended.
-pub(super) type Onwards = Result<Position, Outcome>;
+pub(super) type Transition = Result<Position, Outcome>;
 
-/// What is needed for going on.
+/// What one step of an execution depends on.
 pub struct Step<'a> {
     pub machine: &'a StateMachine,
     pub now: Timestamp,
@@ -33,11 +33,10 @@ pub struct Step<'a> {
 
 /// What is to be done after a step.
 pub enum Next {
-    /// It went on: keep it, and go on.
-    Go,
+    /// It took a step: keep it, and take the next.
+    Continue,
     /// Nothing happens by itself before then.
     Until(Timestamp),
-    /// It has ended.
     Ended,
 }
 
@@ -71,18 +70,22 @@ impl Step<'_> {
     }
 
     /// Takes one step, if it is time for one.
+    ///
+    /// A step is one transition, never several: each is written to the file before the next one is taken, so that
+    /// a crash repeats at most the last of them.
     pub fn advance(&self, execution: &mut Execution) -> Next {
         let Some(position) = execution.position() else { return Next::Ended };
+        // Before the state itself: an execution whose own time is over starts and catches nothing any more.
         if execution.times_out_at.is_some_and(|end| end <= self.now) {
             self.arrive(execution, Err(Outcome::TimedOut));
-            return Next::Go;
+            return Next::Continue;
         }
         if let Some(due) = due(position).filter(|due| *due > self.now) {
             return Next::Until(execution.times_out_at.map_or(due, |end| end.min(due)));
         }
-        let onwards = self.pass(position.clone(), &execution.name);
-        self.arrive(execution, onwards);
-        Next::Go
+        let transition = self.pass(position.clone(), &execution.name);
+        self.arrive(execution, transition);
+        Next::Continue
     }
 
     /// The task that the execution has begun and that may not have been delivered yet.
@@ -91,31 +94,32 @@ impl Step<'_> {
         let begun = position.task().filter(|begun| !begun.delivered)?;
         let Some(State::Task(task)) = self.machine.state(&position.state) else { return None };
         let context = context(position, &begun.token, &execution.name);
-        // It was worked out once when the task was begun, so it can be now.
+        // Evaluated again rather than kept: it follows from what is kept, and it succeeded when the task was begun.
         let parameters = task.parameters.evaluate(&position.data, &context).ok()?;
         Some(Call { token: begun.token.clone(), resource: task.resource, parameters })
     }
 
-    /// Gives an execution that was read from its file the time that passed in between: what is begun again has
-    /// its whole time, and nobody was silent.
+    /// Takes account of the time in which an execution was only a file: a task that is begun again has its whole
+    /// time, and no worker is silent for a time in which it could not be heard. Waits and the timeouts of tasks
+    /// that were delivered run on, as they do on AWS.
     pub fn resume(&self, execution: &mut Execution) {
         if let Some((task, begun)) = self.begun(execution).filter(|(_, begun)| !begun.delivered) {
             begun.times_out_at = self.after(task.timeout_seconds);
         }
-        self.excuse(execution);
+        self.reset_heartbeat(execution);
     }
 
-    /// Counts silence from now on.
-    pub fn excuse(&self, execution: &mut Execution) {
+    /// The worker of the task, if there is one, has until a whole heartbeat from now.
+    pub fn reset_heartbeat(&self, execution: &mut Execution) {
         if let Some((task, begun)) = self.begun(execution) {
             begun.silent_until = task.heartbeat_seconds.map(|seconds| self.after(seconds));
         }
     }
 
-    /// Records where the execution has come.
-    pub(super) fn arrive(&self, execution: &mut Execution, onwards: Onwards) {
+    /// Moves the execution to where the transition leads.
+    pub(super) fn arrive(&self, execution: &mut Execution, transition: Transition) {
         let before = execution.position().map(|position| position.state.clone()).unwrap_or_default();
-        let (status, what) = match onwards {
+        let (status, what) = match transition {
             Ok(position) => {
                 let what = position.describe(&before);
                 (Status::Running(position), what)
@@ -147,9 +151,10 @@ impl Step<'_> {
         Some((task, begun))
     }
 
-    fn pass(&self, position: Position, execution: &str) -> Onwards {
+    fn pass(&self, position: Position, execution: &str) -> Transition {
         match (&position.activity, self.state(&position)?) {
             (Activity::Task(begun), State::Task(task)) => {
+                // Both may be over by now. The timeout goes first: no heartbeat could have extended it.
                 let error = if begun.times_out_at <= self.now { TIMEOUT } else { HEARTBEAT_TIMEOUT };
                 self.fail(task, position, TaskError::new(error, ""))
             }
@@ -158,7 +163,7 @@ impl Step<'_> {
         }
     }
 
-    fn enter(&self, state: &State, position: Position, execution: &str) -> Onwards {
+    fn enter(&self, state: &State, position: Position, execution: &str) -> Transition {
         let wrong = |problem: String| runtime(&position.state, &problem);
         match state {
             State::Task(task) => self.begin(task, position, execution),
@@ -176,9 +181,12 @@ impl Step<'_> {
         }
     }
 
-    fn begin(&self, task: &Task, position: Position, execution: &str) -> Onwards {
+    /// Only notes the task, with its token. It is called once that is in the file: after a crash in between, or
+    /// while nobody has shown that the token arrived, it is called again with the same token.
+    fn begin(&self, task: &Task, position: Position, execution: &str) -> Transition {
         let token = self.token(execution);
         let context = context(&position, &token, execution);
+        // Evaluated for its errors, so that a task that cannot be called is never noted.
         let parameters = task.parameters.evaluate(&position.data, &context);
         parameters.map_err(|problem| runtime(&position.state, &problem))?;
         let begun = Begun {
@@ -219,8 +227,8 @@ impl Outcome {
     }
 }
 
-/// Goes to another state with `data`.
-pub(super) fn go(state: &str, data: Value) -> Onwards {
+/// Leads to another state with `data`. The limit is checked here because every transition passes through.
+pub(super) fn go(state: &str, data: Value) -> Transition {
     if data.to_string().len() > MAX_DATA {
         let cause = format!("the data for {state} is larger than {MAX_DATA} bytes");
         return Err(Outcome::Failed(TaskError::new(DATA_LIMIT, cause)));
@@ -238,7 +246,7 @@ pub(super) fn no_place(state: &str) -> Outcome {
     runtime(state, "the ResultPath leads through something that is no object")
 }
 
-fn write(pass: &Pass, position: Position) -> Onwards {
+fn write(pass: &Pass, position: Position) -> Transition {
     let Position { state, data, .. } = position;
     let data = pass.result_path.put(data, pass.result.clone());
     go(&pass.next, data.ok_or_else(|| no_place(&state))?)

@@ -15,7 +15,6 @@ pub struct Context<'a> {
     pub retries: u32,
 }
 
-/// An expression.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Expression {
     Value(Source),
@@ -36,7 +35,6 @@ pub enum Source {
 }
 
 impl Expression {
-    /// Reads an expression.
     pub fn parse(text: &str) -> Result<Self, String> {
         let Some((function, rest)) = text.split_once('(') else {
             return Source::parse(text).map(Self::Value);

@@ -32,22 +32,10 @@ pub enum DefinitionError {
     Name(String),
     /// The definition is not JSON of the right shape.
     #[error("{machine}: {problem}")]
-    Machine {
-        /// Which definition.
-        machine: String,
-        /// What is wrong.
-        problem: String,
-    },
+    Machine { machine: String, problem: String },
     /// One state is not right, or not known here.
     #[error("{machine}: {state}: {problem}")]
-    State {
-        /// Which definition.
-        machine: String,
-        /// Which state.
-        state: String,
-        /// What is wrong.
-        problem: String,
-    },
+    State { machine: String, state: String, problem: String },
 }
 
 #[derive(Deserialize)]
@@ -90,7 +78,6 @@ impl StateMachine {
         machine.check_targets().map(|()| machine)
     }
 
-    /// Its name.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -100,7 +87,7 @@ impl StateMachine {
         &self.start_at
     }
 
-    /// For how long an execution may go on.
+    /// For how long an execution may run.
     pub(super) fn timeout_seconds(&self) -> Option<u32> {
         self.timeout_seconds
     }

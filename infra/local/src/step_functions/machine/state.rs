@@ -9,7 +9,6 @@ use super::{
     template::Template,
 };
 
-/// One state.
 #[derive(Clone, Debug)]
 pub enum State {
     Task(Box<Task>),
@@ -40,13 +39,13 @@ pub struct Task {
     pub next: String,
 }
 
-/// Who does it, and how its end is told.
+/// Who does it, and how its end is reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 pub enum Resource {
     /// A function; what it answers is the result.
     #[serde(rename = "arn:aws:states:::lambda:invoke")]
     Function,
-    /// A function that hands the token to somebody who tells the result.
+    /// A function that hands the token to somebody who reports the result.
     #[serde(rename = "arn:aws:states:::lambda:invoke.waitForTaskToken")]
     FunctionWithToken,
     /// A container that is given the token.
@@ -75,7 +74,6 @@ struct Rule {
     next: String,
 }
 
-/// Lets time pass.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "PascalCase")]
 pub struct Wait {
@@ -195,7 +193,7 @@ impl Task {
 }
 
 impl Resource {
-    /// Whether the result is told with a token.
+    /// Whether the result is reported with a token.
     pub fn takes_token(self) -> bool {
         self != Self::Function
     }

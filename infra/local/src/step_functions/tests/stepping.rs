@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::step_functions::{
     StateMachine, TaskError,
-    execution::{Execution, Next, Outcome, Status, Step, Told},
+    execution::{Execution, Next, Outcome, Status, Step, TaskEvent},
 };
 
 /// Draws the middle of every range.
@@ -41,7 +41,7 @@ impl Flow {
     fn settle(&mut self) -> Option<u128> {
         loop {
             match step(&self.machine, self.now).advance(&mut self.execution) {
-                Next::Go => {}
+                Next::Continue => {}
                 Next::Ended => return None,
                 Next::Until(time) => {
                     return Some(Duration::try_from(time.duration_since(self.now)).unwrap().as_millis());
@@ -58,7 +58,7 @@ impl Flow {
     fn answer(&mut self, result: Result<Value, TaskError>) -> Option<u128> {
         let step = step(&self.machine, self.now);
         let token = step.call(&self.execution).unwrap().token;
-        assert!(step.tell(&mut self.execution, &token, Told::Ended(result)));
+        assert!(step.record(&mut self.execution, &token, TaskEvent::Ended(result)));
         self.settle()
     }
 
@@ -176,7 +176,7 @@ fn an_answer_that_comes_after_its_time_changes_nothing() {
     let mut flow = Flow::start(&task(json!({})), json!({}));
     let step = step(&flow.machine, flow.now + Duration::from_mins(1));
     let token = step.call(&flow.execution).unwrap().token;
-    assert!(!step.tell(&mut flow.execution, &token, Told::Ended(Ok(json!({})))));
+    assert!(!step.record(&mut flow.execution, &token, TaskEvent::Ended(Ok(json!({})))));
     flow.pass(60);
     assert_eq!(flow.error(), Some(("States.Timeout", "")));
 }

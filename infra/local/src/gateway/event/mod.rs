@@ -36,7 +36,6 @@ impl ApiIdentity {
 pub struct Routed {
     /// The resource path, such as `/v1/jobs/{job_id}`.
     pub resource: String,
-    /// The path parameters.
     pub parameters: BTreeMap<String, String>,
 }
 
