@@ -174,7 +174,8 @@ impl<S: Records> Authorizer<S> {
         };
         let caller = &admitted.caller;
         tracing::info!(caller = caller.actor(), "admitted {}", caller.actor());
-        let policy = Policy::for_caller(caller, &request.method_arn).ok_or(AuthorizeError::Unauthorized)?;
+        let policy =
+            Policy::for_caller(caller, &[], &request.method_arn).ok_or(AuthorizeError::Unauthorized)?;
         if let Some(used) = &admitted.used {
             self.record(used).await;
         }

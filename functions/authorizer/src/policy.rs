@@ -2,7 +2,12 @@
 
 use std::{collections::BTreeMap, sync::LazyLock};
 
-use gatehouse_domain::{access::ENDPOINTS, caller::Caller, caller_context};
+use gatehouse_domain::{
+    access::{ENDPOINTS, Endpoint},
+    caller::Caller,
+    caller_context,
+    name::ProjectName,
+};
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -32,37 +37,62 @@ struct Statement {
     resource: Vec<String>,
 }
 
+/// A path that is one caller's own, beside those of the table, with one method.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct OwnPath(String);
+
+impl OwnPath {
+    /// Everything below the project. A name has no character that IAM takes for a wildcard.
+    ///
+    /// The method is written out: IAM's `*` is any text, so `*/payments/*` would open `GET/v1/jobs/payments/runs`
+    /// as well.
+    #[cfg_attr(not(test), expect(dead_code, reason = "no route is below a project yet"))]
+    pub(crate) fn below(method: &str, project: &ProjectName) -> Self {
+        Self(format!("{method}/{project}/*"))
+    }
+}
+
 impl Policy {
-    /// Allows what the table of endpoints allows this caller, which is something for everybody who is known.
-    /// `None` when `method_arn` is not one of API Gateway.
-    pub(crate) fn for_caller(caller: &Caller, method_arn: &str) -> Option<Self> {
+    /// Allows what the table of endpoints allows this caller, which is something for everybody who is known,
+    /// and their own paths. `None` when `method_arn` is not one of API Gateway.
+    pub(crate) fn for_caller(caller: &Caller, own: &[OwnPath], method_arn: &str) -> Option<Self> {
         // arn:aws:execute-api:<region>:<account>:<api>/<stage>/<verb>/<path>
         let mut parts = method_arn.splitn(3, '/');
         let stage = format!("{}/{}", parts.next()?, parts.next()?);
-        let resource = reach(caller).iter().map(|path| format!("{stage}/{path}")).collect();
+        let own = own.iter().map(|path| &path.0).filter(|path| is_beside_the_table(path)).cloned();
+        let resource = reach(caller).into_iter().chain(own).map(|path| format!("{stage}/{path}")).collect();
         let statement = Statement { action: "execute-api:Invoke", effect: "Allow", resource };
         Some(Self { version: "2012-10-17", statement: [statement] })
     }
 }
 
-/// Every endpoint's path with `*` for each parameter; which endpoints lie at that path or below it, as API
-/// Gateway sees it, for which a `*` is any text; and at or below which others' paths it lies itself. The same
-/// for every caller, so it is found out once.
+/// Every route's path with `*` for each parameter; which routes lie at that path or below it, as API Gateway
+/// sees it, for which a `*` is any text; and at or below which others' paths it lies itself. The same for
+/// every caller, so it is found out once.
 struct Paths {
-    patterns: Vec<String>,
+    routes: Vec<Route>,
     below: Vec<Vec<usize>>,
     above: Vec<Vec<usize>>,
 }
 
+/// One method of an endpoint.
+struct Route {
+    endpoint: &'static Endpoint,
+    method: &'static str,
+    pattern: String,
+}
+
 static PATHS: LazyLock<Paths> = LazyLock::new(|| {
-    let patterns: Vec<_> = ENDPOINTS.iter().map(|endpoint| wildcards(endpoint.path)).collect();
-    let all = 0..patterns.len();
-    let below = |wide: usize| all.clone().filter(|one| covers(&patterns[wide], &patterns[*one])).collect();
-    let above = |one: usize| {
-        all.clone().filter(|wide| *wide != one && covers(&patterns[*wide], &patterns[one])).collect()
-    };
+    let routes = ENDPOINTS.iter().flat_map(|endpoint| {
+        endpoint.routes().map(|(method, path)| Route { endpoint, method, pattern: wildcards(path) })
+    });
+    let routes: Vec<_> = routes.collect();
+    let is_below = |wide: usize, one: usize| covers(&routes[wide].pattern, &routes[one].pattern);
+    let all = 0..routes.len();
+    let below = |wide: usize| all.clone().filter(|one| is_below(wide, *one)).collect();
+    let above = |one: usize| all.clone().filter(|wide| *wide != one && is_below(*wide, one)).collect();
     let (below, above) = (all.clone().map(below).collect(), all.clone().map(above).collect());
-    Paths { patterns, below, above }
+    Paths { routes, below, above }
 });
 
 /// Finds out what is the same for every caller.
@@ -70,28 +100,34 @@ pub(crate) fn prepare() {
     LazyLock::force(&PATHS);
 }
 
+/// Whether a caller's own path, `<verb>/<path>`, leads to no endpoint of the table. One that does is a project
+/// with a reserved name, and would open what the table closes.
+fn is_beside_the_table(own: &str) -> bool {
+    PATHS.routes.iter().all(|route| !covers(own, &format!("{}{}", route.method, route.pattern)))
+}
+
 /// What a caller may reach: `<verb>/<path>`. Where a caller may do everything that can be done at a path and
 /// below it, one line with `*` for the verb says so; and what another line covers is left out. So the policy
 /// stays short, and admits to no endpoint that its lines one by one would not admit to.
 fn reach(caller: &Caller) -> Vec<String> {
-    let Paths { patterns, below, above } = &*PATHS;
-    let allowed: Vec<_> = ENDPOINTS.iter().map(|endpoint| caller.may(endpoint)).collect();
+    let Paths { routes, below, above } = &*PATHS;
+    let allowed: Vec<_> = routes.iter().map(|route| caller.may(route.endpoint)).collect();
     let whole = |below: &Vec<usize>| below.len() > 1 && below.iter().all(|index| allowed[*index]);
     let whole: Vec<_> = below.iter().map(whole).collect();
-    let same_verb = |one: usize, other: usize| ENDPOINTS[one].method == ENDPOINTS[other].method;
     let is_covered = |index: usize| {
+        let route = &routes[index];
         above[index].iter().any(|other| match (whole[index], whole[*other]) {
             // Of several lines for one path, the first stays.
-            (true, true) => patterns[*other] != patterns[index] || *other < index,
+            (true, true) => routes[*other].pattern != route.pattern || *other < index,
             (false, true) => true,
             (true, false) => false,
-            (false, false) => allowed[*other] && same_verb(*other, index),
+            (false, false) => allowed[*other] && routes[*other].method == route.method,
         })
     };
-    let needed = (0..ENDPOINTS.len()).filter(|index| allowed[*index] && !is_covered(*index));
+    let needed = (0..routes.len()).filter(|index| allowed[*index] && !is_covered(*index));
     let line = |index: usize| {
-        let verb = if whole[index] { "*" } else { ENDPOINTS[index].method };
-        format!("{verb}{}", patterns[index])
+        let verb = if whole[index] { "*" } else { routes[index].method };
+        format!("{verb}{}", routes[index].pattern)
     };
     needed.map(line).collect()
 }
@@ -169,7 +205,7 @@ mod tests {
         let admin = Grant::User { roles: admin, session: "ses_00000000000000000000000000".into() };
         let admin = Caller { subject: "a".repeat(64), grant: admin };
         for caller in [admin, key([Scope::All], "*"), key(Scope::ALL.iter().copied(), "*")] {
-            let policy = Policy::for_caller(&caller, METHOD).unwrap();
+            let policy = Policy::for_caller(&caller, &[], METHOD).unwrap();
             assert!(policy.statement[0].resource.iter().all(|resource| resource.len() <= 512));
             let answer = serde_json::to_string(&Answer::new(&caller, None, policy)).unwrap();
             assert!(answer.len() < 4096, "{} bytes: {answer}", answer.len());
@@ -177,9 +213,36 @@ mod tests {
     }
 
     #[test]
+    fn a_caller_reaches_their_own_paths_beside_the_table() {
+        let grant = Grant::Service {
+            project: "payments".parse().unwrap(),
+            tenant: "acme".parse().unwrap(),
+            service: "worker".parse().unwrap(),
+        };
+        let service = Caller { subject: "tok_1".into(), grant };
+        let resources = |project: &str| {
+            let own = OwnPath::below("GET", &project.parse().unwrap());
+            let policy = Policy::for_caller(&service, &[own], "arn:aws:execute-api:r:a:api/dev/GET/v1/me");
+            policy.unwrap().statement[0].resource.clone()
+        };
+        let table = Policy::for_caller(&service, &[], "arn:aws:execute-api:r:a:api/dev/GET/v1/me").unwrap();
+        let table = table.statement[0].resource.clone();
+        let mut both = table.clone();
+        both.push("arn:aws:execute-api:r:a:api/dev/GET/payments/*".to_owned());
+        assert_eq!(resources("payments"), both);
+        for other in ["GET/pay/x", "POST/payments/x", "GET/payments", "GET/v1/jobs/payments/runs"] {
+            let call = format!("arn:aws:execute-api:r:a:api/dev/{other}");
+            assert!(!both.iter().any(|resource| covers(resource, &call)), "{other}");
+        }
+        for reserved in ["v1", "services"] {
+            assert_eq!(resources(reserved), table, "{reserved} would open what the table closes");
+        }
+    }
+
+    #[test]
     fn a_method_arn_that_is_none_has_no_policy() {
         for odd in ["", "arn", "arn:aws:execute-api:eu-west-1:000000000000:api0example"] {
-            assert!(Policy::for_caller(&key([Scope::All], "*"), odd).is_none(), "{odd:?}");
+            assert!(Policy::for_caller(&key([Scope::All], "*"), &[], odd).is_none(), "{odd:?}");
         }
     }
 
@@ -204,11 +267,11 @@ mod tests {
             prop_assert!(!reach.is_empty(), "API Gateway takes a policy of nothing for none");
             let path = |path: &str| wildcards(path).replace('*', "some-id");
             let allowed: Vec<_> = ENDPOINTS.iter().filter(|endpoint| caller.may(endpoint)).collect();
-            for endpoint in ENDPOINTS {
-                let call = format!("{}{}", endpoint.method, path(endpoint.path));
+            for (method, route) in ENDPOINTS.iter().flat_map(|endpoint| endpoint.routes()) {
+                let call = format!("{method}{}", path(route));
                 let admitted = reach.iter().any(|resource| covers(resource, &call));
-                let meant = allowed.iter().any(|allowed| {
-                    covers(&format!("{}{}", allowed.method, wildcards(allowed.path)), &call)
+                let meant = allowed.iter().flat_map(|endpoint| endpoint.routes()).any(|(method, route)| {
+                    covers(&format!("{method}{}", wildcards(route)), &call)
                 });
                 prop_assert_eq!(admitted, meant, "{}", call);
             }
@@ -216,7 +279,7 @@ mod tests {
 
         #[test]
         fn any_method_arn_can_be_read(arn in "\\PC{0,200}") {
-            let policy = Policy::for_caller(&key([Scope::JobsRead], "acme"), &arn);
+            let policy = Policy::for_caller(&key([Scope::JobsRead], "acme"), &[], &arn);
             prop_assert_eq!(policy.is_some(), arn.contains('/'));
         }
     }

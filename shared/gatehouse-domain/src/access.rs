@@ -156,19 +156,28 @@ pub enum Admission {
     },
 }
 
-/// One endpoint of the API: a method on a path, and who is admitted.
+/// One endpoint of the API: methods on a path, and who is admitted.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Endpoint {
     /// The same word in Rust, the API description, logs and docs.
     pub id: &'static str,
     /// The function that serves it: the folder below `functions/`.
     pub function: &'static str,
-    /// Upper case.
-    pub method: &'static str,
-    /// With `{parameters}`, as in the template.
+    /// Upper case, each by its name: a route that takes any method lists those that it means, since the literal
+    /// `ANY` would admit to methods that nobody reviewed.
+    pub methods: &'static [&'static str],
+    /// With `{parameters}`, as in the template; a greedy one, `{proxy+}`, comes last.
     pub path: &'static str,
     /// Who may use it.
     pub admission: Admission,
+}
+
+impl Endpoint {
+    /// Each of its methods with its path.
+    pub fn routes(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        let path = self.path;
+        self.methods.iter().map(move |method| (*method, path))
+    }
 }
 
 macro_rules! admission {
@@ -184,10 +193,14 @@ macro_rules! admission {
 }
 
 macro_rules! endpoints {
-    ($($(#[$doc:meta])* $name:ident = $id:literal, $function:literal, $method:literal $path:literal,
+    ($($(#[$doc:meta])* $name:ident = $id:literal, $function:literal, $($method:literal)|+ $path:literal,
        $($admission:ident),+;)*) => {
         $($(#[$doc])* pub const $name: Endpoint = Endpoint {
-            id: $id, function: $function, method: $method, path: $path, admission: admission!($($admission),+),
+            id: $id,
+            function: $function,
+            methods: &[$($method),+],
+            path: $path,
+            admission: admission!($($admission),+),
         };)*
 
         /// Every endpoint that needs a caller.

@@ -125,6 +125,20 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for PathPar
     }
 }
 
+/// What a greedy parameter took of the path, as it stands in the request line: nothing is decoded, and no dots or
+/// slashes are resolved.
+#[derive(Debug)]
+pub struct RestOfPath(pub String);
+
+impl<S: Sync> FromRequestParts<S> for RestOfPath {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
+        let rest = parts.extensions.get::<gateway::Rest>().map(|rest| Self(rest.0.clone()));
+        rest.ok_or_else(|| Problem::new(problem::INVALID_PATH, "The path has nothing to pass on."))
+    }
+}
+
 /// The query, with unknown parameters refused by `T`.
 #[derive(Debug)]
 pub struct QueryParameters<T>(pub T);

@@ -14,11 +14,15 @@ use jiff::Timestamp;
 use lambda_http::{
     Context, RequestExt, aws_lambda_events::apigw::ApiGatewayProxyRequestContext, request::RequestContext,
 };
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde_json::Value;
 
 /// What may stand in a path segment as it is: RFC 3986 unreserved characters.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// What a path cannot hold as it is: without it, routing sees the same segments. A `%` stays.
+const UNSEEN_IN_PATHS: &AsciiSet =
+    &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'<').add(b'>').add(b'?').add(b'`').add(b'{').add(b'}');
 
 /// What a REST API of API Gateway says of the request. Other fronts are not served.
 fn context(extensions: &http::Extensions) -> Option<&ApiGatewayProxyRequestContext> {
@@ -77,35 +81,51 @@ fn cut(text: &str, max: usize) -> &str {
     text.get(..text.floor_char_boundary(max)).unwrap_or_default()
 }
 
+/// The rest of the path that a greedy parameter took, as it stands in the request line.
+#[derive(Debug, Clone)]
+pub(crate) struct Rest(pub String);
+
 /// Points the request at the route that API Gateway matched, with the parameters it read.
 ///
 /// Taking API Gateway's own match instead of matching its path again leaves no room for a path that is
-/// read one way there, where the caller was admitted, and another way here. Whether it hands parameters
-/// over decoded makes no difference: no id holds a `%`, so decoding one twice is decoding it once.
+/// read one way there, where the caller was admitted, and another way here.
+///
+/// A parameter of one segment is an id or a name. Whether API Gateway hands it over decoded makes no
+/// difference: none holds a `%`, so decoding one twice is decoding it once. What a greedy parameter takes
+/// is for whoever is behind us to read, so it stays as it is: `%2F`, `//` and `..` mean there what they mean
+/// there.
 pub fn restore_path<B>(mut request: http::Request<B>) -> http::Request<B> {
-    if let Some(path) = matched_path(&request) {
+    if let Some((path, rest)) = matched_path(&request) {
         let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();
         if let Ok(uri) = format!("{path}{query}").parse::<Uri>() {
             *request.uri_mut() = uri;
+        }
+        if let Some(rest) = rest {
+            request.extensions_mut().insert(Rest(rest));
         }
     }
     request
 }
 
-fn matched_path<B>(request: &http::Request<B>) -> Option<String> {
+/// The path, and what of it the greedy parameter took.
+fn matched_path<B>(request: &http::Request<B>) -> Option<(String, Option<String>)> {
     let context = context(request.extensions())?;
     let parameters = request.path_parameters_ref();
+    let mut rest = None;
     let segments = context.resource_path.as_deref()?.split('/').map(|segment| {
         let name = segment.strip_prefix('{').and_then(|segment| segment.strip_suffix('}'));
-        match name {
-            None => Some(segment.to_owned()),
-            Some(name) => {
-                let value = percent_decode_str(parameters?.first(name)?).decode_utf8_lossy();
-                Some(utf8_percent_encode(&value, SEGMENT).to_string())
-            }
+        let Some(name) = name else { return Some(segment.to_owned()) };
+        // API Gateway writes the parameter of `{proxy+}` as `proxy`.
+        if let Some(greedy) = name.strip_suffix('+') {
+            let value = parameters?.first(greedy)?;
+            rest = Some(value.to_owned());
+            return Some(utf8_percent_encode(value, UNSEEN_IN_PATHS).to_string());
         }
+        let value = percent_decode_str(parameters?.first(name)?).decode_utf8_lossy();
+        Some(utf8_percent_encode(&value, SEGMENT).to_string())
     });
-    segments.collect::<Option<Vec<_>>>().map(|segments| segments.join("/"))
+    let path = segments.collect::<Option<Vec<_>>>()?.join("/");
+    Some((path, rest))
 }
 
 /// When Lambda ends this invocation; `None` outside Lambda.
@@ -119,5 +139,54 @@ impl<S: Sync> FromRequestParts<S> for Deadline {
         let millis = parts.extensions.get::<Context>().map(|context| context.deadline);
         let millis = millis.and_then(|millis| i64::try_from(millis).ok()).filter(|millis| *millis > 0);
         Ok(Self(millis.and_then(|millis| Timestamp::from_millisecond(millis).ok())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lambda_http::request::LambdaRequest;
+    use serde_json::json;
+
+    use super::*;
+
+    /// The path that is routed, and what a greedy parameter took.
+    fn restored(resource: &str, parameters: &Value) -> (String, Option<String>) {
+        let event = json!({
+            "resource": resource, "path": "/as/it/came", "httpMethod": "GET", "headers": {},
+            "multiValueHeaders": {}, "queryStringParameters": { "a": "1" },
+            "multiValueQueryStringParameters": { "a": ["1"] }, "pathParameters": parameters,
+            "requestContext": { "resourcePath": resource, "httpMethod": "GET", "identity": {} },
+            "body": null, "isBase64Encoded": false,
+        });
+        let event: LambdaRequest = serde_json::from_value(event).unwrap();
+        let request = restore_path(lambda_http::Request::from(event));
+        let rest = request.extensions().get::<Rest>().map(|rest| rest.0.clone());
+        assert_eq!(request.uri().query(), Some("a=1"));
+        (request.uri().path().to_owned(), rest)
+    }
+
+    #[test]
+    fn the_path_is_the_one_that_api_gateway_matched() {
+        for (id, path) in [("a", "/v1/jobs/a"), ("a%2Fb", "/v1/jobs/a%2Fb"), ("a/b", "/v1/jobs/a%2Fb")] {
+            let restored = restored("/v1/jobs/{job_id}", &json!({ "job_id": id }));
+            assert_eq!(restored, (path.to_owned(), None), "{id}");
+        }
+    }
+
+    #[test]
+    fn the_rest_of_a_greedy_path_stays_as_it_is() {
+        for (rest, routed) in [
+            ("a/b", "/shop/a/b"),
+            ("a%2Fb/%2e%2E/c", "/shop/a%2Fb/%2e%2E/c"),
+            ("x//y/../z", "/shop/x//y/../z"),
+            ("50%25", "/shop/50%25"),
+            ("%", "/shop/%"),
+            ("what?", "/shop/what%3F"),
+            ("ä b", "/shop/%C3%A4%20b"),
+        ] {
+            let parameters = json!({ "project": "shop", "proxy": rest });
+            let restored = restored("/{project}/{proxy+}", &parameters);
+            assert_eq!(restored, (routed.to_owned(), Some(rest.to_owned())), "{rest}");
+        }
     }
 }

@@ -18,9 +18,9 @@ use crate::{
     request_log,
 };
 
-/// The largest body that an endpoint takes unless it says otherwise, in bytes: larger ones than anybody
-/// writes by hand.
-const BODY_LIMIT: usize = 1024 * 1024;
+/// The largest body that an endpoint takes unless it is mounted with another limit, in bytes: larger ones than
+/// anybody writes by hand.
+pub const BODY_LIMIT: usize = 1024 * 1024;
 
 /// Which endpoint answered, for the log line.
 #[derive(Debug, Clone, Copy)]
@@ -51,14 +51,31 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
     ///
     /// When the endpoint has a method that HTTP does not have: a defect of the table.
     #[must_use]
-    pub fn on<H, T>(mut self, endpoint: &'static Endpoint, handler: H) -> Self
+    pub fn on<H, T>(self, endpoint: &'static Endpoint, handler: H) -> Self
+    where
+        H: Handler<T, S>,
+        T: 'static,
+    {
+        self.on_up_to(endpoint, BODY_LIMIT, handler)
+    }
+
+    /// [`Self::on`], for bodies of at most `body_limit` bytes. API Gateway takes 10 MiB, and Lambda events of
+    /// 6 MiB, in which a binary body is a third longer.
+    ///
+    /// # Panics
+    ///
+    /// As [`Self::on`].
+    #[must_use]
+    pub fn on_up_to<H, T>(mut self, endpoint: &'static Endpoint, body_limit: usize, handler: H) -> Self
     where
         H: Handler<T, S>,
         T: 'static,
     {
         let admit = from_fn(move |request, next| admit(endpoint, request, next));
-        let route = on(filter(endpoint.method), handler).layer(admit);
-        self.router = self.router.route(endpoint.path, route);
+        let methods = endpoint.methods.iter().map(|method| filter(method));
+        let methods = methods.reduce(MethodFilter::or).expect("the table has a method for each endpoint");
+        let route = on(methods, handler).layer(DefaultBodyLimit::max(body_limit)).layer(admit);
+        self.router = self.router.route(&routed(endpoint.path), route);
         self.mounted.push(endpoint);
         self
     }
@@ -103,9 +120,54 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
     }
 }
 
+/// The path as the router writes it: `{*proxy}` for `{proxy+}`.
+fn routed(path: &str) -> String {
+    match path.strip_suffix("+}").and_then(|path| path.rsplit_once('{')) {
+        Some((before, name)) => format!("{before}{{*{name}}}"),
+        None => path.to_owned(),
+    }
+}
+
 fn filter(method: &str) -> MethodFilter {
     let method = Method::from_bytes(method.as_bytes()).expect("the table has HTTP methods");
     MethodFilter::try_from(method).expect("the table has methods that can be routed")
+}
+
+/// Lists a function's endpoints once: makes `routes()`, which mounts them on the state, and `Description`, what
+/// the function contributes to the API description.
+///
+/// An endpoint of the table comes with its handler, and with a limit for bodies where the usual one does not fit.
+/// Routes that anybody may reach come last, by method and path.
+///
+/// ```ignore
+/// gatehouse_http::routes! {
+///     AppState,
+///     IMPORT_JOBS => import::import { body_limit: 4 * 1024 * 1024 },
+///     LIST_JOBS => job::list,
+///     "POST" "/auth/login" => sessions::log_in,
+/// }
+/// ```
+#[macro_export]
+macro_rules! routes {
+    (@limit) => { $crate::routes::BODY_LIMIT };
+    (@limit $limit:expr) => { $limit };
+    (
+        $state:ty,
+        $($endpoint:ident => $($handler:ident)::+ $({ body_limit: $limit:expr })?,)*
+        $($method:literal $path:literal => $($open:ident)::+,)*
+    ) => {
+        /// What is mounted.
+        pub fn routes() -> $crate::Routes<$state> {
+            $crate::Routes::new()
+                $(.on_up_to(&$endpoint, $crate::routes!(@limit $($limit)?), $($handler)::+))*
+                $(.open($method, $path, $($open)::+))*
+        }
+
+        /// What this function contributes to the API description.
+        #[derive(Debug, utoipa::OpenApi)]
+        #[openapi(paths($($($handler)::+,)* $($($open)::+,)*))]
+        pub struct Description;
+    };
 }
 
 /// Says in answers to a token that ends soon when that is: RFC 3339.
@@ -140,5 +202,76 @@ fn needs(endpoint: &Endpoint) -> String {
         Admission::Granted { scope, reach: Reach::Platform, .. } => {
             format!("This takes an API key for all tenants with the scope `{scope}`, or a platform admin.")
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use gatehouse_domain::access::{Role, Scope};
+    use http::StatusCode;
+    use lambda_http::request::LambdaRequest;
+    use serde_json::{Value, json};
+    use tower::ServiceExt;
+
+    use super::*;
+    use crate::extract::{RawBody, RestOfPath};
+
+    const FORWARD: Endpoint = Endpoint {
+        id: "forward",
+        function: "proxy",
+        methods: &["GET", "POST"],
+        path: "/{project}/{proxy+}",
+        admission: Admission::Granted { scope: Scope::RunsWrite, role: Role::Viewer, reach: Reach::Tenant },
+    };
+
+    /// What is answered with the rest of the path and the length of the body.
+    async fn forward(RestOfPath(rest): RestOfPath, RawBody(body): RawBody) -> String {
+        format!("{rest} {}", body.len())
+    }
+
+    async fn sent(method: &str, rest: &str, body: &str) -> (StatusCode, String) {
+        let authorizer = json!({ "kind": "api_key", "subject": "k", "scopes": "*", "tenants": "*" });
+        let event = json!({
+            "resource": FORWARD.path, "path": "/", "httpMethod": method, "headers": {},
+            "multiValueHeaders": {}, "queryStringParameters": {}, "multiValueQueryStringParameters": {},
+            "pathParameters": { "project": "shop", "proxy": rest },
+            "requestContext": {
+                "resourcePath": FORWARD.path, "httpMethod": method, "identity": {}, "authorizer": authorizer,
+            },
+            "body": body, "isBase64Encoded": false,
+        });
+        let event: LambdaRequest = serde_json::from_value(event).unwrap();
+        let app = Routes::new().on_up_to(&FORWARD, 2 * BODY_LIMIT, forward).into_app(());
+        let answer = app.oneshot(lambda_http::Request::from(event).map(Body::new)).await.unwrap();
+        let status = answer.status();
+        let body = axum::body::to_bytes(answer.into_body(), usize::MAX).await.unwrap();
+        (status, String::from_utf8(body.into()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn an_endpoint_takes_the_methods_that_it_lists() {
+        assert_eq!(sent("GET", "a", "").await, (StatusCode::OK, "a 0".into()));
+        assert_eq!(sent("POST", "a", "x").await, (StatusCode::OK, "a 1".into()));
+        assert_eq!(sent("DELETE", "a", "").await.0, StatusCode::METHOD_NOT_ALLOWED);
+    }
+
+    #[tokio::test]
+    async fn a_greedy_path_reaches_its_handler_as_it_is() {
+        for rest in ["a/b", "a%2Fb", "x//y/../z", "50%25", "%", "what?", "ä b", "a/"] {
+            assert_eq!(sent("GET", rest, "").await, (StatusCode::OK, format!("{rest} 0")));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_route_has_a_body_limit_of_its_own() {
+        let allowed = "x".repeat(2 * BODY_LIMIT);
+        assert_eq!(sent("POST", "a", &allowed).await.0, StatusCode::OK);
+        let (status, problem) = sent("POST", "a", &format!("{allowed}x")).await;
+        let problem: Value = serde_json::from_str(&problem).unwrap();
+        assert_eq!(
+            (status, &problem["type"]),
+            (StatusCode::PAYLOAD_TOO_LARGE, &json!("/problems/body-too-large"))
+        );
     }
 }

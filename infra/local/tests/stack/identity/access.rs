@@ -130,7 +130,7 @@ fn call(operation: &str, things: &Things) -> Call {
         .replace("{operation_id}", &things.operation)
         .replace("{tenant}", "example")
         .replace("{project}", "example");
-    let method: Method = op.method.parse().expect("a method");
+    let method: Method = op.methods[0].parse().expect("a method");
     match (operation, body(operation)) {
         ("list_audit", _) => Call::get("/v1/audit?actor=user:nobody"),
         // A run that goes on would keep the stream open; this one has ended.
