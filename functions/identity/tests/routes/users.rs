@@ -26,9 +26,28 @@ mod create {
     #[tokio::test]
     async fn creates_a_user_who_logs_in() {
         let (app, created) = with_grace().await;
-        assert_snapshot!(created, @"");
+        assert_snapshot!(created, @r#"
+        201 Created
+        etag: "rev_7hnf6snuijs2knuijs2kf3eudo"
+        {
+          "user": {
+            "created_at": "2026-09-21T14:13:20Z",
+            "display_name": "Grace",
+            "roles": {
+              "acme": "developer"
+            },
+            "state": "active",
+            "updated_at": "2026-09-21T14:13:20Z",
+            "updated_by": "user:root",
+            "user_name": "grace"
+          }
+        }
+        "#);
         assert_eq!(log_in(&app, "grace", "blue skies only").await.status, 200);
-        assert_snapshot!(app.as_platform_admin().post("/v1/users").json(&grace()).await, @"");
+        assert_snapshot!(app.as_platform_admin().post("/v1/users").json(&grace()).await, @"
+        409 Conflict
+        conflict: there is a user `grace` already.
+        ");
     }
 
     #[tokio::test]
@@ -56,7 +75,11 @@ mod create {
         let many: serde_json::Map<String, Value> =
             (0..51).map(|number| (format!("t{number}"), json!("viewer"))).collect();
         let refused = app.as_platform_admin().post("/v1/users").json(&with("roles", many.into())).await;
-        assert_snapshot!(refused, @"");
+        assert_snapshot!(refused, @r#"
+        422 Unprocessable Entity
+        validation-failed: refused: /roles
+          "/roles": must name at most 50 tenants
+        "#);
         assert_eq!(app.as_platform_admin().get("/v1/users/new").await.problem(), "not-found");
     }
 }
@@ -93,7 +116,10 @@ mod show {
         let (app, created) = with_grace().await;
         let shown = app.as_platform_admin().get("/v1/users/grace").await;
         assert_eq!((shown.etag(), &shown.body), (created.etag(), &created.body));
-        assert_snapshot!(app.as_platform_admin().get("/v1/users/nobody").await, @"");
+        assert_snapshot!(app.as_platform_admin().get("/v1/users/nobody").await, @"
+        404 Not Found
+        not-found: There is no such user.
+        ");
         assert_eq!(app.as_platform_admin().get("/v1/users/a%23b").await.problem(), "invalid-path");
     }
 }
@@ -104,7 +130,25 @@ mod edit {
     #[tokio::test]
     async fn changes_roles_and_flushes() {
         let (app, _) = with_grace().await;
-        assert_snapshot!(patch(&app, "grace", &json!({ "roles": { "acme": "admin" } })).await, @"");
+        assert_snapshot!(patch(&app, "grace", &json!({ "roles": { "acme": "admin" } })).await, @r#"
+        200 OK
+        etag: "rev_f3eudpft57o59ft57o58u6tsrg"
+        {
+          "effective_by": "2026-09-21T14:13:20Z",
+          "flushed": true,
+          "user": {
+            "created_at": "2026-09-21T14:13:20Z",
+            "display_name": "Grace",
+            "roles": {
+              "acme": "admin"
+            },
+            "state": "active",
+            "updated_at": "2026-09-21T14:13:20Z",
+            "updated_by": "user:root",
+            "user_name": "grace"
+          }
+        }
+        "#);
         assert_eq!(app.flushes.count(), 1);
         let trail = app.as_platform_admin().get("/v1/audit?limit=1").await;
         assert_eq!(trail.body["entries"][0]["detail"], "acme=developer to acme=admin");
@@ -139,8 +183,14 @@ mod edit {
     async fn needs_the_etag_of_the_user() {
         let (app, created) = with_grace().await;
         let edit = || app.as_platform_admin().patch("/v1/users/grace").json(&json!({ "display_name": "G." }));
-        assert_snapshot!(edit().await, @"");
-        assert_snapshot!(edit().if_match("\"rev_old\"").await, @"");
+        assert_snapshot!(edit().await, @"
+        428 Precondition Required
+        precondition-required: it exists already; send its ETag in If-Match to replace or delete it
+        ");
+        assert_snapshot!(edit().if_match("\"rev_old\"").await, @"
+        412 Precondition Failed
+        precondition-failed: it is not as expected any more; read it again and repeat the change
+        ");
         assert_eq!(edit().if_match(created.etag()).await.status, 200);
         assert_eq!(edit().if_match(created.etag()).await.problem(), "precondition-failed");
         let nobody = app.as_platform_admin().patch("/v1/users/nobody").if_match(created.etag());
@@ -150,7 +200,11 @@ mod edit {
     #[tokio::test]
     async fn refuses_fields() {
         let (app, _) = with_grace().await;
-        assert_snapshot!(patch(&app, "grace", &json!({ "roles": { "acme": "owner" } })).await, @"");
+        assert_snapshot!(patch(&app, "grace", &json!({ "roles": { "acme": "owner" } })).await, @r#"
+        422 Unprocessable Entity
+        validation-failed: refused: /roles/acme
+          "/roles/acme": `owner` is not a role: there are viewer, developer and admin
+        "#);
         assert_eq!(patch(&app, "grace", &json!({ "state": "gone" })).await.problem(), "validation-failed");
         assert_eq!(
             patch(&app, "grace", &json!({ "display_name": " " })).await.problem(),
@@ -167,7 +221,10 @@ mod edit {
         {
             assert_eq!(patch(&app, "root", &change).await.problem(), "last-platform-admin");
         }
-        assert_snapshot!(patch(&app, "root", &json!({ "roles": {} })).await, @"");
+        assert_snapshot!(patch(&app, "root", &json!({ "roles": {} })).await, @"
+        409 Conflict
+        last-platform-admin: this is the last platform admin; make somebody else one first.
+        ");
         create(&app, "admin", &json!({ "*": "admin" })).await;
         // Both are removed at once: one of them stays.
         let demotion = json!({ "roles": { "acme": "viewer" } });
@@ -207,10 +264,20 @@ mod reset_password {
             let body = json!({ "password": password });
             app.as_platform_admin().post(format!("/v1/users/{name}/password")).json(&body)
         };
-        assert_snapshot!(reset("grace", "green fields only").await, @"");
+        assert_snapshot!(reset("grace", "green fields only").await, @r#"
+        200 OK
+        {
+          "effective_by": "2026-09-21T14:13:20Z",
+          "flushed": true
+        }
+        "#);
         assert_eq!(log_in(&app, "grace", "blue skies only").await.problem(), "login-refused");
         assert_eq!(log_in(&app, "grace", "green fields only").await.status, 200);
-        assert_snapshot!(reset("grace", "short").await, @"");
+        assert_snapshot!(reset("grace", "short").await, @r#"
+        422 Unprocessable Entity
+        validation-failed: refused: /password
+          "/password": must have at least 8 characters
+        "#);
         assert_eq!(reset("nobody", "green fields only").await.problem(), "not-found");
     }
 }
