@@ -10,12 +10,12 @@ use gatehouse_domain::{
     ci::ProviderKind,
     claims::ServiceClaims,
     clock::Clock,
+    idempotency::IdempotencyKey,
     jobs::{self, EditPorts},
     operations::{
-        self, Phase, ShowPorts,
+        self, Phase,
         attempt::CallbackKey,
-        change::ChangePorts,
-        request::{Ask, RequestError, RequestPorts, request},
+        request::{Ask, OperationRequest, RequestError, request},
         steer,
     },
     paging::PageRequest,
@@ -257,11 +257,10 @@ async fn a_service_is_shown_listed_and_looked_through_with_one_call() {
     let query = ServiceQuery { text: Some("shop".into()), ..ServiceQuery::default() };
     let found = catalog::list(&*table.table, &caller, query, &page).await.unwrap();
     assert_eq!((found.items.len(), table.calls.take()), (1, vec!["Query".to_owned(); 2]));
-    let ports = ShowPorts { services: &*table.table, operations: &*table.table };
-    let status = operations::status(&ports, &caller, &shop.id).await.unwrap();
+    let status = operations::status(&*table.table, &caller, &shop.id).await.unwrap();
     assert!(status.environments.iter().all(|environment| environment.running.is_some()));
     assert_eq!(table.calls.take(), ["Query", "BatchGetItem"]);
-    operations::history(&*table.table, &*table.table, &caller, &shop.id, &page).await.unwrap();
+    operations::history(&*table.table, &caller, &shop.id, &page).await.unwrap();
     assert_eq!(table.calls.take(), ["Query"; 2]);
 }
 
@@ -271,32 +270,28 @@ async fn an_operation_begins_with_one_transaction_and_a_change_of_it_is_one_writ
     let shop = saved(&table, "acme", "shop").await;
     let (caller, origin) = (admin("acme"), origin());
     let (audit, dev) = (audit(&caller, &origin), "dev".parse().unwrap());
-    let ports = RequestPorts {
-        services: &*table.table,
-        find: &*table.table,
-        save: &*table.table,
-        start: &Begins,
-        clock: &*table.system,
-        ids: &*table.system,
+    let asked = async |key: Option<&IdempotencyKey>| {
+        let ask = Ask::Provision(serde_json::Map::new());
+        let wanted = OperationRequest { service: &shop.id, environment: &dev, ask: &ask, key };
+        request(&*table.table, &Begins, &*table.system, &audit, &wanted).await
     };
-    let ask = Ask::Provision(serde_json::Map::new());
     let key = "k".parse().unwrap();
     table.calls.take();
-    let requested = request(&ports, &audit, &shop.id, &dev, &ask, Some(&key)).await.unwrap();
+    let requested = asked(Some(&key)).await.unwrap();
     let begun = ["Query", "GetItem", "TransactWriteItems"];
-    let crossed_out = ["GetItem", "PutItem"];
-    assert_eq!(table.calls.take(), [&begun[..], &crossed_out[..]].concat());
-    let again = request(&ports, &audit, &shop.id, &dev, &ask, Some(&key)).await.unwrap();
+    let acknowledged = ["GetItem", "PutItem"];
+    assert_eq!(table.calls.take(), [&begun[..], &acknowledged[..]].concat());
+    let again = asked(Some(&key)).await.unwrap();
     assert!(again.replayed);
     assert_eq!(table.calls.take(), ["Query", "GetItem"], "a repetition only reads");
-    let busy = request(&ports, &audit, &shop.id, &dev, &ask, None).await;
+    let busy = asked(None).await;
     assert!(matches!(busy, Err(RequestError::Busy { .. })), "{busy:?}");
     assert_eq!(table.calls.take(), ["Query", "TransactWriteItems"]);
-    let change = ChangePorts { find: &*table.table, save: &*table.table, clock: &*table.system };
+    let (store, clock) = (&*table.table, &*table.system);
     let callback_key = CallbackKey::new(&"k".repeat(32).into()).unwrap();
     let id = &requested.operation.id;
-    steer::begin_attempt(&change, &callback_key, id, Phase::Plan).await.unwrap();
+    steer::begin_attempt(store, clock, &callback_key, id, Phase::Plan).await.unwrap();
     assert_eq!(table.calls.take(), ["GetItem", "PutItem"]);
-    steer::fail(&change, id, "States.Timeout", "").await.unwrap();
+    steer::fail(store, clock, id, "States.Timeout", "").await.unwrap();
     assert_eq!(table.calls.take(), ["GetItem", "TransactWriteItems"]);
 }

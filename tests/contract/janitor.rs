@@ -11,13 +11,9 @@ use gatehouse_domain::{
     clock::Clock,
     id::{KeyId, TokenId},
     janitor::{
-        Announce, Announcement, Marks, Outbox, Ports, Publish, PublishError, Report, Settings, Subject, sweep,
+        Announce, Announcement, Marks, Outbox, Publish, PublishError, Report, Settings, Subject, sweep,
     },
-    operations::{
-        change::{ChangePorts, WorkflowPorts},
-        reconcile::ReconcilePorts,
-        request::RequestPorts,
-    },
+    operations::change::WorkflowPorts,
     paging::PageRequest,
     revision::{EditOutcome, Revision},
     signing::{FindKeyRing, KeyRing, ROTATE_AFTER, SaveKeyRing, SigningKey},
@@ -60,32 +56,9 @@ impl Publish for Bus {
 }
 
 async fn sweep_onto(table: &TestTable, bus: &Bus) -> Report {
-    let change = ChangePorts { find: &*table.table, save: &*table.table, clock: &*table.system };
-    let request = RequestPorts {
-        services: &*table.table,
-        find: &*table.table,
-        save: &*table.table,
-        start: &Begins,
-        clock: &*table.system,
-        ids: &*table.system,
-    };
-    let ports = Ports {
-        operations: ReconcilePorts {
-            open: &*table.table,
-            change,
-            workflow: WorkflowPorts::default(),
-            request,
-        },
-        watch: &*table.table,
-        announce: &*table.table,
-        outbox: &*table.table,
-        publish: bus,
-        flush: &Flushes::default(),
-        pending_flush: &*table.table,
-        clock: &*table.system,
-    };
     let settings = Settings { unused_days: NonZeroU16::new(90).unwrap(), deadline: Timestamp::MAX };
-    sweep(&ports, &settings).await
+    let workflow = WorkflowPorts { start: Some(&Begins), answer: None, oversee: None };
+    sweep(&*table.table, workflow, bus, &Flushes::default(), &*table.system, &settings).await
 }
 
 /// What a sweep publishes.

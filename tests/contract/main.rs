@@ -3,7 +3,6 @@
 
 mod audit;
 mod budgets;
-mod catalog;
 mod janitor;
 mod jobs;
 mod keys;
@@ -18,3 +17,5 @@ mod support;
 mod throttle;
 mod tokens;
 mod users;
+
+use gatehouse_testkit::app::catalog;

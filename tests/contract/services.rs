@@ -6,15 +6,18 @@ use async_trait::async_trait;
 use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, WriteRequest};
 use futures_util::future::join_all;
 use gatehouse_domain::{
+    audit::Entry,
     caller::Tenants,
     catalog::{
-        self, Category, CreateService, DeployTarget, Deployed, EditPorts, EditServiceError, EnvironmentSpec,
-        FindService, Infrastructure, Lifecycle, Link, ListServices, Modules, Registered, SaveService,
-        Service, ServiceDraft, ServiceFilter, ServiceSpec, Settled,
+        self, Category, CreateService, DeployTarget, Deployed, EditServiceError, EnvironmentSpec,
+        EnvironmentState, FindService, Infrastructure, Lifecycle, Link, ListServices, Modules, Registered,
+        RemovedEnvironments, SaveService, Service, ServiceDraft, ServiceFilter, ServiceSpec, Settled,
     },
     clock::Clock,
     id::ServiceId,
     idempotency::IdempotencyKey,
+    jobs::{Existing, FindForEdit},
+    name::{JobId, ProjectName},
     operations::BeginOutcome,
     paging::{ListError, PageRequest},
     project::{ListProjects, Project, SaveProject},
@@ -384,17 +387,6 @@ async fn an_answer_that_is_lost_does_not_make_a_service_stand_in_its_own_way() {
     assert_eq!(find(&table, &first).await, None);
 }
 
-fn edit_ports<'a>(table: &'a TestTable, modules: &'a Modules) -> EditPorts<'a> {
-    EditPorts {
-        find: &*table.table,
-        save: &*table.table,
-        named: &*table.table,
-        modules,
-        clock: &*table.system,
-        ids: &*table.system,
-    }
-}
-
 /// A table with project `payments` of tenant `acme`.
 async fn with_project() -> TestTable {
     let table = TestTable::new().await;
@@ -419,11 +411,13 @@ async fn a_repeated_request_creates_one_service_and_costs_one_transaction() {
     let table = with_project().await;
     let (caller, origin) = (admin("acme"), origin());
     let (audit, modules) = (audit(&caller, &origin), Modules::Unknown);
-    let ports = edit_ports(&table, &modules);
     let key = "k".parse().unwrap();
     let ask = async |name: &str, key: Option<&IdempotencyKey>| {
         let wanted = service(&table, "acme", name);
-        catalog::create(&ports, &audit, draft(&wanted), key, wanted.fingerprint).await
+        let (store, system) = (&*table.table, &*table.system);
+        let created =
+            catalog::create(store, &modules, system, &audit, draft(&wanted), key, wanted.fingerprint);
+        created.await
     };
     table.calls.take();
     let first = ask("shop", Some(&key)).await.unwrap();
@@ -454,6 +448,43 @@ impl FindService for Outdated<'_> {
     }
 }
 
+#[async_trait]
+impl FindForEdit for Outdated<'_> {
+    async fn find_for_edit(
+        &self,
+        jobs: &BTreeSet<JobId>,
+        projects: &BTreeSet<ProjectName>,
+    ) -> Result<Existing, StoreError> {
+        self.table.table.find_for_edit(jobs, projects).await
+    }
+}
+
+#[async_trait]
+impl SaveService for Outdated<'_> {
+    async fn create_service(&self, service: &Service, entry: &Entry) -> Result<CreateService, StoreError> {
+        self.table.table.create_service(service, entry).await
+    }
+
+    async fn replace_service(
+        &self,
+        service: &Service,
+        previous: &Revision,
+        removed: &RemovedEnvironments,
+        entry: &Entry,
+    ) -> Result<EditOutcome, StoreError> {
+        self.table.table.replace_service(service, previous, removed, entry).await
+    }
+
+    async fn delete_service(
+        &self,
+        service: &Service,
+        states: &[EnvironmentState],
+        entry: &Entry,
+    ) -> Result<EditOutcome, StoreError> {
+        self.table.table.delete_service(service, states, entry).await
+    }
+}
+
 #[tokio::test]
 async fn an_edit_takes_no_environment_away_in_which_an_operation_began_after_it_was_read() {
     let table = with_project().await;
@@ -461,11 +492,11 @@ async fn an_edit_takes_no_environment_away_in_which_an_operation_began_after_it_
     let read = table.table.find_service(&shop.id).await.unwrap().unwrap();
     let outdated = Outdated { table: &table, read };
     let (caller, origin, modules) = (admin("acme"), origin(), Modules::Unknown);
-    let ports = EditPorts { find: &outdated, ..edit_ports(&table, &modules) };
     let spec = ServiceSpec { environments: vec![environment("prod")], ..shop.spec.clone() };
     let draft = ServiceDraft { spec, ..draft(&shop) };
     let expected = Precondition::Revision(shop.revision.clone());
-    let replaced = catalog::replace(&ports, &audit(&caller, &origin), &shop.id, draft, &expected).await;
+    let (system, audit) = (&*table.system, audit(&caller, &origin));
+    let replaced = catalog::replace(&outdated, &modules, system, &audit, &shop.id, draft, &expected).await;
     assert!(matches!(replaced, Err(EditServiceError::Precondition(_))), "{replaced:?}");
     assert_eq!(find(&table, &shop).await, Some(shop));
 }

@@ -1,81 +1,63 @@
-//! The commands that state machines send.
+//! The commands of the state machines.
 
+use gatehouse_commands::CommandFailed;
 use gatehouse_domain::{
     error::Chain,
     id::OperationId,
-    operations::{
-        Phase, TaskToken,
-        change::ChangeError,
-        steer::{self, SteerError, UNAVAILABLE},
-    },
+    operations::{Phase, TaskToken, attempt::CallbackKey, steer},
 };
-use lambda_runtime::Diagnostic;
 use secrecy::ExposeSecret;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::{AppState, KeyError};
+use crate::state::AppState;
 
 /// What a state machine asks for.
 #[derive(Debug, Deserialize)]
 #[serde(tag = "command", rename_all = "snake_case", deny_unknown_fields)]
-enum Command {
-    /// To open an attempt of a worker.
+pub(crate) enum Command {
+    /// Open an attempt of a worker.
     BeginAttempt { operation_id: OperationId, phase: Phase },
-    /// To let a deploy in.
+    /// Admit a deploy.
     Admit { operation_id: OperationId },
-    /// To wait until somebody agrees.
-    AwaitApproval { operation_id: OperationId, task_token: String },
-    /// To record that everything was done.
+    /// Answer the task once somebody has decided.
+    AwaitApproval { operation_id: OperationId, task_token: TaskToken },
+    /// Record that everything was done.
     Finish { operation_id: OperationId },
-    /// To record that it will not be done.
+    /// Record that it will not be done.
     Fail { operation_id: OperationId, error: Caught },
 }
 
 /// What a state machine caught. A timeout has no cause.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
-struct Caught {
+pub(crate) struct Caught {
     error: String,
     #[serde(default)]
     cause: String,
 }
 
-/// A command that was not done. Its name is what a state machine catches, and retries by.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{message}")]
-pub struct CommandFailed {
-    /// `OperationNotFound`, `OperationEnded`, `CancelRequested`, `OutOfPlace`, `InvalidCommand` or
-    /// `Unavailable`.
-    pub name: &'static str,
-    /// For people.
-    pub message: String,
-}
+impl gatehouse_commands::Command for Command {
+    const FUNCTION: &'static str = "callbacks";
 
-impl CommandFailed {
-    fn new(name: &'static str, message: &(impl ToString + ?Sized)) -> Self {
-        Self { name, message: message.to_string() }
+    fn name(&self) -> &'static str {
+        match self {
+            Self::BeginAttempt { .. } => "begin_attempt",
+            Self::Admit { .. } => "admit",
+            Self::AwaitApproval { .. } => "await_approval",
+            Self::Finish { .. } => "finish",
+            Self::Fail { .. } => "fail",
+        }
     }
-}
 
-impl From<CommandFailed> for Diagnostic {
-    fn from(error: CommandFailed) -> Self {
-        Self { error_type: error.name.to_owned(), error_message: error.message }
-    }
-}
-
-impl From<SteerError> for CommandFailed {
-    fn from(error: SteerError) -> Self {
-        let ChangeError::Store(cause) = &error else { return Self::new(error.word(), &error) };
-        tracing::error!(error = %Chain(cause), "a command of a workflow could not be recorded");
-        Self::new(error.word(), "the operation's record cannot be reached just now")
-    }
-}
-
-impl From<KeyError> for CommandFailed {
-    fn from(error: KeyError) -> Self {
-        tracing::error!(error = %Chain(&error), "the key of callback tokens cannot be had");
-        Self::new(UNAVAILABLE, "the key of callback tokens cannot be had just now")
+    fn operation(&self) -> &OperationId {
+        match self {
+            Self::BeginAttempt { operation_id, .. }
+            | Self::Admit { operation_id }
+            | Self::AwaitApproval { operation_id, .. }
+            | Self::Finish { operation_id }
+            | Self::Fail { operation_id, .. } => operation_id,
+        }
     }
 }
 
@@ -84,35 +66,33 @@ impl From<KeyError> for CommandFailed {
 /// # Errors
 ///
 /// When that is refused, or cannot be done just now.
-pub(crate) async fn handle(state: &AppState, command: Value) -> Result<Value, CommandFailed> {
-    let command: Command =
-        serde_json::from_value(command).map_err(|error| CommandFailed::new("InvalidCommand", &error))?;
-    let ports = state.change_ports();
+pub(crate) async fn obey(state: &AppState, command: &Command) -> Result<Value, CommandFailed> {
+    let (table, clock) = (&*state.table, &*state.clock);
     match command {
-        Command::BeginAttempt { operation_id, phase } => begin_attempt(state, &operation_id, phase).await,
+        Command::BeginAttempt { operation_id, phase } => begin_attempt(state, operation_id, *phase).await,
         Command::Admit { operation_id } => {
-            let admitted = steer::admit(&ports, &operation_id).await?;
+            let admitted = steer::admit(table, clock, operation_id).await?;
             let by = if admitted.by_job { "job" } else { "webhook" };
             Ok(json!({ "approval_required": admitted.approval_required, "by": by }))
         }
         Command::AwaitApproval { operation_id, task_token } => {
-            await_approval(state, &operation_id, task_token).await
+            await_approval(state, operation_id, task_token).await
         }
         Command::Finish { operation_id } => {
-            let operation = steer::finish(&ports, &operation_id).await?;
+            let operation = steer::finish(table, clock, operation_id).await?;
             Ok(json!({ "outcome": operation.status() }))
         }
         Command::Fail { operation_id, error: Caught { error, cause } } => {
-            let ending = steer::fail(&ports, &operation_id, &error, &cause).await?;
-            tracing::info!(%operation_id, error, outcome = ending.as_str(), "operation {operation_id} ended");
-            Ok(json!({ "outcome": ending.as_str() }))
+            let outcome = steer::fail(table, clock, operation_id, error, cause).await?;
+            tracing::info!(%operation_id, error, outcome = outcome.as_str(), "operation {operation_id} ended");
+            Ok(json!({ "outcome": outcome.as_str() }))
         }
     }
 }
 
 async fn begin_attempt(state: &AppState, id: &OperationId, phase: Phase) -> Result<Value, CommandFailed> {
-    let key = state.key().await?;
-    let begun = steer::begin_attempt(&state.change_ports(), &key, id, phase).await?;
+    let key = CallbackKey::read(&*state.secrets).await?;
+    let begun = steer::begin_attempt(&*state.table, &*state.clock, &key, id, phase).await?;
     tracing::info!(operation_id = %id, attempt = begun.attempt, phase = phase.as_str(), "attempt begun");
     Ok(json!({
         "operation_id": id,
@@ -123,13 +103,16 @@ async fn begin_attempt(state: &AppState, id: &OperationId, phase: Phase) -> Resu
     }))
 }
 
-async fn await_approval(state: &AppState, id: &OperationId, token: String) -> Result<Value, CommandFailed> {
-    let token = TaskToken::new(token)
-        .ok_or_else(|| CommandFailed::new("InvalidCommand", "task_token cannot be a task token"))?;
-    let waiting = steer::await_approval(&state.change_ports(), state.workflow_ports(), id, &token).await;
+async fn await_approval(
+    state: &AppState,
+    id: &OperationId,
+    token: &TaskToken,
+) -> Result<Value, CommandFailed> {
+    let waiting = steer::await_approval(&*state.table, &*state.clock, state.workflow(), id, token).await;
     let (_, unsettled) = waiting?;
     if let Some(error) = unsettled {
-        tracing::warn!(operation_id = %id, error = %Chain(&error), "the workflow was not told; the janitor tells it");
+        tracing::warn!(operation_id = %id, error = %Chain(&error), "the workflow was not signalled; the janitor does it");
     }
+    // The answer that the task waits for comes by its token; this one is not looked at.
     Ok(json!({}))
 }

@@ -1,4 +1,4 @@
-//! What records how operations go on: workers report by HTTP callback, and workflows by invoking this
+//! What records the progress of operations: workers report by HTTP callback, and workflows by invoking this
 //! function directly.
 //!
 //! An event of API Gateway is a report, and is let in by its callback token. Any other event is a command
@@ -6,80 +6,19 @@
 
 mod command;
 mod report;
+mod state;
 mod wire;
 
-use std::sync::Arc;
-
 use axum::Router;
-use gatehouse_domain::{
-    clock::Clock,
-    operations::{
-        FindOperation, SaveOperation,
-        attempt::CallbackKey,
-        change::{ChangePorts, WorkflowPorts},
-        workflow::{AnswerTask, Workflow},
-    },
-    secret::{ReadSecret, SecretError, SecretName},
-};
+use gatehouse_commands::{logged, read};
 use gatehouse_http::Routes;
-use gatehouse_store::Table;
 use lambda_http::{Adapter, request::LambdaRequest, tower::Service};
 use lambda_runtime::{Diagnostic, LambdaEvent};
 use serde_json::Value;
 use utoipa::OpenApi;
 
-pub use self::command::CommandFailed;
-
-/// What the handlers need.
-#[derive(Clone)]
-pub struct AppState {
-    /// Reads operations.
-    pub find: Arc<dyn FindOperation>,
-    /// Records what becomes of them.
-    pub save: Arc<dyn SaveOperation>,
-    /// Tells workflows that wait.
-    pub answer: Arc<dyn AnswerTask>,
-    /// Reads the key of callback tokens.
-    pub secrets: Arc<dyn ReadSecret>,
-    /// Tells the time.
-    pub clock: Arc<dyn Clock>,
-}
-
-/// The key of callback tokens cannot be had.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum KeyError {
-    /// The secret store failed.
-    #[error(transparent)]
-    Secrets(#[from] SecretError),
-    /// There is no key, or it is too weak.
-    #[error("the secret `callback-key` does not exist, or has fewer than 32 bytes")]
-    Missing,
-}
-
-impl AppState {
-    /// The state that lives on `table`.
-    pub fn of(
-        table: &Arc<Table>,
-        answer: Arc<dyn AnswerTask>,
-        secrets: Arc<dyn ReadSecret>,
-        clock: Arc<dyn Clock>,
-    ) -> Self {
-        Self { find: table.clone(), save: table.clone(), answer, secrets, clock }
-    }
-
-    fn change_ports(&self) -> ChangePorts<'_> {
-        ChangePorts { find: &*self.find, save: &*self.save, clock: &*self.clock }
-    }
-
-    fn workflow_ports(&self) -> WorkflowPorts<'_> {
-        WorkflowPorts { start: None, answer: Some(&*self.answer), oversee: None }
-    }
-
-    async fn key(&self) -> Result<CallbackKey, KeyError> {
-        let secret = self.secrets.read(&SecretName::callback_key()).await?;
-        secret.and_then(|secret| CallbackKey::new(&secret).ok()).ok_or(KeyError::Missing)
-    }
-}
+use self::command::Command;
+pub use self::state::AppState;
 
 /// The routes of this function. Nobody who reports has a credential of their own: the token of the report
 /// says what it may change.
@@ -118,7 +57,9 @@ impl Callbacks {
         if event.payload.get("requestContext").is_some() {
             return self.report(event).await;
         }
-        Ok(command::handle(&self.state, event.payload).await?)
+        let command: Command = read(event.payload)?;
+        let outcome = command::obey(&self.state, &command).await;
+        Ok(logged(&command, outcome)?)
     }
 
     async fn report(&self, event: LambdaEvent<Value>) -> Result<Value, Diagnostic> {
@@ -134,9 +75,3 @@ impl Callbacks {
 fn unreadable(error: &serde_json::Error) -> Diagnostic {
     Diagnostic { error_type: "InvalidEvent".to_owned(), error_message: error.to_string() }
 }
-
-/// The workflow whose workers report at `/provisioning/callback`.
-const PROVISIONING: Workflow = Workflow::Provision;
-
-/// The workflow whose workers report at `/services/deployments/callback`.
-const DEPLOYMENTS: Workflow = Workflow::Deploy;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use callbacks::{AppState, Callbacks};
 use gatehouse_runtime::{
     aws::{self, Aws},
-    clock::SystemClock,
+    clock::System,
     env::{SecretsConfig, TableConfig},
     tracing,
 };
@@ -21,10 +21,10 @@ async fn main() -> Result<(), Error> {
     let prefix = SecretsConfig::from_env()?.prefix;
     let aws = Aws::from_env().await?;
     aws::warm_up(&aws.dynamodb(), &table).await;
-    let clock = Arc::new(SystemClock);
+    let clock = Arc::new(System);
     let table = Arc::new(Table::new(aws.dynamodb(), table, clock.clone()));
     let secrets = Arc::new(Secrets::new(aws.secrets_manager(), prefix, clock.clone()));
-    let answers = Arc::new(Answers::new(aws.step_functions()));
-    let callbacks = Callbacks::new(AppState::of(&table, answers, secrets, clock));
+    let answer = Arc::new(Answers::new(aws.step_functions()));
+    let callbacks = Callbacks::new(AppState { table, answer, secrets, clock });
     lambda_runtime::run(service_fn(|event| callbacks.handle(event))).await
 }

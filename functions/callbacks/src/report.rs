@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::{Json, extract::State, http::HeaderMap};
 use gatehouse_domain::{
     operations::{
-        attempt::CallbackTokenError,
+        attempt::{CallbackKey, CallbackKeyError, CallbackTokenError},
         report::{self, Callback, ReportError, ReportRefused},
         workflow::{Workflow, WorkflowError},
     },
@@ -21,7 +21,7 @@ use gatehouse_http::{
 };
 
 use crate::{
-    AppState, DEPLOYMENTS, KeyError, PROVISIONING,
+    state::AppState,
     wire::{ReportAnswer, ReportBody},
 };
 
@@ -57,7 +57,7 @@ pub(crate) async fn provisioning(
     headers: HeaderMap,
     JsonBody(body): JsonBody<ReportBody>,
 ) -> Result<Json<ReportAnswer>, Problem> {
-    take(&state, &headers, body, PROVISIONING).await
+    take(&state, &headers, body, Workflow::Provision).await
 }
 
 /// Takes the report of whoever deploys for a webhook.
@@ -83,7 +83,7 @@ pub(crate) async fn deployment(
     headers: HeaderMap,
     JsonBody(body): JsonBody<ReportBody>,
 ) -> Result<Json<ReportAnswer>, Problem> {
-    take(&state, &headers, body, DEPLOYMENTS).await
+    take(&state, &headers, body, Workflow::Deploy).await
 }
 
 async fn take(
@@ -95,8 +95,9 @@ async fn take(
     let token = single(headers, TOKEN)?.filter(|token| token.len() <= MAX_TOKEN).ok_or_else(no_token)?;
     let (operation, message) = body.into_message().map_err(Problem::invalid)?;
     let callback = Callback { operation, workflow, message };
-    let key = state.key().await.map_err(no_key)?;
-    let outcome = report::report(&state.change_ports(), state.workflow_ports(), &key, token, &callback).await;
+    let key = CallbackKey::read(&*state.secrets).await.map_err(no_key)?;
+    let (table, clock) = (&*state.table, &*state.clock);
+    let outcome = report::report(table, clock, state.workflow(), &key, token, &callback).await;
     Ok(Json(ReportAnswer::of(&outcome.map_err(problem)?, &callback.message)))
 }
 
@@ -104,10 +105,10 @@ fn no_token() -> Problem {
     Problem::new(CALLBACK_TOKEN_INVALID, "Send the token of your attempt in X-Callback-Token.")
 }
 
-fn no_key(error: KeyError) -> Problem {
+fn no_key(error: CallbackKeyError) -> Problem {
     match error {
-        KeyError::Secrets(error) => Problem::secrets(error),
-        KeyError::Missing => Problem::internal(error),
+        CallbackKeyError::Secrets(error) => Problem::secrets(error),
+        CallbackKeyError::Missing | CallbackKeyError::Weak(_) => Problem::internal(error),
     }
 }
 
@@ -140,7 +141,7 @@ fn refusal(refused: &ReportRefused) -> Problem {
     }
 }
 
-/// The report is recorded; repeated, it tells the workflow.
+/// The report is recorded; the same report again delivers its signal.
 fn unavailable(error: WorkflowError) -> Problem {
     Problem::new(UNAVAILABLE, "The workflow could not be told just now; report the same again shortly.")
         .retry_after(PAUSE)

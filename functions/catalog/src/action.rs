@@ -10,7 +10,7 @@ use gatehouse_domain::{
     id::ServiceId,
     idempotency::IdempotencyKey,
     name::EnvironmentName,
-    operations::request::{self, Ask},
+    operations::request::{self, Ask, OperationRequest},
 };
 use gatehouse_http::{
     Problem,
@@ -22,8 +22,8 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use crate::{
-    AppState,
     problems::{self, REPLAYED},
+    state::AppState,
     wire::OperationAnswer,
 };
 
@@ -185,8 +185,9 @@ async fn ask_for(
     ask: &Ask,
     key: Option<&IdempotencyKey>,
 ) -> Result<Response, Problem> {
-    let asked =
-        request::request(&state.request_ports(), &audited.context(), service, environment, ask, key).await;
+    let wanted = OperationRequest { service, environment, ask, key };
+    let (start, system) = (&*state.start, &*state.system);
+    let asked = request::request(&*state.table, start, system, &audited.context(), &wanted).await;
     let requested = asked.map_err(problems::request)?;
     problems::log_unsettled(&requested.operation.id, requested.unsettled.as_ref());
     let mut headers = HeaderMap::new();

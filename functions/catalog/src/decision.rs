@@ -3,7 +3,7 @@
 use axum::{Json, extract::State, http::StatusCode, response::IntoResponse};
 use gatehouse_domain::operations::{
     Operation,
-    decide::{self, Answer, DecideError, Decided},
+    decide::{self, Answer, DecideError, Decided, Decision},
 };
 use gatehouse_http::{
     Problem,
@@ -13,7 +13,7 @@ use gatehouse_http::{
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use crate::{AppState, operation::OperationPath, problems, wire::OperationAnswer};
+use crate::{operation::OperationPath, problems, state::AppState, wire::OperationAnswer};
 
 /// What else is said to an operation.
 #[derive(Debug, Default, Deserialize, ToSchema)]
@@ -100,7 +100,9 @@ pub(crate) async fn cancel(
     _: NoQuery,
 ) -> Result<impl IntoResponse, Problem> {
     let OperationPath { service_id, operation_id } = path;
-    let decided = decide::cancel(&state.decide_ports(), &audited.context(), &service_id, &operation_id).await;
+    let (table, workflow, system) = (&*state.table, state.workflow(), &*state.system);
+    let audit = audited.context();
+    let decided = decide::cancel(table, workflow, system, &audit, &service_id, &operation_id).await;
     Ok((StatusCode::ACCEPTED, Json(OperationAnswer::from(recorded(decided)?))))
 }
 
@@ -113,8 +115,9 @@ async fn answer(
 ) -> Result<Operation, Problem> {
     let OperationPath { service_id, operation_id } = path;
     let comment = body.and_then(|JsonBody(body)| body.comment);
-    let (ports, audit) = (state.decide_ports(), audited.context());
-    recorded(decide::decide(&ports, &audit, &service_id, &operation_id, answer, comment).await)
+    let (table, workflow, system) = (&*state.table, state.workflow(), &*state.system);
+    let (audit, decision) = (audited.context(), Decision { answer, comment });
+    recorded(decide::decide(table, workflow, system, &audit, &service_id, &operation_id, &decision).await)
 }
 
 fn recorded(decided: Result<Decided, DecideError>) -> Result<Operation, Problem> {

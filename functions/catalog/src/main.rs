@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use catalog::{AppState, Engine};
+use catalog::AppState;
 use gatehouse_runtime::{
     aws::{self, Aws},
-    clock::{SystemClock, SystemIds},
+    clock::System,
     env::{ModulesConfig, ResponseMode, TableConfig, WorkflowsConfig},
     tracing,
 };
@@ -22,13 +22,13 @@ async fn main() -> Result<(), Error> {
     let machines = WorkflowsConfig::from_env();
     let aws = Aws::from_env().await?;
     aws::warm_up(&aws.dynamodb(), &table).await;
-    let clock = Arc::new(SystemClock);
-    let table = Arc::new(Table::new(aws.dynamodb(), table, clock.clone()));
+    let system = Arc::new(System);
+    let table = Arc::new(Table::new(aws.dynamodb(), table, system.clone()));
     let machines = Machines::of_arns(machines.provision, machines.deploy);
     let executions = Arc::new(Executions::new(aws.step_functions(), machines));
     let answer = Arc::new(Answers::new(aws.step_functions()));
-    let engine = Engine { start: executions.clone(), answer, oversee: executions };
-    let state = AppState::of(&table, engine, modules, clock, Arc::new(SystemIds));
+    let (start, oversee) = (executions.clone(), executions);
+    let state = AppState { table, start, answer, oversee, modules, system };
     match mode {
         ResponseMode::Stream => lambda_http::run_with_streaming_response(catalog::router(state)).await,
         ResponseMode::Buffered => lambda_http::run(catalog::router(state)).await,

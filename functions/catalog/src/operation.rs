@@ -14,7 +14,8 @@ use gatehouse_http::{
 use serde::Deserialize;
 
 use crate::{
-    AppState, problems,
+    problems,
+    state::AppState,
     wire::{OperationAnswer, OperationsAnswer},
 };
 
@@ -41,8 +42,7 @@ pub(crate) async fn list(
     QueryParameters(query): QueryParameters<PageQuery>,
 ) -> Result<impl IntoResponse, Problem> {
     let request = page::request(query.limit, query.cursor)?;
-    let (services, operations) = (&*state.find_service, &*state.list_operations);
-    let page = operations::history(services, operations, &caller, &service, &request).await;
+    let page = operations::history(&*state.table, &caller, &service, &request).await;
     let page = page.map_err(problems::history)?;
     let link = page::link(page.next.as_ref(), request.limit, &[]);
     let next_cursor = page.next.map(|cursor| cursor.as_str().to_owned());
@@ -70,6 +70,6 @@ pub(crate) async fn show(
     _: NoQuery,
 ) -> Result<impl IntoResponse, Problem> {
     let OperationPath { service_id, operation_id } = path;
-    let found = operations::show(&state.show_ports(), &caller, &service_id, &operation_id).await;
+    let found = operations::show(&*state.table, &caller, &service_id, &operation_id).await;
     Ok(Json(OperationAnswer::from(found.map_err(problems::show_operation)?)))
 }

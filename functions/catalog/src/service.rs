@@ -24,8 +24,8 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use crate::{
-    AppState,
     problems::{self, REPLAYED},
+    state::AppState,
     wire::{DeletedAnswer, ServiceAnswer, ServiceBody, ServicesAnswer},
 };
 
@@ -81,8 +81,7 @@ pub(crate) async fn list(
         lifecycle: query.lifecycle,
         text: query.text.clone(),
     };
-    let page =
-        catalog::list(&*state.list_services, &caller, wanted, &request).await.map_err(Problem::list)?;
+    let page = catalog::list(&*state.table, &caller, wanted, &request).await.map_err(Problem::list)?;
     let filters = [
         ("tenant", tenant.as_deref()),
         ("owner", query.owner.as_deref()),
@@ -117,7 +116,8 @@ pub(crate) async fn create(
     let text = serde_json::to_string(&body).unwrap_or_default();
     let fingerprint = Fingerprint::of(&["create_service", &text]);
     let (audit, draft) = (audited.context(), body.into_draft());
-    let created = catalog::create(&state.edit_ports(), &audit, draft, key.as_ref(), fingerprint).await;
+    let (table, modules, system) = (&*state.table, &state.modules, &*state.system);
+    let created = catalog::create(table, modules, system, &audit, draft, key.as_ref(), fingerprint).await;
     let created = created.map_err(problems::edit)?;
     let mut headers = HeaderMap::new();
     if created.replayed {
@@ -146,7 +146,7 @@ pub(crate) async fn show(
     PathParameter(id): PathParameter<ServiceId>,
     _: NoQuery,
 ) -> Result<impl IntoResponse, Problem> {
-    let found = catalog::show(&*state.find_service, &caller, &id).await;
+    let found = catalog::show(&*state.table, &caller, &id).await;
     let service = found.map_err(problems::show_service)?.service;
     Ok(([etag(&service.revision)], Json(ServiceAnswer::from(service))))
 }
@@ -178,7 +178,8 @@ pub(crate) async fn put(
     JsonBody(body): JsonBody<ServiceBody>,
 ) -> Result<impl IntoResponse, Problem> {
     let (audit, draft) = (audited.context(), body.into_draft());
-    let replaced = catalog::replace(&state.edit_ports(), &audit, &id, draft, &expected).await;
+    let (table, modules, system) = (&*state.table, &state.modules, &*state.system);
+    let replaced = catalog::replace(table, modules, system, &audit, &id, draft, &expected).await;
     let service = replaced.map_err(problems::edit)?;
     Ok(([etag(&service.revision)], Json(ServiceAnswer::from(service))))
 }
@@ -219,6 +220,6 @@ pub(crate) async fn delete(
 ) -> Result<impl IntoResponse, Problem> {
     let audit = audited.context();
     let force = if query.force { Force::Yes } else { Force::No };
-    let deleted = catalog::delete(&state.edit_ports(), &audit, &id, &expected, force).await;
+    let deleted = catalog::delete(&*state.table, &*state.system, &audit, &id, &expected, force).await;
     Ok(Json(DeletedAnswer::from(deleted.map_err(problems::edit)?)))
 }

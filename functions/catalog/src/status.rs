@@ -18,7 +18,8 @@ use gatehouse_http::{
 };
 
 use crate::{
-    AppState, problems,
+    problems,
+    state::AppState,
     watch::{View, Watch},
     wire::{DeployStatusAnswer, StatusAnswer},
 };
@@ -109,7 +110,7 @@ async fn answer(
     headers: &HeaderMap,
     deadline: Deadline,
 ) -> Result<Response, Problem> {
-    let status = operations::status(&state.show_ports(), &caller, &service).await;
+    let status = operations::status(&*state.table, &caller, &service).await;
     let status = status.map_err(problems::show_service)?;
     if wants_stream(headers) {
         return Watch { state, caller, service, view, deadline: deadline.0 }.answer(status, headers);

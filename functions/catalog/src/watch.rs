@@ -28,7 +28,7 @@ use gatehouse_http::{
 use jiff::Timestamp;
 use serde_json::json;
 
-use crate::AppState;
+use crate::state::AppState;
 
 /// How often the status is read: nobody deploys faster than they can look.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
@@ -106,7 +106,7 @@ impl Watch {
                     yield Ok(sse::reconnect());
                     break;
                 }
-                self.state.clock.sleep(LOOK_INTERVAL).await;
+                self.state.system.sleep(LOOK_INTERVAL).await;
                 silent += LOOK_INTERVAL;
                 if silent >= sse::HEARTBEAT {
                     yield Ok(sse::ALIVE);
@@ -118,12 +118,12 @@ impl Watch {
     }
 
     fn is_late(&self) -> bool {
-        let now = self.state.clock.now();
+        let now = self.state.system.now();
         self.deadline.is_some_and(|deadline| sse::time_left(deadline, now) <= LOOK_INTERVAL)
     }
 
     async fn look(&self) -> Look {
-        match operations::status(&self.state.show_ports(), &self.caller, &self.service).await {
+        match operations::status(&*self.state.table, &self.caller, &self.service).await {
             Ok(status) => Look::Status(Box::new(status)),
             Err(ShowServiceError::NotFound) => Look::Gone,
             Err(ShowServiceError::Store(error)) => {

@@ -2,9 +2,6 @@
 
 use gatehouse_domain::{id::OperationId, operations::TaskToken};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
-
-use crate::CommandFailed;
 
 /// What the state machine wants.
 #[derive(Debug, Deserialize)]
@@ -15,37 +12,13 @@ pub(crate) enum Command {
     /// Look at it.
     FollowRun { operation_id: OperationId },
     /// Call the webhook that deploys.
-    CallWebhook { operation_id: OperationId, task_token: WrittenToken },
+    CallWebhook { operation_id: OperationId, task_token: TaskToken },
 }
 
-/// A task token as it is sent.
-#[derive(Debug, Deserialize)]
-#[serde(try_from = "String")]
-pub(crate) struct WrittenToken(pub(crate) TaskToken);
+impl gatehouse_commands::Command for Command {
+    const FUNCTION: &'static str = "the deployer";
 
-impl TryFrom<String> for WrittenToken {
-    type Error = &'static str;
-
-    fn try_from(text: String) -> Result<Self, &'static str> {
-        TaskToken::new(text).map(Self).ok_or("task_token must be 1 to 2,048 visible ASCII characters")
-    }
-}
-
-impl Command {
-    /// Reads an event.
-    ///
-    /// # Errors
-    ///
-    /// When it is no command; the message repeats no text of a field.
-    pub(crate) fn read(event: Value) -> Result<Self, CommandFailed> {
-        if !event.is_object() {
-            return Err(CommandFailed::Invalid("it must be a JSON object".to_owned()));
-        }
-        serde_json::from_value(event).map_err(|error| CommandFailed::Invalid(error.to_string()))
-    }
-
-    /// As it is written.
-    pub(crate) fn name(&self) -> &'static str {
+    fn name(&self) -> &'static str {
         match self {
             Self::TriggerRun { .. } => "trigger_run",
             Self::FollowRun { .. } => "follow_run",
@@ -53,8 +26,7 @@ impl Command {
         }
     }
 
-    /// The operation that it is about.
-    pub(crate) fn operation(&self) -> &OperationId {
+    fn operation(&self) -> &OperationId {
         match self {
             Self::TriggerRun { operation_id }
             | Self::FollowRun { operation_id }

@@ -7,7 +7,7 @@ use gatehouse_outbound::OutboundHttp;
 use gatehouse_providers::{Dependencies, Directory, webhook::WebhookClient};
 use gatehouse_runtime::{
     aws::{self, Aws},
-    clock::{SystemClock, SystemIds},
+    clock::System,
     env::{CallbackConfig, LoopbackProviders, SecretsConfig, TableConfig},
     tracing,
 };
@@ -23,10 +23,9 @@ async fn main() -> Result<(), Error> {
     let callbacks = CallbackConfig::from_env()?.base_url;
     let aws = Aws::from_env().await?;
     aws::warm_up(&aws.dynamodb(), &table).await;
-    let clock = Arc::new(SystemClock);
-    let ids = Arc::new(SystemIds);
-    let table = Arc::new(Table::new(aws.dynamodb(), table, clock.clone()));
-    let secrets = Arc::new(Secrets::new(aws.secrets_manager(), prefix, clock.clone()));
+    let system = Arc::new(System);
+    let table = Arc::new(Table::new(aws.dynamodb(), table, system.clone()));
+    let secrets = Arc::new(Secrets::new(aws.secrets_manager(), prefix, system.clone()));
     // Platform admins say where CI systems are, developers where webhooks are.
     let (ci, webhooks) = match LoopbackProviders::from_env() {
         LoopbackProviders::Allowed => {
@@ -40,25 +39,12 @@ async fn main() -> Result<(), Error> {
             read_secrets: secrets.clone(),
             write_secrets: secrets.clone(),
             leases: table.clone(),
-            clock: clock.clone(),
-            ids: ids.clone(),
+            clock: system.clone(),
+            ids: system.clone(),
             http: ci,
         },
     );
-    let deployer = Deployer {
-        find: table.clone(),
-        save: table.clone(),
-        job: table.clone(),
-        jobs_by_target: table.clone(),
-        runs: table.clone(),
-        record_run: table.clone(),
-        starts: table.clone(),
-        trail: table,
-        providers: Arc::new(providers),
-        webhook: Arc::new(WebhookClient::new(webhooks.client(None)?, &callbacks)),
-        secrets,
-        clock,
-        ids,
-    };
+    let webhook = Arc::new(WebhookClient::new(webhooks.client(None)?, &callbacks));
+    let deployer = Deployer { table, providers: Arc::new(providers), webhook, secrets, system };
     lambda_runtime::run(service_fn(|event| deployer.handle(event))).await
 }

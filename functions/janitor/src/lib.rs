@@ -1,22 +1,19 @@
-//! Looks after operations, announces what ends, is not used or is due for rotation, and makes flushes that are
-//! owed. A schedule calls it, and anybody who may invoke it; what the event says makes no difference.
+//! Reconciles operations, announces what expires, is not used or is due for rotation, and makes pending
+//! flushes. A schedule calls it, and anybody who may invoke it; what the event says makes no difference.
 
 use std::{num::NonZeroU16, sync::Arc, time::Duration};
 
 use gatehouse_domain::{
-    catalog::FindService,
-    clock::{Clock, IdSource},
+    clock::System,
     error::Chain,
-    janitor::{Announce, Outbox, Ports, Publish, Report, Settings, Watch, sweep},
+    janitor::{Publish, Report, Settings, sweep},
     operations::{
-        FindOperation, SaveOperation,
-        change::{ChangePorts, WorkflowPorts},
-        reconcile::{ListOpenOperations, ReconcilePorts},
-        request::RequestPorts,
+        change::WorkflowPorts,
         workflow::{AnswerTask, OverseeWorkflow, StartWorkflow},
     },
-    revocation::{FlushAuthorizer, PendingFlush},
+    revocation::FlushAuthorizer,
 };
+use gatehouse_store::Table;
 use jiff::Timestamp;
 use lambda_runtime::{Diagnostic, LambdaEvent};
 use serde_json::Value;
@@ -28,36 +25,13 @@ const MARGIN: Duration = Duration::from_secs(20);
 /// The janitor.
 #[derive(Clone)]
 pub struct Janitor {
-    /// Lists the operations that are open, and the environments whose time is over.
-    pub open: Arc<dyn ListOpenOperations>,
-    /// Reads operations.
-    pub find: Arc<dyn FindOperation>,
-    /// Records them.
-    pub save: Arc<dyn SaveOperation>,
-    /// Reads services.
-    pub services: Arc<dyn FindService>,
-    /// Begins workflows.
+    pub table: Arc<Table>,
     pub start: Arc<dyn StartWorkflow>,
-    /// Tells them.
     pub answer: Arc<dyn AnswerTask>,
-    /// Looks at them, and stops them.
     pub oversee: Arc<dyn OverseeWorkflow>,
-    /// Reads what is watched.
-    pub watch: Arc<dyn Watch>,
-    /// Decides that something is announced.
-    pub announce: Arc<dyn Announce>,
-    /// What is to be published.
-    pub outbox: Arc<dyn Outbox>,
-    /// Publishes it.
     pub publish: Arc<dyn Publish>,
-    /// Makes API Gateway forget.
     pub flush: Arc<dyn FlushAuthorizer>,
-    /// Keeps that it has to.
-    pub pending_flush: Arc<dyn PendingFlush>,
-    /// Tells the time.
-    pub clock: Arc<dyn Clock>,
-    /// Makes ids.
-    pub ids: Arc<dyn IdSource>,
+    pub system: Arc<dyn System>,
     /// After how many days without use a token is announced as unused.
     pub unused_days: NonZeroU16,
 }
@@ -91,39 +65,16 @@ impl Janitor {
     ///
     /// When something could not be done.
     pub async fn sweep(&self, deadline: Timestamp) -> Result<Report, SweepFailed> {
-        let ports = Ports {
-            operations: self.operations(),
-            watch: &*self.watch,
-            announce: &*self.announce,
-            outbox: &*self.outbox,
-            publish: &*self.publish,
-            flush: &*self.flush,
-            pending_flush: &*self.pending_flush,
-            clock: &*self.clock,
+        let workflow = WorkflowPorts {
+            start: Some(&*self.start),
+            answer: Some(&*self.answer),
+            oversee: Some(&*self.oversee),
         };
-        let report = sweep(&ports, &Settings { unused_days: self.unused_days, deadline }).await;
+        let settings = Settings { unused_days: self.unused_days, deadline };
+        let (publish, flush) = (&*self.publish, &*self.flush);
+        let report = sweep(&*self.table, workflow, publish, flush, &*self.system, &settings).await;
         log(&report);
         if report.failures.is_empty() { Ok(report) } else { Err(SweepFailed(report.failures.len())) }
-    }
-
-    fn operations(&self) -> ReconcilePorts<'_> {
-        ReconcilePorts {
-            open: &*self.open,
-            change: ChangePorts { find: &*self.find, save: &*self.save, clock: &*self.clock },
-            workflow: WorkflowPorts {
-                start: Some(&*self.start),
-                answer: Some(&*self.answer),
-                oversee: Some(&*self.oversee),
-            },
-            request: RequestPorts {
-                services: &*self.services,
-                find: &*self.find,
-                save: &*self.save,
-                start: &*self.start,
-                clock: &*self.clock,
-                ids: &*self.ids,
-            },
-        }
     }
 }
 

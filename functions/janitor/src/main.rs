@@ -6,7 +6,7 @@ use gatehouse_domain::revocation::FlushStage;
 use gatehouse_runtime::{
     api_gateway::ApiGateway,
     aws::Aws,
-    clock::{SystemClock, SystemIds},
+    clock::System,
     env::{AuthorizerCacheConfig, JanitorConfig, TableConfig, WorkflowsConfig},
     event_bridge::EventBus,
     tracing,
@@ -23,27 +23,19 @@ async fn main() -> Result<(), Error> {
     let config = JanitorConfig::from_env()?;
     let remembered_for = AuthorizerCacheConfig::from_env()?.remembered_for;
     let aws = Aws::from_env().await?;
-    let clock = Arc::new(SystemClock);
-    let table = Arc::new(Table::new(aws.dynamodb(), table, clock.clone()));
+    let system = Arc::new(System);
+    let table = Arc::new(Table::new(aws.dynamodb(), table, system.clone()));
     let machines = WorkflowsConfig::from_env();
     let machines = Machines::of_arns(machines.provision, machines.deploy);
     let executions = Arc::new(Executions::new(aws.step_functions(), machines));
     let janitor = Janitor {
-        open: table.clone(),
-        find: table.clone(),
-        save: table.clone(),
-        services: table.clone(),
+        table,
         start: executions.clone(),
         answer: Arc::new(Answers::new(aws.step_functions())),
         oversee: executions,
-        watch: table.clone(),
-        announce: table.clone(),
-        outbox: table.clone(),
         publish: Arc::new(EventBus::new(&aws, config.event_bus)?),
         flush: ApiGateway::new(&aws, remembered_for)?.of(config.stage),
-        pending_flush: table,
-        clock,
-        ids: Arc::new(SystemIds),
+        system,
         unused_days: config.unused_days,
     };
     lambda_runtime::run(service_fn(|event| janitor.handle(event))).await

@@ -1,173 +1,38 @@
 //! What the function answers, with an empty table behind it.
 
-use std::{num::NonZeroU16, sync::Arc, time::Duration};
+use std::{num::NonZeroU16, sync::Arc};
 
 use async_trait::async_trait;
 use gatehouse_domain::{
-    api_key::ApiKey,
-    audit::Entry,
-    catalog::{FindService, Registered, Settled},
-    clock::{Clock, IdSource},
-    id::{OperationId, ServiceId},
-    janitor::{
-        Announce, Announcement, Marks, Outbox, Publish, PublishError, Report, Subject, Watch, Watched,
-    },
-    name::EnvironmentName,
+    clock::Clock,
+    id::OperationId,
+    janitor::{Announcement, Publish, PublishError, Report},
     operations::{
-        BeginOutcome, FindOperation, Operation, SaveOperation, TaskToken,
-        reconcile::ListOpenOperations,
+        TaskToken,
         workflow::{
             AnswerTask, Execution, NotReady, OverseeWorkflow, StartWorkflow, TaskAnswer, Workflow,
             WorkflowError,
         },
     },
-    paging::{ListError, Page, PageRequest},
-    revision::{EditOutcome, Revision},
-    revocation::{FlushAuthorizer, FlushError, PendingFlush},
-    signing::KeyRing,
-    store::StoreError,
-    tokens::ServiceToken,
 };
+use gatehouse_store::keys;
+use gatehouse_testkit::app::{Flushes, TestTable};
 use janitor::{Janitor, SweepFailed};
-use jiff::Timestamp;
 use lambda_runtime::{Context, Diagnostic, LambdaEvent};
 use serde_json::{Value, json};
 
-const NOW: i64 = 1_790_000_000;
-
-/// A table without anything in it, at a time that stands still.
-struct Nothing {
-    flush_works: bool,
-}
-
-fn empty<T>() -> Page<T> {
-    Page { items: Vec::new(), next: None }
-}
+/// A bus and a workflow engine that have nothing to do.
+struct Idle;
 
 #[async_trait]
-impl Watch for Nothing {
-    async fn watched_tokens(&self, _page: &PageRequest) -> Result<Page<Watched<ServiceToken>>, ListError> {
-        Ok(empty())
-    }
-
-    async fn watched_api_keys(&self, _page: &PageRequest) -> Result<Page<Watched<ApiKey>>, ListError> {
-        Ok(empty())
-    }
-
-    async fn watched_key_ring(&self) -> Result<Option<Watched<KeyRing>>, StoreError> {
-        Ok(None)
-    }
-}
-
-#[async_trait]
-impl Announce for Nothing {
-    async fn announce(
-        &self,
-        _subject: &Subject,
-        _previous: &Marks,
-        _marks: &Marks,
-        _announcements: &[Announcement],
-    ) -> Result<EditOutcome, StoreError> {
-        Ok(EditOutcome::Done)
-    }
-}
-
-#[async_trait]
-impl Outbox for Nothing {
-    async fn to_publish(&self, _page: &PageRequest) -> Result<Page<Announcement>, ListError> {
-        Ok(empty())
-    }
-
-    async fn published(&self, _announcement: &Announcement) -> Result<(), StoreError> {
-        Ok(())
-    }
-}
-
-#[async_trait]
-impl Publish for Nothing {
+impl Publish for Idle {
     async fn publish(&self, announcements: &[Announcement]) -> Vec<Result<(), PublishError>> {
         announcements.iter().map(|_| Ok(())).collect()
     }
 }
 
 #[async_trait]
-impl FlushAuthorizer for Nothing {
-    async fn flush_authorizer(&self) -> Result<(), FlushError> {
-        if self.flush_works { Ok(()) } else { Err(FlushError("a secret of the wire".into())) }
-    }
-
-    fn remembered_for(&self) -> Duration {
-        Duration::from_mins(5)
-    }
-}
-
-#[async_trait]
-impl PendingFlush for Nothing {
-    async fn pending_flush(&self) -> Result<Option<Timestamp>, StoreError> {
-        Ok(Some(Timestamp::UNIX_EPOCH))
-    }
-
-    async fn flush_done(&self, _since: Timestamp) -> Result<(), StoreError> {
-        Ok(())
-    }
-}
-
-#[async_trait]
-impl ListOpenOperations for Nothing {
-    async fn open_operations(&self, _page: &PageRequest) -> Result<Page<Operation>, ListError> {
-        Ok(empty())
-    }
-
-    async fn ended_environments(
-        &self,
-        _now: Timestamp,
-        _page: &PageRequest,
-    ) -> Result<Page<(ServiceId, EnvironmentName)>, ListError> {
-        Ok(empty())
-    }
-}
-
-#[async_trait]
-impl FindOperation for Nothing {
-    async fn find_operation(&self, _id: &OperationId) -> Result<Option<Operation>, StoreError> {
-        Ok(None)
-    }
-
-    async fn find_operations(&self, _ids: &[OperationId]) -> Result<Vec<Operation>, StoreError> {
-        Ok(Vec::new())
-    }
-}
-
-#[async_trait]
-impl SaveOperation for Nothing {
-    async fn begin_operation(
-        &self,
-        _operation: &Operation,
-        _service: &Revision,
-        _entry: &Entry,
-    ) -> Result<BeginOutcome, StoreError> {
-        Ok(BeginOutcome::ServiceChanged)
-    }
-
-    async fn save_operation(
-        &self,
-        _operation: &Operation,
-        _settled: Option<&Settled>,
-        _entry: Option<&Entry>,
-    ) -> Result<EditOutcome, StoreError> {
-        Ok(EditOutcome::Conflict)
-    }
-}
-
-#[async_trait]
-impl FindService for Nothing {
-    async fn find_service(&self, _id: &ServiceId) -> Result<Option<Registered>, StoreError> {
-        Ok(None)
-    }
-}
-
-#[async_trait]
-impl StartWorkflow for Nothing {
+impl StartWorkflow for Idle {
     fn ready(&self, _workflow: Workflow) -> Result<(), NotReady> {
         Ok(())
     }
@@ -178,7 +43,7 @@ impl StartWorkflow for Nothing {
 }
 
 #[async_trait]
-impl AnswerTask for Nothing {
+impl AnswerTask for Idle {
     async fn succeed(&self, _token: &TaskToken, _output: &Value) -> Result<TaskAnswer, WorkflowError> {
         Ok(TaskAnswer::Expired)
     }
@@ -198,7 +63,7 @@ impl AnswerTask for Nothing {
 }
 
 #[async_trait]
-impl OverseeWorkflow for Nothing {
+impl OverseeWorkflow for Idle {
     async fn describe(
         &self,
         _workflow: Workflow,
@@ -217,51 +82,38 @@ impl OverseeWorkflow for Nothing {
     }
 }
 
-impl IdSource for Nothing {
-    fn random(&self) -> [u8; 16] {
-        [0; 16]
-    }
-}
-
-#[async_trait]
-impl Clock for Nothing {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_second(NOW).unwrap()
-    }
-
-    async fn sleep(&self, _pause: Duration) {}
+/// Lets a flush be pending, as a revocation does.
+async fn mark_a_flush(table: &TestTable) {
+    let key = keys::pending_flush();
+    let call = table.client.put_item().table_name(&table.name);
+    let text = |value: String| gatehouse_store::item::text(value);
+    let since = text("1970-01-01T00:00:00Z".to_owned());
+    call.item("pk", text(key.pk)).item("sk", text(key.sk)).item("owed_since", since).send().await.unwrap();
 }
 
 /// What the function answers when it has so many seconds.
-async fn invoked(flush_works: bool, seconds: i64) -> Result<Report, SweepFailed> {
-    let nothing = Arc::new(Nothing { flush_works });
+async fn invoked(flushes: Flushes, seconds: i64) -> Result<Report, SweepFailed> {
+    let (table, idle) = (TestTable::new().await, Arc::new(Idle));
+    mark_a_flush(&table).await;
     let janitor = Janitor {
-        open: nothing.clone(),
-        find: nothing.clone(),
-        save: nothing.clone(),
-        services: nothing.clone(),
-        start: nothing.clone(),
-        answer: nothing.clone(),
-        oversee: nothing.clone(),
-        watch: nothing.clone(),
-        announce: nothing.clone(),
-        outbox: nothing.clone(),
-        publish: nothing.clone(),
-        flush: nothing.clone(),
-        pending_flush: nothing.clone(),
-        clock: nothing.clone(),
-        ids: nothing,
+        table: table.table.clone(),
+        start: idle.clone(),
+        answer: idle.clone(),
+        oversee: idle.clone(),
+        publish: idle,
+        flush: Arc::new(flushes),
+        system: table.system.clone(),
         unused_days: NonZeroU16::new(90).unwrap(),
     };
     let event: Value = serde_json::from_str(include_str!("../../../events/janitor/schedule.json")).unwrap();
     let mut context = Context::default();
-    context.deadline = u64::try_from((NOW + seconds) * 1000).unwrap();
+    context.deadline = u64::try_from((table.system.now().as_second() + seconds) * 1000).unwrap();
     janitor.handle(LambdaEvent::new(event, context)).await
 }
 
 #[tokio::test]
 async fn a_sweep_is_answered_with_its_report() {
-    let report = serde_json::to_value(invoked(true, 120).await.unwrap()).unwrap();
+    let report = serde_json::to_value(invoked(Flushes::default(), 120).await.unwrap()).unwrap();
     let expected = json!({
         "operations": 0,
         "told": 0,
@@ -279,14 +131,14 @@ async fn a_sweep_is_answered_with_its_report() {
 
 #[tokio::test]
 async fn nothing_new_is_begun_shortly_before_the_function_is_ended() {
-    assert!(invoked(true, 21).await.unwrap().finished);
-    assert!(!invoked(true, 20).await.unwrap().finished);
+    assert!(invoked(Flushes::default(), 21).await.unwrap().finished);
+    assert!(!invoked(Flushes::default(), 20).await.unwrap().finished);
 }
 
 #[tokio::test]
 async fn a_sweep_that_could_not_do_everything_is_an_error_without_its_causes() {
-    let diagnostic = Diagnostic::from(invoked(false, 120).await.unwrap_err());
+    let diagnostic = Diagnostic::from(invoked(Flushes::failing(), 120).await.unwrap_err());
     assert_eq!(diagnostic.error_type, "SweepFailed");
     assert!(diagnostic.error_message.starts_with("1 parts of the sweep failed"), "{diagnostic:?}");
-    assert!(!diagnostic.error_message.contains("secret"), "{diagnostic:?}");
+    assert!(!diagnostic.error_message.contains("API Gateway"), "{diagnostic:?}");
 }

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::{
     failure::{Failure, Problem},
-    site::Site,
+    server_url::ServerUrl,
 };
 
 /// How long connecting may take, TLS included.
@@ -30,7 +30,7 @@ pub(crate) const PAGE: u32 = 100;
 /// Speaks with one Gatehouse, as one caller.
 pub(crate) struct Client {
     http: OutboundClient,
-    site: Site,
+    site: ServerUrl,
     token: Option<SecretString>,
     hint: String,
 }
@@ -53,7 +53,7 @@ pub(crate) struct Call<'a> {
 
 impl Client {
     /// A client that sends no credential.
-    pub(crate) fn anonymous(site: Site) -> Result<Self, Failure> {
+    pub(crate) fn anonymous(site: ServerUrl) -> Result<Self, Failure> {
         let http = http_client(&site)?;
         Ok(Self { http, site, token: None, hint: String::new() })
     }
@@ -67,7 +67,7 @@ impl Client {
     }
 
     /// Where it calls.
-    pub(crate) fn site(&self) -> &Site {
+    pub(crate) fn site(&self) -> &ServerUrl {
         &self.site
     }
 
@@ -188,7 +188,7 @@ async fn read(response: Response) -> Result<String, BodyError> {
 }
 
 /// A client of a site. A proxy that the environment names is used, except for this very machine.
-fn http_client(site: &Site) -> Result<OutboundClient, HttpSetupError> {
+fn http_client(site: &ServerUrl) -> Result<OutboundClient, HttpSetupError> {
     let http = OutboundHttp::unguarded(concat!("gatehouse-cli/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(CONNECT_TIMEOUT)
         .read_timeout(SILENCE);

@@ -13,11 +13,11 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::{
     client::{Client, PAGE},
     credentials::CredentialsFile,
+    dependencies::Ask,
     environment::Environment,
     failure::Failure,
     output::{Column, Output},
-    site::Site,
-    world::Ask,
+    server_url::ServerUrl,
 };
 
 /// Where a Gatehouse is when nobody says so: the local stack.
@@ -49,13 +49,13 @@ pub(crate) struct List<'a> {
 
 impl Context<'_, '_> {
     /// The site that is meant: as the command line names it, or the environment, or the last login.
-    pub(crate) fn site(&mut self, url: Option<&str>) -> Result<Site, Failure> {
+    pub(crate) fn site(&mut self, url: Option<&str>) -> Result<ServerUrl, Failure> {
         let named = url.map(str::to_owned).or_else(|| self.environment.url.clone());
         let stored = match (named.is_some(), self.credentials()) {
             (false, Ok(file)) => file.current()?,
             _ => None,
         };
-        let site: Site = named.or(stored).as_deref().unwrap_or(DEFAULT_URL).parse()?;
+        let site: ServerUrl = named.or(stored).as_deref().unwrap_or(DEFAULT_URL).parse()?;
         if site.is_exposed() {
             self.output.warn(&format!(
                 "{site} is not encrypted: passwords, tokens and logs can be read by others on the way"
@@ -70,7 +70,7 @@ impl Context<'_, '_> {
     }
 
     /// A client that calls as the environment says, or as who logged in at this very site.
-    pub(crate) fn client(&self, site: Site) -> Result<Client, Failure> {
+    pub(crate) fn client(&self, site: ServerUrl) -> Result<Client, Failure> {
         let name = site.to_string();
         if let Some(token) = self.environment.token.clone() {
             let hint = format!("{name} does not take what is in GATEHOUSE_TOKEN.");

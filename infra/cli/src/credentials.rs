@@ -14,7 +14,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize, Serializer};
 use tempfile::NamedTempFile;
 
-use crate::{environment::Environment, site::Site};
+use crate::{environment::Environment, server_url::ServerUrl};
 
 /// The credentials file.
 #[derive(Debug, Clone)]
@@ -80,12 +80,12 @@ impl CredentialsFile {
     }
 
     /// The session that was made at `site`.
-    pub(crate) fn session(&self, site: &Site) -> Result<Option<StoredSession>, CredentialsError> {
+    pub(crate) fn session(&self, site: &ServerUrl) -> Result<Option<StoredSession>, CredentialsError> {
         Ok(self.read()?.sessions.remove(&site.to_string()))
     }
 
     /// Keeps a session, and makes its site the one that is used when none is named.
-    pub(crate) fn keep(&self, site: &Site, session: StoredSession) -> Result<(), CredentialsError> {
+    pub(crate) fn keep(&self, site: &ServerUrl, session: StoredSession) -> Result<(), CredentialsError> {
         self.edit(|content| {
             content.current = Some(site.to_string());
             content.sessions.insert(site.to_string(), session);
@@ -93,7 +93,7 @@ impl CredentialsFile {
     }
 
     /// Forgets the session that was made at `site`.
-    pub(crate) fn forget(&self, site: &Site) -> Result<(), CredentialsError> {
+    pub(crate) fn forget(&self, site: &ServerUrl) -> Result<(), CredentialsError> {
         self.edit(|content| {
             content.sessions.remove(&site.to_string());
         })

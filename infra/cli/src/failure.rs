@@ -9,7 +9,7 @@ use serde::Deserialize;
 use crate::{
     credentials::CredentialsError,
     exit::Exit,
-    site::{BadSegment, SiteError},
+    server_url::{BadSegment, ServerUrlError},
 };
 
 /// Why a command did not do what it was asked for.
@@ -20,7 +20,7 @@ pub(crate) enum Failure {
     Usage(String),
     /// The URL is none.
     #[error(transparent)]
-    Site(#[from] SiteError),
+    Site(#[from] ServerUrlError),
     /// An id is none.
     #[error(transparent)]
     Segment(#[from] BadSegment),

@@ -11,7 +11,7 @@ use crate::{
     exit::Exit,
     failure::Failure,
     output::{Output, text_at},
-    site::Site,
+    server_url::ServerUrl,
 };
 
 /// How somebody logs in.
@@ -27,7 +27,7 @@ pub struct LoginArgs {
 
 pub(crate) async fn login(
     context: &mut Context<'_, '_>,
-    site: Site,
+    site: ServerUrl,
     args: LoginArgs,
 ) -> Result<Exit, Failure> {
     let name = match args.username {
@@ -66,7 +66,7 @@ fn stored_session(client: &Client, body: &Value, typed: String) -> Result<Stored
 
 /// Ends the session at the server first: one that is only forgotten here could still be used. One that the
 /// server does not know any more is forgotten all the same.
-pub(crate) async fn logout(context: &mut Context<'_, '_>, site: Site) -> Result<Exit, Failure> {
+pub(crate) async fn logout(context: &mut Context<'_, '_>, site: ServerUrl) -> Result<Exit, Failure> {
     let credentials = context.credentials()?;
     let Some(session) = credentials.session(&site)? else {
         return Err(Failure::NotLoggedIn { site: site.to_string() });
@@ -91,7 +91,7 @@ pub(crate) async fn logout(context: &mut Context<'_, '_>, site: Site) -> Result<
     Ok(Exit::Done)
 }
 
-pub(crate) async fn whoami(context: &mut Context<'_, '_>, site: Site) -> Result<Exit, Failure> {
+pub(crate) async fn whoami(context: &mut Context<'_, '_>, site: ServerUrl) -> Result<Exit, Failure> {
     let answer = context.client(site)?.get(&["auth", "me"]).await?;
     context.output.answer(&answer, Output::thing)?;
     Ok(Exit::Done)

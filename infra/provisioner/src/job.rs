@@ -9,7 +9,7 @@ use crate::{
     callbacks::{Command, PlanCounts},
     module::{self, InputError, Module, UnknownModule, UnreadableModule, Variables},
     reporter::Reporter,
-    settings::{Equipment, SettingsError},
+    settings::{SettingsError, WorkerConfig},
     stop::Stop,
     terraform::{Plan, PlanMode, Terraform, TerraformError, outputs},
     work::{Kind, OrderError, Phase, WorkOrder},
@@ -20,7 +20,7 @@ use crate::{
 pub(crate) struct Job<'a> {
     pub(crate) order: &'a WorkOrder,
     pub(crate) attempt: NonZeroU32,
-    pub(crate) equipment: &'a Equipment,
+    pub(crate) config: &'a WorkerConfig,
     pub(crate) reporter: &'a Reporter,
     pub(crate) stop: &'a Stop,
 }
@@ -57,15 +57,15 @@ pub enum JobError {
 impl Job<'_> {
     /// Does the work, and returns what to tell Gatehouse.
     pub(crate) async fn work(&self) -> Result<Command, JobError> {
-        let module = Module::find(&self.equipment.modules, &self.order.module)?;
+        let module = Module::find(&self.config.modules, &self.order.module)?;
         let variables = module.variables()?;
         self.hide_secrets(&variables);
         module::check(module.name(), &variables, &self.order.inputs)?;
-        let artifacts = Artifacts::open(&self.equipment.artifacts, self.equipment.region.as_deref())?;
-        let backend = backend(&self.equipment.state, self.equipment.region.as_deref(), self.order);
+        let artifacts = Artifacts::open(&self.config.artifacts, self.config.region.as_deref())?;
+        let backend = backend(&self.config.state, self.config.region.as_deref(), self.order);
         let workspace = Workspace::prepare(&module, self.order, &backend)?;
         let terraform = Terraform {
-            equipment: self.equipment,
+            config: self.config,
             workspace: &workspace,
             reporter: self.reporter,
             stop: self.stop,
@@ -111,6 +111,8 @@ impl Job<'_> {
 
     async fn apply(&self, terraform: &Terraform<'_>, artifacts: &Artifacts) -> Result<Command, JobError> {
         let (plan_file, lock_file) = (terraform.plan_file(), terraform.workspace.lock_file());
+        // Exactly the plan that was shown and approved, with the provider versions that made it: Terraform refuses it where
+        // the state has moved on since.
         artifacts.fetch(&self.order.operation_id, self.attempt, &plan_file, &lock_file).await?;
         terraform.init().await?;
         let total = terraform.show().await?.to_apply().total();

@@ -19,7 +19,7 @@ mod workspace;
 
 pub use self::{
     location::{Location, LocationError},
-    settings::{Assignment, Equipment, Settings, SettingsError},
+    settings::{Assignment, Settings, SettingsError, WorkerConfig},
     work::{Phase, UnknownPhase},
     worker::{Outcome, run},
 };

@@ -30,7 +30,7 @@ pub struct Settings {
     /// What it works on, and to whom it reports.
     pub assignment: Assignment,
     /// What it works with. An error here is reported as the failure of the attempt.
-    pub equipment: Result<Equipment, SettingsError>,
+    pub config: Result<WorkerConfig, SettingsError>,
 }
 
 /// The part that differs from attempt to attempt: the override of the container.
@@ -54,7 +54,7 @@ pub struct Assignment {
 
 /// The part that stays: what the task definition says.
 #[derive(Debug, Clone)]
-pub struct Equipment {
+pub struct WorkerConfig {
     /// `GATEHOUSE_STATE`: where Terraform keeps state.
     pub state: Location,
     /// `GATEHOUSE_ARTIFACTS`: where plan files are kept.
@@ -96,7 +96,7 @@ impl Settings {
     ///
     /// When one is missing or unusable without which nothing can be reported.
     pub fn from_env() -> Result<Self, SettingsError> {
-        Ok(Self { assignment: Assignment::from_env()?, equipment: Equipment::from_env() })
+        Ok(Self { assignment: Assignment::from_env()?, config: WorkerConfig::from_env() })
     }
 }
 
@@ -114,7 +114,7 @@ impl Assignment {
     }
 }
 
-impl Equipment {
+impl WorkerConfig {
     fn from_env() -> Result<Self, SettingsError> {
         Ok(Self {
             state: location("GATEHOUSE_STATE")?,

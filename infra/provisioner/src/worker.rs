@@ -11,7 +11,7 @@ use crate::{
     job::{Job, JobError},
     mask::Mask,
     reporter::{IMPORTANT, Reporter, cut},
-    settings::{Assignment, Equipment, Settings, SettingsError},
+    settings::{Assignment, Settings, SettingsError, WorkerConfig},
     stop::{Stop, StopCause},
     terraform::TerraformError,
     work::WorkOrder,
@@ -53,7 +53,7 @@ impl From<Outcome> for ExitCode {
 pub async fn run(settings: Settings) -> Outcome {
     // For the client of the artifacts' bucket, which has no TLS of its own.
     rustls::crypto::ring::default_provider().install_default().ok();
-    let Settings { assignment, equipment } = settings;
+    let Settings { assignment, config } = settings;
     let mask = own_secrets(&assignment);
     let stop = Stop::default();
     let callbacks = Callbacks::new(&assignment, Arc::new(SystemIds));
@@ -68,10 +68,10 @@ pub async fn run(settings: Settings) -> Outcome {
             return Outcome::Unreported;
         }
     };
-    match begin(&mut callbacks, &assignment, equipment.as_ref().ok(), &stop, &mask).await {
+    match begin(&mut callbacks, &assignment, config.as_ref().ok(), &stop, &mask).await {
         Ok(order) => {
             let reporter = Reporter::start(callbacks, &order, mask, stop.clone());
-            carry_out(&order, &assignment, equipment, &reporter, &stop).await
+            carry_out(&order, &assignment, config, &reporter, &stop).await
         }
         Err(outcome) => outcome,
     }
@@ -94,13 +94,13 @@ fn own_secrets(assignment: &Assignment) -> Mask {
 async fn begin(
     callbacks: &mut Callbacks,
     assignment: &Assignment,
-    equipment: Option<&Equipment>,
+    config: Option<&WorkerConfig>,
     stop: &Stop,
     mask: &Mask,
 ) -> Result<WorkOrder, Outcome> {
     let operation_id = assignment.operation_id.as_str();
     let task_token = assignment.task_token.expose_secret().to_owned();
-    let links = equipment.and_then(|equipment| equipment.log_link.as_deref());
+    let links = config.and_then(|config| config.log_link.as_deref());
     let links = links.map(|template| log_link(template, assignment)).into_iter().collect();
     let started = Command::Started { task_token, links };
     let stopped = async {
@@ -157,15 +157,13 @@ fn log_link(template: &str, assignment: &Assignment) -> Link {
 async fn carry_out(
     order: &WorkOrder,
     assignment: &Assignment,
-    equipment: Result<Equipment, SettingsError>,
+    config: Result<WorkerConfig, SettingsError>,
     reporter: &Reporter,
     stop: &Stop,
 ) -> Outcome {
     let result = match order.check(&assignment.operation_id, assignment.phase) {
-        Ok(()) => match &equipment {
-            Ok(equipment) => {
-                Job { order, attempt: assignment.attempt, equipment, reporter, stop }.work().await
-            }
+        Ok(()) => match &config {
+            Ok(config) => Job { order, attempt: assignment.attempt, config, reporter, stop }.work().await,
             Err(error) => Err(error.clone().into()),
         },
         Err(error) => Err(error.into()),

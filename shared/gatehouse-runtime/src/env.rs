@@ -138,15 +138,14 @@ impl JanitorConfig {
 pub struct WorkflowsConfig {
     /// `STEP_FUNCTION_ARN`: what provisions.
     pub provision: Option<String>,
-    /// `DEPLOY_STEP_FUNCTION_ARN`, or else `STEP_FUNCTION_ARN`: what deploys.
+    /// `DEPLOY_STEP_FUNCTION_ARN`: what deploys.
     pub deploy: Option<String>,
 }
 
 impl WorkflowsConfig {
     /// Reads the variables. What is not set is said when it is needed.
     pub fn from_env() -> Self {
-        let provision = optional("STEP_FUNCTION_ARN");
-        Self { deploy: optional("DEPLOY_STEP_FUNCTION_ARN").or_else(|| provision.clone()), provision }
+        Self { provision: optional("STEP_FUNCTION_ARN"), deploy: optional("DEPLOY_STEP_FUNCTION_ARN") }
     }
 }
 

@@ -73,7 +73,10 @@ impl Machines {
             provisioner, as docs/OPERATIONS.md says";
         Self {
             provision: Machine::of_arn(provision, missing),
-            deploy: Machine::of_arn(deploy, "nothing is set up here that could deploy"),
+            deploy: Machine::of_arn(
+                deploy,
+                "nothing is set up here that could deploy: DEPLOY_STEP_FUNCTION_ARN is not set",
+            ),
         }
     }
 

@@ -1,94 +1,17 @@
 //! How environments stand, as JSON.
 
-use std::collections::BTreeMap;
-
 use gatehouse_domain::{
-    catalog::{
-        Category, Deployed, Drift, DriftState, EnvironmentSpec, Infrastructure, OutputValue, PlanSummary,
-        Provisioned,
-    },
+    catalog::{Category, Deployed, Drift, DriftState, EnvironmentSpec, PlanSummary},
     operations::{EnvironmentStatus, Operation, OperationKind, ServiceStatus},
 };
 use jiff::Timestamp;
 use serde::Serialize;
-use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::OperationView;
-
-/// What came out of a module under one name: a value, or that it is sensitive.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
-pub(crate) struct OutputView {
-    /// The value.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    value: Option<Value>,
-    /// `true` where the module calls it sensitive; its value is not kept.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    sensitive: bool,
-}
-
-impl From<OutputValue> for OutputView {
-    fn from(output: OutputValue) -> Self {
-        match output {
-            OutputValue::Value(value) => Self { value: Some(value), sensitive: false },
-            OutputValue::Sensitive => Self { value: None, sensitive: true },
-        }
-    }
-}
-
-/// Outputs by name.
-pub(super) fn outputs(outputs: BTreeMap<String, OutputValue>) -> BTreeMap<String, OutputView> {
-    outputs.into_iter().map(|(name, value)| (name, value.into())).collect()
-}
-
-/// What of an environment exists.
-#[derive(Debug, PartialEq, Serialize, ToSchema)]
-pub(crate) struct InfrastructureView {
-    /// `absent`, `present`, or `partial`: an operation began to change it and did not come to its end.
-    state: &'static str,
-    /// The operation that provisioned it last.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    operation: Option<String>,
-    /// When that ended.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>, format = DateTime)]
-    at: Option<Timestamp>,
-    /// By which module.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    module: Option<String>,
-    /// What came out of it.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    outputs: BTreeMap<String, OutputView>,
-    /// When it is deprovisioned by itself.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>, format = DateTime)]
-    ends_at: Option<Timestamp>,
-}
-
-/// What of an environment exists, as callers see it.
-pub(super) fn infrastructure(infrastructure: Infrastructure) -> InfrastructureView {
-    let absent = InfrastructureView {
-        state: "absent",
-        operation: None,
-        at: None,
-        module: None,
-        outputs: BTreeMap::new(),
-        ends_at: None,
-    };
-    let there = |state, provisioned: Provisioned| InfrastructureView {
-        state,
-        operation: Some(provisioned.operation.to_string()),
-        at: Some(provisioned.at),
-        module: Some(provisioned.module.to_string()),
-        outputs: outputs(provisioned.outputs),
-        ends_at: provisioned.ends_at,
-    };
-    match infrastructure {
-        Infrastructure::Absent => absent,
-        Infrastructure::Present(provisioned) => there("present", provisioned),
-        Infrastructure::Partial(provisioned) => there("partial", provisioned),
-    }
-}
+use super::{
+    infrastructure::{InfrastructureView, infrastructure},
+    operation::OperationView,
+};
 
 /// What was deployed last.
 #[derive(Debug, PartialEq, Serialize, ToSchema)]

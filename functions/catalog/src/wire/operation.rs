@@ -11,7 +11,10 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::{OutputView, environment::outputs, service::LinkView};
+use super::{
+    infrastructure::{OutputView, outputs},
+    link::LinkView,
+};
 
 /// An operation.
 #[derive(Debug, PartialEq, Serialize, ToSchema)]

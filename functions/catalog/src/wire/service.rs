@@ -12,7 +12,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::{InfrastructureView, environment::infrastructure};
+use super::{
+    infrastructure::{InfrastructureView, infrastructure},
+    link::LinkView,
+};
 
 /// A service, as it is created and replaced.
 #[derive(Debug, Deserialize, Serialize, ToSchema)]
@@ -60,17 +63,6 @@ pub(crate) struct ServiceBody {
 
 fn experimental() -> Lifecycle {
     Lifecycle::Experimental
-}
-
-/// A place on the web.
-#[derive(Debug, ToSchema)]
-#[schema(as = Link)]
-#[expect(dead_code, reason = "only describes the domain's link")]
-pub(crate) struct LinkView {
-    /// What is there.
-    name: String,
-    /// Where.
-    url: String,
 }
 
 /// What deploys: one of the two.

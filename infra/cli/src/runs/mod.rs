@@ -5,6 +5,7 @@ mod parameters;
 mod trigger;
 mod watch;
 
+pub use self::trigger::TriggerArgs;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
@@ -33,22 +34,6 @@ pub enum RunsCommand {
     List(ListArgs),
     /// Show a run.
     Show(RunArgs),
-}
-
-/// What is started.
-#[derive(Debug, Args)]
-pub struct TriggerArgs {
-    /// The job's id.
-    job: String,
-    /// A value for a parameter: `name=text`, or `name:=json` for a number or a boolean.
-    #[arg(short, long = "parameter", value_name = "NAME=VALUE", value_parser = Parameter::parse)]
-    parameters: Vec<Parameter>,
-    /// Makes it safe to repeat the command: the same key starts one run. One is made up without it.
-    #[arg(long, value_name = "KEY")]
-    idempotency_key: Option<String>,
-    /// Watch the run until it ends.
-    #[arg(long)]
-    watch: bool,
 }
 
 /// Which run.

@@ -1,10 +1,11 @@
 //! `runs trigger`.
 
+use clap::Args;
 use gatehouse_domain::clock::random_id;
 use reqwest::Method;
 use serde_json::json;
 
-use super::{TriggerArgs, parameters::Parameter, watch::Watch};
+use super::{parameters::Parameter, watch::Watch};
 use crate::{
     client::{Answer, Client},
     context::Context,
@@ -12,6 +13,22 @@ use crate::{
     failure::Failure,
     output::text_at,
 };
+
+/// What is started.
+#[derive(Debug, Args)]
+pub struct TriggerArgs {
+    /// The job's id.
+    job: String,
+    /// A value for a parameter: `name=text`, or `name:=json` for a number or a boolean.
+    #[arg(short, long = "parameter", value_name = "NAME=VALUE", value_parser = Parameter::parse)]
+    parameters: Vec<Parameter>,
+    /// Makes it safe to repeat the command: the same key starts one run. One is made up without it.
+    #[arg(long, value_name = "KEY")]
+    idempotency_key: Option<String>,
+    /// Watch the run until it ends.
+    #[arg(long)]
+    watch: bool,
+}
 
 pub(super) async fn trigger(
     context: &mut Context<'_, '_>,

@@ -21,7 +21,7 @@ use axum::{
 };
 use bytes::Bytes;
 use clap::Parser;
-use gatehouse_cli::{Ask, Command, Environment, Exit, Stream, World, run};
+use gatehouse_cli::{Ask, Command, Dependencies, Environment, Exit, Stream, run};
 use gatehouse_domain::clock::{Clock, IdSource};
 use jiff::Timestamp;
 use secrecy::SecretString;
@@ -297,7 +297,7 @@ impl Person {
         let command = Line::try_parse_from(line).unwrap_or_else(|error| panic!("{error}")).command;
         let (mut stdout, mut stderr, mut stdin) = (Vec::new(), Vec::new(), self.stdin.as_bytes());
         let clock = Waits::default();
-        let world = World {
+        let dependencies = Dependencies {
             environment: self.environment.clone(),
             stdin: &mut stdin,
             stdout: Stream { writer: &mut stdout, is_terminal: self.terminal },
@@ -307,7 +307,7 @@ impl Person {
             ids: &Sevens,
             interrupted: Box::pin(interrupted) as Pin<Box<dyn Future<Output = ()> + '_>>,
         };
-        let exit = run(command, world).await;
+        let exit = run(command, dependencies).await;
         let text = |bytes| String::from_utf8(bytes).unwrap();
         Ran { exit, stdout: text(stdout), stderr: text(stderr), waits: clock.0.into_inner().unwrap() }
     }

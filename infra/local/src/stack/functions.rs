@@ -108,18 +108,23 @@ fn runs_state(parts: &Parts, providers: Arc<Directory>) -> runs::AppState {
 }
 
 fn catalog_state(parts: &Parts) -> catalog::AppState {
-    let engine = catalog::Engine {
+    catalog::AppState {
+        table: parts.table.clone(),
         start: parts.executions.clone(),
         answer: parts.answers.clone(),
         oversee: parts.executions.clone(),
-    };
-    catalog::AppState::of(&parts.table, engine, parts.modules.clone(), parts.clock.clone(), parts.ids.clone())
+        modules: parts.modules.clone(),
+        system: parts.system.clone(),
+    }
 }
 
 fn callbacks(parts: &Parts) -> LambdaFunction {
-    let (answers, secrets) = (parts.answers.clone(), parts.secrets.clone());
-    let state = callbacks::AppState::of(&parts.table, answers, secrets, parts.clock.clone());
-    let callbacks = Callbacks::new(state);
+    let callbacks = Callbacks::new(callbacks::AppState {
+        table: parts.table.clone(),
+        answer: parts.answers.clone(),
+        secrets: parts.secrets.clone(),
+        clock: parts.clock.clone(),
+    });
     LambdaFunction::json(move |event: LambdaEvent<Value>| {
         let callbacks = callbacks.clone();
         async move { callbacks.handle(event).await }
@@ -127,22 +132,13 @@ fn callbacks(parts: &Parts) -> LambdaFunction {
 }
 
 fn deployer(parts: &Parts, providers: Arc<Directory>) -> anyhow::Result<LambdaFunction> {
-    let table = &parts.table;
     let http = OutboundHttp::new().allow_loopback().client(None).context("the client of webhooks")?;
     let deployer = Deployer {
-        find: table.clone(),
-        save: table.clone(),
-        job: table.clone(),
-        jobs_by_target: table.clone(),
-        runs: table.clone(),
-        record_run: table.clone(),
-        starts: table.clone(),
-        trail: table.clone(),
+        table: parts.table.clone(),
         providers,
         webhook: Arc::new(WebhookClient::new(http, &parts.base_url)),
         secrets: parts.secrets.clone(),
-        clock: parts.clock.clone(),
-        ids: parts.ids.clone(),
+        system: parts.system.clone(),
     };
     Ok(LambdaFunction::json(move |event: LambdaEvent<Value>| {
         let deployer = deployer.clone();

@@ -15,23 +15,14 @@ const INTERVAL: Duration = Duration::from_mins(1);
 
 /// The janitor, as its own `main` wires it.
 pub(super) fn janitor(parts: &Parts) -> Janitor {
-    let table = &parts.table;
     Janitor {
-        open: table.clone(),
-        find: table.clone(),
-        save: table.clone(),
-        services: table.clone(),
+        table: parts.table.clone(),
         start: parts.executions.clone(),
         answer: parts.answers.clone(),
         oversee: parts.executions.clone(),
-        watch: table.clone(),
-        announce: table.clone(),
-        outbox: table.clone(),
         publish: Arc::new(parts.bus.clone()),
         flush: Arc::new(parts.memory.clone()),
-        pending_flush: table.clone(),
-        clock: parts.clock.clone(),
-        ids: parts.ids.clone(),
+        system: parts.system.clone(),
         unused_days: parts.unused_days,
     }
 }
@@ -48,9 +39,9 @@ pub(super) fn function(janitor: Janitor) -> LambdaFunction {
 pub(super) async fn keep_sweeping(janitor: Janitor, stop: watch::Receiver<bool>) {
     let sweeping = async {
         loop {
-            janitor.clock.sleep(INTERVAL).await;
+            janitor.system.sleep(INTERVAL).await;
             // What went wrong is in the log.
-            let _report = janitor.sweep(janitor.clock.now() + INTERVAL).await;
+            let _report = janitor.sweep(janitor.system.now() + INTERVAL).await;
         }
     };
     tokio::select! {

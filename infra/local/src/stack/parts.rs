@@ -5,9 +5,9 @@ use std::{num::NonZeroU16, sync::Arc, time::Duration};
 use anyhow::Context;
 use gatehouse_domain::{
     catalog::Modules,
-    clock::{Clock, IdSource, System},
+    clock::{Clock, IdSource},
 };
-use gatehouse_runtime::clock;
+use gatehouse_runtime::clock::{System, SystemClock, SystemIds};
 use gatehouse_secrets::Secrets;
 use gatehouse_store::Table;
 use gatehouse_template::{Setting, Template};
@@ -22,7 +22,7 @@ pub(super) struct Parts {
     pub processes: Arc<ProcessProvider>,
     pub clock: Arc<dyn Clock>,
     pub ids: Arc<dyn IdSource>,
-    pub system: Arc<dyn System>,
+    pub system: Arc<System>,
     pub memory: GatewayMemory,
     pub bus: Bus,
     pub unused_days: NonZeroU16,
@@ -42,8 +42,7 @@ impl Parts {
         modules: Modules,
         base_url: String,
     ) -> anyhow::Result<Self> {
-        let system: Arc<dyn System> = Arc::new(clock::System);
-        let clock: Arc<dyn Clock> = system.clone();
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let secrets = clients(services.secrets.endpoint_url())?.secrets_manager();
         let step_functions = clients(services.step_functions.endpoint_url())?.step_functions();
         let machines = workflows::directory(&services.engine, has_terraform);
@@ -52,8 +51,8 @@ impl Parts {
             secrets: Arc::new(Secrets::new(secrets, "gatehouse/local", clock.clone())),
             processes,
             clock,
-            ids: system.clone(),
-            system,
+            ids: Arc::new(SystemIds),
+            system: Arc::new(System),
             memory: GatewayMemory::new(remembered_for(template)),
             bus: Bus::new(),
             unused_days: unused_days(template)?,

@@ -1,6 +1,10 @@
 //! What holds of every adapter to a CI system.
 
-use std::{fs, sync::Arc};
+use std::{
+    fs,
+    future::{Ready, ready},
+    sync::Arc,
+};
 
 use async_trait::async_trait;
 use gatehouse_domain::ci::{CiProvider, Target};
@@ -10,8 +14,8 @@ use crate::stack::{Stack, sh, target};
 
 struct Commands(Stack);
 
-async fn commands() -> Commands {
-    Commands(Stack::new())
+fn commands() -> Ready<Commands> {
+    ready(Commands(Stack::new()))
 }
 
 #[async_trait]

@@ -92,6 +92,8 @@ impl Callbacks {
         patience: Duration,
         hurry: impl Future<Output = Duration>,
     ) -> Delivery {
+        // A message that is given up keeps its number: it may have arrived, and another one under it would be taken for a
+        // repetition.
         self.sequence += 1;
         let mut deadline = Instant::now() + patience;
         let mut hurried = false;
@@ -135,6 +137,7 @@ impl Callbacks {
             .json(&body);
         let response = request.send().await.map_err(|error| CallError::Unreachable(error.without_url()))?;
         let status = response.status().as_u16();
+        // These pass. Everything else below 500 is an answer for good, and repeating the message would change nothing.
         if matches!(status, 408 | 429 | 500..) {
             return Err(CallError::Unavailable(status));
         }

@@ -1,5 +1,6 @@
 //! Modules: what can be provisioned. Each is a directory of Terraform files that stands alone.
 
+mod files;
 mod inputs;
 mod variables;
 
@@ -8,6 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use self::files::is_configuration;
 pub(crate) use self::inputs::check;
 pub(crate) use self::variables::Variables;
 pub use self::{inputs::InputError, variables::UnreadableModule};
@@ -61,13 +63,6 @@ impl Module {
 fn is_module(directory: &Path) -> bool {
     fs::read_dir(directory)
         .is_ok_and(|entries| entries.flatten().any(|entry| is_configuration(&entry.path())))
-}
-
-/// Whether Terraform would read this file.
-fn is_configuration(path: &Path) -> bool {
-    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    let stem = name.strip_suffix(".tf").or_else(|| name.strip_suffix(".tf.json"));
-    stem.is_some() && !name.starts_with('.')
 }
 
 /// What somebody left who tried the module where it is: it belongs to another state.

@@ -10,7 +10,7 @@ use std::{
 use hcl::{Block, Body, Expression};
 use serde_json::Value;
 
-use super::is_configuration;
+use super::files::is_configuration;
 
 /// The variables of a module by name.
 pub(crate) type Variables = BTreeMap<String, Variable>;

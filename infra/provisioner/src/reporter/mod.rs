@@ -1,10 +1,11 @@
-//! Telling Gatehouse how the work goes, while it goes.
+//! Reporting to Gatehouse how the work goes, while it goes.
 //!
 //! A task of its own owns the callbacks: never more than one is under way, heartbeats go out however silent
 //! Terraform is, and work never waits for Gatehouse. It also hears in the answers that the worker must stop.
 
-mod desk;
 mod pending;
+mod task;
+mod text;
 
 use std::sync::Arc;
 
@@ -14,8 +15,11 @@ use tokio::sync::{
     oneshot,
 };
 
-pub(crate) use self::desk::IMPORTANT;
-use self::desk::{Desk, Note};
+pub(crate) use self::{task::IMPORTANT, text::cut};
+use self::{
+    task::{Message, ReportTask},
+    text::LINE_LIMIT,
+};
 use crate::{
     callbacks::{Callbacks, Command, StepState},
     mask::Mask,
@@ -23,13 +27,10 @@ use crate::{
     work::WorkOrder,
 };
 
-/// A line of a log is cut to so many bytes.
-const LINE_LIMIT: usize = 1000;
-
-/// The worker's side: what it says here is masked, and sent in its turn.
+/// The worker's side: what is reported here is masked, and sent in its turn.
 #[derive(Clone)]
 pub(crate) struct Reporter {
-    notes: UnboundedSender<Note>,
+    messages: UnboundedSender<Message>,
     hurry: Arc<Notify>,
     mask: Mask,
     operation_id: Arc<str>,
@@ -38,81 +39,59 @@ pub(crate) struct Reporter {
 impl Reporter {
     /// Starts the task that reports on this work order.
     pub(crate) fn start(callbacks: Callbacks, order: &WorkOrder, mask: Mask, stop: Stop) -> Self {
-        let (notes, inbox) = mpsc::unbounded_channel();
+        let (messages, inbox) = mpsc::unbounded_channel();
         let hurry = Arc::<Notify>::default();
-        let desk = Desk::new(callbacks, inbox, hurry.clone(), stop, order.heartbeat_seconds);
-        tokio::spawn(desk.work());
-        Self { notes, hurry, mask, operation_id: order.operation_id.as_str().into() }
+        let task = ReportTask::new(callbacks, inbox, hurry.clone(), stop, order.heartbeat_seconds);
+        tokio::spawn(task.work());
+        Self { messages, hurry, mask, operation_id: order.operation_id.as_str().into() }
     }
 
-    /// The secrets that are hidden in everything that is said here.
+    /// The secrets that are hidden in everything that is reported here.
     pub(crate) fn mask(&self) -> &Mask {
         &self.mask
     }
 
     /// Passes on what Terraform printed, which may be more than one line.
     pub(crate) fn log(&self, text: &str) {
+        // Masked before it is split and cut: a secret that spans lines, or the cut, would not be found any more.
         for line in self.mask.text(text).lines().filter(|line| !line.trim().is_empty()) {
             let line = cut(line, LINE_LIMIT);
             tracing::info!(operation_id = &*self.operation_id, "{line}");
-            self.say(Note::Line(line));
+            self.report(Message::Line(line));
         }
     }
 
     /// Says how a step stands.
     pub(crate) fn step(&self, step: &'static str, state: StepState) {
         tracing::info!(operation_id = &*self.operation_id, step, ?state, "step");
-        self.say(Note::Step(step, state));
+        self.report(Message::Step(step, state));
     }
 
     /// Says how much of an apply is done.
     pub(crate) fn percentage(&self, percentage: u8) {
-        self.say(Note::Percentage(percentage));
+        self.report(Message::Percentage(percentage));
     }
 
-    /// Returns when everything that was said before was sent or given up, so that Gatehouse has had the chance
+    /// Returns when everything that was reported before was sent or given up, so that Gatehouse has had the chance
     /// to object.
     pub(crate) async fn settled(&self) {
         let (waiting, sent) = oneshot::channel();
-        self.say(Note::Settle(waiting));
+        self.report(Message::Settle(waiting));
         // It is dropped, never used.
         sent.await.ok();
     }
 
-    /// Says how the attempt ended, after everything that was said before. Returns whether Gatehouse knows.
+    /// Says how the attempt ended, after everything that was reported before. Returns whether Gatehouse knows.
     pub(crate) async fn finish(&self, ending: Command) -> bool {
         let (known, answer) = oneshot::channel();
-        self.say(Note::Finish(Box::new(ending), known));
+        self.report(Message::Finish(Box::new(ending), known));
         // Whatever is being repeated without an answer has become less important.
         self.hurry.notify_one();
         answer.await.unwrap_or(false)
     }
 
-    fn say(&self, note: Note) {
+    fn report(&self, message: Message) {
         // Where the task has ended, nobody wants to hear anything more.
-        self.notes.send(note).ok();
-    }
-}
-
-/// The first `limit` bytes of the text, or a little less: no character is cut in two.
-pub(crate) fn cut(text: &str, limit: usize) -> String {
-    const MARK: &str = "…";
-    if text.len() <= limit {
-        return text.to_owned();
-    }
-    let end = (0..=limit - MARK.len()).rev().find(|end| text.is_char_boundary(*end)).unwrap_or_default();
-    format!("{}{MARK}", &text[..end])
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_text_is_cut_between_characters() {
-        assert_eq!(cut("short", 5), "short");
-        assert_eq!(cut("longer", 5), "lo…");
-        assert_eq!(cut("äääää", 8), "ää…");
-        assert_eq!(cut(&"ä".repeat(1000), 1000).len(), 1 + 1000 - 2);
+        self.messages.send(message).ok();
     }
 }

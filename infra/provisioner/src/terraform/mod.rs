@@ -1,23 +1,25 @@
 //! Running Terraform, and understanding what it says.
 
 mod environment;
+mod error;
 mod lines;
 mod outputs;
 mod plan;
 mod process;
 mod ui;
 
-use std::{ffi::OsString, path::PathBuf, process::ExitStatus, time::Duration};
+use std::{ffi::OsString, path::PathBuf, process::ExitStatus};
 
 use serde_json::Value;
 
+pub use self::error::TerraformError;
 pub(crate) use self::{outputs::outputs, plan::Plan};
 use self::{
     process::{Ended, Process},
     ui::Ui,
 };
 use crate::{
-    callbacks::StepState, reporter::Reporter, settings::Equipment, stop::Stop, workspace::Workspace,
+    callbacks::StepState, reporter::Reporter, settings::WorkerConfig, stop::Stop, workspace::Workspace,
 };
 
 /// Where a plan is kept while Terraform works with it.
@@ -28,7 +30,7 @@ const SOMETHING_CHANGED: i32 = 2;
 
 /// Terraform in one workspace.
 pub(crate) struct Terraform<'a> {
-    pub(crate) equipment: &'a Equipment,
+    pub(crate) config: &'a WorkerConfig,
     pub(crate) workspace: &'a Workspace,
     pub(crate) reporter: &'a Reporter,
     pub(crate) stop: &'a Stop,
@@ -43,49 +45,6 @@ pub(crate) enum PlanMode {
     Destroy,
     /// Only what changed behind Terraform's back.
     RefreshOnly,
-}
-
-/// Why a command did not do what it should.
-#[derive(Debug, thiserror::Error)]
-pub enum TerraformError {
-    /// There is no such program.
-    #[error("there is no program `{}`: Terraform is not installed here, or GATEHOUSE_TERRAFORM is wrong", .0.display())]
-    Missing(PathBuf),
-    /// The program cannot be run.
-    #[error("Terraform could not be run")]
-    Run(#[source] std::io::Error),
-    /// It ended with an error.
-    #[error("terraform {command} failed: {reason}")]
-    Failed {
-        /// The command.
-        command: &'static str,
-        /// What it said.
-        reason: String,
-    },
-    /// It was interrupted, because the worker was asked to stop.
-    #[error("terraform {command} was interrupted")]
-    Interrupted {
-        /// The command.
-        command: &'static str,
-    },
-    /// It did not end after it was interrupted.
-    #[error("terraform {command} was killed, because it had not ended {} s after it was interrupted: what it was \
-             doing may be half done, and the state may be locked", limit.as_secs())]
-    Killed {
-        /// The command.
-        command: &'static str,
-        /// How long it was waited for.
-        limit: Duration,
-    },
-    /// It printed something that cannot be understood.
-    #[error("what terraform {command} printed cannot be understood")]
-    Garbled {
-        /// The command.
-        command: &'static str,
-        /// Why.
-        #[source]
-        source: serde_json::Error,
-    },
 }
 
 impl Terraform<'_> {
@@ -148,7 +107,7 @@ impl Terraform<'_> {
     }
 
     fn lock_timeout(&self) -> String {
-        format!("-lock-timeout={}s", self.equipment.lock_timeout.as_secs())
+        format!("-lock-timeout={}s", self.config.lock_timeout.as_secs())
     }
 
     /// Reports the beginning and the end of a step.
@@ -202,7 +161,7 @@ impl Terraform<'_> {
 
     fn failed(&self, command: &'static str, ended: &Ended, errors: String) -> TerraformError {
         if ended.killed {
-            return TerraformError::Killed { command, limit: self.equipment.stop_timeout };
+            return TerraformError::Killed { command, limit: self.config.stop_timeout };
         }
         if self.stop.cause().is_some() {
             return TerraformError::Interrupted { command };
@@ -215,12 +174,12 @@ impl Terraform<'_> {
     fn process(&self, command: &'static str, arguments: &[&str]) -> Process<'_> {
         let arguments = std::iter::once(command).chain(arguments.iter().copied()).map(OsString::from);
         Process {
-            program: &self.equipment.terraform,
+            program: &self.config.terraform,
             arguments: arguments.collect(),
             directory: self.workspace.module(),
             output: self.workspace.outside(),
             stop: self.stop,
-            stop_timeout: self.equipment.stop_timeout,
+            stop_timeout: self.config.stop_timeout,
         }
     }
 }

@@ -21,7 +21,7 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval, sleep_until},
 };
 
-use super::{TerraformError, environment, lines::Lines};
+use super::{environment, error::TerraformError, lines::Lines};
 use crate::{reporter, stop::Stop};
 
 /// How often what it wrote is looked at.

@@ -12,7 +12,7 @@ use crate::{
     access::{CREATE_SERVICE, DELETE_SERVICE, PUT_SERVICE},
     audit::{Action, AuditContext, AuditTarget, Entry, Outcome},
     caller::Caller,
-    clock::{Clock, IdSource},
+    clock::System,
     id::ServiceId,
     idempotency::{Fingerprint, IdempotencyKey, RequestKey},
     jobs::FindForEdit,
@@ -74,22 +74,6 @@ pub struct ServiceDraft {
     pub spec: ServiceSpec,
 }
 
-/// What changing services needs.
-pub struct EditPorts<'a> {
-    /// Reads them.
-    pub find: &'a dyn FindService,
-    /// Writes them.
-    pub save: &'a dyn SaveService,
-    /// Reads the project and the jobs that they name.
-    pub named: &'a dyn FindForEdit,
-    /// The modules that there are.
-    pub modules: &'a Modules,
-    /// Tells the time.
-    pub clock: &'a dyn Clock,
-    /// Makes ids.
-    pub ids: &'a dyn IdSource,
-}
-
 /// Why a service cannot be changed.
 #[derive(Debug, thiserror::Error)]
 pub enum EditServiceError {
@@ -147,24 +131,34 @@ pub struct CreatedService {
     pub replayed: bool,
 }
 
-/// Creates a service.
-pub async fn create(
-    ports: &EditPorts<'_>,
+/// Creates a service, whose `fingerprint` tells a repetition of the request from another one with its key.
+///
+/// # Errors
+///
+/// Why it is refused, or that the store failed.
+pub async fn create<S>(
+    store: &S,
+    modules: &Modules,
+    system: &dyn System,
     audit: &AuditContext<'_>,
     draft: ServiceDraft,
     key: Option<&IdempotencyKey>,
     fingerprint: Fingerprint,
-) -> Result<CreatedService, EditServiceError> {
+) -> Result<CreatedService, EditServiceError>
+where
+    S: FindForEdit + SaveService,
+{
     let tenant = tenant_of(audit.caller, &draft)?;
     if !audit.caller.may_in(&CREATE_SERVICE, &tenant) {
         return Err(refused(audit.caller, tenant));
     }
-    check(ports, &draft.spec, &tenant).await?;
+    check(store, modules, &draft.spec, &tenant).await?;
     let audit_target = audit_target(&draft.name, &tenant);
-    let entry = audit.entry(ports.clock, ports.ids, Action::CreateService, Outcome::Done, audit_target);
+    let entry = audit.entry(system, system, Action::CreateService, Outcome::Done, audit_target);
     let id = match key {
+        // The key makes the id, so that a repetition meets the service itself and no second record is needed.
         Some(key) => ServiceId::of_key(&RequestKey::of(&audit.caller.actor(), key)),
-        None => ServiceId::new(ports.ids),
+        None => ServiceId::new(system),
     };
     let actor = audit.caller.actor();
     let service = Service {
@@ -173,13 +167,13 @@ pub async fn create(
         name: draft.name,
         spec: draft.spec,
         fingerprint,
-        revision: Revision::new(ports.ids),
+        revision: Revision::new(system),
         created_at: entry.at,
         created_by: actor.clone(),
         updated_at: entry.at,
         updated_by: actor,
     };
-    match ports.save.create_service(&service, &entry).await? {
+    match store.create_service(&service, &entry).await? {
         CreateService::Created => Ok(CreatedService { service, replayed: false }),
         CreateService::Exists(existing) if existing.fingerprint == service.fingerprint => {
             Ok(CreatedService { service: *existing, replayed: true })
@@ -189,7 +183,7 @@ pub async fn create(
     }
 }
 
-/// Another tenant's name is told by nothing: whether it exists is not for this caller.
+/// A tenant that the caller is not in is refused as one that does not exist: whether it does is not for them.
 fn refused(caller: &Caller, tenant: TenantId) -> EditServiceError {
     if caller.sees(&tenant) {
         return EditServiceError::Forbidden(tenant);
@@ -207,11 +201,19 @@ fn tenant_of(caller: &Caller, draft: &ServiceDraft) -> Result<TenantId, EditServ
 }
 
 /// Refuses what is wrong with a service by itself, or with what it names.
-async fn check(ports: &EditPorts<'_>, spec: &ServiceSpec, tenant: &TenantId) -> Result<(), EditServiceError> {
-    spec.check(ports.modules).map_err(EditServiceError::Invalid)?;
+async fn check<S>(
+    store: &S,
+    modules: &Modules,
+    spec: &ServiceSpec,
+    tenant: &TenantId,
+) -> Result<(), EditServiceError>
+where
+    S: FindForEdit,
+{
+    spec.check(modules).map_err(EditServiceError::Invalid)?;
     let jobs = spec.jobs();
     let ids: BTreeSet<JobId> = jobs.iter().map(|(_, id)| (*id).clone()).collect();
-    let found = ports.named.find_for_edit(&ids, &[spec.project.clone()].into()).await?;
+    let found = store.find_for_edit(&ids, &[spec.project.clone()].into()).await?;
     let mut errors = Vec::new();
     if found.projects.get(&spec.project).is_none_or(|project| project.tenant != *tenant) {
         errors.push(FieldError::new("/project", "the tenant has no such project"));
@@ -222,40 +224,50 @@ async fn check(ports: &EditPorts<'_>, spec: &ServiceSpec, tenant: &TenantId) -> 
     if errors.is_empty() { Ok(()) } else { Err(EditServiceError::Invalid(errors)) }
 }
 
-/// Replaces a service. Environments in which something is, or goes on, cannot be taken away.
-pub async fn replace(
-    ports: &EditPorts<'_>,
+/// Replaces a service. Environments that are provisioned, or in which an operation is open, cannot be removed.
+///
+/// # Errors
+///
+/// Why it is refused, or that the store failed.
+pub async fn replace<S>(
+    store: &S,
+    modules: &Modules,
+    system: &dyn System,
     audit: &AuditContext<'_>,
     id: &ServiceId,
     draft: ServiceDraft,
     expected: &Precondition,
-) -> Result<Service, EditServiceError> {
-    let Registered { service, environments } = show(ports.find, audit.caller, id).await?;
+) -> Result<Service, EditServiceError>
+where
+    S: FindService + FindForEdit + SaveService,
+{
+    let Registered { service, environments } = show(store, audit.caller, id).await?;
     if !audit.caller.may_in(&PUT_SERVICE, &service.tenant) {
         return Err(EditServiceError::Forbidden(service.tenant));
     }
     expected.admit(Some(&service.revision))?;
     stays(&service, &draft)?;
-    check(ports, &draft.spec, &service.tenant).await?;
+    check(store, modules, &draft.spec, &service.tenant).await?;
     let kept: BTreeSet<_> = draft.spec.environments.iter().map(|environment| &environment.name).collect();
     let going: Vec<_> = environments.into_values().filter(|state| !kept.contains(&state.name)).collect();
     refuse_busy(&going)?;
     refuse_provisioned(&going)?;
-    // Also those without a state: an operation may have begun in them since.
+    // Also those without a state. An operation that began since has made one, without changing the service's
+    // revision; the conditions on these environments are what refuses the edit then.
     let before = service.spec.environments.iter().map(|environment| &environment.name);
     let before = before.chain(going.iter().map(|state| &state.name));
     let removed = before.filter(|name| !kept.contains(name)).cloned().collect();
     let audit_target = audit_target(&service.name, &service.tenant);
-    let entry = audit.entry(ports.clock, ports.ids, Action::PutService, Outcome::Done, audit_target);
+    let entry = audit.entry(system, system, Action::PutService, Outcome::Done, audit_target);
     let previous = service.revision.clone();
     let service = Service {
         spec: draft.spec,
-        revision: Revision::new(ports.ids),
+        revision: Revision::new(system),
         updated_at: entry.at,
         updated_by: audit.caller.actor(),
         ..service
     };
-    match ports.save.replace_service(&service, &previous, &removed, &entry).await? {
+    match store.replace_service(&service, &previous, &removed, &entry).await? {
         EditOutcome::Done => Ok(service),
         EditOutcome::Conflict => Err(PreconditionError::Failed.into()),
     }
@@ -304,15 +316,23 @@ pub struct DeletedService {
     pub remains: Vec<EnvironmentState>,
 }
 
-/// Deletes a service. Its history goes with time.
-pub async fn delete(
-    ports: &EditPorts<'_>,
+/// Deletes a service. The records of its operations stay until they expire.
+///
+/// # Errors
+///
+/// Why it is refused, or that the store failed.
+pub async fn delete<S>(
+    store: &S,
+    system: &dyn System,
     audit: &AuditContext<'_>,
     id: &ServiceId,
     expected: &Precondition,
     force: Force,
-) -> Result<DeletedService, EditServiceError> {
-    let Registered { service, environments } = show(ports.find, audit.caller, id).await?;
+) -> Result<DeletedService, EditServiceError>
+where
+    S: FindService + SaveService,
+{
+    let Registered { service, environments } = show(store, audit.caller, id).await?;
     if !audit.caller.may_in(&DELETE_SERVICE, &service.tenant) {
         return Err(EditServiceError::Forbidden(service.tenant));
     }
@@ -321,6 +341,7 @@ pub async fn delete(
     }
     expected.admit(Some(&service.revision))?;
     let states: Vec<_> = environments.into_values().collect();
+    // Also by force: the operation's end has to find the environment that it locked.
     refuse_busy(&states)?;
     if force == Force::No {
         refuse_provisioned(&states)?;
@@ -332,8 +353,8 @@ pub async fn delete(
         detail: (!left.is_empty()).then(|| format!("by force; what remains is in: {}", names(&left))),
         ..audit_target(&service.name, &service.tenant)
     };
-    let entry = audit.entry(ports.clock, ports.ids, Action::DeleteService, Outcome::Done, audit_target);
-    match ports.save.delete_service(&service, &states, &entry).await? {
+    let entry = audit.entry(system, system, Action::DeleteService, Outcome::Done, audit_target);
+    match store.delete_service(&service, &states, &entry).await? {
         EditOutcome::Done => Ok(DeletedService { service, remains }),
         EditOutcome::Conflict => Err(PreconditionError::Failed.into()),
     }

@@ -48,13 +48,20 @@ pub trait ListServices: Send + Sync {
     ) -> Result<Page<Service>, ListError>;
 }
 
-/// Lists the services that the caller may see. Another tenant has none.
-pub async fn list(
-    services: &dyn ListServices,
+/// Lists the services that the caller may see. A tenant that they are not in is empty, as one that does not exist.
+///
+/// # Errors
+///
+/// When the cursor is of another list, or the store failed.
+pub async fn list<S>(
+    store: &S,
     caller: &Caller,
     query: ServiceQuery,
     page: &PageRequest,
-) -> Result<Page<Service>, ListError> {
+) -> Result<Page<Service>, ListError>
+where
+    S: ListServices,
+{
     let own = caller.tenants_for(&LIST_SERVICES);
     let tenants = match query.tenant {
         None => own,
@@ -63,5 +70,5 @@ pub async fn list(
     };
     let text = query.text.map(|text| text.to_lowercase());
     let filter = ServiceFilter { tenants, owner: query.owner, lifecycle: query.lifecycle, text };
-    services.list_services(&filter, page).await
+    store.list_services(&filter, page).await
 }

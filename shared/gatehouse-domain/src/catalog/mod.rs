@@ -11,8 +11,8 @@ mod tests;
 pub(crate) use self::spec::check_inputs;
 pub use self::{
     edit::{
-        CreateService, CreatedService, DeletedService, EditPorts, EditServiceError, Force,
-        RemovedEnvironments, SaveService, ServiceDraft, create, delete, replace,
+        CreateService, CreatedService, DeletedService, EditServiceError, Force, RemovedEnvironments,
+        SaveService, ServiceDraft, create, delete, replace,
     },
     environment::{
         Deployed, Drift, DriftState, EnvironmentState, Infrastructure, OutputValue, PlanSummary, Provisioned,

@@ -76,11 +76,14 @@ pub enum ShowServiceError {
 }
 
 /// Shows one service.
-pub async fn show(
-    services: &dyn FindService,
-    caller: &Caller,
-    id: &ServiceId,
-) -> Result<Registered, ShowServiceError> {
-    let found = services.find_service(id).await?;
+///
+/// # Errors
+///
+/// When the caller may not know of it, or the store failed.
+pub async fn show<S>(store: &S, caller: &Caller, id: &ServiceId) -> Result<Registered, ShowServiceError>
+where
+    S: FindService,
+{
+    let found = store.find_service(id).await?;
     found.filter(|found| caller.sees(&found.service.tenant)).ok_or(ShowServiceError::NotFound)
 }

@@ -79,11 +79,9 @@ impl SaveService for Memory {
     }
 }
 
-/// The projects and jobs of two tenants.
-struct Named;
-
+/// The projects and jobs of two tenants, by their names.
 #[async_trait]
-impl FindForEdit for Named {
+impl FindForEdit for Memory {
     async fn find_for_edit(
         &self,
         jobs: &BTreeSet<JobId>,
@@ -150,34 +148,22 @@ impl Site {
         let audit = AuditContext { caller: who, origin: &self.origin };
         let key = key.map(|key| key.parse().unwrap());
         let fingerprint = Fingerprint::of(&[&draft.spec.owner]);
-        create(&self.edit_ports(&modules), &audit, draft, key.as_ref(), fingerprint).now_or_never().unwrap()
+        let created = create(&self.memory, &modules, &self.hand, &audit, draft, key.as_ref(), fingerprint);
+        created.now_or_never().unwrap()
     }
 
     fn replaces(&self, who: &Caller, draft: ServiceDraft, seen: &str) -> Result<Service, EditServiceError> {
         let modules = modules();
         let audit = AuditContext { caller: who, origin: &self.origin };
         let seen = Precondition::Revision(Revision::unverified(seen.into()));
-        let ports = self.edit_ports(&modules);
-        replace(&ports, &audit, &self.service, draft, &seen).now_or_never().unwrap()
+        let replaced = replace(&self.memory, &modules, &self.hand, &audit, &self.service, draft, &seen);
+        replaced.now_or_never().unwrap()
     }
 
     fn deletes(&self, who: &Caller, force: Force) -> Result<DeletedService, EditServiceError> {
-        let modules = modules();
         let audit = AuditContext { caller: who, origin: &self.origin };
         let seen = Precondition::Revision(Revision::unverified("r1".into()));
-        let ports = self.edit_ports(&modules);
-        delete(&ports, &audit, &self.service, &seen, force).now_or_never().unwrap()
-    }
-
-    fn edit_ports<'a>(&'a self, modules: &'a Modules) -> EditPorts<'a> {
-        EditPorts {
-            find: &self.memory,
-            save: &self.memory,
-            named: &Named,
-            modules,
-            clock: &self.hand,
-            ids: &self.hand,
-        }
+        delete(&self.memory, &self.hand, &audit, &self.service, &seen, force).now_or_never().unwrap()
     }
 
     /// A site without services.

@@ -1,13 +1,13 @@
-//! What has to happen without anybody asking: looking after operations, telling of ends that come, and paying
-//! flushes that are owed.
+//! What has to happen without anybody asking: reconciling operations, announcing what expires, and making flushes
+//! that are pending.
 //!
-//! A sweep tells workflows what they are owed, ends operations that nothing drives any more, and has
-//! environments deprovisioned whose time is over. All of that can be done again without harm.
+//! A sweep delivers pending signals to workflows, ends operations that nothing drives any more, and has
+//! environments deprovisioned whose time to live is over. All of that can be done again without harm.
 //!
 //! Then it looks at everything that has an end. What is news is written beside what it is about, together
 //! with an item of the outbox, in one conditional transaction; then it is published from there, and then
-//! the outbox forgets it. So each thing is announced once: a sweep that dies leaves what the next one goes
-//! on with, and only one that dies between publishing and forgetting has it published again, with the same
+//! the outbox forgets it. So each thing is announced once: what a sweep leaves when it dies, the next one
+//! continues, and only one that dies between publishing and forgetting has it published again, with the same
 //! id. Nothing depends on a sweep coming to its end: the next one begins again, and passes quickly over what
 //! was announced.
 //!
@@ -24,6 +24,6 @@ mod watch;
 
 pub use self::{
     announcement::{Announcement, News},
-    sweep::{Ports, Report, Settings, SweepError, sweep},
+    sweep::{Report, Settings, SweepError, SweepStore, sweep},
     watch::{Announce, Marks, Outbox, Publish, PublishError, Subject, Watch, Watched},
 };

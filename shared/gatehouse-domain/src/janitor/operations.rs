@@ -1,28 +1,29 @@
 //! What a sweep does for operations, and for environments whose time is over.
 
-use super::sweep::{Sweep, SweepError, first_page};
+use super::sweep::{Sweep, SweepError, SweepStore, first_page};
 use crate::operations::{
     Operation,
     change::WorkflowPorts,
-    reconcile::{ReconcileError, ReconcilePorts, Reconciled, expire_environment, reconcile},
+    reconcile::{ReconcileError, Reconciled, expire_environment, reconcile},
     request::RequestError,
     workflow::WorkflowError,
 };
 
-/// How often a sweep asks a workflow engine that does not answer. Each time may take as long as a call may.
+/// How often a sweep calls a workflow engine that does not answer. Each call may take as long as a call may, and
+/// a sweep that waits for it a hundred times does nothing else before its deadline.
 const PATIENCE: usize = 3;
 
-impl Sweep<'_> {
-    /// Looks after everything that is open, a page at a time. Whether there was time for all.
+impl<S: SweepStore> Sweep<'_, S> {
+    /// Reconciles everything that is open, a page at a time. Returns whether there was time for all.
     pub(super) async fn operations(&mut self) -> Result<bool, SweepError> {
         let mut request = first_page();
         while !self.is_late() {
-            let page = self.ports.operations.open.open_operations(&request).await?;
+            let page = self.store.open_operations(&request).await?;
             for operation in &page.items {
                 if self.is_late() {
                     return Ok(false);
                 }
-                self.look_after(operation).await;
+                self.reconcile(operation).await;
             }
             request.cursor = page.next;
             if request.cursor.is_none() {
@@ -32,14 +33,12 @@ impl Sweep<'_> {
         Ok(false)
     }
 
-    /// Looks after one operation. An engine that does not answer is noted once, and after a while not asked
-    /// any more: what is overdue can be ended without it.
-    async fn look_after(&mut self, operation: &Operation) {
+    /// Reconciles one operation. An engine that does not answer is noted once, and after a while not called any
+    /// more: what is overdue can be ended without it.
+    async fn reconcile(&mut self, operation: &Operation) {
         self.report.operations += 1;
-        let workflow =
-            if self.engine_is_silent() { WorkflowPorts::default() } else { self.ports.operations.workflow };
-        let ports = ReconcilePorts { workflow, ..self.ports.operations };
-        match reconcile(&ports, operation).await {
+        let workflow = if self.engine_is_silent() { WorkflowPorts::default() } else { self.workflow };
+        match reconcile(self.store, workflow, self.system, operation).await {
             Ok(Reconciled::Fine) => {}
             Ok(Reconciled::Delivered) => self.report.told += 1,
             Ok(Reconciled::Ended) => self.report.ended += 1,
@@ -57,18 +56,19 @@ impl Sweep<'_> {
         self.unanswered >= PATIENCE
     }
 
-    /// Has environments deprovisioned whose time is over, a page at a time. Whether there was time for all.
+    /// Begins to deprovision environments whose time to live is over, a page at a time. Returns whether there was
+    /// time for all.
     pub(super) async fn environments(&mut self) -> Result<bool, SweepError> {
-        let operations = &self.ports.operations;
-        let now = self.ports.clock.now();
+        let Some(start) = self.workflow.start else { return Ok(true) };
+        let now = self.system.now();
         let mut request = first_page();
         while !self.is_late() && !self.engine_is_silent() {
-            let page = operations.open.ended_environments(now, &request).await?;
+            let page = self.store.ended_environments(now, &request).await?;
             for (service, environment) in &page.items {
                 if self.is_late() {
                     return Ok(false);
                 }
-                match expire_environment(operations, service, environment).await {
+                match expire_environment(self.store, start, self.system, service, environment).await {
                     Ok(begun) => self.report.expired += usize::from(begun),
                     // What cannot be begun here cannot be begun for the next one either.
                     Err(error @ ReconcileError::Expire { source: RequestError::NotReady(_), .. }) => {

@@ -6,12 +6,17 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::{
-    clock::Clock,
+    catalog::FindService,
+    clock::System,
     janitor::{
         due::{self, Due},
         watch::{Announce, Marks, Outbox, Publish, PublishError, Subject, Watch},
     },
-    operations::reconcile::{ReconcileError, ReconcilePorts},
+    operations::{
+        FindOperation, SaveOperation,
+        change::WorkflowPorts,
+        reconcile::{ListOpenOperations, ReconcileError},
+    },
     paging::{Limit, ListError, PageRequest},
     revision::EditOutcome,
     revocation::{FlushAuthorizer, FlushError, PendingFlush},
@@ -21,43 +26,41 @@ use crate::{
 /// How much is looked at between two looks at the clock.
 const PAGE: u8 = 25;
 
-/// What a sweep needs.
-pub struct Ports<'a> {
-    /// Looks after operations.
-    pub operations: ReconcilePorts<'a>,
-    /// Reads what is watched.
-    pub watch: &'a dyn Watch,
-    /// Decides that something is announced.
-    pub announce: &'a dyn Announce,
-    /// What is to be published.
-    pub outbox: &'a dyn Outbox,
-    /// Publishes it.
-    pub publish: &'a dyn Publish,
-    /// Makes API Gateway forget.
-    pub flush: &'a dyn FlushAuthorizer,
-    /// Keeps that it has to.
-    pub pending_flush: &'a dyn PendingFlush,
-    /// Tells the time.
-    pub clock: &'a dyn Clock,
+/// What a sweep reads and writes.
+pub trait SweepStore:
+    ListOpenOperations + FindOperation + SaveOperation + FindService + Watch + Announce + Outbox + PendingFlush
+{
 }
 
-/// How a sweep goes.
+impl<T> SweepStore for T where
+    T: ListOpenOperations
+        + FindOperation
+        + SaveOperation
+        + FindService
+        + Watch
+        + Announce
+        + Outbox
+        + PendingFlush
+{
+}
+
+/// What a deployment decides about its sweeps.
 #[derive(Debug, Clone, Copy)]
 pub struct Settings {
     /// After how many days without use a token is announced as unused.
     pub unused_days: NonZeroU16,
-    /// When to stop; the next sweep goes on.
+    /// When to begin nothing new any more; the next sweep does the rest.
     pub deadline: Timestamp,
 }
 
 /// What a sweep did.
 #[derive(Debug, Default, Serialize)]
 pub struct Report {
-    /// How many operations were looked at that are open, or owe their workflows something.
+    /// How many operations were looked at that are open, or have a signal pending.
     pub operations: usize,
-    /// To how many of their workflows was said what they were owed.
+    /// How many pending signals were delivered.
     pub told: usize,
-    /// How many operations were ended.
+    /// How many operations were ended because nothing else would have.
     pub ended: usize,
     /// How many environments are being deprovisioned because their time was over.
     pub expired: usize,
@@ -69,7 +72,7 @@ pub struct Report {
     pub announced: usize,
     /// How many were published, those of earlier sweeps included.
     pub published: usize,
-    /// Whether a flush was owed, and was made.
+    /// Whether a flush was pending, and was made.
     pub flushed: bool,
     /// Whether everything was looked at before the deadline.
     pub finished: bool,
@@ -90,22 +93,43 @@ pub enum SweepError {
     /// An operation, or an environment whose time is over, could not be looked after.
     #[error(transparent)]
     Operations(#[from] ReconcileError),
-    /// A flush that is owed still is.
+    /// A pending flush could not be made, and stays pending.
     #[error(transparent)]
     Flush(#[from] FlushError),
-    /// What is to be published still is.
+    /// An announcement could not be published, and stays in the outbox.
     #[error(transparent)]
     Publish(#[from] PublishError),
 }
 
-/// Looks at everything once, or at as much as there is time for.
-pub async fn sweep(ports: &Ports<'_>, settings: &Settings) -> Report {
-    let mut sweep =
-        Sweep { ports, settings, report: Report::default(), has_news: true, publishes: true, unanswered: 0 };
-    let flushed = sweep.flush().await;
+/// Looks at everything once, or at as much as there is time for. What fails is in the report, and keeps nothing
+/// else from being done.
+///
+/// Several sweeps may overlap: each thing that one does is a conditional write, which only one of them wins.
+pub async fn sweep<S: SweepStore>(
+    store: &S,
+    workflow: WorkflowPorts<'_>,
+    publish: &dyn Publish,
+    flush: &dyn FlushAuthorizer,
+    system: &dyn System,
+    settings: &Settings,
+) -> Report {
+    let mut sweep = Sweep {
+        store,
+        workflow,
+        publish,
+        flush,
+        system,
+        settings,
+        report: Report::default(),
+        has_news: true,
+        publishes: true,
+        unanswered: 0,
+    };
+    // First, since it takes away access that somebody was promised to have lost.
+    let flushed = sweep.flush_pending().await;
     sweep.note(flushed);
-    // What an earlier sweep left.
-    sweep.publish().await;
+    // An earlier sweep may have died between deciding and publishing.
+    sweep.publish_news().await;
     let operations = sweep.operations().await;
     let environments = sweep.environments().await;
     let ring = sweep.key_ring().await;
@@ -116,64 +140,69 @@ pub async fn sweep(ports: &Ports<'_>, settings: &Settings) -> Report {
     for outcome in outcomes {
         sweep.note(outcome.map(drop));
     }
-    // What was decided on before a failure.
-    sweep.publish().await;
+    // Each part publishes what it decided, unless it failed half-way.
+    sweep.publish_news().await;
     sweep.report
 }
 
-pub(super) struct Sweep<'a> {
-    pub(super) ports: &'a Ports<'a>,
+pub(super) struct Sweep<'a, S> {
+    pub(super) store: &'a S,
+    pub(super) workflow: WorkflowPorts<'a>,
+    publish: &'a dyn Publish,
+    flush: &'a dyn FlushAuthorizer,
+    pub(super) system: &'a dyn System,
     settings: &'a Settings,
     pub(super) report: Report,
     /// Whether the outbox may hold something.
     has_news: bool,
     /// Whether the last attempt to publish worked. One that did not is enough for one sweep.
     publishes: bool,
-    /// How often the workflow engine was asked in vain.
+    /// How often the workflow engine was called and did not answer.
     pub(super) unanswered: usize,
 }
 
-impl Sweep<'_> {
+impl<S: SweepStore> Sweep<'_, S> {
     pub(super) fn note(&mut self, outcome: Result<(), SweepError>) {
         self.report.failures.extend(outcome.err());
     }
 
     pub(super) fn is_late(&self) -> bool {
-        self.ports.clock.now() >= self.settings.deadline
+        self.system.now() >= self.settings.deadline
     }
 
-    /// Makes a flush that is owed.
-    async fn flush(&mut self) -> Result<(), SweepError> {
-        let Some(since) = self.ports.pending_flush.pending_flush().await? else { return Ok(()) };
-        self.ports.flush.flush_authorizer().await?;
+    /// Makes a pending flush.
+    async fn flush_pending(&mut self) -> Result<(), SweepError> {
+        let Some(since) = self.store.pending_flush().await? else { return Ok(()) };
+        self.flush.flush_authorizer().await?;
         self.report.flushed = true;
-        Ok(self.ports.pending_flush.flush_done(since).await?)
+        // Only the mark that was read: a revocation since then has set a later one, which needs its own flush.
+        Ok(self.store.flush_done(since).await?)
     }
 
-    /// Looks at the ring. Whether there was time for it.
+    /// Looks at the key ring. Returns whether there was time for it.
     async fn key_ring(&mut self) -> Result<bool, SweepError> {
         if self.is_late() {
             return Ok(false);
         }
-        let Some(ring) = self.ports.watch.watched_key_ring().await? else { return Ok(true) };
-        let due = due::of_key_ring(&ring, self.ports.clock.now());
+        let Some(ring) = self.store.watched_key_ring().await? else { return Ok(true) };
+        let due = due::of_key_ring(&ring, self.system.now());
         self.decide(&Subject::KeyRing, &ring.marks, due).await?;
-        self.publish().await;
+        self.publish_news().await;
         Ok(true)
     }
 
-    /// Looks at API keys, a page at a time. Whether there was time for all.
+    /// Looks at API keys, a page at a time. Returns whether there was time for all.
     async fn api_keys(&mut self) -> Result<bool, SweepError> {
         let mut request = first_page();
         while !self.is_late() {
-            let page = self.ports.watch.watched_api_keys(&request).await?;
-            let now = self.ports.clock.now();
+            let page = self.store.watched_api_keys(&request).await?;
+            let now = self.system.now();
             for key in &page.items {
                 let due = due::of_api_key(key, now);
                 self.decide(&Subject::ApiKey(key.thing.id.clone()), &key.marks, due).await?;
             }
             self.report.api_keys += page.items.len();
-            self.publish().await;
+            self.publish_news().await;
             request.cursor = page.next;
             if request.cursor.is_none() {
                 return Ok(true);
@@ -182,18 +211,18 @@ impl Sweep<'_> {
         Ok(false)
     }
 
-    /// Looks at tokens, a page at a time. Whether there was time for all.
+    /// Looks at service tokens, a page at a time. Returns whether there was time for all.
     async fn tokens(&mut self) -> Result<bool, SweepError> {
         let mut request = first_page();
         while !self.is_late() {
-            let page = self.ports.watch.watched_tokens(&request).await?;
-            let now = self.ports.clock.now();
+            let page = self.store.watched_tokens(&request).await?;
+            let now = self.system.now();
             for token in &page.items {
                 let due = due::of_token(token, self.settings.unused_days, now);
                 self.decide(&Subject::Token(token.thing.jti.clone()), &token.marks, due).await?;
             }
             self.report.tokens += page.items.len();
-            self.publish().await;
+            self.publish_news().await;
             request.cursor = page.next;
             if request.cursor.is_none() {
                 return Ok(true);
@@ -208,7 +237,7 @@ impl Sweep<'_> {
         if announcements.is_empty() {
             return Ok(());
         }
-        match self.ports.announce.announce(subject, previous, &marks, &announcements).await? {
+        match self.store.announce(subject, previous, &marks, &announcements).await? {
             EditOutcome::Done => {
                 self.report.announced += announcements.len();
                 self.has_news = true;
@@ -220,7 +249,7 @@ impl Sweep<'_> {
     }
 
     /// Publishes what the outbox has.
-    async fn publish(&mut self) {
+    async fn publish_news(&mut self) {
         if !self.has_news || !self.publishes {
             return;
         }
@@ -235,12 +264,14 @@ impl Sweep<'_> {
         let mut outcome = Ok(());
         let mut request = first_page();
         while !self.is_late() {
-            let page = self.ports.outbox.to_publish(&request).await?;
-            for (announcement, sent) in page.items.iter().zip(self.ports.publish.publish(&page.items).await) {
+            let page = self.store.to_publish(&request).await?;
+            for (announcement, sent) in page.items.iter().zip(self.publish.publish(&page.items).await) {
                 match sent {
                     Ok(()) => {
                         self.report.published += 1;
-                        self.ports.outbox.published(announcement).await?;
+                        // Published before it is forgotten: dying in between publishes it twice, with the same
+                        // id, which its receivers can tell; the other order would lose it.
+                        self.store.published(announcement).await?;
                     }
                     Err(error) => outcome = Err(error.into()),
                 }

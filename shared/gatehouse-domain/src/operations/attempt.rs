@@ -14,12 +14,15 @@ use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
 use super::TaskToken;
-use crate::id::OperationId;
+use crate::{
+    id::OperationId,
+    secret::{ReadSecret, SecretError, SecretName},
+};
 
-/// What every callback token begins with.
+/// What every callback token begins with: a version, so that another form can be told from this one.
 const PREFIX: &str = "cb1";
 
-/// What is hashed before the claims, so that the key's other uses never meet.
+/// What is hashed before the claims: a hash that the key makes of anything else is never a token.
 const DOMAIN: &[u8] = b"gatehouse callback token 1\n";
 
 /// How much longer than its phase a token lives: for the last report of a worker that was stopped.
@@ -128,6 +131,20 @@ pub struct CallbackKey(Hmac<Sha256>);
 #[error("the callback key has fewer than 32 bytes")]
 pub struct WeakCallbackKey;
 
+/// The key of callback tokens cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum CallbackKeyError {
+    /// The secret store failed. Trying again may help.
+    #[error("the key of callback tokens could not be read")]
+    Secrets(#[from] SecretError),
+    /// Nobody has made it yet.
+    #[error("there is no key of callback tokens yet: the secret `callback-key` is missing")]
+    Missing,
+    /// It is too short to be one.
+    #[error(transparent)]
+    Weak(#[from] WeakCallbackKey),
+}
+
 /// Why a callback token is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum CallbackTokenError {
@@ -140,6 +157,16 @@ pub enum CallbackTokenError {
 }
 
 impl CallbackKey {
+    /// Reads the key of this installation.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read, or somebody has to make another one.
+    pub async fn read(secrets: &dyn ReadSecret) -> Result<Self, CallbackKeyError> {
+        let secret = secrets.read(&SecretName::callback_key()).await?;
+        Ok(Self::new(&secret.ok_or(CallbackKeyError::Missing)?)?)
+    }
+
     /// Takes `secret` for the key.
     ///
     /// # Errors
@@ -172,6 +199,7 @@ impl CallbackKey {
         let decode =
             |part: &str| BASE64URL_NOPAD.decode(part.as_bytes()).map_err(|_| CallbackTokenError::Invalid);
         let (text, mac) = (decode(text)?, decode(mac)?);
+        // In constant time, and before the claims are parsed: nobody learns anything from what they guess.
         self.hash(&text).verify_slice(&mac).map_err(|_| CallbackTokenError::Invalid)?;
         let claims: CallbackClaims =
             serde_json::from_slice(&text).map_err(|_| CallbackTokenError::Invalid)?;

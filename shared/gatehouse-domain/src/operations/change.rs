@@ -1,4 +1,6 @@
-//! Changing an operation's record, and telling its workflow what the change owes it.
+//! Changing an operation's record, and delivering the signal that the change leaves for its workflow.
+
+use std::convert::Infallible;
 
 use super::{
     FindOperation, Operation, SaveOperation, Signal,
@@ -7,28 +9,16 @@ use super::{
 };
 use crate::{audit::Entry, clock::Clock, id::OperationId, revision::EditOutcome, store::StoreError};
 
-/// How often a change is tried that others' changes came before.
+/// How often a change is tried that other writers overtake. A worker, a state machine, a person and the janitor
+/// may write at the same time, and each of them only a few times; who loses this often meets a loop.
 const TRIES: usize = 12;
 
-/// What changing an operation needs.
-#[derive(Clone, Copy)]
-pub struct ChangePorts<'a> {
-    /// Reads the record.
-    pub find: &'a dyn FindOperation,
-    /// Writes it.
-    pub save: &'a dyn SaveOperation,
-    /// Tells the time.
-    pub clock: &'a dyn Clock,
-}
-
-/// Whom an operation's workflow is told through. A function has those that it may use.
+/// How a workflow is reached. A function has those calls that its role in AWS allows; a signal that needs
+/// another one stays pending for the janitor, which has all of them.
 #[derive(Clone, Copy, Default)]
 pub struct WorkflowPorts<'a> {
-    /// Begins it.
     pub start: Option<&'a dyn StartWorkflow>,
-    /// Tells it while it waits.
     pub answer: Option<&'a dyn AnswerTask>,
-    /// Stops it.
     pub oversee: Option<&'a dyn OverseeWorkflow>,
 }
 
@@ -46,20 +36,25 @@ pub enum ChangeError<E> {
     Store(#[from] StoreError),
 }
 
-/// Changes the operation by `rule`, which sees it as it stands, and may see it several times.
+/// Changes the operation by `rule`, which sees the record as it stands, and may see it several times: it must
+/// have no effect but on the record that it is given.
 ///
 /// # Errors
 ///
-/// What the rule refused, or why the change could not be made. Nothing was changed then.
-pub async fn change<E>(
-    ports: &ChangePorts<'_>,
+/// What the rule refused, or why the change could not be made. Nothing was changed then, unless the store
+/// failed: a write whose answer was lost may have been made.
+pub async fn change<S, E>(
+    store: &S,
+    clock: &dyn Clock,
     id: &OperationId,
     entry: Option<&Entry>,
     mut rule: impl FnMut(&mut Operation) -> Result<Changed, E>,
-) -> Result<Operation, ChangeError<E>> {
+) -> Result<Operation, ChangeError<E>>
+where
+    S: FindOperation + SaveOperation,
+{
     for _ in 0..TRIES {
-        let found = ports.find.find_operation(id).await?.ok_or(ChangeError::NotFound)?;
-        let mut operation = found;
+        let mut operation = store.find_operation(id).await?.ok_or(ChangeError::NotFound)?;
         let changed = rule(&mut operation).map_err(ChangeError::Refused)?;
         let settled = match changed {
             Changed::Nothing => return Ok(operation),
@@ -67,9 +62,10 @@ pub async fn change<E>(
             Changed::Ended(settled) => Some(settled),
         };
         operation.version += 1;
-        operation.updated_at = ports.clock.now();
-        match ports.save.save_operation(&operation, settled.as_deref(), entry).await? {
+        operation.updated_at = clock.now();
+        match store.save_operation(&operation, settled.as_deref(), entry).await? {
             EditOutcome::Done => return Ok(operation),
+            // Another writer was faster: the rule decides anew on what stands there now.
             EditOutcome::Conflict => {}
         }
     }
@@ -77,35 +73,40 @@ pub async fn change<E>(
     Err(StoreError::Unavailable(busy.into()).into())
 }
 
-/// Tells the operation's workflow what it is owed, and crosses that out. Whether it was told something: what
-/// it was not stays owed, and the janitor tells it.
+/// Delivers the operation's pending signal to its workflow, then acknowledges it in the record. Returns whether
+/// a signal was delivered; one that was not stays pending, and the janitor delivers it.
+///
+/// The order matters: a signal acknowledged first would be lost with the process. Delivered twice, it does no
+/// harm.
 ///
 /// # Errors
 ///
-/// When it could not be told, or that could not be recorded.
-pub async fn deliver_pending(
-    ports: &ChangePorts<'_>,
+/// When it could not be delivered, or that could not be recorded.
+pub async fn deliver_pending<S>(
+    store: &S,
+    clock: &dyn Clock,
     workflow: WorkflowPorts<'_>,
     operation: &Operation,
-) -> Result<bool, DeliveryError> {
+) -> Result<bool, DeliveryError>
+where
+    S: FindOperation + SaveOperation,
+{
     let Some(signal) = &operation.pending_signal else { return Ok(false) };
-    if !tell(workflow, operation, signal).await? {
+    if !deliver(workflow, operation, signal).await? {
         return Ok(false);
     }
-    let crossed = change(ports, &operation.id, None, |operation| {
-        Ok::<_, std::convert::Infallible>(if operation.acknowledge(signal) {
-            Changed::Record
-        } else {
-            Changed::Nothing
-        })
+    let acknowledged = change(store, clock, &operation.id, None, |operation| {
+        // Another signal may be pending by now, since the workflow went ahead when it got this one.
+        Ok::<_, Infallible>(if operation.acknowledge(signal) { Changed::Record } else { Changed::Nothing })
     });
-    match crossed.await {
+    match acknowledged.await {
+        // A record that has expired meanwhile has nothing pending either.
         Ok(_) | Err(ChangeError::NotFound) => Ok(true),
         Err(ChangeError::Store(error)) => Err(error.into()),
     }
 }
 
-/// Why a workflow was not told what it is owed.
+/// Why a pending signal did not reach its workflow.
 #[derive(Debug, thiserror::Error)]
 pub enum DeliveryError {
     /// The workflow engine failed.
@@ -116,25 +117,26 @@ pub enum DeliveryError {
     Store(#[from] StoreError),
 }
 
-/// Tells it, where there is a line for that. That a workflow does not wait any more means that it was told
-/// before, or is beyond telling: then its record says how it stands.
-async fn tell(
+/// Delivers `signal`, where this function may. The answers that a task no longer waits, or that an execution
+/// exists already, are as good as a success: an earlier delivery arrived, or the workflow has moved past the
+/// point and its record says how it stands.
+async fn deliver(
     workflow: WorkflowPorts<'_>,
     operation: &Operation,
     signal: &Signal,
 ) -> Result<bool, WorkflowError> {
     match (signal, workflow) {
-        (Signal::Start, WorkflowPorts { start: Some(line), .. }) => {
-            line.start(operation.workflow(), &operation.id).await?;
+        (Signal::Start, WorkflowPorts { start: Some(engine), .. }) => {
+            engine.start(operation.workflow(), &operation.id).await?;
         }
-        (Signal::Succeed { token, output }, WorkflowPorts { answer: Some(line), .. }) => {
-            line.succeed(token, output).await?;
+        (Signal::Succeed { token, output }, WorkflowPorts { answer: Some(engine), .. }) => {
+            engine.succeed(token, output).await?;
         }
-        (Signal::Fail { token, error, cause }, WorkflowPorts { answer: Some(line), .. }) => {
-            line.fail(token, error, cause).await?;
+        (Signal::Fail { token, error, cause }, WorkflowPorts { answer: Some(engine), .. }) => {
+            engine.fail(token, error, cause).await?;
         }
-        (Signal::Stop, WorkflowPorts { oversee: Some(line), .. }) => {
-            line.stop(operation.workflow(), &operation.id, "the operation has ended").await?;
+        (Signal::Stop, WorkflowPorts { oversee: Some(engine), .. }) => {
+            engine.stop(operation.workflow(), &operation.id, "the operation has ended").await?;
         }
         (Signal::Start | Signal::Succeed { .. } | Signal::Fail { .. } | Signal::Stop, _) => return Ok(false),
     }

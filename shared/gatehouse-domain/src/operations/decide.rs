@@ -1,17 +1,17 @@
-//! What people decide about an operation that goes on: to approve it, to reject it, to stop it.
+//! What people decide about an open operation: to approve it, to reject it, to stop it.
 
 use crate::{
     access::{self, APPROVE_OPERATION, CANCEL_OPERATION, REJECT_OPERATION},
     audit::{Action, AuditContext, AuditTarget, Outcome},
-    clock::IdSource,
+    clock::{Clock, System},
     id::{OperationId, ServiceId},
     name::TenantId,
     operations::{
-        Asked, Operation, State, Verdict,
-        change::{ChangeError, ChangePorts, DeliveryError, WorkflowPorts, change, deliver_pending},
+        Asked, FindOperation, Operation, SaveOperation, State, Verdict,
+        change::{ChangeError, DeliveryError, WorkflowPorts, change, deliver_pending},
         lifecycle::Changed,
         operation::audit_target,
-        show::{ShowOperationError, ShowPorts, show},
+        show::{ShowOperationError, show},
     },
     store::StoreError,
     validation::FieldError,
@@ -19,18 +19,6 @@ use crate::{
 
 /// The longest comment, in bytes.
 const MAX_COMMENT: usize = 1000;
-
-/// What deciding needs.
-pub struct DecidePorts<'a> {
-    /// Shows the operation.
-    pub show: ShowPorts<'a>,
-    /// Changes it.
-    pub change: ChangePorts<'a>,
-    /// Tells its workflow.
-    pub workflow: WorkflowPorts<'a>,
-    /// Makes ids.
-    pub ids: &'a dyn IdSource,
-}
 
 /// Why a decision is refused.
 #[derive(Debug, thiserror::Error)]
@@ -63,16 +51,22 @@ pub enum DecideError {
 pub struct Decided {
     /// The operation as it stands now.
     pub operation: Operation,
-    /// Why its workflow was not told yet, if so; the janitor tells it.
+    /// Why its workflow did not get the decision yet, if so; the janitor delivers it.
     pub unsettled: Option<DeliveryError>,
+}
+
+/// What somebody answers to an operation that waits for approval.
+#[derive(Debug, Clone)]
+pub struct Decision {
+    pub answer: Answer,
+    /// For those who read the operation later; at most 1,000 bytes.
+    pub comment: Option<String>,
 }
 
 /// Whether somebody agrees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer {
-    /// They do.
     Approve,
-    /// They do not.
     Reject,
 }
 
@@ -94,15 +88,25 @@ impl Answer {
 
 /// Approves or rejects an operation that waits for it. Nobody decides about what they asked for. Deciding
 /// the same again changes nothing.
-pub async fn decide(
-    ports: &DecidePorts<'_>,
+///
+/// # Errors
+///
+/// Why the decision is refused, or that the store failed. A workflow that could not be signalled is no error: the
+/// decision is recorded, and the janitor delivers it.
+pub async fn decide<S>(
+    store: &S,
+    workflow: WorkflowPorts<'_>,
+    system: &dyn System,
     audit: &AuditContext<'_>,
     service: &ServiceId,
     id: &OperationId,
-    answer: Answer,
-    comment: Option<String>,
-) -> Result<Decided, DecideError> {
-    let operation = show(&ports.show, audit.caller, service, id).await?;
+    decision: &Decision,
+) -> Result<Decided, DecideError>
+where
+    S: FindOperation + SaveOperation,
+{
+    let Decision { answer, comment } = decision;
+    let operation = show(store, audit.caller, service, id).await?;
     if !audit.caller.may_in(answer.operation(), &operation.tenant) {
         return Err(DecideError::Forbidden(operation.tenant));
     }
@@ -114,13 +118,18 @@ pub async fn decide(
     if operation.requested.by == actor {
         return Err(DecideError::OwnRequest);
     }
-    let approved = answer == Answer::Approve;
+    let approved = *answer == Answer::Approve;
+    // The same decision again is fine also after it took effect, when nothing waits any more: the answer to the
+    // first one may have been lost.
     let repeated = |operation: &Operation| {
-        operation.verdict.as_ref().is_some_and(|said| said.approved == approved && said.asked.by == actor)
+        operation
+            .verdict
+            .as_ref()
+            .is_some_and(|verdict| verdict.approved == approved && verdict.asked.by == actor)
     };
     let audit_target = AuditTarget { detail: comment.clone(), ..audit_target(&operation) };
-    let entry = audit.entry(ports.change.clock, ports.ids, answer.action(), Outcome::Done, audit_target);
-    let changed = change(&ports.change, id, Some(&entry), |operation| {
+    let entry = audit.entry(system, system, answer.action(), Outcome::Done, audit_target);
+    let changed = change(store, system, id, Some(&entry), |operation| {
         if repeated(operation) {
             return Ok(Changed::Nothing);
         }
@@ -128,47 +137,57 @@ pub async fn decide(
         let verdict = Verdict { approved, asked, comment: comment.clone() };
         operation.decide(verdict, entry.at).ok_or_else(|| DecideError::NotAsked(operation.status()))
     });
-    decided(ports, changed.await).await
+    decided(store, workflow, system, changed.await).await
 }
 
-/// Asks an operation to stop.
-pub async fn cancel(
-    ports: &DecidePorts<'_>,
+/// Asks an operation to stop. One that nothing works on ends at once; a worker learns of the wish with the answer
+/// to its next report, and a CI run is cancelled by the deployer.
+///
+/// # Errors
+///
+/// Why that is refused, or that the store failed.
+pub async fn cancel<S>(
+    store: &S,
+    workflow: WorkflowPorts<'_>,
+    system: &dyn System,
     audit: &AuditContext<'_>,
     service: &ServiceId,
     id: &OperationId,
-) -> Result<Decided, DecideError> {
-    let operation = show(&ports.show, audit.caller, service, id).await?;
+) -> Result<Decided, DecideError>
+where
+    S: FindOperation + SaveOperation,
+{
+    let operation = show(store, audit.caller, service, id).await?;
     if !audit.caller.may_in(&CANCEL_OPERATION, &operation.tenant) {
         return Err(DecideError::Forbidden(operation.tenant));
     }
-    let entry = audit.entry(
-        ports.change.clock,
-        ports.ids,
-        Action::CancelOperation,
-        Outcome::Requested,
-        audit_target(&operation),
-    );
-    let changed = change(&ports.change, id, Some(&entry), |operation| {
+    let entry =
+        audit.entry(system, system, Action::CancelOperation, Outcome::Requested, audit_target(&operation));
+    let changed = change(store, system, id, Some(&entry), |operation| {
         if operation.ending() == Some(super::OperationOutcome::Cancelled) {
             return Ok(Changed::Nothing);
         }
         let asked = Asked { by: audit.caller.actor(), at: entry.at };
         operation.ask_to_stop(asked).ok_or_else(|| DecideError::Ended(operation.status()))
     });
-    decided(ports, changed.await).await
+    decided(store, workflow, system, changed.await).await
 }
 
-async fn decided(
-    ports: &DecidePorts<'_>,
+async fn decided<S>(
+    store: &S,
+    workflow: WorkflowPorts<'_>,
+    clock: &dyn Clock,
     changed: Result<Operation, ChangeError<DecideError>>,
-) -> Result<Decided, DecideError> {
+) -> Result<Decided, DecideError>
+where
+    S: FindOperation + SaveOperation,
+{
     let operation = changed.map_err(|error| match error {
         ChangeError::NotFound => ShowOperationError::NotFound.into(),
         ChangeError::Refused(refused) => refused,
         ChangeError::Store(error) => error.into(),
     })?;
-    let unsettled = deliver_pending(&ports.change, ports.workflow, &operation).await.err();
+    let unsettled = deliver_pending(store, clock, workflow, &operation).await.err();
     Ok(Decided { operation, unsettled })
 }
 

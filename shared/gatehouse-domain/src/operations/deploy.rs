@@ -9,21 +9,23 @@ use serde_json::Value;
 use super::{
     Operation, Progress, StepState, TaskToken, Work,
     attempt::CallbackKey,
-    change::{ChangeError, ChangePorts, change},
+    change::{ChangeError, change},
     lifecycle::{Changed, StepRefused},
+    store::{FindOperation, SaveOperation},
 };
 use crate::{
-    audit::{AuditContext, Origin},
+    audit::{AppendAudit, AuditContext, Origin},
     caller::{Caller, Grant},
     catalog::{DeployTarget, Link},
-    ci::{CancelMode, ProviderLookupError, RunStatus},
+    ci::{CancelMode, ProviderDirectory, ProviderLookupError, RunStatus},
+    clock::{Clock, System},
     id::OperationId,
     idempotency::{IdempotencyKey, RequestKey},
-    jobs::ShowJobError,
+    jobs::{FindJob, FindJobsByTarget, ShowJobError},
     name::JobId,
     runs::{
-        self, CancelError, CancelPorts, Run, ShowRunError,
-        start::{StartError, StartPorts},
+        self, CancelError, CancelPorts, FindPorts, FindRun, RecordRun, Run, ShowRunError,
+        start::{RunRequests, StartError, StartPorts},
     },
     store::StoreError,
 };
@@ -57,7 +59,7 @@ pub struct CallWebhook {
     pub callback_token: SecretString,
 }
 
-/// What lies below a failure: logged, never shown.
+/// What lies below a failure: logged, never shown, since it may name hosts and addresses.
 type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 /// A webhook was not taken.
@@ -72,19 +74,42 @@ pub enum WebhookError {
     Refused(String),
 }
 
-/// What deploying needs.
-pub struct DeployPorts<'a> {
-    /// Changes the operation.
-    pub change: ChangePorts<'a>,
-    /// Starts runs.
-    pub runs: StartPorts<'a>,
-    /// Stops them.
-    pub cancel: CancelPorts<'a>,
-    /// Calls webhooks.
-    pub webhook: &'a dyn Webhook,
+/// Where a deploy by a job keeps what it does: the operation, the run, and the trail.
+pub trait DeployStore:
+    FindOperation + SaveOperation + FindJob + FindJobsByTarget + FindRun + RecordRun + RunRequests + AppendAudit
+{
 }
 
-/// Why a deploy does not go on.
+impl<T> DeployStore for T where
+    T: FindOperation
+        + SaveOperation
+        + FindJob
+        + FindJobsByTarget
+        + FindRun
+        + RecordRun
+        + RunRequests
+        + AppendAudit
+{
+}
+
+fn find_ports<'a, S: DeployStore>(
+    store: &'a S,
+    providers: &'a dyn ProviderDirectory,
+    clock: &'a dyn Clock,
+) -> FindPorts<'a> {
+    FindPorts { runs: store, record: store, jobs: store, providers, clock }
+}
+
+fn start_ports<'a, S: DeployStore>(
+    store: &'a S,
+    providers: &'a dyn ProviderDirectory,
+    system: &'a dyn System,
+) -> StartPorts<'a> {
+    let find = find_ports(store, providers, system);
+    StartPorts { job: store, find, starts: store, providers, clock: system, ids: system }
+}
+
+/// Why a command of a deploy was refused, or could not be done.
 #[derive(Debug, thiserror::Error)]
 pub enum DeployError {
     /// The operation is not so far, or has ended, or is gone.
@@ -115,10 +140,22 @@ pub struct Followed {
     pub wait_seconds: u32,
 }
 
-/// Triggers the run that deploys. Tried again, it finds the run that it triggered: also where the operation
-/// is not to go on by now, since the run does.
-pub async fn trigger_run(ports: &DeployPorts<'_>, id: &OperationId) -> Result<Followed, DeployError> {
-    let operation = find(ports, id).await?;
+/// Triggers the run that deploys. Tried again, it finds the run that it triggered: also where the operation is
+/// to stop by now, since the run has begun nevertheless and has to be followed.
+///
+/// # Errors
+///
+/// Why it cannot be triggered, and whether trying again may help.
+pub async fn trigger_run<S>(
+    store: &S,
+    providers: &dyn ProviderDirectory,
+    system: &dyn System,
+    id: &OperationId,
+) -> Result<Followed, DeployError>
+where
+    S: DeployStore,
+{
+    let operation = find(store, id).await?;
     let (version, job) = match &operation.work {
         Work::Deploy { version, target: DeployTarget::Job(job) } => (version, job),
         Work::Deploy { .. } | Work::Provision(_) | Work::Deprovision(_) | Work::Drift(_) => {
@@ -130,52 +167,70 @@ pub async fn trigger_run(ports: &DeployPorts<'_>, id: &OperationId) -> Result<Fo
         return Ok(waiting);
     }
     let caller = deployer(&operation);
+    // The id as the key: every try is the same run request, whatever was lost of the one before.
     let key = id.as_str().parse::<IdempotencyKey>().ok();
+    // What must not begin is refused, unless it has begun: an earlier try may have reached the CI system before
+    // somebody cancelled.
     if let Err(refusal) = operation.may_deploy()
-        && (operation.run.is_some() || !is_begun(ports, &caller, key.as_ref()).await?)
+        && (operation.run.is_some() || !is_begun(store, system, &caller, key.as_ref()).await?)
     {
         return Err(refused(refusal));
     }
     let origin = Origin::default();
     let audit = AuditContext { caller: &caller, origin: &origin };
-    let parameters = parameters(ports, &operation, job, version).await?;
-    let started = runs::start::trigger(&ports.runs, &audit, job, &parameters, key.as_ref()).await;
-    note(ports, &operation, &caller, &started.map_err(|error| from_start(job, error))?.run).await?;
+    let parameters = parameters(store, &operation, job, version).await?;
+    let ports = start_ports(store, providers, system);
+    let started = runs::start::trigger(&ports, &audit, job, &parameters, key.as_ref()).await;
+    let run = started.map_err(|error| from_start(job, error))?.run;
+    note(store, providers, system, &operation, &caller, &run).await?;
     Ok(waiting)
 }
 
-async fn find(ports: &DeployPorts<'_>, id: &OperationId) -> Result<Operation, DeployError> {
-    let found = ports.change.find.find_operation(id).await?;
+async fn find<S>(store: &S, id: &OperationId) -> Result<Operation, DeployError>
+where
+    S: FindOperation,
+{
+    let found = store.find_operation(id).await?;
     found.ok_or(DeployError::Step(ChangeError::NotFound))
 }
 
 /// Whether the CI system was, or may have been, asked to start the run.
-async fn is_begun(
-    ports: &DeployPorts<'_>,
+async fn is_begun<S>(
+    store: &S,
+    clock: &dyn Clock,
     caller: &Caller,
     key: Option<&IdempotencyKey>,
-) -> Result<bool, DeployError> {
+) -> Result<bool, DeployError>
+where
+    S: RunRequests,
+{
     let Some(key) = key else { return Ok(false) };
     let key = RequestKey::of(&caller.actor(), key);
-    Ok(ports.runs.starts.find_request(&key, ports.change.clock.now()).await?.is_some())
+    Ok(store.find_request(&key, clock.now()).await?.is_some())
 }
 
-/// Notes the run with its operation. One that came too late for that is stopped: nobody would follow it.
-async fn note(
-    ports: &DeployPorts<'_>,
+/// Notes the run with its operation. Where the operation has ended meanwhile, the run is stopped: nobody would
+/// follow it, and the environment is free for another deploy.
+async fn note<S>(
+    store: &S,
+    providers: &dyn ProviderDirectory,
+    system: &dyn System,
     operation: &Operation,
     caller: &Caller,
     run: &Run,
-) -> Result<(), DeployError> {
-    let noted = change(&ports.change, &operation.id, None, |operation| {
-        let now = ports.change.clock.now();
+) -> Result<(), DeployError>
+where
+    S: DeployStore,
+{
+    let noted = change(store, system, &operation.id, None, |operation| {
+        let now = system.now();
         let changed = operation.note_run(run.id.clone(), now)?;
         Ok(if operation.note_run_status(run, now) { Changed::Record } else { changed })
     });
     match noted.await {
         Ok(_) => Ok(()),
         Err(error @ ChangeError::Refused(StepRefused::Ended(_))) => {
-            stop(ports, caller, run).await?;
+            stop(store, providers, system, caller, run).await?;
             Err(error.into())
         }
         Err(error) => Err(error.into()),
@@ -197,14 +252,18 @@ fn deployer(operation: &Operation) -> Caller {
     Caller { subject: operation.id.to_string(), grant }
 }
 
-/// Of what a deploy knows, what the job declares as a parameter.
-async fn parameters(
-    ports: &DeployPorts<'_>,
+/// Of what a deploy knows, what the job declares as a parameter: a job that gets one that it does not declare
+/// refuses the trigger.
+async fn parameters<S>(
+    store: &S,
     operation: &Operation,
     job: &JobId,
     version: &str,
-) -> Result<BTreeMap<String, Value>, DeployError> {
-    let found = ports.runs.job.find_job(job).await?;
+) -> Result<BTreeMap<String, Value>, DeployError>
+where
+    S: FindJob,
+{
+    let found = store.find_job(job).await?;
     let declared: BTreeSet<String> = found
         .iter()
         .flat_map(|job| &job.spec.parameters)
@@ -249,25 +308,39 @@ fn from_start(job: &JobId, error: StartError) -> DeployError {
     if again { DeployError::Unavailable(what, Some(error.into())) } else { DeployError::Refused(what) }
 }
 
-/// Looks at the run that deploys, passes on that it is to stop or has run for too long, and records how it
-/// came out.
-pub async fn follow_run(ports: &DeployPorts<'_>, id: &OperationId) -> Result<Followed, DeployError> {
-    let operation = find(ports, id).await?;
+/// Looks at the run that deploys, cancels it where the operation is to stop or is overdue, and records its
+/// outcome.
+///
+/// # Errors
+///
+/// Why it cannot be followed, and whether trying again may help.
+pub async fn follow_run<S>(
+    store: &S,
+    providers: &dyn ProviderDirectory,
+    system: &dyn System,
+    id: &OperationId,
+) -> Result<Followed, DeployError>
+where
+    S: DeployStore,
+{
+    let operation = find(store, id).await?;
     operation.still_open().map_err(refused)?;
     let Some(run) = &operation.run else { return Err(out_of_place("no run was triggered")) };
     let caller = deployer(&operation);
-    let found = runs::show(&ports.cancel.find, &caller, run).await.map_err(from_show)?.run;
-    let unwanted = operation.cancel.is_some() || operation.deadline <= ports.change.clock.now();
+    let find = find_ports(store, providers, system);
+    let found = runs::show(&find, &caller, run).await.map_err(from_show)?.run;
+    let unwanted = operation.cancel.is_some() || operation.deadline <= system.now();
+    // Once: the CI system has taken the wish, and this command comes again every few seconds.
     if unwanted && !found.status.is_terminal() && found.cancel_requested_at.is_none() {
-        stop(ports, &caller, &found).await?;
+        stop(store, providers, system, &caller, &found).await?;
     }
     let failure = match found.status {
         RunStatus::Succeeded => None,
         status => Some(format!("run {} {}", found.id, status.as_str())),
     };
-    change(&ports.change, id, None, |operation| {
+    change(store, system, id, None, |operation| {
         operation.still_open()?;
-        let now = ports.change.clock.now();
+        let now = system.now();
         let noted = operation.note_run_status(&found, now);
         if found.status.is_terminal() && operation.note_run_ended(failure.clone(), now) != Changed::Nothing {
             return Ok(Changed::Record);
@@ -282,10 +355,20 @@ pub async fn follow_run(ports: &DeployPorts<'_>, id: &OperationId) -> Result<Fol
     })
 }
 
-async fn stop(ports: &DeployPorts<'_>, caller: &Caller, run: &Run) -> Result<(), DeployError> {
+async fn stop<S>(
+    store: &S,
+    providers: &dyn ProviderDirectory,
+    system: &dyn System,
+    caller: &Caller,
+    run: &Run,
+) -> Result<(), DeployError>
+where
+    S: DeployStore,
+{
     let origin = Origin::default();
     let audit = AuditContext { caller, origin: &origin };
-    match runs::cancel(&ports.cancel, &audit, &run.id, CancelMode::Graceful).await {
+    let ports = CancelPorts { find: find_ports(store, providers, system), trail: store, ids: system };
+    match runs::cancel(&ports, &audit, &run.id, CancelMode::Graceful).await {
         Ok(_) | Err(CancelError::Ended(_)) => Ok(()),
         Err(error) => {
             Err(DeployError::Unavailable("the run could not be cancelled".to_owned(), Some(error.into())))
@@ -303,27 +386,38 @@ fn from_show(error: ShowRunError) -> DeployError {
 }
 
 /// Opens an attempt and calls the webhook that deploys, with the token to report with.
-pub async fn call_webhook(
-    ports: &DeployPorts<'_>,
+///
+/// The attempt is recorded before the call: the receiver may report before it has answered.
+///
+/// # Errors
+///
+/// Why it is not called or did not take the call, and whether trying again may help.
+pub async fn call_webhook<S>(
+    store: &S,
+    webhook: &dyn Webhook,
+    clock: &dyn Clock,
     key: &CallbackKey,
     id: &OperationId,
     token: &TaskToken,
-) -> Result<(), DeployError> {
-    let begun = change(&ports.change, id, None, |operation| {
+) -> Result<(), DeployError>
+where
+    S: FindOperation + SaveOperation,
+{
+    let begun = change(store, clock, id, None, |operation| {
         operation.may_deploy()?;
         by_webhook(&operation.work)?;
-        operation.begin_webhook(token.clone(), ports.change.clock.now())
+        operation.begin_webhook(token.clone(), clock.now())
     });
     let operation = begun.await?;
     let (version, url) = by_webhook(&operation.work).map_err(refused)?;
     let Some(attempt) = &operation.attempt else { return Err(out_of_place("the attempt is gone")) };
     if attempt.reported {
-        // The call before was taken; the janitor tells the workflow what came of it.
+        // An earlier call arrived and its receiver is done; the janitor delivers what it reported.
         return Ok(());
     }
     let callback_token = key.mint(&attempt.claims(&operation.id));
     let call = CallWebhook { version, attempt: attempt.number, callback_token, operation };
-    match ports.webhook.post(&url, &call).await {
+    match webhook.post(&url, &call).await {
         Ok(()) => Ok(()),
         Err(WebhookError::Refused(why)) => {
             Err(DeployError::Refused(format!("the webhook refused the call: {why}")))

@@ -1,10 +1,10 @@
 //! Operations: provisioning, deprovisioning and deploying an environment, and looking for drift in it.
 //!
-//! The record of an operation is the truth; the workflow that drives it is told, and asked, and may be lost.
-//! Every change of a record follows one pure rule of [`Operation`], and is written only where the record is
-//! still as the rule saw it. What a change owes the workflow (to begin, to go on, to fail, to stop) is
-//! written with it, then done, then crossed out; each of these can be done again without harm. So whoever
-//! dies in between is followed up by the janitor.
+//! The record of an operation is the truth; the workflow that drives it gets signals, and may be lost. Every
+//! change of a record follows one pure rule of [`Operation`], and is written only where the record is still as
+//! the rule saw it. The signal that a change sends to the workflow (start, succeed, fail, stop) is written with it
+//! as pending, then delivered, then acknowledged; each can be delivered again without harm. So whoever dies in
+//! between is followed up by the janitor.
 //!
 //! An operation locks its environment from the transaction that records it to the one that records its
 //! outcome.
@@ -29,7 +29,7 @@ pub mod workflow;
 pub use self::{
     attempt::{Attempt, Phase},
     deploy::{
-        CallWebhook, DeployError, DeployPorts, Followed, Webhook, WebhookError, call_webhook, follow_run,
+        CallWebhook, DeployError, DeployStore, Followed, Webhook, WebhookError, call_webhook, follow_run,
         trigger_run,
     },
     lifecycle::{Changed, LOG_BYTES, LOG_LINES, MAX_LINKS, MAX_STEPS, Progress, StepRefused},
@@ -38,9 +38,9 @@ pub use self::{
         Work,
     },
     show::{
-        EnvironmentStatus, HistoryError, ListOperations, ServiceStatus, ShowOperationError, ShowPorts,
-        history, show, status,
+        EnvironmentStatus, HistoryError, ListOperations, ServiceStatus, ShowOperationError, history, show,
+        status,
     },
-    signal::{Signal, TaskToken},
+    signal::{NotATaskToken, Signal, TaskToken},
     store::{BeginOutcome, FindOperation, SaveOperation},
 };

@@ -1,5 +1,8 @@
-//! What the janitor does for operations: it tells workflows what they are still owed, ends what is open for
-//! too long or whose workflow has ended without a word, and deprovisions environments whose time is over.
+//! What the janitor does for operations: it delivers pending signals, ends operations that are overdue or whose
+//! workflow has ended without recording an outcome, and deprovisions environments whose time to live is over.
+//!
+//! Every other caller may die between two of its calls. The janitor makes whatever they left undone happen
+//! later, so none of them has to hold out until it is done.
 
 use std::{convert::Infallible, time::Duration};
 
@@ -8,29 +11,32 @@ use jiff::Timestamp;
 
 use super::{
     Operation, State,
-    change::{ChangeError, ChangePorts, DeliveryError, WorkflowPorts, change, deliver_pending},
+    change::{ChangeError, DeliveryError, WorkflowPorts, change, deliver_pending},
     lifecycle::Changed,
-    request::{RequestError, RequestPorts, expire},
-    workflow::WorkflowError,
+    request::{RequestError, expire},
+    store::{FindOperation, SaveOperation},
+    workflow::{StartWorkflow, WorkflowError},
 };
 use crate::{
+    catalog::FindService,
+    clock::{Clock, System},
     id::{OperationId, ServiceId},
     name::EnvironmentName,
     paging::{ListError, Page, PageRequest},
     store::StoreError,
 };
 
-/// How long after the last change of an operation its workflow is looked at.
+/// How long after the last change of an operation its execution is described. Between two changes of one that
+/// works pass seconds, or minutes where Terraform is silent, so describing it sooner would only cost calls.
 const QUIET: Duration = Duration::from_mins(5);
 
-/// How long after the last change of one that waits for approval its workflow is looked at.
+/// The same for one that waits for approval, which may take a week without anything to see.
 const PATIENT: Duration = Duration::from_hours(1);
 
 /// Lists what is open. Needs `dynamodb:Query` and `dynamodb:BatchGetItem`.
 #[async_trait]
 pub trait ListOpenOperations: Send + Sync {
-    /// A page of the operations that have not ended, or whose workflow is owed something. Strongly
-    /// consistent.
+    /// A page of the operations that have not ended, or have a signal pending. Strongly consistent.
     async fn open_operations(&self, page: &PageRequest) -> Result<Page<Operation>, ListError>;
 
     /// A page of the environments that are to be deprovisioned at `now`, those first whose time was over
@@ -42,20 +48,7 @@ pub trait ListOpenOperations: Send + Sync {
     ) -> Result<Page<(ServiceId, EnvironmentName)>, ListError>;
 }
 
-/// What looking after operations needs.
-#[derive(Clone, Copy)]
-pub struct ReconcilePorts<'a> {
-    /// Lists what is open.
-    pub open: &'a dyn ListOpenOperations,
-    /// Changes operations.
-    pub change: ChangePorts<'a>,
-    /// Tells workflows, and looks at them.
-    pub workflow: WorkflowPorts<'a>,
-    /// Begins operations.
-    pub request: RequestPorts<'a>,
-}
-
-/// An operation could not be looked after. The next sweep tries again.
+/// An operation could not be reconciled. The next sweep tries again.
 #[derive(Debug, thiserror::Error)]
 pub enum ReconcileError {
     /// The workflow engine failed.
@@ -70,17 +63,14 @@ pub enum ReconcileError {
     /// An environment whose time is over is not deprovisioned.
     #[error("environment {environment} of service {service} is not deprovisioned, although its time is over")]
     Expire {
-        /// The service.
         service: ServiceId,
-        /// The environment.
         environment: EnvironmentName,
-        /// Why not.
         #[source]
         source: RequestError,
     },
 }
 
-/// What became of an operation.
+/// What a sweep did for an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reconciled {
     /// Nothing had to be done.
@@ -91,28 +81,42 @@ pub enum Reconciled {
     Ended,
 }
 
-/// Looks after one operation, as far as there are lines to its workflow.
-pub async fn reconcile(
-    ports: &ReconcilePorts<'_>,
+/// Reconciles one operation with its workflow, as far as `workflow` reaches it: without, only what the record
+/// and the clock decide is done.
+///
+/// # Errors
+///
+/// When the store or the workflow engine failed. What was done before that stays done.
+pub async fn reconcile<S>(
+    store: &S,
+    workflow: WorkflowPorts<'_>,
+    clock: &dyn Clock,
     operation: &Operation,
-) -> Result<Reconciled, ReconcileError> {
-    let now = ports.change.clock.now();
+) -> Result<Reconciled, ReconcileError>
+where
+    S: FindOperation + SaveOperation,
+{
+    let now = clock.now();
     let was_open = operation.is_open();
     let mut current = operation.clone();
+    // Before the engine is asked anything: an engine that is down must not keep an environment locked.
     if current.end_overdue(now) != Changed::Nothing {
-        let ended = change_or_forget(ports, operation, |operation| operation.end_overdue(now));
+        let ended = change_or_forget(store, clock, operation, |operation| operation.end_overdue(now));
         let Some(ended) = ended.await? else { return Ok(Reconciled::Fine) };
         current = ended;
     }
-    if let Some(line) = ports.workflow.oversee
+    // While a signal is pending, the execution may well stand still for want of it: deliver that first, and
+    // describe the execution in a later sweep.
+    if let Some(engine) = workflow.oversee
         && current.pending_signal.is_none()
         && is_quiet(&current, now)
     {
-        let execution = line.describe(current.workflow(), &current.id).await;
+        let execution = engine.describe(current.workflow(), &current.id).await;
         let execution = execution.map_err(|error| ReconcileError::Workflow(current.id.clone(), error))?;
         let seen = current.version;
-        let noted = change_or_forget(ports, &current, |operation| {
-            // What has moved on since it was looked at is not abandoned.
+        let noted = change_or_forget(store, clock, &current, |operation| {
+            // The description is older than this read. Where the record has changed since, the execution was
+            // alive, and what was described of it may no longer be so.
             if operation.version == seen {
                 operation.end_abandoned(execution.as_ref(), now)
             } else {
@@ -124,26 +128,29 @@ pub async fn reconcile(
             None => return Ok(Reconciled::Fine),
         }
     }
-    let told =
-        deliver_pending(&ports.change, ports.workflow, &current).await.map_err(|error| match error {
-            DeliveryError::Workflow(error) => ReconcileError::Workflow(current.id.clone(), error),
-            DeliveryError::Store(error) => error.into(),
-        })?;
-    Ok(match (was_open && !current.is_open(), told) {
+    let delivered = deliver_pending(store, clock, workflow, &current).await;
+    let delivered = delivered.map_err(|error| match error {
+        DeliveryError::Workflow(error) => ReconcileError::Workflow(current.id.clone(), error),
+        DeliveryError::Store(error) => error.into(),
+    })?;
+    Ok(match (was_open && !current.is_open(), delivered) {
         (true, _) => Reconciled::Ended,
         (false, true) => Reconciled::Delivered,
         (false, false) => Reconciled::Fine,
     })
 }
 
-/// Changes the operation; `None` when it is gone.
-async fn change_or_forget(
-    ports: &ReconcilePorts<'_>,
+/// Changes the operation; `None` when its record has expired since it was listed.
+async fn change_or_forget<S>(
+    store: &S,
+    clock: &dyn Clock,
     operation: &Operation,
     mut rule: impl FnMut(&mut Operation) -> Changed,
-) -> Result<Option<Operation>, StoreError> {
-    let changed =
-        change(&ports.change, &operation.id, None, |operation| Ok::<_, Infallible>(rule(operation)));
+) -> Result<Option<Operation>, StoreError>
+where
+    S: FindOperation + SaveOperation,
+{
+    let changed = change(store, clock, &operation.id, None, |operation| Ok::<_, Infallible>(rule(operation)));
     match changed.await {
         Ok(operation) => Ok(Some(operation)),
         Err(ChangeError::NotFound) => Ok(None),
@@ -160,15 +167,25 @@ fn is_quiet(operation: &Operation, now: Timestamp) -> bool {
     operation.updated_at + quiet <= now
 }
 
-/// Deprovisions an environment whose time is over. Whether that was begun.
-pub async fn expire_environment(
-    ports: &ReconcilePorts<'_>,
+/// Begins to deprovision an environment whose time to live is over. Returns whether it was begun.
+///
+/// # Errors
+///
+/// Why it could not be begun, unless another operation is open in the environment.
+pub async fn expire_environment<S>(
+    store: &S,
+    start: &dyn StartWorkflow,
+    system: &dyn System,
     service: &ServiceId,
     environment: &EnvironmentName,
-) -> Result<bool, ReconcileError> {
-    match expire(&ports.request, service, environment).await {
+) -> Result<bool, ReconcileError>
+where
+    S: FindService + FindOperation + SaveOperation,
+{
+    match expire(store, start, system, service, environment).await {
         Ok(requested) => Ok(requested.is_some()),
-        // What goes on there ends, and then it is looked at again.
+        // Somebody began an operation since the environment was listed. Its end leaves the environment listed,
+        // so that a later sweep tries again.
         Err(RequestError::Busy { .. }) => Ok(false),
         Err(source) => {
             Err(ReconcileError::Expire { service: service.clone(), environment: environment.clone(), source })

@@ -3,15 +3,16 @@
 use super::{
     Operation,
     attempt::{CallbackClaims, CallbackKey, CallbackTokenError},
-    change::{ChangeError, ChangePorts, DeliveryError, WorkflowPorts, change, deliver_pending},
+    change::{ChangeError, DeliveryError, WorkflowPorts, change, deliver_pending},
     lifecycle::Changed,
+    store::{FindOperation, SaveOperation},
     workflow::{AnswerTask, TaskAnswer, Workflow, WorkflowError},
 };
-use crate::{id::OperationId, store::StoreError};
+use crate::{clock::Clock, id::OperationId, store::StoreError};
 
 pub use super::lifecycle::{Message, Progress, Report, ReportRefused, Success};
 
-/// A report, and for what it says it is.
+/// A report, with what it claims to be about.
 #[derive(Debug, Clone)]
 pub struct Callback {
     /// The operation that it names.
@@ -37,7 +38,7 @@ pub enum ReportError {
     /// The operation does not take it.
     #[error(transparent)]
     Refused(#[from] ReportRefused),
-    /// The workflow could not be told; repeated, the report will tell it.
+    /// It is recorded, but its signal did not reach the workflow; the same report again delivers it.
     #[error("the workflow could not be told")]
     Workflow(#[from] WorkflowError),
     /// The store failed.
@@ -65,19 +66,29 @@ pub struct Taken {
     pub cancel: bool,
 }
 
-/// Takes a worker's report and tells the workflow. The token is checked before anything is read.
-pub async fn report(
-    ports: &ChangePorts<'_>,
+/// Takes a worker's report and signals its workflow. The token is checked before anything is read, so that
+/// whoever guesses tokens costs no call.
+///
+/// # Errors
+///
+/// Why the report is refused, or that its workflow could not be signalled: then it was recorded nevertheless.
+pub async fn report<S>(
+    store: &S,
+    clock: &dyn Clock,
     workflow: WorkflowPorts<'_>,
     key: &CallbackKey,
     token: &str,
     callback: &Callback,
-) -> Result<Taken, ReportError> {
-    let now = ports.clock.now();
+) -> Result<Taken, ReportError>
+where
+    S: FindOperation + SaveOperation,
+{
+    let now = clock.now();
     let claims = key.verify(token, now)?;
     matches(&claims, callback)?;
     let mut applied = false;
-    let changed = change(ports, &claims.operation, None, |operation| {
+    let changed = change(store, clock, &claims.operation, None, |operation| {
+        // A token of one workflow opens nothing at the other one's address.
         if operation.workflow() != callback.workflow {
             return Err(ReportError::Mismatch);
         }
@@ -90,11 +101,11 @@ pub async fn report(
         ChangeError::Refused(refused) => refused,
         ChangeError::Store(error) => error.into(),
     })?;
-    // Also for a repetition: the first one may have died before it told.
-    deliver_pending(ports, workflow, &operation).await?;
-    // Also for a repetition: what was answered to the first one may have been lost.
+    // Also for a repetition: the process that took the first one may have died before it delivered.
+    deliver_pending(store, clock, workflow, &operation).await?;
+    // Also for a repetition: the answer to the first one, and with it the wish to stop, may have been lost.
     let unwanted = match workflow.answer {
-        Some(line) if operation.is_open() => !is_awaited(line, &operation).await?,
+        Some(engine) if operation.is_open() => !is_awaited(engine, &operation).await?,
         Some(_) | None => false,
     };
     let cancel = unwanted || operation.cancel.is_some();
@@ -106,9 +117,10 @@ fn matches(claims: &CallbackClaims, callback: &Callback) -> Result<(), ReportErr
     if same { Ok(()) } else { Err(ReportError::Mismatch) }
 }
 
-/// Tells the workflow that its worker works. Whether it still waits for that.
-async fn is_awaited(line: &dyn AnswerTask, operation: &Operation) -> Result<bool, WorkflowError> {
+/// Sends the workflow a heartbeat. Returns whether it still waits for this worker: after a timeout it does not,
+/// and the worker would continue something whose outcome nobody takes.
+async fn is_awaited(engine: &dyn AnswerTask, operation: &Operation) -> Result<bool, WorkflowError> {
     let attempt = operation.attempt.as_ref().filter(|attempt| !attempt.reported);
     let Some(token) = attempt.and_then(|attempt| attempt.token.as_ref()) else { return Ok(true) };
-    Ok(line.heartbeat(token).await? == TaskAnswer::Accepted)
+    Ok(engine.heartbeat(token).await? == TaskAnswer::Accepted)
 }

@@ -13,14 +13,14 @@ use crate::{
         EnvironmentSpec, EnvironmentState, FindService, Infrastructure, Registered, Service,
         ShowServiceError, check_inputs,
     },
-    clock::{Clock, IdSource},
+    clock::{Clock, System},
     id::{OperationId, ServiceId},
     idempotency::{Fingerprint, IdempotencyKey, RequestKey},
     name::{EnvironmentName, TenantId},
     operations::{
         Asked, BeginOutcome, Configuration, FindOperation, Operation, OperationKind, OperationOutcome,
         SaveOperation, Signal, State, Work,
-        change::{ChangePorts, DeliveryError, WorkflowPorts, deliver_pending},
+        change::{DeliveryError, WorkflowPorts, deliver_pending},
         operation::audit_target,
         workflow::{NotReady, StartWorkflow, Workflow},
     },
@@ -37,20 +37,29 @@ const APPROVAL: Duration = Duration::from_hours(7 * 24);
 /// The longest version, in bytes.
 const MAX_VERSION: usize = 200;
 
-/// How long to leave an environment alone whose deprovisioning came to nothing.
+/// How long to leave an environment alone whose deprovisioning came to nothing: a cause that lasts would
+/// otherwise make a failed operation, with its entry in the trail, at every sweep.
 const PAUSE: Duration = Duration::from_hours(1);
 
 /// How often a request is tried whose service was edited meanwhile.
 const TRIES: usize = 4;
 
-/// What is asked for.
+/// What somebody asks for.
+#[derive(Debug)]
+pub struct OperationRequest<'a> {
+    pub service: &'a ServiceId,
+    pub environment: &'a EnvironmentName,
+    pub ask: &'a Ask,
+    /// Makes repetitions of the request the same operation.
+    pub key: Option<&'a IdempotencyKey>,
+}
+
+/// What is to be done in the environment.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Ask {
     /// Provision, with these inputs over those of the environment.
     Provision(Map<String, Value>),
-    /// Deprovision.
     Deprovision,
-    /// Look for drift.
     Drift,
     /// Deploy this version.
     Deploy(String),
@@ -94,23 +103,6 @@ impl Ask {
     }
 }
 
-/// What asking for an operation needs.
-#[derive(Clone, Copy)]
-pub struct RequestPorts<'a> {
-    /// Reads the service.
-    pub services: &'a dyn FindService,
-    /// Reads operations.
-    pub find: &'a dyn FindOperation,
-    /// Records them.
-    pub save: &'a dyn SaveOperation,
-    /// Begins workflows.
-    pub start: &'a dyn StartWorkflow,
-    /// Tells the time.
-    pub clock: &'a dyn Clock,
-    /// Makes ids.
-    pub ids: &'a dyn IdSource,
-}
-
 /// Why an operation is not begun.
 #[derive(Debug, thiserror::Error)]
 pub enum RequestError {
@@ -126,9 +118,9 @@ pub enum RequestError {
     /// Another operation is open in the environment.
     #[error("another operation is open in this environment; wait for its end or cancel it")]
     Busy {
-        /// Whose environment.
+        /// The service of that environment.
         service: ServiceId,
-        /// Which operation.
+        /// The one that is open.
         operation: OperationId,
     },
     /// The environment is not such that this could be done.
@@ -157,44 +149,54 @@ impl From<ShowServiceError> for RequestError {
 /// An operation was recorded.
 #[derive(Debug)]
 pub struct Requested {
-    /// The operation as it stood then.
+    /// The operation as it was recorded, or as it stands now where it is a repetition.
     pub operation: Operation,
     /// Whether an earlier request with the same key asked for it.
     pub replayed: bool,
-    /// Why its workflow was not begun yet, if so; the janitor begins it.
+    /// Why its workflow was not started yet, if so; the janitor starts it.
     pub unsettled: Option<DeliveryError>,
 }
 
-/// Asks for an operation, and begins its workflow.
-pub async fn request(
-    ports: &RequestPorts<'_>,
+/// Records an operation and starts its workflow.
+///
+/// # Errors
+///
+/// Why it is refused, or that the store failed. A workflow that could not be started is no error: the operation
+/// is recorded, and the janitor starts it.
+pub async fn request<S>(
+    store: &S,
+    start: &dyn StartWorkflow,
+    system: &dyn System,
     audit: &AuditContext<'_>,
-    service: &ServiceId,
-    environment: &EnvironmentName,
-    ask: &Ask,
-    key: Option<&IdempotencyKey>,
-) -> Result<Requested, RequestError> {
+    request: &OperationRequest<'_>,
+) -> Result<Requested, RequestError>
+where
+    S: FindService + FindOperation + SaveOperation,
+{
+    let OperationRequest { service, environment, ask, key } = *request;
     for _ in 0..TRIES {
-        let found = crate::catalog::show(ports.services, audit.caller, service).await?;
+        let found = crate::catalog::show(store, audit.caller, service).await?;
         admit(audit.caller, ask, &found.service)?;
         let actor = audit.caller.actor();
         let id = match key {
             Some(key) => OperationId::of_key(&RequestKey::of(&actor, key)),
-            None => OperationId::new(ports.ids, ports.clock.now()),
+            None => OperationId::new(system, system.now()),
         };
+        // Before the request is judged: what it changed may make the same request impossible by now, such as a
+        // second deprovisioning, and its repetition has to find the first one nevertheless.
         if key.is_some()
-            && let Some(existing) = ports.find.find_operation(&id).await?
+            && let Some(existing) = store.find_operation(&id).await?
         {
-            return replay(ports, existing, &ask.fingerprint(service, environment)).await;
+            return replay(store, start, system, existing, &ask.fingerprint(service, environment)).await;
         }
-        let asked = Asked { by: actor, at: ports.clock.now() };
+        let asked = Asked { by: actor, at: system.now() };
         let operation = draft(&found, environment, ask, id, asked)?;
-        ports.start.ready(operation.workflow())?;
-        let entry =
-            audit.entry(ports.clock, ports.ids, ask.action(), Outcome::Requested, audit_target(&operation));
-        if let Some(requested) = begin(ports, &found.service, operation, &entry).await? {
+        start.ready(operation.workflow())?;
+        let entry = audit.entry(system, system, ask.action(), Outcome::Requested, audit_target(&operation));
+        if let Some(requested) = begin(store, start, system, &found.service, operation, &entry).await? {
             return Ok(requested);
         }
+        // The service was edited since it was read: the environment may have another module now, or be gone.
     }
     let busy = "the service was edited each time an operation was to begin";
     Err(StoreError::Unavailable(busy.into()).into())
@@ -205,90 +207,119 @@ fn admit(caller: &Caller, ask: &Ask, service: &Service) -> Result<(), RequestErr
     if allowed { Ok(()) } else { Err(RequestError::Forbidden(service.tenant.clone())) }
 }
 
-/// Asks for the deprovisioning of an environment whose time is over. It was agreed to with its time.
-/// `None` when it is not so any more.
-pub async fn expire(
-    ports: &RequestPorts<'_>,
+/// Asks for the deprovisioning of an environment whose time to live is over. Nobody has to approve it: whoever
+/// approved the provisioning approved its end with it. `None` where nothing has to be done, or not yet.
+///
+/// # Errors
+///
+/// Why it could not be begun.
+pub async fn expire<S>(
+    store: &S,
+    start: &dyn StartWorkflow,
+    system: &dyn System,
     service: &ServiceId,
     environment: &EnvironmentName,
-) -> Result<Option<Requested>, RequestError> {
-    let now = ports.clock.now();
-    let Some(found) = ports.services.find_service(service).await? else { return Ok(None) };
+) -> Result<Option<Requested>, RequestError>
+where
+    S: FindService + FindOperation + SaveOperation,
+{
+    let now = system.now();
+    // The list that named the environment is an index, and may be a second behind.
+    let Some(found) = store.find_service(service).await? else { return Ok(None) };
     let Some(state) = found.environments.get(environment) else { return Ok(None) };
     let provisioned = state.infrastructure.provisioned();
     let over = provisioned.and_then(|provisioned| provisioned.ends_at).is_some_and(|ends_at| ends_at <= now);
-    if !over || state.running.is_some() || was_tried(ports, state, now).await? {
+    if !over || state.running.is_some() || was_tried(store, state, now).await? {
         return Ok(None);
     }
-    ports.start.ready(Workflow::Provision)?;
+    start.ready(Workflow::Provision)?;
     let asked = Asked { by: JANITOR.to_owned(), at: now };
-    let id = OperationId::new(ports.ids, now);
+    let id = OperationId::new(system, now);
     let operation = draft(&found, environment, &Ask::Deprovision, id, asked)?;
     let operation = Operation { approval_required: false, deadline: now + LIMIT, ..operation };
     let entry = Entry::new(
-        ports.clock,
-        ports.ids,
+        system,
+        system,
         JANITOR.to_owned(),
         &Origin::default(),
         Action::DeprovisionService,
         Outcome::Requested,
         audit_target(&operation),
     );
-    begin(ports, &found.service, operation, &entry).await
+    begin(store, start, system, &found.service, operation, &entry).await
 }
 
 /// Whether something was tried in the environment a short while ago, and came to nothing.
-async fn was_tried(
-    ports: &RequestPorts<'_>,
-    state: &EnvironmentState,
-    now: Timestamp,
-) -> Result<bool, StoreError> {
+async fn was_tried<S>(store: &S, state: &EnvironmentState, now: Timestamp) -> Result<bool, StoreError>
+where
+    S: FindOperation,
+{
     let Some(last) = &state.last_provisioning else { return Ok(false) };
-    let found = ports.find.find_operation(last).await?;
+    let found = store.find_operation(last).await?;
     Ok(found.is_some_and(|operation| match operation.state {
         State::Ended { ending, at, .. } => ending != OperationOutcome::Succeeded && now < at + PAUSE,
         State::Requested | State::Running(_) | State::AwaitingApproval { .. } => true,
     }))
 }
 
-/// Answers a repetition, and begins the workflow where the first request died before it could.
-async fn replay(
-    ports: &RequestPorts<'_>,
+/// Answers a repetition, and starts the workflow where the first request died before it could.
+async fn replay<S>(
+    store: &S,
+    start: &dyn StartWorkflow,
+    clock: &dyn Clock,
     existing: Operation,
     fingerprint: &Fingerprint,
-) -> Result<Requested, RequestError> {
+) -> Result<Requested, RequestError>
+where
+    S: FindOperation + SaveOperation,
+{
     if existing.fingerprint != *fingerprint {
         return Err(RequestError::KeyReused);
     }
-    let unsettled = start(ports, &existing).await.err();
+    let unsettled = start_workflow(store, start, clock, &existing).await.err();
     Ok(Requested { operation: existing, replayed: true, unsettled })
 }
 
-/// Records the operation and begins its workflow; `None` when the service was edited meanwhile.
-async fn begin(
-    ports: &RequestPorts<'_>,
+/// Records the operation and starts its workflow; `None` when the service was edited meanwhile.
+async fn begin<S>(
+    store: &S,
+    start: &dyn StartWorkflow,
+    clock: &dyn Clock,
     service: &Service,
     operation: Operation,
     entry: &Entry,
-) -> Result<Option<Requested>, RequestError> {
-    match ports.save.begin_operation(&operation, &service.revision, entry).await? {
+) -> Result<Option<Requested>, RequestError>
+where
+    S: FindOperation + SaveOperation,
+{
+    match store.begin_operation(&operation, &service.revision, entry).await? {
         BeginOutcome::Begun => {
-            let unsettled = start(ports, &operation).await.err();
+            let unsettled = start_workflow(store, start, clock, &operation).await.err();
             Ok(Some(Requested { operation, replayed: false, unsettled }))
         }
-        BeginOutcome::Exists(existing) => replay(ports, *existing, &operation.fingerprint).await.map(Some),
+        // The same request at the same time, or this one, whose answer from the table was lost.
+        BeginOutcome::Exists(existing) => {
+            replay(store, start, clock, *existing, &operation.fingerprint).await.map(Some)
+        }
         BeginOutcome::Busy(operation) => Err(RequestError::Busy { service: service.id.clone(), operation }),
         BeginOutcome::ServiceChanged => Ok(None),
     }
 }
 
-async fn start(ports: &RequestPorts<'_>, operation: &Operation) -> Result<(), DeliveryError> {
-    let change = ChangePorts { find: ports.find, save: ports.save, clock: ports.clock };
-    let lines = WorkflowPorts { start: Some(ports.start), answer: None, oversee: None };
-    deliver_pending(&change, lines, operation).await.map(drop)
+async fn start_workflow<S>(
+    store: &S,
+    start: &dyn StartWorkflow,
+    clock: &dyn Clock,
+    operation: &Operation,
+) -> Result<(), DeliveryError>
+where
+    S: FindOperation + SaveOperation,
+{
+    let workflow = WorkflowPorts { start: Some(start), answer: None, oversee: None };
+    deliver_pending(store, clock, workflow, operation).await.map(drop)
 }
 
-/// The operation that is asked for.
+/// The record of the operation that is asked for.
 fn draft(
     found: &Registered,
     environment: &EnvironmentName,
@@ -305,7 +336,8 @@ fn draft(
     let work = work(service, spec, state, ask)?;
     let approval_required = spec.approval_required && ask.kind() != OperationKind::Drift;
     let limit = if approval_required { LIMIT + APPROVAL } else { LIMIT };
-    // A plan that changes nothing leaves what came out before.
+    // A plan that changes nothing ends the operation without an apply, and so without outputs of its own: those
+    // that came out before are still true.
     let before = state.and_then(|state| state.infrastructure.provisioned());
     let outputs = before.map(|provisioned| provisioned.outputs.clone()).unwrap_or_default();
     Ok(Operation {
@@ -349,6 +381,7 @@ fn work(
     ask: &Ask,
 ) -> Result<Work, RequestError> {
     let infrastructure = state.map_or(&Infrastructure::Absent, |state| &state.infrastructure);
+    // Not what the service says now: what exists was made with these, and can only be taken away or compared so.
     let before = infrastructure.provisioned().map(|provisioned| Configuration {
         module: provisioned.module.clone(),
         inputs: provisioned.inputs.clone(),

@@ -23,15 +23,6 @@ pub trait ListOperations: Send + Sync {
     ) -> Result<Page<Operation>, ListError>;
 }
 
-/// What showing operations needs.
-#[derive(Clone, Copy)]
-pub struct ShowPorts<'a> {
-    /// Reads services.
-    pub services: &'a dyn FindService,
-    /// Reads operations.
-    pub operations: &'a dyn FindOperation,
-}
-
 /// Why an operation cannot be shown.
 #[derive(Debug, thiserror::Error)]
 pub enum ShowOperationError {
@@ -43,28 +34,42 @@ pub enum ShowOperationError {
     Store(#[from] StoreError),
 }
 
-/// Shows one operation of a service. It is shown also when the service is gone.
-pub async fn show(
-    ports: &ShowPorts<'_>,
+/// Shows one operation of a service. It outlives the service, which is therefore not read: the operation has its
+/// tenant itself.
+///
+/// # Errors
+///
+/// When the caller may not know of it, or the store failed.
+pub async fn show<S>(
+    store: &S,
     caller: &Caller,
     service: &ServiceId,
     id: &OperationId,
-) -> Result<Operation, ShowOperationError> {
-    let found = ports.operations.find_operation(id).await?;
+) -> Result<Operation, ShowOperationError>
+where
+    S: FindOperation,
+{
+    let found = store.find_operation(id).await?;
     let seen = found.filter(|operation| operation.service == *service && caller.sees(&operation.tenant));
     seen.ok_or(ShowOperationError::NotFound)
 }
 
 /// Lists the operations of a service, the newest first.
-pub async fn history(
-    services: &dyn FindService,
-    operations: &dyn ListOperations,
+///
+/// # Errors
+///
+/// When the caller may not know of the service, the cursor is of another list, or the store failed.
+pub async fn history<S>(
+    store: &S,
     caller: &Caller,
     service: &ServiceId,
     page: &PageRequest,
-) -> Result<Page<Operation>, HistoryError> {
-    crate::catalog::show(services, caller, service).await?;
-    Ok(operations.list_operations(service, page).await?)
+) -> Result<Page<Operation>, HistoryError>
+where
+    S: FindService + ListOperations,
+{
+    crate::catalog::show(store, caller, service).await?;
+    Ok(store.list_operations(service, page).await?)
 }
 
 /// Why the operations of a service cannot be listed.
@@ -81,7 +86,6 @@ pub enum HistoryError {
 /// How an environment stands, with the operations that matter now.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EnvironmentStatus {
-    /// How it stands.
     pub state: EnvironmentState,
     /// The operation that is open in it.
     pub running: Option<Operation>,
@@ -94,20 +98,25 @@ pub struct EnvironmentStatus {
 /// How a service stands.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ServiceStatus {
-    /// The service.
     pub service: Service,
     /// Its environments, in the order in which it names them.
     pub environments: Vec<EnvironmentStatus>,
 }
 
 /// Shows how a service's environments stand: one query, and one call for the operations.
-pub async fn status(
-    ports: &ShowPorts<'_>,
+///
+/// # Errors
+///
+/// When the caller may not know of the service, or the store failed.
+pub async fn status<S>(
+    store: &S,
     caller: &Caller,
     service: &ServiceId,
-) -> Result<ServiceStatus, ShowServiceError> {
-    let Registered { service, mut environments } =
-        crate::catalog::show(ports.services, caller, service).await?;
+) -> Result<ServiceStatus, ShowServiceError>
+where
+    S: FindService + FindOperation,
+{
+    let Registered { service, mut environments } = crate::catalog::show(store, caller, service).await?;
     let new = |name: &EnvironmentName| EnvironmentState::new(service.id.clone(), name.clone());
     let states: Vec<_> = service
         .spec
@@ -123,7 +132,7 @@ pub async fn status(
         .collect();
     ids.sort();
     ids.dedup();
-    let found = if ids.is_empty() { Vec::new() } else { ports.operations.find_operations(&ids).await? };
+    let found = if ids.is_empty() { Vec::new() } else { store.find_operations(&ids).await? };
     let find = |id: &Option<OperationId>| {
         id.as_ref().and_then(|id| found.iter().find(|operation| operation.id == *id).cloned())
     };

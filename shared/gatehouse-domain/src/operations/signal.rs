@@ -1,14 +1,19 @@
-//! What a workflow waits for.
+//! What is sent to a workflow.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// With which a waiting workflow is told something. Whoever has it can tell it, so it is never shown.
+/// The name under which a waiting task gets its answer. Whoever has it can answer, so it is never shown.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(try_from = "String")]
 pub struct TaskToken(String);
+
+/// A text that cannot be a task token. The message repeats nothing of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("task_token must be 1 to 2,048 visible ASCII characters")]
+pub struct NotATaskToken;
 
 impl TaskToken {
     /// The longest token, in characters: Step Functions' own limit.
@@ -27,34 +32,37 @@ impl TaskToken {
     }
 }
 
+impl TryFrom<String> for TaskToken {
+    type Error = NotATaskToken;
+
+    fn try_from(text: String) -> Result<Self, NotATaskToken> {
+        Self::new(text).ok_or(NotATaskToken)
+    }
+}
+
 impl fmt::Debug for TaskToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("TaskToken(..)")
     }
 }
 
-/// What a workflow is still to be told. Each can be told again without harm.
+/// What a workflow has to be sent. Each can be sent again without harm: an execution is started once under its
+/// name, a task takes one answer, and what has stopped cannot be stopped.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "tell")]
 pub enum Signal {
-    /// To begin.
+    /// Starts its execution.
     Start,
-    /// That what it waits for is done.
-    Succeed {
-        /// What it waits with.
-        token: TaskToken,
-        /// What came out.
-        output: Value,
-    },
-    /// That what it waits for will not be done.
+    /// Answers a task: what it waits for is done.
+    Succeed { token: TaskToken, output: Value },
+    /// Answers a task: what it waits for will not be done.
     Fail {
-        /// What it waits with.
         token: TaskToken,
         /// A word that the state machine can catch.
         error: String,
         /// Why, for people.
         cause: String,
     },
-    /// To stop where it is.
+    /// Stops its execution where it is.
     Stop,
 }

@@ -1,20 +1,23 @@
 //! What a workflow records of itself: the commands that its state machine sends.
+//!
+//! Step Functions retries a command whose answer was lost, so each of these may come again after it was done.
 
 use secrecy::SecretString;
 
 use super::{
     Operation, OperationOutcome, Phase, TaskToken,
     attempt::CallbackKey,
-    change::{ChangeError, ChangePorts, DeliveryError, WorkflowPorts, change, deliver_pending},
+    change::{ChangeError, DeliveryError, WorkflowPorts, change, deliver_pending},
     lifecycle::StepRefused,
+    store::{FindOperation, SaveOperation},
 };
-use crate::{catalog::DeployTarget, id::OperationId};
+use crate::{catalog::DeployTarget, clock::Clock, id::OperationId};
 
 /// Why a command is refused.
 pub type SteerError = ChangeError<StepRefused>;
 
 impl SteerError {
-    /// The word that a state machine catches, and tries again by.
+    /// The word that a state machine catches, and retries by. `infra/state-machines` names each of them.
     pub fn word(&self) -> &'static str {
         match self {
             Self::NotFound => "OperationNotFound",
@@ -26,29 +29,37 @@ impl SteerError {
     }
 }
 
-/// The word for what may be there when it is tried again.
+/// The word for what may work when it is tried again: the only one of ours that the state machines retry.
 pub const UNAVAILABLE: &str = "Unavailable";
 
 /// An attempt was opened.
 #[derive(Debug)]
 pub struct BegunAttempt {
-    /// The operation.
     pub operation: Operation,
-    /// Its number.
+    /// Its number: 1, 2, 3 … in the operation.
     pub attempt: u32,
-    /// With which its worker reports.
+    /// The credential of its worker, for reports on this attempt alone.
     pub callback_token: SecretString,
 }
 
-/// Opens an attempt on a phase. Each call opens another one, which takes the place of the one before.
-pub async fn begin_attempt(
-    ports: &ChangePorts<'_>,
+/// Opens an attempt on a phase. Each call opens another one, which supersedes the one before: the state machine
+/// retries only after it has given up on the worker of that one, which may still be alive.
+///
+/// # Errors
+///
+/// When the operation has ended, is to stop, or is not at this phase.
+pub async fn begin_attempt<S>(
+    store: &S,
+    clock: &dyn Clock,
     key: &CallbackKey,
     id: &OperationId,
     phase: Phase,
-) -> Result<BegunAttempt, SteerError> {
-    let operation =
-        change(ports, id, None, |operation| operation.begin_attempt(phase, ports.clock.now())).await?;
+) -> Result<BegunAttempt, SteerError>
+where
+    S: FindOperation + SaveOperation,
+{
+    let rule = |operation: &mut Operation| operation.begin_attempt(phase, clock.now());
+    let operation = change(store, clock, id, None, rule).await?;
     let Some(attempt) = &operation.attempt else {
         return Err(ChangeError::Refused(StepRefused::OutOfPlace("the attempt is gone")));
     };
@@ -65,9 +76,16 @@ pub struct Admitted {
     pub by_job: bool,
 }
 
-/// Lets a deploy in.
-pub async fn admit(ports: &ChangePorts<'_>, id: &OperationId) -> Result<Admitted, SteerError> {
-    let operation = change(ports, id, None, Operation::admit).await?;
+/// Admits a deploy: the first thing that its workflow does.
+///
+/// # Errors
+///
+/// When the operation has ended, is to stop, or is no deploy.
+pub async fn admit<S>(store: &S, clock: &dyn Clock, id: &OperationId) -> Result<Admitted, SteerError>
+where
+    S: FindOperation + SaveOperation,
+{
+    let operation = change(store, clock, id, None, Operation::admit).await?;
     let by_job = match &operation.work {
         super::Work::Deploy { target, .. } => matches!(target, DeployTarget::Job(_)),
         super::Work::Provision(_) | super::Work::Deprovision(_) | super::Work::Drift(_) => false,
@@ -75,33 +93,57 @@ pub async fn admit(ports: &ChangePorts<'_>, id: &OperationId) -> Result<Admitted
     Ok(Admitted { approval_required: operation.approval_required, by_job })
 }
 
-/// Waits for somebody to agree. Where they have spoken already, the workflow is told at once; what went
-/// wrong with that is answered beside it, and left to the janitor.
-pub async fn await_approval(
-    ports: &ChangePorts<'_>,
+/// Waits for somebody to agree. Where nobody has to, or somebody has agreed already, the workflow gets its answer
+/// at once. A failure to deliver that is returned beside the operation and left to the janitor.
+///
+/// # Errors
+///
+/// When the operation has ended, is to stop, or has nothing to agree to.
+pub async fn await_approval<S>(
+    store: &S,
+    clock: &dyn Clock,
     workflow: WorkflowPorts<'_>,
     id: &OperationId,
     token: &TaskToken,
-) -> Result<(Operation, Option<DeliveryError>), SteerError> {
-    let rule = |operation: &mut Operation| operation.await_approval(token.clone(), ports.clock.now());
-    let operation = change(ports, id, None, rule).await?;
-    let unsettled = deliver_pending(ports, workflow, &operation).await.err();
+) -> Result<(Operation, Option<DeliveryError>), SteerError>
+where
+    S: FindOperation + SaveOperation,
+{
+    let rule = |operation: &mut Operation| operation.await_approval(token.clone(), clock.now());
+    let operation = change(store, clock, id, None, rule).await?;
+    let unsettled = deliver_pending(store, clock, workflow, &operation).await.err();
     Ok((operation, unsettled))
 }
 
-/// Records that what was asked for was done.
-pub async fn finish(ports: &ChangePorts<'_>, id: &OperationId) -> Result<Operation, SteerError> {
-    change(ports, id, None, |operation| operation.finish(ports.clock.now())).await
+/// Records that the operation succeeded.
+///
+/// # Errors
+///
+/// When it has ended otherwise, or something of it was not reported as done.
+pub async fn finish<S>(store: &S, clock: &dyn Clock, id: &OperationId) -> Result<Operation, SteerError>
+where
+    S: FindOperation + SaveOperation,
+{
+    change(store, clock, id, None, |operation| operation.finish(clock.now())).await
 }
 
-/// Records that it will not be done. How the operation came out, which may have been recorded before.
-pub async fn fail(
-    ports: &ChangePorts<'_>,
+/// Records that the operation will not be done, with the error that its state machine caught. Returns its
+/// outcome, which may have been recorded before, and may even be a success that the workflow did not learn of.
+///
+/// # Errors
+///
+/// When there is no such operation, or the store failed.
+pub async fn fail<S>(
+    store: &S,
+    clock: &dyn Clock,
     id: &OperationId,
     error: &str,
     cause: &str,
-) -> Result<OperationOutcome, SteerError> {
-    let operation =
-        change(ports, id, None, |operation| Ok(operation.fail(error, cause, ports.clock.now()))).await?;
+) -> Result<OperationOutcome, SteerError>
+where
+    S: FindOperation + SaveOperation,
+{
+    let rule = |operation: &mut Operation| Ok(operation.fail(error, cause, clock.now()));
+    let operation = change(store, clock, id, None, rule).await?;
     Ok(operation.ending().unwrap_or(OperationOutcome::Failed))
 }

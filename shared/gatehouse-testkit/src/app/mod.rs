@@ -10,6 +10,7 @@
 
 mod answer;
 pub mod callers;
+pub mod catalog;
 mod client;
 mod event;
 mod flush;

@@ -1,6 +1,9 @@
 //! The CI system, with one job.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    sync::{Arc, Mutex, MutexGuard},
+};
 
 use async_trait::async_trait;
 use gatehouse_domain::{
@@ -11,12 +14,14 @@ use gatehouse_domain::{
     },
     jobs::{Job, JobSpec},
     name::ProviderName,
+    operations::Operation,
     parameter::{ParameterSpec, ParameterType},
     revision::Revision,
 };
+use gatehouse_store::Table;
 use jiff::Timestamp;
 
-use super::Twin;
+use super::change;
 
 /// The job that deploys. It declares the version and the environment, and not the service.
 pub fn job() -> Job {
@@ -52,8 +57,43 @@ pub fn job() -> Job {
     }
 }
 
-/// Finds it.
-pub struct Directory(pub Arc<Twin>);
+/// The CI system, of whatever name.
+pub struct PretendCi {
+    table: Arc<Table>,
+    state: Mutex<CiState>,
+}
+
+#[derive(Default)]
+pub struct CiState {
+    pub builds: Vec<Build>,
+    /// What it answers to the next calls that start something; then it starts builds.
+    pub start_errors: VecDeque<CiErrorKind>,
+    /// Whether it answers to nothing but that.
+    pub is_down: bool,
+    pub cancelled: Vec<BuildId>,
+    /// What happens to the operation while it starts a build.
+    pub meanwhile: Option<fn(&mut Operation)>,
+}
+
+impl PretendCi {
+    pub fn new(table: Arc<Table>) -> Self {
+        Self { table, state: Mutex::default() }
+    }
+
+    pub fn state(&self) -> MutexGuard<'_, CiState> {
+        self.state.lock().unwrap()
+    }
+
+    /// How the build stands from now on.
+    pub fn build_is(&self, status: RunStatus) {
+        let build = &mut self.state().builds[0];
+        build.status = status;
+        status.as_str().clone_into(&mut build.provider_status);
+    }
+}
+
+/// Finds it under every name.
+pub struct Directory(pub Arc<PretendCi>);
 
 #[async_trait]
 impl ProviderDirectory for Directory {
@@ -67,29 +107,28 @@ fn down() -> CiError {
 }
 
 #[async_trait]
-impl CiProvider for Twin {
+impl CiProvider for PretendCi {
     fn capabilities(&self) -> Capabilities {
         Capabilities { parameters: true, live_logs: true, rerun: true, force_cancel: false, discover: false }
     }
 
     async fn checkpoint(&self, _target: &Target) -> Result<Checkpoint, CiError> {
-        if self.world().ci_is_down { Err(down()) } else { Ok(Checkpoint::default()) }
+        if self.state().is_down { Err(down()) } else { Ok(Checkpoint::default()) }
     }
 
     /// Starts a build also where its answer is lost; then the CI system is not to be reached for a while.
     async fn start(&self, request: &StartRequest<'_>) -> Result<Build, CiError> {
-        let mut world = self.world();
-        if let Some(meanwhile) = world.meanwhile.take() {
-            let operation = &mut world.operations[0];
-            meanwhile(operation);
-            operation.version += 1;
+        let meanwhile = self.state().meanwhile.take();
+        if let Some(meanwhile) = meanwhile {
+            change(&self.table, meanwhile).await;
         }
-        let error = world.start_errors.pop_front();
+        let mut state = self.state();
+        let error = state.start_errors.pop_front();
         if let Some(kind) = error.filter(|kind| *kind != CiErrorKind::OutcomeUnknown) {
             return Err(CiError::new(kind, "trigger", "the pipeline is not there").caused_by("a secret"));
         }
         let build = Build {
-            id: BuildId((world.builds.len() + 1).to_string()),
+            id: BuildId((state.builds.len() + 1).to_string()),
             target: request.target.clone(),
             status: RunStatus::Running,
             provider_status: "started".to_owned(),
@@ -99,20 +138,20 @@ impl CiProvider for Twin {
             web_url: Some("https://ci.example/builds/1".to_owned()),
             number: Some("1".to_owned()),
         };
-        world.builds.push(build.clone());
+        state.builds.push(build.clone());
         let Some(kind) = error else { return Ok(build) };
-        world.ci_is_down = true;
+        state.is_down = true;
         Err(CiError::new(kind, "trigger", "the answer was lost"))
     }
 
     async fn started_since(&self, _request: &StartRequest<'_>) -> Result<Vec<Build>, CiError> {
-        let world = self.world();
-        if world.ci_is_down { Err(down()) } else { Ok(world.builds.clone()) }
+        let state = self.state();
+        if state.is_down { Err(down()) } else { Ok(state.builds.clone()) }
     }
 
     async fn build(&self, _target: &Target, build: &BuildId) -> Result<Build, CiError> {
-        let world = self.world();
-        let found = world.builds.iter().find(|kept| kept.id == *build).filter(|_| !world.ci_is_down);
+        let state = self.state();
+        let found = state.builds.iter().find(|kept| kept.id == *build).filter(|_| !state.is_down);
         found.cloned().ok_or_else(down)
     }
 
@@ -122,11 +161,11 @@ impl CiProvider for Twin {
 
     async fn cancel(&self, _target: &Target, build: &BuildId, mode: CancelMode) -> Result<(), CiError> {
         assert_eq!(mode, CancelMode::Graceful);
-        let mut world = self.world();
-        if world.ci_is_down {
+        let mut state = self.state();
+        if state.is_down {
             return Err(down());
         }
-        world.cancelled.push(build.clone());
+        state.cancelled.push(build.clone());
         Ok(())
     }
 

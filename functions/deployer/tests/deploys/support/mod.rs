@@ -1,38 +1,37 @@
-//! A table, a CI system, a secret store and a webhook in memory, at a time that only moves when somebody
-//! waits.
+//! The deployer over a table in memory, with a CI system and a webhook that a test moves.
 
 mod ci;
-mod table;
 
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex, MutexGuard},
-    time::Duration,
 };
 
 use async_trait::async_trait;
-use deployer::{Answer, CommandFailed, Deployer};
+use deployer::{Answer, Deployer};
+use gatehouse_commands::CommandFailed;
 use gatehouse_domain::{
-    audit::Entry,
     catalog::DeployTarget,
-    ci::{Build, BuildId, CiErrorKind, RunStatus},
-    clock::{Clock, IdSource},
-    idempotency::Fingerprint,
-    jobs::Job,
-    operations::{Asked, CallWebhook, Operation, Signal, State, Webhook, WebhookError, Work},
-    runs::{Run, start::RunRequest},
-    secret::{ReadSecret, SecretError, SecretName},
+    id::OperationId,
+    jobs::{JobEdit, SaveJobs},
+    operations::{Asked, CallWebhook, FindOperation, Operation, SaveOperation, Webhook, WebhookError, Work},
+    revision::EditOutcome,
+    secret::SecretName,
 };
-use jiff::Timestamp;
+use gatehouse_store::{
+    Table,
+    item::key_attributes,
+    keys::{self, Key},
+};
+use gatehouse_testkit::app::{MemorySecrets, TestTable, catalog};
 use lambda_runtime::{Context, Diagnostic, LambdaEvent};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 use serde_json::{Value, json};
+
+pub use self::ci::PretendCi;
 
 /// The operation that is deployed, as the sample events have it.
 pub const OPERATION: &str = "op_0deploy00000000000000000001";
-
-/// When the tests begin, in seconds since 1970.
-pub const NOW: i64 = 1_790_000_000;
 
 /// The key of callback tokens.
 pub const CALLBACK_KEY: &str = "0123456789abcdef0123456789abcdef";
@@ -46,126 +45,155 @@ pub struct Posted {
     pub callback_token: String,
 }
 
-/// Everything that there is.
-pub struct World {
-    pub operations: Vec<Operation>,
-    pub jobs: Vec<Job>,
-    pub runs: Vec<Run>,
-    pub starts: Vec<RunRequest>,
-    pub trail: Vec<Entry>,
-    pub builds: Vec<Build>,
-    /// What the CI system answers to the next calls that start something; then it starts builds.
-    pub start_errors: VecDeque<CiErrorKind>,
-    /// Whether the CI system answers to nothing but that.
-    pub ci_is_down: bool,
-    pub cancelled: Vec<BuildId>,
+/// A webhook that takes calls, but for those that it has an error for.
+#[derive(Default)]
+pub struct PretendWebhook(Mutex<WebhookState>);
+
+#[derive(Default)]
+pub struct WebhookState {
     pub posted: Vec<Posted>,
-    /// What the webhook answers to the next calls; then it takes them.
-    pub webhook_errors: VecDeque<WebhookError>,
-    pub callback_key: Option<&'static str>,
-    pub table_is_down: bool,
-    pub now: Timestamp,
-    /// What happens to the operation while the CI system starts a build.
-    pub meanwhile: Option<fn(&mut Operation)>,
-    counter: u64,
+    /// What it answers to the next calls.
+    pub errors: VecDeque<WebhookError>,
 }
 
-/// The world, for everybody who is in it.
-pub struct Twin(Mutex<World>);
+#[async_trait]
+impl Webhook for PretendWebhook {
+    async fn post(&self, url: &str, call: &CallWebhook) -> Result<(), WebhookError> {
+        let mut state = self.0.lock().unwrap();
+        state.posted.push(Posted {
+            url: url.to_owned(),
+            version: call.version.clone(),
+            attempt: call.attempt,
+            callback_token: call.callback_token.expose_secret().to_owned(),
+        });
+        state.errors.pop_front().map_or(Ok(()), Err)
+    }
+}
 
-impl Twin {
-    /// A world with one operation in it, which `target` deploys.
-    pub fn new(target: DeployTarget) -> Arc<Self> {
-        Arc::new(Self(Mutex::new(World {
-            operations: vec![operation(target)],
-            jobs: vec![ci::job()],
-            runs: Vec::new(),
-            starts: Vec::new(),
-            trail: Vec::new(),
-            builds: Vec::new(),
-            start_errors: VecDeque::new(),
-            ci_is_down: false,
-            cancelled: Vec::new(),
-            posted: Vec::new(),
-            webhook_errors: VecDeque::new(),
-            callback_key: Some(CALLBACK_KEY),
-            table_is_down: false,
-            now: Timestamp::from_second(NOW).unwrap(),
-            meanwhile: None,
-            counter: 0,
-        })))
+/// The deployer, and one operation for it.
+pub struct Site {
+    pub table: TestTable,
+    pub ci: Arc<PretendCi>,
+    webhook: Arc<PretendWebhook>,
+    pub secrets: Arc<MemorySecrets>,
+}
+
+impl Site {
+    /// A site with one operation in it, which `target` deploys.
+    async fn new(target: DeployTarget) -> Self {
+        let table = TestTable::new().await;
+        let service = catalog::saved(&table, "acme", "shop").await;
+        let operation = Operation {
+            id: OPERATION.parse().unwrap(),
+            work: Work::Deploy { version: "1.2.3".to_owned(), target },
+            ..catalog::operation(&table, &service, "dev")
+        };
+        catalog::begin(&table, &operation, &service).await;
+        let edit = JobEdit { job: ci::job(), previous: None, new_project: None };
+        assert_eq!(table.table.save_jobs(&[edit]).await.unwrap(), EditOutcome::Done);
+        let secrets = Arc::new(MemorySecrets::default());
+        secrets.put(&SecretName::callback_key(), &CALLBACK_KEY.into());
+        let ci = Arc::new(PretendCi::new(table.table.clone()));
+        Self { table, ci, webhook: Arc::default(), secrets }
     }
 
-    pub fn by_job() -> Arc<Self> {
-        Self::new(DeployTarget::Job("job_deploy".parse().unwrap()))
+    pub async fn by_job() -> Self {
+        Self::new(DeployTarget::Job("job_deploy".parse().unwrap())).await
     }
 
-    pub fn by_webhook() -> Arc<Self> {
-        Self::new(DeployTarget::Webhook("https://deploy.example/hook".to_owned()))
+    pub async fn by_webhook() -> Self {
+        Self::new(DeployTarget::Webhook("https://deploy.example/hook".to_owned())).await
     }
 
-    pub fn world(&self) -> MutexGuard<'_, World> {
-        self.0.lock().unwrap()
+    pub fn webhook(&self) -> MutexGuard<'_, WebhookState> {
+        self.webhook.0.lock().unwrap()
+    }
+
+    pub async fn operation(&self) -> Operation {
+        found(&self.table.table).await
     }
 
     /// Changes the operation behind the function's back.
-    pub fn edit(&self, edit: impl FnOnce(&mut Operation)) {
-        let operation = &mut self.world().operations[0];
-        edit(operation);
-        operation.version += 1;
+    pub async fn edit(&self, edit: impl FnOnce(&mut Operation)) {
+        change(&self.table.table, edit).await;
     }
 
-    pub fn operation(&self) -> Operation {
-        self.world().operations[0].clone()
+    pub async fn forget_operation(&self) {
+        self.forget(keys::operation(&OPERATION.parse().unwrap())).await;
     }
 
-    /// How the build stands from now on.
-    pub fn build_is(&self, status: RunStatus) {
-        let build = &mut self.world().builds[0];
-        build.status = status;
-        status.as_str().clone_into(&mut build.provider_status);
+    pub async fn forget_job(&self) {
+        self.forget(keys::job(&ci::job().id)).await;
     }
 
-    fn deployer(self: &Arc<Self>) -> Deployer {
-        Deployer {
-            find: self.clone(),
-            save: self.clone(),
-            job: self.clone(),
-            jobs_by_target: self.clone(),
-            runs: self.clone(),
-            record_run: self.clone(),
-            starts: self.clone(),
-            trail: self.clone(),
-            providers: Arc::new(ci::Directory(self.clone())),
-            webhook: self.clone(),
-            secrets: self.clone(),
-            clock: self.clone(),
-            ids: self.clone(),
-        }
+    async fn forget(&self, key: Key) {
+        let call = self.table.client.delete_item().table_name(&self.table.name);
+        call.set_key(Some(key_attributes(key))).send().await.unwrap();
     }
 
     /// What the function answers, as Lambda passes it on.
-    pub async fn invoke(self: &Arc<Self>, event: Value) -> Result<Value, Diagnostic> {
+    pub async fn invoke(&self, event: Value) -> Result<Value, Diagnostic> {
+        self.invoke_over(self.table.table.clone(), event).await
+    }
+
+    async fn invoke_over(&self, table: Arc<Table>, event: Value) -> Result<Value, Diagnostic> {
+        let deployer = Deployer {
+            table,
+            providers: Arc::new(ci::Directory(self.ci.clone())),
+            webhook: self.webhook.clone(),
+            secrets: self.secrets.clone(),
+            system: self.table.system.clone(),
+        };
         let event = LambdaEvent::new(event, Context::default());
-        let answer: Result<Answer, CommandFailed> = self.deployer().handle(event).await;
+        let answer: Result<Answer, CommandFailed> = deployer.handle(event).await;
         Ok(serde_json::to_value(answer?).unwrap())
     }
 
-    pub async fn trigger(self: &Arc<Self>) -> Result<Value, Diagnostic> {
-        self.invoke(sample(include_str!("../../../../../events/deployer/trigger-run.json"))).await
+    pub async fn trigger(&self) -> Result<Value, Diagnostic> {
+        self.invoke(trigger_run()).await
     }
 
-    pub async fn follow(self: &Arc<Self>) -> Result<Value, Diagnostic> {
-        self.invoke(sample(include_str!("../../../../../events/deployer/follow-run.json"))).await
+    pub async fn follow(&self) -> Result<Value, Diagnostic> {
+        self.invoke(follow_run()).await
     }
 
-    pub async fn call(self: &Arc<Self>) -> Result<Value, Diagnostic> {
+    pub async fn call(&self) -> Result<Value, Diagnostic> {
         self.invoke(sample(include_str!("../../../../../events/deployer/call-webhook.json"))).await
     }
+
+    /// What the function answers to `event` when its table does not.
+    pub async fn without_table(&self, event: Value) -> Result<Value, Diagnostic> {
+        let missing =
+            Table::new(self.table.client.clone(), "a-secret-of-the-wire", self.table.system.clone());
+        self.invoke_over(Arc::new(missing), event).await
+    }
+}
+
+pub fn trigger_run() -> Value {
+    sample(include_str!("../../../../../events/deployer/trigger-run.json"))
+}
+
+pub fn follow_run() -> Value {
+    sample(include_str!("../../../../../events/deployer/follow-run.json"))
 }
 
 fn sample(text: &str) -> Value {
     serde_json::from_str(text).unwrap()
+}
+
+fn id() -> OperationId {
+    OPERATION.parse().unwrap()
+}
+
+async fn found(table: &Table) -> Operation {
+    table.find_operation(&id()).await.unwrap().unwrap()
+}
+
+async fn change(table: &Table, edit: impl FnOnce(&mut Operation)) {
+    let mut operation = found(table).await;
+    edit(&mut operation);
+    operation.version += 1;
+    assert_eq!(table.save_operation(&operation, None, None).await.unwrap(), EditOutcome::Done);
 }
 
 /// The error's word and message.
@@ -174,89 +202,12 @@ pub fn failed(answer: Result<Value, Diagnostic>) -> (String, String) {
     (diagnostic.error_type, diagnostic.error_message)
 }
 
-/// That Ada asked for something now.
-pub fn asked() -> Asked {
-    Asked { by: "user:ada".to_owned(), at: Timestamp::from_second(NOW).unwrap() }
-}
-
-/// A deploy of version 1.2.3 by `target`.
-pub fn operation(target: DeployTarget) -> Operation {
-    let requested = asked();
-    Operation {
-        id: OPERATION.parse().unwrap(),
-        service: "svc_1".parse().unwrap(),
-        service_name: "shop".parse().unwrap(),
-        tenant: "acme".parse().unwrap(),
-        project: "webshop".parse().unwrap(),
-        environment: "dev".parse().unwrap(),
-        work: Work::Deploy { version: "1.2.3".to_owned(), target },
-        approval_required: false,
-        fingerprint: Fingerprint::of(&["deploy"]),
-        deadline: requested.at + Duration::from_hours(8),
-        state: State::Requested,
-        cancel: None,
-        verdict: None,
-        attempt: None,
-        plan: None,
-        outputs: [].into(),
-        steps: Vec::new(),
-        log: Vec::new(),
-        links: Vec::new(),
-        run: None,
-        failure: None,
-        pending_signal: Some(Signal::Start),
-        updated_at: requested.at,
-        requested,
-        version: 1,
-    }
+/// That Ada asked for something when the operation was last changed.
+pub fn asked(operation: &Operation) -> Asked {
+    Asked { by: "user:ada".to_owned(), at: operation.updated_at }
 }
 
 /// The answer to a command that triggered.
 pub fn triggered() -> Value {
     json!({ "ended": false, "wait_seconds": 5 })
-}
-
-#[async_trait]
-impl Webhook for Twin {
-    async fn post(&self, url: &str, call: &CallWebhook) -> Result<(), WebhookError> {
-        let mut world = self.world();
-        world.posted.push(Posted {
-            url: url.to_owned(),
-            version: call.version.clone(),
-            attempt: call.attempt,
-            callback_token: call.callback_token.expose_secret().to_owned(),
-        });
-        world.webhook_errors.pop_front().map_or(Ok(()), Err)
-    }
-}
-
-#[async_trait]
-impl ReadSecret for Twin {
-    async fn read(&self, name: &SecretName) -> Result<Option<SecretString>, SecretError> {
-        assert_eq!(*name, SecretName::callback_key());
-        Ok(self.world().callback_key.map(SecretString::from))
-    }
-
-    async fn read_fresh(&self, name: &SecretName) -> Result<Option<SecretString>, SecretError> {
-        self.read(name).await
-    }
-}
-
-#[async_trait]
-impl Clock for Twin {
-    fn now(&self) -> Timestamp {
-        self.world().now
-    }
-
-    async fn sleep(&self, pause: Duration) {
-        self.world().now += pause;
-    }
-}
-
-impl IdSource for Twin {
-    fn random(&self) -> [u8; 16] {
-        let mut world = self.world();
-        world.counter += 1;
-        u128::from(world.counter).to_be_bytes()
-    }
 }

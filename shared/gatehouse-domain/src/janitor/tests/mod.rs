@@ -15,10 +15,16 @@ use super::*;
 use crate::{
     access::Scope,
     api_key::{ApiKey, Revocation},
+    audit::Entry,
     caller::Tenants,
-    clock::Clock,
-    id::{KeyId, TokenId},
-    operations::tests::support::Site,
+    catalog::{FindService, Registered, Settled},
+    clock::{Clock, IdSource},
+    id::{KeyId, OperationId, ServiceId, TokenId},
+    name::EnvironmentName,
+    operations::{
+        BeginOutcome, FindOperation, Operation, SaveOperation, reconcile::ListOpenOperations,
+        tests::support::Site,
+    },
     paging::{Cursor, ListError, Page, PageRequest},
     revision::{EditOutcome, Revision},
     revocation::{FlushAuthorizer, FlushError, PendingFlush},
@@ -83,18 +89,8 @@ impl World {
     }
 
     fn sweep_until(&self, deadline: Timestamp) -> Report {
-        let ports = Ports {
-            operations: self.1.reconcile_ports(),
-            watch: self,
-            announce: self,
-            outbox: self,
-            publish: self,
-            flush: self,
-            pending_flush: self,
-            clock: self,
-        };
         let settings = Settings { unused_days: NonZeroU16::new(90).unwrap(), deadline };
-        sweep(&ports, &settings).now_or_never().unwrap()
+        sweep(self, self.1.workflow_ports(), self, self, self, &settings).now_or_never().unwrap()
     }
 
     fn sweep(&self) -> Report {
@@ -165,6 +161,67 @@ impl Clock for World {
 
     async fn sleep(&self, pause: Duration) {
         self.state().now += i64::try_from(pause.as_secs()).unwrap();
+    }
+}
+
+impl IdSource for World {
+    fn random(&self) -> [u8; 16] {
+        self.1.hand.random()
+    }
+}
+
+/// Operations are where the site has them.
+#[async_trait]
+impl FindOperation for World {
+    async fn find_operation(&self, id: &OperationId) -> Result<Option<Operation>, StoreError> {
+        self.1.memory.find_operation(id).await
+    }
+
+    async fn find_operations(&self, ids: &[OperationId]) -> Result<Vec<Operation>, StoreError> {
+        self.1.memory.find_operations(ids).await
+    }
+}
+
+#[async_trait]
+impl SaveOperation for World {
+    async fn begin_operation(
+        &self,
+        operation: &Operation,
+        service: &Revision,
+        entry: &Entry,
+    ) -> Result<BeginOutcome, StoreError> {
+        self.1.memory.begin_operation(operation, service, entry).await
+    }
+
+    async fn save_operation(
+        &self,
+        operation: &Operation,
+        settled: Option<&Settled>,
+        entry: Option<&Entry>,
+    ) -> Result<EditOutcome, StoreError> {
+        self.1.memory.save_operation(operation, settled, entry).await
+    }
+}
+
+#[async_trait]
+impl FindService for World {
+    async fn find_service(&self, id: &ServiceId) -> Result<Option<Registered>, StoreError> {
+        self.1.memory.find_service(id).await
+    }
+}
+
+#[async_trait]
+impl ListOpenOperations for World {
+    async fn open_operations(&self, page: &PageRequest) -> Result<Page<Operation>, ListError> {
+        self.1.memory.open_operations(page).await
+    }
+
+    async fn ended_environments(
+        &self,
+        now: Timestamp,
+        page: &PageRequest,
+    ) -> Result<Page<(ServiceId, EnvironmentName)>, ListError> {
+        self.1.memory.ended_environments(now, page).await
     }
 }
 

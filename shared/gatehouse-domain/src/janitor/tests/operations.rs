@@ -3,8 +3,6 @@
 use super::*;
 use crate::{
     catalog::Infrastructure,
-    id::OperationId,
-    name::EnvironmentName,
     operations::{
         OperationKind, OperationOutcome, Work,
         tests::support::{START, after, service},
@@ -18,6 +16,7 @@ impl World {
     /// So many services, each with an operation whose workflow could not be begun.
     fn with_unbegun(count: usize) -> Self {
         let mut world = Self::default();
+        world.state().now = START;
         world.1.engine.state().is_down = true;
         for number in 0..count {
             let service = service(&format!("svc_{number:03}"));
@@ -72,8 +71,8 @@ impl World {
     /// Ends that operation, as its workflow would.
     fn fail_running(&self) {
         let id = self.running().unwrap();
-        let ports = self.1.change_ports();
-        let failed = crate::operations::steer::fail(&ports, &id, "Broken", "no plan");
+        let Site { memory, hand, .. } = &self.1;
+        let failed = crate::operations::steer::fail(memory, hand, &id, "Broken", "no plan");
         failed.now_or_never().unwrap().unwrap();
     }
 }
@@ -94,7 +93,7 @@ fn a_workflow_that_could_not_be_begun_is_begun() {
 #[test]
 fn an_engine_that_is_down_is_noted_once_and_keeps_nothing_overdue_open() {
     let world = World::with_unbegun(60);
-    world.1.hand.advance(9 * HOUR);
+    world.wait(9 * HOUR);
     let report = world.sweep();
     assert!(matches!(report.failures.as_slice(), [SweepError::Operations(_)]), "{:?}", report.failures);
     assert_eq!(world.1.engine.heard().len(), 3, "it was asked again and again");
@@ -126,7 +125,7 @@ fn an_operation_whose_workflow_failed_without_a_word_is_ended() {
         Some(Execution::Failed { error: "OutcomeNotRecorded".into(), cause: "the janitor does it".into() });
     assert_eq!(world.sweep().ended, 0, "it was changed a moment ago");
     assert_eq!(world.1.engine.heard(), [""; 0]);
-    world.1.hand.advance(Duration::from_mins(5));
+    world.wait(Duration::from_mins(5));
     assert_eq!(world.sweep().ended, 2);
     assert_eq!(world.endings(), [Some(OperationOutcome::Failed); 2]);
     assert_eq!(world.sweep().operations, 0);
@@ -137,11 +136,11 @@ fn operations_are_looked_after_until_the_deadline() {
     let world = World::with_unbegun(60);
     world.1.engine.state().is_down = false;
     world.state().tick = 1;
-    let report = world.sweep_until(at(40));
+    let report = world.sweep_until(after(110));
     assert_eq!((report.operations, report.told, report.finished), (36, 36, false));
     assert_eq!((report.tokens, report.failures.len()), (0, 0));
     let now = world.state().now;
-    let report = world.sweep_until(at(now + 100));
+    let report = world.sweep_until(at(now + 200));
     assert_eq!((report.operations, report.told, report.finished), (60, 24, true));
 }
 

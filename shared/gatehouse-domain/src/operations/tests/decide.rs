@@ -7,21 +7,12 @@ use crate::{
     catalog::PlanSummary,
     id::OperationId,
     operations::{
-        OperationOutcome, ShowPorts, State,
-        decide::{Answer, DecideError, DecidePorts, Decided, cancel, decide},
+        OperationOutcome, State,
+        decide::{Answer, DecideError, Decided, Decision, cancel, decide},
     },
 };
 
 impl Site {
-    fn decide_ports(&self) -> DecidePorts<'_> {
-        DecidePorts {
-            show: ShowPorts { services: &self.memory, operations: &self.memory },
-            change: self.change_ports(),
-            workflow: self.workflow_ports(),
-            ids: &self.hand,
-        }
-    }
-
     fn says(
         &self,
         who: &Caller,
@@ -30,15 +21,16 @@ impl Site {
         comment: Option<&str>,
     ) -> Result<Decided, DecideError> {
         let audit = AuditContext { caller: who, origin: &self.origin };
-        let ports = self.decide_ports();
-        let said = decide(&ports, &audit, &self.service, id, answer, comment.map(str::to_owned));
-        said.now_or_never().unwrap()
+        let decision = Decision { answer, comment: comment.map(str::to_owned) };
+        let (workflow, service) = (self.workflow_ports(), &self.service);
+        let decided = decide(&self.memory, workflow, &self.hand, &audit, service, id, &decision);
+        decided.now_or_never().unwrap()
     }
 
     fn cancels(&self, who: &Caller, id: &OperationId) -> Result<Decided, DecideError> {
         let audit = AuditContext { caller: who, origin: &self.origin };
-        let ports = self.decide_ports();
-        cancel(&ports, &audit, &self.service, id).now_or_never().unwrap()
+        let (workflow, service) = (self.workflow_ports(), &self.service);
+        cancel(&self.memory, workflow, &self.hand, &audit, service, id).now_or_never().unwrap()
     }
 
     /// An operation of ada's that waits for approval.

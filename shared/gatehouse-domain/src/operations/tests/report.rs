@@ -32,9 +32,9 @@ struct Worker<'a> {
 impl<'a> Worker<'a> {
     /// One whose attempt has just been opened.
     fn begin(site: &'a Site, operation: &OperationId, phase: Phase) -> Self {
-        let ports = site.change_ports();
         let key = key();
-        let begun = steer::begin_attempt(&ports, &key, operation, phase).now_or_never().unwrap().unwrap();
+        let begun = steer::begin_attempt(&site.memory, &site.hand, &key, operation, phase);
+        let begun = begun.now_or_never().unwrap().unwrap();
         site.engine.heard();
         Self {
             site,
@@ -51,9 +51,9 @@ impl<'a> Worker<'a> {
     }
 
     fn post(&self, callback: &Callback) -> Result<Taken, ReportError> {
-        let ports = self.site.change_ports();
-        let key = key();
-        let posted = report(&ports, self.site.workflow_ports(), &key, &self.callback_token, callback);
+        let (Site { memory, hand, .. }, key) = (self.site, key());
+        let workflow = self.site.workflow_ports();
+        let posted = report(memory, hand, workflow, &key, &self.callback_token, callback);
         posted.now_or_never().unwrap()
     }
 
@@ -196,8 +196,10 @@ fn a_report_after_the_end_is_refused_and_its_repetition_is_not() {
     worker.start();
     let last = worker.callback(2, Report::Failure { reason: "no such region".into() });
     worker.post(&last).unwrap();
-    let ports = site.change_ports();
-    let failed = steer::fail(&ports, &worker.operation, "WorkerFailed", "").now_or_never().unwrap();
+    let fail = |error: &str| {
+        steer::fail(&site.memory, &site.hand, &worker.operation, error, "").now_or_never().unwrap()
+    };
+    let failed = fail("WorkerFailed");
     assert_eq!(failed.unwrap(), OperationOutcome::Failed);
     assert!(!worker.post(&last).unwrap().applied);
     let late = worker.say(3, Report::Heartbeat);
@@ -205,6 +207,6 @@ fn a_report_after_the_end_is_refused_and_its_repetition_is_not() {
         matches!(late, Err(ReportError::Refused(ReportRefused::Ended(OperationOutcome::Failed)))),
         "{late:?}"
     );
-    let again = steer::fail(&ports, &worker.operation, "States.Timeout", "").now_or_never().unwrap();
+    let again = fail("States.Timeout");
     assert_eq!(again.unwrap(), OperationOutcome::Failed, "an outcome stays");
 }

@@ -24,9 +24,8 @@ use crate::{
     name::EnvironmentName,
     operations::{
         TaskToken,
-        change::{ChangePorts, WorkflowPorts},
-        reconcile::ReconcilePorts,
-        request::{Ask, RequestError, RequestPorts, Requested, request},
+        change::WorkflowPorts,
+        request::{Ask, OperationRequest, RequestError, Requested, request},
         workflow::{
             AnswerTask, Execution, NotReady, OverseeWorkflow, StartWorkflow, TaskAnswer, Workflow,
             WorkflowError,
@@ -255,32 +254,8 @@ impl Default for Site {
 }
 
 impl Site {
-    pub(crate) fn change_ports(&self) -> ChangePorts<'_> {
-        ChangePorts { find: &self.memory, save: &self.memory, clock: &self.hand }
-    }
-
     pub(crate) fn workflow_ports(&self) -> WorkflowPorts<'_> {
         WorkflowPorts { start: Some(&self.engine), answer: Some(&self.engine), oversee: Some(&self.engine) }
-    }
-
-    pub(crate) fn request_ports(&self) -> RequestPorts<'_> {
-        RequestPorts {
-            services: &self.memory,
-            find: &self.memory,
-            save: &self.memory,
-            start: &self.engine,
-            clock: &self.hand,
-            ids: &self.hand,
-        }
-    }
-
-    pub(crate) fn reconcile_ports(&self) -> ReconcilePorts<'_> {
-        ReconcilePorts {
-            open: &self.memory,
-            change: self.change_ports(),
-            workflow: self.workflow_ports(),
-            request: self.request_ports(),
-        }
     }
 
     /// Asks for something, as `caller`.
@@ -294,8 +269,9 @@ impl Site {
         let audit = crate::audit::AuditContext { caller, origin: &self.origin };
         let environment: EnvironmentName = environment.parse().unwrap();
         let key = key.map(|key| key.parse().unwrap());
-        let ports = self.request_ports();
-        let asked = request(&ports, &audit, &self.service, &environment, ask, key.as_ref());
+        let wanted =
+            OperationRequest { service: &self.service, environment: &environment, ask, key: key.as_ref() };
+        let asked = request(&self.memory, &self.engine, &self.hand, &audit, &wanted);
         asked.now_or_never().unwrap()
     }
 

@@ -73,11 +73,11 @@ async fn command(world: &Arc<World>, payload: &Value) -> Outcome {
     let text = |name: &str| payload[name].as_str().unwrap();
     let caught = |pointer: &str| payload.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
     let id: OperationId = text("operation_id").parse().unwrap();
-    let ports = world.change_ports();
+    let (store, clock) = (&**world, &**world);
     match text("command") {
         "begin_attempt" => {
             let phase = if text("phase") == "plan" { Phase::Plan } else { Phase::Apply };
-            let begun = steer::begin_attempt(&ports, &world.key, &id, phase)
+            let begun = steer::begin_attempt(store, clock, &world.key, &id, phase)
                 .await
                 .map_err(|error| from_steer(&error))?;
             let token = begun.callback_token.expose_secret().to_owned();
@@ -86,22 +86,22 @@ async fn command(world: &Arc<World>, payload: &Value) -> Outcome {
         "await_approval" => {
             let token = TaskToken::new(text("task_token").to_owned()).unwrap();
             let line = Line(world.clone());
-            steer::await_approval(&ports, line.of_callbacks(), &id, &token)
+            steer::await_approval(store, clock, line.of_callbacks(), &id, &token)
                 .await
                 .map_err(|error| from_steer(&error))?;
             Ok(json!({}))
         }
         "admit" => {
-            let admitted = steer::admit(&ports, &id).await.map_err(|error| from_steer(&error))?;
+            let admitted = steer::admit(store, clock, &id).await.map_err(|error| from_steer(&error))?;
             let by = if admitted.by_job { "job" } else { "webhook" };
             Ok(json!({ "approval_required": admitted.approval_required, "by": by }))
         }
         "finish" => {
-            let operation = steer::finish(&ports, &id).await.map_err(|error| from_steer(&error))?;
+            let operation = steer::finish(store, clock, &id).await.map_err(|error| from_steer(&error))?;
             Ok(json!({ "outcome": operation.status() }))
         }
         "fail" => {
-            let ending = steer::fail(&ports, &id, caught("/error/Error"), caught("/error/Cause"))
+            let ending = steer::fail(store, clock, &id, caught("/error/Error"), caught("/error/Cause"))
                 .await
                 .map_err(|error| from_steer(&error))?;
             Ok(json!({ "outcome": ending.as_str() }))

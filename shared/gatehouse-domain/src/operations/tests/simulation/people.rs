@@ -12,14 +12,14 @@ use crate::{
     audit::AuditContext,
     id::{OperationId, ServiceId},
     janitor::{
-        Announce, Announcement, Marks, Outbox, Ports, Publish, PublishError, Settings, Subject, Watch,
-        Watched, sweep,
+        Announce, Announcement, Marks, Outbox, Publish, PublishError, Settings, Subject, Watch, Watched,
+        sweep,
     },
     name::EnvironmentName,
     operations::{
-        ShowPorts, State,
-        decide::{self, Answer, DecideError, DecidePorts},
-        request::{Ask, request},
+        State,
+        decide::{self, Answer, DecideError, Decision},
+        request::{Ask, OperationRequest, request},
         tests::support::person,
         workflow::Execution,
     },
@@ -113,9 +113,13 @@ impl World {
                 let caller = person("ada", "acme=developer");
                 let audit = AuditContext { caller: &caller, origin: &world.origin };
                 let key = key.map(|key| key.parse().unwrap());
-                let needed = world.request_ports();
-                let asked =
-                    request(&needed.ports(), &audit, &service, &environment, &ask, key.as_ref()).await;
+                let wanted = OperationRequest {
+                    service: &service,
+                    environment: &environment,
+                    ask: &ask,
+                    key: key.as_ref(),
+                };
+                let asked = request(&*world, &Line(world.clone()), &*world, &audit, &wanted).await;
                 if let Ok(requested) = asked {
                     world.notes().answered.insert(requested.operation.id);
                     world.saw("an operation was recorded");
@@ -134,8 +138,9 @@ impl World {
                 let caller = person(name, "acme=developer");
                 let audit = AuditContext { caller: &caller, origin: &world.origin };
                 let line = Line(world.clone());
-                let ports = world.decide_ports(&line);
-                let decided = decide::decide(&ports, &audit, &service, &id, answer, None).await;
+                let (workflow, decision) = (line.of_catalog(), Decision { answer, comment: None });
+                let decided =
+                    decide::decide(&*world, workflow, &*world, &audit, &service, &id, &decision).await;
                 match decided {
                     Ok(_) => {
                         assert_ne!(*name, "ada", "somebody decided about what they had asked for");
@@ -156,8 +161,8 @@ impl World {
             let caller = person("bob", "acme=developer");
             let audit = AuditContext { caller: &caller, origin: &world.origin };
             let line = Line(world.clone());
-            let ports = world.decide_ports(&line);
-            if decide::cancel(&ports, &audit, &service, &id).await.is_ok() {
+            let cancelled = decide::cancel(&*world, line.of_catalog(), &*world, &audit, &service, &id);
+            if cancelled.await.is_ok() {
                 world.saw("somebody cancelled");
             }
         };
@@ -169,15 +174,6 @@ impl World {
         let Some((_, id)) = self.some_operation() else { return };
         let how = Execution::Failed { error: "Aborted".into(), cause: "by hand".into() };
         self.end_execution(&id, how);
-    }
-
-    fn decide_ports<'a>(&'a self, line: &'a Line) -> DecidePorts<'a> {
-        DecidePorts {
-            show: ShowPorts { services: self, operations: self },
-            change: self.change_ports(),
-            workflow: line.of_catalog(),
-            ids: self,
-        }
     }
 
     /// Sweeps every five minutes, and more rarely when there is little to do, until everything is settled.
@@ -204,19 +200,10 @@ impl World {
         let calm = self.is_calm();
         let now = self.executor.now();
         let line = Line(self.clone());
-        let ports = Ports {
-            operations: line.reconcile_ports(),
-            watch: &Nothing,
-            announce: &Nothing,
-            outbox: &Nothing,
-            publish: &Nothing,
-            flush: &Nothing,
-            pending_flush: &Nothing,
-            clock: &**self,
-        };
         let unused_days = NonZeroU16::new(90).unwrap();
         let deadline = now + Duration::from_secs(100);
-        let report = sweep(&ports, &Settings { unused_days, deadline }).await;
+        let settings = Settings { unused_days, deadline };
+        let report = sweep(&**self, line.of_janitor(), &Nothing, &Nothing, &**self, &settings).await;
         if calm {
             assert!(report.finished && report.failures.is_empty(), "{report:?}");
             let items = self.memory.items();
@@ -247,7 +234,7 @@ impl World {
     }
 }
 
-/// A table without tokens and keys.
+/// A bus that nothing is published on, and an API Gateway that remembers nothing.
 struct Nothing;
 
 fn empty<T>() -> Page<T> {
@@ -255,7 +242,7 @@ fn empty<T>() -> Page<T> {
 }
 
 #[async_trait]
-impl Watch for Nothing {
+impl Watch for World {
     async fn watched_tokens(&self, _page: &PageRequest) -> Result<Page<Watched<ServiceToken>>, ListError> {
         Ok(empty())
     }
@@ -270,7 +257,7 @@ impl Watch for Nothing {
 }
 
 #[async_trait]
-impl Announce for Nothing {
+impl Announce for World {
     async fn announce(
         &self,
         _subject: &Subject,
@@ -283,7 +270,7 @@ impl Announce for Nothing {
 }
 
 #[async_trait]
-impl Outbox for Nothing {
+impl Outbox for World {
     async fn to_publish(&self, _page: &PageRequest) -> Result<Page<Announcement>, ListError> {
         Ok(empty())
     }
@@ -312,7 +299,7 @@ impl FlushAuthorizer for Nothing {
 }
 
 #[async_trait]
-impl PendingFlush for Nothing {
+impl PendingFlush for World {
     async fn pending_flush(&self) -> Result<Option<Timestamp>, StoreError> {
         Ok(None)
     }

@@ -217,9 +217,9 @@ impl Worker {
                 let dying = world.clone();
                 let task = async move {
                     let line = Line(begun.clone());
-                    let ports = begun.change_ports();
                     begun.travel().await;
-                    let reported = report(&ports, line.of_callbacks(), &begun.key, &secret, &callback);
+                    let (world, workflow) = (&*begun, line.of_callbacks());
+                    let reported = report(world, world, workflow, &begun.key, &secret, &callback);
                     let answer = match reported.await {
                         Ok(answered) => Answer::Taken { cancel: answered.cancel },
                         Err(ReportError::Refused(ReportRefused::OutOfOrder(_))) => Answer::OutOfOrder,

@@ -21,9 +21,8 @@ use crate::{
         BeginOutcome, FindOperation, Operation, OperationKind, OperationOutcome, SaveOperation, State,
         TaskToken,
         attempt::CallbackKey,
-        change::{ChangePorts, WorkflowPorts},
-        reconcile::{ListOpenOperations, ReconcilePorts},
-        request::RequestPorts,
+        change::WorkflowPorts,
+        reconcile::ListOpenOperations,
         tests::memory::{Items, Memory},
         workflow::{
             AnswerTask, Execution, NotReady, OverseeWorkflow, StartWorkflow, TaskAnswer, Workflow,
@@ -152,29 +151,11 @@ impl World {
     async fn ask_engine<T: Send>(&self, act: impl FnOnce() -> T + Send) -> Result<T, WorkflowError> {
         self.call(act).await.ok_or_else(|| WorkflowError::Unavailable("lost".into()))
     }
-
-    pub(super) fn change_ports(&self) -> ChangePorts<'_> {
-        ChangePorts { find: self, save: self, clock: self }
-    }
-
-    pub(super) fn request_ports(self: &Arc<Self>) -> Request {
-        Request(Line(self.clone()))
-    }
 }
 
 /// The workflow engine, as the functions reach it.
 #[derive(Clone)]
 pub(super) struct Line(pub Arc<World>);
-
-/// What asking for operations needs, kept together.
-pub(super) struct Request(Line);
-
-impl Request {
-    pub(super) fn ports(&self) -> RequestPorts<'_> {
-        let world = &*self.0.0;
-        RequestPorts { services: world, find: world, save: world, start: &self.0, clock: world, ids: world }
-    }
-}
 
 impl Line {
     /// Those of the callbacks function, which may tell workflows and nothing else.
@@ -188,21 +169,8 @@ impl Line {
     }
 
     /// Those of the janitor.
-    pub(super) fn reconcile_ports(&self) -> ReconcilePorts<'_> {
-        let world = &*self.0;
-        ReconcilePorts {
-            open: world,
-            change: world.change_ports(),
-            workflow: WorkflowPorts { start: Some(self), answer: Some(self), oversee: Some(self) },
-            request: RequestPorts {
-                services: world,
-                find: world,
-                save: world,
-                start: self,
-                clock: world,
-                ids: world,
-            },
-        }
+    pub(super) fn of_janitor(&self) -> WorkflowPorts<'_> {
+        WorkflowPorts { start: Some(self), answer: Some(self), oversee: Some(self) }
     }
 }
 

@@ -7,7 +7,10 @@ use tokio::{
     time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_until},
 };
 
-use super::pending::Pending;
+use super::{
+    pending::Pending,
+    text::{LINE_LIMIT, cut},
+};
 use crate::{
     callbacks::{Callbacks, Command, Delivery, RefusalKind, StepState},
     stop::{Stop, StopCause},
@@ -19,40 +22,40 @@ pub(crate) const IMPORTANT: Duration = Duration::from_mins(10);
 /// How long any other is.
 const PASSING: Duration = Duration::from_mins(1);
 
-/// How long any other is once the end waits to be told.
+/// How long any other is once the end waits to be reported.
 const LAST: Duration = Duration::from_secs(10);
 
-/// What the worker says.
-pub(super) enum Note {
+/// What the worker reports.
+pub(super) enum Message {
     Line(String),
     Step(&'static str, StepState),
     Percentage(u8),
     Finish(Box<Command>, oneshot::Sender<bool>),
-    /// Dropped when everything that was said before has been sent.
+    /// Dropped when everything that was reported before has been sent.
     Settle(oneshot::Sender<()>),
 }
 
-pub(super) struct Desk {
+pub(super) struct ReportTask {
     callbacks: Callbacks,
-    inbox: UnboundedReceiver<Note>,
+    inbox: UnboundedReceiver<Message>,
     hurry: Arc<Notify>,
     stop: Stop,
     heartbeat: Interval,
-    said: Said,
+    unsent: Unsent,
 }
 
-/// What was said and not yet sent.
+/// What was reported and not yet sent.
 #[derive(Default)]
-struct Said {
+struct Unsent {
     pending: Pending,
     finish: Option<(Box<Command>, oneshot::Sender<bool>)>,
     waiting: Vec<oneshot::Sender<()>>,
 }
 
-impl Desk {
+impl ReportTask {
     pub(super) fn new(
         callbacks: Callbacks,
-        inbox: UnboundedReceiver<Note>,
+        inbox: UnboundedReceiver<Message>,
         hurry: Arc<Notify>,
         stop: Stop,
         heartbeat_seconds: u32,
@@ -60,10 +63,10 @@ impl Desk {
         let every = Duration::from_secs(heartbeat_seconds.max(1).into());
         let mut heartbeat = interval_at(Instant::now() + every, every);
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Self { callbacks, inbox, hurry, stop, heartbeat, said: Said::default() }
+        Self { callbacks, inbox, hurry, stop, heartbeat, unsent: Unsent::default() }
     }
 
-    /// Reports until the attempt is over, nobody listens any more, or nobody has anything to say.
+    /// Reports until the attempt is over, nobody listens any more, or there is nothing left to report.
     pub(super) async fn work(mut self) {
         while let Some(command) = self.next().await {
             self.send(&command).await;
@@ -77,28 +80,28 @@ impl Desk {
     /// The next message but the last one; `None` when only that is left.
     async fn next(&mut self) -> Option<Command> {
         loop {
-            if self.said.is_urgent() {
-                if let Some(progress) = self.said.pending.take() {
+            if self.unsent.is_urgent() {
+                if let Some(progress) = self.unsent.pending.take() {
                     return Some(Command::Progress(progress));
                 }
-                self.said.waiting.clear();
-                if self.said.finish.is_some() {
+                self.unsent.waiting.clear();
+                if self.unsent.finish.is_some() {
                     return None;
                 }
             }
             tokio::select! {
                 biased;
                 _ = self.heartbeat.tick() => return Some(Command::Heartbeat),
-                note = self.inbox.recv() => self.said.take(note?),
-                () = until(self.said.pending.due()) => return self.said.pending.take().map(Command::Progress),
+                message = self.inbox.recv() => self.unsent.take(message?),
+                () = until(self.unsent.pending.due()) => return self.unsent.pending.take().map(Command::Progress),
             }
         }
     }
 
-    /// Sends it, and keeps what the worker says meanwhile.
+    /// Sends it, and keeps what the worker reports meanwhile.
     async fn send(&mut self, command: &Command) {
-        let Self { callbacks, inbox, hurry, said, .. } = self;
-        let patience = if said.finish.is_some() { LAST } else { PASSING };
+        let Self { callbacks, inbox, hurry, unsent, .. } = self;
+        let patience = if unsent.finish.is_some() { LAST } else { PASSING };
         let hurried = async {
             hurry.notified().await;
             LAST
@@ -109,7 +112,7 @@ impl Desk {
             tokio::select! {
                 biased;
                 delivery = &mut sending => break delivery,
-                Some(note) = inbox.recv() => said.take(note),
+                Some(message) = inbox.recv() => unsent.take(message),
             }
         };
         match delivery {
@@ -121,24 +124,22 @@ impl Desk {
                     self.stop.ask(StopCause::Refused);
                 }
             }
-            // Where nobody listens, what else waits need not be tried one by one before the end is told.
-            Delivery::Lost if self.said.finish.is_some() => self.said.pending = Pending::default(),
+            // Where nobody listens, what else waits need not be tried one by one before the end is reported.
+            Delivery::Lost if self.unsent.finish.is_some() => self.unsent.pending = Pending::default(),
             Delivery::Lost => tracing::warn!("a message was given up"),
         }
     }
 
     /// Sends the last message.
     async fn close(mut self) {
-        let Some((ending, known)) = self.said.finish.take() else { return };
+        let Some((ending, known)) = self.unsent.finish.take() else { return };
         let mut delivery = self.callbacks.send(&ending, IMPORTANT, future::pending()).await;
         if let (Delivery::Refused(refusal), Command::Success { .. }) = (&delivery, &*ending)
             && refusal.kind() == RefusalKind::BadMessage
         {
             // The attempt is still open: better to end it with a reason than to let it fall silent.
-            let reason = super::cut(
-                &format!("the work is done, but its result was not taken: {refusal}"),
-                super::LINE_LIMIT,
-            );
+            let reason =
+                cut(&format!("the work is done, but its result was not taken: {refusal}"), LINE_LIMIT);
             let failure = Command::Failure { reason, cancelled: false };
             self.callbacks.send(&failure, IMPORTANT, future::pending()).await;
             delivery = Delivery::Lost;
@@ -150,14 +151,14 @@ impl Desk {
     }
 }
 
-impl Said {
-    fn take(&mut self, note: Note) {
-        match note {
-            Note::Line(line) => self.pending.line(line),
-            Note::Step(step, state) => self.pending.step(step, state),
-            Note::Percentage(percentage) => self.pending.percentage(percentage),
-            Note::Finish(ending, known) => self.finish = Some((ending, known)),
-            Note::Settle(waiting) => self.waiting.push(waiting),
+impl Unsent {
+    fn take(&mut self, message: Message) {
+        match message {
+            Message::Line(line) => self.pending.line(line),
+            Message::Step(step, state) => self.pending.step(step, state),
+            Message::Percentage(percentage) => self.pending.percentage(percentage),
+            Message::Finish(ending, known) => self.finish = Some((ending, known)),
+            Message::Settle(waiting) => self.waiting.push(waiting),
         }
     }
 

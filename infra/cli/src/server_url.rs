@@ -7,11 +7,11 @@ use url::Url;
 
 /// The address of a Gatehouse: `http` or `https`, a host, and maybe a path such as a stage's name.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Site(Url);
+pub(crate) struct ServerUrl(Url);
 
 /// Why a text is no address of a Gatehouse.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum SiteError {
+pub(crate) enum ServerUrlError {
     #[error("the URL cannot be read; it should look like https://gatehouse.example.com")]
     Unreadable,
     #[error("the URL must begin with http:// or https://")]
@@ -27,19 +27,19 @@ pub(crate) enum SiteError {
 #[error("an id cannot be empty, `.` or `..`")]
 pub(crate) struct BadSegment;
 
-impl FromStr for Site {
-    type Err = SiteError;
+impl FromStr for ServerUrl {
+    type Err = ServerUrlError;
 
-    fn from_str(text: &str) -> Result<Self, SiteError> {
-        let mut url = Url::parse(text.trim()).map_err(|_| SiteError::Unreadable)?;
+    fn from_str(text: &str) -> Result<Self, ServerUrlError> {
+        let mut url = Url::parse(text.trim()).map_err(|_| ServerUrlError::Unreadable)?;
         if !matches!(url.scheme(), "http" | "https") {
-            return Err(SiteError::Scheme);
+            return Err(ServerUrlError::Scheme);
         }
         if !url.username().is_empty() || url.password().is_some() {
-            return Err(SiteError::Credentials);
+            return Err(ServerUrlError::Credentials);
         }
         if url.query().is_some() || url.fragment().is_some() {
-            return Err(SiteError::Rest);
+            return Err(ServerUrlError::Rest);
         }
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.pop_if_empty();
@@ -48,13 +48,13 @@ impl FromStr for Site {
     }
 }
 
-impl fmt::Display for Site {
+impl fmt::Display for ServerUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.0.as_str().trim_end_matches('/'))
     }
 }
 
-impl Site {
+impl ServerUrl {
     /// The URL of a path below the site; each segment is escaped.
     pub(crate) fn join(&self, path: &[&str]) -> Result<Url, BadSegment> {
         if path.iter().any(|segment| matches!(*segment, "" | "." | "..")) {
@@ -82,7 +82,7 @@ impl Site {
 mod tests {
     use super::*;
 
-    fn site(text: &str) -> Site {
+    fn site(text: &str) -> ServerUrl {
         text.parse().unwrap()
     }
 
@@ -98,14 +98,14 @@ mod tests {
     #[test]
     fn what_is_no_address_is_refused() {
         let cases = [
-            ("gate.example.com", SiteError::Unreadable),
-            ("ftp://gate.example.com", SiteError::Scheme),
-            ("https://ada:secret@gate.example.com", SiteError::Credentials),
-            ("https://gate.example.com/?x=1", SiteError::Rest),
-            ("https://gate.example.com/#x", SiteError::Rest),
+            ("gate.example.com", ServerUrlError::Unreadable),
+            ("ftp://gate.example.com", ServerUrlError::Scheme),
+            ("https://ada:secret@gate.example.com", ServerUrlError::Credentials),
+            ("https://gate.example.com/?x=1", ServerUrlError::Rest),
+            ("https://gate.example.com/#x", ServerUrlError::Rest),
         ];
         for (text, expected) in cases {
-            assert_eq!(text.parse::<Site>(), Err(expected), "{text}");
+            assert_eq!(text.parse::<ServerUrl>(), Err(expected), "{text}");
         }
     }
 

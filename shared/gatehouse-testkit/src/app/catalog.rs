@@ -18,7 +18,7 @@ use gatehouse_domain::{
 };
 use serde_json::Map;
 
-use crate::support::TestTable;
+use super::table::TestTable;
 
 /// An environment in which `example` can be provisioned.
 pub fn environment(name: &str) -> EnvironmentSpec {

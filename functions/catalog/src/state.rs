@@ -1,0 +1,31 @@
+//! What the handlers need.
+
+use std::sync::Arc;
+
+use gatehouse_domain::{
+    catalog::Modules,
+    clock::System,
+    operations::{
+        change::WorkflowPorts,
+        workflow::{AnswerTask, OverseeWorkflow, StartWorkflow},
+    },
+};
+use gatehouse_store::Table;
+
+#[derive(Clone)]
+pub struct AppState {
+    pub table: Arc<Table>,
+    pub start: Arc<dyn StartWorkflow>,
+    pub answer: Arc<dyn AnswerTask>,
+    pub oversee: Arc<dyn OverseeWorkflow>,
+    /// The modules that a service's environments may name.
+    pub modules: Modules,
+    pub system: Arc<dyn System>,
+}
+
+impl AppState {
+    /// How a decision reaches its workflow: it answers a task, or stops an execution.
+    pub(crate) fn workflow(&self) -> WorkflowPorts<'_> {
+        WorkflowPorts { start: None, answer: Some(&*self.answer), oversee: Some(&*self.oversee) }
+    }
+}
