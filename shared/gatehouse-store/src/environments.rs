@@ -23,15 +23,15 @@ use crate::{
     keys,
 };
 
-/// The condition under which nothing goes on in an environment, which also holds for one that nothing was
-/// ever done in.
+/// The condition under which no operation is open in an environment. It also holds where no item exists: the first
+/// operation of an environment makes it.
 const IF_FREE: &str = "attribute_not_exists(running)";
 
-/// The condition under which nothing goes on and nothing is provisioned.
+/// The condition under which no operation is open and nothing is provisioned.
 const IF_IDLE: &str = "attribute_not_exists(running) AND attribute_not_exists(infrastructure)";
 
-/// The condition under which nothing goes on and what is provisioned is as it was seen: only the end of
-/// another operation changes it. Needs `:extent` and `:operation`.
+/// The condition under which no operation is open and what is provisioned is as it was seen: only the end of another
+/// operation changes it. Needs `:extent` and `:operation`.
 const IF_FREE_AND_AS_SEEN: &str = "attribute_not_exists(running) AND infrastructure.#extent = :extent \
                                    AND infrastructure.#operation = :operation";
 

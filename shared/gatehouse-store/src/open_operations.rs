@@ -1,5 +1,5 @@
-//! What is open: operations that go on or whose workflow is owed something, and environments whose time is
-//! over.
+//! What the janitor works through: operations that are open or have a signal pending, and environments whose time
+//! to live is over.
 
 use async_trait::async_trait;
 use gatehouse_domain::{

@@ -276,10 +276,13 @@ impl SaveOperation for Table {
             .condition_expression(IF_REVISION)
             .expression_attribute_values(":revision", text(service.as_str()));
         transaction.check(check)?;
-        // No condition: the pointer belongs to the operation, whose own condition decides.
+        // No condition: the pointer belongs to the operation, whose own condition decides. The table lists what is
+        // open by these pointers and not by an index of the records, because an index may be seconds behind, and the
+        // janitor must not miss an operation that it is the only one to end.
         transaction.put(self.transact_put_pointer(&operation.id)?)?;
         match self.write_with_entry(transaction, entry).await? {
             Outcome::Written => Ok(BeginOutcome::Begun),
+            // In this order: an operation that exists has locked the environment itself, and both conditions fail.
             Outcome::Refused { place: 0, item: Some(item) } => {
                 Ok(BeginOutcome::Exists(Box::new(read(item)?)))
             }
@@ -298,7 +301,9 @@ impl SaveOperation for Table {
         entry: Option<&Entry>,
     ) -> Result<EditOutcome, StoreError> {
         let item = item(operation)?;
+        // With a signal pending it stays listed, although it has ended: the janitor has to deliver that.
         let is_over = !operation.is_open() && operation.pending_signal.is_none();
+        // Most changes are heartbeats and progress, of one item; a transaction would cost twice the write units.
         if settled.is_none() && entry.is_none() && !is_over {
             return self.replace_operation(operation, item).await;
         }
@@ -318,12 +323,14 @@ impl SaveOperation for Table {
         match outcome {
             Outcome::Written => Ok(EditOutcome::Done),
             Outcome::Refused { place: 0, item: stands } => Ok(replaced(&item, stands.as_ref())),
+            // The lock is set and removed with the operation's own record, so this cannot be a race.
             Outcome::Refused { .. } => Err(not_locked(operation)),
         }
     }
 }
 
-/// What a refused change came to: where exactly this stands, it was written, and the answer was lost.
+/// What a refused change came to. The SDK tries again after a lost answer, and then the condition fails on what the
+/// first try wrote: where exactly this stands, it was written.
 fn replaced(item: &Item, stands: Option<&Item>) -> EditOutcome {
     if stands == Some(item) { EditOutcome::Done } else { EditOutcome::Conflict }
 }

@@ -263,7 +263,8 @@ impl SaveService for Table {
             .condition_expression(IF_REVISION)
             .expression_attribute_values(":revision", text(previous.as_str()));
         transaction.put(put)?;
-        // Written again, since the service may be of another project now.
+        // Written again, since the service may be of another project now, by which its name is listed. Its condition
+        // fails where the service was deleted and its name taken by another one.
         let name = self
             .transact_put_name(service)?
             .condition_expression(IF_NAMED)

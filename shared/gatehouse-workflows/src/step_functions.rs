@@ -22,10 +22,10 @@ use gatehouse_domain::{
 };
 use serde_json::Value;
 
-/// What is said of a token whose task has ended, or was of an execution that is gone.
+/// The errors for a token whose task has ended, or whose execution is gone.
 const GONE: [&str; 3] = ["TaskTimedOut", "TaskDoesNotExist", "InvalidToken"];
 
-/// What is said to those who should come back later, although it looks like a refusal.
+/// Errors with a status below 500 that nevertheless pass by themselves.
 const BUSY: [&str; 7] = [
     "ExecutionLimitExceeded",
     "KmsThrottlingException",
@@ -124,7 +124,7 @@ impl StartWorkflow for Executions {
             .send();
         match call.await {
             Ok(_) => Ok(()),
-            // It was begun before, and has ended since.
+            // An execution of this name has ended. While it runs, starting it with the same input succeeds.
             Err(error) if says(&error, &["ExecutionAlreadyExists"]) => Ok(()),
             Err(error) => Err(failure(error)),
         }
@@ -178,16 +178,16 @@ impl Answers {
 impl AnswerTask for Answers {
     async fn succeed(&self, token: &TaskToken, output: &Value) -> Result<TaskAnswer, WorkflowError> {
         let call = self.client.send_task_success().task_token(token.expose()).output(output.to_string());
-        told(call.send().await)
+        answered(call.send().await)
     }
 
     async fn fail(&self, token: &TaskToken, error: &str, cause: &str) -> Result<TaskAnswer, WorkflowError> {
         let call = self.client.send_task_failure().task_token(token.expose()).error(error).cause(cause);
-        told(call.send().await)
+        answered(call.send().await)
     }
 
     async fn heartbeat(&self, token: &TaskToken) -> Result<TaskAnswer, WorkflowError> {
-        told(self.client.send_task_heartbeat().task_token(token.expose()).send().await)
+        answered(self.client.send_task_heartbeat().task_token(token.expose()).send().await)
     }
 }
 
@@ -204,7 +204,7 @@ fn execution(described: DescribeExecutionOutput) -> Execution {
     }
 }
 
-fn told<T, E>(result: Result<T, SdkError<E, HttpResponse>>) -> Result<TaskAnswer, WorkflowError>
+fn answered<T, E>(result: Result<T, SdkError<E, HttpResponse>>) -> Result<TaskAnswer, WorkflowError>
 where
     E: ProvideErrorMetadata + Error + Send + Sync + 'static,
 {
@@ -256,7 +256,7 @@ mod tests {
     }
 
     fn word(error: Refusal) -> &'static str {
-        match told::<(), _>(Err(error)) {
+        match super::answered::<(), _>(Err(error)) {
             Ok(TaskAnswer::Accepted) => "taken",
             Ok(TaskAnswer::Expired) => "gone",
             Err(WorkflowError::Refused(_)) => "refused",

@@ -1,4 +1,7 @@
 //! The rules of an operation: what may happen to it when, and what follows. All of them are pure.
+//!
+//! Each rule is called by somebody who may be late, may come twice, and may die right after the change. So each one
+//! asks what the record says now, and not what its caller believes.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -34,7 +37,8 @@ const MAX_ATTEMPTS: u32 = 20;
 /// The longest reason that is kept, in bytes.
 const MAX_REASON: usize = 1000;
 
-/// How long a worker has to stop when it was asked to: longer than it lets Terraform finish.
+/// How long a worker has to stop when it was asked to: longer than it lets Terraform finish, since an apply that is
+/// cut off leaves resources that are in no state file.
 const CANCEL_GRACE: Duration = Duration::from_mins(15);
 
 /// The error of a state machine whose worker said that it failed.
@@ -76,7 +80,7 @@ pub enum StepRefused {
 pub enum Report {
     /// It works.
     Started {
-        /// With which the workflow waits for it, where the attempt does not know.
+        /// The token of the task that waits for it, where the attempt does not have it yet.
         token: Option<TaskToken>,
         /// Where to read on.
         links: Vec<Link>,
@@ -151,7 +155,7 @@ pub enum ReportRefused {
 }
 
 impl Operation {
-    /// Whether it goes on.
+    /// Whether it has no outcome yet.
     pub fn is_open(&self) -> bool {
         !matches!(self.state, State::Ended { .. })
     }
@@ -180,15 +184,19 @@ impl Operation {
         !self.approval_required || self.verdict.as_ref().is_some_and(|verdict| verdict.approved)
     }
 
-    /// Opens an attempt. That the workflow asks for it shows that it has got what it was owed.
+    /// Opens an attempt, which supersedes the one before.
     pub(super) fn begin_attempt(&mut self, phase: Phase, now: Timestamp) -> Result<Changed, StepRefused> {
         self.going_on()?;
         let number = self.attempt.as_ref().map_or(0, |attempt| attempt.number) + 1;
+        // The machines retry a handful of times. Without a bound, one that loops would fill the record.
         if number > MAX_ATTEMPTS {
             return Err(StepRefused::OutOfPlace("there were too many attempts"));
         }
         let fits = match phase {
             Phase::Plan => self.work.configuration().is_some() && self.may_plan(),
+            // Never twice: after a worker has begun to apply, the plan that was approved is no longer what a second
+            // one would do. The state machine asks again where an answer of this function was lost, and that is fine
+            // as long as no worker has started.
             Phase::Apply => {
                 let planned = self.plan.is_some() && self.work.kind() != OperationKind::Drift;
                 planned && self.is_agreed() && !self.may_have_changed_something()
@@ -199,13 +207,15 @@ impl Operation {
             return Err(StepRefused::OutOfPlace("the operation is not at this phase"));
         }
         if phase == Phase::Plan {
-            // What the attempt before came to, its workflow did not hear in time.
+            // The attempt before may have reported after its task had timed out. Its plan is of a worker that nobody
+            // waits for any more; approving that one and applying this one must not happen.
             self.plan = None;
             self.failure = None;
         }
         self.close_steps(StepState::Failed, now);
         self.attempt = Some(Attempt::new(number, phase, now));
         self.state = State::Running(phase);
+        // The workflow could ask for this only after it had got what was pending: its start, or an approval.
         self.pending_signal = None;
         Ok(Changed::Record)
     }
@@ -218,17 +228,18 @@ impl Operation {
         }
     }
 
-    /// Lets a deploy in. Whether somebody has to agree first.
+    /// Admits a deploy, which its workflow asks for first.
     pub(super) fn admit(&mut self) -> Result<Changed, StepRefused> {
         self.going_on()?;
         if self.work.kind() != OperationKind::Deploy {
             return Err(StepRefused::OutOfPlace("only a deploy is admitted"));
         }
+        // That the workflow asks shows that it was started.
         self.pending_signal = None;
         Ok(Changed::Record)
     }
 
-    /// Waits for somebody to agree. Where they have spoken already, the workflow is told at once.
+    /// Waits for somebody to agree. Where they have agreed already, the workflow gets its answer at once.
     pub(super) fn await_approval(
         &mut self,
         token: TaskToken,
@@ -240,8 +251,11 @@ impl Operation {
             return Err(StepRefused::OutOfPlace("there is nothing to agree to yet"));
         }
         if self.is_agreed() {
+            // The state machine retried this step, and somebody agreed to the try before, whose token is of no use
+            // any more: this token gets the answer.
             self.pending_signal = Some(self.agreed(token));
         } else {
+            // A retry changes the token, and not since when people have been waited for.
             let since = match &self.state {
                 State::AwaitingApproval { since, .. } => *since,
                 State::Requested | State::Running(_) | State::Ended { .. } => now,
@@ -257,7 +271,8 @@ impl Operation {
         Signal::Succeed { token, output: json!({ "approved_by": by }) }
     }
 
-    /// Takes somebody's word. `None` when nobody is asked.
+    /// Records a decision. `None` when the operation does not wait for one: of two people who decide at the same
+    /// time, the second finds it decided.
     pub(super) fn decide(&mut self, verdict: Verdict, now: Timestamp) -> Option<Changed> {
         let State::AwaitingApproval { token, .. } = &self.state else { return None };
         let token = token.clone();
@@ -267,11 +282,14 @@ impl Operation {
         let approved = verdict.approved;
         self.verdict = Some(verdict);
         if approved {
+            // Not only once the workflow asks for the next attempt: until then the operation would still look as if
+            // it waited, and could be decided about again.
             let phase = if self.work.kind() == OperationKind::Deploy { Phase::Deploy } else { Phase::Apply };
             self.state = State::Running(phase);
             self.pending_signal = Some(self.agreed(token));
             return Some(Changed::Record);
         }
+        // A rejection ends the operation here, and frees the environment even if the workflow never learns of it.
         self.pending_signal = Some(Signal::Fail { token, error: REJECTED.to_owned(), cause: reason.clone() });
         Some(self.end(OperationOutcome::Rejected, Some(reason), now))
     }
@@ -286,10 +304,14 @@ impl Operation {
         let reason = format!("cancelled by {}", asked.by);
         let signal = match &self.state {
             State::Ended { .. } => return None,
+            // Something may be half-way through a change. It learns of the wish with its next report, stops where
+            // that is safe, and its workflow records the end; `end_overdue` is for one that does not.
             State::Running(_) => {
                 self.cancel = Some(asked);
                 return Some(Changed::Record);
             }
+            // The workflow may be starting just now. It would be refused at its first step, so stopping it only
+            // saves it that.
             State::Requested => Signal::Stop,
             State::AwaitingApproval { token, .. } => {
                 Signal::Fail { token: token.clone(), error: CANCELLED.to_owned(), cause: reason.clone() }
@@ -303,10 +325,12 @@ impl Operation {
     /// Records that what was asked for was done.
     pub(super) fn finish(&mut self, now: Timestamp) -> Result<Changed, StepRefused> {
         match self.ending() {
+            // The answer to the first try was lost, or the janitor came first.
             Some(OperationOutcome::Succeeded) => return Ok(Changed::Nothing),
             Some(ending) => return Err(StepRefused::Ended(ending)),
             None => {}
         }
+        // What workers reported decides, and not what the state machine concludes from it.
         if !self.is_done() {
             return Err(StepRefused::OutOfPlace("the operation has not been done"));
         }
@@ -328,25 +352,29 @@ impl Operation {
         done && self.failure.is_none()
     }
 
-    /// Records that it will not be done, unless everything was reported as done: then only its workflow did
-    /// not hear of it. What has ended stays as it ended.
+    /// Records that it will not be done. What has ended keeps its outcome.
     pub(super) fn fail(&mut self, error: &str, cause: &str, now: Timestamp) -> Changed {
         if !self.is_open() {
             return Changed::Nothing;
         }
+        // The workflow is past waiting: it caught an error, or is gone.
         self.pending_signal = None;
+        // The worker's last report was recorded, but its signal came after the task had timed out. What was done is
+        // done, whatever the workflow makes of it.
         if self.is_done() {
             return self.end(OperationOutcome::Succeeded, None, now);
         }
         let timeout = TIMEOUTS.contains(&error);
         let ending = match error {
+            // However the worker stopped: it did because somebody wanted it to, as far as anybody can tell.
             _ if self.cancel.is_some() => OperationOutcome::Cancelled,
             REJECTED => OperationOutcome::Rejected,
             _ if timeout => OperationOutcome::TimedOut,
             _ => OperationOutcome::Failed,
         };
         let reason = match (&self.failure, &self.cancel) {
-            (Some(said), _) => said.clone(),
+            // The worker's own reason says more than the error that the state machine caught.
+            (Some(reported), _) => reported.clone(),
             (None, Some(asked)) => format!("cancelled by {}", asked.by),
             (None, None) if timeout => self.silence().to_owned(),
             (None, None) => cut(&format!("{error}: {cause}"), MAX_REASON),
@@ -370,6 +398,7 @@ impl Operation {
         if !unheeded && now < self.deadline {
             return Changed::Nothing;
         }
+        // In place of whatever was pending: the execution has nothing left to wait for.
         self.pending_signal = Some(Signal::Stop);
         match &self.cancel {
             _ if self.is_done() => self.end(OperationOutcome::Succeeded, None, now),
@@ -385,7 +414,9 @@ impl Operation {
         }
     }
 
-    /// Records what its workflow came to without saying so, or that there is none any more.
+    /// Records what became of a workflow that ended without recording it, or that does not exist.
+    ///
+    /// A workflow's last step is a call of this system, and it may fail for as long as the state machine retries.
     pub(super) fn end_abandoned(&mut self, execution: Option<&Execution>, now: Timestamp) -> Changed {
         match execution {
             Some(Execution::Running) => Changed::Nothing,
@@ -394,15 +425,18 @@ impl Operation {
             Some(Execution::Succeeded) => {
                 self.fail("WorkflowEnded", "its workflow ended without a result", now)
             }
+            // Its start was acknowledged, and yet there is no execution: the state machine was replaced meanwhile.
+            // Nothing has happened yet, so it can start now.
             None if self.state == State::Requested => {
                 self.pending_signal = Some(Signal::Start);
                 Changed::Record
             }
+            // Starting another one would begin a second attempt beside a worker that may be alive.
             None => self.fail("WorkflowLost", "its workflow does not exist any more", now),
         }
     }
 
-    /// Takes a worker's report. Whether it was news.
+    /// Takes a worker's report. `Nothing` for one that was taken before.
     pub(super) fn report(&mut self, message: Message, now: Timestamp) -> Result<Changed, ReportRefused> {
         let Some(attempt) = &self.attempt else {
             return Err(ReportRefused::OutOfOrder("no attempt has begun"));
@@ -412,6 +446,8 @@ impl Operation {
             let early = ReportRefused::OutOfOrder("the attempt has not begun");
             return Err(if superseded { ReportRefused::Superseded } else { early });
         }
+        // Before anything else is asked: a worker whose last answer was lost repeats that report until it gets one,
+        // also after the operation has ended by it.
         if message.sequence == attempt.sequence && attempt.last_message.as_ref() == Some(&message.fingerprint)
         {
             return Ok(Changed::Nothing);
@@ -432,7 +468,10 @@ impl Operation {
         attempt.heard_at = now;
         match message.report {
             Report::Started { token, links } => {
+                // The first token stays: a webhook's attempt has got its own from the state machine, and whoever
+                // holds the callback token must not be able to point the answer elsewhere.
                 attempt.token = attempt.token.or(token);
+                // A worker runs, so the workflow has got whatever made it start one.
                 self.pending_signal = None;
                 self.add_links(links);
             }
@@ -457,7 +496,7 @@ impl Operation {
         Ok(Changed::Record)
     }
 
-    /// Keeps what came out, and says what the workflow is told.
+    /// Keeps what came out, and returns what the workflow gets as the output of the task.
     fn succeeded(&mut self, phase: Phase, success: Success, now: Timestamp) -> Value {
         self.add_links(success.links);
         self.close_steps(StepState::Succeeded, now);
@@ -477,6 +516,7 @@ impl Operation {
         }
     }
 
+    /// Decided here and not in the state machine, so that the record and its workflow cannot disagree.
     fn next_after_plan(&self) -> &'static str {
         let nothing = self.plan.is_some_and(|plan| plan.is_empty());
         match self.work.kind() {
@@ -493,6 +533,7 @@ impl Operation {
         let known = self.steps.iter().position(|step| step.name == name && step.attempt == attempt);
         let place = match known {
             Some(place) => place,
+            // The record is one item of the table; a worker that reports without end must not make it too big.
             None if self.steps.len() >= MAX_STEPS => return,
             None => {
                 self.steps.push(Step {
@@ -530,7 +571,7 @@ impl Operation {
         }
     }
 
-    /// Keeps the last lines.
+    /// Keeps the last lines, by number and by size.
     fn add_log(&mut self, lines: Vec<String>) {
         self.log.extend(lines);
         let mut left = LOG_BYTES;
@@ -543,7 +584,8 @@ impl Operation {
         self.log.drain(..forgotten);
     }
 
-    /// Notes the run that deploys, also where it is to stop by now: what is not known cannot be stopped.
+    /// Notes the run that deploys, also where the operation is to stop by now: a run that is not noted is followed
+    /// and stopped by nobody.
     pub(super) fn note_run(
         &mut self,
         run: crate::runs::RunId,
@@ -556,6 +598,7 @@ impl Operation {
         self.run = Some(run);
         self.pending_signal = None;
         self.state = State::Running(Phase::Deploy);
+        // No worker reports for a run. The attempt only stands for it, so that one rule says what is done.
         if self.attempt.is_none() {
             self.attempt = Some(Attempt { sequence: 1, ..Attempt::new(1, Phase::Deploy, now) });
         }
@@ -581,6 +624,8 @@ impl Operation {
             self.begin_attempt(Phase::Deploy, now)?;
         }
         if let Some(attempt) = &mut self.attempt {
+            // The state machine retried the step, so the task before is gone, and this one waits. What was reported
+            // to that one already is its answer as well.
             attempt.token = Some(token.clone());
             self.pending_signal = match &self.failure {
                 _ if !attempt.reported => None,
@@ -593,9 +638,9 @@ impl Operation {
         Ok(Changed::Record)
     }
 
-    /// Crosses out what its workflow was told. `false` when it is owed something else by now.
-    pub(super) fn acknowledge(&mut self, told: &Signal) -> bool {
-        let same = self.pending_signal.as_ref() == Some(told);
+    /// Takes a signal that was delivered off the record. `false` when another one is pending by now.
+    pub(super) fn acknowledge(&mut self, delivered: &Signal) -> bool {
+        let same = self.pending_signal.as_ref() == Some(delivered);
         if same {
             self.pending_signal = None;
         }
@@ -621,9 +666,12 @@ impl Operation {
             Work::Deprovision(_) if done => {
                 Settled { infrastructure: Some(Infrastructure::Absent), drift: Some(None), ..nothing }
             }
+            // An apply that did not report its end: only Terraform's state knows what there is, so the environment is
+            // partial, and can be provisioned or deprovisioned again.
             Work::Provision(_) | Work::Deprovision(_) if self.may_have_changed_something() => {
                 let left = self.as_provisioned(now).map(|left| match self.requested.by.as_str() {
-                    // What was to go because its time was over is not given that time again.
+                    // The janitor wanted it gone because its time was over. With a new time to live it would stay
+                    // for as long again, and cost as much.
                     JANITOR => Provisioned { ends_at: Some(now), ..left },
                     _ => left,
                 });
@@ -638,7 +686,8 @@ impl Operation {
         }
     }
 
-    /// Whether a worker has begun to apply. It says that it works before it does anything.
+    /// Whether a worker has begun to apply. Each reports `started` before it does anything, so one that has not
+    /// reported has not changed anything, and may be replaced by another one.
     fn may_have_changed_something(&self) -> bool {
         self.attempt.as_ref().is_some_and(|attempt| attempt.phase == Phase::Apply && attempt.token.is_some())
     }
@@ -663,7 +712,8 @@ impl Operation {
     }
 }
 
-/// Refuses what does not come in the order in which a worker reports.
+/// Refuses what does not come in the order in which a worker reports. Reports cross each other on their way: an
+/// overtaken one is dropped, since the later one says more.
 fn in_order(attempt: &Attempt, message: &Message) -> Result<(), ReportRefused> {
     if message.sequence <= attempt.sequence {
         return Err(ReportRefused::OutOfOrder("its sequence number was used already"));

@@ -47,8 +47,8 @@ pub trait SaveOperation: Send + Sync {
     ) -> Result<BeginOutcome, StoreError>;
 
     /// Writes `operation` where the record still has the version before it, with the entry. An operation
-    /// that has ended and owes nothing leaves the list of open ones; one that ends in this change unlocks
-    /// its environment and settles it: all in one transaction.
+    /// that has ended and has no signal pending leaves the list of open ones; one that ends in this change
+    /// unlocks its environment and settles it: all in one transaction.
     async fn save_operation(
         &self,
         operation: &Operation,

@@ -35,9 +35,9 @@ pub(super) async fn check(client: &Client, targets: &[Target]) -> CheckReport {
 }
 
 fn teams(targets: &[Target]) -> BTreeSet<&str> {
-    let teams = targets.iter().filter_map(|target| match target {
-        Target::Concourse(target) => Some(target.team.as_str()),
-        _ => None,
+    let teams = targets.iter().filter_map(|target| {
+        let Target::Concourse(target) = target else { return None };
+        Some(target.team.as_str())
     });
     teams.collect()
 }

@@ -107,7 +107,7 @@ impl ScriptedCi {
         let mut state = self.state();
         let build = state.builds.iter_mut().find(|kept| kept.id.0 == build).expect("a build");
         build.status = status;
-        build.provider_status = status.as_str().to_owned();
+        status.as_str().clone_into(&mut build.provider_status);
     }
 
     /// What happens in every build. The stream ends after [`RunEventBody::End`]; without it, it stays open.
