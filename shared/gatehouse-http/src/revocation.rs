@@ -27,8 +27,8 @@ where
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let CalledStage(stage) = CalledStage::from_request_parts(parts, state).await?;
-        Ok(Self(<Arc<dyn FlushStage>>::from_ref(state).of(stage)))
+        let called = CalledStage::from_request_parts(parts, state).await?;
+        Ok(Self(<Arc<dyn FlushStage>>::from_ref(state).of(called.0)))
     }
 }
 
