@@ -6,7 +6,6 @@ use gatehouse_domain::api_key::PresentedKey;
 
 /// A credential of a form that we know. What it opens is another question. It cannot be printed.
 pub(crate) enum Credential {
-    /// An API key.
     ApiKey(PresentedKey),
     /// A JSON web token: of a session or of a service.
     Token(String),

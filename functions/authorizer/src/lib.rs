@@ -53,7 +53,6 @@ pub trait Records: FindAccount + FindToken + RecordUse + FindApiKey + RecordKeyU
 
 impl<S: FindAccount + FindToken + RecordUse + FindApiKey + RecordKeyUse + FindKeyRing> Records for S {}
 
-/// The authorizer.
 pub struct Authorizer<S> {
     store: Arc<S>,
     ring: Ring<S>,

@@ -21,7 +21,6 @@ pub struct Answer {
     context: BTreeMap<&'static str, String>,
 }
 
-/// An IAM policy.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Policy {

@@ -51,7 +51,6 @@ impl Loaded {
 /// Why it is not known whether a token is one of ours, or why it is none.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NotVerified {
-    /// It is not.
     #[error(transparent)]
     Refused(#[from] Refusal),
     /// The ring cannot be read.
@@ -64,7 +63,6 @@ impl<S: FindKeyRing> Ring<S> {
         Self { store, issuer, current: RwLock::default(), reloaded: tokio::sync::Mutex::default() }
     }
 
-    /// Reads the ring.
     pub(crate) async fn load(&self, now: Timestamp) -> Result<Arc<Loaded>, StoreError> {
         let ring = self.store.find_key_ring().await?;
         let is_empty = ring.as_ref().is_none_or(|ring| ring.keys.is_empty());

@@ -17,15 +17,27 @@ use crate::state::AppState;
 #[serde(tag = "command", rename_all = "snake_case", deny_unknown_fields)]
 pub(crate) enum Command {
     /// Open an attempt of a worker.
-    BeginAttempt { operation_id: OperationId, phase: Phase },
-    /// Admit a deploy.
-    Admit { operation_id: OperationId },
+    BeginAttempt {
+        operation_id: OperationId,
+        phase: Phase,
+    },
+    Admit {
+        operation_id: OperationId,
+    },
     /// Answer the task once somebody has decided.
-    AwaitApproval { operation_id: OperationId, task_token: TaskToken },
+    AwaitApproval {
+        operation_id: OperationId,
+        task_token: TaskToken,
+    },
     /// Record that everything was done.
-    Finish { operation_id: OperationId },
+    Finish {
+        operation_id: OperationId,
+    },
     /// Record that it will not be done.
-    Fail { operation_id: OperationId, error: Caught },
+    Fail {
+        operation_id: OperationId,
+        error: Caught,
+    },
 }
 
 /// What a state machine caught. A timeout has no cause.

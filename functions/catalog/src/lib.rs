@@ -26,7 +26,6 @@ pub fn router(state: AppState) -> Router {
     routes().into_app(state)
 }
 
-/// What is mounted.
 pub fn routes() -> Routes<AppState> {
     Routes::new()
         .on(&LIST_SERVICES, service::list)

@@ -79,9 +79,7 @@ pub(crate) async fn deploys(
 }
 
 impl View {
-    /// Every operation.
     const EVERYTHING: Self = Self { render: everything, goes_on: anything_goes_on };
-    /// Deploys only.
     const DEPLOYS: Self = Self { render: deploys_only, goes_on: a_deploy_goes_on };
 }
 

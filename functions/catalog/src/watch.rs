@@ -42,7 +42,6 @@ pub(crate) struct View {
     pub(crate) goes_on: fn(&ServiceStatus) -> bool,
 }
 
-/// One reader.
 pub(crate) struct Watch {
     pub(crate) state: AppState,
     pub(crate) caller: Caller,

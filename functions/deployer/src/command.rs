@@ -8,11 +8,17 @@ use serde::{Deserialize, Serialize};
 #[serde(tag = "command", rename_all = "snake_case", deny_unknown_fields)]
 pub(crate) enum Command {
     /// Trigger the run that deploys.
-    TriggerRun { operation_id: OperationId },
-    /// Look at it.
-    FollowRun { operation_id: OperationId },
+    TriggerRun {
+        operation_id: OperationId,
+    },
+    FollowRun {
+        operation_id: OperationId,
+    },
     /// Call the webhook that deploys.
-    CallWebhook { operation_id: OperationId, task_token: TaskToken },
+    CallWebhook {
+        operation_id: OperationId,
+        task_token: TaskToken,
+    },
 }
 
 impl gatehouse_commands::Command for Command {

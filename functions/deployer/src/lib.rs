@@ -19,7 +19,6 @@ use serde_json::Value;
 pub use self::command::Answer;
 use self::command::Command;
 
-/// The deployer.
 #[derive(Clone)]
 pub struct Deployer {
     pub table: Arc<Table>,

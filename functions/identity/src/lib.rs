@@ -25,7 +25,6 @@ pub fn router(state: AppState) -> Router {
     routes().into_app(state)
 }
 
-/// What is mounted.
 pub fn routes() -> Routes<AppState> {
     Routes::new()
         .open("POST", "/auth/login", sessions::log_in)

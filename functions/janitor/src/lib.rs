@@ -22,7 +22,6 @@ use serde_json::Value;
 /// when every call is tried as often as it may be.
 const MARGIN: Duration = Duration::from_secs(20);
 
-/// The janitor.
 #[derive(Clone)]
 pub struct Janitor {
     pub table: Arc<Table>,

@@ -23,7 +23,6 @@ pub fn router(state: AppState) -> Router {
     routes().into_app(state)
 }
 
-/// What is mounted.
 pub fn routes() -> Routes<AppState> {
     Routes::new()
         .on(&LIST_JOBS, job::list)

@@ -24,7 +24,6 @@ pub fn router(state: AppState) -> Router {
     routes().into_app(state)
 }
 
-/// What is mounted.
 pub fn routes() -> Routes<AppState> {
     Routes::new()
         .on(&TRIGGER_RUN, start::trigger)

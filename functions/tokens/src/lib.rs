@@ -18,7 +18,6 @@ pub fn router(state: AppState) -> Router {
     routes().into_app(state)
 }
 
-/// What is mounted.
 pub fn routes() -> Routes<AppState> {
     Routes::new()
         .open("GET", "/.well-known/jwks.json", signing_keys::jwks)

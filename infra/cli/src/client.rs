@@ -66,7 +66,6 @@ impl Client {
         self
     }
 
-    /// Where it calls.
     pub(crate) fn site(&self) -> &ServerUrl {
         &self.site
     }
@@ -129,21 +128,18 @@ impl Call<'_> {
         self
     }
 
-    /// Sends JSON.
     #[must_use]
     pub(crate) fn json(mut self, body: &Value) -> Self {
         self.request = self.request.json(body);
         self
     }
 
-    /// Sends a file.
     #[must_use]
     pub(crate) fn body(mut self, content_type: &str, body: Vec<u8>) -> Self {
         self.request = self.request.header(header::CONTENT_TYPE, content_type).body(body);
         self
     }
 
-    /// Adds a header.
     #[must_use]
     pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
         self.request = self.request.header(name, value);

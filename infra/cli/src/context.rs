@@ -64,7 +64,6 @@ impl Context<'_, '_> {
         Ok(site)
     }
 
-    /// The credentials file.
     pub(crate) fn credentials(&self) -> Result<CredentialsFile, Failure> {
         Ok(CredentialsFile::locate(&self.environment)?)
     }

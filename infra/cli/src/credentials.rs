@@ -16,7 +16,6 @@ use tempfile::NamedTempFile;
 
 use crate::{environment::Environment, server_url::ServerUrl};
 
-/// The credentials file.
 #[derive(Debug, Clone)]
 pub(crate) struct CredentialsFile {
     path: PathBuf,
@@ -40,9 +39,7 @@ pub(crate) struct StoredSession {
     /// Proves who is calling.
     #[serde(serialize_with = "expose")]
     pub(crate) token: SecretString,
-    /// Whose it is.
     pub(crate) user_name: String,
-    /// When it ends.
     pub(crate) expires_at: String,
 }
 

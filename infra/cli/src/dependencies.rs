@@ -12,13 +12,9 @@ use crate::{environment::Environment, output::Printer};
 
 /// What a command works with; tests make it up.
 pub struct Dependencies<'a> {
-    /// The environment.
     pub environment: Environment,
-    /// Standard input.
     pub stdin: &'a mut dyn Read,
-    /// Standard output.
     pub stdout: Stream<'a>,
-    /// Standard error.
     pub stderr: Stream<'a>,
     /// Asks the person at the terminal.
     pub ask: &'a dyn Ask,

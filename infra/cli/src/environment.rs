@@ -21,7 +21,6 @@ pub struct Environment {
 }
 
 impl Environment {
-    /// Reads the variables.
     pub fn read() -> Self {
         Self {
             url: env::optional("GATEHOUSE_URL"),

@@ -22,7 +22,6 @@ pub enum Exit {
     RunErrored = 6,
     /// A run that was watched was cancelled.
     RunCancelled = 7,
-    /// Somebody pressed Ctrl-C.
     Interrupted = 130,
     /// Whoever read the output stopped reading.
     OutputClosed = 141,
@@ -43,7 +42,6 @@ Exit codes:
   141  whoever read the output stopped reading";
 
 impl Exit {
-    /// The number.
     pub fn code(self) -> u8 {
         self as u8
     }

@@ -10,7 +10,6 @@ use unicode_width::UnicodeWidthStr;
 
 use crate::{client::Answer, failure::Failure};
 
-/// Where commands print.
 pub(crate) struct Output<'a> {
     /// What was asked for goes here.
     pub(crate) stdout: Printer<'a>,
@@ -47,14 +46,12 @@ impl Look {
     }
 }
 
-/// Ends every look.
 pub(crate) const PLAIN: &str = "\x1b[0m";
 
 /// A column of a table: its title, and the JSON pointer of what stands in it.
 pub(crate) type Column = (&'static str, &'static str);
 
 impl Printer<'_> {
-    /// Prints a line.
     pub(crate) fn line(&mut self, text: &str) -> io::Result<()> {
         writeln!(self.writer, "{text}")?;
         self.writer.flush()

@@ -36,7 +36,6 @@ impl Roles {
 pub struct TenantList(Vec<String>);
 
 impl TenantList {
-    /// Reads them.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let names: Vec<String> =
             text.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect();

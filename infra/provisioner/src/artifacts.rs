@@ -28,10 +28,7 @@ pub enum ArtifactError {
     #[error(
         "the plan of {operation_id} is not there: it was never made, was applied already, or has expired"
     )]
-    NoPlan {
-        /// The operation.
-        operation_id: String,
-    },
+    NoPlan { operation_id: String },
     /// The store is not usable. Its errors print their causes themselves, so it is no source.
     #[error("the store of plan files cannot be used: {0}")]
     Store(object_store::Error),

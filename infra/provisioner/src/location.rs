@@ -11,7 +11,6 @@ pub enum Location {
     Directory(PathBuf),
     /// `s3://bucket` or `s3://bucket/prefix`.
     Bucket {
-        /// Its name.
         bucket: String,
         /// What keys begin with: empty, or text without a slash at either end.
         prefix: String,

@@ -27,7 +27,6 @@ pub struct Mask(Arc<RwLock<Secrets>>);
 struct Secrets {
     /// As they are, and as they look in other spellings.
     whole: Vec<String>,
-    /// Their single lines.
     lines: Vec<String>,
 }
 

@@ -82,7 +82,6 @@ pub enum SettingsError {
     /// A variable says something else than it may.
     #[error("environment variable {name} {problem}")]
     Invalid {
-        /// The variable.
         name: &'static str,
         /// What it must be.
         problem: String,

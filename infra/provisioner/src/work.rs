@@ -5,7 +5,6 @@ use std::{fmt, str::FromStr};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-/// A work order.
 #[derive(Clone, Deserialize)]
 pub struct WorkOrder {
     /// The operation, as a check: it must be the one that the worker was started for.
@@ -14,13 +13,9 @@ pub struct WorkOrder {
     pub kind: Kind,
     /// Which half of it.
     pub phase: Phase,
-    /// Whose it is.
     pub tenant: String,
-    /// The service's name.
     pub service: String,
-    /// The environment's name.
     pub environment: String,
-    /// The module's name.
     pub module: String,
     /// Values of the module's variables. They may hold secrets.
     pub inputs: Map<String, Value>,
@@ -34,7 +29,6 @@ pub struct WorkOrder {
 pub enum Kind {
     /// It is created, or changed to what its inputs say.
     Provision,
-    /// It is destroyed.
     Deprovision,
     /// It is compared with what was created.
     Drift,
@@ -46,7 +40,6 @@ pub enum Kind {
 pub enum Phase {
     /// Finding out what would change. Nothing does.
     Plan,
-    /// Changing exactly that.
     Apply,
 }
 
@@ -100,12 +93,7 @@ pub enum OrderError {
     },
     /// A name in it would lead somewhere else when it is part of a path.
     #[error("the {what} `{name}` of the work order is no plain name")]
-    NotPlain {
-        /// What is named.
-        what: &'static str,
-        /// The name.
-        name: String,
-    },
+    NotPlain { what: &'static str, name: String },
     /// Drift is found by planning alone.
     #[error("a drift check has nothing to apply")]
     NothingToApply,

@@ -8,7 +8,6 @@ use std::{fmt, str::FromStr};
 /// What a person may do in a tenant; each role includes the ones before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {
-    /// Reads.
     Viewer,
     /// Also triggers, provisions and deploys.
     Developer,

@@ -18,9 +18,7 @@ use crate::{
 /// From where a request came, as API Gateway saw it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Origin {
-    /// The request's id.
     pub request_id: String,
-    /// The caller's address.
     pub source_ip: Option<String>,
     /// What the caller's program says of itself, cut to [`MAX_USER_AGENT`] bytes.
     pub user_agent: Option<String>,
@@ -31,14 +29,12 @@ pub const MAX_USER_AGENT: usize = 256;
 
 macro_rules! actions {
     ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
-        /// What was done.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub enum Action {
             $($(#[$doc])* $name,)*
         }
 
         impl Action {
-            /// Every action.
             pub const ALL: &[Self] = &[$(Self::$name),*];
 
             /// `session.login`, `token.mint`, …
@@ -54,7 +50,6 @@ macro_rules! actions {
 actions! {
     /// Somebody logged in, or tried to.
     Login = "session.login",
-    /// Somebody logged out.
     Logout = "session.logout",
     /// A user was created.
     CreateUser = "user.create",
@@ -133,14 +128,12 @@ pub struct UnknownAction(String);
 pub enum Outcome {
     /// It was done: the entry was written with it.
     Done,
-    /// It was refused.
     Refused,
     /// It was about to be asked of another system, whose own records say how it came out.
     Requested,
 }
 
 impl Outcome {
-    /// Every outcome.
     pub const ALL: [Self; 3] = [Self::Done, Self::Refused, Self::Requested];
 
     /// `done`, `refused` or `requested`.
@@ -153,16 +146,13 @@ impl Outcome {
     }
 }
 
-/// One act.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     /// Unique; later entries sort behind earlier ones.
     pub id: String,
-    /// When.
     pub at: Timestamp,
     /// Who: `user:ada`, `api_key:key_1`, …
     pub actor: String,
-    /// What.
     pub action: Action,
     /// To what: `job:job_hello`, `token:tok_1`, …
     pub target: String,
@@ -172,16 +162,13 @@ pub struct Entry {
     pub outcome: Outcome,
     /// More, for people; never a secret.
     pub detail: Option<String>,
-    /// From where.
     pub origin: Origin,
 }
 
 /// Somebody doing something: what every entry of a request has in common.
 #[derive(Debug, Clone)]
 pub struct AuditContext<'a> {
-    /// Who is calling.
     pub caller: &'a Caller,
-    /// From where.
     pub origin: &'a Origin,
 }
 
@@ -211,7 +198,6 @@ impl AuditContext<'_> {
 }
 
 impl Entry {
-    /// An entry, now.
     pub fn new(
         clock: &dyn Clock,
         ids: &dyn IdSource,
@@ -246,7 +232,6 @@ pub trait AppendAudit: Send + Sync {
 /// Which entries are wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AuditFilter {
-    /// All.
     Everything,
     /// Those of a tenant.
     Tenant(TenantId),
@@ -279,7 +264,6 @@ pub struct AuditQuery {
     pub tenant: Option<TenantId>,
     /// Only of this actor.
     pub actor: Option<String>,
-    /// Only until then.
     pub until: Timestamp,
 }
 
@@ -292,7 +276,6 @@ pub enum AuditError {
     /// Both filters were given.
     #[error("filter by tenant or by actor, not by both")]
     TwoFilters,
-    /// The list failed.
     #[error(transparent)]
     List(#[from] ListError),
 }

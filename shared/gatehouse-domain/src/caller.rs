@@ -14,7 +14,6 @@ use crate::{
 /// The tenants that a caller may act for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Tenants {
-    /// Every tenant.
     All,
     /// These and no others; possibly none.
     Only(BTreeSet<TenantId>),
@@ -67,7 +66,6 @@ impl FromStr for Tenants {
 pub struct Roles {
     /// In every tenant; `admin` here makes a platform admin.
     pub everywhere: Option<Role>,
-    /// In single tenants.
     pub tenants: BTreeMap<TenantId, Role>,
 }
 
@@ -142,7 +140,6 @@ impl FromStr for Roles {
 pub enum Grant {
     /// A person: what they may do follows from their roles.
     User {
-        /// By tenant.
         roles: Roles,
         /// The session that they are calling in.
         session: String,
@@ -151,12 +148,10 @@ pub enum Grant {
     ApiKey {
         /// What it may do.
         scopes: BTreeSet<Scope>,
-        /// For which tenants.
         tenants: Tenants,
     },
     /// A service of a project: it may reach the project's routes.
     Service {
-        /// The project.
         project: ProjectName,
         /// The tenant that the project belongs to.
         tenant: TenantId,
@@ -173,7 +168,6 @@ pub enum Grant {
     },
 }
 
-/// Who is calling.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
     /// The user's name, the key's id or the token's `jti`; safe to log.

@@ -15,7 +15,6 @@ pub const MAX_LIFETIME: Duration = Duration::from_hours(365 * 24);
 /// What a service token says, besides who made it and for whom.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServiceClaims {
-    /// Its id.
     pub jti: TokenId,
     /// The project whose routes it opens.
     pub project: ProjectName,
@@ -35,9 +34,7 @@ pub(crate) fn whole_seconds(time: Timestamp) -> Timestamp {
 /// What a session says, besides who made it and for whom.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SessionClaims {
-    /// The session.
     pub id: SessionId,
-    /// Whose it is.
     pub user: UserName,
     /// When it began: whole seconds.
     pub issued_at: Timestamp,

@@ -9,7 +9,6 @@ use crate::store::StoreError;
 pub struct Limit(u8);
 
 impl Limit {
-    /// The greatest page.
     pub const MAX: u8 = 100;
 
     /// A limit, when it is 1 to 100.
@@ -17,7 +16,6 @@ impl Limit {
         (1..=Self::MAX).contains(&limit).then_some(Self(limit))
     }
 
-    /// The number.
     pub fn get(self) -> u8 {
         self.0
     }
@@ -96,7 +94,6 @@ pub enum ListError {
     /// The cursor is none of this list.
     #[error(transparent)]
     Cursor(#[from] InvalidCursor),
-    /// The store failed.
     #[error("could not read the list")]
     Store(#[from] StoreError),
 }

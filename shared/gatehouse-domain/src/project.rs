@@ -109,12 +109,10 @@ pub enum ShowProjectError {
     /// There is none, or it belongs to a tenant that the caller is not in.
     #[error("there is no such project")]
     NotFound,
-    /// The store failed.
     #[error("could not read the project")]
     Store(#[from] StoreError),
 }
 
-/// Shows one project.
 pub async fn show<S: FindProject>(
     store: &S,
     caller: &Caller,
@@ -147,10 +145,8 @@ pub struct ProjectDraft {
 /// Why a project cannot be changed.
 #[derive(Debug, thiserror::Error)]
 pub enum EditProjectError {
-    /// There is none.
     #[error("there is no such project")]
     NotFound,
-    /// Fields were refused.
     #[error("the project is not valid")]
     Invalid(Vec<FieldError>),
     /// The name belongs to a tenant that the caller is not in.
@@ -165,7 +161,6 @@ pub enum EditProjectError {
     /// Something still belongs to it.
     #[error("jobs, services or service tokens still belong to this project; delete or revoke them first")]
     InUse,
-    /// The store failed.
     #[error("could not change the project")]
     Store(#[from] StoreError),
 }

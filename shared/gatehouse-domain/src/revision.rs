@@ -29,7 +29,6 @@ impl Revision {
 /// Whether an edit was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EditOutcome {
-    /// It was.
     Done,
     /// Somebody else's edit came first.
     Conflict,

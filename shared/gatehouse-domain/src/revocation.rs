@@ -22,7 +22,6 @@ pub fn check_reason(reason: Option<&str>) -> Result<(), Vec<FieldError>> {
     Ok(())
 }
 
-/// A flush failed.
 #[derive(Debug, thiserror::Error)]
 #[error("API Gateway's memory of the authorizer's answers could not be flushed")]
 pub struct FlushError(#[source] pub Box<dyn std::error::Error + Send + Sync>);

@@ -25,6 +25,5 @@ pub trait SignToken: Send + Sync {
     /// Signs a service token.
     async fn sign_service_token(&self, claims: &ServiceClaims) -> Result<SecretString, SignError>;
 
-    /// Signs a session.
     async fn sign_session(&self, claims: &crate::claims::SessionClaims) -> Result<SecretString, SignError>;
 }

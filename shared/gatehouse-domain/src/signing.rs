@@ -32,7 +32,6 @@ pub const MAX_KEYS: usize = 20;
 /// The public half of a signing key, Ed25519 (RFC 8037).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SigningKey {
-    /// Its id.
     pub kid: KeyId,
     /// The 32 bytes of the public key, base64url without padding.
     pub public_key: String,
@@ -47,9 +46,7 @@ pub struct SigningKey {
 pub enum KeyState {
     /// Published, not signing yet.
     Next,
-    /// Signing.
     Current,
-    /// Verifying only.
     Retiring,
 }
 
@@ -146,7 +143,6 @@ pub enum RotateKeyError {
     /// Every key of the ring still has tokens.
     #[error("the ring is full: {MAX_KEYS} keys still have tokens that verify with them")]
     Full,
-    /// The store failed.
     #[error("could not write the ring")]
     Store(#[from] StoreError),
     /// The secret store failed.

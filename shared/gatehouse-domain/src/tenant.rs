@@ -14,7 +14,6 @@ use crate::{
     validation::FieldError,
 };
 
-/// A tenant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tenant {
     /// Unique in the installation.
@@ -23,7 +22,6 @@ pub struct Tenant {
     pub display_name: String,
     /// When it was created.
     pub created_at: Timestamp,
-    /// By whom.
     pub created_by: String,
 }
 
@@ -60,16 +58,13 @@ pub async fn list<S: ListTenants>(store: &S, caller: &Caller) -> Result<Vec<Tena
 /// Why a tenant cannot be changed.
 #[derive(Debug, thiserror::Error)]
 pub enum EditTenantError {
-    /// Fields were refused.
     #[error("the tenant is not valid")]
     Invalid(Vec<FieldError>),
-    /// There is none.
     #[error("there is no such tenant")]
     NotFound,
     /// It still has projects.
     #[error("the tenant still has projects; delete them first")]
     InUse,
-    /// The store failed.
     #[error("could not change the tenant")]
     Store(#[from] StoreError),
 }

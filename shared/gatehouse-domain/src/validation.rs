@@ -5,7 +5,6 @@
 pub struct FieldError {
     /// RFC 6901, such as `/parameters/branch`.
     pub pointer: String,
-    /// Why, for people.
     pub detail: String,
 }
 

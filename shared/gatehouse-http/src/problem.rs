@@ -33,7 +33,6 @@ pub struct ProblemType {
     pub slug: &'static str,
     /// The same for every problem of this kind.
     pub title: &'static str,
-    /// Its status.
     pub status: StatusCode,
 }
 
@@ -114,7 +113,6 @@ problems! {
     NOT_SUPPORTED = "not-supported", UNPROCESSABLE_ENTITY, "Not supported";
     /// Replacing or deleting needs `If-Match`.
     PRECONDITION_REQUIRED = "precondition-required", PRECONDITION_REQUIRED, "Precondition required";
-    /// Too many requests.
     THROTTLED = "throttled", TOO_MANY_REQUESTS, "Too many requests";
     /// Something went wrong on our side.
     INTERNAL = "internal", INTERNAL_SERVER_ERROR, "Internal error";

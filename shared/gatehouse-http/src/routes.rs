@@ -39,7 +39,6 @@ impl<S: Clone + Send + Sync + 'static> Default for Routes<S> {
 }
 
 impl<S: Clone + Send + Sync + 'static> Routes<S> {
-    /// No routes yet.
     pub fn new() -> Self {
         Self { router: Router::new(), mounted: Vec::new() }
     }
@@ -156,7 +155,6 @@ macro_rules! routes {
         $($endpoint:ident => $($handler:ident)::+ $({ body_limit: $limit:expr })?,)*
         $($method:literal $path:literal => $($open:ident)::+,)*
     ) => {
-        /// What is mounted.
         pub fn routes() -> $crate::Routes<$state> {
             $crate::Routes::new()
                 $(.on_up_to(&$endpoint, $crate::routes!(@limit $($limit)?), $($handler)::+))*

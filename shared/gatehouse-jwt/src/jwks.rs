@@ -22,7 +22,6 @@ pub struct Jwk {
     pub usage: &'static str,
     /// The one algorithm that it is used with: `EdDSA`.
     pub alg: &'static str,
-    /// Its id.
     pub kid: String,
     /// The public key, base64url.
     pub x: String,

@@ -28,7 +28,6 @@ pub struct UnusableKey;
 /// A key pair that was just made.
 #[derive(Debug)]
 pub struct Made {
-    /// Its id.
     pub kid: KeyId,
     /// The public half: 32 bytes, base64url without padding, as in a JWK's `x` (RFC 8037, 2).
     pub public_key: String,
@@ -71,7 +70,6 @@ impl KeyPair {
         Ok(Self { kid: kid.clone(), key: EncodingKey::from_ed_der(document.expose_secret()) })
     }
 
-    /// The pair's id.
     pub fn kid(&self) -> &KeyId {
         &self.kid
     }

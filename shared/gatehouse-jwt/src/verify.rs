@@ -30,9 +30,7 @@ const END_OF_TIME: u64 = 4_102_444_800;
 /// A token that is ours, was not changed, and has not ended. Whether it still counts, its record says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verified {
-    /// Of a person.
     Session(SessionClaims),
-    /// Of a service.
     Service(ServiceClaims),
 }
 
@@ -72,7 +70,6 @@ pub enum Refusal {
     /// Its times cannot be: after 2099, ending before it begins, or too far apart.
     #[error("the token's times cannot be")]
     Times,
-    /// It begins later.
     #[error("the token was issued in the future")]
     TooEarly,
     /// Its time is over.

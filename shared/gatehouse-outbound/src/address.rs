@@ -62,7 +62,6 @@ pub(crate) enum Guard {
     LoopbackAllowed,
     /// Everything that not everybody on the internet can reach.
     PublicOnly,
-    /// Nothing.
     Off,
 }
 

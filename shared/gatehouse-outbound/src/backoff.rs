@@ -36,7 +36,6 @@ impl Backoff {
         self.first = first;
     }
 
-    /// The first pause.
     pub fn first(&self) -> Duration {
         self.first
     }

@@ -8,7 +8,6 @@ use std::{mem, time::Duration};
 
 use bytes::{Buf, Bytes};
 
-/// One server-sent event.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SseEvent {
     /// The `id` field.
@@ -19,7 +18,6 @@ pub struct SseEvent {
     pub data: Option<Vec<u8>>,
 }
 
-/// Puts events together.
 #[derive(Debug)]
 pub struct SseParser {
     limit: usize,

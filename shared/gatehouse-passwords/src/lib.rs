@@ -13,7 +13,6 @@ use gatehouse_domain::{
 };
 use secrecy::{ExposeSecret, SecretString};
 
-/// Memory in KiB.
 const MEMORY: u32 = 19 * 1024;
 
 /// Passes over the memory.

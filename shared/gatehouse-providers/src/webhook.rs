@@ -15,7 +15,6 @@ pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// Where below the API's base URL deploys are reported.
 const CALLBACK_PATH: &str = "/services/deployments/callback";
 
-/// Posts to webhooks.
 pub struct WebhookClient {
     http: OutboundClient,
     callback_url: String,

@@ -10,12 +10,10 @@ use tokio::{
 
 use crate::aws::Aws;
 
-/// One request.
 #[derive(Debug, Clone)]
 pub struct Request {
     /// Its line and its headers.
     pub head: String,
-    /// Its body.
     pub body: String,
 }
 
@@ -37,7 +35,6 @@ impl Request {
     }
 }
 
-/// The server.
 pub struct Canned {
     endpoint: String,
     requests: Arc<Mutex<Vec<Request>>>,

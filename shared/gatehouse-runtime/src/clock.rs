@@ -6,7 +6,6 @@ use async_trait::async_trait;
 use gatehouse_domain::clock::{Clock, IdSource};
 use jiff::Timestamp;
 
-/// The system's clock.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemClock;
 

@@ -133,7 +133,6 @@ impl JanitorConfig {
     }
 }
 
-/// The state machines.
 #[derive(Debug, Clone)]
 pub struct WorkflowsConfig {
     /// `STEP_FUNCTION_ARN`: what provisions.
@@ -214,7 +213,6 @@ impl CallbackConfig {
 pub enum ResponseMode {
     /// Byte by byte, as API Gateway's streaming integrations want it.
     Stream,
-    /// Whole.
     Buffered,
 }
 

@@ -11,7 +11,6 @@ use crate::{
     signed::{SignedError, SignedService},
 };
 
-/// Who says it.
 const SOURCE: &str = "gatehouse";
 
 /// How many events one call takes.
@@ -50,7 +49,6 @@ struct Entry<'a> {
     detail_type: &'a str,
     /// Seconds since 1970.
     time: i64,
-    /// JSON as text.
     detail: String,
 }
 

@@ -50,12 +50,8 @@ pub enum SignedError {
     /// The service did not answer.
     #[error("the service did not answer")]
     Unreachable(#[source] BoxError),
-    /// The service refused.
     #[error("the service answered {status}")]
-    Refused {
-        /// Its HTTP status.
-        status: u16,
-    },
+    Refused { status: u16 },
 }
 
 impl From<SigningError> for SignedError {

@@ -11,9 +11,7 @@ use crate::keys::Key;
 /// An item as the SDK has it.
 pub type Item = HashMap<String, AttributeValue>;
 
-/// Partition key.
 pub const PK: &str = "pk";
-/// Sort key.
 pub const SK: &str = "sk";
 /// The index: sparse, for lists.
 pub const INDEX: &str = "gsi1";
@@ -35,12 +33,10 @@ pub const IF_REVISION: &str = "revision = :revision";
 pub const UNLESS_USED_LATER: &str =
     "attribute_exists(pk) AND (attribute_not_exists(last_used_at) OR last_used_at < :at)";
 
-/// A text attribute.
 pub fn text(value: impl Into<String>) -> AttributeValue {
     AttributeValue::S(value.into())
 }
 
-/// A number attribute.
 pub fn number(value: i64) -> AttributeValue {
     AttributeValue::N(value.to_string())
 }

@@ -23,9 +23,7 @@ use sha2::{Digest, Sha256};
 /// Partition and sort key of an item.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Key {
-    /// Partition key.
     pub pk: String,
-    /// Sort key.
     pub sk: String,
 }
 
@@ -259,7 +257,6 @@ pub fn audit_of_actor(entry: &Entry) -> Key {
     Key::new(of_month(&trail_of_actor(&entry.actor), &month(entry.at)), place_in_trail(entry))
 }
 
-/// The whole trail.
 pub const AUDIT: &str = "AUDIT";
 
 /// The trail of a tenant.

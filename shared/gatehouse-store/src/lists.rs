@@ -124,7 +124,6 @@ pub fn end_of(answer: &QueryOutput, sort_key: &str) -> Option<String> {
 
 /// A partition that is sorted by time.
 pub struct ByTime {
-    /// Its key.
     pub partition: String,
     /// Whether it is one of the index.
     pub in_index: bool,

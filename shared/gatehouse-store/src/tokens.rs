@@ -42,7 +42,6 @@ const IS: &str = "is";
 /// Who ends an older token when its successor is used.
 const ENDED_BY: &str = "gatehouse";
 
-/// Why.
 const ENDED_BECAUSE: &str = "the token that replaces it is in use";
 
 /// A token as it is stored.

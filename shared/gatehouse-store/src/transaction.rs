@@ -24,11 +24,13 @@ const FIRST_PAUSE: Duration = Duration::from_millis(5);
 /// What came of a transaction.
 #[derive(Debug)]
 pub enum Outcome {
-    /// Everything was written.
     Written,
     /// Nothing was: the condition of the write at this place did not hold, with the item that stands there
     /// where it was asked for.
-    Refused { place: usize, item: Option<Item> },
+    Refused {
+        place: usize,
+        item: Option<Item>,
+    },
 }
 
 impl Outcome {
@@ -92,10 +94,10 @@ impl Transaction {
             let call = table.client.transact_write_items().set_transact_items(Some(self.0.clone()));
             let Err(error) = call.send().await else { return Ok(Outcome::Written) };
             let Some(reasons) = cancellation(&error) else { return Err(unavailable(error)) };
-            match hindrance(reasons) {
-                Some(Hindrance::Refusal(refused)) => return Ok(refused),
-                Some(Hindrance::Conflict) if attempt < CONFLICT_ATTEMPTS => {}
-                Some(Hindrance::Conflict) | None => return Err(unavailable(error)),
+            match first_cancellation(reasons) {
+                Some(Cancellation::Refusal(refused)) => return Ok(refused),
+                Some(Cancellation::Conflict) if attempt < CONFLICT_ATTEMPTS => {}
+                Some(Cancellation::Conflict) | None => return Err(unavailable(error)),
             }
             table.clock.sleep(FIRST_PAUSE * 2_u32.pow(attempt - 1)).await;
             attempt += 1;
@@ -114,9 +116,9 @@ fn cancellation(
     }
 }
 
-/// What stood in the way of a transaction.
+/// Why a transaction was cancelled, as far as its caller can decide on it.
 #[derive(Debug)]
-enum Hindrance {
+enum Cancellation {
     /// A condition did not hold.
     Refusal(Outcome),
     /// Another transaction was at work on the same item.
@@ -125,12 +127,12 @@ enum Hindrance {
 
 /// The first that stood in the way. One behind it may hold for a moment only: another transaction, of which
 /// a part can be seen already, decides that with what it does at the first place.
-fn hindrance(reasons: &[CancellationReason]) -> Option<Hindrance> {
+fn first_cancellation(reasons: &[CancellationReason]) -> Option<Cancellation> {
     reasons.iter().enumerate().find_map(|(place, reason)| match reason.code() {
         Some("ConditionalCheckFailed") => {
-            Some(Hindrance::Refusal(Outcome::Refused { place, item: reason.item().cloned() }))
+            Some(Cancellation::Refusal(Outcome::Refused { place, item: reason.item().cloned() }))
         }
-        Some("TransactionConflict") => Some(Hindrance::Conflict),
+        Some("TransactionConflict") => Some(Cancellation::Conflict),
         _ => None,
     })
 }
@@ -170,16 +172,16 @@ mod tests {
 
     #[test]
     fn the_first_that_stood_in_the_way_decides() {
-        let decide = |codes: &[&str]| hindrance(&reasons(codes));
+        let decide = |codes: &[&str]| first_cancellation(&reasons(codes));
         let refused_at = |codes: &[&str]| match decide(codes) {
-            Some(Hindrance::Refusal(Outcome::Refused { place, .. })) => Some(place),
+            Some(Cancellation::Refusal(Outcome::Refused { place, .. })) => Some(place),
             _ => None,
         };
         assert_eq!(refused_at(&["None", "ConditionalCheckFailed", "ConditionalCheckFailed"]), Some(1));
         assert_eq!(refused_at(&["ConditionalCheckFailed", "TransactionConflict"]), Some(0));
         assert_eq!(refused_at(&["ThrottlingError", "ConditionalCheckFailed"]), Some(1));
         let conflict = decide(&["TransactionConflict", "ConditionalCheckFailed"]);
-        assert!(matches!(conflict, Some(Hindrance::Conflict)), "{conflict:?}");
+        assert!(matches!(conflict, Some(Cancellation::Conflict)), "{conflict:?}");
         assert!(decide(&["None", "ThrottlingError"]).is_none());
     }
 }

@@ -42,7 +42,6 @@ const STOPPED: &str = "Stopped";
 /// The state machine of a workflow.
 #[derive(Debug, Clone)]
 pub struct Machine {
-    /// Its ARN.
     pub arn: String,
     /// Whether operations may be begun with it, or why not. Those that were begun before are looked after in
     /// any case.

@@ -16,14 +16,20 @@ const OLD_WORDS: &[(&str, &str)] = &[
     ("Starts", "RunRequests"),
     ("Surroundings", "Dependencies"),
     ("cross_out", "acknowledge"),
+    ("Equipment", "WorkerConfig"),
+    ("Hindrance", "Cancellation"),
+    ("OwedFlush", "PendingFlush"),
+    ("StartKey", "RequestKey"),
+    ("Told", "TaskAnswer"),
     ("endure", "Backoff"),
+    ("excuse", "reset_heartbeat"),
     ("let_go", "release"),
     ("Patience", "Backoff"),
     ("Standing", "TokenStatus"),
 ];
 
 /// How many of a hundred doc comments may have three words or fewer: those mostly repeat a name.
-const SHORT_DOC_COMMENTS: usize = 17;
+const SHORT_DOC_COMMENTS: usize = 5;
 
 #[test]
 fn no_modules_are_in_a_circle() {
@@ -63,6 +69,22 @@ fn old_words_are_gone() {
             for line in identifiers.get(*old).into_iter().flatten() {
                 writeln!(found, "{}:{line}: {old} is {new} now", file.display()).expect("a String takes it");
             }
+        }
+    }
+    assert!(found.is_empty(), "{found}");
+}
+
+/// A rule takes the store and the adapters that it uses. Only the signals to a workflow have a struct of their own: which
+/// of them a function may send differs, and a missing one leaves the signal to the janitor.
+#[test]
+fn rules_take_ports_one_by_one() {
+    let mut found = String::new();
+    for (file, source) in workspace::sources() {
+        let identifiers = text::identifiers(&source);
+        for name in
+            identifiers.keys().filter(|name| name.ends_with("Ports") && name.as_str() != "WorkflowPorts")
+        {
+            writeln!(found, "{}: {name}", file.display()).expect("a String takes it");
         }
     }
     assert!(found.is_empty(), "{found}");

@@ -28,7 +28,6 @@ impl From<OutputValue> for OutputView {
     }
 }
 
-/// Outputs by name.
 pub(super) fn outputs(outputs: BTreeMap<String, OutputValue>) -> BTreeMap<String, OutputView> {
     outputs.into_iter().map(|(name, value)| (name, value.into())).collect()
 }

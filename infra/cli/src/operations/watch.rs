@@ -19,7 +19,6 @@ use crate::{
 /// How often the record is read: workers report every few seconds.
 pub(super) const LOOK_INTERVAL: Duration = Duration::from_secs(2);
 
-/// Watches one operation.
 pub(super) struct Watch<'c, 'a, 'w> {
     context: &'c mut Context<'a, 'w>,
     client: &'c Client,

@@ -24,7 +24,6 @@ type Source = (Option<String>, bool);
 /// Turns pieces of log into what is printed.
 pub(super) struct LogView {
     writers: BTreeMap<Source, Writer>,
-    /// Who wrote last.
     last: Option<Source>,
     page: Page,
 }
@@ -84,7 +83,6 @@ impl LogView {
     }
 }
 
-/// Paints one piece.
 struct Painter<'a> {
     page: &'a mut Page,
     text: String,

@@ -22,7 +22,6 @@ use crate::{
 /// The longest event that is read, in bytes: far more than one piece of a log.
 const MAX_EVENT: usize = 16 * 1024 * 1024;
 
-/// Watches one run.
 pub(super) struct Watch<'c, 'a, 'w> {
     context: &'c mut Context<'a, 'w>,
     client: &'c Client,

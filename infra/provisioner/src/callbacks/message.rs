@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::Value;
 
-/// The whole body.
 #[derive(Serialize)]
 pub(super) struct Body<'a> {
     pub(super) operation_id: &'a str,

@@ -41,7 +41,6 @@ pub(crate) struct Callbacks {
 
 /// What became of a message.
 pub(crate) enum Delivery {
-    /// Gatehouse has it.
     Taken(Answer),
     /// Gatehouse does not want it.
     Refused(Refusal),

@@ -12,31 +12,21 @@ const OWN: &str = "gatehouse";
 pub enum InputError {
     /// The module is not made for Gatehouse.
     #[error("the module `{module}` does not declare the variable `gatehouse`")]
-    NotForGatehouse {
-        /// The module.
-        module: String,
-    },
+    NotForGatehouse { module: String },
     /// The input is not the caller's to give.
     #[error("the input `gatehouse` is Gatehouse's own")]
     Reserved,
     /// Inputs that nothing would read.
     #[error("the module `{module}` has no input {}; it has: {}", quoted(unknown), quoted(known))]
     Unknown {
-        /// The module.
         module: String,
-        /// The inputs.
         unknown: Vec<String>,
         /// What the module takes.
         known: Vec<String>,
     },
     /// Inputs without which nothing works.
     #[error("the module `{module}` needs the input {}", quoted(missing))]
-    Missing {
-        /// The module.
-        module: String,
-        /// The inputs.
-        missing: Vec<String>,
-    },
+    Missing { module: String, missing: Vec<String> },
 }
 
 /// Checks that every input is one of the module's, and that none is missing.

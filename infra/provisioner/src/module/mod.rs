@@ -14,7 +14,6 @@ pub(crate) use self::inputs::check;
 pub(crate) use self::variables::Variables;
 pub use self::{inputs::InputError, variables::UnreadableModule};
 
-/// A module.
 #[derive(Debug)]
 pub(crate) struct Module {
     name: String,
@@ -49,7 +48,6 @@ impl Module {
         &self.name
     }
 
-    /// What it declares.
     pub(crate) fn variables(&self) -> Result<Variables, UnreadableModule> {
         variables::declared_in(&self.directory)
     }

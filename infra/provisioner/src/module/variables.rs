@@ -15,7 +15,6 @@ use super::files::is_configuration;
 /// The variables of a module by name.
 pub(crate) type Variables = BTreeMap<String, Variable>;
 
-/// A variable.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Variable {
     /// Whether its values are secrets.
@@ -30,20 +29,13 @@ pub enum UnreadableModule {
     /// A file cannot be read.
     #[error("`{}` of the module cannot be read", path.display())]
     Read {
-        /// The file.
         path: PathBuf,
-        /// Why.
         #[source]
         source: io::Error,
     },
     /// A file is not what its name says.
     #[error("`{}` of the module cannot be understood: {problem}", path.display())]
-    Syntax {
-        /// The file.
-        path: PathBuf,
-        /// Where and why.
-        problem: String,
-    },
+    Syntax { path: PathBuf, problem: String },
 }
 
 /// Reads every file of the module that Terraform would read.

@@ -13,23 +13,14 @@ pub enum TerraformError {
     Run(#[source] std::io::Error),
     /// It ended with an error.
     #[error("terraform {command} failed: {reason}")]
-    Failed {
-        /// The command.
-        command: &'static str,
-        /// What it said.
-        reason: String,
-    },
+    Failed { command: &'static str, reason: String },
     /// It was interrupted, because the worker was asked to stop.
     #[error("terraform {command} was interrupted")]
-    Interrupted {
-        /// The command.
-        command: &'static str,
-    },
+    Interrupted { command: &'static str },
     /// It did not end after it was interrupted.
     #[error("terraform {command} was killed, because it had not ended {} s after it was interrupted: what it was \
              doing may be half done, and the state may be locked", limit.as_secs())]
     Killed {
-        /// The command.
         command: &'static str,
         /// How long it was waited for.
         limit: Duration,
@@ -37,9 +28,7 @@ pub enum TerraformError {
     /// It printed something that cannot be understood.
     #[error("what terraform {command} printed cannot be understood")]
     Garbled {
-        /// The command.
         command: &'static str,
-        /// Why.
         #[source]
         source: serde_json::Error,
     },

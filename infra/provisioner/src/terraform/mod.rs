@@ -41,7 +41,6 @@ pub(crate) struct Terraform<'a> {
 pub(crate) enum PlanMode {
     /// Towards what the inputs say.
     Normal,
-    /// Towards nothing.
     Destroy,
     /// Only what changed behind Terraform's back.
     RefreshOnly,

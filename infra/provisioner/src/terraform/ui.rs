@@ -67,7 +67,6 @@ impl Ui {
         self.changed
     }
 
-    /// The first errors.
     pub(super) fn errors(&self) -> String {
         self.errors.iter().take(KEPT_ERRORS).map(String::as_str).collect::<Vec<_>>().join("; ")
     }

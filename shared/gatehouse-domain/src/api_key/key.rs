@@ -129,17 +129,14 @@ fn checksum(body: &str) -> String {
 pub struct ApiKey {
     /// Made from its hash.
     pub id: ApiKeyId,
-    /// Its hash.
     pub hash: KeyHash,
     /// What it is for, for people.
     pub name: String,
     /// What it may do.
     pub scopes: BTreeSet<Scope>,
-    /// For which tenants.
     pub tenants: Tenants,
     /// When it was made.
     pub created_at: Timestamp,
-    /// By whom.
     pub created_by: String,
     /// When it ends, if ever.
     pub ends_at: Option<Timestamp>,
@@ -152,11 +149,8 @@ pub struct ApiKey {
 /// That a key was revoked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Revocation {
-    /// When.
     pub at: Timestamp,
-    /// By whom.
     pub by: String,
-    /// Why.
     pub reason: Option<String>,
 }
 

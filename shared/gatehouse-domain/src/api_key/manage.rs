@@ -50,7 +50,6 @@ pub struct KeyDraft {
     pub name: String,
     /// What it may do.
     pub scopes: BTreeSet<Scope>,
-    /// For which tenants.
     pub tenants: Tenants,
     /// How long it is to live, in days; for ever without it.
     pub days: Option<u16>,
@@ -59,10 +58,8 @@ pub struct KeyDraft {
 /// Why no key was minted.
 #[derive(Debug, thiserror::Error)]
 pub enum MintKeyError {
-    /// Fields were refused.
     #[error("the key is not valid")]
     Invalid(Vec<FieldError>),
-    /// The store failed.
     #[error("could not record the key")]
     Store(#[from] StoreError),
 }
@@ -107,13 +104,10 @@ fn check(draft: &KeyDraft) -> Vec<FieldError> {
 /// Why a key cannot be revoked.
 #[derive(Debug, thiserror::Error)]
 pub enum RevokeKeyError {
-    /// There is none.
     #[error("there is no such key")]
     NotFound,
-    /// Fields were refused.
     #[error("the revocation is not valid")]
     Invalid(Vec<FieldError>),
-    /// The store failed.
     #[error("could not revoke the key")]
     Store(#[from] StoreError),
 }
@@ -121,7 +115,6 @@ pub enum RevokeKeyError {
 /// A key is revoked.
 #[derive(Debug)]
 pub struct RevokedKey {
-    /// Its record.
     pub key: ApiKey,
     /// When that holds everywhere.
     pub effective: Effective,

@@ -25,7 +25,6 @@ use crate::{
 /// Whether a service was created.
 #[derive(Debug)]
 pub enum CreateService {
-    /// It was.
     Created,
     /// There is one of this id, as it stands now.
     Exists(Box<Service>),
@@ -80,7 +79,6 @@ pub enum EditServiceError {
     /// There is none, or it belongs to a tenant that the caller is not in.
     #[error("there is no such service")]
     NotFound,
-    /// Fields were refused.
     #[error("the service is not valid")]
     Invalid(Vec<FieldError>),
     /// The caller's role in this tenant is too small.
@@ -104,7 +102,6 @@ pub enum EditServiceError {
     /// Something still goes on in these environments.
     #[error("an operation still goes on in: {}; wait for its end or cancel it", names(.0))]
     Busy(Vec<EnvironmentName>),
-    /// The store failed.
     #[error("could not change the service")]
     Store(#[from] StoreError),
 }
@@ -301,7 +298,6 @@ fn refuse_provisioned(states: &[EnvironmentState]) -> Result<(), EditServiceErro
 /// Whether a service is deleted although something of it is provisioned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Force {
-    /// It is not.
     No,
     /// It is; what is provisioned remains.
     Yes,

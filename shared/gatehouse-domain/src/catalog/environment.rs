@@ -15,11 +15,8 @@ use crate::{
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PlanSummary {
-    /// How many come.
     pub add: u32,
-    /// How many change.
     pub change: u32,
-    /// How many go.
     pub destroy: u32,
 }
 
@@ -40,16 +37,11 @@ pub enum OutputValue {
     Sensitive,
 }
 
-/// What was provisioned.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Provisioned {
-    /// By which operation.
     pub operation: OperationId,
-    /// When that ended.
     pub at: Timestamp,
-    /// By which module.
     pub module: ModuleName,
-    /// With which inputs.
     pub inputs: Map<String, Value>,
     /// What came out of it.
     pub outputs: BTreeMap<String, OutputValue>,
@@ -61,7 +53,6 @@ pub struct Provisioned {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "state")]
 pub enum Infrastructure {
-    /// Nothing.
     #[default]
     Absent,
     /// What was asked for.
@@ -81,14 +72,10 @@ impl Infrastructure {
     }
 }
 
-/// What was deployed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Deployed {
-    /// By which operation.
     pub operation: OperationId,
-    /// Which version.
     pub version: String,
-    /// When.
     pub at: Timestamp,
 }
 
@@ -96,7 +83,6 @@ pub struct Deployed {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DriftState {
-    /// It is.
     None,
     /// Somebody changed something elsewhere.
     Detected,
@@ -105,13 +91,9 @@ pub enum DriftState {
 /// What was last found about drift.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Drift {
-    /// By which operation.
     pub operation: OperationId,
-    /// What.
     pub state: DriftState,
-    /// When.
     pub checked_at: Timestamp,
-    /// How much differs.
     pub summary: PlanSummary,
 }
 
@@ -120,7 +102,6 @@ pub struct Drift {
 pub struct EnvironmentState {
     /// Whose environment it is.
     pub service: ServiceId,
-    /// Which one.
     pub name: EnvironmentName,
     /// The operation that is open in it; there is at most one.
     pub running: Option<OperationId>,

@@ -15,7 +15,6 @@ use crate::{
     store::StoreError,
 };
 
-/// A service.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Service {
     /// Unique in the installation.
@@ -32,11 +31,9 @@ pub struct Service {
     pub revision: Revision,
     /// When it was created.
     pub created_at: Timestamp,
-    /// By whom.
     pub created_by: String,
     /// When it was last edited.
     pub updated_at: Timestamp,
-    /// By whom.
     pub updated_by: String,
 }
 
@@ -50,7 +47,6 @@ impl Service {
 /// A service and how its environments stand. One that nothing was ever done in has no state.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Registered {
-    /// The service.
     pub service: Service,
     /// How its environments stand.
     pub environments: BTreeMap<EnvironmentName, EnvironmentState>,
@@ -70,7 +66,6 @@ pub enum ShowServiceError {
     /// There is none, or it belongs to a tenant that the caller is not in.
     #[error("there is no such service")]
     NotFound,
-    /// The store failed.
     #[error("could not read the service")]
     Store(#[from] StoreError),
 }

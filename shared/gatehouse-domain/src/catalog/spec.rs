@@ -13,7 +13,6 @@ use crate::{
 /// The most environments of a service: an edit of it is one transaction.
 pub const MAX_ENVIRONMENTS: usize = 20;
 
-/// The most links.
 const MAX_LINKS: usize = 20;
 
 /// The longest owner, name of a link and title, in bytes.
@@ -45,7 +44,6 @@ macro_rules! words {
         }
 
         impl $name {
-            /// All there are.
             pub const ALL: &[Self] = &[$(Self::$item),*];
 
             /// As it is written.
@@ -81,7 +79,6 @@ words! {
         Experimental = "experimental",
         /// People depend on it.
         Production = "production",
-        /// It goes away.
         Deprecated = "deprecated",
     }
 }
@@ -89,9 +86,7 @@ words! {
 words! {
     /// What an environment is for.
     Category {
-        /// For its developers.
         Dev = "dev",
-        /// For tests.
         Test = "test",
         /// As like production as can be.
         Staging = "staging",
@@ -132,7 +127,6 @@ pub struct EnvironmentSpec {
     pub approval_required: bool,
     /// The module that provisions it; nothing is to be provisioned without one.
     pub module: Option<ModuleName>,
-    /// The module's inputs.
     pub inputs: Map<String, Value>,
     /// How long after it was provisioned it is deprovisioned by itself, in hours.
     pub ttl_hours: Option<u32>,
@@ -155,11 +149,9 @@ pub struct ServiceSpec {
     pub lifecycle: Lifecycle,
     /// Where to read on.
     pub links: Vec<Link>,
-    /// Where it runs.
     pub environments: Vec<EnvironmentSpec>,
     /// The CI job that builds it.
     pub build_job: Option<JobId>,
-    /// What deploys it.
     pub deploy: Option<DeployTarget>,
 }
 
@@ -168,7 +160,6 @@ pub struct ServiceSpec {
 pub enum Modules {
     /// What it has is not known here: it says so itself.
     Unknown,
-    /// These.
     Known(BTreeSet<ModuleName>),
 }
 

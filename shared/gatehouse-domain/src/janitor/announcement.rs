@@ -50,7 +50,6 @@ news! {
 pub struct Announcement {
     /// `<subject>:<what>:<threshold>`: the same whenever this is published again.
     pub id: String,
-    /// What is announced.
     pub news: News,
     /// When that was found.
     pub found_at: Timestamp,

@@ -84,7 +84,6 @@ pub struct Report {
 /// Something that a sweep could not do. The next one tries again.
 #[derive(Debug, thiserror::Error)]
 pub enum SweepError {
-    /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// A list could not be read.

@@ -32,18 +32,14 @@ pub struct Marks {
 /// A thing, with what was announced of it already.
 #[derive(Debug, Clone)]
 pub struct Watched<T> {
-    /// The thing.
     pub thing: T,
     /// What was announced of it.
     pub marks: Marks,
 }
 
-/// What is announced.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Subject {
-    /// A service token.
     Token(TokenId),
-    /// An API key.
     ApiKey(ApiKeyId),
     /// The newest key of the ring.
     KeyRing,

@@ -37,7 +37,6 @@ const SHORTEST_KEY: usize = 32;
 pub enum Phase {
     /// Finds out what would change.
     Plan,
-    /// Changes it.
     Apply,
     /// Brings a version to the environment.
     Deploy,

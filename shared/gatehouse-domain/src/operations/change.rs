@@ -28,10 +28,8 @@ pub enum ChangeError<E> {
     /// There is no such operation.
     #[error("there is no such operation")]
     NotFound,
-    /// The rule refused.
     #[error(transparent)]
     Refused(E),
-    /// The store failed.
     #[error("could not change the operation")]
     Store(#[from] StoreError),
 }
@@ -112,7 +110,6 @@ pub enum DeliveryError {
     /// The workflow engine failed.
     #[error(transparent)]
     Workflow(#[from] WorkflowError),
-    /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }

@@ -32,16 +32,13 @@ pub enum DecideError {
     /// The caller asked for the operation.
     #[error("you asked for this operation; somebody else has to decide about it")]
     OwnRequest,
-    /// Fields were refused.
     #[error("the decision is not valid")]
     Invalid(Vec<FieldError>),
-    /// Nobody is asked.
     #[error("the operation does not wait for approval: it is {0}")]
     NotAsked(&'static str),
     /// It has ended already.
     #[error("the operation has ended already: it {0}")]
     Ended(&'static str),
-    /// The store failed.
     #[error("could not record the decision")]
     Store(#[from] StoreError),
 }
@@ -63,7 +60,6 @@ pub struct Decision {
     pub comment: Option<String>,
 }
 
-/// Whether somebody agrees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer {
     Approve,

@@ -51,9 +51,7 @@ pub trait Webhook: Send + Sync {
 pub struct CallWebhook {
     /// The operation, which says what is deployed and where.
     pub operation: Operation,
-    /// Which version.
     pub version: String,
-    /// The attempt.
     pub attempt: u32,
     /// With which the receiver reports.
     pub callback_token: SecretString,

@@ -53,7 +53,6 @@ const TIMEOUTS: [&str; 2] = ["States.Timeout", "States.HeartbeatTimeout"];
 /// What a rule did to an operation.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Changed {
-    /// Nothing.
     Nothing,
     /// It changed the record.
     Record,
@@ -78,7 +77,6 @@ pub enum StepRefused {
 /// What a worker reports.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Report {
-    /// It works.
     Started {
         /// The token of the task that waits for it, where the attempt does not have it yet.
         token: Option<TaskToken>,
@@ -92,10 +90,7 @@ pub enum Report {
     /// It did what it was asked for.
     Success(Success),
     /// It could not, or stopped.
-    Failure {
-        /// Why.
-        reason: String,
-    },
+    Failure { reason: String },
 }
 
 /// How far a worker is.
@@ -107,7 +102,6 @@ pub struct Progress {
     pub percentage: Option<u8>,
     /// What it does just now.
     pub message: Option<String>,
-    /// What it wrote.
     pub log: Vec<String>,
 }
 
@@ -116,11 +110,9 @@ pub struct Progress {
 pub struct Success {
     /// What the plan would do.
     pub plan: Option<PlanSummary>,
-    /// What came out.
     pub outputs: BTreeMap<String, OutputValue>,
     /// Where to read on.
     pub links: Vec<Link>,
-    /// The last word.
     pub message: Option<String>,
 }
 
@@ -133,7 +125,6 @@ pub struct Message {
     pub sequence: u64,
     /// The same for the same message, and for no other.
     pub fingerprint: String,
-    /// What it says.
     pub report: Report,
 }
 

@@ -58,9 +58,7 @@ impl OperationKind {
 /// What Terraform is given.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Configuration {
-    /// The module.
     pub module: ModuleName,
-    /// Its inputs.
     pub inputs: Map<String, Value>,
     /// How long after it was provisioned the environment is deprovisioned by itself, in hours.
     pub ttl_hours: Option<u32>,
@@ -77,12 +75,7 @@ pub enum Work {
     /// Look whether it still is so.
     Drift(Configuration),
     /// Bring a version to it.
-    Deploy {
-        /// Which one.
-        version: String,
-        /// By what.
-        target: DeployTarget,
-    },
+    Deploy { version: String, target: DeployTarget },
 }
 
 impl Work {
@@ -111,7 +104,6 @@ impl Work {
 pub enum OperationOutcome {
     /// What was asked for was done.
     Succeeded,
-    /// It was not.
     Failed,
     /// Somebody asked it to stop, and it did.
     Cancelled,
@@ -143,20 +135,12 @@ pub enum State {
     Running(Phase),
     /// Somebody has to agree.
     AwaitingApproval {
-        /// Since when.
         since: Timestamp,
         /// With which its workflow is told.
         token: TaskToken,
     },
     /// It came to its end.
-    Ended {
-        /// How.
-        ending: OperationOutcome,
-        /// When.
-        at: Timestamp,
-        /// Why, for people.
-        reason: Option<String>,
-    },
+    Ended { ending: OperationOutcome, at: Timestamp, reason: Option<String> },
 }
 
 /// Who asked for something, and when.
@@ -164,16 +148,13 @@ pub enum State {
 pub struct Asked {
     /// Who: `user:ada`.
     pub by: String,
-    /// When.
     pub at: Timestamp,
 }
 
 /// What somebody said to an operation that needs approval.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verdict {
-    /// Whether they agreed.
     pub approved: bool,
-    /// Who and when.
     pub asked: Asked,
     /// What else they said.
     pub comment: Option<String>,
@@ -183,11 +164,8 @@ pub struct Verdict {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StepState {
-    /// It goes on.
     Running,
-    /// It ended well.
     Succeeded,
-    /// It did not.
     Failed,
 }
 
@@ -198,32 +176,23 @@ pub struct Step {
     pub name: String,
     /// The attempt that it is part of.
     pub attempt: u32,
-    /// How it stands.
     pub state: StepState,
     /// How far it is, 0 to 100.
     pub percentage: Option<u8>,
     /// What it does just now, for people.
     pub message: Option<String>,
-    /// When it began.
     pub started_at: Timestamp,
-    /// When it ended.
     pub ended_at: Option<Timestamp>,
 }
 
-/// An operation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Operation {
     /// Unique in the installation.
     pub id: OperationId,
-    /// Whose environment.
     pub service: ServiceId,
-    /// The service's name.
     pub service_name: ServiceName,
-    /// The service's tenant.
     pub tenant: TenantId,
-    /// The service's project.
     pub project: ProjectName,
-    /// Which environment.
     pub environment: EnvironmentName,
     /// What is to be done.
     pub work: Work,
@@ -245,7 +214,6 @@ pub struct Operation {
     pub attempt: Option<Attempt>,
     /// What the plan would do.
     pub plan: Option<PlanSummary>,
-    /// What came out.
     pub outputs: BTreeMap<String, OutputValue>,
     /// Its steps, the oldest first.
     pub steps: Vec<Step>,

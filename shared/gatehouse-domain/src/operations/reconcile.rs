@@ -54,7 +54,6 @@ pub enum ReconcileError {
     /// The workflow engine failed.
     #[error("could not look after operation {0}")]
     Workflow(OperationId, #[source] WorkflowError),
-    /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// A list could not be read.
@@ -77,7 +76,6 @@ pub enum Reconciled {
     Fine,
     /// A pending signal reached its workflow.
     Delivered,
-    /// It was ended.
     Ended,
 }
 

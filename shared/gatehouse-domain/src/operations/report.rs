@@ -19,7 +19,6 @@ pub struct Callback {
     pub operation: OperationId,
     /// The workflow whose address it came to.
     pub workflow: Workflow,
-    /// What it says.
     pub message: Message,
 }
 
@@ -41,7 +40,6 @@ pub enum ReportError {
     /// It is recorded, but its signal did not reach the workflow; the same report again delivers it.
     #[error("the workflow could not be told")]
     Workflow(#[from] WorkflowError),
-    /// The store failed.
     #[error("could not record the report")]
     Store(#[from] StoreError),
 }

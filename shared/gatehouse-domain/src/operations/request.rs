@@ -61,7 +61,6 @@ pub enum Ask {
     Provision(Map<String, Value>),
     Deprovision,
     Drift,
-    /// Deploy this version.
     Deploy(String),
 }
 
@@ -112,7 +111,6 @@ pub enum RequestError {
     /// The caller's role in the service's tenant is too small.
     #[error("your role in tenant `{0}` does not allow this")]
     Forbidden(TenantId),
-    /// Fields were refused.
     #[error("the request is not valid")]
     Invalid(Vec<FieldError>),
     /// Another operation is open in the environment.
@@ -132,7 +130,6 @@ pub enum RequestError {
     /// Operations of this kind cannot be begun here.
     #[error(transparent)]
     NotReady(#[from] NotReady),
-    /// The store failed.
     #[error("could not record the operation")]
     Store(#[from] StoreError),
 }

@@ -29,7 +29,6 @@ pub enum ShowOperationError {
     /// There is none of this service, or it belongs to a tenant that the caller is not in.
     #[error("there is no such operation")]
     NotFound,
-    /// The store failed.
     #[error("could not read the operation")]
     Store(#[from] StoreError),
 }
@@ -78,7 +77,6 @@ pub enum HistoryError {
     /// The service cannot be shown either.
     #[error(transparent)]
     Service(#[from] ShowServiceError),
-    /// The list failed.
     #[error(transparent)]
     List(#[from] ListError),
 }
@@ -91,7 +89,6 @@ pub struct EnvironmentStatus {
     pub running: Option<Operation>,
     /// The last one that provisioned, deprovisioned or looked for drift.
     pub last_provisioning: Option<Operation>,
-    /// The last deploy.
     pub last_deploy: Option<Operation>,
 }
 

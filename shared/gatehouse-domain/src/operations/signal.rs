@@ -51,16 +51,17 @@ impl fmt::Debug for TaskToken {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "tell")]
 pub enum Signal {
-    /// Starts its execution.
     Start,
     /// Answers a task: what it waits for is done.
-    Succeed { token: TaskToken, output: Value },
+    Succeed {
+        token: TaskToken,
+        output: Value,
+    },
     /// Answers a task: what it waits for will not be done.
     Fail {
         token: TaskToken,
         /// A word that the state machine can catch.
         error: String,
-        /// Why, for people.
         cause: String,
     },
     /// Stops its execution where it is.

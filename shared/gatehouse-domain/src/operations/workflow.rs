@@ -11,9 +11,7 @@ use crate::{
 /// Which workflow drives an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Workflow {
-    /// Plan, approval, apply.
     Provision,
-    /// Approval, deploy.
     Deploy,
 }
 
@@ -46,7 +44,6 @@ pub struct NotReady(pub String);
 /// Whether a waiting workflow was told something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TaskAnswer {
-    /// It was.
     Accepted,
     /// It does not wait for that any more.
     Expired,
@@ -55,15 +52,12 @@ pub enum TaskAnswer {
 /// How the execution of a workflow stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Execution {
-    /// It goes on.
     Running,
     /// It came to a good end.
     Succeeded,
     /// It failed, or was stopped.
     Failed {
-        /// The error's name.
         error: String,
-        /// Why, for people.
         cause: String,
     },
     /// It took longer than it may.

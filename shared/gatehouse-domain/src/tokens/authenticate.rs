@@ -16,7 +16,6 @@ use crate::{
 pub struct Use {
     /// The token that was used.
     pub jti: TokenId,
-    /// When.
     pub at: Timestamp,
     /// The token that ends with this use, when the used one took over from it.
     pub ends: Option<TokenId>,

@@ -23,7 +23,6 @@ pub enum StateFilter {
     Expired,
     /// Those that were revoked.
     Revoked,
-    /// All.
     All,
 }
 

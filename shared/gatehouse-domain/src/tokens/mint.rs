@@ -62,7 +62,6 @@ pub struct Draft {
 /// A token was minted.
 #[derive(Debug)]
 pub struct Minted {
-    /// Its record.
     pub record: ServiceToken,
     /// The token, to be shown once.
     pub token: SecretString,
@@ -73,7 +72,6 @@ pub struct Minted {
 /// Why no token was minted.
 #[derive(Debug, thiserror::Error)]
 pub enum MintError {
-    /// Fields were refused.
     #[error("the token is not valid")]
     Invalid(Vec<FieldError>),
     /// There is no such project for the caller.
@@ -88,7 +86,6 @@ pub enum MintError {
     /// It could not be signed.
     #[error("could not sign the token")]
     Sign(#[from] SignError),
-    /// The store failed.
     #[error("could not record the token")]
     Store(#[from] StoreError),
 }

@@ -16,7 +16,6 @@ use crate::{
 /// A token is revoked.
 #[derive(Debug)]
 pub struct Revoked {
-    /// Its record.
     pub token: ServiceToken,
     /// When that holds everywhere.
     pub effective: Effective,
@@ -27,16 +26,13 @@ pub struct Revoked {
 /// Why a token was not revoked.
 #[derive(Debug, thiserror::Error)]
 pub enum RevokeTokenError {
-    /// There is none.
     #[error("there is no such token")]
     NotFound,
     /// The caller's role in this tenant is too small.
     #[error("your role in tenant `{0}` does not allow this")]
     Forbidden(TenantId),
-    /// Fields were refused.
     #[error("the revocation is not valid")]
     Invalid(Vec<FieldError>),
-    /// The store failed.
     #[error("could not revoke the token")]
     Store(#[from] StoreError),
 }

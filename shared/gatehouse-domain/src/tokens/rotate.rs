@@ -28,13 +28,11 @@ const MAX_GRACE: Duration = Duration::from_hours(30 * 24);
 /// Why a token was not replaced.
 #[derive(Debug, thiserror::Error)]
 pub enum RotateTokenError {
-    /// There is none.
     #[error("there is no such token")]
     NotFound,
     /// The caller's role in this tenant is too small.
     #[error("your role in tenant `{0}` does not allow this")]
     Forbidden(TenantId),
-    /// Fields were refused.
     #[error("the rotation is not valid")]
     Invalid(Vec<FieldError>),
     /// The project does not accept the service any more.
@@ -49,7 +47,6 @@ pub enum RotateTokenError {
     /// It could not be signed.
     #[error("could not sign the token")]
     Sign(#[from] SignError),
-    /// The store failed.
     #[error("could not record the token")]
     Store(#[from] StoreError),
 }

@@ -17,7 +17,6 @@ pub enum ShowTokenError {
     /// The caller's role in this tenant is too small.
     #[error("your role in tenant `{0}` does not allow this")]
     Forbidden(TenantId),
-    /// The store failed.
     #[error("could not read the token")]
     Store(#[from] StoreError),
 }

@@ -26,7 +26,6 @@ pub const KEPT_AFTER_END: Duration = Duration::from_hours(90 * 24);
 /// The record of a service token. The token itself is kept nowhere.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServiceToken {
-    /// Its id.
     pub jti: TokenId,
     /// The tenant that its project belongs to.
     pub tenant: TenantId,
@@ -38,7 +37,6 @@ pub struct ServiceToken {
     pub description: Option<String>,
     /// When it was minted: whole seconds.
     pub created_at: Timestamp,
-    /// By whom.
     pub created_by: String,
     /// When it ends by itself: whole seconds.
     pub ends_at: Timestamp,
@@ -53,7 +51,6 @@ pub struct ServiceToken {
 /// What a token that was made by rotation took over from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Replaces {
-    /// The older token.
     pub jti: TokenId,
     /// Whether the older one ends when this one is first used.
     pub ends_it_when_used: bool,
@@ -62,24 +59,18 @@ pub struct Replaces {
 /// Whether a token still counts, as far as people decide it. That its time is over is seen from the clock.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TokenState {
-    /// It counts.
     Active,
     /// A newer one was made in its place; it counts until then.
     Rotated {
-        /// The newer token.
         to: TokenId,
-        /// When that was.
         at: Timestamp,
         /// Until when this one counts; until the newer one is used, or its own end, without it.
         until: Option<Timestamp>,
     },
     /// It does not count any more.
     Revoked {
-        /// Since when.
         at: Timestamp,
-        /// By whom.
         by: String,
-        /// Why.
         reason: Option<String>,
     },
 }
@@ -87,13 +78,11 @@ pub enum TokenState {
 /// How a token stands, in one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TokenStatus {
-    /// It counts.
     Active,
     /// It counts for a little while longer.
     Rotated,
     /// Its time is over.
     Expired,
-    /// It was revoked.
     Revoked,
 }
 

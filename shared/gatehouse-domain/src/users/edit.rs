@@ -31,7 +31,6 @@ pub struct UserDraft {
     pub display_name: Option<String>,
     /// What they may do.
     pub roles: Roles,
-    /// Their first password.
     pub password: SecretString,
 }
 
@@ -49,7 +48,6 @@ pub struct UserPatch {
 /// Why a user was not created.
 #[derive(Debug, thiserror::Error)]
 pub enum CreateUserError {
-    /// Fields were refused.
     #[error("the user is not valid")]
     Invalid(Vec<FieldError>),
     /// The name is taken.
@@ -58,12 +56,10 @@ pub enum CreateUserError {
     /// The password could not be hashed.
     #[error(transparent)]
     Hash(#[from] HashPasswordError),
-    /// The store failed.
     #[error("could not record the user")]
     Store(#[from] StoreError),
 }
 
-/// Creates a user.
 pub async fn create<S: SaveUser>(
     store: &S,
     passwords: &dyn HashPassword,
@@ -92,10 +88,8 @@ pub async fn create<S: SaveUser>(
 /// Why a user was not changed.
 #[derive(Debug, thiserror::Error)]
 pub enum EditUserError {
-    /// There is none.
     #[error("there is no such user")]
     NotFound,
-    /// Fields were refused.
     #[error("the change is not valid")]
     Invalid(Vec<FieldError>),
     /// The user is not as the caller expects.
@@ -119,7 +113,6 @@ pub enum EditUserError {
     /// The password could not be hashed.
     #[error(transparent)]
     Hash(#[from] HashPasswordError),
-    /// The store failed.
     #[error("could not change the user")]
     Store(#[from] StoreError),
 }

@@ -37,7 +37,6 @@ const ACCOUNT_LIMIT: u32 = 20;
 /// How many failed attempts an address allows in a window: whole offices share one.
 const ADDRESS_LIMIT: u32 = 100;
 
-/// Hashing passwords failed.
 #[derive(Debug, thiserror::Error)]
 #[error("the password could not be hashed")]
 pub struct HashPasswordError;
@@ -62,18 +61,14 @@ pub trait HashPassword: Send + Sync {
 pub struct LogIn<'a> {
     /// The name, as it was written.
     pub user: &'a str,
-    /// The password.
     pub password: &'a SecretString,
 }
 
 /// Somebody is logged in.
 #[derive(Debug)]
 pub struct LoggedIn {
-    /// The session's token.
     pub token: SecretString,
-    /// What it says.
     pub claims: SessionClaims,
-    /// Who it is.
     pub user: User,
 }
 
@@ -98,7 +93,6 @@ pub enum LoginError {
     /// The token could not be signed.
     #[error("could not sign the token")]
     Sign(#[from] SignError),
-    /// The store failed.
     #[error("could not record the login")]
     Store(#[from] StoreError),
 }

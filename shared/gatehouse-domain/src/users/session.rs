@@ -34,7 +34,6 @@ pub enum LogOutError {
     /// Nobody is logged in.
     #[error("only people log out")]
     NotAPerson,
-    /// The store failed.
     #[error("could not end the session")]
     Store(#[from] StoreError),
 }

@@ -86,7 +86,6 @@ pub struct UserEdit {
 /// Whether an edit was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UserEditOutcome {
-    /// It was.
     Done,
     /// Somebody else's edit came first, or the name is taken.
     Conflict,
@@ -99,9 +98,7 @@ pub enum UserEditOutcome {
 pub struct Begun<'a> {
     /// Whose it is, as they were when the password was compared.
     pub user: &'a User,
-    /// Its id.
     pub id: &'a SessionId,
-    /// The session.
     pub session: &'a Session,
     /// Those that it takes the place of: ended ones, and the oldest where there are too many.
     pub forgotten: Vec<SessionId>,

@@ -42,7 +42,6 @@ impl std::fmt::Debug for PasswordHash {
 /// A session that goes on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Session {
-    /// When it began.
     pub started_at: Timestamp,
     /// When it ends by itself.
     pub ends_at: Timestamp,
@@ -52,7 +51,6 @@ pub struct Session {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum UserState {
-    /// They may.
     Active,
     /// They may not, and their sessions do not count.
     Disabled,
@@ -68,7 +66,6 @@ impl UserState {
     }
 }
 
-/// A user.
 #[derive(Debug, Clone)]
 pub struct User {
     /// Unique in the installation.
@@ -81,7 +78,6 @@ pub struct User {
     pub state: UserState,
     /// The hash of their password.
     pub password: PasswordHash,
-    /// Their sessions.
     pub sessions: BTreeMap<SessionId, Session>,
     /// Changes with every edit; logging in is none.
     pub revision: Revision,
@@ -89,7 +85,6 @@ pub struct User {
     pub created_at: Timestamp,
     /// When they were last edited.
     pub updated_at: Timestamp,
-    /// By whom.
     pub updated_by: String,
 }
 
@@ -130,6 +125,5 @@ pub struct Account {
     pub roles: Roles,
     /// Whether they may log in.
     pub state: UserState,
-    /// Their sessions.
     pub sessions: BTreeMap<SessionId, Session>,
 }

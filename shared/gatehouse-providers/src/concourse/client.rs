@@ -23,7 +23,6 @@ use crate::{
     limits::{ANSWER_LIMIT, CALL_TIMEOUT, LIST_LIMIT},
 };
 
-/// Calls one Concourse.
 pub(super) struct Client {
     transport: Arc<Transport>,
     tokens: TokenSource,
@@ -58,7 +57,6 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// For lists.
     pub(super) fn list() -> Self {
         Self { size: LIST_LIMIT, ..Self::default() }
     }

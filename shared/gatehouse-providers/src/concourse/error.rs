@@ -14,7 +14,6 @@ pub(super) struct Call<'a> {
     pub(super) operation: &'static str,
     /// What it is tried with.
     pub(super) about: About<'a>,
-    /// What it changes.
     pub(super) effect: Effect,
 }
 
@@ -31,7 +30,6 @@ pub(super) enum About<'a> {
 /// What a call changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Effect {
-    /// Nothing.
     Reads,
     /// Something that may be done twice.
     Changes,

@@ -16,7 +16,6 @@ use super::{
 /// The envelope of an event: what can be known before its type is.
 #[derive(Debug)]
 pub(super) struct Envelope {
-    /// The type.
     pub(super) kind: String,
     /// The number in Concourse's database, from 7.4 on.
     pub(super) number: Option<u64>,

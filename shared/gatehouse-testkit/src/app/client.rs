@@ -107,7 +107,6 @@ impl TestApp {
     }
 }
 
-/// Somebody who calls.
 #[derive(Clone)]
 pub struct Client<'a> {
     app: &'a TestApp,

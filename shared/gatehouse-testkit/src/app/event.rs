@@ -15,7 +15,6 @@ use super::{
 /// A request on its way to API Gateway.
 pub(super) struct Request {
     pub method: Method,
-    /// With its query.
     pub path: String,
     pub headers: HeaderMap,
     pub body: Vec<u8>,

@@ -9,7 +9,6 @@ use axum::{
 use futures_util::StreamExt;
 use serde_json::Value;
 
-/// One server-sent event.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Event {
     pub event: String,

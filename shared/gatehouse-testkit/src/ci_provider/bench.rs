@@ -10,11 +10,9 @@ use gatehouse_domain::ci::{CiProvider, Target};
 pub enum Job {
     /// Writes the lines `one`, `two`, `three` to standard output and succeeds.
     Succeeds,
-    /// Fails.
     Fails,
     /// Writes the line `ready` and runs until it is cancelled.
     Waits,
-    /// Does not exist.
     Missing,
 }
 

@@ -79,7 +79,6 @@ pub(super) struct Started<'a> {
 }
 
 impl<'a> Started<'a> {
-    /// Triggers a job.
     pub(super) async fn new(bench: &'a dyn Bench, job: Job) -> Self {
         Self::start(bench, job, StartKind::Trigger).await
     }

@@ -277,7 +277,6 @@ impl JobBuilder {
         self
     }
 
-    /// Refuses manual triggers.
     #[must_use]
     pub fn disable_manual_trigger(mut self) -> Self {
         self.record.disable_manual_trigger = true;

@@ -5,7 +5,6 @@ use http::Method;
 /// What a call is for, so that a fault or a count can name it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Route {
-    /// Every call.
     Any,
     /// `POST /sky/issuer/token`.
     Login,
@@ -13,21 +12,17 @@ pub enum Route {
     Info,
     /// `GET /api/v1/user`.
     User,
-    /// The teams, read.
     Teams,
     /// `PUT /api/v1/teams/:team`.
     SetTeam,
     /// Lists of pipelines, and one pipeline.
     Pipelines,
-    /// Lists of jobs.
     Jobs,
-    /// One job.
     Job,
     /// `POST …/jobs/:job/builds`.
     Trigger,
     /// `POST …/jobs/:job/builds/:name`.
     Rerun,
-    /// Lists of builds.
     Builds,
     /// One build, by id or by job and name.
     Build,
@@ -47,7 +42,6 @@ pub enum Route {
     Pause,
     /// `GET /api/v1/health`.
     Health,
-    /// Anything else.
     Other,
 }
 
@@ -105,7 +99,6 @@ impl Route {
 pub struct Request {
     /// What it was for.
     pub route: Route,
-    /// Its method.
     pub method: Method,
     /// Path and query as sent.
     pub target: String,

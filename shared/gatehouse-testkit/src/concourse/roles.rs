@@ -10,7 +10,6 @@ use serde_json::{Value, json};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Role {
-    /// May look.
     Viewer,
     /// May trigger, rerun, abort, comment, pause.
     PipelineOperator,

@@ -12,15 +12,12 @@ use super::version::Version;
 pub enum Status {
     /// Waiting to be scheduled.
     Pending,
-    /// Running.
     Started,
-    /// Ended well.
     Succeeded,
     /// A step said no.
     Failed,
     /// Concourse itself could not go on.
     Errored,
-    /// Somebody stopped it.
     Aborted,
 }
 

@@ -51,11 +51,9 @@ impl From<(&str, Value)> for PipelineName {
 /// A build as it is now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BuildSnapshot {
-    /// Its id.
     pub id: i64,
     /// Its number in the job, `17.1` for a rerun.
     pub name: String,
-    /// Its team.
     pub team: String,
     /// Its pipeline, if it is not a one-off build.
     pub pipeline: Option<String>,
@@ -63,11 +61,8 @@ pub struct BuildSnapshot {
     pub instance_vars: Option<Map<String, Value>>,
     /// Its job, if it is not a one-off build.
     pub job: Option<String>,
-    /// Its status.
     pub status: Status,
-    /// Who triggered it.
     pub created_by: Option<String>,
-    /// Its comment.
     pub comment: String,
     /// The build that this one repeats.
     pub rerun_of: Option<i64>,
@@ -99,7 +94,6 @@ impl ConcourseTwin {
         state.builds.values().map(|build| snapshot(&state, build)).collect()
     }
 
-    /// One build.
     pub fn build(&self, id: i64) -> Option<BuildSnapshot> {
         let state = self.world.lock();
         state.builds.get(&id).map(|build| snapshot(&state, build))
@@ -168,7 +162,6 @@ impl ConcourseTwin {
         self.world.update(|state| state.faults.arm(fault));
     }
 
-    /// Disarms every fault.
     pub fn clear_faults(&self) {
         self.world.update(|state| state.faults.clear());
     }
@@ -199,27 +192,22 @@ impl ConcourseTwin {
         });
     }
 
-    /// Pauses a job.
     pub fn pause_job(&self, team: &str, pipeline: impl Into<PipelineName>, job: &str) {
         self.with_job(team, &pipeline.into(), job, |job| job.paused = true);
     }
 
-    /// Unpauses a job.
     pub fn unpause_job(&self, team: &str, pipeline: impl Into<PipelineName>, job: &str) {
         self.with_job(team, &pipeline.into(), job, |job| job.paused = false);
     }
 
-    /// Pauses a pipeline.
     pub fn pause_pipeline(&self, team: &str, pipeline: impl Into<PipelineName>) {
         self.with_pipeline(team, &pipeline.into(), |pipeline| pipeline.paused = true);
     }
 
-    /// Unpauses a pipeline.
     pub fn unpause_pipeline(&self, team: &str, pipeline: impl Into<PipelineName>) {
         self.with_pipeline(team, &pipeline.into(), |pipeline| pipeline.paused = false);
     }
 
-    /// Archives a pipeline.
     pub fn archive_pipeline(&self, team: &str, pipeline: impl Into<PipelineName>) {
         self.with_pipeline(team, &pipeline.into(), |pipeline| pipeline.archived = true);
     }

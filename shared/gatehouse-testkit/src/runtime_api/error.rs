@@ -11,10 +11,8 @@ pub enum FunctionError {
     /// The function said that it cannot start.
     #[error("the function failed to start: {0}")]
     Init(String),
-    /// The process ended.
     #[error("the function ended with {status}; its last lines: {last_lines}")]
     Exited {
-        /// How it ended.
         status: String,
         /// What it printed last.
         last_lines: String,

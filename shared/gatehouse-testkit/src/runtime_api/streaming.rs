@@ -40,7 +40,6 @@ pub struct StreamingInvocation {
     pub request_id: String,
     /// The status; 200 of a function that streams without HTTP.
     pub status: StatusCode,
-    /// The headers.
     pub headers: HeaderMap,
     /// The cookies, which travel apart from the headers.
     pub cookies: Vec<String>,

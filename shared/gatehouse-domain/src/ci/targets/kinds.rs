@@ -14,7 +14,6 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NamedBuild {
     pub provider: ProviderName,
-    /// Without instance variables.
     pub target: Target,
     /// The build's id in its CI system.
     pub build: String,

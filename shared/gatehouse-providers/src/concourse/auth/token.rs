@@ -8,7 +8,6 @@ use secrecy::{ExposeSecret, SecretString};
 /// How long before its end a token is renewed at the latest.
 const RENEW_BEFORE: Duration = Duration::from_mins(5);
 
-/// An access token.
 #[derive(Debug, Clone)]
 pub(in crate::concourse) struct Token {
     pub(super) bearer: SecretString,

@@ -47,7 +47,7 @@ type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 type Death = Box<dyn FnOnce() + Send>;
 
 /// A task that has not ended.
-struct Going {
+struct ActiveTask {
     task: Task,
     /// How often it was polled: an alarm that was set before that is stale.
     polls: u64,
@@ -56,7 +56,7 @@ struct Going {
 }
 
 #[derive(Default)]
-struct Desk {
+struct Inbox {
     spawned: Vec<(Task, Option<Death>)>,
     alarm: Option<Timestamp>,
     listens: Option<Cell>,
@@ -67,7 +67,7 @@ struct Desk {
 
 /// The executor.
 pub(super) struct Executor {
-    desk: Mutex<Desk>,
+    inbox: Mutex<Inbox>,
     random: Mutex<Random>,
     now: Mutex<Timestamp>,
     /// Of how many polls of a mortal task one is not made, and the task killed; 0 for none.
@@ -77,15 +77,15 @@ pub(super) struct Executor {
 impl Executor {
     pub(super) fn new(seed: u64) -> Self {
         Self {
-            desk: Mutex::default(),
+            inbox: Mutex::default(),
             random: Mutex::new(Random::new(seed)),
             now: Mutex::new(after(0)),
             deadly: Mutex::new(0),
         }
     }
 
-    fn desk(&self) -> MutexGuard<'_, Desk> {
-        self.desk.lock().unwrap()
+    fn inbox(&self) -> MutexGuard<'_, Inbox> {
+        self.inbox.lock().unwrap()
     }
 
     pub(super) fn now(&self) -> Timestamp {
@@ -107,7 +107,7 @@ impl Executor {
 
     /// Begins something that nobody kills.
     pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        self.desk().spawned.push((Box::pin(task), None));
+        self.inbox().spawned.push((Box::pin(task), None));
     }
 
     /// Begins something that may be killed wherever it waits, with what happens then.
@@ -116,20 +116,20 @@ impl Executor {
         task: impl Future<Output = ()> + Send + 'static,
         on_death: impl FnOnce() + Send + 'static,
     ) {
-        self.desk().spawned.push((Box::pin(task), Some(Box::new(on_death))));
+        self.inbox().spawned.push((Box::pin(task), Some(Box::new(on_death))));
     }
 
     pub(super) fn cell(&self) -> Cell {
-        let mut desk = self.desk();
-        desk.cells += 1;
-        Cell(desk.cells)
+        let mut inbox = self.inbox();
+        inbox.cells += 1;
+        Cell(inbox.cells)
     }
 
     /// Wakes whoever waits for this, now or later.
     pub(super) fn ring(&self, cell: Cell) {
-        let mut desk = self.desk();
-        desk.left.insert(cell);
-        desk.rung.push(cell);
+        let mut inbox = self.inbox();
+        inbox.left.insert(cell);
+        inbox.rung.push(cell);
     }
 
     /// Lets time pass.
@@ -141,7 +141,7 @@ impl Executor {
                 return Poll::Ready(());
             }
             asked = true;
-            self.desk().alarm = Some(until);
+            self.inbox().alarm = Some(until);
             Poll::Pending
         })
         .await;
@@ -150,15 +150,15 @@ impl Executor {
     /// Waits until that was rung. `false` when it was not in time.
     pub(super) async fn heard(&self, cell: Cell, until: Timestamp) -> bool {
         poll_fn(|_| {
-            let mut desk = self.desk();
-            if desk.left.remove(&cell) {
+            let mut inbox = self.inbox();
+            if inbox.left.remove(&cell) {
                 return Poll::Ready(true);
             }
             if self.now() >= until {
                 return Poll::Ready(false);
             }
-            desk.alarm = Some(until);
-            desk.listens = Some(cell);
+            inbox.alarm = Some(until);
+            inbox.listens = Some(cell);
             Poll::Pending
         })
         .await
@@ -166,18 +166,18 @@ impl Executor {
 
     /// Runs until nobody does anything any more.
     pub(super) fn run(&self) {
-        let mut going: BTreeMap<u64, Going> = BTreeMap::new();
+        let mut active: BTreeMap<u64, ActiveTask> = BTreeMap::new();
         let mut agenda: BTreeSet<(Timestamp, u64, u64, u64)> = BTreeSet::new();
         let mut listening: BTreeMap<Cell, (u64, u64)> = BTreeMap::new();
         let mut count = 0;
         loop {
             let (spawned, rung) = {
-                let mut desk = self.desk();
-                (std::mem::take(&mut desk.spawned), std::mem::take(&mut desk.rung))
+                let mut inbox = self.inbox();
+                (std::mem::take(&mut inbox.spawned), std::mem::take(&mut inbox.rung))
             };
             for (task, mortal) in spawned {
                 count += 1;
-                going.insert(count, Going { task, polls: 0, mortal });
+                active.insert(count, ActiveTask { task, polls: 0, mortal });
                 agenda.insert((self.now(), self.below(1 << 20), count, 0));
             }
             for cell in rung {
@@ -186,13 +186,13 @@ impl Executor {
                 }
             }
             let Some((time, _, number, polls)) = agenda.pop_first() else { return };
-            let Some(current) = going.get_mut(&number).filter(|task| task.polls == polls) else { continue };
+            let Some(current) = active.get_mut(&number).filter(|task| task.polls == polls) else { continue };
             if time > self.now() {
                 *self.now.lock().unwrap() = time;
             }
             let deadly = *self.deadly.lock().unwrap();
             if current.mortal.is_some() && self.once_in(deadly) {
-                let killed = going.remove(&number).and_then(|task| task.mortal);
+                let killed = active.remove(&number).and_then(|task| task.mortal);
                 if let Some(on_death) = killed {
                     on_death();
                 }
@@ -201,16 +201,16 @@ impl Executor {
             current.polls += 1;
             let mut context = Context::from_waker(noop_waker_ref());
             if current.task.as_mut().poll(&mut context).is_ready() {
-                going.remove(&number);
+                active.remove(&number);
                 continue;
             }
             let polls = current.polls;
-            let mut desk = self.desk();
-            let alarm = desk.alarm.take().expect("whoever waits says until when");
-            if let Some(cell) = desk.listens.take() {
+            let mut inbox = self.inbox();
+            let alarm = inbox.alarm.take().expect("whoever waits says until when");
+            if let Some(cell) = inbox.listens.take() {
                 listening.insert(cell, (number, polls));
             }
-            drop(desk);
+            drop(inbox);
             agenda.insert((alarm, self.below(1 << 20), number, polls));
         }
     }
