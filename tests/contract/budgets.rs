@@ -22,8 +22,8 @@ use gatehouse_domain::{
     project::{Project, SaveProject},
     revision::{Precondition, Revision},
     runs::{self, start},
-    tokens::{self, MintPorts, Minted, RecordUse, RevokePorts, Rotation},
-    users::{self, LogIn, LoggedIn, LoginPorts, SessionEnd, UserDraft, UserPatch, UserPorts},
+    tokens::{self, Minted, RecordUse, Rotation},
+    users::{self, LogIn, LoggedIn, UserDraft, UserPatch},
 };
 use secrecy::ExposeSecret;
 
@@ -57,18 +57,9 @@ async fn mint(table: &TestTable) -> Minted {
         days: None,
     };
     let (caller, origin, pretend) = (admin("acme"), origin(), Pretend::default());
-    tokens::mint(&mint_ports(table, &pretend), &audit(&caller, &origin), draft, None).await.unwrap()
-}
-
-fn mint_ports<'a>(table: &'a TestTable, pretend: &'a Pretend) -> MintPorts<'a> {
-    MintPorts {
-        find: &*table.table,
-        projects: &*table.table,
-        save: &*table.table,
-        sign: pretend,
-        clock: &*table.system,
-        ids: &*table.system,
-    }
+    let minted =
+        tokens::mint(&*table.table, &pretend, &*table.system, &audit(&caller, &origin), draft, None).await;
+    minted.unwrap()
 }
 
 async fn with_project() -> TestTable {
@@ -116,9 +107,10 @@ async fn a_token_is_rotated_with_two_reads_and_its_successors_first_use_is_one_t
     let Minted { record: older, .. } = mint(&table).await;
     table.calls.take();
     let (caller, origin, pretend) = (admin("acme"), origin(), Pretend::default());
-    let (ports, audit) = (mint_ports(&table, &pretend), audit(&caller, &origin));
+    let audit = audit(&caller, &origin);
     let rotation = Rotation::default();
-    let rotated = tokens::rotate(&ports, &audit, &older.jti, &rotation, None);
+    let rotated =
+        tokens::rotate(&*table.table, &pretend, &*table.system, &audit, &older.jti, &rotation, None);
     let newer = rotated.await.unwrap().record;
     assert_eq!(table.calls.take(), ["GetItem", "GetItem", "TransactWriteItems"]);
     let used = tokens::Use { jti: newer.jti, at: table.system.now(), ends: Some(older.jti) };
@@ -132,59 +124,32 @@ async fn a_token_is_revoked_with_one_read_one_transaction_and_its_flush_is_forgo
     let Minted { record, .. } = mint(&table).await;
     table.calls.take();
     let (caller, origin, pretend) = (admin("acme"), origin(), Pretend::default());
-    let ports = RevokePorts {
-        find: &*table.table,
-        save: &*table.table,
-        flush: &pretend.flushes,
-        pending_flush: &*table.table,
-        clock: &*table.system,
-        ids: &*table.system,
-    };
-    let revoked = tokens::revoke(&ports, &audit(&caller, &origin), &record.jti, None).await.unwrap();
+    let (store, flush, system) = (&*table.table, &pretend.flushes, &*table.system);
+    let audit = audit(&caller, &origin);
+    let revoked = tokens::revoke(store, flush, system, &audit, &record.jti, None).await.unwrap();
     assert!(revoked.effective.flushed);
     assert_eq!(table.calls.take(), ["GetItem", "TransactWriteItems", "DeleteItem"]);
 }
 
-fn user_ports<'a>(table: &'a TestTable, pretend: &'a Pretend) -> UserPorts<'a> {
-    UserPorts {
-        find: &*table.table,
-        save: &*table.table,
-        throttle: &*table.table,
-        passwords: pretend,
-        flush: &pretend.flushes,
-        pending_flush: &*table.table,
-        clock: &*table.system,
-        ids: &*table.system,
-    }
-}
-
 async fn log_in(table: &TestTable, password: &str) -> Result<LoggedIn, users::LoginError> {
     let pretend = Pretend::default();
-    let ports = LoginPorts {
-        users: &*table.table,
-        sessions: &*table.table,
-        throttle: &*table.table,
-        passwords: &pretend,
-        sign: &pretend,
-        trail: &*table.table,
-        clock: &*table.system,
-        ids: &*table.system,
-    };
-    users::log_in(&ports, &origin(), &LogIn { user: "ada", password: &password.into() }).await
+    let (store, system, wanted) =
+        (&*table.table, &*table.system, LogIn { user: "ada", password: &password.into() });
+    users::log_in(store, &pretend, &pretend, system, &origin(), &wanted).await
 }
 
 #[tokio::test]
 async fn people_log_in_with_one_read_and_two_transactions_and_out_with_one() {
     let table = TestTable::new().await;
     let (root, origin, pretend) = (person("root", "*=admin", "s"), origin(), Pretend::default());
-    let ports = user_ports(&table, &pretend);
+    let (store, flush, system) = (&*table.table, &pretend.flushes, &*table.system);
     let draft = UserDraft {
         name: "ada".parse().unwrap(),
         display_name: None,
         roles: "*=admin".parse().unwrap(),
         password: "correct horse".into(),
     };
-    let ada = users::create(&ports, &audit(&root, &origin), draft).await.unwrap();
+    let ada = users::create(store, &pretend, system, &audit(&root, &origin), draft).await.unwrap();
     assert_eq!(table.calls.take(), ["TransactWriteItems"]);
     let LoggedIn { claims, .. } = log_in(&table, "correct horse").await.unwrap();
     let login = ["TransactWriteItems", "GetItem", "TransactWriteItems"];
@@ -195,16 +160,9 @@ async fn people_log_in_with_one_read_and_two_transactions_and_out_with_one() {
     assert_eq!(table.calls.take(), ["GetItem"]);
     let expected = Precondition::Revision(ada.revision);
     let patch = UserPatch { display_name: Some("Ada".into()), ..UserPatch::default() };
-    users::edit(&ports, &audit(&root, &origin), &ada.name, patch, &expected).await.unwrap();
+    users::edit(store, flush, system, &audit(&root, &origin), &ada.name, patch, &expected).await.unwrap();
     assert_eq!(table.calls.take(), ["GetItem", "TransactWriteItems", "DeleteItem"]);
-    let end = SessionEnd {
-        save: &*table.table,
-        flush: &pretend.flushes,
-        pending_flush: &*table.table,
-        clock: &*table.system,
-        ids: &*table.system,
-    };
-    users::log_out(&end, &audit(&caller, &origin)).await.unwrap();
+    users::log_out(store, flush, system, &audit(&caller, &origin)).await.unwrap();
     assert_eq!(table.calls.take(), ["TransactWriteItems", "DeleteItem"]);
     let ended = users::authenticate(&*table.table, &claims, table.system.now()).await.unwrap();
     assert_eq!(ended, None);

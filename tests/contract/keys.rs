@@ -12,7 +12,7 @@ use gatehouse_domain::{
     paging::{Cursor, ListError, PageRequest},
     revision::{EditOutcome, Revision},
     revocation::PendingFlush,
-    signing::{self, FindKeyRing, KeyRing, RotateKeyError, RotatePorts, SaveKeyRing},
+    signing::{self, FindKeyRing, KeyRing, RotateKeyError, SaveKeyRing},
     tokens::TokenStatus,
 };
 use secrecy::{ExposeSecret, SecretString};
@@ -155,20 +155,10 @@ async fn keys_are_listed_newest_first_and_page_by_page() {
     }
 }
 
-fn ports<'a>(table: &'a TestTable, pairs: &'a Pretend) -> RotatePorts<'a> {
-    RotatePorts {
-        find: &*table.table,
-        save: &*table.table,
-        pairs,
-        clock: &*table.system,
-        ids: &*table.system,
-    }
-}
-
 /// Publishes a key as the domain does it.
 async fn publish(table: &TestTable, pairs: &Pretend) -> Result<KeyRing, RotateKeyError> {
     let (caller, origin) = (admin("acme"), origin());
-    signing::rotate(&ports(table, pairs), &audit(&caller, &origin)).await
+    signing::rotate(&*table.table, pairs, &*table.system, &audit(&caller, &origin)).await
 }
 
 #[tokio::test]
@@ -176,8 +166,8 @@ async fn of_a_hundred_who_make_the_first_signing_key_one_does() {
     let table = TestTable::new().await;
     assert_eq!(table.table.find_key_ring().await.unwrap(), None);
     let pairs = Pretend::default();
-    let ports = ports(&table, &pairs);
-    let rings = join_all((0..100).map(|_| signing::ring_that_signs(&ports))).await;
+    let rings =
+        join_all((0..100).map(|_| signing::ring_that_signs(&*table.table, &pairs, &*table.system))).await;
     let ring = table.table.find_key_ring().await.unwrap().unwrap();
     assert_eq!(ring.keys.len(), 1);
     assert!(rings.into_iter().all(|signs| signs.unwrap() == ring), "somebody signs with another key");

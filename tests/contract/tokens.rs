@@ -12,8 +12,8 @@ use gatehouse_domain::{
     revision::EditOutcome,
     revocation::PendingFlush,
     tokens::{
-        FindToken, ListTokens, RecordUse, Replaces, RevokePorts, SaveToken, ServiceToken, StateFilter,
-        TokenFilter, TokenState, Use, authenticate,
+        FindToken, ListTokens, RecordUse, Replaces, SaveToken, ServiceToken, StateFilter, TokenFilter,
+        TokenState, Use, authenticate,
     },
 };
 use jiff::Timestamp;
@@ -317,17 +317,11 @@ async fn a_revocation_whose_flush_fails_says_so_and_the_record_denies_already() 
     let table = TestTable::new().await;
     let record = mint(&table, "acme/payments/worker", 90).await;
     let (caller, origin) = (admin("acme"), origin());
-    let ports = RevokePorts {
-        find: &*table.table,
-        save: &*table.table,
-        flush: &Flushes::failing(),
-        pending_flush: &*table.table,
-        clock: &*table.system,
-        ids: &*table.system,
-    };
     let now = table.system.now();
-    let revoked =
-        gatehouse_domain::tokens::revoke(&ports, &audit(&caller, &origin), &record.jti, None).await.unwrap();
+    let (store, flush, system) = (&*table.table, Flushes::failing(), &*table.system);
+    let audit = audit(&caller, &origin);
+    let revoked = gatehouse_domain::tokens::revoke(store, &flush, system, &audit, &record.jti, None);
+    let revoked = revoked.await.unwrap();
     assert_eq!((revoked.effective.flushed, revoked.flush_error.is_some()), (false, true));
     assert_eq!(revoked.effective.by, now + Duration::from_mins(5));
     assert_eq!(table.table.pending_flush().await.unwrap(), Some(now));

@@ -18,7 +18,7 @@ use serde_json::Value;
 const OPEN: [(&str, &str, &str); 6] = [
     ("meta", "GET", "/health"),
     ("meta", "GET", "/openapi.json"),
-    ("tokens", "POST", "/auth/login"),
+    ("identity", "POST", "/auth/login"),
     ("tokens", "GET", "/.well-known/jwks.json"),
     // The token of the report says what it may change.
     ("callbacks", "POST", "/provisioning/callback"),
@@ -65,6 +65,7 @@ fn every_operation_is_mounted_once() {
     let mut mounted: Vec<&str> = jobs::routes().mounted().iter().map(|endpoint| endpoint.id).collect();
     mounted.extend(runs::routes().mounted().iter().map(|endpoint| endpoint.id));
     mounted.extend(catalog::routes().mounted().iter().map(|endpoint| endpoint.id));
+    mounted.extend(identity::routes().mounted().iter().map(|endpoint| endpoint.id));
     mounted.extend(tokens::routes().mounted().iter().map(|endpoint| endpoint.id));
     mounted.sort_unstable();
     let mut expected: Vec<&str> = ENDPOINTS.iter().map(|endpoint| endpoint.id).collect();

@@ -48,48 +48,16 @@ pub struct Request {
     headers: Option<HashMap<String, String>>,
 }
 
-/// What the authorizer reads and writes.
-#[derive(Clone)]
-pub struct Ports {
-    /// Reads what decides on sessions.
-    pub accounts: Arc<dyn FindAccount>,
-    /// Reads service tokens.
-    pub tokens: Arc<dyn FindToken>,
-    /// Writes down that service tokens are used.
-    pub token_uses: Arc<dyn RecordUse>,
-    /// Reads API keys.
-    pub api_keys: Arc<dyn FindApiKey>,
-    /// Writes down that API keys are used.
-    pub key_uses: Arc<dyn RecordKeyUse>,
-    /// Reads the public keys.
-    pub key_ring: Arc<dyn FindKeyRing>,
-    /// Tells the time.
-    pub clock: Arc<dyn Clock>,
-}
+/// The records that the authorizer reads, and what it writes into them.
+pub trait Records: FindAccount + FindToken + RecordUse + FindApiKey + RecordKeyUse + FindKeyRing {}
 
-impl Ports {
-    /// Everything from one store.
-    pub fn of<S>(store: &Arc<S>, clock: Arc<dyn Clock>) -> Self
-    where
-        S: FindAccount + FindToken + RecordUse + FindApiKey + RecordKeyUse + FindKeyRing + 'static,
-    {
-        Self {
-            accounts: store.clone(),
-            tokens: store.clone(),
-            token_uses: store.clone(),
-            api_keys: store.clone(),
-            key_uses: store.clone(),
-            key_ring: store.clone(),
-            clock,
-        }
-    }
-}
+impl<S: FindAccount + FindToken + RecordUse + FindApiKey + RecordKeyUse + FindKeyRing> Records for S {}
 
 /// The authorizer.
-#[derive(Clone)]
-pub struct Authorizer {
-    ports: Ports,
-    ring: Arc<Ring>,
+pub struct Authorizer<S> {
+    store: Arc<S>,
+    ring: Ring<S>,
+    clock: Arc<dyn Clock>,
 }
 
 /// Why there is no answer.
@@ -167,11 +135,11 @@ enum Used {
     Key(ApiKeyId, Timestamp),
 }
 
-impl Authorizer {
+impl<S: Records> Authorizer<S> {
     /// An authorizer for the tokens of `issuer`.
-    pub fn new(ports: Ports, issuer: Issuer) -> Self {
-        let ring = Arc::new(Ring::new(ports.key_ring.clone(), issuer));
-        Self { ports, ring }
+    pub fn new(store: Arc<S>, clock: Arc<dyn Clock>, issuer: Issuer) -> Self {
+        let ring = Ring::new(store.clone(), issuer);
+        Self { store, ring, clock }
     }
 
     /// Does what it can while the function starts, when CPU time is free. Reading the public keys opens the
@@ -179,7 +147,7 @@ impl Authorizer {
     /// token tries again.
     pub async fn warm_up(&self) {
         policy::prepare();
-        let load = self.ring.load(self.ports.clock.now());
+        let load = self.ring.load(self.clock.now());
         match tokio::time::timeout(START_UP_TIMEOUT, load).await {
             Ok(Ok(_)) => {}
             Ok(Err(error)) => tracing::warn!(error = %Chain(&error), "could not read the public keys"),
@@ -215,7 +183,7 @@ impl Authorizer {
     }
 
     async fn admit(&self, request: &Request) -> Result<Admitted, Denied> {
-        let now = self.ports.clock.now();
+        let now = self.clock.now();
         match request.headers.as_ref().and_then(Credential::from_headers) {
             None => Err(Denied::Nobody),
             Some(Credential::ApiKey(key)) => self.admit_key(&key, now).await,
@@ -224,7 +192,7 @@ impl Authorizer {
     }
 
     async fn admit_key(&self, key: &PresentedKey, now: Timestamp) -> Result<Admitted, Denied> {
-        let admitted = api_key::authenticate(&*self.ports.api_keys, key, now).await?;
+        let admitted = api_key::authenticate(&*self.store, key, now).await?;
         let (caller, is_news) = admitted.ok_or(Denied::Record)?;
         let used = is_news.then(|| Used::Key(key.id(), now));
         Ok(Admitted { caller, ends_at: None, used })
@@ -246,11 +214,11 @@ impl Authorizer {
     async fn look_up(&self, verified: &Verified, now: Timestamp) -> Result<Admitted, Denied> {
         match verified {
             Verified::Session(claims) => {
-                let caller = users::authenticate(&*self.ports.accounts, claims, now).await?;
+                let caller = users::authenticate(&*self.store, claims, now).await?;
                 Ok(Admitted { caller: caller.ok_or(Denied::Record)?, ends_at: None, used: None })
             }
             Verified::Service(claims) => {
-                let admitted = tokens::authenticate(&*self.ports.tokens, claims, now).await?;
+                let admitted = tokens::authenticate(&*self.store, claims, now).await?;
                 let (caller, used) = admitted.ok_or(Denied::Record)?;
                 Ok(Admitted { caller, ends_at: Some(claims.ends_at), used: used.map(Used::Token) })
             }
@@ -261,8 +229,8 @@ impl Authorizer {
     /// again.
     async fn record(&self, used: &Used) {
         let written = match used {
-            Used::Token(used) => self.ports.token_uses.record_use(used).await,
-            Used::Key(id, at) => self.ports.key_uses.record_key_use(id, *at).await,
+            Used::Token(used) => self.store.record_use(used).await,
+            Used::Key(id, at) => self.store.record_key_use(id, *at).await,
         };
         if let Err(error) = written {
             tracing::warn!(error = %Chain(&error), "could not write down that a credential is used");

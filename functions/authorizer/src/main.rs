@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use authorizer::{Authorizer, Ports, Request};
+use authorizer::{Authorizer, Request};
 use gatehouse_jwt::Issuer;
 use gatehouse_runtime::{
     aws::Aws,
-    clock::SystemClock,
+    clock::System,
     env::{IssuerConfig, TableConfig},
     tracing,
 };
@@ -18,9 +18,9 @@ async fn main() -> Result<(), Error> {
     tracing::init();
     let table = TableConfig::from_env()?.table;
     let issuer = Issuer::new(IssuerConfig::from_env()?.issuer);
-    let clock = Arc::new(SystemClock);
+    let clock = Arc::new(System);
     let table = Arc::new(Table::new(Aws::from_env().await?.dynamodb(), table, clock.clone()));
-    let authorizer = Authorizer::new(Ports::of(&table, clock), issuer);
+    let authorizer = Authorizer::new(table, clock, issuer);
     authorizer.warm_up().await;
     let authorize = |event: LambdaEvent<Request>| authorizer.authorize(event.payload);
     lambda_runtime::run(service_fn(authorize)).await

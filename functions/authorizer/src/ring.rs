@@ -22,8 +22,8 @@ const RELOAD_INTERVAL: Duration = Duration::from_secs(10);
 const _: () = assert!(FRESH_FOR.as_secs() < LEAD.as_secs(), "a key must be known before it signs");
 
 /// The ring, as it was when it was last read.
-pub(crate) struct Ring {
-    find: Arc<dyn FindKeyRing>,
+pub(crate) struct Ring<S> {
+    store: Arc<S>,
     issuer: Issuer,
     current: RwLock<Option<Arc<Loaded>>>,
     /// When it was last read because of an unknown key, and whether that worked. Held while it is read.
@@ -59,14 +59,14 @@ pub(crate) enum NotVerified {
     Store(#[from] StoreError),
 }
 
-impl Ring {
-    pub(crate) fn new(find: Arc<dyn FindKeyRing>, issuer: Issuer) -> Self {
-        Self { find, issuer, current: RwLock::default(), reloaded: tokio::sync::Mutex::default() }
+impl<S: FindKeyRing> Ring<S> {
+    pub(crate) fn new(store: Arc<S>, issuer: Issuer) -> Self {
+        Self { store, issuer, current: RwLock::default(), reloaded: tokio::sync::Mutex::default() }
     }
 
     /// Reads the ring.
     pub(crate) async fn load(&self, now: Timestamp) -> Result<Arc<Loaded>, StoreError> {
-        let ring = self.find.find_key_ring().await?;
+        let ring = self.store.find_key_ring().await?;
         let is_empty = ring.as_ref().is_none_or(|ring| ring.keys.is_empty());
         let verifier = match &ring {
             Some(ring) => Verifier::new(self.issuer.clone(), ring),

@@ -6,14 +6,14 @@ use gatehouse_jwt::Issuer;
 use gatehouse_runtime::{
     api_gateway::ApiGateway,
     aws::{self, Aws},
-    clock::{SystemClock, SystemIds},
+    clock::System,
     env::{AuthorizerCacheConfig, IssuerConfig, SecretsConfig, TableConfig},
     tracing,
 };
 use gatehouse_secrets::Secrets;
 use gatehouse_store::Table;
 use lambda_http::Error;
-use tokens::{AppState, Dependencies};
+use tokens::AppState;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
@@ -24,17 +24,10 @@ async fn main() -> Result<(), Error> {
     let remembered_for = AuthorizerCacheConfig::from_env()?.remembered_for;
     let aws = Aws::from_env().await?;
     aws::warm_up(&aws.dynamodb(), &table).await;
-    let clock = Arc::new(SystemClock);
-    let table = Arc::new(Table::new(aws.dynamodb(), table, clock.clone()));
-    let secrets = Arc::new(Secrets::new(aws.secrets_manager(), prefix, clock.clone()));
-    let dependencies = Dependencies {
-        issuer,
-        read_secret: secrets.clone(),
-        write_secret: secrets,
-        flush: Arc::new(ApiGateway::new(&aws, remembered_for)?),
-        clock,
-        ids: Arc::new(SystemIds),
-    };
-    let state = AppState::of(&table, dependencies);
+    let system = Arc::new(System);
+    let table = Arc::new(Table::new(aws.dynamodb(), table, system.clone()));
+    let secrets = Arc::new(Secrets::new(aws.secrets_manager(), prefix, system.clone()));
+    let flush = Arc::new(ApiGateway::new(&aws, remembered_for)?);
+    let state = AppState::new(table, secrets, issuer, flush, system);
     lambda_http::run(tokens::router(state)).await
 }

@@ -6,7 +6,7 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::IntoResponse,
 };
-use gatehouse_domain::signing::{self, KeyRing, RotateKeyError};
+use gatehouse_domain::signing::{self, FindKeyRing, KeyRing, RotateKeyError};
 use gatehouse_http::{
     Problem,
     extract::{Admitted, Audited, NoQuery},
@@ -59,7 +59,7 @@ impl SigningKeysAnswer {
     responses((status = 200, description = "The public keys.", body = Object))
 )]
 pub(crate) async fn jwks(State(state): State<AppState>, _: NoQuery) -> Result<impl IntoResponse, Problem> {
-    let ring = state.find_key_ring.find_key_ring().await.map_err(Problem::store)?;
+    let ring = state.table.find_key_ring().await.map_err(Problem::store)?;
     let set = ring.as_ref().map_or_else(|| JwkSet { keys: Vec::new() }, JwkSet::from);
     Ok(([(header::CACHE_CONTROL, HeaderValue::from_static(KEPT_FOR))], Json(set)))
 }
@@ -74,8 +74,8 @@ pub(crate) async fn list(
     Admitted(_caller): Admitted,
     _: NoQuery,
 ) -> Result<Json<SigningKeysAnswer>, Problem> {
-    let ring = state.find_key_ring.find_key_ring().await.map_err(Problem::store)?;
-    Ok(Json(SigningKeysAnswer::new(ring.as_ref(), state.clock.now())))
+    let ring = state.table.find_key_ring().await.map_err(Problem::store)?;
+    Ok(Json(SigningKeysAnswer::new(ring.as_ref(), state.system.now())))
 }
 
 /// Publishes a new signing key, which signs ten minutes later. Tokens of the older ones stay good.
@@ -92,10 +92,15 @@ pub(crate) async fn rotate(
     _: NoQuery,
 ) -> Result<impl IntoResponse, Problem> {
     let audit = audited.context();
-    let ring = signing::rotate(&state.rotate_ports(), &audit).await.map_err(|error| match error {
-        RotateKeyError::AlreadyNext(_) | RotateKeyError::Full => Problem::new(CONFLICT, format!("{error}.")),
-        RotateKeyError::Store(error) => Problem::store(error),
-        RotateKeyError::Secrets(error) => Problem::secrets(error),
-    })?;
-    Ok((StatusCode::CREATED, Json(SigningKeysAnswer::new(Some(&ring), state.clock.now()))))
+    let ring =
+        signing::rotate(&*state.table, &*state.key_pairs, &*state.system, &audit).await.map_err(|error| {
+            match error {
+                RotateKeyError::AlreadyNext(_) | RotateKeyError::Full => {
+                    Problem::new(CONFLICT, format!("{error}."))
+                }
+                RotateKeyError::Store(error) => Problem::store(error),
+                RotateKeyError::Secrets(error) => Problem::secrets(error),
+            }
+        })?;
+    Ok((StatusCode::CREATED, Json(SigningKeysAnswer::new(Some(&ring), state.system.now()))))
 }

@@ -13,8 +13,8 @@ use gatehouse_domain::{
     id::TokenId,
     name::{ProjectName, ServiceName},
     tokens::{
-        self, Draft, MintError, MintPorts, Minted, RevokePorts, RevokeTokenError, RotateTokenError, Rotation,
-        ServiceToken, ShowTokenError, StateFilter, TokenQuery, TokenState,
+        self, Draft, MintError, Minted, RevokeTokenError, RotateTokenError, Rotation, ServiceToken,
+        ShowTokenError, StateFilter, TokenQuery, TokenState,
     },
 };
 use gatehouse_http::{
@@ -22,16 +22,14 @@ use gatehouse_http::{
     extract::{Admitted, Audited, Idempotency, JsonBody, NoQuery, PathParameter, QueryParameters},
     page,
     problem::{CONFLICT, IDEMPOTENCY_KEY_REUSED, NOT_FOUND, ProblemBody, VALIDATION_FAILED},
+    revocation::{EffectiveAnswer, Flush, RevokeBody},
 };
 use jiff::Timestamp;
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::{
-    AppState, Flush,
-    revocation::{EffectiveAnswer, RevokeBody},
-};
+use crate::AppState;
 
 /// What is kept of a service token.
 #[derive(Debug, Serialize, ToSchema)]
@@ -241,9 +239,8 @@ pub(crate) async fn list(
         unused_for_days: query.unused_for_days,
         expiring_within_days: query.expiring_within_days,
     };
-    let now = state.clock.now();
-    let page =
-        tokens::list(&*state.list_tokens, &caller, wanted, now, &request).await.map_err(Problem::list)?;
+    let now = state.system.now();
+    let page = tokens::list(&*state.table, &caller, wanted, now, &request).await.map_err(Problem::list)?;
     let filters = [
         ("project", query.project.as_ref().map(ProjectName::as_str)),
         ("service", query.service.as_ref().map(ServiceName::as_str)),
@@ -275,19 +272,6 @@ pub(crate) struct MintBody {
     days: Option<u16>,
 }
 
-impl AppState {
-    fn mint_ports(&self) -> MintPorts<'_> {
-        MintPorts {
-            projects: &*self.find_project,
-            find: &*self.find_token,
-            save: &*self.save_token,
-            sign: &*self.sign,
-            clock: &*self.clock,
-            ids: &*self.ids,
-        }
-    }
-}
-
 /// Says that an earlier request with the same key minted the token.
 const REPLAYED: &str = "idempotency-replayed";
 
@@ -313,7 +297,7 @@ pub(crate) async fn mint(
     let MintBody { project, service, description, days } = body;
     let draft = Draft { project, service, description, days };
     let audit = audited.context();
-    let minted = tokens::mint(&state.mint_ports(), &audit, draft, key.as_ref()).await;
+    let minted = tokens::mint(&*state.table, &*state.sign, &*state.system, &audit, draft, key.as_ref()).await;
     let minted = minted.map_err(|error| match error {
         MintError::Invalid(errors) => Problem::invalid(errors),
         MintError::NoProject(_) => Problem::new(VALIDATION_FAILED, format!("{error}.")),
@@ -340,13 +324,13 @@ pub(crate) async fn show(
     PathParameter(jti): PathParameter<TokenId>,
     _: NoQuery,
 ) -> Result<Json<TokenAnswer>, Problem> {
-    let token = tokens::show(&*state.find_token, &caller, &SHOW_TOKEN, &jti).await;
+    let token = tokens::show(&*state.table, &caller, &SHOW_TOKEN, &jti).await;
     let token = token.map_err(|error| match error {
         ShowTokenError::NotFound => not_found(),
         ShowTokenError::Forbidden(tenant) => Problem::forbidden_in(&tenant),
         ShowTokenError::Store(error) => Problem::store(error),
     })?;
-    Ok(Json(TokenAnswer { token: TokenView::new(token, state.clock.now()) }))
+    Ok(Json(TokenAnswer { token: TokenView::new(token, state.system.now()) }))
 }
 
 /// Revokes a service token at once. Revoking it again is fine.
@@ -368,23 +352,17 @@ pub(crate) async fn revoke(
     body: Option<JsonBody<RevokeBody>>,
 ) -> Result<Json<RevokedAnswer>, Problem> {
     let RevokeBody { reason } = body.map(|JsonBody(body)| body).unwrap_or_default();
-    let ports = RevokePorts {
-        find: &*state.find_token,
-        save: &*state.save_token,
-        flush: &*flush,
-        pending_flush: &*state.pending_flush,
-        clock: &*state.clock,
-        ids: &*state.ids,
-    };
     let audit = audited.context();
-    let revoked = tokens::revoke(&ports, &audit, &jti, reason).await.map_err(|error| match error {
-        RevokeTokenError::NotFound => not_found(),
-        RevokeTokenError::Forbidden(tenant) => Problem::forbidden_in(&tenant),
-        RevokeTokenError::Invalid(errors) => Problem::invalid(errors),
-        RevokeTokenError::Store(error) => Problem::store(error),
-    })?;
+    let revoked = tokens::revoke(&*state.table, &*flush, &*state.system, &audit, &jti, reason)
+        .await
+        .map_err(|error| match error {
+            RevokeTokenError::NotFound => not_found(),
+            RevokeTokenError::Forbidden(tenant) => Problem::forbidden_in(&tenant),
+            RevokeTokenError::Invalid(errors) => Problem::invalid(errors),
+            RevokeTokenError::Store(error) => Problem::store(error),
+        })?;
     Ok(Json(RevokedAnswer {
-        token: TokenView::new(revoked.token, state.clock.now()),
+        token: TokenView::new(revoked.token, state.system.now()),
         revoked: true,
         effective: EffectiveAnswer::new(revoked.effective, revoked.flush_error.as_ref()),
     }))
@@ -429,7 +407,8 @@ pub(crate) async fn rotate(
 ) -> Result<impl IntoResponse, Problem> {
     let RotateBody { grace_seconds, days } = body.map(|JsonBody(body)| body).unwrap_or_default();
     let rotation = Rotation { grace: grace_seconds.map(|seconds| Duration::from_secs(seconds.into())), days };
-    let minted = tokens::rotate(&state.mint_ports(), &audited.context(), &jti, &rotation, key.as_ref()).await;
+    let (table, sign, system, audit) = (&*state.table, &*state.sign, &*state.system, audited.context());
+    let minted = tokens::rotate(table, sign, system, &audit, &jti, &rotation, key.as_ref()).await;
     let minted = minted.map_err(|error| match error {
         RotateTokenError::NotFound => not_found(),
         RotateTokenError::Forbidden(tenant) => Problem::forbidden_in(&tenant),

@@ -246,29 +246,29 @@ endpoints! {
     /// Runs a finished run again.
     RERUN_RUN = "rerun_run", "runs", "POST" "/v1/runs/{run_id}/rerun", RunsWrite, Developer, Tenant;
     /// Says who is calling.
-    SHOW_CALLER = "show_caller", "tokens", "GET" "/auth/me", Known;
+    SHOW_CALLER = "show_caller", "identity", "GET" "/auth/me", Known;
     /// Ends the caller's session.
-    LOG_OUT = "log_out", "tokens", "POST" "/auth/logout", Person;
+    LOG_OUT = "log_out", "identity", "POST" "/auth/logout", Person;
     /// Changes the caller's own password.
-    CHANGE_PASSWORD = "change_password", "tokens", "POST" "/auth/password", Person;
+    CHANGE_PASSWORD = "change_password", "identity", "POST" "/auth/password", Person;
     /// Lists users.
-    LIST_USERS = "list_users", "tokens", "GET" "/v1/users", UsersRead, Admin, Platform;
+    LIST_USERS = "list_users", "identity", "GET" "/v1/users", UsersRead, Admin, Platform;
     /// Creates a user.
-    CREATE_USER = "create_user", "tokens", "POST" "/v1/users", UsersWrite, Admin, Platform;
+    CREATE_USER = "create_user", "identity", "POST" "/v1/users", UsersWrite, Admin, Platform;
     /// Shows one user.
-    SHOW_USER = "show_user", "tokens", "GET" "/v1/users/{user_name}", UsersRead, Admin, Platform;
+    SHOW_USER = "show_user", "identity", "GET" "/v1/users/{user_name}", UsersRead, Admin, Platform;
     /// Changes a user's roles, or disables or enables them.
-    EDIT_USER = "edit_user", "tokens", "PATCH" "/v1/users/{user_name}", UsersWrite, Admin, Platform;
+    EDIT_USER = "edit_user", "identity", "PATCH" "/v1/users/{user_name}", UsersWrite, Admin, Platform;
     /// Gives a user another password and ends their sessions.
-    RESET_PASSWORD = "reset_password", "tokens", "POST" "/v1/users/{user_name}/password", UsersWrite, Admin, Platform;
+    RESET_PASSWORD = "reset_password", "identity", "POST" "/v1/users/{user_name}/password", UsersWrite, Admin, Platform;
     /// Lists API keys.
-    LIST_API_KEYS = "list_api_keys", "tokens", "GET" "/v1/api-keys", KeysRead, Admin, Platform;
+    LIST_API_KEYS = "list_api_keys", "identity", "GET" "/v1/api-keys", KeysRead, Admin, Platform;
     /// Mints an API key.
-    MINT_API_KEY = "mint_api_key", "tokens", "POST" "/v1/api-keys", KeysWrite, Admin, Platform;
+    MINT_API_KEY = "mint_api_key", "identity", "POST" "/v1/api-keys", KeysWrite, Admin, Platform;
     /// Shows one API key.
-    SHOW_API_KEY = "show_api_key", "tokens", "GET" "/v1/api-keys/{key_id}", KeysRead, Admin, Platform;
+    SHOW_API_KEY = "show_api_key", "identity", "GET" "/v1/api-keys/{key_id}", KeysRead, Admin, Platform;
     /// Revokes an API key.
-    REVOKE_API_KEY = "revoke_api_key", "tokens", "POST" "/v1/api-keys/{key_id}/revoke", KeysWrite, Admin, Platform;
+    REVOKE_API_KEY = "revoke_api_key", "identity", "POST" "/v1/api-keys/{key_id}/revoke", KeysWrite, Admin, Platform;
     /// Lists service tokens.
     LIST_TOKENS = "list_tokens", "tokens", "GET" "/v1/tokens", TokensRead, Admin, Tenant;
     /// Mints a service token.
@@ -284,21 +284,21 @@ endpoints! {
     /// Publishes a new signing key, which soon signs.
     ROTATE_SIGNING_KEY = "rotate_signing_key", "tokens", "POST" "/v1/signing-keys/rotate", KeysWrite, Admin, Platform;
     /// Reads the audit trail.
-    LIST_AUDIT = "list_audit", "tokens", "GET" "/v1/audit", AuditRead, Admin, Tenant;
+    LIST_AUDIT = "list_audit", "identity", "GET" "/v1/audit", AuditRead, Admin, Tenant;
     /// Lists tenants.
-    LIST_TENANTS = "list_tenants", "tokens", "GET" "/v1/tenants", ProjectsRead, Viewer, Tenant;
+    LIST_TENANTS = "list_tenants", "identity", "GET" "/v1/tenants", ProjectsRead, Viewer, Tenant;
     /// Creates a tenant.
-    PUT_TENANT = "put_tenant", "tokens", "PUT" "/v1/tenants/{tenant}", ProjectsWrite, Admin, Platform;
+    PUT_TENANT = "put_tenant", "identity", "PUT" "/v1/tenants/{tenant}", ProjectsWrite, Admin, Platform;
     /// Deletes a tenant that has no projects.
-    DELETE_TENANT = "delete_tenant", "tokens", "DELETE" "/v1/tenants/{tenant}", ProjectsWrite, Admin, Platform;
+    DELETE_TENANT = "delete_tenant", "identity", "DELETE" "/v1/tenants/{tenant}", ProjectsWrite, Admin, Platform;
     /// Lists projects.
-    LIST_PROJECTS = "list_projects", "tokens", "GET" "/v1/projects", ProjectsRead, Viewer, Tenant;
+    LIST_PROJECTS = "list_projects", "identity", "GET" "/v1/projects", ProjectsRead, Viewer, Tenant;
     /// Shows one project.
-    SHOW_PROJECT = "show_project", "tokens", "GET" "/v1/projects/{project}", ProjectsRead, Viewer, Tenant;
+    SHOW_PROJECT = "show_project", "identity", "GET" "/v1/projects/{project}", ProjectsRead, Viewer, Tenant;
     /// Creates or replaces a project.
-    PUT_PROJECT = "put_project", "tokens", "PUT" "/v1/projects/{project}", ProjectsWrite, Admin, Tenant;
+    PUT_PROJECT = "put_project", "identity", "PUT" "/v1/projects/{project}", ProjectsWrite, Admin, Tenant;
     /// Deletes a project that nothing belongs to.
-    DELETE_PROJECT = "delete_project", "tokens", "DELETE" "/v1/projects/{project}", ProjectsWrite, Admin, Tenant;
+    DELETE_PROJECT = "delete_project", "identity", "DELETE" "/v1/projects/{project}", ProjectsWrite, Admin, Tenant;
     /// Lists services.
     LIST_SERVICES = "list_services", "catalog", "GET" "/services", CatalogRead, Viewer, Tenant;
     /// Creates a service.

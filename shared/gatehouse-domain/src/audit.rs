@@ -299,8 +299,8 @@ pub enum AuditError {
 
 /// Shows the trail: of everything to those who may read everything, and of their tenants to others.
 /// Another tenant's trail is empty.
-pub async fn list(
-    trail: &dyn ListAudit,
+pub async fn list<S: ListAudit>(
+    store: &S,
     caller: &Caller,
     query: AuditQuery,
     page: &PageRequest,
@@ -316,7 +316,7 @@ pub async fn list(
         (None, None) if tenants == Tenants::All => AuditFilter::Everything,
         (None, None) => AuditFilter::Tenant(tenants.sole().cloned().ok_or(AuditError::TenantUnclear)?),
     };
-    Ok(trail.list_audit(&filter, query.until, page).await?)
+    Ok(store.list_audit(&filter, query.until, page).await?)
 }
 
 /// Who asks for what nobody asked for.

@@ -9,7 +9,7 @@ use crate::{
     access::{DELETE_PROJECT, ENDPOINTS, LIST_PROJECTS, PUT_PROJECT},
     audit::{Action, AuditContext, AuditTarget, Entry, Outcome},
     caller::{Caller, Tenants},
-    clock::{Clock, IdSource},
+    clock::System,
     name::{ProjectName, ServiceName, TenantId},
     paging::{ListError, Page, PageRequest},
     revision::{EditOutcome, Precondition, PreconditionError, Revision},
@@ -115,22 +115,22 @@ pub enum ShowProjectError {
 }
 
 /// Shows one project.
-pub async fn show(
-    projects: &dyn FindProject,
+pub async fn show<S: FindProject>(
+    store: &S,
     caller: &Caller,
     name: &ProjectName,
 ) -> Result<Project, ShowProjectError> {
-    let project = projects.find_project(name).await?;
+    let project = store.find_project(name).await?;
     project.filter(|project| caller.sees(&project.tenant)).ok_or(ShowProjectError::NotFound)
 }
 
 /// Lists the projects of the caller's tenants.
-pub async fn list(
-    projects: &dyn ListProjects,
+pub async fn list<S: ListProjects>(
+    store: &S,
     caller: &Caller,
     page: &PageRequest,
 ) -> Result<Page<Project>, ListError> {
-    projects.list_projects(&caller.tenants_for(&LIST_PROJECTS), page).await
+    store.list_projects(&caller.tenants_for(&LIST_PROJECTS), page).await
 }
 
 /// What people decide about a project.
@@ -142,18 +142,6 @@ pub struct ProjectDraft {
     pub description: Option<String>,
     /// The services that may call it; any service without it.
     pub accepted_services: Option<BTreeSet<ServiceName>>,
-}
-
-/// What changing projects needs.
-pub struct ProjectPorts<'a> {
-    /// Reads them.
-    pub find: &'a dyn FindProject,
-    /// Writes them.
-    pub save: &'a dyn SaveProject,
-    /// Tells the time.
-    pub clock: &'a dyn Clock,
-    /// Makes ids.
-    pub ids: &'a dyn IdSource,
 }
 
 /// Why a project cannot be changed.
@@ -192,14 +180,15 @@ pub struct PutProject {
 }
 
 /// Creates or replaces a project.
-pub async fn put(
-    ports: &ProjectPorts<'_>,
+pub async fn put<S: FindProject + SaveProject>(
+    store: &S,
+    system: &dyn System,
     audit: &AuditContext<'_>,
     name: ProjectName,
     draft: ProjectDraft,
     expected: &Precondition,
 ) -> Result<PutProject, EditProjectError> {
-    let current = ports.find.find_project(&name).await?;
+    let current = store.find_project(&name).await?;
     if current.as_ref().is_some_and(|project| !audit.caller.sees(&project.tenant)) {
         return Err(EditProjectError::Taken);
     }
@@ -210,17 +199,17 @@ pub async fn put(
     expected.admit(current.as_ref().map(|project| &project.revision))?;
     check(&draft)?;
     let audit_target = audit_target(&name, &tenant);
-    let entry = audit.entry(ports.clock, ports.ids, Action::PutProject, Outcome::Done, audit_target);
+    let entry = audit.entry(system, system, Action::PutProject, Outcome::Done, audit_target);
     let project = Project {
         name,
         tenant,
         description: draft.description,
         accepted_services: draft.accepted_services,
-        revision: Revision::new(ports.ids),
+        revision: Revision::new(system),
         created_at: current.as_ref().map_or(entry.at, |project| project.created_at),
     };
     let previous = current.as_ref().map(|project| &project.revision);
-    match ports.save.save_project(&project, previous, &entry).await? {
+    match store.save_project(&project, previous, &entry).await? {
         EditOutcome::Done => Ok(PutProject { project, created: current.is_none() }),
         EditOutcome::Conflict => Err(PreconditionError::Failed.into()),
     }
@@ -263,13 +252,14 @@ fn check(draft: &ProjectDraft) -> Result<(), EditProjectError> {
 }
 
 /// Deletes a project that nothing belongs to.
-pub async fn delete(
-    ports: &ProjectPorts<'_>,
+pub async fn delete<S: FindProject + SaveProject>(
+    store: &S,
+    system: &dyn System,
     audit: &AuditContext<'_>,
     name: &ProjectName,
     expected: &Precondition,
 ) -> Result<(), EditProjectError> {
-    let project = show(ports.find, audit.caller, name).await.map_err(|error| match error {
+    let project = show(store, audit.caller, name).await.map_err(|error| match error {
         ShowProjectError::NotFound => EditProjectError::NotFound,
         ShowProjectError::Store(error) => error.into(),
     })?;
@@ -277,12 +267,12 @@ pub async fn delete(
         return Err(EditProjectError::Forbidden(project.tenant));
     }
     expected.admit(Some(&project.revision))?;
-    if ports.save.is_used(&project, ports.clock.now()).await? {
+    if store.is_used(&project, system.now()).await? {
         return Err(EditProjectError::InUse);
     }
     let audit_target = audit_target(name, &project.tenant);
-    let entry = audit.entry(ports.clock, ports.ids, Action::DeleteProject, Outcome::Done, audit_target);
-    match ports.save.delete_project(&project, &entry).await? {
+    let entry = audit.entry(system, system, Action::DeleteProject, Outcome::Done, audit_target);
+    match store.delete_project(&project, &entry).await? {
         EditOutcome::Done => Ok(()),
         EditOutcome::Conflict => Err(PreconditionError::Failed.into()),
     }

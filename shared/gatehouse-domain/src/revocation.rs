@@ -73,16 +73,16 @@ pub struct Effective {
 }
 
 /// Flushes after a record that says that a flush is owed since `since` was written.
-pub async fn flush(
+pub async fn flush<S: PendingFlush>(
+    store: &S,
     flush: &dyn FlushAuthorizer,
-    pending_flush: &dyn PendingFlush,
     clock: &dyn Clock,
     since: Timestamp,
 ) -> (Effective, Option<FlushError>) {
     match flush.flush_authorizer().await {
         Ok(()) => {
             // The janitor flushes once more where this fails, which does no harm.
-            let _forgotten = pending_flush.flush_done(since).await;
+            let _forgotten = store.flush_done(since).await;
             (Effective { by: clock.now(), flushed: true }, None)
         }
         Err(error) => (Effective { by: since + flush.remembered_for(), flushed: false }, Some(error)),

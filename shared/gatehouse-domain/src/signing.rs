@@ -1,4 +1,4 @@
-//! Signing keys: one ring of public keys, whose private halves only the minting function can read.
+//! Signing keys: one ring of public keys, whose private halves only the functions that sign can read.
 //!
 //! A new key is published first and signs only after [`LEAD`], when everybody who verifies has had time to
 //! learn of it. A key that another one took over from verifies until the last token that it can have
@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     audit::{Action, AuditContext, AuditTarget, Entry, Outcome},
     claims::MAX_LIFETIME,
-    clock::{Clock, IdSource},
+    clock::{IdSource, System},
     id::KeyId,
     revision::{EditOutcome, Revision},
     secret::SecretError,
@@ -137,20 +137,6 @@ pub trait MakeKeyPair: Send + Sync {
     async fn make_key_pair(&self) -> Result<(KeyId, String), SecretError>;
 }
 
-/// What rotating needs.
-pub struct RotatePorts<'a> {
-    /// Reads the ring.
-    pub find: &'a dyn FindKeyRing,
-    /// Writes the ring.
-    pub save: &'a dyn SaveKeyRing,
-    /// Makes key pairs.
-    pub pairs: &'a dyn MakeKeyPair,
-    /// Tells the time.
-    pub clock: &'a dyn Clock,
-    /// Makes revisions.
-    pub ids: &'a dyn IdSource,
-}
-
 /// Why no key was published.
 #[derive(Debug, thiserror::Error)]
 pub enum RotateKeyError {
@@ -169,15 +155,19 @@ pub enum RotateKeyError {
 }
 
 /// Publishes a new key. The first one signs at once, since nobody verifies anything yet.
-pub async fn rotate(ports: &RotatePorts<'_>, audit: &AuditContext<'_>) -> Result<KeyRing, RotateKeyError> {
+pub async fn rotate<S: FindKeyRing + SaveKeyRing>(
+    store: &S,
+    pairs: &dyn MakeKeyPair,
+    system: &dyn System,
+    audit: &AuditContext<'_>,
+) -> Result<KeyRing, RotateKeyError> {
     let actor = audit.caller.actor();
-    publish(ports, Occasion::Asked, |kid| {
+    publish(store, pairs, system, Occasion::Asked, |kid| {
         let audit_target =
             AuditTarget { target: format!("signing_key:{}", kid.as_str()), ..AuditTarget::default() };
-        let (clock, ids) = (ports.clock, ports.ids);
         Entry::new(
-            clock,
-            ids,
+            system,
+            system,
             actor.clone(),
             audit.origin,
             Action::RotateSigningKey,
@@ -189,25 +179,28 @@ pub async fn rotate(ports: &RotatePorts<'_>, audit: &AuditContext<'_>) -> Result
 }
 
 /// The ring, with a key that signs: makes the first one where there is none, and publishes the next one
-/// when it is due. This is the rotation by schedule; it is a part of minting, which alone needs new keys.
-pub async fn ring_that_signs(ports: &RotatePorts<'_>) -> Result<KeyRing, RotateKeyError> {
-    let now = ports.clock.now();
-    let ring = ports.find.find_key_ring().await?;
+/// when it is due. This is the rotation by schedule; it is a part of signing, which alone needs new keys.
+pub async fn ring_that_signs<S: FindKeyRing + SaveKeyRing>(
+    store: &S,
+    pairs: &dyn MakeKeyPair,
+    system: &dyn System,
+) -> Result<KeyRing, RotateKeyError> {
+    let now = system.now();
+    let ring = store.find_key_ring().await?;
     match ring {
         Some(ring) if !ring.is_due(now) => return Ok(ring),
         _ => {}
     }
-    let published = publish(ports, Occasion::Due, |kid| {
+    let published = publish(store, pairs, system, Occasion::Due, |kid| {
         let audit_target = AuditTarget {
             target: format!("signing_key:{}", kid.as_str()),
             detail: Some("on schedule".to_owned()),
             ..AuditTarget::default()
         };
-        let (clock, ids) = (ports.clock, ports.ids);
         let origin = crate::audit::Origin::default();
         Entry::new(
-            clock,
-            ids,
+            system,
+            system,
             "gatehouse".to_owned(),
             &origin,
             Action::RotateSigningKey,
@@ -235,14 +228,16 @@ enum Occasion {
     Due,
 }
 
-async fn publish(
-    ports: &RotatePorts<'_>,
+async fn publish<S: FindKeyRing + SaveKeyRing>(
+    store: &S,
+    pairs: &dyn MakeKeyPair,
+    system: &dyn System,
     occasion: Occasion,
     entry: impl Fn(&KeyId) -> Entry,
 ) -> Result<KeyRing, RotateKeyError> {
     for _attempt in 0..ATTEMPTS {
-        let now = ports.clock.now();
-        let ring = ports.find.find_key_ring().await?;
+        let now = system.now();
+        let ring = store.find_key_ring().await?;
         if let Some(ring) = ring.as_ref().filter(|ring| occasion == Occasion::Due && !ring.is_due(now)) {
             return Ok(ring.clone());
         }
@@ -250,22 +245,22 @@ async fn publish(
         if let Some(next) = last.filter(|key| key.signs_from > now) {
             return Err(RotateKeyError::AlreadyNext(next.signs_from));
         }
-        let (kid, public_key) = ports.pairs.make_key_pair().await?;
+        let (kid, public_key) = pairs.make_key_pair().await?;
         let signs_from = if last.is_some() { now + LEAD } else { now };
         let key = SigningKey { kid, public_key, published_at: now, signs_from };
         let entry = entry(&key.kid);
-        let empty = KeyRing { keys: Vec::new(), revision: Revision::new(ports.ids) };
-        let new = ring.as_ref().unwrap_or(&empty).with(key, now, ports.ids);
+        let empty = KeyRing { keys: Vec::new(), revision: Revision::new(system) };
+        let new = ring.as_ref().unwrap_or(&empty).with(key, now, system);
         if new.keys.len() > MAX_KEYS {
             return Err(RotateKeyError::Full);
         }
         let previous = ring.map(|ring| ring.revision);
-        if ports.save.save_key_ring(&new, previous.as_ref(), &entry).await? == EditOutcome::Done {
+        if store.save_key_ring(&new, previous.as_ref(), &entry).await? == EditOutcome::Done {
             return Ok(new);
         }
         // Somebody else was faster. The pair that was made for nothing signs nothing.
         if previous.is_none() {
-            let ring = ports.find.find_key_ring().await?;
+            let ring = store.find_key_ring().await?;
             return ring.ok_or_else(|| StoreError::Unavailable("the ring has vanished".into()).into());
         }
     }

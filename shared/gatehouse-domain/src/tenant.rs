@@ -7,7 +7,7 @@ use crate::{
     access::LIST_TENANTS,
     audit::{Action, AuditContext, AuditTarget, Entry, Outcome},
     caller::{Caller, Tenants},
-    clock::{Clock, IdSource},
+    clock::System,
     name::TenantId,
     revision::EditOutcome,
     store::StoreError,
@@ -48,9 +48,9 @@ pub trait SaveTenant: Send + Sync {
 }
 
 /// Lists the tenants that the caller is in.
-pub async fn list(tenants: &dyn ListTenants, caller: &Caller) -> Result<Vec<Tenant>, StoreError> {
+pub async fn list<S: ListTenants>(store: &S, caller: &Caller) -> Result<Vec<Tenant>, StoreError> {
     let own = caller.tenants_for(&LIST_TENANTS);
-    let mut all = tenants.list_tenants().await?;
+    let mut all = store.list_tenants().await?;
     if own != Tenants::All {
         all.retain(|tenant| own.include(&tenant.id));
     }
@@ -74,19 +74,10 @@ pub enum EditTenantError {
     Store(#[from] StoreError),
 }
 
-/// What changing tenants needs.
-pub struct TenantPorts<'a> {
-    /// Writes them.
-    pub save: &'a dyn SaveTenant,
-    /// Tells the time.
-    pub clock: &'a dyn Clock,
-    /// Makes ids.
-    pub ids: &'a dyn IdSource,
-}
-
 /// Creates a tenant, or gives it another name.
-pub async fn put(
-    ports: &TenantPorts<'_>,
+pub async fn put<S: SaveTenant>(
+    store: &S,
+    system: &dyn System,
     audit: &AuditContext<'_>,
     id: TenantId,
     display_name: String,
@@ -96,23 +87,24 @@ pub async fn put(
         return Err(EditTenantError::Invalid(vec![error]));
     }
     let audit_target = audit_target(&id);
-    let entry = audit.entry(ports.clock, ports.ids, Action::PutTenant, Outcome::Done, audit_target);
+    let entry = audit.entry(system, system, Action::PutTenant, Outcome::Done, audit_target);
     let tenant = Tenant { id, display_name, created_at: entry.at, created_by: audit.caller.actor() };
-    ports.save.save_tenant(&tenant, &entry).await?;
+    store.save_tenant(&tenant, &entry).await?;
     Ok(tenant)
 }
 
 /// Deletes a tenant that has no projects.
-pub async fn delete(
-    ports: &TenantPorts<'_>,
+pub async fn delete<S: SaveTenant>(
+    store: &S,
+    system: &dyn System,
     audit: &AuditContext<'_>,
     id: &TenantId,
 ) -> Result<(), EditTenantError> {
-    if ports.save.has_projects(id).await? {
+    if store.has_projects(id).await? {
         return Err(EditTenantError::InUse);
     }
-    let entry = audit.entry(ports.clock, ports.ids, Action::DeleteTenant, Outcome::Done, audit_target(id));
-    match ports.save.delete_tenant(id, &entry).await? {
+    let entry = audit.entry(system, system, Action::DeleteTenant, Outcome::Done, audit_target(id));
+    match store.delete_tenant(id, &entry).await? {
         EditOutcome::Done => Ok(()),
         EditOutcome::Conflict => Err(EditTenantError::NotFound),
     }

@@ -6,6 +6,7 @@ pub mod gateway;
 pub mod page;
 pub mod problem;
 pub mod request_log;
+pub mod revocation;
 pub mod routes;
 pub mod sse;
 

@@ -8,6 +8,7 @@
 mod crypto;
 mod jwks;
 mod sign;
+mod signer;
 mod thumbprint;
 mod verify;
 mod wire;
@@ -15,6 +16,7 @@ mod wire;
 pub use self::{
     jwks::{Jwk, JwkSet},
     sign::{KeyPair, Made, UnusableKey},
+    signer::{SecretKeyPairs, Signer},
     thumbprint::thumbprint,
     verify::{LEEWAY, MAX_LENGTH, Refusal, Verified, Verifier},
     wire::Issuer,

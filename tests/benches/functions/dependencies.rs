@@ -44,7 +44,7 @@ impl Dependencies {
     }
 
     /// The variables that template.yaml would give.
-    pub fn variables(&self) -> [(&str, &str); 11] {
+    pub fn variables(&self) -> [(&str, &str); 15] {
         [
             ("AWS_ENDPOINT_URL", &self.endpoint),
             ("GATEHOUSE_TABLE", TABLE),
@@ -56,6 +56,13 @@ impl Dependencies {
             ("GATEHOUSE_STAGE", "bench"),
             ("GATEHOUSE_EVENT_BUS", "bench"),
             ("GATEHOUSE_UNUSED_DAYS", "90"),
+            ("GATEHOUSE_MODULES", "example"),
+            ("GATEHOUSE_CALLBACK_URL", "https://bench.example.test"),
+            ("STEP_FUNCTION_ARN", "arn:aws:states:eu-central-1:000000000000:stateMachine:bench-provision"),
+            (
+                "DEPLOY_STEP_FUNCTION_ARN",
+                "arn:aws:states:eu-central-1:000000000000:stateMachine:bench-deploy",
+            ),
             ("AWS_REGION", "eu-central-1"),
         ]
     }

@@ -2,7 +2,7 @@
 //! nothing, in the same run.
 //!
 //! ```text
-//! cargo build --release -p authorizer -p jobs -p runs -p meta -p tokens -p janitor
+//! make build    # for another processor: cargo build --release, with -p for each folder of functions/
 //! cargo build --release -p gatehouse-testkit --example do-nothing
 //! cargo bench -p gatehouse-tests --bench functions
 //! ```
@@ -24,7 +24,7 @@ use crate::dependencies::Dependencies;
 use crate::measure::Measurements;
 use crate::subject::{Missing, Subject};
 
-const BUILD: &str = "    cargo build --release -p authorizer -p jobs -p runs -p meta -p tokens -p janitor
+const BUILD: &str = "    cargo build --release, with -p for each folder of functions/
     cargo build --release -p gatehouse-testkit --example do-nothing";
 
 #[tokio::main]

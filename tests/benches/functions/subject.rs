@@ -7,15 +7,30 @@ use std::path::{Path, PathBuf};
 pub const DO_NOTHING: &str = "do-nothing";
 
 /// Every function, the one that does nothing first.
-pub const NAMES: [&str; 7] = [DO_NOTHING, "authorizer", "meta", "janitor", "jobs", "runs", "tokens"];
+pub const NAMES: [&str; 11] = [
+    DO_NOTHING,
+    "authorizer",
+    "callbacks",
+    "catalog",
+    "deployer",
+    "identity",
+    "janitor",
+    "jobs",
+    "meta",
+    "runs",
+    "tokens",
+];
 
 /// Which event of a function is taken when it is there; else the first one is.
-const PREFERRED_EVENTS: [(&str, &str); 5] = [
+const PREFERRED_EVENTS: [(&str, &str); 8] = [
     ("authorizer", "api-key"),
-    ("meta", "show-health"),
+    ("callbacks", "begin-attempt"),
+    ("catalog", "list-services"),
+    ("identity", "show-caller"),
     ("jobs", "list-jobs"),
+    ("meta", "show-health"),
     ("runs", "list-runs"),
-    ("tokens", "show-caller"),
+    ("tokens", "list-tokens"),
 ];
 
 pub struct Subject {

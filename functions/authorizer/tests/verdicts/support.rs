@@ -10,7 +10,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use authorizer::{Answer, AuthorizeError, Authorizer, Ports};
+use authorizer::{Answer, AuthorizeError, Authorizer};
 use gatehouse_domain::{
     api_key::{ApiKey, ApiKeyId, FindApiKey, RecordKeyUse},
     claims::{ServiceClaims, SessionClaims},
@@ -142,7 +142,7 @@ impl FindKeyRing for Store {
 pub struct Stage {
     pub store: Arc<Store>,
     pub clock: Arc<TestClock>,
-    pub authorizer: Authorizer,
+    pub authorizer: Authorizer<Store>,
     pub pair: KeyPair,
 }
 
@@ -150,7 +150,7 @@ impl Stage {
     /// A stage with the sample key in its ring.
     pub fn new() -> Self {
         let (store, clock) = (Arc::new(Store::default()), Arc::new(TestClock(Mutex::new(at(START)))));
-        let authorizer = Authorizer::new(Ports::of(&store, clock.clone()), Issuer::new(ISSUER));
+        let authorizer = Authorizer::new(store.clone(), clock.clone(), Issuer::new(ISSUER));
         let (key, pair) = sample_key();
         *store.ring.lock().unwrap() = Some(ring([key]));
         Self { store, clock, authorizer, pair }

@@ -12,13 +12,13 @@ use gatehouse_domain::{
     name::UserName,
     users::{CreateFirstAdmin, HashPassword, User, UserEditOutcome, check_password},
 };
+use gatehouse_passwords::Argon2id;
 use gatehouse_runtime::{
     aws::Aws,
     clock::{SystemClock, SystemIds},
 };
 use gatehouse_store::Table;
 use secrecy::SecretString;
-use tokens::password::Argon2id;
 
 /// Who is in the trail for it: somebody with rights in AWS, whom Gatehouse does not know.
 const OPERATOR: &str = "operator";

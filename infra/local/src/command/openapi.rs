@@ -53,6 +53,7 @@ impl Modify for Bearer {
 /// When the routes cannot be described: a defect.
 pub fn description() -> anyhow::Result<String> {
     let mut whole = Whole::openapi();
+    whole.merge(identity::Description::openapi());
     whole.merge(tokens::Description::openapi());
     whole.merge(meta::Description::openapi());
     whole.merge(jobs::Description::openapi());

@@ -31,6 +31,7 @@ pub(super) fn all(parts: &Parts) -> anyhow::Result<BTreeMap<String, LambdaFuncti
         ("catalog", LambdaFunction::http(catalog::router(catalog_state(parts)))),
         ("meta", LambdaFunction::http(meta::router())),
         ("deployer", deployer(parts, directory.clone())?),
+        ("identity", LambdaFunction::http(identity::router(identity_state(parts)))),
         ("janitor", janitor::function(janitor::janitor(parts))),
         ("jobs", LambdaFunction::http(jobs::router(jobs_state(parts, directory.clone())))),
         ("runs", LambdaFunction::http(runs::router(runs_state(parts, directory)))),
@@ -61,8 +62,7 @@ fn directory(parts: &Parts) -> Directory {
 }
 
 fn authorizer(parts: &Parts) -> LambdaFunction {
-    let reads = authorizer::Ports::of(&parts.table, parts.clock.clone());
-    let authorizer = Authorizer::new(reads, Issuer::new(ISSUER));
+    let authorizer = Arc::new(Authorizer::new(parts.table.clone(), parts.clock.clone(), Issuer::new(ISSUER)));
     LambdaFunction::json(move |event: LambdaEvent<Request>| {
         let authorizer = authorizer.clone();
         async move { authorizer.authorize(event.payload).await }
@@ -146,14 +146,14 @@ fn deployer(parts: &Parts, providers: Arc<Directory>) -> anyhow::Result<LambdaFu
     }))
 }
 
+fn identity_state(parts: &Parts) -> identity::AppState {
+    let flush = Arc::new(parts.memory.clone());
+    let (table, secrets) = (parts.table.clone(), parts.secrets.clone());
+    identity::AppState::new(table, secrets, Issuer::new(ISSUER), flush, parts.system.clone())
+}
+
 fn tokens_state(parts: &Parts) -> tokens::AppState {
-    let dependencies = tokens::Dependencies {
-        issuer: Issuer::new(ISSUER),
-        read_secret: parts.secrets.clone(),
-        write_secret: parts.secrets.clone(),
-        flush: Arc::new(parts.memory.clone()),
-        clock: parts.clock.clone(),
-        ids: parts.ids.clone(),
-    };
-    tokens::AppState::of(&parts.table, dependencies)
+    let flush = Arc::new(parts.memory.clone());
+    let (table, secrets) = (parts.table.clone(), parts.secrets.clone());
+    tokens::AppState::new(table, secrets, Issuer::new(ISSUER), flush, parts.system.clone())
 }

@@ -25,12 +25,12 @@ use gatehouse_domain::{
     tenant::{SaveTenant, Tenant},
     users::{HashPassword, SaveUser, User},
 };
+use gatehouse_passwords::Argon2id;
 use http::{Method, Request, header};
 use http_body_util::{BodyExt, Full};
 use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokens::password::Argon2id;
 
 use super::{functions::process_provider, parts::Parts};
 use crate::gateway::Gateway;

@@ -225,12 +225,12 @@ pub trait RecordKeyUse: Send + Sync {
 
 /// Finds out who presents a key: `None` when nobody does who may come in. The second part says whether
 /// that it was used is to be written down, at most once in [`USE_INTERVAL`].
-pub async fn authenticate(
-    keys: &dyn FindApiKey,
+pub async fn authenticate<S: FindApiKey>(
+    store: &S,
     presented: &PresentedKey,
     now: Timestamp,
 ) -> Result<Option<(Caller, bool)>, StoreError> {
-    let Some(key) = keys.find_api_key(&presented.id()).await? else { return Ok(None) };
+    let Some(key) = store.find_api_key(&presented.id()).await? else { return Ok(None) };
     let same = bool::from(key.hash.0.ct_eq(&presented.hash().0));
     if !same || !key.status(now).is_valid() {
         return Ok(None);

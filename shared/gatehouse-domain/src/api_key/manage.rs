@@ -10,10 +10,10 @@ use crate::{
     access::Scope,
     audit::{Action, AuditContext, AuditTarget, Entry, Outcome},
     caller::Tenants,
-    clock::{Clock, IdSource},
+    clock::System,
     paging::{ListError, Page, PageRequest},
     revision::EditOutcome,
-    revocation::{Effective, FlushAuthorizer, FlushError, PendingFlush, check_reason, flush},
+    revocation::{self, Effective, FlushAuthorizer, FlushError, PendingFlush, check_reason},
     store::StoreError,
     validation::FieldError,
 };
@@ -43,22 +43,6 @@ pub trait SaveApiKey: Send + Sync {
     async fn save_key_revocation(&self, key: &ApiKey, entry: &Entry) -> Result<EditOutcome, StoreError>;
 }
 
-/// What minting and revoking need.
-pub struct KeyPorts<'a> {
-    /// Reads keys.
-    pub find: &'a dyn FindApiKey,
-    /// Writes keys.
-    pub save: &'a dyn SaveApiKey,
-    /// Makes API Gateway forget.
-    pub flush: &'a dyn FlushAuthorizer,
-    /// Keeps that it has to.
-    pub pending_flush: &'a dyn PendingFlush,
-    /// Tells the time.
-    pub clock: &'a dyn Clock,
-    /// Makes ids.
-    pub ids: &'a dyn IdSource,
-}
-
 /// What a caller wants minted.
 #[derive(Debug, Clone)]
 pub struct KeyDraft {
@@ -84,8 +68,9 @@ pub enum MintKeyError {
 }
 
 /// Mints a key: its record, and the key itself, to be shown once.
-pub async fn mint(
-    ports: &KeyPorts<'_>,
+pub async fn mint<S: SaveApiKey>(
+    store: &S,
+    system: &dyn System,
     audit: &AuditContext<'_>,
     draft: KeyDraft,
 ) -> Result<(ApiKey, SecretString), MintKeyError> {
@@ -93,12 +78,12 @@ pub async fn mint(
     if !errors.is_empty() {
         return Err(MintKeyError::Invalid(errors));
     }
-    let now = ports.clock.now();
+    let now = system.now();
     let ends_at = draft.days.map(|days| now + Duration::from_hours(u64::from(days) * 24));
-    let (key, text) = ApiKey::generate(ports.ids, draft.name, draft.scopes, draft.tenants, now);
+    let (key, text) = ApiKey::generate(system, draft.name, draft.scopes, draft.tenants, now);
     let key = ApiKey { created_by: audit.caller.actor(), ends_at, ..key };
-    let entry = audit.entry(ports.clock, ports.ids, Action::MintApiKey, Outcome::Done, audit_target(&key));
-    ports.save.save_api_key(&key, Some(&entry)).await?;
+    let entry = audit.entry(system, system, Action::MintApiKey, Outcome::Done, audit_target(&key));
+    store.save_api_key(&key, Some(&entry)).await?;
     Ok((key, text))
 }
 
@@ -145,29 +130,31 @@ pub struct RevokedKey {
 }
 
 /// Revokes a key. Revoking a revoked one changes nothing in its record and flushes again.
-pub async fn revoke(
-    ports: &KeyPorts<'_>,
+pub async fn revoke<S: FindApiKey + SaveApiKey + PendingFlush>(
+    store: &S,
+    flush: &dyn FlushAuthorizer,
+    system: &dyn System,
     audit: &AuditContext<'_>,
     id: &ApiKeyId,
     reason: Option<String>,
 ) -> Result<RevokedKey, RevokeKeyError> {
     check_reason(reason.as_deref()).map_err(RevokeKeyError::Invalid)?;
-    let mut key = ports.find.find_api_key(id).await?.ok_or(RevokeKeyError::NotFound)?;
-    let now = ports.clock.now();
+    let mut key = store.find_api_key(id).await?.ok_or(RevokeKeyError::NotFound)?;
+    let now = system.now();
     if key.revoked.is_none() {
         let audit_target =
             AuditTarget { detail: reason.clone().or(Some(key.name.clone())), ..audit_target(&key) };
-        let entry = audit.entry(ports.clock, ports.ids, Action::RevokeApiKey, Outcome::Done, audit_target);
+        let entry = audit.entry(system, system, Action::RevokeApiKey, Outcome::Done, audit_target);
         key.revoked = Some(Revocation { at: now, by: audit.caller.actor(), reason });
-        match ports.save.save_key_revocation(&key, &entry).await? {
+        match store.save_key_revocation(&key, &entry).await? {
             EditOutcome::Done => {}
             // Somebody else revoked it at the same moment, which is as good.
             EditOutcome::Conflict => {
-                key = ports.find.find_api_key(id).await?.ok_or(RevokeKeyError::NotFound)?;
+                key = store.find_api_key(id).await?.ok_or(RevokeKeyError::NotFound)?;
             }
         }
     }
-    let (effective, flush_error) = flush(ports.flush, ports.pending_flush, ports.clock, now).await;
+    let (effective, flush_error) = revocation::flush(store, flush, system, now).await;
     Ok(RevokedKey { key, effective, flush_error })
 }
 

@@ -8,7 +8,5 @@ pub use self::{
         ApiKey, ApiKeyId, FindApiKey, InvalidApiKeyId, KeyHash, PresentedKey, RecordKeyUse, Revocation,
         authenticate,
     },
-    manage::{
-        KeyDraft, KeyPorts, ListApiKeys, MintKeyError, RevokeKeyError, RevokedKey, SaveApiKey, mint, revoke,
-    },
+    manage::{KeyDraft, ListApiKeys, MintKeyError, RevokeKeyError, RevokedKey, SaveApiKey, mint, revoke},
 };

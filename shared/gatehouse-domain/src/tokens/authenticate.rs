@@ -32,12 +32,12 @@ pub trait RecordUse: Send + Sync {
 
 /// Finds out who presents a token: `None` when nobody does who may come in. The second part is what is to
 /// be written down, at most once in [`USE_INTERVAL`].
-pub async fn authenticate(
-    tokens: &dyn FindToken,
+pub async fn authenticate<S: FindToken>(
+    store: &S,
     claims: &ServiceClaims,
     now: Timestamp,
 ) -> Result<Option<(Caller, Option<Use>)>, StoreError> {
-    let Some(token) = tokens.find_token(&claims.jti).await? else { return Ok(None) };
+    let Some(token) = store.find_token(&claims.jti).await? else { return Ok(None) };
     // The signature says that we made this token; the record says what for. Where the two differ, a key
     // has leaked.
     let same = token.project == claims.project

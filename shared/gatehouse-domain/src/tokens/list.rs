@@ -73,8 +73,8 @@ pub trait ListTokens: Send + Sync {
 }
 
 /// Lists the tokens of the tenants in which the caller may see them.
-pub async fn list(
-    tokens: &dyn ListTokens,
+pub async fn list<S: ListTokens>(
+    store: &S,
     caller: &Caller,
     query: TokenQuery,
     now: Timestamp,
@@ -90,5 +90,5 @@ pub async fn list(
         ends_by: query.expiring_within_days.map(|within| now + days(within)),
         now,
     };
-    tokens.list_tokens(&filter, page).await
+    store.list_tokens(&filter, page).await
 }

@@ -11,7 +11,7 @@ use crate::{
     access::MINT_TOKEN,
     audit::{Action, AuditContext, AuditTarget, Entry, Outcome},
     claims::{ServiceClaims, whole_seconds},
-    clock::{Clock, IdSource},
+    clock::System,
     id::TokenId,
     idempotency::IdempotencyKey,
     name::{ProjectName, ServiceName, TenantId},
@@ -44,22 +44,6 @@ pub trait SaveToken: Send + Sync {
     /// Writes that the token is revoked, as `token` says, where it is not yet, and that a flush is owed
     /// since then; with the entry of the trail.
     async fn save_revocation(&self, token: &ServiceToken, entry: &Entry) -> Result<EditOutcome, StoreError>;
-}
-
-/// What minting needs.
-pub struct MintPorts<'a> {
-    /// Reads projects.
-    pub projects: &'a dyn FindProject,
-    /// Reads records.
-    pub find: &'a dyn FindToken,
-    /// Writes records.
-    pub save: &'a dyn SaveToken,
-    /// Signs.
-    pub sign: &'a dyn SignToken,
-    /// Tells the time.
-    pub clock: &'a dyn Clock,
-    /// Makes ids.
-    pub ids: &'a dyn IdSource,
 }
 
 /// What a caller wants minted.
@@ -113,13 +97,15 @@ pub enum MintError {
 ///
 /// With `key`, the same request again answers with the same token: its id follows from the key, and a
 /// signature by Ed25519 from what is signed, so that nothing secret has to be kept for it.
-pub async fn mint(
-    ports: &MintPorts<'_>,
+pub async fn mint<S: FindProject + FindToken + SaveToken>(
+    store: &S,
+    sign: &dyn SignToken,
+    system: &dyn System,
     audit: &AuditContext<'_>,
     draft: Draft,
     key: Option<&IdempotencyKey>,
 ) -> Result<Minted, MintError> {
-    let project = crate::project::show(ports.projects, audit.caller, &draft.project).await;
+    let project = crate::project::show(store, audit.caller, &draft.project).await;
     let project = project.map_err(|error| match error {
         ShowProjectError::NotFound => MintError::NoProject(draft.project.clone()),
         ShowProjectError::Store(error) => error.into(),
@@ -131,19 +117,23 @@ pub async fn mint(
     if !errors.is_empty() {
         return Err(MintError::Invalid(errors));
     }
-    let record = record(ports, audit, draft, project.tenant, key);
-    let token = ports.sign.sign_service_token(&claims(&record)).await?;
-    let entry = audit.entry(ports.clock, ports.ids, Action::MintToken, Outcome::Done, audit_target(&record));
-    match ports.save.save_new_token(&record, &entry).await? {
+    let record = record(system, audit, draft, project.tenant, key);
+    let token = sign.sign_service_token(&claims(&record)).await?;
+    let entry = audit.entry(system, system, Action::MintToken, Outcome::Done, audit_target(&record));
+    match store.save_new_token(&record, &entry).await? {
         EditOutcome::Done => Ok(Minted { record, token, replayed: false }),
-        EditOutcome::Conflict => replay(ports, &record).await,
+        EditOutcome::Conflict => replay(store, sign, &record).await,
     }
 }
 
 /// Answers a repetition with what the first request minted.
-async fn replay(ports: &MintPorts<'_>, wanted: &ServiceToken) -> Result<Minted, MintError> {
+async fn replay<S: FindToken>(
+    store: &S,
+    sign: &dyn SignToken,
+    wanted: &ServiceToken,
+) -> Result<Minted, MintError> {
     let vanished = || StoreError::Unavailable("the token that exists was not found".into());
-    let record = ports.find.find_token(&wanted.jti).await?.ok_or_else(vanished)?;
+    let record = store.find_token(&wanted.jti).await?.ok_or_else(vanished)?;
     let life = |token: &ServiceToken| token.ends_at.duration_since(token.created_at);
     let same = record.project == wanted.project
         && record.service == wanted.service
@@ -153,7 +143,7 @@ async fn replay(ports: &MintPorts<'_>, wanted: &ServiceToken) -> Result<Minted, 
     if !same {
         return Err(MintError::KeyReused);
     }
-    let token = ports.sign.sign_service_token(&claims(&record)).await?;
+    let token = sign.sign_service_token(&claims(&record)).await?;
     Ok(Minted { record, token, replayed: true })
 }
 
@@ -172,16 +162,16 @@ fn check(draft: &Draft, project: &Project) -> Vec<FieldError> {
 }
 
 fn record(
-    ports: &MintPorts<'_>,
+    system: &dyn System,
     audit: &AuditContext<'_>,
     draft: Draft,
     tenant: TenantId,
     key: Option<&IdempotencyKey>,
 ) -> ServiceToken {
-    let now = whole_seconds(ports.clock.now());
+    let now = whole_seconds(system.now());
     let jti = match key {
         Some(key) => TokenId::of_request(&audit.caller.actor(), key),
-        None => TokenId::generate(ports.ids),
+        None => TokenId::generate(system),
     };
     ServiceToken {
         jti,

@@ -12,8 +12,8 @@ mod token;
 pub use self::{
     authenticate::{RecordUse, Use, authenticate},
     list::{ListTokens, StateFilter, TokenFilter, TokenQuery, list},
-    mint::{Draft, MintError, MintPorts, Minted, SaveToken, mint},
-    revoke::{RevokePorts, RevokeTokenError, Revoked, revoke},
+    mint::{Draft, MintError, Minted, SaveToken, mint},
+    revoke::{RevokeTokenError, Revoked, revoke},
     rotate::{RotateTokenError, Rotation, rotate},
     show::{ShowTokenError, show},
     token::{

@@ -4,30 +4,14 @@ use super::{FindToken, SaveToken, ServiceToken, ShowTokenError, TokenState, mint
 use crate::{
     access::REVOKE_TOKEN,
     audit::{Action, AuditContext, Outcome},
-    clock::{Clock, IdSource},
+    clock::System,
     id::TokenId,
     name::TenantId,
     revision::EditOutcome,
-    revocation::{Effective, FlushAuthorizer, FlushError, PendingFlush, check_reason, flush},
+    revocation::{self, Effective, FlushAuthorizer, FlushError, PendingFlush, check_reason},
     store::StoreError,
     validation::FieldError,
 };
-
-/// What revoking needs.
-pub struct RevokePorts<'a> {
-    /// Reads records.
-    pub find: &'a dyn FindToken,
-    /// Writes them.
-    pub save: &'a dyn SaveToken,
-    /// Makes API Gateway forget.
-    pub flush: &'a dyn FlushAuthorizer,
-    /// Keeps that it has to.
-    pub pending_flush: &'a dyn PendingFlush,
-    /// Tells the time.
-    pub clock: &'a dyn Clock,
-    /// Makes ids.
-    pub ids: &'a dyn IdSource,
-}
 
 /// A token is revoked.
 #[derive(Debug)]
@@ -68,26 +52,28 @@ impl From<ShowTokenError> for RevokeTokenError {
 }
 
 /// Revokes a token. Revoking a revoked one changes nothing in its record and flushes again.
-pub async fn revoke(
-    ports: &RevokePorts<'_>,
+pub async fn revoke<S: FindToken + SaveToken + PendingFlush>(
+    store: &S,
+    flush: &dyn FlushAuthorizer,
+    system: &dyn System,
     audit: &AuditContext<'_>,
     jti: &TokenId,
     reason: Option<String>,
 ) -> Result<Revoked, RevokeTokenError> {
     check_reason(reason.as_deref()).map_err(RevokeTokenError::Invalid)?;
-    let mut token = show(ports.find, audit.caller, &REVOKE_TOKEN, jti).await?;
-    let now = ports.clock.now();
+    let mut token = show(store, audit.caller, &REVOKE_TOKEN, jti).await?;
+    let now = system.now();
     if !matches!(token.state, TokenState::Revoked { .. }) {
         let mut audit_target = mint::audit_target(&token);
         audit_target.detail = reason.clone().or(audit_target.detail);
-        let entry = audit.entry(ports.clock, ports.ids, Action::RevokeToken, Outcome::Done, audit_target);
+        let entry = audit.entry(system, system, Action::RevokeToken, Outcome::Done, audit_target);
         token.state = TokenState::Revoked { at: now, by: audit.caller.actor(), reason };
-        match ports.save.save_revocation(&token, &entry).await? {
+        match store.save_revocation(&token, &entry).await? {
             EditOutcome::Done => {}
             // Somebody else revoked it at the same moment, which is as good.
-            EditOutcome::Conflict => token = show(ports.find, audit.caller, &REVOKE_TOKEN, jti).await?,
+            EditOutcome::Conflict => token = show(store, audit.caller, &REVOKE_TOKEN, jti).await?,
         }
     }
-    let (effective, flush_error) = flush(ports.flush, ports.pending_flush, ports.clock, now).await;
+    let (effective, flush_error) = revocation::flush(store, flush, system, now).await;
     Ok(Revoked { token, effective, flush_error })
 }

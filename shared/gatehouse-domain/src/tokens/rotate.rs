@@ -4,16 +4,20 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{MAX_DAYS, MintPorts, Minted, Replaces, ServiceToken, ShowTokenError, TokenState, mint, show};
+use super::{
+    FindToken, MAX_DAYS, Minted, Replaces, SaveToken, ServiceToken, ShowTokenError, TokenState, mint, show,
+};
 use crate::{
     access::ROTATE_TOKEN,
     audit::{Action, AuditContext, Outcome},
     claims::whole_seconds,
+    clock::System,
     id::TokenId,
     idempotency::IdempotencyKey,
     name::TenantId,
+    project::FindProject,
     revision::EditOutcome,
-    sign::SignError,
+    sign::{SignError, SignToken},
     store::StoreError,
     validation::FieldError,
 };
@@ -73,60 +77,63 @@ pub struct Rotation {
 ///
 /// With `key`, the same request again answers with the same token, as for minting: who lost the answer would
 /// otherwise have a token that was replaced by one that nobody knows.
-pub async fn rotate(
-    ports: &MintPorts<'_>,
+pub async fn rotate<S: FindProject + FindToken + SaveToken>(
+    store: &S,
+    sign: &dyn SignToken,
+    system: &dyn System,
     audit: &AuditContext<'_>,
     jti: &TokenId,
     rotation: &Rotation,
     key: Option<&IdempotencyKey>,
 ) -> Result<Minted, RotateTokenError> {
-    let older = show(ports.find, audit.caller, &ROTATE_TOKEN, jti).await?;
+    let older = show(store, audit.caller, &ROTATE_TOKEN, jti).await?;
     let (grace, days) = (rotation.grace, rotation.days);
     check(grace, days)?;
-    let next = key
-        .map_or_else(|| TokenId::generate(ports.ids), |key| TokenId::of_request(&audit.caller.actor(), key));
+    let next =
+        key.map_or_else(|| TokenId::generate(system), |key| TokenId::of_request(&audit.caller.actor(), key));
     if key.is_some()
-        && let Some(minted) = replay(ports, &older, &next).await?
+        && let Some(minted) = replay(store, sign, &older, &next).await?
     {
         return Ok(minted);
     }
-    let status = older.status(ports.clock.now());
+    let status = older.status(system.now());
     if older.state != TokenState::Active || !status.is_valid() {
         return Err(RotateTokenError::NotActive(status.as_str()));
     }
-    let project = ports.projects.find_project(&older.project).await?;
+    let project = store.find_project(&older.project).await?;
     if !project.is_some_and(|project| project.tenant == older.tenant && project.accepts(&older.service)) {
         return Err(RotateTokenError::NotAccepted);
     }
-    let now = whole_seconds(ports.clock.now());
+    let now = whole_seconds(system.now());
     let newer = successor(&older, next, audit, now, rotation);
     let older = rotated(older, &newer, now, grace);
-    let token = ports.sign.sign_service_token(&mint::claims(&newer)).await?;
+    let token = sign.sign_service_token(&mint::claims(&newer)).await?;
     let mut audit_target = mint::audit_target(&older);
     audit_target.detail = Some(format!("replaced by {}", newer.jti));
-    let entry = audit.entry(ports.clock, ports.ids, Action::RotateToken, Outcome::Done, audit_target);
-    match ports.save.save_rotation(&newer, &older, &entry).await? {
+    let entry = audit.entry(system, system, Action::RotateToken, Outcome::Done, audit_target);
+    match store.save_rotation(&newer, &older, &entry).await? {
         EditOutcome::Done => Ok(Minted { record: newer, token, replayed: false }),
         // It was rotated or revoked at the same moment: by a twin of this request, or by somebody else.
         EditOutcome::Conflict => {
-            let older = show(ports.find, audit.caller, &ROTATE_TOKEN, jti).await?;
-            let minted = replay(ports, &older, &newer.jti).await?;
+            let older = show(store, audit.caller, &ROTATE_TOKEN, jti).await?;
+            let minted = replay(store, sign, &older, &newer.jti).await?;
             minted.ok_or(RotateTokenError::NotActive("rotated or revoked by somebody else"))
         }
     }
 }
 
 /// The token that an earlier request with the same key has made, if one has.
-async fn replay(
-    ports: &MintPorts<'_>,
+async fn replay<S: FindToken>(
+    store: &S,
+    sign: &dyn SignToken,
     older: &ServiceToken,
     next: &TokenId,
 ) -> Result<Option<Minted>, RotateTokenError> {
-    let Some(record) = ports.find.find_token(next).await? else { return Ok(None) };
+    let Some(record) = store.find_token(next).await? else { return Ok(None) };
     if record.replaces.as_ref().is_none_or(|replaced| replaced.jti != older.jti) {
         return Err(RotateTokenError::KeyReused);
     }
-    let token = ports.sign.sign_service_token(&mint::claims(&record)).await?;
+    let token = sign.sign_service_token(&mint::claims(&record)).await?;
     Ok(Some(Minted { record, token, replayed: true }))
 }
 

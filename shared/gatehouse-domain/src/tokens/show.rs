@@ -23,13 +23,13 @@ pub enum ShowTokenError {
 }
 
 /// Shows the record of one token to those who may use `operation` on it.
-pub async fn show(
-    tokens: &dyn FindToken,
+pub async fn show<S: FindToken>(
+    store: &S,
     caller: &Caller,
     operation: &crate::access::Endpoint,
     jti: &TokenId,
 ) -> Result<ServiceToken, ShowTokenError> {
-    let token = tokens.find_token(jti).await?.ok_or(ShowTokenError::NotFound)?;
+    let token = store.find_token(jti).await?.ok_or(ShowTokenError::NotFound)?;
     if !caller.sees(&token.tenant) {
         return Err(ShowTokenError::NotFound);
     }

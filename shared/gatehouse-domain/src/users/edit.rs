@@ -7,11 +7,11 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::{
     audit::{Action, AuditContext, AuditTarget, Outcome},
     caller::{Grant, Roles},
-    clock::{Clock, IdSource},
+    clock::System,
     id::SessionId,
     name::UserName,
     revision::{Precondition, PreconditionError, Revision},
-    revocation::{Effective, FlushAuthorizer, FlushError, PendingFlush, flush},
+    revocation::{self, Effective, FlushAuthorizer, FlushError, PendingFlush},
     store::StoreError,
     users::{
         Attempt, FindUser, HashPassword, HashPasswordError, MAX_PASSWORD, MIN_PASSWORD, PasswordHash,
@@ -21,26 +21,6 @@ use crate::{
     },
     validation::FieldError,
 };
-
-/// What changing users needs.
-pub struct UserPorts<'a> {
-    /// Reads users.
-    pub find: &'a dyn FindUser,
-    /// Writes users.
-    pub save: &'a dyn SaveUser,
-    /// Hashes passwords.
-    pub passwords: &'a dyn HashPassword,
-    /// Counts attempts.
-    pub throttle: &'a dyn Throttle,
-    /// Makes API Gateway forget.
-    pub flush: &'a dyn FlushAuthorizer,
-    /// Keeps that it has to.
-    pub pending_flush: &'a dyn PendingFlush,
-    /// Tells the time.
-    pub clock: &'a dyn Clock,
-    /// Makes ids.
-    pub ids: &'a dyn IdSource,
-}
 
 /// A user who is to be created.
 #[derive(Debug)]
@@ -84,8 +64,10 @@ pub enum CreateUserError {
 }
 
 /// Creates a user.
-pub async fn create(
-    ports: &UserPorts<'_>,
+pub async fn create<S: SaveUser>(
+    store: &S,
+    passwords: &dyn HashPassword,
+    system: &dyn System,
     audit: &AuditContext<'_>,
     draft: UserDraft,
 ) -> Result<User, CreateUserError> {
@@ -94,12 +76,12 @@ pub async fn create(
     if !errors.is_empty() {
         return Err(CreateUserError::Invalid(errors));
     }
-    let password = ports.passwords.hash_password(&draft.password).await?;
+    let password = passwords.hash_password(&draft.password).await?;
     let audit_target = audit_target(&draft.name, Some(draft.roles.to_string()));
-    let entry = audit.entry(ports.clock, ports.ids, Action::CreateUser, Outcome::Done, audit_target);
-    let user = User::new(ports.ids, draft.name, draft.roles, password, entry.at, audit.caller.actor());
+    let entry = audit.entry(system, system, Action::CreateUser, Outcome::Done, audit_target);
+    let user = User::new(system, draft.name, draft.roles, password, entry.at, audit.caller.actor());
     let user = User { display_name: draft.display_name, ..user };
-    match ports.save.create_user(&user, &entry).await? {
+    match store.create_user(&user, &entry).await? {
         UserEditOutcome::Done => Ok(user),
         UserEditOutcome::Conflict | UserEditOutcome::LastPlatformAdmin => {
             Err(CreateUserError::Taken(user.name))
@@ -154,8 +136,10 @@ pub struct Edited {
 }
 
 /// Changes roles, name or state of a user.
-pub async fn edit(
-    ports: &UserPorts<'_>,
+pub async fn edit<S: FindUser + SaveUser + PendingFlush>(
+    store: &S,
+    flush: &dyn FlushAuthorizer,
+    system: &dyn System,
     audit: &AuditContext<'_>,
     name: &UserName,
     patch: UserPatch,
@@ -165,7 +149,7 @@ pub async fn edit(
     if !errors.is_empty() {
         return Err(EditUserError::Invalid(errors));
     }
-    let previous = ports.find.find_user(name).await?.ok_or(EditUserError::NotFound)?;
+    let previous = store.find_user(name).await?.ok_or(EditUserError::NotFound)?;
     expected.admit(Some(&previous.revision))?;
     let action = match (patch.state, &patch.roles) {
         (Some(UserState::Disabled), _) => Action::DisableUser,
@@ -181,12 +165,15 @@ pub async fn edit(
     let detail = format!("{} to {}", previous.roles, user.roles);
     // A user who is disabled is logged out as well, and stays so when they are enabled again.
     let keep_sessions = (user.state == UserState::Disabled).then(Vec::new);
-    save(ports, audit, UserEdit { previous, user, keep_sessions }, action, Some(detail)).await
+    save(store, flush, system, audit, UserEdit { previous, user, keep_sessions }, action, Some(detail)).await
 }
 
 /// Gives a user another password and ends all their sessions.
-pub async fn reset_password(
-    ports: &UserPorts<'_>,
+pub async fn reset_password<S: FindUser + SaveUser + PendingFlush>(
+    store: &S,
+    passwords: &dyn HashPassword,
+    flush: &dyn FlushAuthorizer,
+    system: &dyn System,
     audit: &AuditContext<'_>,
     name: &UserName,
     password: &SecretString,
@@ -195,15 +182,18 @@ pub async fn reset_password(
     if !errors.is_empty() {
         return Err(EditUserError::Invalid(errors));
     }
-    let previous = ports.find.find_user(name).await?.ok_or(EditUserError::NotFound)?;
-    let password = ports.passwords.hash_password(password).await?;
+    let previous = store.find_user(name).await?.ok_or(EditUserError::NotFound)?;
+    let password = passwords.hash_password(password).await?;
     let edit = with_password(previous, password, Vec::new());
-    save(ports, audit, edit, Action::ResetPassword, None).await
+    save(store, flush, system, audit, edit, Action::ResetPassword, None).await
 }
 
 /// Changes the caller's own password and ends their other sessions.
-pub async fn change_password(
-    ports: &UserPorts<'_>,
+pub async fn change_password<S: FindUser + SaveUser + Throttle + PendingFlush>(
+    store: &S,
+    passwords: &dyn HashPassword,
+    flush: &dyn FlushAuthorizer,
+    system: &dyn System,
     audit: &AuditContext<'_>,
     current: &SecretString,
     new: &SecretString,
@@ -215,17 +205,18 @@ pub async fn change_password(
         return Err(EditUserError::Invalid(errors));
     }
     // Whoever has stolen a session may not guess faster than anybody else.
-    let now = ports.clock.now();
-    if ports.throttle.take_permits(&[account_permit(&name, now)]).await? == Attempt::Refused {
+    let now = system.now();
+    if store.take_permits(&[account_permit(&name, now)]).await? == Attempt::Refused {
         return Err(EditUserError::Throttled { retry_after: until_next_window(now) });
     }
-    let previous = ports.find.find_user(&name).await?.ok_or(EditUserError::NotFound)?;
-    if !ports.passwords.matches(current, Some(&previous.password)).await? {
+    let previous = store.find_user(&name).await?.ok_or(EditUserError::NotFound)?;
+    if !passwords.matches(current, Some(&previous.password)).await? {
         return Err(EditUserError::WrongPassword);
     }
-    let password = ports.passwords.hash_password(new).await?;
+    let password = passwords.hash_password(new).await?;
     let keep = session.parse::<SessionId>().into_iter().collect();
-    save(ports, audit, with_password(previous, password, keep), Action::ChangePassword, None).await
+    save(store, flush, system, audit, with_password(previous, password, keep), Action::ChangePassword, None)
+        .await
 }
 
 fn with_password(previous: User, password: PasswordHash, keep: Vec<SessionId>) -> UserEdit {
@@ -233,24 +224,25 @@ fn with_password(previous: User, password: PasswordHash, keep: Vec<SessionId>) -
     UserEdit { previous, user, keep_sessions: Some(keep) }
 }
 
-async fn save(
-    ports: &UserPorts<'_>,
+async fn save<S: SaveUser + PendingFlush>(
+    store: &S,
+    flush: &dyn FlushAuthorizer,
+    system: &dyn System,
     audit: &AuditContext<'_>,
     mut edit: UserEdit,
     action: Action,
     detail: Option<String>,
 ) -> Result<Edited, EditUserError> {
-    let entry =
-        audit.entry(ports.clock, ports.ids, action, Outcome::Done, audit_target(&edit.user.name, detail));
-    edit.user.revision = Revision::new(ports.ids);
+    let entry = audit.entry(system, system, action, Outcome::Done, audit_target(&edit.user.name, detail));
+    edit.user.revision = Revision::new(system);
     edit.user.updated_at = entry.at;
     edit.user.updated_by = audit.caller.actor();
-    match ports.save.edit_user(&edit, &entry).await? {
+    match store.edit_user(&edit, &entry).await? {
         UserEditOutcome::Done => {}
         UserEditOutcome::Conflict => return Err(PreconditionError::Failed.into()),
         UserEditOutcome::LastPlatformAdmin => return Err(EditUserError::LastPlatformAdmin),
     }
-    let (effective, flush_error) = flush(ports.flush, ports.pending_flush, ports.clock, entry.at).await;
+    let (effective, flush_error) = revocation::flush(store, flush, system, entry.at).await;
     Ok(Edited { user: edit.user, effective, flush_error })
 }
 

@@ -14,7 +14,7 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::{
     audit::{Action, AppendAudit, AuditTarget, Entry, Origin, Outcome},
     claims::SessionClaims,
-    clock::{Clock, IdSource},
+    clock::System,
     id::SessionId,
     name::UserName,
     sign::{SignError, SignToken},
@@ -55,26 +55,6 @@ pub trait HashPassword: Send + Sync {
         password: &SecretString,
         hash: Option<&PasswordHash>,
     ) -> Result<bool, HashPasswordError>;
-}
-
-/// What logging in needs.
-pub struct LoginPorts<'a> {
-    /// Reads users.
-    pub users: &'a dyn FindUser,
-    /// Writes sessions.
-    pub sessions: &'a dyn SaveSession,
-    /// Counts attempts.
-    pub throttle: &'a dyn Throttle,
-    /// Compares passwords.
-    pub passwords: &'a dyn HashPassword,
-    /// Signs.
-    pub sign: &'a dyn SignToken,
-    /// Writes refused attempts into the trail.
-    pub trail: &'a dyn AppendAudit,
-    /// Tells the time.
-    pub clock: &'a dyn Clock,
-    /// Makes ids.
-    pub ids: &'a dyn IdSource,
 }
 
 /// What somebody logs in with.
@@ -124,66 +104,74 @@ pub enum LoginError {
 }
 
 /// Logs somebody in. An unknown user takes the same time and gets the same answer as a wrong password.
-pub async fn log_in(
-    ports: &LoginPorts<'_>,
+pub async fn log_in<S>(
+    store: &S,
+    passwords: &dyn HashPassword,
+    sign: &dyn SignToken,
+    system: &dyn System,
     origin: &Origin,
     wanted: &LogIn<'_>,
-) -> Result<LoggedIn, LoginError> {
-    let now = ports.clock.now();
+) -> Result<LoggedIn, LoginError>
+where
+    S: FindUser + SaveSession + Throttle + AppendAudit,
+{
+    let now = system.now();
     let name = wanted.user.parse::<UserName>().ok();
     let permits = permits(name.as_ref(), origin, now);
-    if ports.throttle.take_permits(&permits).await? == Attempt::Refused {
-        let entry = entry(ports, origin, wanted, name.as_ref(), "too many attempts");
-        ports.trail.append_audit(&entry).await?;
+    if store.take_permits(&permits).await? == Attempt::Refused {
+        let entry = entry(system, origin, wanted, name.as_ref(), "too many attempts");
+        store.append_audit(&entry).await?;
         return Err(LoginError::Throttled { retry_after: until_next_window(now) });
     }
     let user = match &name {
-        Some(name) => ports.users.find_user(name).await?,
+        Some(name) => store.find_user(name).await?,
         None => None,
     };
-    let Some(user) = compare(ports, user, wanted.password).await? else {
-        let entry = entry(ports, origin, wanted, name.as_ref(), "refused");
-        ports.trail.append_audit(&entry).await?;
+    let Some(user) = compare(passwords, user, wanted.password).await? else {
+        let entry = entry(system, origin, wanted, name.as_ref(), "refused");
+        store.append_audit(&entry).await?;
         return Err(LoginError::Refused);
     };
-    begin(ports, origin, user, &permits).await
+    begin(store, sign, system, origin, user, &permits).await
 }
 
 /// The user, when the password is theirs and they may log in. The same work is done for everybody.
 async fn compare(
-    ports: &LoginPorts<'_>,
+    passwords: &dyn HashPassword,
     user: Option<User>,
     password: &SecretString,
 ) -> Result<Option<User>, HashPasswordError> {
     let possible = password.expose_secret().len() <= MAX_PASSWORD;
     let cut = SecretString::from(if possible { password.expose_secret() } else { "" });
     let hash = user.as_ref().map(|user| &user.password);
-    let matches = ports.passwords.matches(&cut, hash).await? && possible;
+    let matches = passwords.matches(&cut, hash).await? && possible;
     Ok(user.filter(|user| matches && user.state == UserState::Active))
 }
 
-async fn begin(
-    ports: &LoginPorts<'_>,
+async fn begin<S: SaveSession>(
+    store: &S,
+    sign: &dyn SignToken,
+    system: &dyn System,
     origin: &Origin,
     user: User,
     permits: &[Permit],
 ) -> Result<LoggedIn, LoginError> {
-    let now = ports.clock.now();
+    let now = system.now();
     let started_at = crate::claims::whole_seconds(now);
     let session = Session { started_at, ends_at: started_at + SESSION };
-    let id = SessionId::generate(ports.ids);
+    let id = SessionId::generate(system);
     let claims = SessionClaims {
         id: id.clone(),
         user: user.name.clone(),
         issued_at: session.started_at,
         ends_at: session.ends_at,
     };
-    let token = ports.sign.sign_session(&claims).await?;
+    let token = sign.sign_session(&claims).await?;
     let actor = format!("user:{}", user.name);
     let audit_target = AuditTarget { target: actor.clone(), ..AuditTarget::default() };
-    let entry = Entry::new(ports.clock, ports.ids, actor, origin, Action::Login, Outcome::Done, audit_target);
+    let entry = Entry::new(system, system, actor, origin, Action::Login, Outcome::Done, audit_target);
     let begun = Begun { user: &user, id: &id, session: &session, forgotten: forgotten(&user, now) };
-    if ports.sessions.begin_session(&begun, permits, &entry).await? {
+    if store.begin_session(&begun, permits, &entry).await? {
         Ok(LoggedIn { token, claims, user })
     } else {
         Err(LoginError::Changed)
@@ -228,7 +216,7 @@ pub(super) fn until_next_window(now: Timestamp) -> Duration {
 
 /// The entry for an attempt that came to nothing.
 fn entry(
-    ports: &LoginPorts<'_>,
+    system: &dyn System,
     origin: &Origin,
     wanted: &LogIn<'_>,
     name: Option<&UserName>,
@@ -241,7 +229,7 @@ fn entry(
         None => format!("{detail}; {} bytes that are no user name", wanted.user.len()),
     };
     let audit_target = AuditTarget { target: who.clone(), tenant: None, detail: Some(detail) };
-    Entry::new(ports.clock, ports.ids, who, origin, Action::Login, Outcome::Refused, audit_target)
+    Entry::new(system, system, who, origin, Action::Login, Outcome::Refused, audit_target)
 }
 
 #[cfg(test)]

@@ -13,13 +13,11 @@ mod user;
 
 pub use self::{
     edit::{
-        CreateUserError, EditUserError, Edited, UserDraft, UserPatch, UserPorts, change_password,
-        check_password, create, edit, reset_password,
+        CreateUserError, EditUserError, Edited, UserDraft, UserPatch, change_password, check_password,
+        create, edit, reset_password,
     },
-    login::{
-        HashPassword, HashPasswordError, LogIn, LoggedIn, LoginError, LoginPorts, SESSION, WINDOW, log_in,
-    },
-    session::{LogOutError, SessionEnd, authenticate, log_out},
+    login::{HashPassword, HashPasswordError, LogIn, LoggedIn, LoginError, SESSION, WINDOW, log_in},
+    session::{LogOutError, authenticate, log_out},
     store::{
         Begun, CreateFirstAdmin, FindAccount, FindUser, SaveSession, SaveUser, UserEdit, UserEditOutcome,
     },

@@ -7,39 +7,25 @@ use crate::{
     audit::{Action, AuditContext, AuditTarget, Outcome},
     caller::{Caller, Grant},
     claims::SessionClaims,
-    clock::{Clock, IdSource},
+    clock::System,
     id::SessionId,
-    revocation::{Effective, FlushAuthorizer, FlushError, PendingFlush, flush},
+    revocation::{self, Effective, FlushAuthorizer, FlushError, PendingFlush},
     store::StoreError,
 };
 
 /// Finds out who presents a session whose signature was found to be ours: `None` when it does not count.
-pub async fn authenticate(
-    accounts: &dyn FindAccount,
+pub async fn authenticate<S: FindAccount>(
+    store: &S,
     claims: &SessionClaims,
     now: Timestamp,
 ) -> Result<Option<Caller>, StoreError> {
-    let Some(account) = accounts.find_account(&claims.user).await? else { return Ok(None) };
+    let Some(account) = store.find_account(&claims.user).await? else { return Ok(None) };
     let goes_on = account.sessions.get(&claims.id).is_some_and(|session| session.ends_at > now);
     if !goes_on || account.state != UserState::Active {
         return Ok(None);
     }
     let grant = Grant::User { roles: account.roles, session: claims.id.as_str().to_owned() };
     Ok(Some(Caller { subject: claims.user.to_string(), grant }))
-}
-
-/// What ending a session needs.
-pub struct SessionEnd<'a> {
-    /// Writes it.
-    pub save: &'a dyn SaveSession,
-    /// Makes API Gateway forget.
-    pub flush: &'a dyn FlushAuthorizer,
-    /// Keeps that it has to.
-    pub pending_flush: &'a dyn PendingFlush,
-    /// Tells the time.
-    pub clock: &'a dyn Clock,
-    /// Makes ids.
-    pub ids: &'a dyn IdSource,
 }
 
 /// Why a session was not ended.
@@ -54,15 +40,17 @@ pub enum LogOutError {
 }
 
 /// Ends the caller's session.
-pub async fn log_out(
-    ports: &SessionEnd<'_>,
+pub async fn log_out<S: SaveSession + PendingFlush>(
+    store: &S,
+    flush: &dyn FlushAuthorizer,
+    system: &dyn System,
     audit: &AuditContext<'_>,
 ) -> Result<(Effective, Option<FlushError>), LogOutError> {
     let Grant::User { session, .. } = &audit.caller.grant else { return Err(LogOutError::NotAPerson) };
     let session = session.parse::<SessionId>().map_err(|_| LogOutError::NotAPerson)?;
     let user = audit.caller.subject.parse().map_err(|_| LogOutError::NotAPerson)?;
     let audit_target = AuditTarget { target: audit.caller.actor(), ..AuditTarget::default() };
-    let entry = audit.entry(ports.clock, ports.ids, Action::Logout, Outcome::Done, audit_target);
-    ports.save.end_session(&user, &session, &entry).await?;
-    Ok(flush(ports.flush, ports.pending_flush, ports.clock, entry.at).await)
+    let entry = audit.entry(system, system, Action::Logout, Outcome::Done, audit_target);
+    store.end_session(&user, &session, &entry).await?;
+    Ok(revocation::flush(store, flush, system, entry.at).await)
 }

@@ -1,6 +1,6 @@
 //! API keys that are managed.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::support::{
     Call, Key, TestStack,
@@ -32,31 +32,5 @@ async fn a_key_is_minted_used_listed_and_revoked() {
     let revoked = root.send(Call::post(format!("/v1/api-keys/{id}/revoke"))).await.expect(200).json();
     assert_eq!((&revoked["api_key"]["state"], &revoked["flushed"]), (&json!("revoked"), &json!(true)));
     machine.get("/v1/jobs/hello").await.problem(401, "unauthorized");
-    stack.stop().await;
-}
-
-#[tokio::test]
-async fn a_key_that_makes_no_sense_is_refused_by_field() {
-    let stack = TestStack::start_with_people().await;
-    let root = stack.log_in(Person::ROOT).await;
-    let with = |member: &str, value: Value| {
-        let mut body = json!({ "name": "n", "scopes": ["*"], "tenants": "*" });
-        body[member] = value;
-        body
-    };
-    for (body, pointer) in [
-        (with("name", json!("")), "/name"),
-        (with("scopes", json!([])), "/scopes"),
-        (with("scopes", json!(["jobs:read", "jobs:fly"])), "/scopes/1"),
-        (with("tenants", json!([])), "/tenants"),
-        (with("tenants", json!("example")), "/tenants"),
-        (with("tenants", json!(["Bad!"])), "/tenants"),
-        (with("expires_in_days", json!(0)), "/expires_in_days"),
-    ] {
-        let problem =
-            root.send(Call::post("/v1/api-keys").json(&body)).await.problem(422, "validation-failed");
-        assert_eq!(problem["errors"][0]["pointer"], pointer, "{problem}");
-    }
-    assert_eq!(root.all("/v1/api-keys", "api_keys").await.len(), Key::ALL.len());
     stack.stop().await;
 }

@@ -5,7 +5,6 @@ use std::sync::{
     atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
-use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
@@ -90,44 +89,6 @@ async fn the_old_token_ends_when_the_new_one_is_used() {
     let shown = admin.get(format!("/v1/tokens/{}", old.jti)).await.expect(200).json();
     assert_eq!(shown["token"]["state"], "revoked", "{shown}");
     admin.send(rotate(&old.jti, &json!({}))).await.problem(409, "conflict");
-    stack.stop().await;
-}
-
-#[tokio::test]
-async fn a_rotation_whose_answer_was_lost_is_asked_for_again() {
-    let stack = TestStack::start_with_people().await;
-    let admin = stack.log_in(Person::ADMIN).await;
-    let old = admin.mint("worker").await;
-    let call = || rotate(&old.jti, &json!({})).header("idempotency-key", "once");
-    let answers = join_all((0..10).map(|_| admin.send(call()))).await;
-    let first = answers[0].json();
-    for answer in &answers {
-        assert_eq!(answer.status, 201, "{}", answer.text());
-        assert_eq!(answer.json(), first);
-    }
-    let new = stack.client(&Bearer(first["token"].as_str().unwrap().to_owned()));
-    new.get("/auth/me").await.expect(200);
-    // The old one has ended with that, and the answer is still the same.
-    let again = admin.send(call()).await.expect(201);
-    assert_eq!((again.json(), again.header("idempotency-replayed")), (first, Some("true")));
-    let other = admin.mint("other").await;
-    let reused = rotate(&other.jti, &json!({})).header("idempotency-key", "once");
-    admin.send(reused).await.problem(422, "idempotency-key-reused");
-    stack.stop().await;
-}
-
-#[tokio::test]
-async fn a_hundred_rotations_at_once_make_one_new_token() {
-    let stack = TestStack::start_with_people().await;
-    let admin = stack.log_in(Person::ADMIN).await;
-    let old = admin.mint("worker").await;
-    let answers = join_all((0..100).map(|_| admin.send(rotate(&old.jti, &json!({}))))).await;
-    let made = answers.iter().filter(|answer| answer.status == 201).count();
-    assert_eq!(made, 1);
-    for answer in answers.iter().filter(|answer| answer.status != 201) {
-        assert!(matches!(answer.status.as_u16(), 409 | 503), "{}", answer.text());
-    }
-    assert_eq!(admin.all("/v1/tokens?state=all", "tokens").await.len(), 2);
     stack.stop().await;
 }
 

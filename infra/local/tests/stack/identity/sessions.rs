@@ -29,28 +29,6 @@ async fn a_person_logs_in_and_is_known() {
 }
 
 #[tokio::test]
-async fn an_unknown_user_and_a_wrong_password_get_the_same_answer() {
-    let stack = TestStack::start_with_people().await;
-    let anonymous = stack.client(&Anonymous);
-    let wrong = anonymous.send(log_in("dev", "not-the-password")).await;
-    let expected = wrong.anonymous_problem(401, "login-refused");
-    for (name, password) in
-        [("nobody", "dev-password"), ("dev", ""), ("DEV", "dev-password"), ("", ""), ("dev#", "dev-password")]
-    {
-        let answer = anonymous.send(log_in(name, password)).await;
-        assert_eq!(answer.anonymous_problem(401, "login-refused"), expected, "{name}");
-    }
-    let root = stack.log_in(Person::ROOT).await;
-    let shown = root.get("/v1/users/viewer").await.expect(200);
-    let etag = shown.header("etag").unwrap().to_owned();
-    let disable = Call::patch("/v1/users/viewer").json(&json!({ "state": "disabled" }));
-    root.send(disable.header("if-match", etag)).await.expect(200);
-    let disabled = anonymous.send(log_in("viewer", "viewer-password")).await;
-    assert_eq!(disabled.anonymous_problem(401, "login-refused"), expected);
-    stack.stop().await;
-}
-
-#[tokio::test]
 async fn a_session_that_was_ended_opens_nothing_from_then_on_and_others_go_on() {
     let stack = TestStack::start_with_people().await;
     let (first, second) = (stack.session(Person::VIEWER).await, stack.session(Person::VIEWER).await);
@@ -62,30 +40,6 @@ async fn a_session_that_was_ended_opens_nothing_from_then_on_and_others_go_on() 
     first.get("/v1/jobs").await.problem(401, "unauthorized");
     first.get("/v1/jobs/hello").await.problem(401, "unauthorized");
     second.get("/v1/jobs").await.expect(200);
-    stack.stop().await;
-}
-
-#[tokio::test]
-async fn failed_attempts_are_limited_and_attempts_that_succeed_are_not() {
-    let stack = TestStack::start_with_people().await;
-    let anonymous = stack.client(&Anonymous);
-    for _ in 0..25 {
-        anonymous.send(log_in("viewer", "viewer-password")).await.expect(200);
-    }
-    let attempts = (0..40).map(|_| anonymous.send(log_in("dev", "a wrong guess")));
-    let answers = join_all(attempts).await;
-    let refused = answers.iter().filter(|answer| answer.status == 401).count();
-    let throttled: Vec<_> = answers.iter().filter(|answer| answer.status == 429).collect();
-    // Two windows, where the quarter of an hour ends just now.
-    assert!(refused >= 20 && refused + throttled.len() == 40, "{refused} and {}", throttled.len());
-    if refused == 20 {
-        throttled[0].problem(429, "throttled");
-        let pause: u64 = throttled[0].header("retry-after").unwrap().parse().unwrap();
-        assert!((1..=901).contains(&pause), "{pause}");
-        // The right password makes no difference, and other accounts are not touched.
-        anonymous.send(log_in("dev", "dev-password")).await.problem(429, "throttled");
-    }
-    anonymous.send(log_in("viewer", "viewer-password")).await.expect(200);
     stack.stop().await;
 }
 
@@ -127,20 +81,5 @@ async fn a_changed_password_ends_the_other_sessions_and_keeps_this_one() {
     let anonymous = stack.client(&Anonymous);
     anonymous.send(log_in("dev", "dev-password")).await.problem(401, "login-refused");
     anonymous.send(log_in("dev", "green fields only")).await.expect(200);
-    stack.stop().await;
-}
-
-#[tokio::test]
-async fn whoever_has_a_session_cannot_guess_its_password_for_long() {
-    let stack = TestStack::start_with_people().await;
-    let developer = stack.log_in(Person::DEVELOPER).await;
-    let guess = json!({ "current_password": "a wrong guess", "new_password": "green fields only" });
-    let guesses = (0..40).map(|_| developer.send(Call::post("/auth/password").json(&guess)));
-    let answers = join_all(guesses).await;
-    let throttled = answers.iter().filter(|answer| answer.status == 429).count();
-    let wrong = answers.iter().filter(|answer| answer.status == 401).count();
-    // Two windows, where the quarter of an hour ends just now.
-    assert!(wrong >= 20 && wrong + throttled == 40, "{wrong} and {throttled}");
-    developer.get("/auth/me").await.expect(200);
     stack.stop().await;
 }

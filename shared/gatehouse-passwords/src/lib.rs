@@ -1,4 +1,4 @@
-//! Passwords: argon2id with the parameters of ASVS 5.0 (appendix C): 19 MiB, two passes, one lane.
+//! Password hashes: Argon2id with the parameters of OWASP ASVS 5.0 (appendix C): 19 MiB, two passes, one lane.
 
 use std::sync::Arc;
 
@@ -19,12 +19,13 @@ const MEMORY: u32 = 19 * 1024;
 /// Passes over the memory.
 const PASSES: u32 = 2;
 
-/// What is compared with when there is no user: a hash of 32 random bytes that nobody knows. Making one at
-/// every start would cost each cold start as much as a login.
+/// What is compared with when the user does not exist, so that the answer takes as long: a hash of 32 random
+/// bytes that nobody knows. It is a constant because hashing one at every cold start would take as long as a login.
 const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$7wm2ZB8VXWoARTyS/nmaSw$\
                       apzydZ3rOr16aaXEd8T3czr9e/VlbrN0Z5pOe9npm/M";
 
-/// Hashes passwords on threads of their own, since each takes some 20 ms of computing.
+/// Hashes passwords on blocking threads: each takes some 20 ms of CPU time, during which the async thread would
+/// serve nothing else.
 #[derive(Clone)]
 pub struct Argon2id {
     ids: Arc<dyn IdSource>,
@@ -113,7 +114,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_hash_that_is_none_is_an_error_and_no_match() {
+    async fn what_is_not_a_hash_is_an_error_and_no_match() {
         let hasher = Argon2id::new(Arc::new(Fixed));
         let broken = PasswordHash::unverified("plain".into());
         assert!(hasher.matches(&"plain".into(), Some(&broken)).await.is_err());

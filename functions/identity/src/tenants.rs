@@ -3,7 +3,7 @@
 use axum::{Json, extract::State, http::StatusCode};
 use gatehouse_domain::{
     name::TenantId,
-    tenant::{self, EditTenantError, Tenant, TenantPorts},
+    tenant::{self, EditTenantError, Tenant},
 };
 use gatehouse_http::{
     Problem,
@@ -59,12 +59,6 @@ pub(crate) struct TenantBody {
     display_name: String,
 }
 
-impl AppState {
-    fn tenant_ports(&self) -> TenantPorts<'_> {
-        TenantPorts { save: &*self.save_tenant, clock: &*self.clock, ids: &*self.ids }
-    }
-}
-
 /// Lists the tenants that the caller is in: an installation has some dozens, so there are no pages.
 #[utoipa::path(
     get, path = "/v1/tenants", operation_id = "list_tenants", tag = "projects",
@@ -75,7 +69,7 @@ pub(crate) async fn list(
     Admitted(caller): Admitted,
     _: NoQuery,
 ) -> Result<Json<TenantsAnswer>, Problem> {
-    let tenants = tenant::list(&*state.list_tenants, &caller).await.map_err(Problem::store)?;
+    let tenants = tenant::list(&*state.table, &caller).await.map_err(Problem::store)?;
     Ok(Json(TenantsAnswer { tenants: tenants.into_iter().map(Into::into).collect() }))
 }
 
@@ -97,7 +91,8 @@ pub(crate) async fn put(
     JsonBody(body): JsonBody<TenantBody>,
 ) -> Result<Json<TenantAnswer>, Problem> {
     let audit = audited.context();
-    let tenant = tenant::put(&state.tenant_ports(), &audit, id, body.display_name).await.map_err(problem)?;
+    let tenant =
+        tenant::put(&*state.table, &*state.system, &audit, id, body.display_name).await.map_err(problem)?;
     Ok(Json(TenantAnswer { tenant: tenant.into() }))
 }
 
@@ -118,7 +113,7 @@ pub(crate) async fn delete(
     _: NoQuery,
 ) -> Result<StatusCode, Problem> {
     let audit = audited.context();
-    tenant::delete(&state.tenant_ports(), &audit, &id).await.map_err(problem)?;
+    tenant::delete(&*state.table, &*state.system, &audit, &id).await.map_err(problem)?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use axum::{Json, extract::State, response::IntoResponse};
 use gatehouse_domain::{
     caller::{Caller, Grant, Tenants},
-    users::{self, LogIn, LogOutError, LoginError, LoginPorts, SessionEnd},
+    users::{self, LogIn, LogOutError, LoginError},
 };
 use gatehouse_http::{
     Problem,
     extract::{Admitted, Audited, CalledFrom, JsonBody, NoQuery},
     problem::{CONFLICT, FORBIDDEN, LOGIN_REFUSED, ProblemBody, THROTTLED},
+    revocation::{EffectiveAnswer, Flush},
 };
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
@@ -19,8 +20,7 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use crate::{
-    AppState, Flush,
-    revocation::EffectiveAnswer,
+    AppState,
     users::{UserView, edit_problem, roles_view},
 };
 
@@ -64,18 +64,11 @@ pub(crate) async fn log_in(
     _: NoQuery,
     JsonBody(body): JsonBody<LoginBody>,
 ) -> Result<Json<SessionAnswer>, Problem> {
-    let ports = LoginPorts {
-        users: &*state.find_user,
-        sessions: &*state.save_session,
-        throttle: &*state.throttle,
-        passwords: &*state.passwords,
-        sign: &*state.sign,
-        trail: &*state.append_audit,
-        clock: &*state.clock,
-        ids: &*state.ids,
-    };
     let wanted = LogIn { user: &body.username, password: &body.password };
-    let logged_in = users::log_in(&ports, &origin, &wanted).await.map_err(login_problem)?;
+    let logged_in =
+        users::log_in(&*state.table, &*state.passwords, &*state.sign, &*state.system, &origin, &wanted)
+            .await
+            .map_err(login_problem)?;
     Ok(Json(SessionAnswer {
         token: logged_in.token.expose_secret().to_owned(),
         token_type: "Bearer",
@@ -178,18 +171,13 @@ pub(crate) async fn log_out(
     Flush(flush): Flush,
     _: NoQuery,
 ) -> Result<impl IntoResponse, Problem> {
-    let ports = SessionEnd {
-        save: &*state.save_session,
-        flush: &*flush,
-        pending_flush: &*state.pending_flush,
-        clock: &*state.clock,
-        ids: &*state.ids,
-    };
     let audit = audited.context();
-    let (effective, error) = users::log_out(&ports, &audit).await.map_err(|error| match error {
-        LogOutError::NotAPerson => Problem::new(FORBIDDEN, "Only people log out."),
-        LogOutError::Store(error) => Problem::store(error),
-    })?;
+    let (effective, error) = users::log_out(&*state.table, &*flush, &*state.system, &audit).await.map_err(
+        |error| match error {
+            LogOutError::NotAPerson => Problem::new(FORBIDDEN, "Only people log out."),
+            LogOutError::Store(error) => Problem::store(error),
+        },
+    )?;
     Ok(Json(EffectiveAnswer::new(effective, error.as_ref())))
 }
 
@@ -222,10 +210,12 @@ pub(crate) async fn change_password(
     _: NoQuery,
     JsonBody(body): JsonBody<ChangePasswordBody>,
 ) -> Result<impl IntoResponse, Problem> {
-    let ports = state.user_ports(&*flush);
+    let (table, passwords, system) = (&*state.table, &*state.passwords, &*state.system);
+    let ChangePasswordBody { current_password, new_password } = &body;
     let audit = audited.context();
-    let edited = users::change_password(&ports, &audit, &body.current_password, &body.new_password)
-        .await
-        .map_err(edit_problem)?;
+    let edited =
+        users::change_password(table, passwords, &*flush, system, &audit, current_password, new_password)
+            .await
+            .map_err(edit_problem)?;
     Ok(Json(EffectiveAnswer::new(edited.effective, edited.flush_error.as_ref())))
 }

@@ -7,8 +7,7 @@ use gatehouse_domain::{
     access::Role,
     caller::Roles,
     name::{TenantId, UserName},
-    revocation::FlushAuthorizer,
-    users::{self, CreateUserError, EditUserError, User, UserDraft, UserPatch, UserPorts, UserState},
+    users::{self, CreateUserError, EditUserError, FindUser, User, UserDraft, UserPatch, UserState},
     validation::FieldError,
 };
 use gatehouse_http::{
@@ -16,28 +15,14 @@ use gatehouse_http::{
     extract::{Admitted, Audited, Expected, JsonBody, NoQuery, PathParameter, QueryParameters, etag},
     page::{self, PageQuery},
     problem::{CONFLICT, FORBIDDEN, LAST_PLATFORM_ADMIN, LOGIN_REFUSED, NOT_FOUND, ProblemBody, THROTTLED},
+    revocation::{EffectiveAnswer, Flush},
 };
 use jiff::Timestamp;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{AppState, Flush, revocation::EffectiveAnswer};
-
-impl AppState {
-    pub(crate) fn user_ports<'a>(&'a self, flush: &'a dyn FlushAuthorizer) -> UserPorts<'a> {
-        UserPorts {
-            find: &*self.find_user,
-            save: &*self.save_user,
-            passwords: &*self.passwords,
-            throttle: &*self.throttle,
-            flush,
-            pending_flush: &*self.pending_flush,
-            clock: &*self.clock,
-            ids: &*self.ids,
-        }
-    }
-}
+use crate::AppState;
 
 /// A user.
 #[derive(Debug, Serialize, ToSchema)]
@@ -137,7 +122,7 @@ pub(crate) async fn list(
     QueryParameters(query): QueryParameters<PageQuery>,
 ) -> Result<impl IntoResponse, Problem> {
     let request = page::request(query.limit, query.cursor)?;
-    let page = state.find_user.list_users(&request).await.map_err(Problem::list)?;
+    let page = state.table.list_users(&request).await.map_err(Problem::list)?;
     let link = page::link(page.next.as_ref(), request.limit, &[]);
     let users = page.items.iter().map(UserView::new).collect();
     let next_cursor = page.next.map(|cursor| cursor.as_str().to_owned());
@@ -174,7 +159,6 @@ pub(crate) struct CreateUserBody {
 pub(crate) async fn create(
     State(state): State<AppState>,
     audited: Audited,
-    Flush(flush): Flush,
     _: NoQuery,
     JsonBody(body): JsonBody<CreateUserBody>,
 ) -> Result<impl IntoResponse, Problem> {
@@ -182,13 +166,14 @@ pub(crate) async fn create(
     let draft =
         UserDraft { name: body.user_name, display_name: body.display_name, roles, password: body.password };
     let audit = audited.context();
-    let user =
-        users::create(&state.user_ports(&*flush), &audit, draft).await.map_err(|error| match error {
+    let user = users::create(&*state.table, &*state.passwords, &*state.system, &audit, draft).await.map_err(
+        |error| match error {
             CreateUserError::Invalid(errors) => Problem::invalid(errors),
             CreateUserError::Taken(_) => Problem::new(CONFLICT, format!("{error}.")),
             CreateUserError::Hash(error) => Problem::internal(error),
             CreateUserError::Store(error) => Problem::store(error),
-        })?;
+        },
+    )?;
     let tag = etag(&user.revision);
     Ok((StatusCode::CREATED, [tag], Json(UserAnswer { user: UserView::new(&user) })))
 }
@@ -208,7 +193,7 @@ pub(crate) async fn show(
     PathParameter(name): PathParameter<UserName>,
     _: NoQuery,
 ) -> Result<impl IntoResponse, Problem> {
-    let user = state.find_user.find_user(&name).await.map_err(Problem::store)?.ok_or_else(not_found)?;
+    let user = state.table.find_user(&name).await.map_err(Problem::store)?.ok_or_else(not_found)?;
     Ok(([etag(&user.revision)], Json(UserAnswer { user: UserView::new(&user) })))
 }
 
@@ -260,7 +245,7 @@ pub(crate) async fn edit(
     let roles = body.roles.map(read_roles).transpose().map_err(Problem::invalid)?;
     let patch = UserPatch { display_name: body.display_name, roles, state: body.state };
     let audit = audited.context();
-    let edited = users::edit(&state.user_ports(&*flush), &audit, &name, patch, &expected)
+    let edited = users::edit(&*state.table, &*flush, &*state.system, &audit, &name, patch, &expected)
         .await
         .map_err(edit_problem)?;
     let answer = EditedAnswer {
@@ -299,7 +284,8 @@ pub(crate) async fn reset_password(
     JsonBody(body): JsonBody<ResetPasswordBody>,
 ) -> Result<impl IntoResponse, Problem> {
     let audit = audited.context();
-    let edited = users::reset_password(&state.user_ports(&*flush), &audit, &name, &body.password)
+    let (table, passwords, system) = (&*state.table, &*state.passwords, &*state.system);
+    let edited = users::reset_password(table, passwords, &*flush, system, &audit, &name, &body.password)
         .await
         .map_err(edit_problem)?;
     Ok(Json(EffectiveAnswer::new(edited.effective, edited.flush_error.as_ref())))

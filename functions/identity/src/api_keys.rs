@@ -5,10 +5,9 @@ use std::collections::BTreeSet;
 use axum::{Json, extract::State, http::StatusCode, response::IntoResponse};
 use gatehouse_domain::{
     access::Scope,
-    api_key::{self, ApiKey, ApiKeyId, KeyDraft, KeyPorts, MintKeyError, RevokeKeyError},
+    api_key::{self, ApiKey, ApiKeyId, FindApiKey, KeyDraft, ListApiKeys, MintKeyError, RevokeKeyError},
     caller::Tenants,
     name::TenantId,
-    revocation::FlushAuthorizer,
     validation::FieldError,
 };
 use gatehouse_http::{
@@ -16,6 +15,7 @@ use gatehouse_http::{
     extract::{Admitted, Audited, JsonBody, NoQuery, PathParameter, QueryParameters},
     page::{self, PageQuery},
     problem::{NOT_FOUND, ProblemBody},
+    revocation::{EffectiveAnswer, Flush, RevokeBody},
 };
 use jiff::Timestamp;
 use secrecy::ExposeSecret;
@@ -23,11 +23,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use crate::{
-    AppState, Flush,
-    revocation::{EffectiveAnswer, RevokeBody},
-    sessions::tenants_view,
-};
+use crate::{AppState, sessions::tenants_view};
 
 /// What is kept of an API key.
 #[derive(Debug, Serialize, ToSchema)]
@@ -174,19 +170,6 @@ fn read_tenants(written: WrittenTenants) -> Result<Tenants, FieldError> {
     }
 }
 
-impl AppState {
-    fn key_ports<'a>(&'a self, flush: &'a dyn FlushAuthorizer) -> KeyPorts<'a> {
-        KeyPorts {
-            find: &*self.find_api_key,
-            save: &*self.save_api_key,
-            flush,
-            pending_flush: &*self.pending_flush,
-            clock: &*self.clock,
-            ids: &*self.ids,
-        }
-    }
-}
-
 /// Lists API keys, the newest first.
 #[utoipa::path(
     get, path = "/v1/api-keys", operation_id = "list_api_keys", tag = "identity", params(PageQuery),
@@ -198,9 +181,9 @@ pub(crate) async fn list(
     QueryParameters(query): QueryParameters<PageQuery>,
 ) -> Result<impl IntoResponse, Problem> {
     let request = page::request(query.limit, query.cursor)?;
-    let page = state.list_api_keys.list_api_keys(&request).await.map_err(Problem::list)?;
+    let page = state.table.list_api_keys(&request).await.map_err(Problem::list)?;
     let link = page::link(page.next.as_ref(), request.limit, &[]);
-    let now = state.clock.now();
+    let now = state.system.now();
     let api_keys = page.items.into_iter().map(|key| ApiKeyView::new(key, now)).collect();
     let next_cursor = page.next.map(|cursor| cursor.as_str().to_owned());
     Ok((link, Json(ApiKeysAnswer { api_keys, next_cursor })))
@@ -218,18 +201,17 @@ pub(crate) async fn list(
 pub(crate) async fn mint(
     State(state): State<AppState>,
     audited: Audited,
-    Flush(flush): Flush,
     _: NoQuery,
     JsonBody(body): JsonBody<MintKeyBody>,
 ) -> Result<impl IntoResponse, Problem> {
     let draft = body.into_draft().map_err(Problem::invalid)?;
     let audit = audited.context();
-    let minted = api_key::mint(&state.key_ports(&*flush), &audit, draft).await;
+    let minted = api_key::mint(&*state.table, &*state.system, &audit, draft).await;
     let (key, text) = minted.map_err(|error| match error {
         MintKeyError::Invalid(errors) => Problem::invalid(errors),
         MintKeyError::Store(error) => Problem::store(error),
     })?;
-    let api_key = ApiKeyView::new(key, state.clock.now());
+    let api_key = ApiKeyView::new(key, state.system.now());
     let answer = MintedKeyAnswer { key: text.expose_secret().to_owned(), api_key };
     Ok((StatusCode::CREATED, Json(answer)))
 }
@@ -249,8 +231,8 @@ pub(crate) async fn show(
     PathParameter(id): PathParameter<ApiKeyId>,
     _: NoQuery,
 ) -> Result<Json<ApiKeyAnswer>, Problem> {
-    let key = state.find_api_key.find_api_key(&id).await.map_err(Problem::store)?.ok_or_else(not_found)?;
-    Ok(Json(ApiKeyAnswer { api_key: ApiKeyView::new(key, state.clock.now()) }))
+    let key = state.table.find_api_key(&id).await.map_err(Problem::store)?.ok_or_else(not_found)?;
+    Ok(Json(ApiKeyAnswer { api_key: ApiKeyView::new(key, state.system.now()) }))
 }
 
 /// Revokes an API key at once. Revoking it again is fine.
@@ -273,14 +255,14 @@ pub(crate) async fn revoke(
 ) -> Result<Json<RevokedKeyAnswer>, Problem> {
     let RevokeBody { reason } = body.map(|JsonBody(body)| body).unwrap_or_default();
     let audit = audited.context();
-    let revoked = api_key::revoke(&state.key_ports(&*flush), &audit, &id, reason).await;
+    let revoked = api_key::revoke(&*state.table, &*flush, &*state.system, &audit, &id, reason).await;
     let revoked = revoked.map_err(|error| match error {
         RevokeKeyError::NotFound => not_found(),
         RevokeKeyError::Invalid(errors) => Problem::invalid(errors),
         RevokeKeyError::Store(error) => Problem::store(error),
     })?;
     let effective = EffectiveAnswer::new(revoked.effective, revoked.flush_error.as_ref());
-    Ok(Json(RevokedKeyAnswer { api_key: ApiKeyView::new(revoked.key, state.clock.now()), effective }))
+    Ok(Json(RevokedKeyAnswer { api_key: ApiKeyView::new(revoked.key, state.system.now()), effective }))
 }
 
 fn not_found() -> Problem {

@@ -112,9 +112,9 @@ pub(crate) async fn list(
         return Err(Problem::new(INVALID_QUERY, "actor: is longer than any actor's name"));
     }
     // The pages of one list are of one moment, which the links between them carry on.
-    let until = query.until.unwrap_or_else(|| state.clock.now());
+    let until = query.until.unwrap_or_else(|| state.system.now());
     let wanted = AuditQuery { tenant: query.tenant.clone(), actor: query.actor.clone(), until };
-    let page = audit::list(&*state.list_audit, &caller, wanted, &request).await;
+    let page = audit::list(&*state.table, &caller, wanted, &request).await;
     let page = page.map_err(|error| match error {
         AuditError::TenantUnclear | AuditError::TwoFilters => {
             Problem::new(INVALID_QUERY, format!("{error}."))

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use axum::{Json, extract::State, http::StatusCode, response::IntoResponse};
 use gatehouse_domain::{
     name::{ProjectName, ServiceName, TenantId},
-    project::{self, EditProjectError, Project, ProjectDraft, ProjectPorts, ShowProjectError},
+    project::{self, EditProjectError, Project, ProjectDraft, ShowProjectError},
 };
 use gatehouse_http::{
     Problem,
@@ -78,17 +78,6 @@ pub(crate) struct ProjectBody {
     accepted_services: Option<BTreeSet<ServiceName>>,
 }
 
-impl AppState {
-    fn project_ports(&self) -> ProjectPorts<'_> {
-        ProjectPorts {
-            find: &*self.find_project,
-            save: &*self.save_project,
-            clock: &*self.clock,
-            ids: &*self.ids,
-        }
-    }
-}
-
 /// Lists the projects of the caller's tenants. A page may be short and still have a next one.
 #[utoipa::path(
     get, path = "/v1/projects", operation_id = "list_projects", tag = "projects", params(PageQuery),
@@ -100,7 +89,7 @@ pub(crate) async fn list(
     QueryParameters(query): QueryParameters<PageQuery>,
 ) -> Result<impl IntoResponse, Problem> {
     let request = page::request(query.limit, query.cursor)?;
-    let page = project::list(&*state.list_projects, &caller, &request).await.map_err(Problem::list)?;
+    let page = project::list(&*state.table, &caller, &request).await.map_err(Problem::list)?;
     let link = page::link(page.next.as_ref(), request.limit, &[]);
     let next_cursor = page.next.map(|cursor| cursor.as_str().to_owned());
     let projects = page.items.into_iter().map(Into::into).collect();
@@ -122,7 +111,7 @@ pub(crate) async fn show(
     PathParameter(name): PathParameter<ProjectName>,
     _: NoQuery,
 ) -> Result<impl IntoResponse, Problem> {
-    let project = project::show(&*state.find_project, &caller, &name).await;
+    let project = project::show(&*state.table, &caller, &name).await;
     let project = project.map_err(|error| match error {
         ShowProjectError::NotFound => not_found(),
         ShowProjectError::Store(error) => Problem::store(error),
@@ -159,8 +148,9 @@ pub(crate) async fn put(
     let ProjectBody { tenant, description, accepted_services } = body;
     let draft = ProjectDraft { tenant, description, accepted_services };
     let audit = audited.context();
-    let put =
-        project::put(&state.project_ports(), &audit, name, draft, &expected).await.map_err(edit_problem)?;
+    let put = project::put(&*state.table, &*state.system, &audit, name, draft, &expected)
+        .await
+        .map_err(edit_problem)?;
     let status = if put.created { StatusCode::CREATED } else { StatusCode::OK };
     Ok((status, [etag(&put.project.revision)], Json(ProjectAnswer { project: put.project.into() })))
 }
@@ -188,7 +178,7 @@ pub(crate) async fn delete(
     Expected(expected): Expected,
 ) -> Result<StatusCode, Problem> {
     let audit = audited.context();
-    project::delete(&state.project_ports(), &audit, &name, &expected).await.map_err(edit_problem)?;
+    project::delete(&*state.table, &*state.system, &audit, &name, &expected).await.map_err(edit_problem)?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -1,0 +1,206 @@
+use gatehouse_domain::access::Scope;
+use gatehouse_testkit::app::{Answer, TestApp, callers};
+use insta::assert_snapshot;
+use serde_json::{Value, json};
+
+use crate::{all, start, texts};
+
+/// The function with the project `payments` of tenant `acme`, and what the admin who made it was answered.
+async fn with_payments() -> (TestApp, Answer) {
+    let app = start().await;
+    let body = json!({ "description": "Money", "accepted_services": ["worker"] });
+    let created = app.as_admin("acme").put("/v1/projects/payments").json(&body).await;
+    (app, created)
+}
+
+mod put {
+    use super::*;
+
+    #[tokio::test]
+    async fn creates_a_project_in_the_callers_only_tenant() {
+        let (app, created) = with_payments().await;
+        assert_snapshot!(created, @r#"
+        201 Created
+        etag: "rev_jornjebv99u1abv99u1b7hnf6s"
+        {
+          "project": {
+            "accepted_services": [
+              "worker"
+            ],
+            "created_at": "2026-09-21T14:13:20Z",
+            "description": "Money",
+            "project": "payments",
+            "tenant": "acme"
+          }
+        }
+        "#);
+        let shown = app.as_viewer("acme").get("/v1/projects/payments").await;
+        assert_eq!((shown.etag(), &shown.body), (created.etag(), &created.body));
+    }
+
+    #[tokio::test]
+    async fn replaces_the_project_whose_etag_is_sent() {
+        let (app, created) = with_payments().await;
+        let put = || {
+            let body = json!({ "accepted_services": ["worker", "web"] });
+            app.as_admin("acme").put("/v1/projects/payments").json(&body)
+        };
+        assert_snapshot!(put().await, @"
+        428 Precondition Required
+        precondition-required: it exists already; send its ETag in If-Match to replace or delete it
+        ");
+        assert_eq!(put().header("if-none-match", "*").await.problem(), "precondition-failed");
+        assert_snapshot!(put().if_match(created.etag()).await, @r#"
+        200 OK
+        etag: "rev_raj6qb3trtq3v3trtq3vml6dkk"
+        {
+          "project": {
+            "accepted_services": [
+              "web",
+              "worker"
+            ],
+            "created_at": "2026-09-21T14:13:20Z",
+            "project": "payments",
+            "tenant": "acme"
+          }
+        }
+        "#);
+        assert_snapshot!(put().if_match(created.etag()).await, @"
+        412 Precondition Failed
+        precondition-failed: it is not as expected any more; read it again and repeat the change
+        ");
+    }
+
+    #[tokio::test]
+    async fn names_the_field_that_is_refused() {
+        let (app, created) = with_payments().await;
+        let put =
+            |name: &str, body: Value| app.as_admin("acme").put(format!("/v1/projects/{name}")).json(&body);
+        let moved = put("payments", json!({ "tenant": "beta" })).if_match(created.etag()).await;
+        assert_snapshot!(moved, @r#"
+        422 Unprocessable Entity
+        validation-failed: refused: /tenant
+          "/tenant": a project stays with its tenant; create another one instead
+        "#);
+        for reserved in ["auth", "v1", "services"] {
+            assert_eq!(put(reserved, json!({})).await.problem(), "validation-failed");
+        }
+        assert_snapshot!(put("auth", json!({})).await, @r#"
+        422 Unprocessable Entity
+        validation-failed: refused: 
+          "": the project's name is reserved: it is a first path segment of the API
+        "#);
+        let services: Vec<_> = (0..101).map(|number| format!("s{number}")).collect();
+        let large = json!({ "description": "x".repeat(4001), "accepted_services": services });
+        assert_snapshot!(put("large", large).await, @r#"
+        422 Unprocessable Entity
+        validation-failed: refused: /description, /accepted_services
+          "/description": must be at most 4,000 bytes
+          "/accepted_services": must be at most 100 services
+        "#);
+        assert_eq!(put("other", json!({ "owner": "me" })).await.problem(), "validation-failed");
+        assert_eq!(put("No", json!({})).await.problem(), "invalid-path");
+        let both = app.as_person("ada", "acme=admin,beta=admin");
+        assert_snapshot!(both.put("/v1/projects/new").json(&json!({})).await, @r#"
+        422 Unprocessable Entity
+        validation-failed: refused: /tenant
+          "/tenant": say which tenant the project is to belong to
+        "#);
+    }
+
+    #[tokio::test]
+    async fn names_of_others_cannot_be_had() {
+        let (app, _) = with_payments().await;
+        let beta = app.as_admin("beta");
+        assert_snapshot!(beta.put("/v1/projects/payments").json(&json!({})).await, @"
+        409 Conflict
+        conflict: the name of this project is not yours to use.
+        ");
+        assert_snapshot!(beta.put("/v1/projects/new").json(&json!({ "tenant": "acme" })).await, @"
+        403 Forbidden
+        forbidden: Your role in tenant `acme` does not allow this.
+        ");
+    }
+}
+
+mod show {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_project_of_others_does_not_exist() {
+        let (app, _) = with_payments().await;
+        let absent = app.as_viewer("acme").get("/v1/projects/none").await;
+        assert_snapshot!(absent, @"
+        404 Not Found
+        not-found: There is no such project.
+        ");
+        let foreign = app.as_viewer("beta").get("/v1/projects/payments").await;
+        assert_eq!((foreign.status, foreign.body), (absent.status, absent.body));
+        assert_eq!(app.as_viewer("acme").get("/v1/projects/No").await.problem(), "invalid-path");
+    }
+}
+
+mod list {
+    use super::*;
+
+    #[tokio::test]
+    async fn lists_the_projects_of_the_callers_tenants() {
+        let (app, _) = with_payments().await;
+        for (tenant, name) in [("acme", "accounts"), ("acme", "web"), ("beta", "shop")] {
+            app.as_admin(tenant).put(format!("/v1/projects/{name}")).json(&json!({})).await;
+        }
+        let names = async |client| texts(&all(&client, "/v1/projects?", "projects").await, "project");
+        assert_eq!(names(app.as_viewer("acme")).await, ["accounts", "payments", "web"]);
+        assert_eq!(names(app.as_viewer("beta")).await, ["shop"]);
+        assert_eq!(names(app.as_platform_admin()).await, ["accounts", "payments", "web", "shop"]);
+        for bad in ["limit=0", "cursor=x", "tenant=acme"] {
+            let refused = app.as_viewer("acme").get(format!("/v1/projects?{bad}")).await;
+            assert_eq!(refused.problem(), "invalid-query", "{bad}");
+        }
+    }
+}
+
+mod delete {
+    use super::*;
+
+    #[tokio::test]
+    async fn deletes_the_project_whose_etag_is_sent() {
+        let (app, created) = with_payments().await;
+        let delete = || app.as_admin("acme").delete("/v1/projects/payments");
+        assert_eq!(delete().await.problem(), "precondition-required");
+        assert_eq!(delete().if_match("\"rev_old\"").await.problem(), "precondition-failed");
+        let foreign = app.as_admin("beta").delete("/v1/projects/payments").if_match(created.etag()).await;
+        assert_eq!(foreign.problem(), "not-found");
+        assert_snapshot!(delete().if_match(created.etag()).await, @"204 No Content");
+        assert_eq!(delete().if_match(created.etag()).await.problem(), "not-found");
+    }
+
+    #[tokio::test]
+    async fn a_project_to_which_something_belongs_stays() {
+        let (app, created) = with_payments().await;
+        app.table.save_job_as(&callers::tenant_key("acme"), "build", "payments").await;
+        let delete = app.as_admin("acme").delete("/v1/projects/payments").if_match(created.etag());
+        assert_snapshot!(delete.await, @"
+        409 Conflict
+        conflict: jobs, services or service tokens still belong to this project; delete or revoke them first.
+        ");
+    }
+}
+
+#[tokio::test]
+async fn projects_are_changed_by_admins_of_their_tenant() {
+    let (app, created) = with_payments().await;
+    for client in [
+        app.as_developer("acme"),
+        app.as_api_key(&[Scope::ProjectsRead], "acme"),
+        app.as_person("eve", "acme=viewer,beta=admin"),
+    ] {
+        let put = client.put("/v1/projects/payments").if_match(created.etag()).json(&json!({})).await;
+        assert_eq!(put.problem(), "forbidden");
+        let delete = client.delete("/v1/projects/payments").if_match(created.etag()).await;
+        assert_eq!(delete.problem(), "forbidden");
+        assert_eq!(client.get("/v1/projects/payments").await.status, 200);
+    }
+    assert_eq!(app.anonymous().get("/v1/projects").await.problem(), "unauthorized");
+    assert_eq!(app.as_api_key(&[Scope::JobsRead], "acme").get("/v1/projects").await.problem(), "forbidden");
+}

@@ -1,0 +1,71 @@
+use gatehouse_domain::access::Scope;
+use insta::assert_snapshot;
+use serde_json::{Value, json};
+
+use crate::{start, texts};
+
+#[tokio::test]
+async fn a_tenant_is_made_renamed_listed_and_deleted() {
+    let app = start().await;
+    let root = app.as_platform_admin();
+    let put =
+        |id: &str, name: &str| root.put(format!("/v1/tenants/{id}")).json(&json!({ "display_name": name }));
+    put("beta", "Beta").await;
+    assert_snapshot!(put("acme", "Acme").await, @r#"
+    200 OK
+    {
+      "tenant": {
+        "created_at": "2026-09-21T14:13:20Z",
+        "created_by": "user:root",
+        "display_name": "Acme",
+        "tenant": "acme"
+      }
+    }
+    "#);
+    assert_eq!(put("acme", "Acme Ltd").await.body["tenant"]["display_name"], "Acme Ltd");
+    let names = |answer: &Value| texts(answer["tenants"].as_array().unwrap(), "tenant");
+    assert_eq!(names(&root.get("/v1/tenants").await.body), ["acme", "beta"]);
+    // Others see their own.
+    assert_eq!(names(&app.as_viewer("acme").get("/v1/tenants").await.body), ["acme"]);
+    assert_eq!(names(&app.as_viewer("empty").get("/v1/tenants").await.body), [""; 0]);
+    let project = root.put("/v1/projects/rockets").json(&json!({ "tenant": "acme" })).await;
+    assert_snapshot!(root.delete("/v1/tenants/acme").await, @"
+    409 Conflict
+    conflict: the tenant still has projects; delete them first.
+    ");
+    root.delete("/v1/projects/rockets").if_match(project.etag()).await;
+    assert_snapshot!(root.delete("/v1/tenants/acme").await, @"204 No Content");
+    assert_snapshot!(root.delete("/v1/tenants/acme").await, @"
+    404 Not Found
+    not-found: There is no such tenant.
+    ");
+}
+
+#[tokio::test]
+async fn refuses_what_it_does_not_understand() {
+    let app = start().await;
+    let root = app.as_platform_admin();
+    assert_snapshot!(root.put("/v1/tenants/acme").json(&json!({ "display_name": " " })).await, @r#"
+    422 Unprocessable Entity
+    validation-failed: refused: /display_name
+      "/display_name": must be 1 to 200 bytes of text
+    "#);
+    let unknown =
+        root.put("/v1/tenants/acme").json(&json!({ "display_name": "Acme", "colour": "red" })).await;
+    assert_eq!(unknown.problem(), "validation-failed");
+    assert_eq!(root.put("/v1/tenants/No").json(&json!({})).await.problem(), "invalid-path");
+    assert_eq!(root.delete("/v1/tenants/No").await.problem(), "invalid-path");
+    assert_eq!(root.get("/v1/tenants?limit=1").await.problem(), "invalid-query");
+}
+
+#[tokio::test]
+async fn tenants_are_made_by_platform_admins() {
+    let app = start().await;
+    let body = json!({ "display_name": "Acme" });
+    for client in [app.as_admin("acme"), app.as_api_key(&[Scope::All], "acme")] {
+        assert_eq!(client.put("/v1/tenants/acme").json(&body).await.problem(), "forbidden");
+        assert_eq!(client.delete("/v1/tenants/acme").await.problem(), "forbidden");
+    }
+    assert_eq!(app.anonymous().get("/v1/tenants").await.problem(), "unauthorized");
+    assert_eq!(app.as_api_key(&[Scope::JobsRead], "acme").get("/v1/tenants").await.problem(), "forbidden");
+}

@@ -1,0 +1,43 @@
+use std::sync::Arc;
+
+use axum::extract::FromRef;
+use gatehouse_domain::{
+    clock::System,
+    revocation::FlushStage,
+    secret::{ReadSecret, WriteSecret},
+    sign::SignToken,
+    signing::MakeKeyPair,
+};
+use gatehouse_jwt::{Issuer, SecretKeyPairs, Signer};
+use gatehouse_store::Table;
+
+/// What the handlers need.
+#[derive(Clone)]
+pub struct AppState {
+    pub(crate) table: Arc<Table>,
+    pub(crate) sign: Arc<dyn SignToken>,
+    pub(crate) key_pairs: Arc<dyn MakeKeyPair>,
+    pub(crate) flush: Arc<dyn FlushStage>,
+    pub(crate) system: Arc<dyn System>,
+}
+
+impl AppState {
+    /// Tokens are signed for `issuer`, with private keys that are kept in `secrets`.
+    pub fn new<S: ReadSecret + WriteSecret + 'static>(
+        table: Arc<Table>,
+        secrets: Arc<S>,
+        issuer: Issuer,
+        flush: Arc<dyn FlushStage>,
+        system: Arc<dyn System>,
+    ) -> Self {
+        let pairs = SecretKeyPairs::new(secrets.clone());
+        let signer = Signer::new(issuer, table.clone(), secrets, pairs.clone(), system.clone());
+        Self { table, sign: Arc::new(signer), key_pairs: Arc::new(pairs), flush, system }
+    }
+}
+
+impl FromRef<AppState> for Arc<dyn FlushStage> {
+    fn from_ref(state: &AppState) -> Self {
+        state.flush.clone()
+    }
+}

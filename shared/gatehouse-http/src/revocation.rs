@@ -1,0 +1,62 @@
+//! Revocations over HTTP: flushing the stage through which a request came, and what answers say of it.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::{FromRef, FromRequestParts},
+    http::request::Parts,
+};
+use gatehouse_domain::{
+    error::Chain,
+    revocation::{Effective, FlushAuthorizer, FlushError, FlushStage},
+};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::{extract::CalledStage, problem::Problem};
+
+/// The authorizer cache of the stage through which the request came.
+pub struct Flush(pub Arc<dyn FlushAuthorizer>);
+
+impl<S> FromRequestParts<S> for Flush
+where
+    S: Send + Sync,
+    Arc<dyn FlushStage>: FromRef<S>,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let called = CalledStage::from_request_parts(parts, state).await?;
+        Ok(Self(<Arc<dyn FlushStage>>::from_ref(state).of(called.0)))
+    }
+}
+
+/// When something that was taken away is gone everywhere.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct EffectiveAnswer {
+    /// From then on at the latest.
+    #[schema(value_type = String, format = DateTime)]
+    effective_by: Timestamp,
+    /// Whether API Gateway's memory of earlier answers was flushed. Otherwise that is tried again.
+    flushed: bool,
+}
+
+impl EffectiveAnswer {
+    /// The answer to a revocation. A flush that failed is logged here, since the caller is answered all the same.
+    pub fn new(effective: Effective, flush_error: Option<&FlushError>) -> Self {
+        if let Some(error) = flush_error {
+            tracing::error!(error = %Chain(error), "a flush is owed to API Gateway");
+        }
+        Self { effective_by: effective.by, flushed: effective.flushed }
+    }
+}
+
+/// Why something is revoked.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RevokeBody {
+    /// For people, and the audit trail.
+    #[serde(default)]
+    pub reason: Option<String>,
+}
