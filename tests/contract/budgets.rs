@@ -11,7 +11,7 @@ use gatehouse_domain::{
     claims::ServiceClaims,
     clock::Clock,
     idempotency::IdempotencyKey,
-    jobs::{self, EditPorts},
+    jobs,
     operations::{
         self, Phase,
         attempt::CallbackKey,
@@ -29,7 +29,7 @@ use secrecy::ExposeSecret;
 
 use crate::{
     catalog::{begun, saved},
-    schedules::{Fate, PretendCi, ports_of},
+    schedules::{Fate, Only, PretendCi},
     support::{Begins, Pretend, TestTable, admin, audit, draft, origin, person},
 };
 
@@ -193,13 +193,13 @@ async fn jobs_are_read_with_one_call_and_written_with_one_read_and_one_transacti
     jobs::show(&*table.table, &caller, &job.id).await.unwrap();
     assert_eq!(table.calls.take(), ["GetItem"]);
     let page = PageRequest::default();
-    jobs::list(&*table.table, &*table.table, &caller, None, None, &page).await.unwrap();
+    jobs::list(&*table.table, &caller, None, None, &page).await.unwrap();
     assert_eq!(table.calls.take(), ["Query"]);
     let project = Some(&job.spec.project);
-    jobs::list(&*table.table, &*table.table, &caller, project, None, &page).await.unwrap();
+    jobs::list(&*table.table, &caller, project, None, &page).await.unwrap();
     assert_eq!(table.calls.take(), ["GetItem", "Query"], "whose project it is, and its jobs");
     let expected = Precondition::Revision(job.revision.clone());
-    jobs::delete(&*table.table, &*table.table, &caller, &job.id, &expected).await.unwrap();
+    jobs::delete(&*table.table, &caller, &job.id, &expected).await.unwrap();
     assert_eq!(table.calls.take(), ["GetItem", "TransactWriteItems"]);
 }
 
@@ -207,19 +207,13 @@ async fn jobs_are_read_with_one_call_and_written_with_one_read_and_one_transacti
 async fn a_hundred_jobs_are_imported_with_one_read_and_a_transaction_each() {
     let table = TestTable::new().await;
     let kinds = BTreeSet::from(ProviderKind::ALL);
-    let ports = EditPorts {
-        find: &*table.table,
-        save: &*table.table,
-        clock: &*table.system,
-        ids: &*table.system,
-        kinds: &kinds,
-    };
+    let (store, system, caller) = (&*table.table, &*table.system, admin("example"));
     let entries = (0..99).map(|n| jobs::ImportEntry {
         written_id: format!("job-{n}"),
         draft: Ok(draft(&format!("job-{n}"), "example")),
     });
     let mode = jobs::ImportMode::EachOnItsOwn;
-    jobs::import(&ports, &admin("example"), entries.collect(), None, mode).await.unwrap();
+    jobs::import(store, system, &kinds, &caller, entries.collect(), None, mode).await.unwrap();
     let calls = table.calls.take();
     let reads = calls.iter().filter(|call| *call == "BatchGetItem").count();
     assert_eq!((reads, calls.len()), (1, 100));
@@ -232,16 +226,20 @@ async fn a_run_is_triggered_with_the_job_read_and_two_transactions() {
     let (caller, origin) = (admin("example"), origin());
     let audit = audit(&caller, &origin);
     let ci = PretendCi::new(table.system.clone(), 1, vec![Fate::Answers]);
-    let ports = ports_of(&table, &ci);
+    let (store, system, providers) = (&*table.table, &*table.system, Only(ci));
+    let trigger = async |key| {
+        let nothing = BTreeMap::new();
+        start::trigger(store, &providers, system, &audit, &job.id, &nothing, key).await.unwrap()
+    };
     table.calls.take();
-    let started = start::trigger(&ports, &audit, &job.id, &BTreeMap::new(), None).await.unwrap();
+    let started = trigger(None).await;
     assert_eq!(table.calls.take(), ["GetItem", "TransactWriteItems", "TransactWriteItems"]);
     let key = "k".parse().unwrap();
-    start::trigger(&ports, &audit, &job.id, &BTreeMap::new(), Some(&key)).await.unwrap();
+    trigger(Some(&key)).await;
     assert_eq!(table.calls.take(), ["GetItem", "GetItem", "TransactWriteItems", "TransactWriteItems"]);
-    start::trigger(&ports, &audit, &job.id, &BTreeMap::new(), Some(&key)).await.unwrap();
+    trigger(Some(&key)).await;
     assert_eq!(table.calls.take(), ["GetItem", "GetItem"], "a repetition only reads");
-    runs::show(&ports.find, &caller, &started.run.id).await.unwrap();
+    runs::show(store, &providers, system, &caller, &started.run.id).await.unwrap();
     assert_eq!(table.calls.take(), ["GetItem"]);
 }
 

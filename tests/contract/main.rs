@@ -3,6 +3,7 @@
 
 mod audit;
 mod budgets;
+mod ci_items;
 mod janitor;
 mod jobs;
 mod keys;

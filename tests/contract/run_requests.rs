@@ -119,7 +119,7 @@ async fn a_finished_start_has_its_run_and_is_open_no_more() {
     assert_eq!(table.table.finish_request(&start, &run).await.unwrap(), FinishOutcome::Finished);
     assert_eq!(table.table.find_run(&run.id).await.unwrap(), Some(run.clone()));
     let found = table.table.find_request(&start.key, table.system.now()).await.unwrap().unwrap();
-    assert_eq!(found.state, RunRequestState::Finished(Box::new(run)));
+    assert_eq!(found.state, RunRequestState::Finished { run: Box::new(run) });
     assert_eq!(table.table.open_requests(&start.job_id).await.unwrap(), []);
 }
 

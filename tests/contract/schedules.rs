@@ -21,10 +21,7 @@ use gatehouse_domain::{
     clock::Clock,
     idempotency::IdempotencyKey,
     name::ProviderName,
-    runs::{
-        FindPorts,
-        start::{self, StartError, StartPorts},
-    },
+    runs::start::{self, StartError},
 };
 use jiff::Timestamp;
 
@@ -203,7 +200,7 @@ impl CiProvider for PretendCi {
 }
 
 /// The one CI system, under any name.
-struct Only(Arc<PretendCi>);
+pub struct Only(pub Arc<PretendCi>);
 
 #[async_trait]
 impl ProviderDirectory for Only {
@@ -212,39 +209,20 @@ impl ProviderDirectory for Only {
     }
 }
 
-/// What the rules need, with `ci` as the only CI system.
-pub fn ports_of<'a>(table: &'a TestTable, ci: &Arc<PretendCi>) -> StartPorts<'a> {
-    // Leaked so that ports can borrow it: a test is one process of few schedules.
-    let providers: &'static Only = Box::leak(Box::new(Only(ci.clone())));
-    StartPorts {
-        job: &*table.table,
-        find: FindPorts {
-            runs: &*table.table,
-            record: &*table.table,
-            jobs: &*table.table,
-            providers,
-            clock: &*table.system,
-        },
-        starts: &*table.table,
-        providers,
-        clock: &*table.system,
-        ids: &*table.system,
-    }
-}
-
 /// One caller: repeats the request with the same key until it succeeds or is refused for good. Some
 /// attempts die at a random moment, as a function does.
 async fn persist(
-    ports: &StartPorts<'_>,
-    ci: &PretendCi,
+    table: &TestTable,
+    ci: &Arc<PretendCi>,
     job: &gatehouse_domain::name::JobId,
     key: &IdempotencyKey,
 ) -> String {
     let (caller, origin) = (admin("example"), origin());
     let audit = audit(&caller, &origin);
     let nothing = BTreeMap::new();
+    let (store, system, providers) = (&*table.table, &*table.system, Only(ci.clone()));
     for _attempt in 0..200 {
-        let attempt = start::trigger(ports, &audit, job, &nothing, Some(key));
+        let attempt = start::trigger(store, &providers, system, &audit, job, &nothing, Some(key));
         let outcome = if ci.random(4) == 0 {
             let patience = ci.random(60);
             tokio::select! {
@@ -259,7 +237,7 @@ async fn persist(
             Some(Ok(started)) => return started.run.id.to_string(),
             None
             | Some(Err(StartError::InProgress | StartError::OutcomeUnknown { .. } | StartError::Ci(_))) => {
-                ports.clock.sleep(Duration::from_secs(5)).await;
+                system.sleep(Duration::from_secs(5)).await;
             }
             Some(Err(other)) => panic!("{other:?}"),
         }
@@ -277,12 +255,11 @@ async fn run_schedule(table: &TestTable, seed: u64, job: &str) {
     let job = table.save_job(job).await;
     let all = [Fate::Answers, Fate::Refuses, Fate::LosesAnswer, Fate::LosesCall, Fate::StartsLate];
     let ci = PretendCi::new(table.system.clone(), seed, all.to_vec());
-    let ports = ports_of(table, &ci);
     let keys: Vec<IdempotencyKey> =
         (0..CALLERS).map(|n| format!("{seed}-{n}").parse().expect("a key")).collect();
     table.system.announce(CALLERS);
     let callers = keys.iter().map(async |key| {
-        let run = persist(&ports, &ci, &job.id, key).await;
+        let run = persist(table, &ci, &job.id, key).await;
         table.system.leave();
         run
     });
@@ -291,7 +268,7 @@ async fn run_schedule(table: &TestTable, seed: u64, job: &str) {
     assert_eq!(distinct.len(), CALLERS, "seed {seed}: two requests share a run: {runs:?}");
     assert_eq!(ci.builds(), CALLERS, "seed {seed}: builds without a request");
     for (key, run) in keys.iter().zip(&runs) {
-        assert_eq!(persist(&ports, &ci, &job.id, key).await, *run, "seed {seed}: a repetition differs");
+        assert_eq!(persist(table, &ci, &job.id, key).await, *run, "seed {seed}: a repetition differs");
     }
 }
 

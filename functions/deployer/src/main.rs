@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use deployer::Deployer;
 use gatehouse_outbound::OutboundHttp;
-use gatehouse_providers::{Dependencies, Directory, webhook::WebhookClient};
+use gatehouse_providers::{Dependencies, webhook::WebhookClient};
 use gatehouse_runtime::{
     aws::{self, Aws},
     clock::System,
@@ -33,7 +33,7 @@ async fn main() -> Result<(), Error> {
         }
         LoopbackProviders::Refused => (OutboundHttp::new(), OutboundHttp::new().public_only()),
     };
-    let providers = Directory::new(
+    let providers = gatehouse_providers::directory(
         table.clone(),
         Dependencies {
             read_secrets: secrets.clone(),

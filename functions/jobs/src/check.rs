@@ -3,8 +3,8 @@
 use axum::{Json, extract::State};
 use gatehouse_domain::{
     caller::Tenants,
-    ci::{CheckReport, CiErrorKind, ProviderLookupError, Target, TeamCheck},
-    jobs::JobFilter,
+    ci::{CheckReport, CiErrorKind, ProviderDirectory, ProviderLookupError, ScopeCheck, Target},
+    jobs::{JobFilter, ListJobs},
     name::ProviderName,
     paging::{Limit, ListError, PageRequest},
 };
@@ -59,23 +59,24 @@ struct TeamView {
     remedy: Option<String>,
 }
 
+// The API calls every scope a team, whatever the kind of CI system calls it: readers need one word.
 impl From<CheckReport> for CheckView {
     fn from(report: CheckReport) -> Self {
-        let works = |team: &TeamCheck| team.list && team.trigger && team.watch && team.cancel;
+        let works = |scope: &ScopeCheck| scope.list && scope.trigger && scope.watch && scope.cancel;
         Self {
-            ok: report.problems.is_empty() && report.teams.iter().all(works),
+            ok: report.problems.is_empty() && report.scopes.iter().all(works),
             version: report.version,
             identity: report.identity,
-            teams: report.teams.into_iter().map(Into::into).collect(),
+            teams: report.scopes.into_iter().map(Into::into).collect(),
             problems: report.problems,
         }
     }
 }
 
-impl From<TeamCheck> for TeamView {
-    fn from(check: TeamCheck) -> Self {
-        let TeamCheck { team, roles, list, trigger, watch, cancel, remedy } = check;
-        Self { team, roles, list, trigger, watch, cancel, remedy }
+impl From<ScopeCheck> for TeamView {
+    fn from(check: ScopeCheck) -> Self {
+        let ScopeCheck { scope, roles, list, trigger, watch, cancel, remedy } = check;
+        Self { team: scope, roles, list, trigger, watch, cancel, remedy }
     }
 }
 
@@ -104,7 +105,7 @@ pub(crate) async fn check(
         Ok(report) => report,
         // What stands in the way of a check is what was asked for.
         Err(error) if error.kind != CiErrorKind::Unsupported => {
-            CheckReport { version: None, identity: None, teams: Vec::new(), problems: vec![error.advice] }
+            CheckReport { version: None, identity: None, scopes: Vec::new(), problems: vec![error.advice] }
         }
         Err(error) => return Err(Problem::ci(error)),
     };
@@ -117,7 +118,7 @@ async fn targets(state: &AppState, name: &ProviderName) -> Result<Vec<Target>, L
     let mut page = PageRequest { limit: Limit::new(Limit::MAX).unwrap_or_default(), cursor: None };
     let mut targets = Vec::new();
     for _page in 0..PAGES {
-        let jobs = state.list_jobs.list_jobs(&filter, &page).await?;
+        let jobs = state.table.list_jobs(&filter, &page).await?;
         let ours = jobs.items.into_iter().filter(|job| job.spec.provider == *name);
         targets.extend(ours.map(|job| job.spec.target));
         match jobs.next {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use axum::{Json, extract::State};
 use gatehouse_domain::{
-    ci::{DiscoveredJob, ProviderKind},
+    ci::{DiscoveredJob, ProviderDirectory, ProviderKind},
     jobs::JobSpec,
     name::{EnvironmentName, ProjectName, ProviderName},
 };

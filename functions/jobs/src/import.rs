@@ -131,12 +131,13 @@ pub(crate) async fn import(
     let entries: Vec<_> = file.jobs.into_iter().map(read_entry).collect();
     let ids: Vec<_> = entries.iter().map(|entry| entry.written_id.clone()).collect();
     let mode = if query.atomic { ImportMode::AllOrNothing } else { ImportMode::EachOnItsOwn };
-    let imported = jobs::import(&state.edit_ports(), &caller, entries, query.tenant.as_ref(), mode)
-        .await
-        .map_err(|error| match error {
-            ImportError::TooMany { .. } => Problem::new(BODY_TOO_LARGE, error.to_string()),
-            ImportError::Store(error) => Problem::store(error),
-        })?;
+    let kinds = state.providers.kinds();
+    let imported =
+        jobs::import(&*state.table, &*state.system, &kinds, &caller, entries, query.tenant.as_ref(), mode);
+    let imported = imported.await.map_err(|error| match error {
+        ImportError::TooMany { .. } => Problem::new(BODY_TOO_LARGE, error.to_string()),
+        ImportError::Store(error) => Problem::store(error),
+    })?;
     Ok(Json(report(ids, imported)))
 }
 

@@ -51,16 +51,9 @@ pub(crate) async fn list(
 ) -> Result<impl IntoResponse, Problem> {
     let request = page::request(query.limit, query.cursor)?;
     let environment = query.environment.clone();
-    let page = jobs::list(
-        &*state.list_jobs,
-        &*state.find_project,
-        &caller,
-        query.project.as_ref(),
-        environment,
-        &request,
-    )
-    .await
-    .map_err(Problem::list)?;
+    let page = jobs::list(&*state.table, &caller, query.project.as_ref(), environment, &request)
+        .await
+        .map_err(Problem::list)?;
     let filters = [
         ("project", query.project.as_ref().map(ProjectName::as_str)),
         ("environment", query.environment.as_ref().map(EnvironmentName::as_str)),
@@ -86,7 +79,7 @@ pub(crate) async fn show(
     PathParameter(id): PathParameter<JobId>,
     _: NoQuery,
 ) -> Result<impl IntoResponse, Problem> {
-    let job = jobs::show(&*state.find_job, &caller, &id).await.map_err(|error| match error {
+    let job = jobs::show(&*state.table, &caller, &id).await.map_err(|error| match error {
         ShowJobError::NotFound => not_found(),
         ShowJobError::Store(error) => Problem::store(error),
     })?;
@@ -130,13 +123,14 @@ pub(crate) async fn put(
     JsonBody(body): JsonBody<JobBody>,
 ) -> Result<impl IntoResponse, Problem> {
     let draft = body.into_draft(id).map_err(|error| Problem::invalid(vec![error]))?;
-    let put = jobs::put(&state.edit_ports(), &caller, draft, query.tenant.as_ref(), &expected)
-        .await
-        .map_err(|error| match error {
-            PutJobError::Refused(refusal) => refusal_problem(refusal),
-            PutJobError::Precondition(error) => Problem::precondition(error),
-            PutJobError::Store(error) => Problem::store(error),
-        })?;
+    let kinds = state.providers.kinds();
+    let put =
+        jobs::put(&*state.table, &*state.system, &kinds, &caller, draft, query.tenant.as_ref(), &expected);
+    let put = put.await.map_err(|error| match error {
+        PutJobError::Refused(refusal) => refusal_problem(refusal),
+        PutJobError::Precondition(error) => Problem::precondition(error),
+        PutJobError::Store(error) => Problem::store(error),
+    })?;
     let status = if put.created { StatusCode::CREATED } else { StatusCode::OK };
     Ok((status, [etag(&put.job.revision)], Json(JobAnswer { job: put.job.into() })))
 }
@@ -162,13 +156,11 @@ pub(crate) async fn delete(
     _: NoQuery,
     Expected(expected): Expected,
 ) -> Result<StatusCode, Problem> {
-    jobs::delete(&*state.find_job, &*state.delete_job, &caller, &id, &expected).await.map_err(|error| {
-        match error {
-            DeleteJobError::NotFound => not_found(),
-            DeleteJobError::Forbidden(tenant) => Problem::forbidden_in(&tenant),
-            DeleteJobError::Precondition(error) => Problem::precondition(error),
-            DeleteJobError::Store(error) => Problem::store(error),
-        }
+    jobs::delete(&*state.table, &caller, &id, &expected).await.map_err(|error| match error {
+        DeleteJobError::NotFound => not_found(),
+        DeleteJobError::Forbidden(tenant) => Problem::forbidden_in(&tenant),
+        DeleteJobError::Precondition(error) => Problem::precondition(error),
+        DeleteJobError::Store(error) => Problem::store(error),
     })?;
     Ok(StatusCode::NO_CONTENT)
 }

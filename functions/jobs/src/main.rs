@@ -1,13 +1,12 @@
 //! The `jobs` Lambda: wiring and nothing else.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
-use gatehouse_domain::ci::ProviderKind;
 use gatehouse_outbound::OutboundHttp;
-use gatehouse_providers::{Dependencies, Directory};
+use gatehouse_providers::Dependencies;
 use gatehouse_runtime::{
     aws::{self, Aws},
-    clock::{SystemClock, SystemIds},
+    clock::System,
     env::{LoopbackProviders, SecretsConfig, TableConfig},
     tracing,
 };
@@ -23,42 +22,30 @@ async fn main() -> Result<(), Error> {
     let prefix = SecretsConfig::from_env()?.prefix;
     let aws = Aws::from_env().await?;
     aws::warm_up(&aws.dynamodb(), &table).await;
-    let clock = Arc::new(SystemClock);
-    let ids = Arc::new(SystemIds);
-    let table = Arc::new(Table::new(aws.dynamodb(), table, clock.clone()));
-    let secrets = Arc::new(Secrets::new(aws.secrets_manager(), prefix, clock.clone()));
+    let system = Arc::new(System);
+    let table = Arc::new(Table::new(aws.dynamodb(), table, system.clone()));
+    let secrets = Arc::new(Secrets::new(aws.secrets_manager(), prefix, system.clone()));
     let http = match LoopbackProviders::from_env() {
         LoopbackProviders::Allowed => OutboundHttp::new().allow_loopback(),
         LoopbackProviders::Refused => OutboundHttp::new(),
     };
-    let providers = Directory::new(
+    let providers = gatehouse_providers::directory(
         table.clone(),
         Dependencies {
             read_secrets: secrets.clone(),
             write_secrets: secrets.clone(),
             leases: table.clone(),
-            clock: clock.clone(),
-            ids: ids.clone(),
+            clock: system.clone(),
+            ids: system.clone(),
             http,
         },
     );
     let state = AppState {
-        find_job: table.clone(),
-        find_for_edit: table.clone(),
-        list_jobs: table.clone(),
-        save_jobs: table.clone(),
-        delete_job: table.clone(),
-        find_project: table.clone(),
-        find_provider: table.clone(),
-        list_providers: table.clone(),
-        save_provider: table.clone(),
-        delete_provider: table,
-        write_secret: secrets.clone(),
-        delete_secret: secrets,
+        table,
+        write_secrets: secrets.clone(),
+        delete_secrets: secrets,
         providers: Arc::new(providers),
-        clock,
-        ids,
-        kinds: BTreeSet::from([ProviderKind::Concourse]),
+        system,
     };
     lambda_http::run(jobs::router(state)).await
 }

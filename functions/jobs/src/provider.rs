@@ -2,8 +2,9 @@
 
 use axum::{Json, extract::State, http::StatusCode, response::IntoResponse};
 use gatehouse_domain::{
+    ci::ProviderDirectory,
     name::ProviderName,
-    providers::{self, DeleteProviderError, Provider, PutPorts, PutProviderError},
+    providers::{self, DeleteProviderError, FindProvider, ListProviders, Provider, PutProviderError},
 };
 use gatehouse_http::{
     Problem,
@@ -27,7 +28,7 @@ pub(crate) async fn list(
     _: NoQuery,
 ) -> Result<Json<ProvidersAnswer>, Problem> {
     let mut providers = Vec::new();
-    for provider in state.list_providers.list_providers().await.map_err(Problem::store)? {
+    for provider in state.table.list_providers().await.map_err(Problem::store)? {
         providers.push(view(&state, provider).await);
     }
     Ok(Json(ProvidersAnswer { providers }))
@@ -48,7 +49,7 @@ pub(crate) async fn show(
     PathParameter(name): PathParameter<ProviderName>,
     _: NoQuery,
 ) -> Result<impl IntoResponse, Problem> {
-    let provider = state.find_provider.find_provider(&name).await.map_err(Problem::store)?;
+    let provider = state.table.find_provider(&name).await.map_err(Problem::store)?;
     let provider = provider.ok_or_else(not_found)?;
     let tag = etag(&provider.revision);
     Ok(([tag], Json(ProviderAnswer { provider: view(&state, provider).await })))
@@ -79,23 +80,22 @@ pub(crate) async fn put(
     Expected(expected): Expected,
     JsonBody(body): JsonBody<ProviderBody>,
 ) -> Result<impl IntoResponse, Problem> {
-    let ports = PutPorts {
-        find: &*state.find_provider,
-        save: &*state.save_provider,
-        secrets: &*state.write_secret,
-        clock: &*state.clock,
-        ids: &*state.ids,
-        kinds: &state.kinds,
-    };
-    let put =
-        providers::put(&ports, &caller, body.into_draft(name), &expected).await.map_err(
-            |error| match error {
-                PutProviderError::Invalid(errors) => Problem::invalid(errors),
-                PutProviderError::Precondition(error) => Problem::precondition(error),
-                PutProviderError::Store(error) => Problem::store(error),
-                PutProviderError::Secrets(error) => Problem::secrets(error),
-            },
-        )?;
+    let kinds = state.providers.kinds();
+    let put = providers::put(
+        &*state.table,
+        &*state.write_secrets,
+        &*state.system,
+        &kinds,
+        &caller,
+        body.into_draft(name),
+        &expected,
+    );
+    let put = put.await.map_err(|error| match error {
+        PutProviderError::Invalid(errors) => Problem::invalid(errors),
+        PutProviderError::Precondition(error) => Problem::precondition(error),
+        PutProviderError::Store(error) => Problem::store(error),
+        PutProviderError::Secrets(error) => Problem::secrets(error),
+    })?;
     let status = if put.created { StatusCode::CREATED } else { StatusCode::OK };
     let tag = etag(&put.provider.revision);
     // From here on calls of this function go where the edit says.
@@ -125,13 +125,7 @@ pub(crate) async fn delete(
     _: NoQuery,
     Expected(expected): Expected,
 ) -> Result<StatusCode, Problem> {
-    let deleted = providers::delete(
-        &*state.find_provider,
-        &*state.delete_provider,
-        &*state.delete_secret,
-        &name,
-        &expected,
-    );
+    let deleted = providers::delete(&*state.table, &*state.delete_secrets, &name, &expected);
     deleted.await.map_err(|error| match error {
         DeleteProviderError::NotFound => not_found(),
         DeleteProviderError::Precondition(error) => Problem::precondition(error),

@@ -38,6 +38,7 @@ pub(crate) async fn cancel(
     let CancelBody { force } = body.map(|JsonBody(body)| body).unwrap_or_default();
     let mode = if force { CancelMode::Force } else { CancelMode::Graceful };
     let audit = audited.context();
-    let found = runs::cancel(&state.cancel_ports(), &audit, &run, mode).await.map_err(problems::cancel)?;
+    let found = runs::cancel(&*state.table, &*state.providers, &*state.system, &audit, &run, mode);
+    let found = found.await.map_err(problems::cancel)?;
     Ok((StatusCode::ACCEPTED, Json(RunAnswer { run: found.into() })))
 }

@@ -17,11 +17,12 @@ use futures_core::Stream;
 use futures_util::{FutureExt, StreamExt, stream};
 use gatehouse_domain::{
     ci::{
-        CiError, CiErrorKind, EventStream, LogStream, Position, RunEvent, RunEventBody, RunStatus, StepPhase,
+        CiError, CiErrorKind, EventStream, LogStream, Position, ProviderDirectory, RunEvent, RunEventBody,
+        RunStatus, StepPhase,
     },
     clock::Clock,
     error::Chain,
-    runs::{self, RecordRun, Run, RunId},
+    runs::{RecordRun, Run, RunId},
 };
 use gatehouse_http::{
     Problem,
@@ -30,12 +31,13 @@ use gatehouse_http::{
     problem::{INVALID_HEADER, ProblemBody},
     sse::{self, frame},
 };
+use gatehouse_store::Table;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::IntoParams;
 
-use crate::{AppState, problems, wire::ReasonView};
+use crate::{AppState, wire::ReasonView};
 
 /// What precedes a position in an id, so that an id is never empty and never [`sse::END`].
 const ID_PREFIX: &str = "e";
@@ -79,7 +81,7 @@ pub(crate) async fn stream(
         Some(sse::END) => return Ok(StatusCode::NO_CONTENT.into_response()),
         Some(id) => Some(read_id(id)?),
     };
-    let run = runs::show(&state.find_ports(), &caller, &id).await.map_err(problems::show_run)?.run;
+    let run = state.show(&caller, &id).await?.run;
     let provider = state.providers.provider(&run.provider).await.map_err(Problem::provider_lookup)?;
     let mut events = provider.events(run.target.clone(), run.build.clone(), after.clone()).fuse();
     // That no event has this id is known at once, and said before a stream begins.
@@ -90,8 +92,8 @@ pub(crate) async fn stream(
     let source = Source {
         events: Box::pin(stream::iter(first).chain(events)),
         run,
-        record: state.record_run,
-        clock: state.clock,
+        table: state.table,
+        clock: state.system,
         deadline: deadline.0,
     };
     Ok((sse::headers(), Body::from_stream(source.into_stream())).into_response())
@@ -112,7 +114,7 @@ fn unknown_id() -> Problem {
 struct Source {
     events: EventStream,
     run: Run,
-    record: Arc<dyn RecordRun>,
+    table: Arc<Table>,
     clock: Arc<dyn Clock>,
     deadline: Option<Timestamp>,
 }
@@ -180,7 +182,7 @@ impl Source {
         self.run.provider_status.clone_from(provider_status);
         self.run.reason.clone_from(reason);
         self.run.finished_at = event.time;
-        if let Err(error) = self.record.record_observation(&self.run).await {
+        if let Err(error) = self.table.record_observation(&self.run).await {
             tracing::warn!(run_id = %self.run.id, error = %Chain(&error), "could not record how run {} ended", self.run.id);
         }
     }
@@ -215,7 +217,7 @@ fn render(run: &Run, event: RunEvent) -> Bytes {
     }
 }
 
-/// A run that was asked to stop and still goes on is `cancelling`.
+/// A run that was asked to stop and has not ended is `cancelling`, whatever the CI system calls it.
 fn shown(run: &Run, status: RunStatus) -> RunStatus {
     let asked = run.cancel_requested_at.is_some() && !status.is_terminal();
     if asked { RunStatus::Cancelling } else { status }

@@ -13,9 +13,9 @@ use bytes::Bytes;
 use futures_core::Stream;
 use futures_util::StreamExt;
 use gatehouse_domain::{
-    ci::{EventStream, RunEvent, RunEventBody, RunStatus},
+    ci::{EventStream, ProviderDirectory, RunEvent, RunEventBody, RunStatus},
     clock::Clock,
-    runs::{self, RunId},
+    runs::RunId,
 };
 use gatehouse_http::{
     Problem,
@@ -27,9 +27,9 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use crate::{AppState, plain_text::PlainText, problems};
+use crate::{AppState, plain_text::PlainText};
 
-/// How long a run that goes on may be silent before what there is counts as all there is.
+/// How long a run that has not ended may be silent before what there is now is taken for all there is.
 const CAUGHT_UP: Duration = Duration::from_secs(1);
 
 /// How long before the function's end the log ends.
@@ -67,7 +67,7 @@ pub(crate) async fn show(
     QueryParameters(query): QueryParameters<LogQuery>,
     deadline: Deadline,
 ) -> Result<Response, Problem> {
-    let run = runs::show(&state.find_ports(), &caller, &id).await.map_err(problems::show_run)?.run;
+    let run = state.show(&caller, &id).await?.run;
     let provider = state.providers.provider(&run.provider).await.map_err(Problem::provider_lookup)?;
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8")),
@@ -79,7 +79,7 @@ pub(crate) async fn show(
     let log = Log {
         events: provider.events(run.target, run.build, None),
         patience: (!query.follow && !run.status.is_terminal()).then_some(CAUGHT_UP),
-        clock: state.clock,
+        clock: state.system,
         deadline: deadline.0,
     };
     Ok((headers, Body::from_stream(log.into_stream())).into_response())

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use gatehouse_outbound::OutboundHttp;
-use gatehouse_providers::{Dependencies, Directory};
+use gatehouse_providers::Dependencies;
 use gatehouse_runtime::{
     aws::{self, Aws},
-    clock::{SystemClock, SystemIds},
+    clock::System,
     env::{LoopbackProviders, ResponseMode, SecretsConfig, TableConfig},
     tracing,
 };
@@ -23,37 +23,25 @@ async fn main() -> Result<(), Error> {
     let prefix = SecretsConfig::from_env()?.prefix;
     let aws = Aws::from_env().await?;
     aws::warm_up(&aws.dynamodb(), &table).await;
-    let clock = Arc::new(SystemClock);
-    let ids = Arc::new(SystemIds);
-    let table = Arc::new(Table::new(aws.dynamodb(), table, clock.clone()));
-    let secrets = Arc::new(Secrets::new(aws.secrets_manager(), prefix, clock.clone()));
+    let system = Arc::new(System);
+    let table = Arc::new(Table::new(aws.dynamodb(), table, system.clone()));
+    let secrets = Arc::new(Secrets::new(aws.secrets_manager(), prefix, system.clone()));
     let http = match LoopbackProviders::from_env() {
         LoopbackProviders::Allowed => OutboundHttp::new().allow_loopback(),
         LoopbackProviders::Refused => OutboundHttp::new(),
     };
-    let providers = Directory::new(
+    let providers = gatehouse_providers::directory(
         table.clone(),
         Dependencies {
             read_secrets: secrets.clone(),
             write_secrets: secrets,
             leases: table.clone(),
-            clock: clock.clone(),
-            ids: ids.clone(),
+            clock: system.clone(),
+            ids: system.clone(),
             http,
         },
     );
-    let state = AppState {
-        find_job: table.clone(),
-        jobs_by_target: table.clone(),
-        find_run: table.clone(),
-        list_runs: table.clone(),
-        record_run: table.clone(),
-        starts: table.clone(),
-        trail: table,
-        providers: Arc::new(providers),
-        clock,
-        ids,
-    };
+    let state = AppState { table, providers: Arc::new(providers), system };
     match mode {
         ResponseMode::Stream => lambda_http::run_with_streaming_response(runs::router(state)).await,
         ResponseMode::Buffered => lambda_http::run(runs::router(state)).await,

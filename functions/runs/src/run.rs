@@ -33,7 +33,7 @@ pub(crate) async fn show(
     PathParameter(id): PathParameter<RunId>,
     _: NoQuery,
 ) -> Result<Json<RunAnswer>, Problem> {
-    let found = runs::show(&state.find_ports(), &caller, &id).await.map_err(problems::show_run)?;
+    let found = state.show(&caller, &id).await?;
     Ok(Json(RunAnswer { run: found.into() }))
 }
 
@@ -53,7 +53,8 @@ pub(crate) async fn list(
     QueryParameters(query): QueryParameters<PageQuery>,
 ) -> Result<impl IntoResponse, Problem> {
     let request = page::request(query.limit, query.cursor)?;
-    let page = runs::list(&state.list_ports(), &caller, &job, &request).await.map_err(problems::list_runs)?;
+    let page = runs::list(&*state.table, &*state.providers, &caller, &job, &request);
+    let page = page.await.map_err(problems::list_runs)?;
     let link = page::link(page.next.as_ref(), request.limit, &[]);
     let next_cursor = page.next.map(|cursor| cursor.as_str().to_owned());
     let runs = page.items.into_iter().map(Into::into).collect();

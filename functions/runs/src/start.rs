@@ -63,9 +63,17 @@ pub(crate) async fn trigger(
 ) -> Result<impl IntoResponse, Problem> {
     let TriggerBody { parameters } = body.map(|JsonBody(body)| body).unwrap_or_default();
     let audit = audited.context();
-    let started = start::trigger(&state.start_ports(), &audit, &job, &parameters, key.as_ref()).await;
+    let started = start::trigger(
+        &*state.table,
+        &*state.providers,
+        &*state.system,
+        &audit,
+        &job,
+        &parameters,
+        key.as_ref(),
+    );
     // Relative to `…/v1/jobs/{job_id}/runs`, since the stage may stand in front of the path.
-    started.map(|started| answer("../../runs/", started)).map_err(problems::start)
+    started.await.map(|started| answer("../../runs/", started)).map_err(problems::start)
 }
 
 /// Runs a run again that has ended, with the inputs it had.
@@ -92,9 +100,9 @@ pub(crate) async fn rerun(
     Idempotency(key): Idempotency,
 ) -> Result<impl IntoResponse, Problem> {
     let audit = audited.context();
-    let started = start::rerun(&state.start_ports(), &audit, &run, key.as_ref()).await;
+    let started = start::rerun(&*state.table, &*state.providers, &*state.system, &audit, &run, key.as_ref());
     // Relative to `…/v1/runs/{run_id}/rerun`.
-    started.map(|started| answer("../", started)).map_err(problems::start)
+    started.await.map(|started| answer("../", started)).map_err(problems::start)
 }
 
 fn answer(runs: &str, started: Started) -> impl IntoResponse {

@@ -9,7 +9,7 @@ use gatehouse_domain::{
     caller::{Caller, Grant, Tenants},
     ci::{Account, ConcourseTarget, ProviderKind, Target},
     clock::Clock,
-    jobs::{EditPorts, JobDraft, JobSpec},
+    jobs::{JobDraft, JobSpec},
     providers::{Credentials as ProviderCredentials, Provider, SaveProvider},
     revision::{Precondition, Revision},
     secret::{SecretName, WriteSecret},
@@ -21,7 +21,7 @@ use gatehouse_local::{
 };
 use gatehouse_runtime::{
     aws::Aws,
-    clock::{SystemClock, SystemIds},
+    clock::{System, SystemClock, SystemIds},
 };
 use gatehouse_secrets::Secrets;
 use gatehouse_store::Table;
@@ -124,12 +124,13 @@ async fn save_job(table: &Table) {
         parameters: Vec::new(),
     };
     let kinds = ProviderKind::ALL.into();
-    let ports = EditPorts { find: table, save: table, clock: &SystemClock, ids: &SystemIds, kinds: &kinds };
     let grant = Grant::ApiKey { scopes: [Scope::All].into(), tenants: Tenants::All };
     let caller = Caller { subject: "test".into(), grant };
     let draft = JobDraft { id: "talk".parse().unwrap(), spec };
     let tenant = "example".parse().unwrap();
-    gatehouse_domain::jobs::put(&ports, &caller, draft, Some(&tenant), &Precondition::Absent).await.unwrap();
+    let expected = Precondition::Absent;
+    let put = gatehouse_domain::jobs::put(table, &System, &kinds, &caller, draft, Some(&tenant), &expected);
+    put.await.unwrap();
 }
 
 /// A sample event with its path parameter and without the headers that belong to another run.

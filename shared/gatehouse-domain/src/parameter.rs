@@ -55,9 +55,7 @@ pub enum ParameterType {
     String,
     /// A whole number of 64 bits.
     Integer,
-    /// `true` or `false`.
     Boolean,
-    /// One of these.
     Choice(Vec<String>),
 }
 

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     caller::Caller,
     ci::{Account, Connection, ProviderKind},
-    clock::{Clock, IdSource, random_id},
+    clock::{System, random_id},
     name::ProviderName,
     revision::{EditOutcome, Precondition, PreconditionError, Revision},
     secret::{DeleteSecret, SecretError, SecretName, WriteSecret},
@@ -18,18 +18,21 @@ use crate::{
     validation::FieldError,
 };
 
-/// A CI system that is registered.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A CI system that is registered, as it is stored too.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Provider {
     /// Unique in the installation.
     pub name: ProviderName,
     /// How to speak with it.
     pub kind: ProviderKind,
     /// Where it is, without a trailing slash.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
     /// Who we are there; the secret half is kept in the secret store.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<Account>,
     /// A certificate authority in PEM to trust beside the public ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca_certificate: Option<String>,
     /// Changes with every edit, for optimistic locking.
     pub revision: Revision,
@@ -37,7 +40,6 @@ pub struct Provider {
     pub credentials_version: String,
     /// When it was last edited.
     pub updated_at: Timestamp,
-    /// By whom.
     pub updated_by: String,
 }
 
@@ -123,11 +125,9 @@ pub trait DeleteProvider: Send + Sync {
 /// What a caller wants to register.
 #[derive(Debug)]
 pub struct ProviderDraft {
-    /// Under which name.
     pub name: ProviderName,
     /// How to speak with it.
     pub kind: ProviderKind,
-    /// Where it is.
     pub url: Option<String>,
     /// Who we are there. The secret may be left out when the account stays the same.
     pub account: Option<(Account, Option<SecretString>)>,
@@ -138,34 +138,16 @@ pub struct ProviderDraft {
 /// Why a provider cannot be registered.
 #[derive(Debug, thiserror::Error)]
 pub enum PutProviderError {
-    /// Fields were refused.
     #[error("the provider is not valid")]
     Invalid(Vec<FieldError>),
     /// It is not as the caller expects.
     #[error(transparent)]
     Precondition(#[from] PreconditionError),
-    /// The store failed.
     #[error("could not save the provider")]
     Store(#[from] StoreError),
     /// The secret store failed.
     #[error("could not save the provider's credentials")]
     Secrets(#[from] SecretError),
-}
-
-/// What registering needs.
-pub struct PutPorts<'a> {
-    /// Reads what is there.
-    pub find: &'a dyn FindProvider,
-    /// Writes it.
-    pub save: &'a dyn SaveProvider,
-    /// Keeps the credentials.
-    pub secrets: &'a dyn WriteSecret,
-    /// Tells the time.
-    pub clock: &'a dyn Clock,
-    /// Makes revisions.
-    pub ids: &'a dyn IdSource,
-    /// The kinds that this deployment has.
-    pub kinds: &'a BTreeSet<ProviderKind>,
 }
 
 /// A provider was registered.
@@ -180,16 +162,19 @@ pub struct PutProvider {
 /// Registers a provider, or changes one.
 ///
 /// The credentials are written before the settings that name them: a crash between the two leaves old
-/// settings with credentials that are at least as new.
-pub async fn put(
-    ports: &PutPorts<'_>,
+/// settings with credentials that are at least as new. `kinds` are those that this deployment has.
+pub async fn put<S: FindProvider + SaveProvider>(
+    store: &S,
+    secrets: &dyn WriteSecret,
+    system: &dyn System,
+    kinds: &BTreeSet<ProviderKind>,
     caller: &Caller,
     draft: ProviderDraft,
     expected: &Precondition,
 ) -> Result<PutProvider, PutProviderError> {
-    let previous = ports.find.find_provider(&draft.name).await?;
+    let previous = store.find_provider(&draft.name).await?;
     expected.admit(previous.as_ref().map(|provider| &provider.revision))?;
-    let errors = check(&draft, previous.as_ref(), ports.kinds);
+    let errors = check(&draft, previous.as_ref(), kinds);
     if !errors.is_empty() {
         return Err(PutProviderError::Invalid(errors));
     }
@@ -200,8 +185,9 @@ pub async fn put(
         _ => None,
     };
     if let Some(credentials) = &new_secret {
-        ports.secrets.write(&SecretName::provider_credentials(&draft.name), &credentials.to_secret()).await?;
+        secrets.write(&SecretName::provider_credentials(&draft.name), &credentials.to_secret()).await?;
     }
+    // New credentials get a new version, so that no function keeps using a token made from the old ones.
     let kept = previous.as_ref().filter(|_| new_secret.is_none()).map(|old| old.credentials_version.clone());
     let provider = Provider {
         name: draft.name,
@@ -209,13 +195,13 @@ pub async fn put(
         url: draft.url.map(|url| url.trim_end_matches('/').to_owned()),
         account: draft.account.map(|(account, _)| account),
         ca_certificate: draft.ca_certificate,
-        revision: Revision::new(ports.ids),
-        credentials_version: kept.unwrap_or_else(|| random_id(ports.ids, "cred")),
-        updated_at: ports.clock.now(),
+        revision: Revision::new(system),
+        credentials_version: kept.unwrap_or_else(|| random_id(system, "cred")),
+        updated_at: system.now(),
         updated_by: caller.actor(),
     };
     let revision = previous.as_ref().map(|provider| &provider.revision);
-    match ports.save.save_provider(&provider, revision).await? {
+    match store.save_provider(&provider, revision).await? {
         EditOutcome::Done => Ok(PutProvider { provider, created: previous.is_none() }),
         EditOutcome::Conflict => Err(PreconditionError::Failed.into()),
     }
@@ -247,7 +233,6 @@ pub enum DeleteProviderError {
     /// It is not as the caller expects.
     #[error(transparent)]
     Precondition(#[from] PreconditionError),
-    /// The store failed.
     #[error("could not delete the provider")]
     Store(#[from] StoreError),
     /// The secret store failed.
@@ -256,18 +241,19 @@ pub enum DeleteProviderError {
 }
 
 /// Deletes a provider with its credentials and token. Jobs that use it stay and say so when triggered.
-pub async fn delete(
-    find: &dyn FindProvider,
-    providers: &dyn DeleteProvider,
+pub async fn delete<S: FindProvider + DeleteProvider>(
+    store: &S,
     secrets: &dyn DeleteSecret,
     name: &ProviderName,
     expected: &Precondition,
 ) -> Result<(), DeleteProviderError> {
-    let Some(current) = find.find_provider(name).await? else { return Err(DeleteProviderError::NotFound) };
+    let Some(current) = store.find_provider(name).await? else { return Err(DeleteProviderError::NotFound) };
     expected.admit(Some(&current.revision))?;
-    if providers.delete_provider(name, &current.revision).await? == EditOutcome::Conflict {
+    if store.delete_provider(name, &current.revision).await? == EditOutcome::Conflict {
         return Err(PreconditionError::Failed.into());
     }
+    // After the settings: a crash in between leaves secrets that nothing names, which the next provider of
+    // this name overwrites. The other order could leave a provider that is registered and cannot log in.
     secrets.delete(&SecretName::provider_credentials(name)).await?;
     secrets.delete(&SecretName::provider_token(name)).await?;
     Ok(())

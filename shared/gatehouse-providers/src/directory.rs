@@ -1,7 +1,7 @@
 //! Providers by name.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -15,18 +15,32 @@ use gatehouse_domain::{
 };
 use jiff::Timestamp;
 
-use crate::{concourse::ConcourseProvider, dependencies::Dependencies};
+use crate::dependencies::Dependencies;
 
 /// How long settings are used without being read again: short beside the time in which people expect an
 /// edit to work, long beside the time between two requests of a busy function.
 const FRESH_FOR: Duration = Duration::from_secs(30);
 
+/// What speaks with one kind of CI system.
+pub(crate) struct Adapter {
+    pub kind: ProviderKind,
+    /// Makes a provider from its settings. Nothing is sent yet.
+    pub make: fn(&Provider, Dependencies) -> Arc<dyn CiProvider>,
+}
+
 /// Makes providers from their settings, and keeps them: with them their connections and tokens.
 pub struct Directory {
     find: Arc<dyn FindProvider>,
+    adapters: &'static [Adapter],
     dependencies: Dependencies,
-    builtin: HashMap<ProviderName, Arc<dyn CiProvider>>,
+    builtin: HashMap<ProviderName, Builtin>,
     known: Mutex<HashMap<ProviderName, Known>>,
+}
+
+/// A provider that nobody registers.
+struct Builtin {
+    kind: ProviderKind,
+    provider: Arc<dyn CiProvider>,
 }
 
 /// A provider that was made before.
@@ -38,16 +52,31 @@ struct Known {
 }
 
 impl Directory {
-    /// A directory of the providers that `find` knows.
-    pub fn new(find: Arc<dyn FindProvider>, dependencies: Dependencies) -> Self {
-        Self { find, dependencies, builtin: HashMap::new(), known: Mutex::new(HashMap::new()) }
+    pub(crate) fn new(
+        find: Arc<dyn FindProvider>,
+        adapters: &'static [Adapter],
+        dependencies: Dependencies,
+    ) -> Self {
+        let (builtin, known) = (HashMap::new(), Mutex::default());
+        Self { find, adapters, dependencies, builtin, known }
     }
 
     /// Adds a provider that nobody registers: `process`, in the local stack.
     #[must_use]
-    pub fn with_builtin(mut self, name: ProviderName, provider: Arc<dyn CiProvider>) -> Self {
-        self.builtin.insert(name, provider);
+    pub fn with_builtin(
+        mut self,
+        name: ProviderName,
+        kind: ProviderKind,
+        provider: Arc<dyn CiProvider>,
+    ) -> Self {
+        self.builtin.insert(name, Builtin { kind, provider });
         self
+    }
+
+    /// The kinds of provider that jobs can run at.
+    pub fn kinds(&self) -> BTreeSet<ProviderKind> {
+        let registered = self.adapters.iter().map(|adapter| adapter.kind);
+        registered.chain(self.builtin.values().map(|builtin| builtin.kind)).collect()
     }
 
     fn known(&self) -> MutexGuard<'_, HashMap<ProviderName, Known>> {
@@ -55,12 +84,9 @@ impl Directory {
     }
 
     fn make(&self, settings: &Provider) -> Result<Arc<dyn CiProvider>, ProviderLookupError> {
-        match settings.kind {
-            ProviderKind::Concourse => {
-                Ok(Arc::new(ConcourseProvider::new(settings, self.dependencies.clone())))
-            }
-            ProviderKind::Process => Err(ProviderLookupError::KindUnavailable(settings.kind)),
-        }
+        let adapter = self.adapters.iter().find(|adapter| adapter.kind == settings.kind);
+        let adapter = adapter.ok_or(ProviderLookupError::KindUnavailable(settings.kind))?;
+        Ok((adapter.make)(settings, self.dependencies.clone()))
     }
 
     /// The provider with these settings: the one that was made before unless they have changed.
@@ -81,7 +107,7 @@ impl Directory {
 impl ProviderDirectory for Directory {
     async fn provider(&self, name: &ProviderName) -> Result<Arc<dyn CiProvider>, ProviderLookupError> {
         if let Some(builtin) = self.builtin.get(name) {
-            return Ok(builtin.clone());
+            return Ok(builtin.provider.clone());
         }
         let now = self.dependencies.clock.now();
         let known = self.known().get(name).cloned();
@@ -93,7 +119,7 @@ impl ProviderDirectory for Directory {
 
     async fn provider_now(&self, name: &ProviderName) -> Result<Arc<dyn CiProvider>, ProviderLookupError> {
         if let Some(builtin) = self.builtin.get(name) {
-            return Ok(builtin.clone());
+            return Ok(builtin.provider.clone());
         }
         if let Some(settings) = self.find.find_provider(name).await? {
             return self.made(&settings, self.dependencies.clock.now());

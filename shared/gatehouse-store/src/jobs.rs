@@ -8,17 +8,15 @@ use gatehouse_domain::{
     caller::Tenants,
     ci::Target,
     jobs::{
-        DeleteJob, Existing, FindForEdit, FindJob, FindJobsByTarget, Job, JobEdit, JobFilter, JobSpec,
-        ListJobs, SaveJobs,
+        DeleteJob, Existing, FindForEdit, FindJob, FindJobsByTarget, Job, JobEdit, JobFilter, ListJobs,
+        SaveJobs,
     },
-    name::{EnvironmentName, JobId, ProjectName, ProviderName, TenantId},
+    name::{JobId, ProjectName, ProviderName},
     paging::{ListError, Page, PageRequest},
-    parameter::ParameterSpec,
     project::Project,
-    revision::{EditOutcome, Revision},
+    revision::EditOutcome,
     store::StoreError,
 };
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -34,29 +32,8 @@ use crate::{
 /// The most keys that one batch of reads may have.
 const BATCH: usize = 100;
 
-/// How often keys are asked for that a batch left out because it had grown too large.
+/// How often keys are asked for that a batch left out: DynamoDB answers at most 16 MB and leaves the rest.
 const BATCH_ATTEMPTS: usize = 8;
-
-/// A job as it is stored.
-#[derive(Serialize, Deserialize)]
-struct StoredJob {
-    job_id: JobId,
-    tenant: TenantId,
-    project: ProjectName,
-    display_name: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    description: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    environment: Option<EnvironmentName>,
-    provider: ProviderName,
-    target: Target,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    parameters: Vec<ParameterSpec>,
-    revision: Revision,
-    created_at: Timestamp,
-    updated_at: Timestamp,
-    updated_by: String,
-}
 
 /// The pointer from a target to a job.
 #[derive(Serialize, Deserialize)]
@@ -64,47 +41,8 @@ struct StoredPointer {
     job_id: JobId,
 }
 
-impl StoredJob {
-    fn item(job: &Job) -> Result<Item, StoreError> {
-        let spec = job.spec.clone();
-        let stored = Self {
-            job_id: job.id.clone(),
-            tenant: job.tenant.clone(),
-            project: spec.project,
-            display_name: spec.display_name,
-            description: spec.description,
-            environment: spec.environment,
-            provider: spec.provider,
-            target: spec.target,
-            parameters: spec.parameters,
-            revision: job.revision.clone(),
-            created_at: job.created_at,
-            updated_at: job.updated_at,
-            updated_by: job.updated_by.clone(),
-        };
-        compose(keys::job(&job.id), Some(keys::job_in_list(job)), &stored)
-    }
-
-    fn read(item: Item) -> Result<Job, StoreError> {
-        let stored: Self = decompose(item)?;
-        Ok(Job {
-            id: stored.job_id,
-            tenant: stored.tenant,
-            spec: JobSpec {
-                project: stored.project,
-                display_name: stored.display_name,
-                description: stored.description,
-                environment: stored.environment,
-                provider: stored.provider,
-                target: stored.target,
-                parameters: stored.parameters,
-            },
-            revision: stored.revision,
-            created_at: stored.created_at,
-            updated_at: stored.updated_at,
-            updated_by: stored.updated_by,
-        })
-    }
+fn item(job: &Job) -> Result<Item, StoreError> {
+    compose(keys::job(&job.id), Some(keys::job_in_list(job)), job)
 }
 
 fn pointer(job: &Job) -> Option<keys::Key> {
@@ -114,7 +52,7 @@ fn pointer(job: &Job) -> Option<keys::Key> {
 #[async_trait]
 impl FindJob for Table {
     async fn find_job(&self, id: &JobId) -> Result<Option<Job>, StoreError> {
-        self.find(keys::job(id)).await?.map(StoredJob::read).transpose()
+        self.find(keys::job(id)).await?.map(decompose).transpose()
     }
 }
 
@@ -129,8 +67,9 @@ impl FindForEdit for Table {
         let items = self.find_all(wanted.collect()).await?;
         let mut existing = Existing::default();
         for item in items {
+            // One batch holds both; the sort key tells which of them an item is.
             if item.get(SK) == Some(&text("JOB")) {
-                let job = StoredJob::read(item)?;
+                let job: Job = decompose(item)?;
                 existing.jobs.insert(job.id.clone(), job);
             } else {
                 let project = StoredProject::read(item)?;
@@ -152,7 +91,7 @@ impl FindJobsByTarget for Table {
         let pointers = self.query_partition(partition).await?;
         let ids = pointers.into_iter().map(|item| decompose::<StoredPointer>(item).map(|p| p.job_id));
         let wanted = ids.map(|id| id.map(|id| keys::job(&id))).collect::<Result<_, _>>()?;
-        self.find_all(wanted).await?.into_iter().map(StoredJob::read).collect()
+        self.find_all(wanted).await?.into_iter().map(decompose).collect()
     }
 }
 
@@ -176,7 +115,7 @@ impl ListJobs for Table {
                 .filter_expression("environment = :environment")
                 .expression_attribute_values(":environment", text(environment.as_str())),
         };
-        self.list_section(section?, page.limit, wanted, StoredJob::read).await
+        self.list_section(section?, page.limit, wanted, decompose).await
     }
 }
 
@@ -188,6 +127,7 @@ impl SaveJobs for Table {
             .iter()
             .filter_map(|edit| edit.new_project.as_ref().map(|project| (&project.name, project)))
             .collect();
+        // A transaction may touch an item once only, and several jobs may be the first of a project.
         for project in new_projects.values() {
             transaction.update(self.create_project_unless_there(project)?)?;
         }
@@ -218,7 +158,7 @@ impl DeleteJob for Table {
 impl Table {
     /// The writes that make one edit. The pointers have no condition of their own: they belong to the job.
     fn add_edit(&self, transaction: &mut Transaction, edit: &JobEdit) -> Result<(), StoreError> {
-        let put = self.transact_put(StoredJob::item(&edit.job)?);
+        let put = self.transact_put(item(&edit.job)?);
         let put = match &edit.previous {
             None => put.condition_expression(IF_ABSENT),
             Some(previous) => put
@@ -226,6 +166,7 @@ impl Table {
                 .expression_attribute_values(":revision", text(previous.revision.as_str())),
         };
         transaction.put(put)?;
+        // The revision's condition makes sure that the old pointer is where `previous` says.
         let (old, new) = (edit.previous.as_ref().and_then(pointer), pointer(&edit.job));
         if old == new {
             return Ok(());

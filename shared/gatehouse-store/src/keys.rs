@@ -306,12 +306,12 @@ pub fn start(key: &RequestKey) -> Key {
     Key::new(format!("START#{}", key.as_str()), "START")
 }
 
-/// `OPEN#<job>` / `START#<hash of the key>`: the starts of a job that are not finished.
+/// `OPEN#<job>` / `START#<hash of the key>`: the requests for runs of a job that are not finished.
 pub fn open_start(job: &JobId, key: &RequestKey) -> Key {
     Key::new(open_starts_of(job), format!("START#{}", key.as_str()))
 }
 
-/// Partition of a job's unfinished starts.
+/// Partition of a job's unfinished requests.
 pub fn open_starts_of(job: &JobId) -> String {
     format!("OPEN#{job}")
 }

@@ -3,14 +3,11 @@
 use async_trait::async_trait;
 use aws_sdk_dynamodb::operation::{delete_item::DeleteItemError, put_item::PutItemError};
 use gatehouse_domain::{
-    ci::{Account, ProviderKind},
     name::ProviderName,
     providers::{DeleteProvider, FindProvider, ListProviders, Provider, SaveProvider},
     revision::{EditOutcome, Revision},
     store::StoreError,
 };
-use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 
 use crate::{
     Table,
@@ -19,58 +16,10 @@ use crate::{
     keys,
 };
 
-/// A provider as it is stored.
-#[derive(Serialize, Deserialize)]
-struct StoredProvider {
-    name: ProviderName,
-    kind: ProviderKind,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    url: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    account: Option<Account>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    ca_certificate: Option<String>,
-    revision: Revision,
-    credentials_version: String,
-    updated_at: Timestamp,
-    updated_by: String,
-}
-
-impl StoredProvider {
-    fn of(provider: &Provider) -> Self {
-        Self {
-            name: provider.name.clone(),
-            kind: provider.kind,
-            url: provider.url.clone(),
-            account: provider.account.clone(),
-            ca_certificate: provider.ca_certificate.clone(),
-            revision: provider.revision.clone(),
-            credentials_version: provider.credentials_version.clone(),
-            updated_at: provider.updated_at,
-            updated_by: provider.updated_by.clone(),
-        }
-    }
-
-    fn read(item: Item) -> Result<Provider, StoreError> {
-        let stored: Self = decompose(item)?;
-        Ok(Provider {
-            name: stored.name,
-            kind: stored.kind,
-            url: stored.url,
-            account: stored.account,
-            ca_certificate: stored.ca_certificate,
-            revision: stored.revision,
-            credentials_version: stored.credentials_version,
-            updated_at: stored.updated_at,
-            updated_by: stored.updated_by,
-        })
-    }
-}
-
 #[async_trait]
 impl FindProvider for Table {
     async fn find_provider(&self, name: &ProviderName) -> Result<Option<Provider>, StoreError> {
-        self.find(keys::provider(name)).await?.map(StoredProvider::read).transpose()
+        self.find(keys::provider(name)).await?.map(decompose).transpose()
     }
 }
 
@@ -78,7 +27,7 @@ impl FindProvider for Table {
 impl ListProviders for Table {
     async fn list_providers(&self) -> Result<Vec<Provider>, StoreError> {
         let items = self.query_partition(keys::PROVIDERS.to_owned()).await?;
-        items.into_iter().map(StoredProvider::read).collect()
+        items.into_iter().map(decompose).collect()
     }
 }
 
@@ -89,7 +38,7 @@ impl SaveProvider for Table {
         provider: &Provider,
         previous: Option<&Revision>,
     ) -> Result<EditOutcome, StoreError> {
-        let item = compose(keys::provider(&provider.name), None, &StoredProvider::of(provider))?;
+        let item = compose(keys::provider(&provider.name), None, provider)?;
         let call = self.client.put_item().table_name(&self.name).set_item(Some(item));
         let call = match previous {
             None => call.condition_expression(IF_ABSENT),

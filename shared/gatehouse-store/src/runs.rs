@@ -1,22 +1,18 @@
 //! Runs.
 
-use std::collections::BTreeMap;
-
 use async_trait::async_trait;
 use aws_sdk_dynamodb::{
     operation::{put_item::PutItemError, update_item::UpdateItemError},
     types::AttributeValue,
 };
 use gatehouse_domain::{
-    ci::{BuildId, Reason, RunStatus, Target},
-    name::{JobId, ParameterName, ProjectName, ProviderName, TenantId},
+    ci::RunStatus,
+    name::JobId,
     paging::{InvalidCursor, ListError, Page, PageRequest},
     runs::{FindRun, ListRuns, RecordRun, Run, RunId},
     store::StoreError,
 };
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use crate::{
     Table, cursor,
@@ -32,110 +28,22 @@ use crate::{
 /// has can be shown for longer.
 const RETENTION_SECONDS: i64 = 90 * 24 * 60 * 60;
 
-/// The condition that keeps a run as it ended.
+/// The condition that keeps a run as it ended: a look at the CI system that began before the end may be
+/// written after it.
 const UNLESS_ENDED: &str =
     "attribute_exists(pk) AND NOT #status IN (:succeeded, :failed, :errored, :cancelled)";
 
-/// A run as it is stored.
-#[derive(Serialize, Deserialize)]
-pub(crate) struct StoredRun {
-    run_id: RunId,
-    job_id: JobId,
-    project: ProjectName,
-    tenant: TenantId,
-    provider: ProviderName,
-    target: Target,
-    build: BuildId,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    number: Option<String>,
-    status: RunStatus,
-    provider_status: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    reason: Option<Reason>,
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    parameters: BTreeMap<ParameterName, Value>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    triggered_by: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    rerun_of: Option<RunId>,
-    created_at: Timestamp,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    started_at: Option<Timestamp>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    finished_at: Option<Timestamp>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    cancel_requested_at: Option<Timestamp>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    web_url: Option<String>,
-}
-
-impl From<Run> for StoredRun {
-    fn from(run: Run) -> Self {
-        Self {
-            run_id: run.id,
-            job_id: run.job_id,
-            project: run.project,
-            tenant: run.tenant,
-            provider: run.provider,
-            target: run.target,
-            build: run.build,
-            number: run.number,
-            status: run.status,
-            provider_status: run.provider_status,
-            reason: run.reason,
-            parameters: run.parameters,
-            triggered_by: run.triggered_by,
-            rerun_of: run.rerun_of,
-            created_at: run.created_at,
-            started_at: run.started_at,
-            finished_at: run.finished_at,
-            cancel_requested_at: run.cancel_requested_at,
-            web_url: run.web_url,
-        }
-    }
-}
-
-impl From<StoredRun> for Run {
-    fn from(stored: StoredRun) -> Self {
-        Self {
-            id: stored.run_id,
-            job_id: stored.job_id,
-            project: stored.project,
-            tenant: stored.tenant,
-            provider: stored.provider,
-            target: stored.target,
-            build: stored.build,
-            number: stored.number,
-            status: stored.status,
-            provider_status: stored.provider_status,
-            reason: stored.reason,
-            parameters: stored.parameters,
-            triggered_by: stored.triggered_by,
-            rerun_of: stored.rerun_of,
-            created_at: stored.created_at,
-            started_at: stored.started_at,
-            finished_at: stored.finished_at,
-            cancel_requested_at: stored.cancel_requested_at,
-            web_url: stored.web_url,
-        }
-    }
-}
-
 /// The item of a run.
 pub(crate) fn item(run: &Run) -> Result<Item, StoreError> {
-    let mut item = compose(keys::run(&run.id), Some(keys::run_in_list(run)), &StoredRun::from(run.clone()))?;
+    let mut item = compose(keys::run(&run.id), Some(keys::run_in_list(run)), run)?;
     item.insert(EXPIRES_AT.to_owned(), number(run.created_at.as_second() + RETENTION_SECONDS));
     Ok(item)
-}
-
-fn read(item: Item) -> Result<Run, StoreError> {
-    decompose::<StoredRun>(item).map(Run::from)
 }
 
 #[async_trait]
 impl FindRun for Table {
     async fn find_run(&self, id: &RunId) -> Result<Option<Run>, StoreError> {
-        self.find(keys::run(id)).await?.map(read).transpose()
+        self.find(keys::run(id)).await?.map(decompose).transpose()
     }
 }
 
@@ -157,7 +65,7 @@ impl ListRuns for Table {
             call = call.set_exclusive_start_key(Some(list_position(&list, &sort_key)?));
         }
         let answer = call.send().await.map_err(unavailable)?;
-        let items = answer.items.unwrap_or_default().into_iter().map(read);
+        let items = answer.items.unwrap_or_default().into_iter().map(decompose);
         let end = answer.last_evaluated_key.as_ref().and_then(|key| key.get(INDEX_SK)?.as_s().ok());
         Ok(Page {
             items: items.collect::<Result<_, _>>()?,
@@ -211,6 +119,7 @@ impl RecordRun for Table {
             .expression_attribute_names("#status", "status")
             .expression_attribute_values(":at", time(run.cancel_requested_at))
             .expression_attribute_values(":status", text(run.status.as_str()));
+        // `if_not_exists`: of several requests, the first is when the run was asked to stop.
         let open =
             conditional(ended(call).send().await, UpdateItemError::is_conditional_check_failed_exception)?;
         if open { Ok(()) } else { self.record_foreign_run(run).await }

@@ -1,17 +1,42 @@
 //! Each route of the function with each of its refusals.
 
+mod check;
+mod discover;
+mod editing;
+mod import;
 mod job;
+mod members;
+mod paging;
+mod provider;
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
 use gatehouse_domain::ci::ProviderKind;
 use gatehouse_outbound::OutboundHttp;
 use gatehouse_providers::{Dependencies, Directory};
-use gatehouse_testkit::app::TestApp;
+use gatehouse_testkit::app::{Answer, ScriptedCi, TestApp};
 use jobs::AppState;
 use serde_json::{Value, json};
 
+/// The function as it is deployed.
 async fn start() -> TestApp {
+    start_with(|providers| providers).await
+}
+
+/// The function with two providers that nobody registers: `ci`, a Concourse, and `process`, as the local stack
+/// has it.
+async fn start_with_ci() -> (TestApp, Arc<ScriptedCi>) {
+    let ci = Arc::new(ScriptedCi::default());
+    let app = start_with(|providers| {
+        let process = "process".parse().expect("a provider");
+        let providers =
+            providers.with_builtin("ci".parse().expect("a provider"), ProviderKind::Concourse, ci.clone());
+        providers.with_builtin(process, ProviderKind::Process, Arc::new(ScriptedCi::default()))
+    });
+    (app.await, ci)
+}
+
+async fn start_with(extend: impl FnOnce(Directory) -> Directory) -> TestApp {
     TestApp::start(|deps| {
         let (table, secrets, system) = (deps.table, deps.secrets, deps.system);
         let dependencies = Dependencies {
@@ -22,24 +47,13 @@ async fn start() -> TestApp {
             ids: system.clone(),
             http: OutboundHttp::new().allow_loopback(),
         };
-        let providers = Arc::new(Directory::new(table.clone(), dependencies));
+        let providers = extend(gatehouse_providers::directory(table.clone(), dependencies));
         jobs::router(AppState {
-            find_job: table.clone(),
-            find_for_edit: table.clone(),
-            list_jobs: table.clone(),
-            save_jobs: table.clone(),
-            delete_job: table.clone(),
-            find_project: table.clone(),
-            find_provider: table.clone(),
-            list_providers: table.clone(),
-            save_provider: table.clone(),
-            delete_provider: table,
-            write_secret: secrets.clone(),
-            delete_secret: secrets,
-            providers,
-            clock: system.clone(),
-            ids: system,
-            kinds: BTreeSet::from([ProviderKind::Concourse]),
+            table,
+            write_secrets: secrets.clone(),
+            delete_secrets: secrets,
+            providers: Arc::new(providers),
+            system,
         })
     })
     .await
@@ -49,4 +63,20 @@ async fn start() -> TestApp {
 fn job(project: &str) -> Value {
     let target = json!({ "team": "main", "pipeline": "app", "job": "deploy" });
     json!({ "project": project, "provider": { "kind": "concourse", "ref": target } })
+}
+
+/// Asserts that the answer is one of these problems and names the fault.
+fn assert_refused(what: &str, answer: &Answer, slugs: &[&str], says: &str) {
+    let text = format!("{} {}", answer.body["detail"], answer.body["errors"]);
+    assert!(
+        slugs.contains(&answer.problem()) && text.contains(says),
+        "{what}: not {slugs:?}, {says:?}: {answer}"
+    );
+}
+
+/// Asserts that no write was made since the calls were taken last.
+fn assert_nothing_was_written(app: &TestApp) {
+    let calls = app.table.calls.take();
+    let reads = ["GetItem", "BatchGetItem", "Query"];
+    assert!(calls.iter().all(|call| reads.contains(&call.as_str())), "{calls:?}");
 }

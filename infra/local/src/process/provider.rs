@@ -131,10 +131,10 @@ impl ProcessProvider {
             (StartKind::Trigger, Target::Process(target)) => {
                 Ok((target.clone(), request.environment.clone()))
             }
-            (StartKind::Trigger, Target::Concourse(_)) => Err(CiError::new(
+            (StartKind::Trigger, other) => Err(CiError::new(
                 CiErrorKind::Refused,
                 "trigger",
-                "the job points at Concourse, not a command",
+                format!("the job points at `{}`, not a command", other.kind().as_str()),
             )),
         }
     }
@@ -228,7 +228,7 @@ impl CiProvider for ProcessProvider {
     async fn check(&self, _: &[Target]) -> Result<CheckReport, CiError> {
         let user = User::from_uid(geteuid()).ok().flatten();
         let identity = user.map_or_else(|| format!("user {}", geteuid()), |user| user.name);
-        Ok(CheckReport { version: None, identity: Some(identity), teams: Vec::new(), problems: Vec::new() })
+        Ok(CheckReport { version: None, identity: Some(identity), scopes: Vec::new(), problems: Vec::new() })
     }
 }
 

@@ -1,9 +1,6 @@
 //! The functions, wired as their own `main` wires them, to what this process plays.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use anyhow::Context;
 use authorizer::{Authorizer, Request};
@@ -47,7 +44,7 @@ pub(super) fn process_provider() -> gatehouse_domain::name::ProviderName {
 
 /// The CI systems: those that are registered, which may be on this machine, and this machine itself.
 fn directory(parts: &Parts) -> Directory {
-    Directory::new(
+    gatehouse_providers::directory(
         parts.table.clone(),
         Dependencies {
             read_secrets: parts.secrets.clone(),
@@ -58,7 +55,7 @@ fn directory(parts: &Parts) -> Directory {
             http: OutboundHttp::new().allow_loopback(),
         },
     )
-    .with_builtin(process_provider(), parts.processes.clone())
+    .with_builtin(process_provider(), ProviderKind::Process, parts.processes.clone())
 }
 
 fn authorizer(parts: &Parts) -> LambdaFunction {
@@ -70,41 +67,17 @@ fn authorizer(parts: &Parts) -> LambdaFunction {
 }
 
 fn jobs_state(parts: &Parts, providers: Arc<Directory>) -> jobs::AppState {
-    let table = &parts.table;
     jobs::AppState {
-        find_job: table.clone(),
-        find_for_edit: table.clone(),
-        list_jobs: table.clone(),
-        save_jobs: table.clone(),
-        delete_job: table.clone(),
-        find_project: table.clone(),
-        find_provider: table.clone(),
-        list_providers: table.clone(),
-        save_provider: table.clone(),
-        delete_provider: table.clone(),
-        write_secret: parts.secrets.clone(),
-        delete_secret: parts.secrets.clone(),
+        table: parts.table.clone(),
+        write_secrets: parts.secrets.clone(),
+        delete_secrets: parts.secrets.clone(),
         providers,
-        clock: parts.clock.clone(),
-        ids: parts.ids.clone(),
-        kinds: BTreeSet::from(ProviderKind::ALL),
+        system: parts.system.clone(),
     }
 }
 
 fn runs_state(parts: &Parts, providers: Arc<Directory>) -> runs::AppState {
-    let table = &parts.table;
-    runs::AppState {
-        find_job: table.clone(),
-        jobs_by_target: table.clone(),
-        find_run: table.clone(),
-        list_runs: table.clone(),
-        record_run: table.clone(),
-        starts: table.clone(),
-        trail: table.clone(),
-        providers,
-        clock: parts.clock.clone(),
-        ids: parts.ids.clone(),
-    }
+    runs::AppState { table: parts.table.clone(), providers, system: parts.system.clone() }
 }
 
 fn catalog_state(parts: &Parts) -> catalog::AppState {

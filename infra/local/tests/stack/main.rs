@@ -6,7 +6,6 @@ mod catalog;
 mod concourse;
 mod editing;
 mod identity;
-mod importing;
 mod kills;
 mod long_logs;
 mod many_readers;

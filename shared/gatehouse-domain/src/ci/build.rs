@@ -13,17 +13,14 @@ use crate::ci::Target;
 pub enum RunStatus {
     /// It has not begun.
     Queued,
-    /// It goes on.
     Running,
-    /// It goes on, and was asked to stop.
+    /// It was asked to stop, and has not ended.
     Cancelling,
-    /// It ended well.
     Succeeded,
     /// What it ran ended badly.
     Failed,
     /// It could not be run properly.
     Errored,
-    /// It was stopped.
     Cancelled,
 }
 
@@ -36,7 +33,6 @@ impl RunStatus {
         }
     }
 
-    /// `queued`, `running`, …
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Queued => "queued",
@@ -64,7 +60,6 @@ impl fmt::Display for BuildId {
 /// What a CI system says of one run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Build {
-    /// Its id there.
     pub id: BuildId,
     /// What is run, with the instance variables that the system reports.
     pub target: Target,
@@ -76,7 +71,6 @@ pub struct Build {
     pub reason: Option<Reason>,
     /// When it began to run.
     pub started_at: Option<Timestamp>,
-    /// When it ended.
     pub finished_at: Option<Timestamp>,
     /// Where people can see it.
     pub web_url: Option<String>,
@@ -87,7 +81,6 @@ pub struct Build {
 /// Why a run stands as it does.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reason {
-    /// For machines.
     pub code: ReasonCode,
     /// For people, with what would help.
     pub detail: String,
@@ -99,7 +92,7 @@ pub struct Reason {
 pub enum ReasonCode {
     /// The pipeline, or the job in it, is paused.
     Paused,
-    /// Inputs are missing or still being looked for.
+    /// Inputs are missing, or the CI system is still searching for them.
     WaitingForInputs,
     /// As many builds run as may.
     WaitingForSlot,

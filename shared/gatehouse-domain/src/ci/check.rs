@@ -7,18 +7,17 @@ pub struct CheckReport {
     pub version: Option<String>,
     /// Who we are there.
     pub identity: Option<String>,
-    /// What was found, per team.
-    pub teams: Vec<TeamCheck>,
+    /// What was found, per scope that jobs point into.
+    pub scopes: Vec<ScopeCheck>,
     /// What does not work at all, with what would mend it.
     pub problems: Vec<String>,
 }
 
-/// What will work in one team.
+/// What will work in one scope of the CI system: whatever it grants roles in, such as a team of Concourse.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "one answer per verb, as the API shows them")]
-pub struct TeamCheck {
-    /// The team.
-    pub team: String,
+pub struct ScopeCheck {
+    pub scope: String,
     /// The roles that we have in it.
     pub roles: Vec<String>,
     /// Whether jobs can be listed.

@@ -20,22 +20,18 @@ pub struct Position(pub String);
 pub struct RunEvent {
     /// Where it stands; events of the moment, such as why a run waits, have none.
     pub position: Option<Position>,
-    /// What happened.
     pub body: RunEventBody,
     /// When, where the CI system says so.
     pub time: Option<Timestamp>,
 }
 
-/// What happened.
 #[derive(Debug, Clone, PartialEq)]
 pub enum RunEventBody {
     /// The run's status is this now.
     Status {
-        /// The common word.
         status: RunStatus,
         /// The system's own word.
         provider_status: String,
-        /// Why, where known.
         reason: Option<Reason>,
     },
     /// A step began or ended, or something became known of it.
@@ -47,7 +43,6 @@ pub enum RunEventBody {
         /// What happened to it.
         phase: StepPhase,
     },
-    /// Output.
     Log {
         /// The step that wrote it.
         step: Option<String>,
@@ -56,11 +51,10 @@ pub enum RunEventBody {
         /// A piece of text as it arrived: part of a line, a line, or several.
         text: String,
     },
-    /// Something went wrong. The run may go on.
+    /// Something went wrong. The run may continue.
     Error {
         /// In which step, where known.
         step: Option<String>,
-        /// What went wrong.
         message: String,
     },
     /// Nothing more will come.
@@ -75,9 +69,7 @@ pub enum StepPhase {
         /// Such as the worker that was chosen.
         detail: Option<String>,
     },
-    /// It runs.
     Started,
-    /// It ended.
     Finished {
         /// With this exit status, where there was a process.
         exit_status: Option<i64>,
@@ -90,9 +82,7 @@ pub enum StepPhase {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LogStream {
-    /// Standard output.
     Stdout,
-    /// Standard error.
     Stderr,
 }
 

@@ -16,7 +16,7 @@ pub mod targets;
 
 pub use self::{
     build::{Build, BuildId, Reason, ReasonCode, RunStatus},
-    check::{CheckReport, TeamCheck},
+    check::{CheckReport, ScopeCheck},
     connection::{Account, Connection},
     delivery::Delivery,
     directory::{ProviderDirectory, ProviderLookupError},

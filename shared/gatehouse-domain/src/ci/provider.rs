@@ -25,7 +25,7 @@ use crate::{
 pub struct Capabilities {
     /// Whether a run can be given parameters.
     pub parameters: bool,
-    /// Whether log lines arrive while the run goes on.
+    /// Whether log lines arrive before the run has ended.
     pub live_logs: bool,
     /// Whether a finished run can be run again with the same inputs.
     pub rerun: bool,
@@ -45,11 +45,9 @@ pub struct Checkpoint(pub String);
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "how", rename_all = "snake_case")]
 pub enum StartKind {
-    /// Anew.
     Trigger,
     /// With the inputs of an earlier run.
     Rerun {
-        /// The earlier one.
         build: BuildId,
     },
 }
@@ -59,9 +57,7 @@ pub enum StartKind {
 pub struct StartRequest<'a> {
     /// Gatehouse's own id of this start, unique. A system that lets callers name runs takes it as the name.
     pub id: &'a str,
-    /// What to run.
     pub target: &'a Target,
-    /// How.
     pub kind: &'a StartKind,
     /// Environment variables from parameters.
     pub environment: &'a BTreeMap<String, String>,
@@ -123,8 +119,9 @@ pub trait CiProvider: Send + Sync {
     /// Asks a run to stop. Returns before it has; a finished run is left alone.
     async fn cancel(&self, target: &Target, build: &BuildId, mode: CancelMode) -> Result<(), CiError>;
 
-    /// The system's own jobs, of `teams` or of all that can be seen.
-    async fn discover(&self, teams: &BTreeSet<String>) -> Result<Vec<DiscoveredJob>, CiError>;
+    /// The system's own jobs, of these scopes (see [`ScopeCheck`](crate::ci::ScopeCheck)), or of all that can
+    /// be seen where none is named.
+    async fn discover(&self, scopes: &BTreeSet<String>) -> Result<Vec<DiscoveredJob>, CiError>;
 
     /// Whether what `targets` need will work, and what would mend it if not.
     async fn check(&self, targets: &[Target]) -> Result<CheckReport, CiError>;

@@ -24,8 +24,8 @@ use crate::{
     jobs::{FindJob, FindJobsByTarget, ShowJobError},
     name::JobId,
     runs::{
-        self, CancelError, CancelPorts, FindPorts, FindRun, RecordRun, Run, ShowRunError,
-        start::{RunRequests, StartError, StartPorts},
+        self, CancelError, FindRun, RecordRun, Run, ShowRunError,
+        start::{RunRequests, StartError},
     },
     store::StoreError,
 };
@@ -90,23 +90,6 @@ impl<T> DeployStore for T where
         + RunRequests
         + AppendAudit
 {
-}
-
-fn find_ports<'a, S: DeployStore>(
-    store: &'a S,
-    providers: &'a dyn ProviderDirectory,
-    clock: &'a dyn Clock,
-) -> FindPorts<'a> {
-    FindPorts { runs: store, record: store, jobs: store, providers, clock }
-}
-
-fn start_ports<'a, S: DeployStore>(
-    store: &'a S,
-    providers: &'a dyn ProviderDirectory,
-    system: &'a dyn System,
-) -> StartPorts<'a> {
-    let find = find_ports(store, providers, system);
-    StartPorts { job: store, find, starts: store, providers, clock: system, ids: system }
 }
 
 /// Why a command of a deploy was refused, or could not be done.
@@ -179,9 +162,8 @@ where
     let origin = Origin::default();
     let audit = AuditContext { caller: &caller, origin: &origin };
     let parameters = parameters(store, &operation, job, version).await?;
-    let ports = start_ports(store, providers, system);
-    let started = runs::start::trigger(&ports, &audit, job, &parameters, key.as_ref()).await;
-    let run = started.map_err(|error| from_start(job, error))?.run;
+    let started = runs::start::trigger(store, providers, system, &audit, job, &parameters, key.as_ref());
+    let run = started.await.map_err(|error| from_start(job, error))?.run;
     note(store, providers, system, &operation, &caller, &run).await?;
     Ok(waiting)
 }
@@ -327,8 +309,7 @@ where
     operation.still_open().map_err(refused)?;
     let Some(run) = &operation.run else { return Err(out_of_place("no run was triggered")) };
     let caller = deployer(&operation);
-    let find = find_ports(store, providers, system);
-    let found = runs::show(&find, &caller, run).await.map_err(from_show)?.run;
+    let found = runs::show(store, providers, system, &caller, run).await.map_err(from_show)?.run;
     let unwanted = operation.cancel.is_some() || operation.deadline <= system.now();
     // Once: the CI system has taken the wish, and this command comes again every few seconds.
     if unwanted && !found.status.is_terminal() && found.cancel_requested_at.is_none() {
@@ -367,8 +348,7 @@ where
 {
     let origin = Origin::default();
     let audit = AuditContext { caller, origin: &origin };
-    let ports = CancelPorts { find: find_ports(store, providers, system), trail: store, ids: system };
-    match runs::cancel(&ports, &audit, &run.id, CancelMode::Graceful).await {
+    match runs::cancel(store, providers, system, &audit, &run.id, CancelMode::Graceful).await {
         Ok(_) | Err(CancelError::Ended(_)) => Ok(()),
         Err(error) => {
             Err(DeployError::Unavailable("the run could not be cancelled".to_owned(), Some(error.into())))

@@ -1,11 +1,16 @@
 //! Cancelling runs.
 
-use super::{FindPorts, FoundRun, RunId, ShowRunError, show};
+use super::{
+    find::{FoundRun, ShowRunError, show},
+    id::RunId,
+    run::{FindRun, RecordRun},
+};
 use crate::{
     access::CANCEL_RUN,
     audit::{Action, AppendAudit, AuditContext, AuditTarget, Outcome},
-    ci::{CancelMode, CiError, CiErrorKind, ProviderLookupError, RunStatus},
-    clock::IdSource,
+    ci::{CancelMode, CiError, CiErrorKind, ProviderDirectory, ProviderLookupError, RunStatus},
+    clock::System,
+    jobs::FindJobsByTarget,
     name::TenantId,
     store::StoreError,
 };
@@ -31,31 +36,25 @@ pub enum CancelError {
     /// The CI system failed.
     #[error("could not ask the CI system")]
     Ci(#[from] CiError),
-    /// The store failed.
     #[error("could not record the request")]
     Store(#[from] StoreError),
-}
-
-/// What cancelling needs.
-pub struct CancelPorts<'a> {
-    /// Reads the run.
-    pub find: FindPorts<'a>,
-    /// Writes the trail.
-    pub trail: &'a dyn AppendAudit,
-    /// Makes ids.
-    pub ids: &'a dyn IdSource,
 }
 
 /// Asks a run to stop. Asking is idempotent at every CI system, so the CI system is asked first and the
 /// request recorded after it was taken: a lost answer is mended by asking again, and a refused request
 /// never shows as `cancelling`. Cancelling a cancelled run is fine.
-pub async fn cancel(
-    ports: &CancelPorts<'_>,
+pub async fn cancel<S>(
+    store: &S,
+    providers: &dyn ProviderDirectory,
+    system: &dyn System,
     audit: &AuditContext<'_>,
     id: &RunId,
     mode: CancelMode,
-) -> Result<FoundRun, CancelError> {
-    let found = show(&ports.find, audit.caller, id).await?;
+) -> Result<FoundRun, CancelError>
+where
+    S: FindRun + RecordRun + FindJobsByTarget + AppendAudit,
+{
+    let found = show(store, providers, system, audit.caller, id).await?;
     if !audit.caller.may_in(&CANCEL_RUN, &found.run.tenant) {
         return Err(CancelError::Forbidden(found.run.tenant));
     }
@@ -65,24 +64,26 @@ pub async fn cancel(
     if found.run.status.is_terminal() {
         return Err(CancelError::Ended(found.run.status));
     }
-    let provider = ports.find.providers.provider(&found.run.provider).await?;
+    let provider = providers.provider(&found.run.provider).await?;
     if mode == CancelMode::Force && !provider.capabilities().force_cancel {
         return Err(CancelError::ForceUnsupported);
     }
     let mut run = found.run;
     let audit_target =
         AuditTarget { target: format!("run:{id}"), tenant: Some(run.tenant.clone()), detail: None };
-    let entry = audit.entry(ports.find.clock, ports.ids, Action::CancelRun, Outcome::Requested, audit_target);
-    ports.trail.append_audit(&entry).await?;
+    let entry = audit.entry(system, system, Action::CancelRun, Outcome::Requested, audit_target);
+    // Before the CI system is asked: what cannot be put on the trail does not happen.
+    store.append_audit(&entry).await?;
     match provider.cancel(&run.target, &run.build, mode).await {
         Ok(()) => {}
+        // To the caller it is the same as no answer at all: asking again is safe either way.
         Err(error) if error.kind == CiErrorKind::OutcomeUnknown => {
             return Err(CiError { kind: CiErrorKind::Unavailable, ..error }.into());
         }
         Err(error) => return Err(error.into()),
     }
-    run.cancel_requested_at = run.cancel_requested_at.or_else(|| Some(ports.find.clock.now()));
+    run.cancel_requested_at = run.cancel_requested_at.or_else(|| Some(system.now()));
     run.status = RunStatus::Cancelling;
-    ports.find.record.record_cancel_request(&run).await?;
+    store.record_cancel_request(&run).await?;
     Ok(FoundRun { run, recorded: true, stale: None })
 }

@@ -2,7 +2,10 @@
 
 use futures_util::future::join_all;
 
-use super::{FindRun, ListRuns, RecordRun, Run, RunId};
+use super::{
+    id::RunId,
+    run::{FindRun, ListRuns, RecordRun, Run},
+};
 use crate::{
     caller::Caller,
     ci::{BuildId, CiError, CiErrorKind, ProviderDirectory, ProviderLookupError},
@@ -13,27 +16,12 @@ use crate::{
     store::StoreError,
 };
 
-/// How many runs of a list are looked up in their CI system at once: those at its top that still go on.
+/// How many runs of a list are looked up in their CI system at once: those at its top that have not ended.
 const REFRESHED_PER_LIST: usize = 10;
-
-/// What showing a run needs.
-pub struct FindPorts<'a> {
-    /// Reads recorded runs.
-    pub runs: &'a dyn FindRun,
-    /// Writes down what is seen.
-    pub record: &'a dyn RecordRun,
-    /// Finds the jobs that a build may belong to.
-    pub jobs: &'a dyn FindJobsByTarget,
-    /// Finds the CI systems.
-    pub providers: &'a dyn ProviderDirectory,
-    /// Tells the time.
-    pub clock: &'a dyn Clock,
-}
 
 /// A run, and how fresh what is said of it is.
 #[derive(Debug)]
 pub struct FoundRun {
-    /// The run.
     pub run: Run,
     /// Whether Gatehouse has a record of it.
     pub recorded: bool,
@@ -53,24 +41,32 @@ pub enum ShowRunError {
     /// The CI system failed.
     #[error("could not ask the CI system")]
     Ci(#[from] CiError),
-    /// The store failed.
     #[error("could not read the run")]
     Store(#[from] StoreError),
 }
 
 /// Shows one run as it stands now.
-pub async fn show(ports: &FindPorts<'_>, caller: &Caller, id: &RunId) -> Result<FoundRun, ShowRunError> {
-    match ports.runs.find_run(id).await? {
-        Some(run) if caller.sees(&run.tenant) => Ok(refresh(ports.providers, ports.record, run).await?),
+pub async fn show<S>(
+    store: &S,
+    providers: &dyn ProviderDirectory,
+    clock: &dyn Clock,
+    caller: &Caller,
+    id: &RunId,
+) -> Result<FoundRun, ShowRunError>
+where
+    S: FindRun + RecordRun + FindJobsByTarget,
+{
+    match store.find_run(id).await? {
+        Some(run) if caller.sees(&run.tenant) => Ok(refresh(store, providers, run).await?),
         Some(_) => Err(ShowRunError::NotFound),
-        None => show_unrecorded(ports, caller, id).await,
+        None => show_unrecorded(store, providers, clock, caller, id).await,
     }
 }
 
 /// Asks the CI system how a recorded run stands, and writes down what changed.
-async fn refresh(
+async fn refresh<S: RecordRun>(
+    store: &S,
     providers: &dyn ProviderDirectory,
-    record: &dyn RecordRun,
     run: Run,
 ) -> Result<FoundRun, StoreError> {
     if run.status.is_terminal() {
@@ -79,11 +75,13 @@ async fn refresh(
     match ask(providers, &run).await {
         Ok(build) => {
             let seen = run.clone().observed(build);
+            // Most looks see nothing new: then a read stays a read.
             if seen != run {
-                record.record_observation(&seen).await?;
+                store.record_observation(&seen).await?;
             }
             Ok(FoundRun { run: seen, recorded: true, stale: None })
         }
+        // The record is an answer too, and a run must not seem to be gone while its CI system is down.
         Err(why) => Ok(FoundRun { run, recorded: true, stale: Some(why) }),
     }
 }
@@ -94,44 +92,36 @@ async fn ask(providers: &dyn ProviderDirectory, run: &Run) -> Result<crate::ci::
 }
 
 /// Finds a build that Gatehouse did not start by the job of the caller's that points at it.
-async fn show_unrecorded(
-    ports: &FindPorts<'_>,
+async fn show_unrecorded<S: FindJobsByTarget>(
+    store: &S,
+    providers: &dyn ProviderDirectory,
+    clock: &dyn Clock,
     caller: &Caller,
     id: &RunId,
 ) -> Result<FoundRun, ShowRunError> {
     let Some(named) = id.named_build() else { return Err(ShowRunError::NotFound) };
     let target = named.target;
-    let mut jobs = ports.jobs.jobs_with_target(&named.provider, &target).await?;
+    let mut jobs = store.jobs_with_target(&named.provider, &target).await?;
     jobs.retain(|job| caller.sees(&job.tenant));
+    // Before the CI system is asked: of builds that none of the caller's jobs points at, not even the time
+    // that an answer takes may say anything.
     if jobs.is_empty() {
         return Err(ShowRunError::NotFound);
     }
-    let provider = ports.providers.provider(&named.provider).await?;
+    let provider = providers.provider(&named.provider).await?;
     let build = match provider.build(&target, &BuildId(named.build)).await {
         Ok(build) => build,
         Err(error) if error.kind == CiErrorKind::NotFound => return Err(ShowRunError::NotFound),
         Err(error) => return Err(error.into()),
     };
     let job = jobs.into_iter().find(|job| job.spec.target.covers(&build.target));
-    let run = Run::of_build(&job.ok_or(ShowRunError::NotFound)?, build, ports.clock.now());
+    let run = Run::of_build(&job.ok_or(ShowRunError::NotFound)?, build, clock.now());
     // The id may name the build's number of another pipeline job: what it says must be true.
     if run.id == *id {
         Ok(FoundRun { run, recorded: false, stale: None })
     } else {
         Err(ShowRunError::NotFound)
     }
-}
-
-/// What listing runs needs.
-pub struct ListPorts<'a> {
-    /// Reads the job.
-    pub job: &'a dyn FindJob,
-    /// Reads its runs.
-    pub runs: &'a dyn ListRuns,
-    /// Writes down what is seen.
-    pub record: &'a dyn RecordRun,
-    /// Finds the CI systems.
-    pub providers: &'a dyn ProviderDirectory,
 }
 
 /// Why runs cannot be listed.
@@ -146,22 +136,27 @@ pub enum ListRunsError {
 }
 
 /// Lists the runs of a job that were started through Gatehouse, the newest first. Those at the top that
-/// still go on are looked up; where the CI system does not answer they are shown as last seen.
-pub async fn list(
-    ports: &ListPorts<'_>,
+/// have not ended are looked up; where the CI system does not answer they are shown as last seen.
+pub async fn list<S>(
+    store: &S,
+    providers: &dyn ProviderDirectory,
     caller: &Caller,
     job: &JobId,
     page: &PageRequest,
-) -> Result<Page<FoundRun>, ListRunsError> {
-    let job: Job = crate::jobs::show(ports.job, caller, job).await?;
-    let page = ports.runs.list_runs(&job.id, page).await?;
+) -> Result<Page<FoundRun>, ListRunsError>
+where
+    S: FindJob + ListRuns + RecordRun,
+{
+    let job: Job = crate::jobs::show(store, caller, job).await?;
+    let page = store.list_runs(&job.id, page).await?;
+    // The newest come first, and they are the ones that have not ended.
     let mut budget = REFRESHED_PER_LIST;
     let lookups = page.items.into_iter().map(|run| {
         let ask = !run.status.is_terminal() && budget > 0;
         budget -= usize::from(ask);
         async move {
             if ask {
-                refresh(ports.providers, ports.record, run).await
+                refresh(store, providers, run).await
             } else {
                 Ok(FoundRun { run, recorded: true, stale: None })
             }

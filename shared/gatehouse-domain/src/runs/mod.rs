@@ -10,8 +10,8 @@ mod run;
 pub mod start;
 
 pub use self::{
-    cancel::{CancelError, CancelPorts, cancel},
-    find::{FindPorts, FoundRun, ListPorts, ListRunsError, ShowRunError, list, show},
+    cancel::{CancelError, cancel},
+    find::{FoundRun, ListRunsError, ShowRunError, list, show},
     id::{InvalidRunId, RunId},
     run::{FindRun, ListRuns, RecordRun, Run},
 };

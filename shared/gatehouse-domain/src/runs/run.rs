@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
@@ -15,10 +16,10 @@ use crate::{
     store::StoreError,
 };
 
-/// A run, as Gatehouse last saw it.
-#[derive(Debug, Clone, PartialEq)]
+/// A run, as Gatehouse last saw it, and as it is stored.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Run {
-    /// Opaque to callers.
+    #[serde(rename = "run_id")]
     pub id: RunId,
     /// The job that was run.
     pub job_id: JobId,
@@ -26,35 +27,40 @@ pub struct Run {
     pub project: ProjectName,
     /// The tenant that may see it.
     pub tenant: TenantId,
-    /// Where it runs.
     pub provider: ProviderName,
     /// What was run, with the instance variables that were chosen.
     pub target: Target,
-    /// Its id there.
     pub build: BuildId,
     /// The number that people know it by there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub number: Option<String>,
-    /// How it stands.
     pub status: RunStatus,
     /// The CI system's own word for it.
     pub provider_status: String,
     /// Why it stands so, where known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<Reason>,
     /// The parameters it was given.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub parameters: BTreeMap<ParameterName, Value>,
     /// Who started it through Gatehouse; `None` when it was started elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub triggered_by: Option<String>,
     /// The run whose inputs it took.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rerun_of: Option<RunId>,
     /// When it was asked for. For a run started elsewhere: when it began, as far as is known.
     pub created_at: Timestamp,
     /// When it began to run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Timestamp>,
-    /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finished_at: Option<Timestamp>,
     /// When somebody asked it to stop.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cancel_requested_at: Option<Timestamp>,
     /// Where people can see it in the CI system.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub web_url: Option<String>,
 }
 
@@ -84,7 +90,7 @@ impl Run {
         }
     }
 
-    /// The run with what the CI system says of it now. A run that was asked to stop and still goes on is
+    /// The run with what the CI system says of it now. A run that was asked to stop and has not ended is
     /// `cancelling`; one that has ended stays as it ended.
     #[must_use]
     pub fn observed(self, build: Build) -> Self {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use gatehouse_domain::ci::{CheckReport, CiError, CiErrorKind, Target, TeamCheck};
+use gatehouse_domain::ci::{CheckReport, CiError, CiErrorKind, ScopeCheck, Target};
 
 use super::{
     client::{Client, Limits},
@@ -16,7 +16,7 @@ use super::{
 /// Asks Concourse for its version, for who we are, and for our roles in the teams of `targets`. What fails
 /// becomes part of the report.
 pub(super) async fn check(client: &Client, targets: &[Target]) -> CheckReport {
-    let mut report = CheckReport { version: None, identity: None, teams: Vec::new(), problems: Vec::new() };
+    let mut report = CheckReport { version: None, identity: None, scopes: Vec::new(), problems: Vec::new() };
     let teams = teams(targets);
     let user = match reach(client, &mut report).await {
         Ok(()) => identify(client, &mut report).await,
@@ -26,7 +26,7 @@ pub(super) async fn check(client: &Client, targets: &[Target]) -> CheckReport {
         }
     };
     for team in teams {
-        report.teams.push(match &user {
+        report.scopes.push(match &user {
             Some(user) => check_team(client, user, team).await,
             None => nothing_works(team),
         });
@@ -35,9 +35,9 @@ pub(super) async fn check(client: &Client, targets: &[Target]) -> CheckReport {
 }
 
 fn teams(targets: &[Target]) -> BTreeSet<&str> {
-    let teams = targets.iter().filter_map(|target| match target {
-        Target::Concourse(target) => Some(target.team.as_str()),
-        Target::Process(_) => None,
+    let teams = targets.iter().filter_map(|target| {
+        let Target::Concourse(target) = target else { return None };
+        Some(target.team.as_str())
     });
     teams.collect()
 }
@@ -73,9 +73,9 @@ async fn identify(client: &Client, report: &mut CheckReport) -> Option<User> {
     }
 }
 
-fn nothing_works(team: &str) -> TeamCheck {
-    TeamCheck {
-        team: team.to_owned(),
+fn nothing_works(team: &str) -> ScopeCheck {
+    ScopeCheck {
+        scope: team.to_owned(),
         roles: Vec::new(),
         list: false,
         trigger: false,
@@ -85,9 +85,9 @@ fn nothing_works(team: &str) -> TeamCheck {
     }
 }
 
-async fn check_team(client: &Client, user: &User, team: &str) -> TeamCheck {
+async fn check_team(client: &Client, user: &User, team: &str) -> ScopeCheck {
     if let Some(missing) = missing(client, team).await {
-        return TeamCheck { remedy: Some(missing), ..nothing_works(team) };
+        return ScopeCheck { remedy: Some(missing), ..nothing_works(team) };
     }
     let (looks, acts) = (user.may(team, Need::Look), user.may(team, Need::Act));
     let mut roles = user.roles(team);
@@ -95,7 +95,15 @@ async fn check_team(client: &Client, user: &User, team: &str) -> TeamCheck {
         roles.push("admin".to_owned());
     }
     let remedy = (!acts).then(|| roles::remedy(user, client.base(), team, Need::Act));
-    TeamCheck { team: team.to_owned(), roles, list: looks, trigger: acts, watch: looks, cancel: acts, remedy }
+    ScopeCheck {
+        scope: team.to_owned(),
+        roles,
+        list: looks,
+        trigger: acts,
+        watch: looks,
+        cancel: acts,
+        remedy,
+    }
 }
 
 /// What would mend a team that Concourse does not have. Other failures do not matter here: whether a team

@@ -1,7 +1,7 @@
 //! What a person is told of a Concourse that will not do.
 
 use gatehouse_domain::ci::{
-    Account, CheckReport, CiErrorKind, CiProvider, ConcourseTarget, Target, TeamCheck,
+    Account, CheckReport, CiErrorKind, CiProvider, ConcourseTarget, ScopeCheck, Target,
 };
 use gatehouse_outbound::OutboundHttp;
 use gatehouse_providers::{Dependencies, concourse::ConcourseProvider};
@@ -14,7 +14,7 @@ async fn check(bench: &Bench) -> CheckReport {
     bench.provider().check(&[deploy()]).await.unwrap()
 }
 
-fn able(team: &TeamCheck) -> [bool; 4] {
+fn able(team: &ScopeCheck) -> [bool; 4] {
     [team.list, team.trigger, team.watch, team.cancel]
 }
 
@@ -35,7 +35,7 @@ async fn every_version_reports_that_all_is_well() {
         assert_eq!(report.version.as_deref(), Some(version.as_str()));
         assert_eq!(report.identity.as_deref(), Some("local:ci-gateway"));
         assert_eq!(report.problems, Vec::<String>::new());
-        let [team] = &report.teams[..] else { panic!("{report:?}") };
+        let [team] = &report.scopes[..] else { panic!("{report:?}") };
         assert_eq!((team.roles.join(","), able(team)), ("pipeline-operator".to_owned(), [true; 4]));
         assert_eq!(team.remedy, None);
     }
@@ -49,8 +49,8 @@ async fn a_viewer_is_told_which_role_is_missing_and_how_to_get_it() {
         .pipeline("main", "app", |pipeline| pipeline.job("deploy", |job| job));
     let bench = Bench::new(builder).await;
     let report = check(&bench).await;
-    assert_eq!(able(&report.teams[0]), [true, false, true, false]);
-    insta::assert_snapshot!(neutral(&bench, report.teams[0].remedy.as_deref().unwrap()), @r#"give `local:ci-gateway` the role `pipeline-operator` in team `main`: as an owner of the team, write its present roles (`fly -t TARGET get-team -n main`) and `- {name: pipeline-operator, local: {users: ["ci-gateway"]}}` under `roles:` in team.yml, then `fly -t TARGET set-team -n main --config team.yml`; or PUT https://ci.example.com/api/v1/teams/main with {"auth":{"pipeline-operator":{"groups":[],"users":["local:ci-gateway"]},"…":"the present roles"}}. Both replace the team's roles"#);
+    assert_eq!(able(&report.scopes[0]), [true, false, true, false]);
+    insta::assert_snapshot!(neutral(&bench, report.scopes[0].remedy.as_deref().unwrap()), @r#"give `local:ci-gateway` the role `pipeline-operator` in team `main`: as an owner of the team, write its present roles (`fly -t TARGET get-team -n main`) and `- {name: pipeline-operator, local: {users: ["ci-gateway"]}}` under `roles:` in team.yml, then `fly -t TARGET set-team -n main --config team.yml`; or PUT https://ci.example.com/api/v1/teams/main with {"auth":{"pipeline-operator":{"groups":[],"users":["local:ci-gateway"]},"…":"the present roles"}}. Both replace the team's roles"#);
 
     let error = trigger(&bench.provider(), deploy()).await.unwrap_err();
     assert_eq!(error.kind, CiErrorKind::Forbidden);
@@ -62,14 +62,14 @@ async fn an_admin_may_do_everything_in_teams_that_do_not_name_them() {
     let builder = concourse(Script::quick()).team("main", |team| team.role(USER, Role::Owner));
     let bench = Bench::new(builder.team("ops", |team| team.role("somebody", Role::Owner))).await;
     let report = bench.provider().check(&[in_team("ops")]).await.unwrap();
-    assert_eq!((able(&report.teams[0]), report.teams[0].roles.join(",")), ([true; 4], "admin".to_owned()));
+    assert_eq!((able(&report.scopes[0]), report.scopes[0].roles.join(",")), ([true; 4], "admin".to_owned()));
 }
 
 #[tokio::test]
 async fn a_token_that_names_nobody_is_recognised_everywhere() {
     let bench = Bench::new(concourse(Script::quick()).grants_only_openid()).await;
     let report = check(&bench).await;
-    assert_eq!((report.identity, able(&report.teams[0])), (None, [false; 4]));
+    assert_eq!((report.identity, able(&report.scopes[0])), (None, [false; 4]));
     let [problem] = &report.problems[..] else { panic!("{:?}", report.problems) };
     insta::assert_snapshot!(problem, @"Concourse logs us in, but with a token that does not say who we are (no connector, no team): every list is empty and every change is refused. Gatehouse asks for the scopes `openid profile email federated:id groups`; something between it and Concourse lets only `openid` through. Let `federated:id` pass, and check the provider again");
 
@@ -90,7 +90,7 @@ async fn a_wrong_password_is_a_problem_of_the_report() {
     let bench = Bench::with_account(concourse(Script::quick()), account, "wrong").await;
     let report = check(&bench).await;
     assert_eq!(report.version.as_deref(), Some("7.14.3"));
-    assert_eq!(able(&report.teams[0]), [false; 4]);
+    assert_eq!(able(&report.scopes[0]), [false; 4]);
     let [problem] = &report.problems[..] else { panic!("{:?}", report.problems) };
     assert!(problem.starts_with("Concourse refuses the password of user `ci-gateway`"), "{problem}");
 }
@@ -101,7 +101,7 @@ async fn a_team_that_does_not_exist_is_told_from_one_that_is_closed() {
         Bench::new(concourse(Script::quick()).team("closed", |team| team.role("x", Role::Owner))).await;
     let targets = ["closed", "nope"].map(in_team);
     let report = bench.provider().check(&targets).await.unwrap();
-    let [closed, nope] = &report.teams[..] else { panic!("{report:?}") };
+    let [closed, nope] = &report.scopes[..] else { panic!("{report:?}") };
     assert!(
         closed.remedy.as_deref().unwrap().starts_with("give `local:ci-gateway` the role `pipeline-operator`")
     );

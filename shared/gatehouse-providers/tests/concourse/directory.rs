@@ -45,7 +45,7 @@ async fn setup() -> Setup {
     let bench = Bench::new(concourse(Script::quick())).await;
     let providers = Mutex::new(vec![bench.settings.clone()]);
     let registry = Arc::new(Registry { providers, reads: AtomicUsize::new(0) });
-    let directory = Directory::new(registry.clone(), bench.dependencies());
+    let directory = gatehouse_providers::directory(registry.clone(), bench.dependencies());
     Setup { bench, registry, directory }
 }
 
@@ -94,7 +94,8 @@ async fn a_provider_that_is_gone_is_not_configured() {
 async fn builtin_providers_are_found_without_the_store() {
     let mut setup = setup().await;
     let builtin: Arc<dyn CiProvider> = setup.bench.provider();
-    setup.directory = setup.directory.with_builtin("process".parse().unwrap(), builtin.clone());
+    setup.directory =
+        setup.directory.with_builtin("process".parse().unwrap(), ProviderKind::Process, builtin.clone());
     assert!(Arc::ptr_eq(&find(&setup, "process").await.unwrap(), &builtin));
     assert_eq!(setup.registry.reads.load(Ordering::SeqCst), 0);
 }

@@ -11,6 +11,7 @@
 mod answer;
 pub mod callers;
 pub mod catalog;
+mod ci;
 mod client;
 mod event;
 mod flush;
@@ -23,6 +24,7 @@ mod template;
 
 pub use self::{
     answer::Answer,
+    ci::{ScriptedCi, Start, StartedBuild},
     client::{Call, Client, Deps, TestApp},
     flush::Flushes,
     interceptors::{Calls, Cost, Meter},

@@ -14,7 +14,7 @@ use gatehouse_domain::{
     audit::{Action, AuditTarget, Entry, Outcome},
     caller::Caller,
     ci::{ConcourseTarget, ProviderKind, Target},
-    jobs::{EditPorts, Job, JobDraft, JobSpec},
+    jobs::{self, Job, JobDraft, JobSpec},
     revision::Precondition,
 };
 use gatehouse_dynamodb::{DynamoDb, Storage, prepare_table, with_long_timeouts};
@@ -85,10 +85,8 @@ impl TestTable {
 
     pub async fn save_job_as(&self, caller: &Caller, id: &str, project: &str) -> Job {
         let kinds = BTreeSet::from(ProviderKind::ALL);
-        let (find, save, clock, ids) = (&*self.table, &*self.table, &*self.system, &*self.system);
-        let ports = EditPorts { find, save, clock, ids, kinds: &kinds };
-        let draft = job_draft(id, project);
-        let put = gatehouse_domain::jobs::put(&ports, caller, draft, None, &Precondition::Absent).await;
+        let (store, system, draft) = (&*self.table, &*self.system, job_draft(id, project));
+        let put = jobs::put(store, system, &kinds, caller, draft, None, &Precondition::Absent).await;
         put.expect("the job is saved").job
     }
 

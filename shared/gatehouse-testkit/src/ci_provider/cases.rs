@@ -288,8 +288,8 @@ pub async fn a_check_finds_nothing_wrong(bench: &dyn Bench) {
     let report = in_time(bench.provider().check(&targets)).await.unwrap();
     assert_eq!(report.problems, Vec::<String>::new());
     assert!(report.identity.is_some_and(|identity| !identity.is_empty()));
-    for team in report.teams {
-        assert!(team.list && team.trigger && team.watch && team.cancel, "{team:?}");
+    for scope in report.scopes {
+        assert!(scope.list && scope.trigger && scope.watch && scope.cancel, "{scope:?}");
     }
 }
 

@@ -2,7 +2,6 @@
 
 mod bodies;
 mod headers;
-mod jobs_files;
 mod paths;
 
 use futures_util::future::join_all;

@@ -1,0 +1,21 @@
+//! What the handlers work with.
+
+use std::sync::Arc;
+
+use gatehouse_domain::{
+    clock::System,
+    secret::{DeleteSecret, WriteSecret},
+};
+use gatehouse_providers::Directory;
+use gatehouse_store::Table;
+
+/// What the handlers work with.
+#[derive(Clone)]
+pub struct AppState {
+    pub table: Arc<Table>,
+    /// Keeps the credentials of providers.
+    pub write_secrets: Arc<dyn WriteSecret>,
+    pub delete_secrets: Arc<dyn DeleteSecret>,
+    pub providers: Arc<Directory>,
+    pub system: Arc<dyn System>,
+}

@@ -1,0 +1,286 @@
+use gatehouse_domain::{access::Scope, providers::Credentials, secret::SecretName};
+use gatehouse_testkit::app::{Answer, TestApp};
+use insta::assert_snapshot;
+use secrecy::ExposeSecret;
+use serde_json::{Value, json};
+
+use crate::{start, start_with_ci};
+
+fn concourse(url: &str) -> Value {
+    json!({ "kind": "concourse", "url": url,
+        "auth": { "grant": "password", "username": "ci", "password": "s3cret" } })
+}
+
+/// The function with the provider `concourse`, and what was answered when it was registered.
+async fn with_a_provider() -> (TestApp, Answer) {
+    let app = start().await;
+    let body = concourse("https://ci.example.com/");
+    let saved = app.as_platform_admin().put("/v1/providers/concourse").json(&body).await;
+    (app, saved)
+}
+
+/// The password that is kept for the provider.
+fn password(app: &TestApp) -> Option<String> {
+    let kept = app.secrets.get(&SecretName::provider_credentials(&"concourse".parse().unwrap()))?;
+    Some(Credentials::from_secret(&kept.into()).unwrap().secret.expose_secret().to_owned())
+}
+
+mod list {
+    use super::*;
+
+    #[tokio::test]
+    async fn shows_every_provider_without_secrets() {
+        let (app, _) = with_a_provider().await;
+        let client = json!({ "kind": "concourse", "url": "https://other.example.com",
+            "auth": { "grant": "client_credentials", "client_id": "gatehouse", "client_secret": "s3cret" } });
+        app.as_platform_admin().put("/v1/providers/other").json(&client).await;
+        let listed = app.as_platform_admin().get("/v1/providers").await;
+        assert_snapshot!(listed, @r#"
+        200 OK
+        {
+          "providers": [
+            {
+              "auth": {
+                "grant": "password",
+                "username": "ci"
+              },
+              "capabilities": {
+                "discover": true,
+                "force_cancel": false,
+                "live_logs": true,
+                "parameters": true,
+                "rerun": true
+              },
+              "kind": "concourse",
+              "name": "concourse",
+              "updated_at": "2026-09-21T14:13:20Z",
+              "updated_by": "user:root",
+              "url": "https://ci.example.com"
+            },
+            {
+              "auth": {
+                "client_id": "gatehouse",
+                "grant": "client_credentials"
+              },
+              "capabilities": {
+                "discover": true,
+                "force_cancel": false,
+                "live_logs": true,
+                "parameters": true,
+                "rerun": true
+              },
+              "kind": "concourse",
+              "name": "other",
+              "updated_at": "2026-09-21T14:13:20Z",
+              "updated_by": "user:root",
+              "url": "https://other.example.com"
+            }
+          ]
+        }
+        "#);
+        assert!(!listed.text.contains("s3cret"));
+    }
+
+    #[tokio::test]
+    async fn is_for_those_who_may_read() {
+        let app = start().await;
+        assert_eq!(app.anonymous().get("/v1/providers").await.problem(), "unauthorized");
+        let jobs = app.as_api_key(&[Scope::JobsRead], "*").get("/v1/providers").await;
+        assert_snapshot!(jobs, @"
+        403 Forbidden
+        forbidden: This takes an API key with the scope `providers:read`, or the role `viewer`.
+        ");
+        assert_eq!(app.as_platform_admin().get("/v1/providers?limit=1").await.problem(), "invalid-query");
+    }
+}
+
+mod show {
+    use super::*;
+
+    #[tokio::test]
+    async fn shows_a_provider_with_its_etag() {
+        let (app, saved) = with_a_provider().await;
+        let shown = app.as_platform_admin().get("/v1/providers/concourse").await;
+        assert_eq!((shown.etag(), &shown.body), (saved.etag(), &saved.body));
+    }
+
+    #[tokio::test]
+    async fn needs_one() {
+        let app = start().await;
+        assert_snapshot!(app.as_platform_admin().get("/v1/providers/none").await, @"
+        404 Not Found
+        not-found: There is no such provider.
+        ");
+        assert_snapshot!(app.as_platform_admin().get("/v1/providers/a%00").await, @"
+        400 Bad Request
+        invalid-path: a provider must be 1 to 39 characters of a-z, 0-9 and '-', not starting with '-'
+        ");
+        assert_eq!(app.anonymous().get("/v1/providers/none").await.problem(), "unauthorized");
+    }
+}
+
+mod put {
+    use super::*;
+
+    #[tokio::test]
+    async fn registers_a_provider_and_keeps_its_secret() {
+        let (app, saved) = with_a_provider().await;
+        assert_snapshot!(saved, @r#"
+        201 Created
+        etag: "rev_00000000000000000000000000"
+        {
+          "provider": {
+            "auth": {
+              "grant": "password",
+              "username": "ci"
+            },
+            "capabilities": {
+              "discover": true,
+              "force_cancel": false,
+              "live_logs": true,
+              "parameters": true,
+              "rerun": true
+            },
+            "kind": "concourse",
+            "name": "concourse",
+            "updated_at": "2026-09-21T14:13:20Z",
+            "updated_by": "user:root",
+            "url": "https://ci.example.com"
+          }
+        }
+        "#);
+        assert_eq!(password(&app).as_deref(), Some("s3cret"));
+    }
+
+    #[tokio::test]
+    async fn replaces_the_provider_whose_etag_is_sent() {
+        let (app, saved) = with_a_provider().await;
+        let put = || app.as_platform_admin().put("/v1/providers/concourse");
+        let changed = put().if_match(saved.etag()).json(&concourse("https://two.example.com")).await;
+        assert_eq!(
+            (changed.status.as_u16(), &changed.body["provider"]["url"]),
+            (200, &json!("https://two.example.com"))
+        );
+        assert_ne!(changed.etag(), saved.etag());
+        assert_snapshot!(put().json(&concourse("https://three.example.com")).await, @"
+        428 Precondition Required
+        precondition-required: it exists already; send its ETag in If-Match to replace or delete it
+        ");
+        let old = put().if_match(saved.etag()).json(&concourse("https://three.example.com")).await;
+        assert_snapshot!(old, @"
+        412 Precondition Failed
+        precondition-failed: it is not as expected any more; read it again and repeat the change
+        ");
+        let only_new = put().header("if-none-match", "*").json(&concourse("https://three.example.com")).await;
+        assert_eq!(only_new.problem(), "precondition-failed");
+        let absent = app.as_platform_admin().put("/v1/providers/none").if_match("\"rev_0\"");
+        let absent = absent.json(&concourse("https://three.example.com")).await;
+        assert_eq!(absent.problem(), "precondition-failed");
+        let shown = app.as_platform_admin().get("/v1/providers/concourse").await;
+        assert_eq!(shown.body, changed.body);
+    }
+
+    #[tokio::test]
+    async fn takes_no_secret_while_the_account_stays() {
+        let (app, saved) = with_a_provider().await;
+        let mut kept = concourse("https://two.example.com");
+        kept["auth"].as_object_mut().unwrap().remove("password");
+        let put = |tag: &str| app.as_platform_admin().put("/v1/providers/concourse").if_match(tag);
+        let answer = put(saved.etag()).json(&kept).await;
+        assert_eq!((answer.status.as_u16(), password(&app).as_deref()), (200, Some("s3cret")));
+        assert!(!answer.text.contains("s3cret"));
+        kept["auth"]["username"] = json!("somebody-else");
+        assert_snapshot!(put(answer.etag()).json(&kept).await, @r#"
+        422 Unprocessable Entity
+        validation-failed: refused: /auth
+          "/auth": a new account needs its password or client_secret
+        "#);
+    }
+
+    #[tokio::test]
+    async fn refuses_what_cannot_be_registered() {
+        let (app, _) = start_with_ci().await;
+        let put = |body: &Value| app.as_platform_admin().put("/v1/providers/new").json(body);
+        assert_snapshot!(put(&json!({ "kind": "concourse" })).await, @r#"
+        422 Unprocessable Entity
+        validation-failed: refused: /url, /auth
+          "/url": is required
+          "/auth": is required
+        "#);
+        assert_snapshot!(put(&json!({ "kind": "process" })).await, @r#"
+        422 Unprocessable Entity
+        validation-failed: refused: /kind
+          "/kind": `process` is built into the local stack; there is nothing to set
+        "#);
+        let deployed = start().await;
+        let process =
+            deployed.as_platform_admin().put("/v1/providers/new").json(&json!({ "kind": "process" }));
+        assert_snapshot!(process.await, @r#"
+        422 Unprocessable Entity
+        validation-failed: refused: /kind
+          "/kind": this deployment does not have this kind of provider
+        "#);
+    }
+
+    #[tokio::test]
+    async fn registers_nothing_when_the_secret_cannot_be_kept() {
+        let app = start().await;
+        app.secrets.refuse_writes(true);
+        let body = concourse("https://ci.example.com");
+        assert_snapshot!(app.as_platform_admin().put("/v1/providers/concourse").json(&body).await, @"
+        503 Service Unavailable
+        retry-after: 2
+        unavailable: A part of Gatehouse does not answer just now; nothing was lost.
+        ");
+        assert_eq!(app.as_platform_admin().get("/v1/providers/concourse").await.problem(), "not-found");
+    }
+
+    #[tokio::test]
+    async fn is_for_platform_admins() {
+        let app = start().await;
+        let body = concourse("https://ci.example.com");
+        let path = "/v1/providers/concourse";
+        assert_eq!(app.anonymous().put(path).json(&body).await.problem(), "unauthorized");
+        assert_snapshot!(app.as_admin("acme").put(path).json(&body).await, @"
+        403 Forbidden
+        forbidden: This takes an API key for all tenants with the scope `providers:write`, or a platform admin.
+        ");
+        let reader = app.as_api_key(&[Scope::ProvidersRead], "*").put(path).json(&body).await;
+        assert_eq!(reader.problem(), "forbidden");
+        assert_eq!(app.secrets.names(), [""; 0]);
+    }
+}
+
+mod delete {
+    use super::*;
+
+    #[tokio::test]
+    async fn deletes_the_provider_with_its_secrets() {
+        let (app, saved) = with_a_provider().await;
+        let delete = || app.as_platform_admin().delete("/v1/providers/concourse");
+        assert_snapshot!(delete().await, @"
+        428 Precondition Required
+        precondition-required: it exists already; send its ETag in If-Match to replace or delete it
+        ");
+        assert_snapshot!(delete().if_match("\"rev_old\"").await, @"
+        412 Precondition Failed
+        precondition-failed: it is not as expected any more; read it again and repeat the change
+        ");
+        assert_eq!(password(&app).as_deref(), Some("s3cret"));
+        assert_eq!(delete().if_match(saved.etag()).await.status, 204);
+        assert_eq!(app.secrets.names(), [""; 0]);
+        assert_snapshot!(delete().if_match(saved.etag()).await, @"
+        404 Not Found
+        not-found: There is no such provider.
+        ");
+    }
+
+    #[tokio::test]
+    async fn is_for_platform_admins() {
+        let (app, saved) = with_a_provider().await;
+        let path = "/v1/providers/concourse";
+        assert_eq!(app.anonymous().delete(path).if_match(saved.etag()).await.problem(), "unauthorized");
+        assert_eq!(app.as_admin("acme").delete(path).if_match(saved.etag()).await.problem(), "forbidden");
+        assert_eq!(password(&app).as_deref(), Some("s3cret"));
+    }
+}

@@ -1,0 +1,99 @@
+use gatehouse_domain::{
+    access::Scope,
+    ci::{CiErrorKind, RunEventBody, RunStatus},
+};
+use insta::assert_snapshot;
+
+use crate::{events, start, with_a_run};
+
+#[tokio::test]
+async fn is_plain_text_without_escape_sequences() {
+    let (app, ci, run) = with_a_run().await;
+    ci.set_status("1", RunStatus::Succeeded);
+    ci.set_events(events());
+    assert_snapshot!(app.as_viewer("acme").get(format!("/v1/runs/{run}/log")).await, @"
+    200 OK
+    content-type: text/plain; charset=utf-8
+    gatehouse-run-status: succeeded
+
+    green
+    careful
+    ");
+}
+
+#[tokio::test]
+async fn is_empty_before_the_run_begins() {
+    let (app, _, run) = with_a_run().await;
+    assert_snapshot!(app.as_viewer("acme").get(format!("/v1/runs/{run}/log")).await, @"
+    200 OK
+    content-type: text/plain; charset=utf-8
+    gatehouse-run-status: queued
+    ");
+}
+
+#[tokio::test]
+async fn is_what_there_is_now_of_a_run_that_has_not_ended() {
+    let (app, ci, run) = with_a_run().await;
+    ci.set_status("1", RunStatus::Running);
+    ci.set_events(events()[..3].to_vec());
+    let before = gatehouse_domain::clock::Clock::now(&*app.system);
+    let log = app.as_viewer("acme").get(format!("/v1/runs/{run}/log")).await;
+    assert_eq!((log.text.as_str(), log.header("gatehouse-run-status")), ("green\n", "running"));
+    let waited = gatehouse_domain::clock::Clock::now(&*app.system).duration_since(before);
+    assert_eq!(waited.as_secs(), 1, "silence for a second means that this is all there is");
+}
+
+#[tokio::test]
+async fn follows_a_run_until_the_functions_time_is_up() {
+    let (app, ci, run) = with_a_run().await;
+    ci.set_events(events()[..3].to_vec());
+    let before = gatehouse_domain::clock::Clock::now(&*app.system);
+    let log = app.as_viewer("acme").get(format!("/v1/runs/{run}/log?follow=true")).await;
+    assert_eq!(log.text, "green\n");
+    let waited = gatehouse_domain::clock::Clock::now(&*app.system).duration_since(before);
+    assert_eq!(waited.as_secs(), 15 * 60 - 5);
+}
+
+#[tokio::test]
+async fn says_in_its_last_line_that_it_is_cut() {
+    let (app, ci, run) = with_a_run().await;
+    ci.set_status("1", RunStatus::Running);
+    ci.set_events(events()[..4].to_vec());
+    ci.cut_events(CiErrorKind::Unavailable);
+    assert_snapshot!(app.as_viewer("acme").get(format!("/v1/runs/{run}/log")).await.text, @"
+    green
+    careful
+
+    [the log is cut here: the CI system says why]
+    ");
+}
+
+#[tokio::test]
+async fn shows_what_went_wrong_beside_the_output() {
+    let (app, ci, run) = with_a_run().await;
+    ci.set_status("1", RunStatus::Errored);
+    let message = "no worker".to_owned();
+    ci.set_events(vec![RunEventBody::Error { step: None, message }, RunEventBody::End]);
+    assert_eq!(app.as_viewer("acme").get(format!("/v1/runs/{run}/log")).await.text, "no worker\n");
+}
+
+#[tokio::test]
+async fn refuses_what_it_does_not_understand() {
+    let (app, _) = start().await;
+    let acme = app.as_viewer("acme");
+    assert_eq!(acme.get("/v1/runs/run_none/log").await.problem(), "not-found");
+    assert_snapshot!(acme.get("/v1/runs/run_none/log?follow=perhaps").await, @"
+    400 Bad Request
+    invalid-query: Failed to deserialize query string: follow: provided string was not `true` or `false`
+    ");
+    assert_eq!(acme.get("/v1/runs/run_none/log?tail=1").await.problem(), "invalid-query");
+}
+
+#[tokio::test]
+async fn is_for_those_who_may_read() {
+    let (app, _, run) = with_a_run().await;
+    let path = format!("/v1/runs/{run}/log");
+    assert_eq!(app.anonymous().get(&path).await.problem(), "unauthorized");
+    assert_eq!(app.as_api_key(&[Scope::RunsWrite], "acme").get(&path).await.problem(), "forbidden");
+    assert_eq!(app.as_viewer("beta").get(&path).await.problem(), "not-found");
+}

@@ -1,0 +1,219 @@
+//! Creating, replacing and deleting jobs.
+
+use std::collections::BTreeSet;
+
+use super::{
+    job::{DeleteJob, Existing, FindForEdit, FindJob, Job, JobEdit, JobSpec, SaveJobs},
+    show::{ShowJobError, show},
+};
+use crate::{
+    access::{DELETE_JOB, PUT_JOB},
+    caller::Caller,
+    ci::ProviderKind,
+    clock::System,
+    name::{JobId, ProjectName, TenantId},
+    parameter::check_specs,
+    project::{Project, is_reserved},
+    revision::{EditOutcome, Precondition, PreconditionError, Revision},
+    store::StoreError,
+    validation::FieldError,
+};
+
+/// What a caller wants a job to be.
+#[derive(Debug, Clone)]
+pub struct JobDraft {
+    pub id: JobId,
+    pub spec: JobSpec,
+}
+
+/// Why one job is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    #[error("the job is not valid")]
+    Invalid(Vec<FieldError>),
+    /// The project is new, and which tenant it is for is not clear.
+    #[error("project `{0}` does not exist yet: say with ?tenant= which tenant it is to belong to")]
+    TenantUnclear(ProjectName),
+    /// The project's name is taken by a tenant that the caller is not in.
+    #[error("project `{0}` is not yours to use")]
+    ProjectTaken(ProjectName),
+    /// The id is taken by a job of a tenant that the caller is not in.
+    #[error("job id `{0}` is not yours to use")]
+    IdTaken(JobId),
+    /// The caller is not in the tenant they named.
+    #[error("tenant `{0}` is not one of yours")]
+    TenantForeign(TenantId),
+    /// The caller's role in the tenant is too small.
+    #[error("your role in tenant `{0}` does not allow this")]
+    Forbidden(TenantId),
+}
+
+/// Why a job cannot be saved.
+#[derive(Debug, thiserror::Error)]
+pub enum PutJobError {
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// It is not as the caller expects.
+    #[error(transparent)]
+    Precondition(#[from] PreconditionError),
+    #[error("could not save the job")]
+    Store(#[from] StoreError),
+}
+
+/// A job was saved.
+#[derive(Debug)]
+pub struct PutJob {
+    /// As it stands now.
+    pub job: Job,
+    /// Whether there was none before.
+    pub created: bool,
+}
+
+/// Creates or replaces one job. A project that does not exist yet is created for `tenant`, or for the
+/// caller's only tenant. `kinds` are the kinds of provider that this deployment has.
+pub async fn put<S: FindForEdit + SaveJobs>(
+    store: &S,
+    system: &dyn System,
+    kinds: &BTreeSet<ProviderKind>,
+    caller: &Caller,
+    draft: JobDraft,
+    tenant: Option<&TenantId>,
+    expected: &Precondition,
+) -> Result<PutJob, PutJobError> {
+    let jobs = BTreeSet::from([draft.id.clone()]);
+    let projects = BTreeSet::from([draft.spec.project.clone()]);
+    let existing = store.find_for_edit(&jobs, &projects).await?;
+    let current = existing.jobs.get(&draft.id);
+    // Of a job that the caller may not see, not even the revision is compared: the refusal below says that
+    // the id is taken, and no more.
+    if current.is_none_or(|job| caller.sees(&job.tenant)) {
+        expected.admit(current.map(|job| &job.revision))?;
+    }
+    let edit = Planner { system, kinds, caller, existing: &existing, tenant }.plan(draft)?;
+    let created = edit.previous.is_none();
+    let job = edit.job.clone();
+    match store.save_jobs(&[edit]).await? {
+        EditOutcome::Done => Ok(PutJob { job, created }),
+        EditOutcome::Conflict => Err(PreconditionError::Failed.into()),
+    }
+}
+
+/// Decides what saving drafts of one request would mean.
+pub(super) struct Planner<'a> {
+    pub(super) system: &'a dyn System,
+    pub(super) kinds: &'a BTreeSet<ProviderKind>,
+    pub(super) caller: &'a Caller,
+    pub(super) existing: &'a Existing,
+    /// For whom projects are that do not exist yet.
+    pub(super) tenant: Option<&'a TenantId>,
+}
+
+impl Planner<'_> {
+    pub(super) fn plan(&self, draft: JobDraft) -> Result<JobEdit, Refusal> {
+        let errors = check(&draft.spec, self.kinds);
+        if !errors.is_empty() {
+            return Err(Refusal::Invalid(errors));
+        }
+        let previous = self.existing.jobs.get(&draft.id).cloned();
+        if previous.as_ref().is_some_and(|job| !self.caller.sees(&job.tenant)) {
+            return Err(Refusal::IdTaken(draft.id));
+        }
+        let (project, is_new) = self.owner(&draft.spec.project)?;
+        // Both tenants: a job that moves to another project is taken from one and given to the other.
+        let touched = previous.iter().map(|job| &job.tenant).chain([&project.tenant]);
+        if let Some(tenant) = touched.into_iter().find(|tenant| !self.caller.may_in(&PUT_JOB, tenant)) {
+            return Err(Refusal::Forbidden(tenant.clone()));
+        }
+        let now = self.system.now();
+        let job = Job {
+            id: draft.id,
+            tenant: project.tenant.clone(),
+            spec: draft.spec,
+            revision: Revision::new(self.system),
+            created_at: previous.as_ref().map_or(now, |job| job.created_at),
+            updated_at: now,
+            updated_by: self.caller.actor(),
+        };
+        Ok(JobEdit { job, previous, new_project: is_new.then_some(project) })
+    }
+
+    /// The project that a job is for, and whether it is to be created.
+    fn owner(&self, name: &ProjectName) -> Result<(Project, bool), Refusal> {
+        if let Some(project) = self.existing.projects.get(name) {
+            let known = self.caller.sees(&project.tenant);
+            return if known {
+                Ok((project.clone(), false))
+            } else {
+                Err(Refusal::ProjectTaken(name.clone()))
+            };
+        }
+        if is_reserved(name) {
+            let detail = "is reserved: it is a first path segment of the API";
+            return Err(Refusal::Invalid(vec![FieldError::new("/project", detail)]));
+        }
+        let own = self.caller.tenants_for(&PUT_JOB);
+        let tenant = self.tenant.or_else(|| own.sole());
+        let tenant = tenant.ok_or_else(|| Refusal::TenantUnclear(name.clone()))?;
+        if !self.caller.sees(tenant) {
+            return Err(Refusal::TenantForeign(tenant.clone()));
+        }
+        let (revision, now) = (Revision::new(self.system), self.system.now());
+        Ok((Project::new(name.clone(), tenant.clone(), revision, now), true))
+    }
+}
+
+fn check(spec: &JobSpec, kinds: &BTreeSet<ProviderKind>) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    let too_long = |text: &str, max: usize| text.trim().is_empty() || text.len() > max || text.contains('\0');
+    if too_long(&spec.display_name, 200) {
+        errors.push(FieldError::new("/display_name", "must be 1 to 200 bytes of text"));
+    }
+    if spec.description.as_deref().is_some_and(|text| text.len() > 4000) {
+        errors.push(FieldError::new("/description", "must be at most 4,000 bytes"));
+    }
+    if !kinds.contains(&spec.target.kind()) {
+        errors.push(FieldError::new("/provider/kind", "this deployment does not have this kind of provider"));
+    }
+    let inside =
+        |error: FieldError| FieldError { pointer: format!("/provider/ref{}", error.pointer), ..error };
+    errors.extend(spec.target.check().into_iter().map(inside));
+    errors.extend(check_specs(&spec.parameters, spec.target.kind()));
+    errors
+}
+
+/// Deletes a job. Its runs stay until their time ends.
+pub async fn delete<S: FindJob + DeleteJob>(
+    store: &S,
+    caller: &Caller,
+    id: &JobId,
+    expected: &Precondition,
+) -> Result<(), DeleteJobError> {
+    let job = show(store, caller, id).await.map_err(|error| match error {
+        ShowJobError::NotFound => DeleteJobError::NotFound,
+        ShowJobError::Store(error) => error.into(),
+    })?;
+    if !caller.may_in(&DELETE_JOB, &job.tenant) {
+        return Err(DeleteJobError::Forbidden(job.tenant));
+    }
+    expected.admit(Some(&job.revision))?;
+    match store.delete_job(&job).await? {
+        EditOutcome::Done => Ok(()),
+        EditOutcome::Conflict => Err(PreconditionError::Failed.into()),
+    }
+}
+
+/// Why a job cannot be deleted.
+#[derive(Debug, thiserror::Error)]
+pub enum DeleteJobError {
+    /// There is none, or it is not the caller's.
+    #[error("there is no such job")]
+    NotFound,
+    /// The caller's role in the tenant is too small.
+    #[error("your role in tenant `{0}` does not allow this")]
+    Forbidden(TenantId),
+    /// It is not as the caller expects.
+    #[error(transparent)]
+    Precondition(#[from] PreconditionError),
+    #[error("could not delete the job")]
+    Store(#[from] StoreError),
+}

@@ -1,0 +1,176 @@
+//! Importing jobs files.
+
+use std::collections::BTreeSet;
+
+use super::{
+    edit::{JobDraft, Planner, Refusal},
+    job::{FindForEdit, JobEdit, MAX_ATOMIC_IMPORT, SaveJobs},
+};
+use crate::{
+    caller::Caller,
+    ci::ProviderKind,
+    clock::System,
+    name::{JobId, TenantId},
+    revision::EditOutcome,
+    store::StoreError,
+    validation::FieldError,
+};
+
+/// What became of one entry of an import.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Imported {
+    /// There is a new job.
+    Created,
+    /// A job is different now.
+    Changed,
+    /// The job was already so.
+    Unchanged,
+    /// Nothing was done, and why.
+    Refused(ImportRefusal),
+    /// It would have been done, but another entry of an all-or-nothing import was refused.
+    Skipped,
+}
+
+/// Why an entry was not imported.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ImportRefusal {
+    /// The entry itself cannot be read.
+    Unreadable(FieldError),
+    /// The job is refused.
+    Job(Refusal),
+    /// An earlier entry has the same id.
+    Duplicate,
+    /// Somebody edited the job at the same moment.
+    Conflict,
+}
+
+/// One entry of a jobs file, as far as it could be read.
+#[derive(Debug, Clone)]
+pub struct ImportEntry {
+    /// The id that was written, readable or not.
+    pub written_id: String,
+    /// The job, or what could not be read.
+    pub draft: Result<JobDraft, FieldError>,
+}
+
+/// Whether one refused entry stops the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ImportMode {
+    /// Import what can be.
+    EachOnItsOwn,
+    /// Import everything or nothing.
+    AllOrNothing,
+}
+
+/// The most jobs in one import.
+pub const MAX_IMPORT: usize = 500;
+
+/// Why an import did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum ImportError {
+    /// The file has more entries than an import takes.
+    #[error("at most {max} jobs can be imported at once, this file has {found}")]
+    TooMany {
+        /// How many it has.
+        found: usize,
+        /// How many it may have.
+        max: usize,
+    },
+    /// The store failed before anything, or everything, was written.
+    #[error("could not import the jobs")]
+    Store(#[from] StoreError),
+}
+
+/// Imports entries of a jobs file: what became of each, in their order. Projects that do not exist yet are
+/// created for `tenant`, or for the caller's only tenant.
+pub async fn import<S: FindForEdit + SaveJobs>(
+    store: &S,
+    system: &dyn System,
+    kinds: &BTreeSet<ProviderKind>,
+    caller: &Caller,
+    entries: Vec<ImportEntry>,
+    tenant: Option<&TenantId>,
+    mode: ImportMode,
+) -> Result<Vec<Imported>, ImportError> {
+    let max = if mode == ImportMode::AllOrNothing { MAX_ATOMIC_IMPORT } else { MAX_IMPORT };
+    if entries.len() > max {
+        return Err(ImportError::TooMany { found: entries.len(), max });
+    }
+    let drafts = || entries.iter().filter_map(|entry| entry.draft.as_ref().ok());
+    let ids = drafts().map(|draft| draft.id.clone()).collect();
+    let projects = drafts().map(|draft| draft.spec.project.clone()).collect();
+    // One read for the whole file. What changes between it and a write is found by the write's condition.
+    let existing = store.find_for_edit(&ids, &projects).await?;
+    let planner = Planner { system, kinds, caller, existing: &existing, tenant };
+    let mut seen = BTreeSet::new();
+    let plan: Vec<_> = entries.into_iter().map(|entry| plan_entry(&planner, &mut seen, entry)).collect();
+    match mode {
+        ImportMode::EachOnItsOwn => import_each(store, plan).await,
+        ImportMode::AllOrNothing => import_all(store, plan).await,
+    }
+}
+
+enum Planned {
+    Edit(Box<JobEdit>),
+    Nothing(Imported),
+}
+
+fn plan_entry(planner: &Planner<'_>, seen: &mut BTreeSet<JobId>, entry: ImportEntry) -> Planned {
+    let refused = |why| Planned::Nothing(Imported::Refused(why));
+    let draft = match entry.draft {
+        Ok(draft) => draft,
+        Err(error) => return refused(ImportRefusal::Unreadable(error)),
+    };
+    if !seen.insert(draft.id.clone()) {
+        return refused(ImportRefusal::Duplicate);
+    }
+    match planner.plan(draft) {
+        Err(refusal) => refused(ImportRefusal::Job(refusal)),
+        // Not written at all: whoever holds the job's ETag keeps a valid one when a file is imported again.
+        Ok(edit) if edit.previous.as_ref().is_some_and(|old| old.spec == edit.job.spec) => {
+            Planned::Nothing(Imported::Unchanged)
+        }
+        Ok(edit) => Planned::Edit(Box::new(edit)),
+    }
+}
+
+fn done(edit: &JobEdit) -> Imported {
+    if edit.previous.is_some() { Imported::Changed } else { Imported::Created }
+}
+
+async fn import_each<S: SaveJobs>(store: &S, plan: Vec<Planned>) -> Result<Vec<Imported>, ImportError> {
+    let mut report = Vec::with_capacity(plan.len());
+    for planned in plan {
+        report.push(match planned {
+            Planned::Nothing(outcome) => outcome,
+            // One after the other: entries may share a project that does not exist yet, and concurrent
+            // transactions that touch it would refuse each other.
+            Planned::Edit(edit) => match store.save_jobs(std::slice::from_ref(&*edit)).await? {
+                EditOutcome::Done => done(&edit),
+                EditOutcome::Conflict => Imported::Refused(ImportRefusal::Conflict),
+            },
+        });
+    }
+    Ok(report)
+}
+
+async fn import_all<S: SaveJobs>(store: &S, plan: Vec<Planned>) -> Result<Vec<Imported>, ImportError> {
+    let is_refused = |planned: &Planned| matches!(planned, Planned::Nothing(Imported::Refused(_)));
+    let hindered = plan.iter().any(is_refused);
+    let edits: Vec<JobEdit> = plan
+        .iter()
+        .filter_map(|planned| match planned {
+            Planned::Edit(edit) if !hindered => Some((**edit).clone()),
+            _ => None,
+        })
+        .collect();
+    let outcome = if edits.is_empty() { EditOutcome::Done } else { store.save_jobs(&edits).await? };
+    let report = plan.into_iter().map(|planned| match (planned, outcome) {
+        (Planned::Nothing(outcome), _) => outcome,
+        (Planned::Edit(_), _) if hindered => Imported::Skipped,
+        (Planned::Edit(edit), EditOutcome::Done) => done(&edit),
+        // The transaction does not say whose condition failed in terms of entries, and none was written.
+        (Planned::Edit(_), EditOutcome::Conflict) => Imported::Refused(ImportRefusal::Conflict),
+    });
+    Ok(report.collect())
+}

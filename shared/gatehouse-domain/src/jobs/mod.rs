@@ -1,0 +1,16 @@
+//! Jobs: what can be run, where it runs, and the rules for keeping the list.
+
+mod edit;
+mod import;
+mod job;
+mod show;
+
+pub use self::{
+    edit::{DeleteJobError, JobDraft, PutJob, PutJobError, Refusal, delete, put},
+    import::{ImportEntry, ImportError, ImportMode, ImportRefusal, Imported, MAX_IMPORT, import},
+    job::{
+        DeleteJob, Existing, FindForEdit, FindJob, FindJobsByTarget, Job, JobEdit, JobFilter, JobSpec,
+        ListJobs, MAX_ATOMIC_IMPORT, SaveJobs,
+    },
+    show::{ShowJobError, list, show},
+};
