@@ -60,8 +60,18 @@ enum Adoption {
     Done(Box<Started>),
     /// No build is there that is not the run of another request.
     NothingFree,
-    /// A build is there that may belong to a request which still waits for its answer.
+    /// A build is there that may belong to another open request.
     TooEarly,
+}
+
+/// How far the other open requests for a job are; the one that forbids most counts.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Competitors {
+    None,
+    /// At least one will search for a lost build, or does.
+    MayRecover,
+    /// At least one waits for the CI system's answer, which will name its build.
+    AwaitAnswers,
 }
 
 impl<'a, S: RunRequests> Attempt<'a, S> {
@@ -225,8 +235,16 @@ impl<'a, S: RunRequests> Attempt<'a, S> {
     }
 
     async fn adopt(&self, request: &RunRequest, builds: Vec<Build>) -> Result<Adoption, StartError> {
-        if !builds.is_empty() && self.others_under_way(request).await? {
-            return Ok(Adoption::TooEarly);
+        if builds.is_empty() {
+            return Ok(Adoption::NothingFree);
+        }
+        let ours_is_visible = request.called_at() + LOST_FOR_GOOD <= self.system.now();
+        match self.competitors(request).await? {
+            Competitors::AwaitAnswers => return Ok(Adoption::TooEarly),
+            // Whichever of us takes the other's build now may leave its own behind: that one may become visible only
+            // after the other has given up on it, or lie before the other's checkpoint.
+            Competitors::MayRecover if !ours_is_visible => return Ok(Adoption::TooEarly),
+            Competitors::MayRecover | Competitors::None => {}
         }
         // The oldest first. Those that are recorded already are refused by the table one by one.
         for build in builds {
@@ -237,17 +255,19 @@ impl<'a, S: RunRequests> Attempt<'a, S> {
         Ok(Adoption::NothingFree)
     }
 
-    /// Whether another request for the job still waits for the CI system's answer. One whose hold is over does
-    /// not: its invocation is dead, and whoever takes it over recovers.
-    async fn others_under_way(&self, request: &RunRequest) -> Result<bool, StoreError> {
+    /// What the other open requests for the job are doing. One that waits for the CI system's answer and whose hold
+    /// is over is dead, and whoever takes it over recovers.
+    async fn competitors(&self, request: &RunRequest) -> Result<Competitors, StoreError> {
         let now = self.system.now();
         let open = self.store.open_requests(&request.job_id).await?;
-        Ok(open.iter().any(|other| match &other.state {
-            RunRequestState::Open { held_until, recovering, .. } => {
-                other.key != request.key && !recovering && *held_until > now
+        let others = open.iter().filter(|other| other.key != request.key).map(|other| match &other.state {
+            RunRequestState::Open { held_until, recovering: false, .. } if *held_until > now => {
+                Competitors::AwaitAnswers
             }
-            RunRequestState::Finished { .. } => false,
-        }))
+            RunRequestState::Open { .. } => Competitors::MayRecover,
+            RunRequestState::Finished { .. } => Competitors::None,
+        });
+        Ok(others.max().unwrap_or(Competitors::None))
     }
 
     /// Calls once more, long after a call that certainly began nothing.

@@ -5,10 +5,11 @@
 //! lost, the build is searched for among those begun since the request's [checkpoint](crate::ci::Checkpoint),
 //! and adopted by recording it: a build can be recorded once only.
 //!
-//! Two requests for one job may both be recovering. A build that one of them sees may still belong to another
-//! request whose call is under way, and whose answer will name it. So a build is adopted only after every
-//! request that was open when the build was seen has either finished or begun to recover too; among requests
-//! that are all recovering, which of them gets which build makes no difference.
+//! Two requests for one job may both be recovering, and a build that one of them sees may be the other's. While
+//! another request's call is under way, nothing is adopted: its answer will name its build. While another request
+//! is recovering, nothing is adopted until a minute after the own call, when the own build is visible if there is
+//! one: whoever took the other's build earlier could leave its own behind, where the other one, which has given up
+//! by then or began later, does not search. After that minute, which of them gets which build makes no difference.
 
 mod attempt;
 mod error;
