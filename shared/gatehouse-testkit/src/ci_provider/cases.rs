@@ -249,18 +249,19 @@ pub async fn a_job_that_does_not_exist_starts_no_run_that_works(bench: &dyn Benc
 }
 
 pub async fn a_job_of_another_system_is_refused(bench: &dyn Bench) {
-    let foreign = match bench.target(Job::Succeeds) {
-        Target::Concourse(_) => Target::Process(ProcessTarget {
-            command: vec!["true".to_owned()],
-            directory: None,
-            merge_stderr: false,
-        }),
-        Target::Process(_) => Target::Concourse(ConcourseTarget {
+    let foreign = if let Target::Process(_) = bench.target(Job::Succeeds) {
+        Target::Concourse(ConcourseTarget {
             team: "main".to_owned(),
             pipeline: "app".to_owned(),
             job: "deploy".to_owned(),
             vars: serde_json::Map::new(),
-        }),
+        })
+    } else {
+        Target::Process(ProcessTarget {
+            command: vec!["true".to_owned()],
+            directory: None,
+            merge_stderr: false,
+        })
     };
     let error = match Prepared::of_target(bench, foreign, StartKind::Trigger).await {
         Ok(start) => start.start(&*bench.provider()).await.unwrap_err(),
