@@ -13,12 +13,13 @@ use gatehouse_domain::{
 };
 use gatehouse_local::step_functions::{RunningStepFunctions, StateMachine, TaskError, Tasks};
 use gatehouse_runtime::aws::Aws;
+use gatehouse_testkit::app::TestSystem;
 use gatehouse_workflows::{Answers, Executions, Machine, Machines};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::{clock::JumpingClock, world};
+use crate::world;
 
 /// A task that waits for a token, and fails as it is told.
 const FLOW: &str = r#"{
@@ -58,7 +59,7 @@ impl Tasks for Tokens {
 struct Served {
     executions: Executions,
     answers: Answers,
-    clock: Arc<JumpingClock>,
+    clock: Arc<TestSystem>,
     tokens: mpsc::UnboundedReceiver<TaskToken>,
     stop: oneshot::Sender<()>,
     server: RunningStepFunctions,
@@ -68,10 +69,10 @@ struct Served {
 impl Served {
     async fn start() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let clock = Arc::new(JumpingClock::default());
+        let clock = Arc::new(TestSystem::held());
         let machines = ["provision", "deploy"]
             .map(|name| StateMachine::parse(name, FLOW, &world::substitutions()).unwrap());
-        let engine = world::engine(&directory, machines.into(), &clock, &Arc::default());
+        let engine = world::engine(&directory, machines.into(), &clock);
         let (provision, deploy) = (engine.arn("provision"), engine.arn("deploy"));
         let (stop, stopped) = oneshot::channel::<()>();
         let shutdown = async { stopped.await.unwrap_or_default() };

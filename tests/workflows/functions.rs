@@ -12,10 +12,9 @@ use gatehouse_local::{
     aws::json::Fault,
     step_functions::{StepFunctions, TaskError, Tasks},
 };
+use gatehouse_testkit::app::TestSystem;
 use serde_json::{Value, json};
 use tokio::task::yield_now;
-
-use crate::clock::JumpingClock;
 
 /// How often a worker reports.
 const HEARTBEAT: Duration = Duration::from_secs(20);
@@ -94,14 +93,14 @@ impl Script {
 /// The functions, for as long as the world stands.
 pub struct Functions {
     script: Mutex<Script>,
-    clock: Arc<JumpingClock>,
+    clock: Arc<TestSystem>,
     /// Where tokens are told of; nothing while the engine is down.
     engine: Mutex<Option<StepFunctions>>,
     myself: Weak<Self>,
 }
 
 impl Functions {
-    pub fn new(script: Script, clock: Arc<JumpingClock>) -> Arc<Self> {
+    pub fn new(script: Script, clock: Arc<TestSystem>) -> Arc<Self> {
         Arc::new_cyclic(|myself| Self {
             script: Mutex::new(script),
             clock,

@@ -2,7 +2,6 @@
 //! workers fail, fall silent or answer late, when functions are away, and when the engine crashes.
 
 mod adapter;
-mod clock;
 mod crashes;
 mod definitions;
 mod deploy;

@@ -1,20 +1,18 @@
 //! An engine with its files, the functions around it, and time.
 
-use std::{collections::BTreeMap, sync::Arc, sync::atomic::AtomicU64, sync::atomic::Ordering};
+use std::{collections::BTreeMap, sync::Arc};
 
-use gatehouse_domain::clock::{Clock, IdSource};
+use gatehouse_domain::clock::Clock;
 use gatehouse_local::{
     aws::Account,
     step_functions::{Description, StateMachine, StepFunctions},
 };
+use gatehouse_testkit::app::TestSystem;
 use jiff::Timestamp;
 use tempfile::TempDir;
 use tokio::task::yield_now;
 
-use crate::{
-    clock::JumpingClock,
-    functions::{Functions, Script},
-};
+use crate::functions::{Functions, Script};
 
 pub const PROVISION: &str = include_str!("../../infra/state-machines/provision.asl.json");
 pub const DEPLOY: &str = include_str!("../../infra/state-machines/deploy.asl.json");
@@ -23,43 +21,30 @@ pub const DEPLOY: &str = include_str!("../../infra/state-machines/deploy.asl.jso
 /// leads to another takes a turn or two, and no chain between two pauses is nearly as long.
 const TURNS: usize = 40;
 
-/// Ids that spread over all bits, and go on where they were after a crash.
-#[derive(Default)]
-pub struct SpreadIds(AtomicU64);
-
-impl IdSource for SpreadIds {
-    fn random(&self) -> [u8; 16] {
-        let number = self.0.fetch_add(1, Ordering::SeqCst).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        u128::from(number).to_le_bytes()
-    }
-}
-
 /// One execution of one machine.
 pub struct World {
     pub functions: Arc<Functions>,
-    clock: Arc<JumpingClock>,
+    clock: Arc<TestSystem>,
     started: Timestamp,
     directory: TempDir,
     definition: &'static str,
     arn: String,
     engine: StepFunctions,
-    ids: Arc<SpreadIds>,
 }
 
 impl World {
     /// Starts `op_1` in a machine with this definition.
     pub fn start(definition: &'static str, script: Script) -> Self {
-        let clock = Arc::new(JumpingClock::default());
+        let clock = Arc::new(TestSystem::held());
         let functions = Functions::new(script, clock.clone());
         let directory = tempfile::tempdir().expect("a directory");
-        let ids = Arc::default();
-        let engine = open(&directory, definition, &clock, &ids);
+        let engine = open(&directory, definition, &clock);
         engine.begin(functions.clone());
         functions.connect(Some(engine.clone()));
         let input = Some(r#"{"operation_id":"op_1"}"#);
         let started = engine.start_execution(&engine.arn("flow"), Some("op_1"), input).expect("a start");
         let arn = started.execution_arn;
-        Self { functions, started: clock.now(), clock, directory, definition, arn, engine, ids }
+        Self { functions, started: clock.now(), clock, directory, definition, arn, engine }
     }
 
     /// Lets everything happen until the execution has ended.
@@ -166,7 +151,7 @@ impl World {
         self.functions.connect(None);
         self.engine.suspend().await;
         self.deliver_pending(TURNS).await;
-        self.engine = open(&self.directory, self.definition, &self.clock, &self.ids);
+        self.engine = open(&self.directory, self.definition, &self.clock);
         self.engine.begin(self.functions.clone());
         self.functions.connect(Some(self.engine.clone()));
     }
@@ -178,25 +163,16 @@ impl World {
     }
 }
 
-fn open(
-    directory: &TempDir,
-    definition: &str,
-    clock: &Arc<JumpingClock>,
-    ids: &Arc<SpreadIds>,
-) -> StepFunctions {
+fn open(directory: &TempDir, definition: &str, clock: &Arc<TestSystem>) -> StepFunctions {
     let machine = StateMachine::parse("flow", definition, &substitutions()).expect("a definition");
-    engine(directory, vec![machine], clock, ids)
+    engine(directory, vec![machine], clock)
 }
 
 /// An engine over the files in `directory`.
-pub fn engine(
-    directory: &TempDir,
-    machines: Vec<StateMachine>,
-    clock: &Arc<JumpingClock>,
-    ids: &Arc<SpreadIds>,
-) -> StepFunctions {
+pub fn engine(directory: &TempDir, machines: Vec<StateMachine>, clock: &Arc<TestSystem>) -> StepFunctions {
     let account = Account { id: "000000000000".into(), region: "eu-west-1".into() };
-    StepFunctions::open(directory.path(), &account, machines, clock.clone(), ids.clone()).expect("an engine")
+    StepFunctions::open(directory.path(), &account, machines, clock.clone(), clock.clone())
+        .expect("an engine")
 }
 
 /// What the template and the local stack fill in.

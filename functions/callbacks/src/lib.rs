@@ -11,11 +11,9 @@ mod wire;
 
 use axum::Router;
 use gatehouse_commands::{logged, read};
-use gatehouse_http::Routes;
 use lambda_http::{Adapter, request::LambdaRequest, tower::Service};
 use lambda_runtime::{Diagnostic, LambdaEvent};
 use serde_json::Value;
-use utoipa::OpenApi;
 
 use self::command::Command;
 pub use self::state::AppState;
@@ -23,16 +21,14 @@ pub use self::state::AppState;
 /// The routes of this function. Nobody who reports has a credential of their own: the token of the report
 /// says what it may change.
 pub fn router(state: AppState) -> Router {
-    Routes::new()
-        .open("POST", "/provisioning/callback", report::provisioning)
-        .open("POST", "/services/deployments/callback", report::deployment)
-        .into_app(state)
+    routes().into_app(state)
 }
 
-/// What this function contributes to the API description.
-#[derive(Debug, OpenApi)]
-#[openapi(paths(report::provisioning, report::deployment))]
-pub struct Description;
+gatehouse_http::routes! {
+    AppState,
+    "POST" "/provisioning/callback" => report::provisioning,
+    "POST" "/services/deployments/callback" => report::deployment,
+}
 
 /// The function: reports and commands.
 #[derive(Clone)]

@@ -14,18 +14,14 @@ use gatehouse_domain::{
 };
 use gatehouse_http::{
     Problem,
-    extract::{Audited, Idempotency, JsonBody, NoQuery, PathParameter},
+    extract::{Audited, Idempotency, JsonBody, NoQuery, PathParameter, mark_replayed},
     problem::ProblemBody,
 };
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use crate::{
-    problems::{self, REPLAYED},
-    state::AppState,
-    wire::OperationAnswer,
-};
+use crate::{problems, state::AppState, wire::OperationAnswer};
 
 /// What is to be provisioned.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -192,7 +188,7 @@ async fn ask_for(
     problems::log_unsettled(&requested.operation.id, requested.unsettled.as_ref());
     let mut headers = HeaderMap::new();
     if requested.replayed {
-        headers.insert(REPLAYED, HeaderValue::from_static("true"));
+        mark_replayed(&mut headers);
     }
     // Relative to `…/services/{service_id}/actions/…`.
     if let Ok(location) = HeaderValue::from_str(&format!("../operations/{}", requested.operation.id)) {

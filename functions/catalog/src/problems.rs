@@ -16,9 +16,6 @@ use gatehouse_http::{
     },
 };
 
-/// Says that an earlier request with the same key did what this one asks for.
-pub(crate) const REPLAYED: &str = "idempotency-replayed";
-
 /// The same for a service of somebody else and for one that never was.
 pub(crate) fn show_service(error: ShowServiceError) -> Problem {
     match error {
@@ -40,12 +37,12 @@ pub(crate) fn edit(error: EditServiceError) -> Problem {
         EditServiceError::NotFound => no_service(),
         EditServiceError::Invalid(errors) => Problem::invalid(errors),
         EditServiceError::Forbidden(tenant) => Problem::forbidden_in(&tenant),
-        EditServiceError::ForceForbidden(_) => Problem::new(FORBIDDEN, sentence(&error)),
+        EditServiceError::ForceForbidden(_) => Problem::new(FORBIDDEN, error.to_string()),
         EditServiceError::NameTaken(ref by) => {
-            Problem::new(CONFLICT, sentence(&error)).with("service_id", by.as_str())
+            Problem::new(CONFLICT, error.to_string()).with("service_id", by.as_str())
         }
         EditServiceError::StillProvisioned(_) | EditServiceError::Busy(_) => {
-            Problem::new(CONFLICT, sentence(&error))
+            Problem::new(CONFLICT, error.to_string())
         }
         EditServiceError::KeyReused => key_reused(),
         EditServiceError::Precondition(error) => Problem::precondition(error),
@@ -59,16 +56,16 @@ pub(crate) fn request(error: RequestError) -> Problem {
         RequestError::Forbidden(tenant) => Problem::forbidden_in(&tenant),
         RequestError::Invalid(errors) => Problem::invalid(errors),
         RequestError::Busy { ref operation, .. } => busy(operation, &error),
-        RequestError::NotPossible(_) => Problem::new(CONFLICT, sentence(&error)),
+        RequestError::NotPossible(_) => Problem::new(CONFLICT, error.to_string()),
         RequestError::KeyReused => key_reused(),
-        RequestError::NotReady(why) => Problem::new(PROVISIONER_UNAVAILABLE, sentence(&why)),
+        RequestError::NotReady(why) => Problem::new(PROVISIONER_UNAVAILABLE, why.to_string()),
         RequestError::Store(error) => Problem::store(error),
     }
 }
 
 /// Says which operation is in the way, and where it is: relative to `…/services/{service_id}/actions/…`.
 fn busy(running: &OperationId, error: &RequestError) -> Problem {
-    Problem::new(OPERATION_RUNNING, sentence(error))
+    Problem::new(OPERATION_RUNNING, error.to_string())
         .with("operation", running.as_str())
         .located_at(format!("../operations/{running}"))
 }
@@ -91,20 +88,12 @@ pub(crate) fn decide(error: DecideError) -> Problem {
     match error {
         DecideError::Show(error) => show_operation(error),
         DecideError::Forbidden(tenant) => Problem::forbidden_in(&tenant),
-        DecideError::OwnRequest => Problem::new(FORBIDDEN, sentence(&error)),
+        DecideError::OwnRequest => Problem::new(FORBIDDEN, error.to_string()),
         DecideError::Invalid(errors) => Problem::invalid(errors),
-        DecideError::NotAsked(_) => Problem::new(NOT_AWAITING_APPROVAL, sentence(&error)),
-        DecideError::Ended(_) => Problem::new(OPERATION_ENDED, sentence(&error)),
+        DecideError::NotAsked(_) => Problem::new(NOT_AWAITING_APPROVAL, error.to_string()),
+        DecideError::Ended(_) => Problem::new(OPERATION_ENDED, error.to_string()),
         DecideError::Store(error) => Problem::store(error),
     }
-}
-
-/// An error's text with a capital and a full stop.
-fn sentence(error: &impl std::error::Error) -> String {
-    let text = error.to_string();
-    let mut letters = text.chars();
-    let first = letters.next().map(|first| first.to_ascii_uppercase());
-    first.into_iter().chain(letters).chain(['.']).collect()
 }
 
 /// Logs that a workflow was not told what it is owed.

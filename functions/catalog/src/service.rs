@@ -16,6 +16,7 @@ use gatehouse_http::{
     Problem,
     extract::{
         Admitted, Audited, Expected, Idempotency, JsonBody, NoQuery, PathParameter, QueryParameters, etag,
+        mark_replayed,
     },
     page,
     problem::{INVALID_QUERY, ProblemBody},
@@ -24,7 +25,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use crate::{
-    problems::{self, REPLAYED},
+    problems,
     state::AppState,
     wire::{DeletedAnswer, ServiceAnswer, ServiceBody, ServicesAnswer},
 };
@@ -70,7 +71,7 @@ pub(crate) async fn list(
     let request = page::request(query.limit, query.cursor)?;
     for (name, value) in [("owner", &query.owner), ("text", &query.text)] {
         if value.as_ref().is_some_and(|value| value.is_empty() || value.len() > MAX_FILTER) {
-            return Err(Problem::new(INVALID_QUERY, format!("{name}: must be 1 to {MAX_FILTER} bytes")));
+            return Err(Problem::new(INVALID_QUERY, format!("`{name}` must be 1 to {MAX_FILTER} bytes.")));
         }
     }
     let lifecycle = query.lifecycle.map(Lifecycle::as_str);
@@ -121,7 +122,7 @@ pub(crate) async fn create(
     let created = created.map_err(problems::edit)?;
     let mut headers = HeaderMap::new();
     if created.replayed {
-        headers.insert(REPLAYED, HeaderValue::from_static("true"));
+        mark_replayed(&mut headers);
     }
     // Relative to `…/services`. An id is made of characters that need no escaping.
     if let Ok(location) = HeaderValue::from_str(&format!("services/{}", created.service.id)) {

@@ -109,16 +109,14 @@ pub(crate) async fn list(
 ) -> Result<impl IntoResponse, Problem> {
     let request = page::request(query.limit, query.cursor)?;
     if query.actor.as_ref().is_some_and(|actor| actor.len() > MAX_ACTOR) {
-        return Err(Problem::new(INVALID_QUERY, "actor: is longer than any actor's name"));
+        return Err(Problem::new(INVALID_QUERY, "`actor` is longer than any actor's name."));
     }
     // The pages of one list are of one moment, which the links between them carry on.
     let until = query.until.unwrap_or_else(|| state.system.now());
     let wanted = AuditQuery { tenant: query.tenant.clone(), actor: query.actor.clone(), until };
     let page = audit::list(&*state.table, &caller, wanted, &request).await;
     let page = page.map_err(|error| match error {
-        AuditError::TenantUnclear | AuditError::TwoFilters => {
-            Problem::new(INVALID_QUERY, format!("{error}."))
-        }
+        AuditError::TenantUnclear | AuditError::TwoFilters => Problem::new(INVALID_QUERY, error.to_string()),
         AuditError::List(error) => Problem::list(error),
     })?;
     let actor = query.actor.as_deref().map(|actor| actor.replace('/', "%2F"));

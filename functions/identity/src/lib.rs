@@ -10,13 +10,6 @@ mod tenants;
 mod users;
 
 use axum::Router;
-use gatehouse_domain::access::{
-    CHANGE_PASSWORD, CREATE_USER, DELETE_PROJECT, DELETE_TENANT, EDIT_USER, LIST_API_KEYS, LIST_AUDIT,
-    LIST_PROJECTS, LIST_TENANTS, LIST_USERS, LOG_OUT, MINT_API_KEY, PUT_PROJECT, PUT_TENANT, RESET_PASSWORD,
-    REVOKE_API_KEY, SHOW_API_KEY, SHOW_CALLER, SHOW_PROJECT, SHOW_USER,
-};
-use gatehouse_http::Routes;
-use utoipa::OpenApi;
 
 pub use self::state::AppState;
 
@@ -25,54 +18,27 @@ pub fn router(state: AppState) -> Router {
     routes().into_app(state)
 }
 
-pub fn routes() -> Routes<AppState> {
-    Routes::new()
-        .open("POST", "/auth/login", sessions::log_in)
-        .on(&SHOW_CALLER, sessions::show_caller)
-        .on(&LOG_OUT, sessions::log_out)
-        .on(&CHANGE_PASSWORD, sessions::change_password)
-        .on(&LIST_USERS, users::list)
-        .on(&CREATE_USER, users::create)
-        .on(&SHOW_USER, users::show)
-        .on(&EDIT_USER, users::edit)
-        .on(&RESET_PASSWORD, users::reset_password)
-        .on(&LIST_API_KEYS, api_keys::list)
-        .on(&MINT_API_KEY, api_keys::mint)
-        .on(&SHOW_API_KEY, api_keys::show)
-        .on(&REVOKE_API_KEY, api_keys::revoke)
-        .on(&LIST_AUDIT, audit::list)
-        .on(&LIST_TENANTS, tenants::list)
-        .on(&PUT_TENANT, tenants::put)
-        .on(&DELETE_TENANT, tenants::delete)
-        .on(&LIST_PROJECTS, projects::list)
-        .on(&SHOW_PROJECT, projects::show)
-        .on(&PUT_PROJECT, projects::put)
-        .on(&DELETE_PROJECT, projects::delete)
+gatehouse_http::routes! {
+    AppState,
+    SHOW_CALLER => sessions::show_caller,
+    LOG_OUT => sessions::log_out,
+    CHANGE_PASSWORD => sessions::change_password,
+    LIST_USERS => users::list,
+    CREATE_USER => users::create,
+    SHOW_USER => users::show,
+    EDIT_USER => users::edit,
+    RESET_PASSWORD => users::reset_password,
+    LIST_API_KEYS => api_keys::list,
+    MINT_API_KEY => api_keys::mint,
+    SHOW_API_KEY => api_keys::show,
+    REVOKE_API_KEY => api_keys::revoke,
+    LIST_AUDIT => audit::list,
+    LIST_TENANTS => tenants::list,
+    PUT_TENANT => tenants::put,
+    DELETE_TENANT => tenants::delete,
+    LIST_PROJECTS => projects::list,
+    SHOW_PROJECT => projects::show,
+    PUT_PROJECT => projects::put,
+    DELETE_PROJECT => projects::delete,
+    "POST" "/auth/login" => sessions::log_in,
 }
-
-/// What this function contributes to the API description.
-#[derive(Debug, OpenApi)]
-#[openapi(paths(
-    sessions::log_in,
-    sessions::show_caller,
-    sessions::log_out,
-    sessions::change_password,
-    users::list,
-    users::create,
-    users::show,
-    users::edit,
-    users::reset_password,
-    api_keys::list,
-    api_keys::mint,
-    api_keys::show,
-    api_keys::revoke,
-    audit::list,
-    tenants::list,
-    tenants::put,
-    tenants::delete,
-    projects::list,
-    projects::show,
-    projects::put,
-    projects::delete
-))]
-pub struct Description;

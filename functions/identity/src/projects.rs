@@ -186,7 +186,7 @@ fn edit_problem(error: EditProjectError) -> Problem {
     match error {
         EditProjectError::NotFound => not_found(),
         EditProjectError::Invalid(errors) => Problem::invalid(errors),
-        EditProjectError::Taken | EditProjectError::InUse => Problem::new(CONFLICT, format!("{error}.")),
+        EditProjectError::Taken | EditProjectError::InUse => Problem::new(CONFLICT, error.to_string()),
         EditProjectError::Forbidden(tenant) => Problem::forbidden_in(&tenant),
         EditProjectError::Precondition(error) => Problem::precondition(error),
         EditProjectError::Store(error) => Problem::store(error),

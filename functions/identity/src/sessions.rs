@@ -83,7 +83,7 @@ fn login_problem(error: LoginError) -> Problem {
         LoginError::Throttled { retry_after } => {
             Problem::new(THROTTLED, "Too many attempts failed; try again later.").retry_after(retry_after)
         }
-        LoginError::Changed => Problem::new(CONFLICT, format!("{error}.")),
+        LoginError::Changed => Problem::new(CONFLICT, error.to_string()),
         LoginError::Hash(error) => Problem::internal(error),
         LoginError::Sign(error) => Problem::internal(error),
         LoginError::Store(error) => Problem::store(error),

@@ -121,7 +121,7 @@ fn problem(error: EditTenantError) -> Problem {
     match error {
         EditTenantError::Invalid(errors) => Problem::invalid(errors),
         EditTenantError::NotFound => Problem::new(NOT_FOUND, "There is no such tenant."),
-        EditTenantError::InUse => Problem::new(CONFLICT, format!("{error}.")),
+        EditTenantError::InUse => Problem::new(CONFLICT, error.to_string()),
         EditTenantError::Store(error) => Problem::store(error),
     }
 }

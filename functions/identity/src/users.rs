@@ -169,7 +169,7 @@ pub(crate) async fn create(
     let user = users::create(&*state.table, &*state.passwords, &*state.system, &audit, draft).await.map_err(
         |error| match error {
             CreateUserError::Invalid(errors) => Problem::invalid(errors),
-            CreateUserError::Taken(_) => Problem::new(CONFLICT, format!("{error}.")),
+            CreateUserError::Taken(_) => Problem::new(CONFLICT, error.to_string()),
             CreateUserError::Hash(error) => Problem::internal(error),
             CreateUserError::Store(error) => Problem::store(error),
         },
@@ -296,8 +296,8 @@ pub(crate) fn edit_problem(error: EditUserError) -> Problem {
         EditUserError::NotFound => not_found(),
         EditUserError::Invalid(errors) => Problem::invalid(errors),
         EditUserError::Precondition(error) => Problem::precondition(error),
-        EditUserError::LastPlatformAdmin => Problem::new(LAST_PLATFORM_ADMIN, format!("{error}.")),
-        EditUserError::NotAPerson => Problem::new(FORBIDDEN, format!("{error}.")),
+        EditUserError::LastPlatformAdmin => Problem::new(LAST_PLATFORM_ADMIN, error.to_string()),
+        EditUserError::NotAPerson => Problem::new(FORBIDDEN, error.to_string()),
         EditUserError::WrongPassword => Problem::new(LOGIN_REFUSED, "The current password is wrong."),
         EditUserError::Throttled { retry_after } => {
             Problem::new(THROTTLED, "Too many attempts failed; try again later.").retry_after(retry_after)

@@ -1,9 +1,8 @@
 //! What anybody may see without a credential: that Gatehouse is up, and what its API is.
 
 use axum::{Json, Router, http::header, response::IntoResponse};
-use gatehouse_http::Routes;
 use serde::Serialize;
-use utoipa::{OpenApi, ToSchema};
+use utoipa::ToSchema;
 
 /// The API description: generated from the routes by `gatehouse openapi`, checked in, and compared by a
 /// test.
@@ -11,13 +10,14 @@ const DESCRIPTION: &str = include_str!("../../../infra/openapi.json");
 
 /// The routes of this function.
 pub fn router() -> Router {
-    Routes::new().open("GET", "/health", health).open("GET", "/openapi.json", openapi).into_app(())
+    routes().into_app(())
 }
 
-/// What this function contributes to the API description.
-#[derive(Debug, OpenApi)]
-#[openapi(paths(health, openapi))]
-pub struct Description;
+gatehouse_http::routes! {
+    (),
+    "GET" "/health" => health,
+    "GET" "/openapi.json" => openapi,
+}
 
 /// That Gatehouse is up.
 #[derive(Debug, Serialize, ToSchema)]

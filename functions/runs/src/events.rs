@@ -107,7 +107,7 @@ fn read_id(id: &str) -> Result<Position, Problem> {
 }
 
 fn unknown_id() -> Problem {
-    Problem::new(INVALID_HEADER, "Last-Event-ID: is no id of an event of this stream")
+    Problem::new(INVALID_HEADER, "`Last-Event-ID` is no id of an event of this stream.")
 }
 
 /// Where the events come from, and what is to be done with them.

@@ -47,8 +47,8 @@ pub(crate) fn cancel(error: CancelError) -> Problem {
     match error {
         CancelError::Show(error) => show_run(error),
         CancelError::Forbidden(tenant) => Problem::forbidden_in(&tenant),
-        CancelError::Ended(_) => Problem::new(RUN_ENDED, format!("{error}.")),
-        CancelError::ForceUnsupported => Problem::new(NOT_SUPPORTED, format!("{error}.")),
+        CancelError::Ended(_) => Problem::new(RUN_ENDED, error.to_string()),
+        CancelError::ForceUnsupported => Problem::new(NOT_SUPPORTED, error.to_string()),
         CancelError::Provider(error) => Problem::provider_lookup(error),
         CancelError::Ci(error) => Problem::ci(error),
         CancelError::Store(error) => Problem::store(error),
@@ -61,13 +61,13 @@ pub(crate) fn start(error: StartError) -> Problem {
         StartError::Run(error) => show_run(error),
         StartError::Forbidden(tenant) => Problem::forbidden_in(&tenant),
         StartError::Parameters(errors) => Problem::invalid(errors),
-        StartError::StillRunning => Problem::new(RUN_NOT_ENDED, format!("{error}.")),
-        StartError::RerunUnsupported => Problem::new(NOT_SUPPORTED, format!("{error}.")),
+        StartError::StillRunning => Problem::new(RUN_NOT_ENDED, error.to_string()),
+        StartError::RerunUnsupported => Problem::new(NOT_SUPPORTED, error.to_string()),
         StartError::Provider(error) => Problem::provider_lookup(error),
         StartError::Ci(error) => Problem::ci(error),
-        StartError::KeyReused => Problem::new(IDEMPOTENCY_KEY_REUSED, format!("{error}.")),
+        StartError::KeyReused => Problem::new(IDEMPOTENCY_KEY_REUSED, error.to_string()),
         StartError::InProgress => {
-            Problem::new(REQUEST_IN_PROGRESS, format!("{error}.")).retry_after(IN_PROGRESS_PAUSE)
+            Problem::new(REQUEST_IN_PROGRESS, error.to_string()).retry_after(IN_PROGRESS_PAUSE)
         }
         StartError::OutcomeUnknown { ref key } => {
             Problem::new(OUTCOME_UNKNOWN, format!("{error}; it never starts a second run."))

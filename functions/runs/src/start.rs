@@ -15,7 +15,7 @@ use gatehouse_domain::{
 };
 use gatehouse_http::{
     Problem,
-    extract::{Audited, Idempotency, JsonBody, NoQuery, PathParameter},
+    extract::{Audited, Idempotency, JsonBody, NoQuery, PathParameter, mark_replayed},
     problem::ProblemBody,
 };
 
@@ -23,9 +23,6 @@ use crate::{
     AppState, problems,
     wire::{RunAnswer, TriggerBody},
 };
-
-/// Says that an earlier request with the same key started the run.
-const REPLAYED: &str = "idempotency-replayed";
 
 /// Triggers a run of a job.
 ///
@@ -108,7 +105,7 @@ pub(crate) async fn rerun(
 fn answer(runs: &str, started: Started) -> impl IntoResponse {
     let mut headers = HeaderMap::new();
     if started.replayed {
-        headers.insert(REPLAYED, HeaderValue::from_static("true"));
+        mark_replayed(&mut headers);
     }
     // A run id is made of characters that need no escaping.
     if let Ok(location) = HeaderValue::from_str(&format!("{runs}{}", started.run.id)) {

@@ -96,7 +96,7 @@ pub(crate) async fn rotate(
         signing::rotate(&*state.table, &*state.key_pairs, &*state.system, &audit).await.map_err(|error| {
             match error {
                 RotateKeyError::AlreadyNext(_) | RotateKeyError::Full => {
-                    Problem::new(CONFLICT, format!("{error}."))
+                    Problem::new(CONFLICT, error.to_string())
                 }
                 RotateKeyError::Store(error) => Problem::store(error),
                 RotateKeyError::Secrets(error) => Problem::secrets(error),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::{
     Json,
     extract::State,
-    http::{HeaderMap, HeaderValue, StatusCode},
+    http::{HeaderMap, StatusCode},
     response::IntoResponse,
 };
 use gatehouse_domain::{
@@ -19,7 +19,9 @@ use gatehouse_domain::{
 };
 use gatehouse_http::{
     Problem,
-    extract::{Admitted, Audited, Idempotency, JsonBody, NoQuery, PathParameter, QueryParameters},
+    extract::{
+        Admitted, Audited, Idempotency, JsonBody, NoQuery, PathParameter, QueryParameters, mark_replayed,
+    },
     page,
     problem::{CONFLICT, IDEMPOTENCY_KEY_REUSED, NOT_FOUND, ProblemBody, VALIDATION_FAILED},
     revocation::{EffectiveAnswer, Flush, RevokeBody},
@@ -272,9 +274,6 @@ pub(crate) struct MintBody {
     days: Option<u16>,
 }
 
-/// Says that an earlier request with the same key minted the token.
-const REPLAYED: &str = "idempotency-replayed";
-
 /// Mints a service token. It is shown once; with an `Idempotency-Key`, the same request again answers with
 /// the same token.
 #[utoipa::path(
@@ -300,9 +299,9 @@ pub(crate) async fn mint(
     let minted = tokens::mint(&*state.table, &*state.sign, &*state.system, &audit, draft, key.as_ref()).await;
     let minted = minted.map_err(|error| match error {
         MintError::Invalid(errors) => Problem::invalid(errors),
-        MintError::NoProject(_) => Problem::new(VALIDATION_FAILED, format!("{error}.")),
+        MintError::NoProject(_) => Problem::new(VALIDATION_FAILED, error.to_string()),
         MintError::Forbidden(tenant) => Problem::forbidden_in(&tenant),
-        MintError::KeyReused => Problem::new(IDEMPOTENCY_KEY_REUSED, format!("{error}.")),
+        MintError::KeyReused => Problem::new(IDEMPOTENCY_KEY_REUSED, error.to_string()),
         MintError::Sign(error) => Problem::internal(error),
         MintError::Store(error) => Problem::store(error),
     })?;
@@ -413,9 +412,9 @@ pub(crate) async fn rotate(
         RotateTokenError::NotFound => not_found(),
         RotateTokenError::Forbidden(tenant) => Problem::forbidden_in(&tenant),
         RotateTokenError::Invalid(errors) => Problem::invalid(errors),
-        RotateTokenError::KeyReused => Problem::new(IDEMPOTENCY_KEY_REUSED, format!("{error}.")),
+        RotateTokenError::KeyReused => Problem::new(IDEMPOTENCY_KEY_REUSED, error.to_string()),
         RotateTokenError::NotAccepted | RotateTokenError::NotActive(_) => {
-            Problem::new(CONFLICT, format!("{error}."))
+            Problem::new(CONFLICT, error.to_string())
         }
         RotateTokenError::Sign(error) => Problem::internal(error),
         RotateTokenError::Store(error) => Problem::store(error),
@@ -427,7 +426,7 @@ pub(crate) async fn rotate(
 fn answer(minted: Minted) -> impl IntoResponse {
     let mut headers = HeaderMap::new();
     if minted.replayed {
-        headers.insert(REPLAYED, HeaderValue::from_static("true"));
+        mark_replayed(&mut headers);
     }
     (StatusCode::CREATED, headers, Json(MintedAnswer::new(minted)))
 }

@@ -50,19 +50,12 @@ pub fn ordered_id(ids: &dyn IdSource, now: Timestamp, prefix: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    struct Fixed;
-
-    impl IdSource for Fixed {
-        fn random(&self) -> [u8; 16] {
-            [7; 16]
-        }
-    }
+    use crate::test_support::Fixed;
 
     #[test]
     fn ordered_ids_sort_by_time() {
-        let earlier = ordered_id(&Fixed, Timestamp::from_millisecond(1_000).unwrap(), "run");
-        let later = ordered_id(&Fixed, Timestamp::from_millisecond(1_001).unwrap(), "run");
+        let earlier = ordered_id(&Fixed(7), Timestamp::from_millisecond(1_000).unwrap(), "run");
+        let later = ordered_id(&Fixed(7), Timestamp::from_millisecond(1_001).unwrap(), "run");
         assert!(earlier < later, "{earlier} is not before {later}");
         assert_eq!(earlier.len(), "run_".len() + 26);
     }

@@ -32,6 +32,8 @@ pub mod sign;
 pub mod signing;
 pub mod store;
 pub mod tenant;
+#[cfg(test)]
+mod test_support;
 mod text;
 pub mod tokens;
 pub mod users;

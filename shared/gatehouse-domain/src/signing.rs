@@ -266,6 +266,7 @@ async fn publish<S: FindKeyRing + SaveKeyRing>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::test_support::Fixed;
 
     fn at(seconds: i64) -> Timestamp {
         Timestamp::from_second(seconds).unwrap()
@@ -277,14 +278,6 @@ mod tests {
             public_key: String::new(),
             published_at: at(0),
             signs_from: at(signs_from),
-        }
-    }
-
-    struct Fixed;
-
-    impl IdSource for Fixed {
-        fn random(&self) -> [u8; 16] {
-            [1; 16]
         }
     }
 
@@ -308,7 +301,7 @@ mod tests {
         let life = i64::try_from(MAX_LIFETIME.as_secs()).unwrap();
         let ring = ring(&[("a", 0), ("b", 100)]);
         let kids = |now: i64| -> Vec<String> {
-            let new = ring.with(key("c", now + 600), at(now), &Fixed);
+            let new = ring.with(key("c", now + 600), at(now), &Fixed(1));
             new.keys.iter().map(|key| key.kid.as_str().to_owned()).collect()
         };
         assert_eq!(kids(100 + life - 1), ["a", "b", "c"]);

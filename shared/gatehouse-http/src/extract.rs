@@ -8,7 +8,7 @@ use axum::{
         FromRequest, FromRequestParts, OptionalFromRequest, Path, Query, Request,
         rejection::{BytesRejection, FailedToBufferBody, PathRejection, QueryRejection},
     },
-    http::{HeaderMap, header, request::Parts},
+    http::{HeaderMap, HeaderValue, header, request::Parts},
 };
 use gatehouse_domain::{
     audit::{AuditContext, Origin},
@@ -150,7 +150,17 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for QueryParameter
         let query: Result<Query<T>, QueryRejection> = Query::from_request_parts(parts, state).await;
         query
             .map(|Query(query)| Self(query))
-            .map_err(|rejection| Problem::new(problem::INVALID_QUERY, rejection.body_text()))
+            .map_err(|rejection| Problem::new(problem::INVALID_QUERY, reason(&rejection)))
+    }
+}
+
+/// What serde has to say of a parameter, which the rejection shows behind words of its own.
+fn reason(rejection: &QueryRejection) -> String {
+    let text = rejection.body_text();
+    let reason = text.strip_prefix("Failed to deserialize query string: ").unwrap_or(&text);
+    match reason.split_once(": ") {
+        Some((parameter, reason)) => format!("`{parameter}`: {reason}"),
+        None => reason.to_owned(),
     }
 }
 
@@ -167,7 +177,7 @@ impl<S: Sync> FromRequestParts<S> for NoQuery {
             None => Ok(Self),
             Some(name) => {
                 let name: String = name.chars().take(100).collect();
-                let detail = format!("{name}: this operation takes no query parameters");
+                let detail = format!("This operation takes no query parameters, and `{name}` was sent.");
                 Err(Problem::new(problem::INVALID_QUERY, detail))
             }
         }
@@ -313,6 +323,11 @@ impl<S: Sync> FromRequestParts<S> for Idempotency {
     }
 }
 
+/// Says in an answer that an earlier request with the same `Idempotency-Key` did what this one asks for.
+pub fn mark_replayed(headers: &mut HeaderMap) {
+    headers.insert("idempotency-replayed", HeaderValue::from_static("true"));
+}
+
 /// What `If-Match` or `If-None-Match` expects.
 #[derive(Debug)]
 pub struct Expected(pub Precondition);
@@ -327,11 +342,11 @@ impl<S: Sync> FromRequestParts<S> for Expected {
         match (if_match, if_none_match) {
             (None, None) => Ok(Self(Precondition::None)),
             (None, Some("*")) => Ok(Self(Precondition::Absent)),
-            (None, Some(_)) => refused("If-None-Match: only `*` is understood"),
-            (Some(_), Some(_)) => refused("If-Match and If-None-Match contradict each other"),
+            (None, Some(_)) => refused("Of `If-None-Match`, only `*` is understood."),
+            (Some(_), Some(_)) => refused("`If-Match` and `If-None-Match` contradict each other."),
             (Some(etag), None) => match etag.strip_prefix('"').and_then(|etag| etag.strip_suffix('"')) {
                 Some(revision) => Ok(Self(Precondition::Revision(Revision::unverified(revision.to_owned())))),
-                None => refused("If-Match: must be one strong ETag, with its quotes"),
+                None => refused("`If-Match` must be one strong ETag, with its quotes."),
             },
         }
     }
@@ -347,11 +362,11 @@ pub fn single<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>,
     let Some(first) = values.next() else { return Ok(None) };
     // API Gateway passes a header both alone and in a list, so the same value may come twice.
     if values.any(|other| other != first) {
-        return Err(Problem::new(problem::INVALID_HEADER, format!("{name}: was sent more than once")));
+        return Err(Problem::new(problem::INVALID_HEADER, format!("`{name}` was sent more than once.")));
     }
     let text = first.to_str();
     text.map(Some)
-        .map_err(|_| Problem::new(problem::INVALID_HEADER, format!("{name}: must be visible ASCII")))
+        .map_err(|_| Problem::new(problem::INVALID_HEADER, format!("`{name}` must be visible ASCII.")))
 }
 
 /// The strong `ETag` of a revision.

@@ -68,17 +68,13 @@ pub(crate) fn stage(extensions: &http::Extensions) -> Option<Stage> {
 /// From where the request comes.
 pub(crate) fn origin(extensions: &http::Extensions) -> Origin {
     let Some(context) = context(extensions) else { return Origin::default() };
-    let user_agent = context.identity.user_agent.as_deref().map(|text| cut(text, MAX_USER_AGENT));
+    let user_agent = context.identity.user_agent.as_deref();
+    let user_agent = user_agent.map(|text| &text[..text.floor_char_boundary(MAX_USER_AGENT)]);
     Origin {
         request_id: context.request_id.clone().unwrap_or_default(),
         source_ip: context.identity.source_ip.clone(),
         user_agent: user_agent.filter(|text| !text.is_empty()).map(str::to_owned),
     }
-}
-
-/// The beginning of a text, at most so many bytes of it.
-fn cut(text: &str, max: usize) -> &str {
-    text.get(..text.floor_char_boundary(max)).unwrap_or_default()
 }
 
 /// The rest of the path that a greedy parameter took, as it stands in the request line.

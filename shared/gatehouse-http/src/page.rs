@@ -27,7 +27,7 @@ pub fn request(limit: Option<u8>, cursor: Option<String>) -> Result<PageRequest,
     let limit = match limit {
         None => Limit::default(),
         Some(limit) => Limit::new(limit)
-            .ok_or_else(|| Problem::new(problem::INVALID_QUERY, "limit: must be 1 to 100"))?,
+            .ok_or_else(|| Problem::new(problem::INVALID_QUERY, "`limit` must be 1 to 100."))?,
     };
     Ok(PageRequest { limit, cursor: cursor.map(Cursor::unverified) })
 }

@@ -186,9 +186,10 @@ pub struct ProblemField {
 }
 
 impl Problem {
-    /// A problem of this kind. The detail is shown to the caller.
+    /// A problem of this kind. The detail is shown to the caller, as a sentence: an error of the rules is one but for
+    /// its capital and its full stop.
     pub fn new(kind: ProblemType, detail: impl Into<String>) -> Self {
-        let detail = detail.into();
+        let detail = sentence(detail.into());
         Self(Box::new(Parts {
             kind,
             detail,
@@ -202,9 +203,12 @@ impl Problem {
 
     /// Fields that were refused.
     pub fn invalid(errors: Vec<FieldError>) -> Self {
-        let fields: Vec<_> = errors.iter().map(|error| error.pointer.as_str()).collect();
-        let detail = format!("refused: {}", fields.join(", "));
-        let mut problem = Self::new(VALIDATION_FAILED, detail);
+        let field = |error: &FieldError| match error.pointer.as_str() {
+            "" => "the body itself".to_owned(),
+            pointer => format!("`{pointer}`"),
+        };
+        let fields: Vec<_> = errors.iter().map(field).collect();
+        let mut problem = Self::new(VALIDATION_FAILED, format!("refused: {}", fields.join(", ")));
         problem.0.errors = errors;
         problem
     }
@@ -222,7 +226,7 @@ impl Problem {
     /// A list could not be read.
     pub fn list(error: ListError) -> Self {
         match error {
-            ListError::Cursor(error) => Self::new(INVALID_QUERY, format!("cursor: {error}")),
+            ListError::Cursor(error) => Self::new(INVALID_QUERY, error.to_string()),
             ListError::Store(error) => Self::store(error),
         }
     }
@@ -279,7 +283,7 @@ impl Problem {
                     "Provider `{name}` is not configured: a platform admin can PUT /v1/providers/{name}."
                 ),
             ),
-            ProviderLookupError::KindUnavailable(_) => Self::new(NOT_SUPPORTED, format!("{error}.")),
+            ProviderLookupError::KindUnavailable(_) => Self::new(NOT_SUPPORTED, error.to_string()),
             ProviderLookupError::Store(error) => Self::store(error),
         }
     }
@@ -359,6 +363,17 @@ impl Problem {
     }
 }
 
+/// The text with a capital, unless it begins with a name in backticks, and a full stop.
+fn sentence(mut text: String) -> String {
+    if let Some(first) = text.get_mut(..1) {
+        first.make_ascii_uppercase();
+    }
+    if !text.ends_with(['.', '?', '!']) {
+        text.push('.');
+    }
+    text
+}
+
 impl IntoResponse for Problem {
     /// The answer without the request's id; the request log adds it.
     fn into_response(self) -> Response {
@@ -377,6 +392,19 @@ mod tests {
         let mut seen = std::collections::BTreeSet::new();
         assert!(ALL.iter().all(|kind| seen.insert(kind.slug)), "a slug is used twice");
         assert!(ALL.is_sorted_by_key(|kind| kind.status.as_u16()));
+    }
+
+    #[test]
+    fn a_detail_is_a_sentence() {
+        for (text, shown) in [
+            ("there is no such job", "There is no such job."),
+            ("`limit` must be 1 to 100", "`limit` must be 1 to 100."),
+            ("Log in again.", "Log in again."),
+            ("ärger", "ärger."),
+            ("", "."),
+        ] {
+            assert_eq!(sentence(text.to_owned()), shown);
+        }
     }
 
     #[test]

@@ -9,7 +9,11 @@ use axum::{
     response::Response,
 };
 
-use crate::{gateway, problem::Problem, routes::Answered};
+use crate::{gateway, problem::Problem};
+
+/// The endpoint's id, or an open route's path: the routes leave it in the extensions of an answer.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct LoggedEndpoint(pub &'static str);
 
 /// Runs the request, gives its problem the request's id, and writes the log line.
 pub(crate) async fn log(request: Request, next: Next) -> Response {
@@ -19,7 +23,7 @@ pub(crate) async fn log(request: Request, next: Next) -> Response {
     let caller = gateway::caller(request.extensions()).map(|caller| caller.actor());
     let mut response = next.run(request).await;
     let problem = response.extensions_mut().remove::<Problem>();
-    let answered = response.extensions().get::<Answered>().map(|answered| answered.0);
+    let endpoint = response.extensions().get::<LoggedEndpoint>().map(|endpoint| endpoint.0);
     if let Some(problem) = &problem {
         response = problem.render(request_id.as_deref());
     }
@@ -27,7 +31,7 @@ pub(crate) async fn log(request: Request, next: Next) -> Response {
     let status = response.status();
     let line = Line {
         method: method.as_str(),
-        operation: answered.unwrap_or("none"),
+        operation: endpoint.unwrap_or("none"),
         caller: caller.as_deref().unwrap_or("nobody"),
         request_id: request_id.as_deref().unwrap_or("none"),
         duration_ms: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),

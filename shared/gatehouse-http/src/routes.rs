@@ -15,16 +15,12 @@ use tower::util::MapRequestLayer;
 use crate::{
     gateway,
     problem::{self, Problem},
-    request_log,
+    request_log::{self, LoggedEndpoint},
 };
 
 /// The largest body that an endpoint takes unless it is mounted with another limit, in bytes: larger ones than
 /// anybody writes by hand.
 pub const BODY_LIMIT: usize = 1024 * 1024;
-
-/// Which endpoint answered, for the log line.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Answered(pub &'static str);
 
 /// The routes of one function.
 pub struct Routes<S> {
@@ -92,7 +88,7 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
     {
         let answered = from_fn(move |request, next: Next| async move {
             let mut response: Response = next.run(request).await;
-            response.extensions_mut().insert(Answered(path));
+            response.extensions_mut().insert(LoggedEndpoint(path));
             response
         });
         self.router = self.router.route(path, on(filter(method), handler).layer(answered));
@@ -157,7 +153,7 @@ macro_rules! routes {
     ) => {
         pub fn routes() -> $crate::Routes<$state> {
             $crate::Routes::new()
-                $(.on_up_to(&$endpoint, $crate::routes!(@limit $($limit)?), $($handler)::+))*
+                $(.on_up_to(&gatehouse_domain::access::$endpoint, $crate::routes!(@limit $($limit)?), $($handler)::+))*
                 $(.open($method, $path, $($open)::+))*
         }
 
@@ -186,7 +182,7 @@ async fn admit(endpoint: &'static Endpoint, mut request: Request, next: Next) ->
     if let Some(ends_at) = ends_soon.and_then(|time| HeaderValue::from_str(&time.to_string()).ok()) {
         response.headers_mut().insert(TOKEN_EXPIRES_AT, ends_at);
     }
-    response.extensions_mut().insert(Answered(endpoint.id));
+    response.extensions_mut().insert(LoggedEndpoint(endpoint.id));
     response
 }
 

@@ -9,9 +9,9 @@
 //! ```
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     io::Write,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 
@@ -26,7 +26,7 @@ use gatehouse_domain::{
     lease::{LeaseOutcome, Leases},
     providers::{Credentials, Provider},
     revision::Revision,
-    secret::{ReadSecret, SecretError, SecretName, WriteSecret},
+    secret::{SecretName, WriteSecret},
     store::StoreError,
 };
 use gatehouse_outbound::OutboundHttp;
@@ -35,31 +35,7 @@ use gatehouse_runtime::{
     clock::{SystemClock, SystemIds},
     env::{optional, required},
 };
-use secrecy::{ExposeSecret, SecretString};
-
-/// Keeps secrets while the program runs.
-#[derive(Default)]
-struct Memory(Mutex<HashMap<String, SecretString>>);
-
-#[async_trait]
-impl ReadSecret for Memory {
-    async fn read(&self, name: &SecretName) -> Result<Option<SecretString>, SecretError> {
-        Ok(self.0.lock().unwrap_or_else(PoisonError::into_inner).get(name.as_str()).cloned())
-    }
-
-    async fn read_fresh(&self, name: &SecretName) -> Result<Option<SecretString>, SecretError> {
-        self.read(name).await
-    }
-}
-
-#[async_trait]
-impl WriteSecret for Memory {
-    async fn write(&self, name: &SecretName, value: &SecretString) -> Result<(), SecretError> {
-        let value = value.expose_secret().to_owned().into();
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(name.as_str().to_owned(), value);
-        Ok(())
-    }
-}
+use gatehouse_testkit::app::MemorySecrets;
 
 /// Nobody else is here.
 struct Alone;
@@ -98,7 +74,7 @@ async fn provider() -> Result<Arc<ConcourseProvider>> {
         updated_at: jiff::Timestamp::UNIX_EPOCH,
         updated_by: "example".to_owned(),
     };
-    let memory = Arc::new(Memory::default());
+    let memory = Arc::new(MemorySecrets::default());
     memory.write(&SecretName::provider_credentials(&settings.name), &credentials.to_secret()).await?;
     let dependencies = Dependencies {
         read_secrets: memory.clone(),

@@ -1,6 +1,6 @@
 //! Who is let in with which credential, and what is read and written for it.
 
-use std::{collections::BTreeSet, sync::atomic::Ordering};
+use std::{collections::BTreeSet, sync::atomic::Ordering, time::Duration};
 
 use gatehouse_domain::{
     access::Scope,
@@ -76,10 +76,10 @@ async fn a_service_comes_in_for_one_read_and_a_write_in_five_minutes() {
     assert_eq!(statement["Resource"], json!([expected]));
     let (find, record) = (format!("find token {}", jti('0')), format!("record use of {}", jti('0')));
     assert_eq!(stage.store.calls(), [find.clone(), record.clone()]);
-    stage.clock.advance(299);
+    stage.clock.advance(Duration::from_secs(299));
     stage.admits(&service).await;
     assert_eq!(stage.store.calls(), std::slice::from_ref(&find));
-    stage.clock.advance(1);
+    stage.clock.advance(Duration::from_secs(1));
     stage.admits(&service).await;
     let calls = stage.store.calls();
     assert!(calls.contains(&find) && calls.contains(&record), "{calls:?}");
@@ -94,10 +94,10 @@ async fn a_key_comes_in_for_one_read_and_a_write_in_five_minutes() {
     assert_eq!(answer["context"]["scopes"], "jobs:read");
     let id = answer["context"]["token_id"].as_str().unwrap();
     assert_eq!(stage.store.calls(), [format!("find key {id}"), format!("record use of {id}")]);
-    stage.clock.advance(299);
+    stage.clock.advance(Duration::from_secs(299));
     stage.admits(KEY).await;
     assert_eq!(stage.store.calls(), [format!("find key {id}")]);
-    stage.clock.advance(1);
+    stage.clock.advance(Duration::from_secs(1));
     stage.admits(KEY).await;
     assert_eq!(stage.store.calls().len(), 2);
 }
@@ -143,7 +143,7 @@ async fn a_rotated_token_counts_until_its_grace_is_over() {
     let stage = Stage::started().await;
     let service = stage.service(ServiceToken { state: rotated(Some(START + 60)), ..token('0') });
     stage.admits(&service).await;
-    stage.clock.advance(60);
+    stage.clock.advance(Duration::from_mins(1));
     stage.refuses(&service, "after the grace").await;
 }
 
@@ -157,7 +157,7 @@ async fn the_first_use_of_a_token_ends_the_one_that_it_took_over_from() {
     let expected =
         [format!("find token {}", jti('1')), format!("record use of {}, which ends {}", jti('1'), jti('0'))];
     assert_eq!(stage.store.calls(), expected);
-    stage.clock.advance(300);
+    stage.clock.advance(Duration::from_mins(5));
     stage.admits(&newer).await;
     let calls = stage.store.calls();
     assert!(calls.contains(&format!("record use of {}", jti('1'))), "the second use ends nothing: {calls:?}");
@@ -307,10 +307,10 @@ async fn forged_key_ids_make_nobody_read_more_than_once_in_ten_seconds() {
         stage.refuses(&forged(), "a key of nobody").await;
     }
     assert_eq!(stage.store.calls(), ["find key ring"]);
-    stage.clock.advance(9);
+    stage.clock.advance(Duration::from_secs(9));
     stage.refuses(&forged(), "a key of nobody").await;
     assert!(stage.store.calls().is_empty());
-    stage.clock.advance(1);
+    stage.clock.advance(Duration::from_secs(1));
     stage.refuses(&forged(), "a key of nobody").await;
     assert_eq!(stage.store.calls(), ["find key ring"]);
 }
@@ -342,10 +342,10 @@ async fn an_empty_ring_is_asked_for_again_since_the_first_key_signs_at_once() {
 async fn the_ring_is_read_again_after_five_minutes_beside_the_record() {
     let stage = Stage::started().await;
     let session = stage.session("ada", "*=admin");
-    stage.clock.advance(299);
+    stage.clock.advance(Duration::from_secs(299));
     stage.admits(&session).await;
     assert_eq!(stage.store.calls(), ["find account ada"]);
-    stage.clock.advance(1);
+    stage.clock.advance(Duration::from_secs(1));
     stage.admits(&session).await;
     let mut calls = stage.store.calls();
     calls.sort();
@@ -359,7 +359,7 @@ async fn a_key_that_was_taken_out_of_the_ring_signs_nothing_any_more() {
     let stage = Stage::started().await;
     let service = stage.service(token('0'));
     *stage.store.ring.lock().unwrap() = Some(ring([new_key().0]));
-    stage.clock.advance(300);
+    stage.clock.advance(Duration::from_mins(5));
     stage.refuses(&service, "signed by a key that was taken out").await;
     assert!(
         !stage.store.calls().iter().any(|call| call.starts_with("record")),
@@ -373,7 +373,7 @@ async fn who_is_known_stays_so_while_the_ring_cannot_be_read_again() {
     let stage = Stage::started().await;
     let session = stage.session("ada", "*=admin");
     stage.store.no_ring.store(true, Ordering::SeqCst);
-    stage.clock.advance(300);
+    stage.clock.advance(Duration::from_mins(5));
     stage.admits(&session).await;
 }
 
@@ -401,7 +401,7 @@ async fn a_key_that_cannot_be_looked_for_is_no_reason_to_refuse_somebody() {
     stage.store.calls();
     stage.cannot_know(&session, "a moment later").await;
     assert!(stage.store.calls().is_empty());
-    stage.clock.advance(10);
+    stage.clock.advance(Duration::from_secs(10));
     stage.admits(&session).await;
 }
 

@@ -6,7 +6,6 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -14,7 +13,6 @@ use authorizer::{Answer, AuthorizeError, Authorizer};
 use gatehouse_domain::{
     api_key::{ApiKey, ApiKeyId, FindApiKey, RecordKeyUse},
     claims::{ServiceClaims, SessionClaims},
-    clock::Clock,
     id::{SessionId, TokenId},
     name::UserName,
     revision::Revision,
@@ -24,6 +22,7 @@ use gatehouse_domain::{
     users::{Account, FindAccount, Session, UserState},
 };
 use gatehouse_jwt::{Issuer, KeyPair, thumbprint};
+use gatehouse_testkit::app::TestSystem;
 use jiff::Timestamp;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
@@ -35,25 +34,6 @@ pub const START: i64 = 1_767_229_200;
 
 pub fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(seconds).unwrap()
-}
-
-/// A clock that stands still until it is set.
-pub struct TestClock(Mutex<Timestamp>);
-
-impl TestClock {
-    pub fn advance(&self, seconds: i64) {
-        let mut now = self.0.lock().unwrap();
-        *now = at(now.as_second() + seconds);
-    }
-}
-
-#[async_trait]
-impl Clock for TestClock {
-    fn now(&self) -> Timestamp {
-        *self.0.lock().unwrap()
-    }
-
-    async fn sleep(&self, _pause: Duration) {}
 }
 
 /// What the store holds, and what was asked of it.
@@ -141,7 +121,7 @@ impl FindKeyRing for Store {
 /// An authorizer with its store and clock, and the key pair that signs for it.
 pub struct Stage {
     pub store: Arc<Store>,
-    pub clock: Arc<TestClock>,
+    pub clock: Arc<TestSystem>,
     pub authorizer: Authorizer<Store>,
     pub pair: KeyPair,
 }
@@ -149,7 +129,7 @@ pub struct Stage {
 impl Stage {
     /// A stage with the sample key in its ring.
     pub fn new() -> Self {
-        let (store, clock) = (Arc::new(Store::default()), Arc::new(TestClock(Mutex::new(at(START)))));
+        let (store, clock) = (Arc::new(Store::default()), Arc::new(TestSystem::at(at(START))));
         let authorizer = Authorizer::new(store.clone(), clock.clone(), Issuer::new(ISSUER));
         let (key, pair) = sample_key();
         *store.ring.lock().unwrap() = Some(ring([key]));

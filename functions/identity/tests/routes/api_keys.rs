@@ -125,7 +125,7 @@ mod show {
         ");
         assert_snapshot!(root.get("/v1/api-keys/nonsense").await, @"
         400 Bad Request
-        invalid-path: a key id is `key_` and 20 hexadecimal digits
+        invalid-path: A key id is `key_` and 20 hexadecimal digits.
         ");
     }
 
@@ -189,7 +189,7 @@ mod revoke {
         let revoke = |body: Value| app.as_platform_admin().post(&path).json(&body);
         assert_snapshot!(revoke(json!({ "reason": "x".repeat(501) })).await, @r#"
         422 Unprocessable Entity
-        validation-failed: refused: /reason
+        validation-failed: Refused: `/reason`.
           "/reason": must be at most 500 bytes
         "#);
         assert_eq!(revoke(json!({ "why": "leaked" })).await.problem(), "validation-failed");

@@ -99,14 +99,14 @@ async fn refuses_what_it_does_not_understand() {
     }
     assert_snapshot!(acme.get("/v1/audit?tenant=acme&actor=user:ada").await, @"
     400 Bad Request
-    invalid-query: filter by tenant or by actor, not by both.
+    invalid-query: Filter by tenant or by actor, not by both.
     ");
     assert_snapshot!(app.as_person("ada", "acme=admin,beta=admin").get("/v1/audit").await, @"
     400 Bad Request
-    invalid-query: say with ?tenant= which tenant's trail you want to read.
+    invalid-query: Say with ?tenant= which tenant's trail you want to read.
     ");
     assert_snapshot!(acme.get(format!("/v1/audit?actor={}", "x".repeat(201))).await, @"
     400 Bad Request
-    invalid-query: actor: is longer than any actor's name
+    invalid-query: `actor` is longer than any actor's name.
     ");
 }

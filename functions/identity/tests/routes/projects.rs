@@ -47,7 +47,7 @@ mod put {
         };
         assert_snapshot!(put().await, @"
         428 Precondition Required
-        precondition-required: it exists already; send its ETag in If-Match to replace or delete it
+        precondition-required: It exists already; send its ETag in If-Match to replace or delete it.
         ");
         assert_eq!(put().header("if-none-match", "*").await.problem(), "precondition-failed");
         assert_snapshot!(put().if_match(created.etag()).await, @r#"
@@ -67,7 +67,7 @@ mod put {
         "#);
         assert_snapshot!(put().if_match(created.etag()).await, @"
         412 Precondition Failed
-        precondition-failed: it is not as expected any more; read it again and repeat the change
+        precondition-failed: It is not as expected any more; read it again and repeat the change.
         ");
     }
 
@@ -79,7 +79,7 @@ mod put {
         let moved = put("payments", json!({ "tenant": "beta" })).if_match(created.etag()).await;
         assert_snapshot!(moved, @r#"
         422 Unprocessable Entity
-        validation-failed: refused: /tenant
+        validation-failed: Refused: `/tenant`.
           "/tenant": a project stays with its tenant; create another one instead
         "#);
         for reserved in ["auth", "v1", "services"] {
@@ -87,14 +87,14 @@ mod put {
         }
         assert_snapshot!(put("auth", json!({})).await, @r#"
         422 Unprocessable Entity
-        validation-failed: refused: 
+        validation-failed: Refused: the body itself.
           "": the project's name is reserved: it is a first path segment of the API
         "#);
         let services: Vec<_> = (0..101).map(|number| format!("s{number}")).collect();
         let large = json!({ "description": "x".repeat(4001), "accepted_services": services });
         assert_snapshot!(put("large", large).await, @r#"
         422 Unprocessable Entity
-        validation-failed: refused: /description, /accepted_services
+        validation-failed: Refused: `/description`, `/accepted_services`.
           "/description": must be at most 4,000 bytes
           "/accepted_services": must be at most 100 services
         "#);
@@ -103,7 +103,7 @@ mod put {
         let both = app.as_person("ada", "acme=admin,beta=admin");
         assert_snapshot!(both.put("/v1/projects/new").json(&json!({})).await, @r#"
         422 Unprocessable Entity
-        validation-failed: refused: /tenant
+        validation-failed: Refused: `/tenant`.
           "/tenant": say which tenant the project is to belong to
         "#);
     }
@@ -114,7 +114,7 @@ mod put {
         let beta = app.as_admin("beta");
         assert_snapshot!(beta.put("/v1/projects/payments").json(&json!({})).await, @"
         409 Conflict
-        conflict: the name of this project is not yours to use.
+        conflict: The name of this project is not yours to use.
         ");
         assert_snapshot!(beta.put("/v1/projects/new").json(&json!({ "tenant": "acme" })).await, @"
         403 Forbidden
@@ -182,7 +182,7 @@ mod delete {
         let delete = app.as_admin("acme").delete("/v1/projects/payments").if_match(created.etag());
         assert_snapshot!(delete.await, @"
         409 Conflict
-        conflict: jobs, services or service tokens still belong to this project; delete or revoke them first.
+        conflict: Jobs, services or service tokens still belong to this project; delete or revoke them first.
         ");
     }
 }

@@ -101,7 +101,7 @@ mod login {
         let login = || app.anonymous().post("/auth/login");
         assert_snapshot!(login().json(&json!({ "user": "grace" })).await, @r#"
         422 Unprocessable Entity
-        validation-failed: refused: /user
+        validation-failed: Refused: `/user`.
           "/user": unknown field `user`, expected `username` or `password` at line 1 column 7
         "#);
         assert_snapshot!(login().body("text/plain", "grace").await, @"
@@ -273,7 +273,7 @@ mod change_password {
         ");
         assert_snapshot!(change(&app, "blue skies only", "password").await, @r#"
         422 Unprocessable Entity
-        validation-failed: refused: /new_password
+        validation-failed: Refused: `/new_password`.
           "/new_password": is one of the first that anybody would try
         "#);
         let body = json!({ "current_password": "blue skies only" });

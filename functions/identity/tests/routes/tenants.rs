@@ -31,7 +31,7 @@ async fn a_tenant_is_made_renamed_listed_and_deleted() {
     let project = root.put("/v1/projects/rockets").json(&json!({ "tenant": "acme" })).await;
     assert_snapshot!(root.delete("/v1/tenants/acme").await, @"
     409 Conflict
-    conflict: the tenant still has projects; delete them first.
+    conflict: The tenant still has projects; delete them first.
     ");
     root.delete("/v1/projects/rockets").if_match(project.etag()).await;
     assert_snapshot!(root.delete("/v1/tenants/acme").await, @"204 No Content");
@@ -47,7 +47,7 @@ async fn refuses_what_it_does_not_understand() {
     let root = app.as_platform_admin();
     assert_snapshot!(root.put("/v1/tenants/acme").json(&json!({ "display_name": " " })).await, @r#"
     422 Unprocessable Entity
-    validation-failed: refused: /display_name
+    validation-failed: Refused: `/display_name`.
       "/display_name": must be 1 to 200 bytes of text
     "#);
     let unknown =

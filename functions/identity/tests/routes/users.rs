@@ -46,7 +46,7 @@ mod create {
         assert_eq!(log_in(&app, "grace", "blue skies only").await.status, 200);
         assert_snapshot!(app.as_platform_admin().post("/v1/users").json(&grace()).await, @"
         409 Conflict
-        conflict: there is a user `grace` already.
+        conflict: There is a user `grace` already.
         ");
     }
 
@@ -77,7 +77,7 @@ mod create {
         let refused = app.as_platform_admin().post("/v1/users").json(&with("roles", many.into())).await;
         assert_snapshot!(refused, @r#"
         422 Unprocessable Entity
-        validation-failed: refused: /roles
+        validation-failed: Refused: `/roles`.
           "/roles": must name at most 50 tenants
         "#);
         assert_eq!(app.as_platform_admin().get("/v1/users/new").await.problem(), "not-found");
@@ -185,11 +185,11 @@ mod edit {
         let edit = || app.as_platform_admin().patch("/v1/users/grace").json(&json!({ "display_name": "G." }));
         assert_snapshot!(edit().await, @"
         428 Precondition Required
-        precondition-required: it exists already; send its ETag in If-Match to replace or delete it
+        precondition-required: It exists already; send its ETag in If-Match to replace or delete it.
         ");
         assert_snapshot!(edit().if_match("\"rev_old\"").await, @"
         412 Precondition Failed
-        precondition-failed: it is not as expected any more; read it again and repeat the change
+        precondition-failed: It is not as expected any more; read it again and repeat the change.
         ");
         assert_eq!(edit().if_match(created.etag()).await.status, 200);
         assert_eq!(edit().if_match(created.etag()).await.problem(), "precondition-failed");
@@ -202,7 +202,7 @@ mod edit {
         let (app, _) = with_grace().await;
         assert_snapshot!(patch(&app, "grace", &json!({ "roles": { "acme": "owner" } })).await, @r#"
         422 Unprocessable Entity
-        validation-failed: refused: /roles/acme
+        validation-failed: Refused: `/roles/acme`.
           "/roles/acme": `owner` is not a role: there are viewer, developer and admin
         "#);
         assert_eq!(patch(&app, "grace", &json!({ "state": "gone" })).await.problem(), "validation-failed");
@@ -223,7 +223,7 @@ mod edit {
         }
         assert_snapshot!(patch(&app, "root", &json!({ "roles": {} })).await, @"
         409 Conflict
-        last-platform-admin: this is the last platform admin; make somebody else one first.
+        last-platform-admin: This is the last platform admin; make somebody else one first.
         ");
         create(&app, "admin", &json!({ "*": "admin" })).await;
         // Both are removed at once: one of them stays.
@@ -275,7 +275,7 @@ mod reset_password {
         assert_eq!(log_in(&app, "grace", "green fields only").await.status, 200);
         assert_snapshot!(reset("grace", "short").await, @r#"
         422 Unprocessable Entity
-        validation-failed: refused: /password
+        validation-failed: Refused: `/password`.
           "/password": must have at least 8 characters
         "#);
         assert_eq!(reset("nobody", "green fields only").await.problem(), "not-found");

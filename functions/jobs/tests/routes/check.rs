@@ -104,7 +104,7 @@ async fn reports_what_stands_in_the_way_of_the_check() {
     ci.fail(Some(CiErrorKind::Unsupported));
     assert_snapshot!(app.as_platform_admin().post("/v1/providers/ci/check").await, @"
     422 Unprocessable Entity
-    not-supported: the CI system says why
+    not-supported: The CI system says why.
     ");
 }
 

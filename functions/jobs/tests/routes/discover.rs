@@ -96,17 +96,17 @@ async fn says_why_nothing_can_be_read() {
     assert_snapshot!(discover(body()).await, @"
     503 Service Unavailable
     retry-after: 5
-    provider-unavailable: the CI system says why
+    provider-unavailable: The CI system says why.
     ");
     ci.fail(Some(CiErrorKind::Unsupported));
     assert_snapshot!(discover(body()).await, @"
     422 Unprocessable Entity
-    not-supported: the CI system says why
+    not-supported: The CI system says why.
     ");
     ci.fail(Some(CiErrorKind::CredentialsRefused));
     assert_snapshot!(discover(body()).await, @"
     502 Bad Gateway
-    provider-credentials: the CI system says why
+    provider-credentials: The CI system says why.
     ");
     assert_snapshot!(discover(json!({ "project": "payments" })).await, @"
     409 Conflict
@@ -120,12 +120,12 @@ async fn refuses_what_it_does_not_understand() {
     let discover = |body| app.as_platform_admin().post("/v1/jobs/discover").json(&body);
     assert_snapshot!(discover(json!({})).await, @r#"
     422 Unprocessable Entity
-    validation-failed: refused: 
+    validation-failed: Refused: the body itself.
       "": missing field `project` at line 1 column 2
     "#);
     assert_snapshot!(discover(json!({ "project": "payments", "team": "main" })).await, @r#"
     422 Unprocessable Entity
-    validation-failed: refused: /team
+    validation-failed: Refused: `/team`.
       "/team": unknown field `team`, expected one of `provider`, `teams`, `project`, `environment` at line 1 column 28
     "#);
     let query =

@@ -294,11 +294,11 @@ async fn files_with_too_many_entries_are_refused() {
     let import = |query: &str| app.as_admin("example").post(format!("/v1/jobs/import{query}"));
     assert_snapshot!(import("").json(&entries(501)).await, @"
     413 Payload Too Large
-    body-too-large: at most 500 jobs can be imported at once, this file has 501
+    body-too-large: At most 500 jobs can be imported at once, this file has 501.
     ");
     assert_snapshot!(import("?atomic=true").json(&entries(26)).await, @"
     413 Payload Too Large
-    body-too-large: at most 25 jobs can be imported at once, this file has 26
+    body-too-large: At most 25 jobs can be imported at once, this file has 26.
     ");
     assert_eq!(import("?atomic=perhaps").json(&entries(0)).await.problem(), "invalid-query");
     assert_nothing_was_written(&app);

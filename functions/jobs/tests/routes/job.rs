@@ -82,7 +82,7 @@ mod list {
         let stranger = app.as_viewer("beta").get(format!("/v1/jobs?cursor={cursor}")).await;
         assert_snapshot!(stranger, @"
         400 Bad Request
-        invalid-query: cursor: the cursor does not belong to this list
+        invalid-query: The cursor does not belong to this list.
         ");
     }
 
@@ -92,19 +92,19 @@ mod list {
         let acme = app.as_viewer("acme");
         assert_snapshot!(acme.get("/v1/jobs?limit=0").await, @"
         400 Bad Request
-        invalid-query: limit: must be 1 to 100
+        invalid-query: `limit` must be 1 to 100.
         ");
         assert_snapshot!(acme.get("/v1/jobs?project=No").await, @"
         400 Bad Request
-        invalid-query: Failed to deserialize query string: project: a project must be 1 to 39 characters of a-z, 0-9 and '-', not starting with '-'
+        invalid-query: `project`: a project must be 1 to 39 characters of a-z, 0-9 and '-', not starting with '-'.
         ");
         assert_snapshot!(acme.get("/v1/jobs?color=red").await, @"
         400 Bad Request
-        invalid-query: Failed to deserialize query string: color: unknown field `color`, expected one of `project`, `environment`, `limit`, `cursor`
+        invalid-query: `color`: unknown field `color`, expected one of `project`, `environment`, `limit`, `cursor`.
         ");
         assert_snapshot!(acme.get("/v1/jobs?cursor=x").await, @"
         400 Bad Request
-        invalid-query: cursor: the cursor does not belong to this list
+        invalid-query: The cursor does not belong to this list.
         ");
     }
 
@@ -151,11 +151,11 @@ mod show {
         let app = start().await;
         assert_snapshot!(app.as_viewer("acme").get("/v1/jobs/No%20id").await, @"
         400 Bad Request
-        invalid-path: a job id must be 1 to 128 characters of A-Z, a-z, 0-9, '_', '.' and '-', not starting with '.' or '-'
+        invalid-path: A job id must be 1 to 128 characters of A-Z, a-z, 0-9, '_', '.' and '-', not starting with '.' or '-'.
         ");
         assert_snapshot!(app.as_viewer("acme").get("/v1/jobs/deploy?verbose").await, @"
         400 Bad Request
-        invalid-query: verbose: this operation takes no query parameters
+        invalid-query: This operation takes no query parameters, and `verbose` was sent.
         ");
     }
 
@@ -237,27 +237,27 @@ mod put {
         let put = || app.as_admin("acme").put("/v1/jobs/deploy").json(&job("payments"));
         assert_snapshot!(put().await, @"
         428 Precondition Required
-        precondition-required: it exists already; send its ETag in If-Match to replace or delete it
+        precondition-required: It exists already; send its ETag in If-Match to replace or delete it.
         ");
         assert_snapshot!(put().header("if-none-match", "*").await, @"
         412 Precondition Failed
-        precondition-failed: it is not as expected any more; read it again and repeat the change
+        precondition-failed: It is not as expected any more; read it again and repeat the change.
         ");
         assert_snapshot!(put().if_match("\"rev_old\"").await, @"
         412 Precondition Failed
-        precondition-failed: it is not as expected any more; read it again and repeat the change
+        precondition-failed: It is not as expected any more; read it again and repeat the change.
         ");
         assert_snapshot!(put().if_match("rev_unquoted").await, @"
         400 Bad Request
-        invalid-header: If-Match: must be one strong ETag, with its quotes
+        invalid-header: `If-Match` must be one strong ETag, with its quotes.
         ");
         assert_snapshot!(put().if_match(saved.etag()).header("if-none-match", "*").await, @"
         400 Bad Request
-        invalid-header: If-Match and If-None-Match contradict each other
+        invalid-header: `If-Match` and `If-None-Match` contradict each other.
         ");
         assert_snapshot!(put().header("if-none-match", "\"rev_1\"").await, @"
         400 Bad Request
-        invalid-header: If-None-Match: only `*` is understood
+        invalid-header: Of `If-None-Match`, only `*` is understood.
         ");
     }
 
@@ -271,11 +271,11 @@ mod put {
         ");
         assert_snapshot!(put().body("application/json", "{").await, @"
         400 Bad Request
-        malformed-body: The body is not JSON: EOF while parsing an object at line 1 column 1
+        malformed-body: The body is not JSON: EOF while parsing an object at line 1 column 1.
         ");
         assert_snapshot!(put().json(&json!({ "projects": "payments" })).await, @r#"
         422 Unprocessable Entity
-        validation-failed: refused: /projects
+        validation-failed: Refused: `/projects`.
           "/projects": unknown field `projects`, expected one of `project`, `display_name`, `description`, `environment`, `provider`, `parameters` at line 1 column 11
         "#);
         let large = format!("{{\"project\":\"{}\"}}", "x".repeat(1024 * 1024));
@@ -297,7 +297,7 @@ mod put {
         refused["parameters"] = json!([parameter, parameter]);
         assert_snapshot!(app.as_admin("acme").put("/v1/jobs/deploy").json(&refused).await, @r#"
         422 Unprocessable Entity
-        validation-failed: refused: /display_name, /description, /provider/ref/team, /parameters/1/name
+        validation-failed: Refused: `/display_name`, `/description`, `/provider/ref/team`, `/parameters/1/name`.
           "/display_name": must be 1 to 200 bytes of text
           "/description": must be at most 4,000 bytes
           "/provider/ref/team": must be 1 to 255 bytes without control characters
@@ -307,12 +307,12 @@ mod put {
         let elsewhere = json!({ "project": "payments", "provider": process });
         assert_snapshot!(app.as_admin("acme").put("/v1/jobs/deploy").json(&elsewhere).await, @r#"
         422 Unprocessable Entity
-        validation-failed: refused: /provider/kind
+        validation-failed: Refused: `/provider/kind`.
           "/provider/kind": this deployment does not have this kind of provider
         "#);
         assert_snapshot!(app.as_admin("acme").put("/v1/jobs/deploy").json(&job("v1")).await, @r#"
         422 Unprocessable Entity
-        validation-failed: refused: /project
+        validation-failed: Refused: `/project`.
           "/project": is reserved: it is a first path segment of the API
         "#);
     }
@@ -323,15 +323,15 @@ mod put {
         let beta = app.as_admin("beta");
         assert_snapshot!(beta.put("/v1/jobs/deploy").json(&job("shop")).await, @"
         409 Conflict
-        conflict: job id `deploy` is not yours to use
+        conflict: Job id `deploy` is not yours to use.
         ");
         assert_snapshot!(beta.put("/v1/jobs/other").json(&job("payments")).await, @"
         409 Conflict
-        conflict: project `payments` is not yours to use
+        conflict: Project `payments` is not yours to use.
         ");
         assert_snapshot!(beta.put("/v1/jobs/other?tenant=acme").json(&job("shop")).await, @"
         403 Forbidden
-        forbidden: tenant `acme` is not one of yours
+        forbidden: Tenant `acme` is not one of yours.
         ");
     }
 
@@ -341,13 +341,13 @@ mod put {
         let both = app.as_person("ada", "acme=admin,beta=admin");
         assert_snapshot!(both.put("/v1/jobs/deploy").json(&job("payments")).await, @"
         422 Unprocessable Entity
-        validation-failed: project `payments` does not exist yet: say with ?tenant= which tenant it is to belong to
+        validation-failed: Project `payments` does not exist yet: say with ?tenant= which tenant it is to belong to.
         ");
         let saved = both.put("/v1/jobs/deploy?tenant=beta").json(&job("payments")).await;
         assert_eq!(saved.body["job"]["tenant"], "beta");
         assert_snapshot!(both.put("/v1/jobs/deploy?tenant=No").json(&job("payments")).await, @"
         400 Bad Request
-        invalid-query: Failed to deserialize query string: tenant: a tenant must be 1 to 39 characters of a-z, 0-9 and '-', not starting with '-'
+        invalid-query: `tenant`: a tenant must be 1 to 39 characters of a-z, 0-9 and '-', not starting with '-'.
         ");
     }
 
@@ -364,7 +364,7 @@ mod put {
         let elsewhere = app.as_person("eve", "acme=viewer,beta=admin");
         assert_snapshot!(elsewhere.put("/v1/jobs/other").json(&job("payments")).await, @"
         403 Forbidden
-        forbidden: your role in tenant `acme` does not allow this
+        forbidden: Your role in tenant `acme` does not allow this.
         ");
     }
 }
@@ -386,11 +386,11 @@ mod delete {
         let acme = app.as_admin("acme");
         assert_snapshot!(acme.delete("/v1/jobs/deploy").await, @"
         428 Precondition Required
-        precondition-required: it exists already; send its ETag in If-Match to replace or delete it
+        precondition-required: It exists already; send its ETag in If-Match to replace or delete it.
         ");
         assert_snapshot!(acme.delete("/v1/jobs/deploy").if_match("\"rev_old\"").await, @"
         412 Precondition Failed
-        precondition-failed: it is not as expected any more; read it again and repeat the change
+        precondition-failed: It is not as expected any more; read it again and repeat the change.
         ");
     }
 

@@ -113,7 +113,7 @@ mod show {
         ");
         assert_snapshot!(app.as_platform_admin().get("/v1/providers/a%00").await, @"
         400 Bad Request
-        invalid-path: a provider must be 1 to 39 characters of a-z, 0-9 and '-', not starting with '-'
+        invalid-path: A provider must be 1 to 39 characters of a-z, 0-9 and '-', not starting with '-'.
         ");
         assert_eq!(app.anonymous().get("/v1/providers/none").await.problem(), "unauthorized");
     }
@@ -164,12 +164,12 @@ mod put {
         assert_ne!(changed.etag(), saved.etag());
         assert_snapshot!(put().json(&concourse("https://three.example.com")).await, @"
         428 Precondition Required
-        precondition-required: it exists already; send its ETag in If-Match to replace or delete it
+        precondition-required: It exists already; send its ETag in If-Match to replace or delete it.
         ");
         let old = put().if_match(saved.etag()).json(&concourse("https://three.example.com")).await;
         assert_snapshot!(old, @"
         412 Precondition Failed
-        precondition-failed: it is not as expected any more; read it again and repeat the change
+        precondition-failed: It is not as expected any more; read it again and repeat the change.
         ");
         let only_new = put().header("if-none-match", "*").json(&concourse("https://three.example.com")).await;
         assert_eq!(only_new.problem(), "precondition-failed");
@@ -192,7 +192,7 @@ mod put {
         kept["auth"]["username"] = json!("somebody-else");
         assert_snapshot!(put(answer.etag()).json(&kept).await, @r#"
         422 Unprocessable Entity
-        validation-failed: refused: /auth
+        validation-failed: Refused: `/auth`.
           "/auth": a new account needs its password or client_secret
         "#);
     }
@@ -203,13 +203,13 @@ mod put {
         let put = |body: &Value| app.as_platform_admin().put("/v1/providers/new").json(body);
         assert_snapshot!(put(&json!({ "kind": "concourse" })).await, @r#"
         422 Unprocessable Entity
-        validation-failed: refused: /url, /auth
+        validation-failed: Refused: `/url`, `/auth`.
           "/url": is required
           "/auth": is required
         "#);
         assert_snapshot!(put(&json!({ "kind": "process" })).await, @r#"
         422 Unprocessable Entity
-        validation-failed: refused: /kind
+        validation-failed: Refused: `/kind`.
           "/kind": `process` is built into the local stack; there is nothing to set
         "#);
         let deployed = start().await;
@@ -217,7 +217,7 @@ mod put {
             deployed.as_platform_admin().put("/v1/providers/new").json(&json!({ "kind": "process" }));
         assert_snapshot!(process.await, @r#"
         422 Unprocessable Entity
-        validation-failed: refused: /kind
+        validation-failed: Refused: `/kind`.
           "/kind": this deployment does not have this kind of provider
         "#);
     }
@@ -260,11 +260,11 @@ mod delete {
         let delete = || app.as_platform_admin().delete("/v1/providers/concourse");
         assert_snapshot!(delete().await, @"
         428 Precondition Required
-        precondition-required: it exists already; send its ETag in If-Match to replace or delete it
+        precondition-required: It exists already; send its ETag in If-Match to replace or delete it.
         ");
         assert_snapshot!(delete().if_match("\"rev_old\"").await, @"
         412 Precondition Failed
-        precondition-failed: it is not as expected any more; read it again and repeat the change
+        precondition-failed: It is not as expected any more; read it again and repeat the change.
         ");
         assert_eq!(password(&app).as_deref(), Some("s3cret"));
         assert_eq!(delete().if_match(saved.etag()).await.status, 204);

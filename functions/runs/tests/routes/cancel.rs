@@ -59,7 +59,7 @@ async fn forces_a_run_to_end_where_the_ci_system_can() {
     ci.set_capabilities(|can| can.force_cancel = false);
     assert_snapshot!(force().await, @"
     422 Unprocessable Entity
-    not-supported: this CI system cannot force a run to end; cancel it without force.
+    not-supported: This CI system cannot force a run to end; cancel it without force.
     ");
 }
 
@@ -80,7 +80,7 @@ async fn refuses_runs_that_cannot_be_stopped() {
     let cancel = || app.as_developer("acme").post(format!("/v1/runs/{run}/cancel"));
     assert_snapshot!(cancel().await, @"
     409 Conflict
-    run-ended: the run has ended already: it succeeded.
+    run-ended: The run has ended already: it succeeded.
     ");
     assert_eq!(app.as_developer("acme").post("/v1/runs/run_none/cancel").await.problem(), "not-found");
     let stranger = app.as_developer("beta").post(format!("/v1/runs/{run}/cancel")).await;
@@ -96,7 +96,7 @@ async fn says_that_nothing_was_recorded_when_the_ci_system_did_not_answer() {
     assert_snapshot!(asked, @"
     503 Service Unavailable
     retry-after: 5
-    provider-unavailable: the CI system says why
+    provider-unavailable: The CI system says why.
     ");
     ci.fail(None);
     let shown = app.as_viewer("acme").get(format!("/v1/runs/{run}")).await;
@@ -109,12 +109,12 @@ async fn refuses_what_it_does_not_understand() {
     let cancel = || app.as_developer("acme").post(format!("/v1/runs/{run}/cancel"));
     assert_snapshot!(cancel().json(&json!({ "force": "yes" })).await, @r#"
     422 Unprocessable Entity
-    validation-failed: refused: /force
+    validation-failed: Refused: `/force`.
       "/force": invalid type: string "yes", expected a boolean at line 1 column 14
     "#);
     assert_snapshot!(cancel().json(&json!({ "force": true, "why": "" })).await, @r#"
     422 Unprocessable Entity
-    validation-failed: refused: /why
+    validation-failed: Refused: `/why`.
       "/why": unknown field `why`, expected `force` at line 1 column 19
     "#);
     assert_eq!(ci.cancelled(), []);

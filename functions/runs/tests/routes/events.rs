@@ -73,7 +73,7 @@ async fn refuses_ids_that_no_event_has() {
     }
     assert_snapshot!(read("e99").await, @"
     400 Bad Request
-    invalid-header: Last-Event-ID: is no id of an event of this stream
+    invalid-header: `Last-Event-ID` is no id of an event of this stream.
     ");
 }
 

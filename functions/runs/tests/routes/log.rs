@@ -84,7 +84,7 @@ async fn refuses_what_it_does_not_understand() {
     assert_eq!(acme.get("/v1/runs/run_none/log").await.problem(), "not-found");
     assert_snapshot!(acme.get("/v1/runs/run_none/log?follow=perhaps").await, @"
     400 Bad Request
-    invalid-query: Failed to deserialize query string: follow: provided string was not `true` or `false`
+    invalid-query: `follow`: provided string was not `true` or `false`.
     ");
     assert_eq!(acme.get("/v1/runs/run_none/log?tail=1").await.problem(), "invalid-query");
 }

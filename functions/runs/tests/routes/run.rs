@@ -247,7 +247,7 @@ mod show {
         assert_snapshot!(acme.get("/v1/runs/main:app:deploy:1").await, @"
         503 Service Unavailable
         retry-after: 5
-        provider-unavailable: the CI system says why
+        provider-unavailable: The CI system says why.
         ");
     }
 
@@ -268,7 +268,7 @@ mod show {
         let (app, _) = start().await;
         assert_snapshot!(app.as_viewer("acme").get("/v1/runs/a%20b").await, @"
         400 Bad Request
-        invalid-path: a run id is 1 to 1,024 characters of A-Z, a-z, 0-9, '.', '_', '-', '~', ':' and '@'
+        invalid-path: A run id is 1 to 1,024 characters of A-Z, a-z, 0-9, '.', '_', '-', '~', ':' and '@'.
         ");
         assert_eq!(app.as_viewer("acme").get("/v1/runs/run_1?x").await.problem(), "invalid-query");
     }

@@ -68,7 +68,7 @@ mod trigger {
         assert_eq!(ci.started().len(), 1);
         assert_snapshot!(trigger().json(&json!({ "parameters": { "branch": "fix" } })).await, @"
         422 Unprocessable Entity
-        idempotency-key-reused: the Idempotency-Key was used for another request.
+        idempotency-key-reused: The Idempotency-Key was used for another request.
         ");
         let other = app.as_person("bob", "acme=developer").post("/v1/jobs/deploy/runs").idempotency_key("k");
         assert_ne!(other.await.body, first.body, "keys of different callers never meet");
@@ -94,7 +94,7 @@ mod trigger {
         assert_snapshot!(unknown, @r#"
         504 Gateway Timeout
         retry-after: 10
-        outcome-unknown: the CI system's answer was lost: repeat the request with this Idempotency-Key to find out; it never starts a second run.
+        outcome-unknown: The CI system's answer was lost: repeat the request with this Idempotency-Key to find out; it never starts a second run.
           idempotency_key: "key_raj6qb3trtq3v3trtq3vml6dkk"
         "#);
         assert_eq!(unknown.header("retry-after"), "10");
@@ -116,34 +116,34 @@ mod trigger {
         ci.next_start(Start::Refused(CiErrorKind::Refused));
         assert_snapshot!(trigger().await, @"
         409 Conflict
-        provider-refused: the CI system says why
+        provider-refused: The CI system says why.
         ");
         ci.next_start(Start::Refused(CiErrorKind::NotFound));
         assert_snapshot!(trigger().await, @"
         502 Bad Gateway
-        provider-not-found: the CI system says why
+        provider-not-found: The CI system says why.
         ");
         ci.next_start(Start::Refused(CiErrorKind::Forbidden));
         assert_snapshot!(trigger().await, @"
         502 Bad Gateway
-        provider-forbidden: the CI system says why
+        provider-forbidden: The CI system says why.
         ");
         ci.next_start(Start::Refused(CiErrorKind::CredentialsRefused));
         assert_snapshot!(trigger().await, @"
         502 Bad Gateway
-        provider-credentials: the CI system says why
+        provider-credentials: The CI system says why.
         ");
         ci.next_start(Start::Refused(CiErrorKind::Unavailable));
         assert_snapshot!(trigger().await, @"
         503 Service Unavailable
         retry-after: 5
-        provider-unavailable: the CI system says why
+        provider-unavailable: The CI system says why.
         ");
         ci.next_start(Start::Refused(CiErrorKind::Throttled));
         assert_snapshot!(trigger().await, @"
         503 Service Unavailable
         retry-after: 5
-        provider-unavailable: the CI system says why
+        provider-unavailable: The CI system says why.
         ");
         // Nothing was started, so that the key is free.
         assert_eq!(trigger().await.status, 201);
@@ -158,38 +158,38 @@ mod trigger {
         let given = |parameters: Value| trigger(json!({ "parameters": parameters }));
         assert_snapshot!(given(json!({ "branch": 17, "a/b~c": 1 })).await, @r#"
         422 Unprocessable Entity
-        validation-failed: refused: /parameters/a~1b~0c, /parameters/branch
+        validation-failed: Refused: `/parameters/a~1b~0c`, `/parameters/branch`.
           "/parameters/a~1b~0c": this job takes: branch
           "/parameters/branch": must be a string
         "#);
         assert_snapshot!(given(json!({ "branch": "x".repeat(5000) })).await, @r#"
         422 Unprocessable Entity
-        validation-failed: refused: /parameters/branch
+        validation-failed: Refused: `/parameters/branch`.
           "/parameters/branch": must be at most 4096 bytes
         "#);
         assert_snapshot!(given(json!({ "branch": "a\0b" })).await, @r#"
         422 Unprocessable Entity
-        validation-failed: refused: /parameters/branch
+        validation-failed: Refused: `/parameters/branch`.
           "/parameters/branch": must not hold NUL
         "#);
         assert_snapshot!(given(json!({ "branch": ["fix"] })).await, @r#"
         422 Unprocessable Entity
-        validation-failed: refused: /parameters/branch
+        validation-failed: Refused: `/parameters/branch`.
           "/parameters/branch": must be a string
         "#);
         assert_snapshot!(trigger(json!({ "parameters": [] })).await, @r#"
         422 Unprocessable Entity
-        validation-failed: refused: /parameters
+        validation-failed: Refused: `/parameters`.
           "/parameters": invalid type: sequence, expected a map at line 1 column 14
         "#);
         assert_snapshot!(trigger(json!({ "parameters": "branch=fix" })).await, @r#"
         422 Unprocessable Entity
-        validation-failed: refused: /parameters
+        validation-failed: Refused: `/parameters`.
           "/parameters": invalid type: string "branch=fix", expected a map at line 1 column 26
         "#);
         assert_snapshot!(trigger(json!({ "branch": "main" })).await, @r#"
         422 Unprocessable Entity
-        validation-failed: refused: /branch
+        validation-failed: Refused: `/branch`.
           "/branch": unknown field `branch`, expected `parameters` at line 1 column 9
         "#);
         assert_eq!(ci.started(), []);
@@ -201,19 +201,19 @@ mod trigger {
         let trigger = || app.as_developer("acme").post("/v1/jobs/deploy/runs");
         assert_snapshot!(trigger().idempotency_key("a b").await, @"
         400 Bad Request
-        invalid-header: Idempotency-Key must be 1 to 255 visible ASCII characters, quoted or bare
+        invalid-header: Idempotency-Key must be 1 to 255 visible ASCII characters, quoted or bare.
         ");
         assert_snapshot!(trigger().body("application/json", "{").await, @"
         400 Bad Request
-        malformed-body: The body is not JSON: EOF while parsing an object at line 1 column 1
+        malformed-body: The body is not JSON: EOF while parsing an object at line 1 column 1.
         ");
         assert_snapshot!(app.as_developer("acme").post("/v1/jobs/deploy/runs?dry").await, @"
         400 Bad Request
-        invalid-query: dry: this operation takes no query parameters
+        invalid-query: This operation takes no query parameters, and `dry` was sent.
         ");
         assert_snapshot!(app.as_developer("acme").post("/v1/jobs/%23/runs").await, @"
         400 Bad Request
-        invalid-path: a job id must be 1 to 128 characters of A-Z, a-z, 0-9, '_', '.' and '-', not starting with '.' or '-'
+        invalid-path: A job id must be 1 to 128 characters of A-Z, a-z, 0-9, '_', '.' and '-', not starting with '.' or '-'.
         ");
         assert_eq!(ci.started(), []);
     }
@@ -303,13 +303,13 @@ mod rerun {
         let rerun = || app.as_developer("acme").post(format!("/v1/runs/{run}/rerun"));
         assert_snapshot!(rerun().await, @"
         409 Conflict
-        run-not-ended: the run has not ended yet.
+        run-not-ended: The run has not ended yet.
         ");
         ci.set_status("1", RunStatus::Succeeded);
         ci.set_capabilities(|can| can.rerun = false);
         assert_snapshot!(rerun().await, @"
         422 Unprocessable Entity
-        not-supported: this CI system cannot run a run again.
+        not-supported: This CI system cannot run a run again.
         ");
         assert_snapshot!(app.as_developer("acme").post("/v1/runs/main:app:deploy:9/rerun").await, @"
         404 Not Found

@@ -62,7 +62,7 @@ async fn the_first_key_signs_at_once_and_the_next_after_ten_minutes() {
     "#);
     assert_snapshot!(rotate(&app).await, @"
     409 Conflict
-    conflict: a new key is published already and signs from 2026-09-21T15:23:20Z on.
+    conflict: A new key is published already and signs from 2026-09-21T15:23:20Z on.
     ");
     app.system.advance(Duration::from_mins(10));
     let states: Vec<Value> = list().await.body["signing_keys"]

@@ -126,7 +126,7 @@ mod mint {
         }
         assert_snapshot!(mint(&app, &json!({ "project": "absent", "service": "worker" })).await, @"
         422 Unprocessable Entity
-        validation-failed: there is no project `absent`.
+        validation-failed: There is no project `absent`.
         ");
         let listed = app.as_admin("acme").get("/v1/tokens?state=all").await;
         assert_eq!(listed.body, json!({ "tokens": [] }));
@@ -138,7 +138,7 @@ mod mint {
         save_project(&app, "acme", "payments", Some("worker")).await;
         assert_snapshot!(mint(&app, &json!({ "project": "payments", "service": "stranger" })).await, @r#"
         422 Unprocessable Entity
-        validation-failed: refused: /service
+        validation-failed: Refused: `/service`.
           "/service": the project does not accept this service
         "#);
         minted(&app, "worker").await;
@@ -157,11 +157,11 @@ mod mint {
         let other = json!({ "project": "payments", "service": "other" });
         assert_snapshot!(mint(&app, &other).idempotency_key("once").await, @"
         422 Unprocessable Entity
-        idempotency-key-reused: the Idempotency-Key was used for another request.
+        idempotency-key-reused: The Idempotency-Key was used for another request.
         ");
         assert_snapshot!(mint(&app, &body).idempotency_key("").await, @"
         400 Bad Request
-        invalid-header: Idempotency-Key must be 1 to 255 visible ASCII characters, quoted or bare
+        invalid-header: Idempotency-Key must be 1 to 255 visible ASCII characters, quoted or bare.
         ");
     }
 
@@ -351,7 +351,7 @@ mod revoke {
         let minted = minted(&app, "worker").await;
         assert_snapshot!(revoke(&app, &minted).json(&json!({ "reason": "x".repeat(501) })).await, @r#"
         422 Unprocessable Entity
-        validation-failed: refused: /reason
+        validation-failed: Refused: `/reason`.
           "/reason": must be at most 500 bytes
         "#);
         assert_eq!(revoke(&app, &minted).json(&json!({ "why": "x" })).await.problem(), "validation-failed");
@@ -398,7 +398,7 @@ mod rotate {
         assert_eq!(state(&app, &old).await, "revoked");
         assert_snapshot!(rotate(&app, &old, &json!({})).await, @"
         409 Conflict
-        conflict: only an active token can be rotated; this one is revoked.
+        conflict: Only an active token can be rotated; this one is revoked.
         ");
     }
 
@@ -468,7 +468,7 @@ mod rotate {
         let both = json!({ "grace_seconds": 2_592_001, "expiresInDays": 366 });
         assert_snapshot!(rotate(&app, &old, &both).await, @r#"
         422 Unprocessable Entity
-        validation-failed: refused: /grace_seconds, /expiresInDays
+        validation-failed: Refused: `/grace_seconds`, `/expiresInDays`.
           "/grace_seconds": must be at most 2592000, which is 30 days
           "/expiresInDays": must be 1 to 365
         "#);
@@ -481,7 +481,7 @@ mod rotate {
         app.as_admin("acme").post(format!("/v1/tokens/{}/revoke", jti(&old))).await;
         assert_snapshot!(rotate(&app, &old, &json!({})).await, @"
         409 Conflict
-        conflict: only an active token can be rotated; this one is revoked.
+        conflict: Only an active token can be rotated; this one is revoked.
         ");
     }
 }

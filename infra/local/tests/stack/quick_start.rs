@@ -96,7 +96,7 @@ async fn a_run_that_ends_badly_says_so() {
     assert_eq!((&finished["exit_status"], &finished["succeeded"]), (&3.into(), &false.into()));
     let cancel = dev.send(Call::post(format!("/v1/runs/{run}/cancel"))).await;
     let problem = cancel.problem(409, "run-ended");
-    assert_eq!(problem["detail"], "the run has ended already: it failed.");
+    assert_eq!(problem["detail"], "The run has ended already: it failed.");
     stack.stop().await;
 }
 

@@ -9,8 +9,7 @@ pub(crate) fn cut(text: &str, limit: usize) -> String {
     if text.len() <= limit {
         return text.to_owned();
     }
-    let end = (0..=limit - MARK.len()).rev().find(|end| text.is_char_boundary(*end)).unwrap_or_default();
-    format!("{}{MARK}", &text[..end])
+    format!("{}{MARK}", &text[..text.floor_char_boundary(limit - MARK.len())])
 }
 
 #[cfg(test)]

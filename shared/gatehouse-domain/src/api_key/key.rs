@@ -237,18 +237,11 @@ pub async fn authenticate<S: FindApiKey>(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    struct Fixed;
-
-    impl IdSource for Fixed {
-        fn random(&self) -> [u8; 16] {
-            [42; 16]
-        }
-    }
+    use crate::test_support::Fixed;
 
     fn minted() -> (ApiKey, SecretString) {
         ApiKey::generate(
-            &Fixed,
+            &Fixed(42),
             "test".into(),
             BTreeSet::from([Scope::All]),
             Tenants::All,

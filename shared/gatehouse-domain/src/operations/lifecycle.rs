@@ -726,6 +726,5 @@ fn in_order(attempt: &Attempt, message: &Message) -> Result<(), ReportRefused> {
 
 /// The first `most` bytes of a text, at a character's end.
 fn cut(text: &str, most: usize) -> String {
-    let end = (0..=most.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or_default();
-    text[..end].to_owned()
+    text[..text.floor_char_boundary(most)].to_owned()
 }

@@ -2,10 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
-    },
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -16,65 +13,25 @@ use gatehouse_domain::{
         Account, Build, BuildId, Checkpoint, CiError, CiProvider, ConcourseTarget, LogStream, Position,
         RunEvent, RunEventBody, StartKind, StartRequest, StepPhase, Target,
     },
-    clock::{Clock, IdSource},
+    clock::Clock,
     lease::{LeaseOutcome, Leases},
     providers::{Credentials, Provider},
     revision::Revision,
-    secret::{ReadSecret, SecretError, SecretName, WriteSecret},
+    secret::SecretName,
     store::StoreError,
 };
 use gatehouse_outbound::OutboundHttp;
 use gatehouse_providers::{Dependencies, concourse::ConcourseProvider};
-use gatehouse_testkit::concourse::{ConcourseTwin, Role, Script, TwinBuilder};
+use gatehouse_testkit::{
+    app::{MemorySecrets, TestSystem},
+    concourse::{ConcourseTwin, Role, Script, TwinBuilder},
+};
 use jiff::Timestamp;
-use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use tokio::sync::{Semaphore, watch};
 
 /// How long a test may hang before it says so: none of them takes a second of its own.
 const PATIENCE: Duration = Duration::from_secs(30);
-
-/// A secret store in memory.
-#[derive(Default)]
-pub struct Secrets {
-    values: Mutex<HashMap<String, String>>,
-    pub reads: AtomicUsize,
-    pub refuses_writes: AtomicBool,
-}
-
-impl Secrets {
-    pub fn put(&self, name: &SecretName, value: &SecretString) {
-        let (name, value) = (name.as_str().to_owned(), value.expose_secret().to_owned());
-        self.values.lock().unwrap().insert(name, value);
-    }
-
-    pub fn get(&self, name: &SecretName) -> Option<String> {
-        self.values.lock().unwrap().get(name.as_str()).cloned()
-    }
-}
-
-#[async_trait]
-impl ReadSecret for Secrets {
-    async fn read(&self, name: &SecretName) -> Result<Option<SecretString>, SecretError> {
-        self.read_fresh(name).await
-    }
-
-    async fn read_fresh(&self, name: &SecretName) -> Result<Option<SecretString>, SecretError> {
-        self.reads.fetch_add(1, Ordering::SeqCst);
-        Ok(self.get(name).map(SecretString::from))
-    }
-}
-
-#[async_trait]
-impl WriteSecret for Secrets {
-    async fn write(&self, name: &SecretName, value: &SecretString) -> Result<(), SecretError> {
-        if self.refuses_writes.load(Ordering::SeqCst) {
-            return Err(SecretError("out of order".into()));
-        }
-        self.put(name, value);
-        Ok(())
-    }
-}
 
 /// Leases in memory. Time does not end them: tests that want that release them.
 #[derive(Default)]
@@ -154,16 +111,6 @@ impl Clock for TestClock {
     }
 }
 
-/// Ids that count.
-#[derive(Default)]
-pub struct CountedIds(AtomicU64);
-
-impl IdSource for CountedIds {
-    fn random(&self) -> [u8; 16] {
-        u128::from(self.0.fetch_add(1, Ordering::SeqCst)).to_be_bytes()
-    }
-}
-
 /// After how much silence the build is asked for, and after how much a build that has ended is left.
 pub const WATCHDOG: Duration = Duration::from_mins(1);
 pub const QUIET_AFTER_END: Duration = Duration::from_secs(2);
@@ -172,10 +119,10 @@ pub const QUIET_AFTER_END: Duration = Duration::from_secs(2);
 pub struct Bench {
     pub twin: ConcourseTwin,
     pub settings: Provider,
-    pub secrets: Arc<Secrets>,
+    pub secrets: Arc<MemorySecrets>,
     pub leases: Arc<LeaseBook>,
     pub clock: Arc<TestClock>,
-    pub ids: Arc<CountedIds>,
+    pub ids: Arc<TestSystem>,
 }
 
 pub const USER: &str = "ci-gateway";
@@ -199,10 +146,10 @@ impl Bench {
     pub async fn with_account(builder: TwinBuilder, account: Account, secret: &str) -> Self {
         let twin = builder.start().await;
         let settings = settings(twin.url(), &account);
-        let secrets = Arc::new(Secrets::default());
+        let secrets = Arc::new(MemorySecrets::default());
         let credentials = Credentials { account, secret: secret.to_owned().into() };
         secrets.put(&SecretName::provider_credentials(&settings.name), &credentials.to_secret());
-        let (leases, ids) = (Arc::new(LeaseBook::default()), Arc::new(CountedIds::default()));
+        let (leases, ids) = (Arc::new(LeaseBook::default()), Arc::new(TestSystem::default()));
         let clock = Arc::new(TestClock::default());
         Self { twin, settings, secrets, leases, clock, ids }
     }

@@ -1,6 +1,6 @@
 //! One token for everybody.
 
-use std::{sync::atomic::Ordering, time::Duration};
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use gatehouse_domain::{
@@ -49,9 +49,9 @@ async fn the_token_in_memory_needs_no_secret_store() {
     let bench = Bench::new(concourse(Script::quick())).await;
     let provider = bench.provider();
     call(&provider).await.unwrap();
-    let reads = bench.secrets.reads.load(Ordering::SeqCst);
+    let reads = bench.secrets.reads();
     call(&provider).await.unwrap();
-    assert_eq!(bench.secrets.reads.load(Ordering::SeqCst), reads);
+    assert_eq!(bench.secrets.reads(), reads);
 }
 
 #[tokio::test]
@@ -113,7 +113,7 @@ async fn tokens_of_older_credentials_are_not_used() {
 #[tokio::test]
 async fn a_token_that_cannot_be_shared_is_good_all_the_same() {
     let bench = Bench::new(concourse(Script::quick())).await;
-    bench.secrets.refuses_writes.store(true, Ordering::SeqCst);
+    bench.secrets.refuse_writes(true);
     let provider = bench.provider();
     call(&provider).await.unwrap();
     call(&provider).await.unwrap();

@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 ///
 /// While nobody was [announced](Self::announce), a sleep moves the clock at once. Otherwise it stands still
 /// while any of the announced works, and moves to the earliest end of a sleep when all of them sleep: work
-/// takes no time, however slow the machine is.
+/// takes no time, however slow the machine is. A [held](Self::held) one is moved by the test alone.
 pub struct TestSystem {
     hands: Mutex<Hands>,
     next_id: AtomicU64,
@@ -25,6 +25,7 @@ pub struct TestSystem {
 struct Hands {
     now: Timestamp,
     working: usize,
+    held: bool,
     sleepers: BTreeMap<(Timestamp, u64), oneshot::Sender<()>>,
     next_sleeper: u64,
     /// How many times as long as asked for a sleep takes.
@@ -40,8 +41,17 @@ impl Default for TestSystem {
 
 impl TestSystem {
     pub fn at(now: Timestamp) -> Self {
-        let hands = Hands { now, working: 0, sleepers: BTreeMap::new(), next_sleeper: 0, haste: 1 };
+        let hands =
+            Hands { now, working: 0, held: false, sleepers: BTreeMap::new(), next_sleeper: 0, haste: 1 };
         Self { hands: Mutex::new(hands), next_id: AtomicU64::new(0) }
+    }
+
+    /// Begins at 2026-01-02T03:04:05Z. Sleepers wake when the test [advances](Self::advance) to where they wake, or
+    /// [jumps](Self::jump) there.
+    pub fn held() -> Self {
+        let system = Self::at("2026-01-02T03:04:05Z".parse().expect("a time"));
+        system.hands().held = true;
+        system
     }
 
     fn hands(&self) -> MutexGuard<'_, Hands> {
@@ -49,7 +59,19 @@ impl TestSystem {
     }
 
     pub fn advance(&self, time: Duration) {
-        self.hands().now += time;
+        let mut hands = self.hands();
+        hands.now += time;
+        hands.wake();
+    }
+
+    /// Moves to where the next sleeper wakes, and wakes it alone. `false` when nobody sleeps.
+    pub fn jump(&self) -> bool {
+        let mut hands = self.hands();
+        let Some(((wake_at, _), sleeper)) = hands.sleepers.pop_first() else { return false };
+        hands.now = hands.now.max(wake_at);
+        // One who is gone need not be woken.
+        let _gone = sleeper.send(());
+        true
     }
 
     /// Lets every sleep take `haste` times as long, so that those who wait look less often.
@@ -77,6 +99,11 @@ impl Hands {
         if let Some((wake_at, _)) = self.sleepers.first_key_value().map(|(key, _)| *key) {
             self.now = self.now.max(wake_at);
         }
+        self.wake();
+    }
+
+    /// Wakes those whose time has come.
+    fn wake(&mut self) {
         while self.sleepers.first_key_value().is_some_and(|((wake_at, _), _)| *wake_at <= self.now) {
             let sleeper = self.sleepers.pop_first();
             // One who is gone need not be woken.
@@ -104,7 +131,7 @@ impl Clock for TestSystem {
         let (woken, _asleep) = {
             let mut hands = self.hands();
             let wake_at = hands.now + pause * hands.haste;
-            if hands.working == 0 {
+            if hands.working == 0 && !hands.held {
                 hands.now = wake_at;
                 return;
             }
@@ -112,7 +139,9 @@ impl Clock for TestSystem {
             hands.next_sleeper += 1;
             let (wake, woken) = oneshot::channel();
             hands.sleepers.insert(key, wake);
-            hands.turn();
+            if !hands.held {
+                hands.turn();
+            }
             (woken, Asleep(self, key))
         };
         // An error means that the clock is gone, and the test with it.

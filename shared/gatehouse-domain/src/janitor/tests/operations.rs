@@ -5,9 +5,10 @@ use crate::{
     catalog::Infrastructure,
     operations::{
         OperationKind, OperationOutcome, Work,
-        tests::support::{START, after, service},
+        tests::support::{after, service},
         workflow::Execution,
     },
+    test_support::START,
 };
 
 const HOUR: Duration = Duration::from_hours(1);

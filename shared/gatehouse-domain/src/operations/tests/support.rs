@@ -1,12 +1,6 @@
 //! A service, people, a clock and a workflow engine that a test moves.
 
-use std::{
-    sync::{
-        Mutex, MutexGuard,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::sync::{Mutex, MutexGuard};
 
 use async_trait::async_trait;
 use futures_util::FutureExt;
@@ -18,7 +12,6 @@ use crate::{
     audit::Origin,
     caller::{Caller, Grant},
     catalog::{Category, DeployTarget, EnvironmentSpec, Lifecycle, Service, ServiceSpec},
-    clock::{Clock, IdSource},
     id::{OperationId, ServiceId},
     idempotency::Fingerprint,
     name::EnvironmentName,
@@ -32,10 +25,8 @@ use crate::{
         },
     },
     revision::Revision,
+    test_support::{Hand, START},
 };
-
-/// When every test begins.
-pub(crate) const START: i64 = 1_800_000_000;
 
 pub(crate) fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(seconds).unwrap()
@@ -96,45 +87,6 @@ pub(crate) fn service(id: &str) -> Service {
         created_by: "user:ada".into(),
         updated_at: after(0),
         updated_by: "user:ada".into(),
-    }
-}
-
-/// A clock that stands still until it is moved, and ids that count.
-pub(crate) struct Hand {
-    now: Mutex<Timestamp>,
-    ids: AtomicU64,
-}
-
-impl Default for Hand {
-    fn default() -> Self {
-        Self { now: Mutex::new(after(0)), ids: AtomicU64::new(0) }
-    }
-}
-
-impl Hand {
-    pub(crate) fn advance(&self, by: Duration) {
-        *self.now.lock().unwrap() += by;
-    }
-}
-
-#[async_trait]
-impl Clock for Hand {
-    fn now(&self) -> Timestamp {
-        *self.now.lock().unwrap()
-    }
-
-    async fn sleep(&self, pause: Duration) {
-        self.advance(pause);
-    }
-}
-
-impl IdSource for Hand {
-    fn random(&self) -> [u8; 16] {
-        let count = self.ids.fetch_add(1, Ordering::Relaxed);
-        let mut id = [0; 16];
-        // Ids that begin with a time use the first ten bytes only.
-        id[2..10].copy_from_slice(&count.to_be_bytes());
-        id
     }
 }
 
