@@ -6,7 +6,7 @@
 //! that once failed is kept in [`KEPT`].
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -60,6 +60,10 @@ pub struct PretendCi {
 
 struct State {
     random: Random,
+    /// What becomes of the next calls; those after them meet fates by chance.
+    script: VecDeque<(Fate, Duration)>,
+    /// Whether looking for builds fails.
+    hidden: bool,
     /// Builds, and from when they can be seen.
     builds: Vec<(u64, Timestamp)>,
 }
@@ -79,8 +83,28 @@ impl Random {
 
 impl PretendCi {
     pub fn new(clock: Arc<TestSystem>, seed: u64, fates: Vec<Fate>) -> Arc<Self> {
-        let state = State { random: Random(seed.wrapping_mul(2) + 1), builds: Vec::new() };
+        let random = Random(seed.wrapping_mul(2) + 1);
+        let state = State { random, script: VecDeque::new(), hidden: false, builds: Vec::new() };
         Arc::new(Self { clock, fates, state: Mutex::new(state) })
+    }
+
+    /// The next call starts a build that can be seen after so long, and its answer is lost.
+    fn loses_answer(&self, visible_after: Duration) {
+        self.state().script.push_back((Fate::StartsLate, visible_after));
+    }
+
+    fn hide_builds(&self, hidden: bool) {
+        self.state().hidden = hidden;
+    }
+
+    /// What becomes of a call, and for a build that starts late after how long it can be seen.
+    fn fate(&self) -> (Fate, Duration) {
+        if let Some(written) = self.state().script.pop_front() {
+            return written;
+        }
+        let fate = self.fates[self.random(self.fates.len())];
+        let late = if fate == Fate::StartsLate { self.random(40) } else { 0 };
+        (fate, Duration::from_secs(u64::try_from(late).expect("small")))
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
@@ -147,7 +171,7 @@ impl CiProvider for PretendCi {
 
     async fn start(&self, request: &StartRequest<'_>) -> Result<Build, CiError> {
         self.dawdle().await;
-        let fate = self.fates[self.random(self.fates.len())];
+        let (fate, late) = self.fate();
         let now = self.clock.now();
         let outcome = match fate {
             Fate::Answers => Ok(build(request.target, self.create(now))),
@@ -158,7 +182,7 @@ impl CiProvider for PretendCi {
             }
             Fate::LosesCall => Err(failure(CiErrorKind::OutcomeUnknown)),
             Fate::StartsLate => {
-                self.create(now + Duration::from_secs(u64::try_from(self.random(40)).expect("small")));
+                self.create(now + late);
                 Err(failure(CiErrorKind::OutcomeUnknown))
             }
         };
@@ -168,7 +192,7 @@ impl CiProvider for PretendCi {
 
     async fn started_since(&self, request: &StartRequest<'_>) -> Result<Vec<Build>, CiError> {
         self.dawdle().await;
-        if self.random(10) == 0 {
+        if self.random(10) == 0 || self.state().hidden {
             return Err(failure(CiErrorKind::Unavailable));
         }
         let since: u64 = request.checkpoint.0.parse().expect("a number");
@@ -279,4 +303,38 @@ async fn every_request_has_one_build_whatever_is_lost() {
     for seed in KEPT.into_iter().chain(1..SCHEDULES) {
         run_schedule(&table, seed, &format!("job-{seed}")).await;
     }
+}
+
+/// Of two requests whose answers are lost, the first one's build can be seen only when the second one's has been for
+/// long, and lies before the second one's checkpoint: if the first took the second one's build, the second would never
+/// find the first one's, and would call again.
+#[tokio::test]
+async fn a_request_leaves_a_build_to_another_one_that_recovers_until_its_own_must_be_visible() {
+    let table = TestTable::new().await;
+    let job = table.save_job("lost-twice").await;
+    let ci = PretendCi::new(table.system.clone(), 1, vec![Fate::Answers]);
+    let (first, second): (IdempotencyKey, IdempotencyKey) =
+        ("first".parse().expect("a key"), "second".parse().expect("a key"));
+    let (caller, origin) = (admin("example"), origin());
+    let (nothing, providers) = (BTreeMap::new(), Only(ci.clone()));
+    let trigger = async |key: &IdempotencyKey| {
+        let audit = audit(&caller, &origin);
+        start::trigger(&*table.table, &providers, &*table.system, &audit, &job.id, &nothing, Some(key)).await
+    };
+    ci.loses_answer(Duration::from_secs(55));
+    assert!(
+        matches!(trigger(&first).await, Err(StartError::OutcomeUnknown { .. })),
+        "20 s: nothing can be seen"
+    );
+    ci.loses_answer(Duration::ZERO);
+    ci.hide_builds(true);
+    assert!(
+        matches!(trigger(&second).await, Err(StartError::OutcomeUnknown { .. })),
+        "40 s: nothing is answered"
+    );
+    ci.hide_builds(false);
+    let first_run = persist(&table, &ci, &job.id, &first).await;
+    let second_run = persist(&table, &ci, &job.id, &second).await;
+    assert_ne!(first_run, second_run);
+    assert_eq!(ci.builds(), 2, "a request whose build was taken called again");
 }
