@@ -51,7 +51,7 @@ async fn a_cursor_opens_no_other_list() {
         format!("/v1/jobs/a/runs?cursor={of_runs}"),
     ] {
         let problem = platform.get(path).await.problem(400, "invalid-query");
-        assert_eq!(problem["detail"], "cursor: the cursor does not belong to this list");
+        assert_eq!(problem["detail"], "The cursor does not belong to this list.");
     }
     // Somebody else's cursor, or one that was made by hand, shows nothing of others.
     let forged =

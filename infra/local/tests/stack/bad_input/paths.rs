@@ -46,13 +46,13 @@ async fn ids_that_cannot_be_are_refused() {
         }
     }
     // One fault that is always named.
-    cases.push(case(Call::get("/v1/jobs/a%2Fb"), &["invalid-path"], "a job id must be 1 to 128 characters"));
+    cases.push(case(Call::get("/v1/jobs/a%2Fb"), &["invalid-path"], "A job id must be 1 to 128 characters"));
     cases.push(case(
         Call::get("/v1/providers/a%00"),
         &["invalid-path"],
-        "a provider must be 1 to 39 characters",
+        "A provider must be 1 to 39 characters",
     ));
-    cases.push(case(Call::get("/v1/runs/a%20b"), &["invalid-path"], "a run id is 1 to 1,024 characters"));
+    cases.push(case(Call::get("/v1/runs/a%20b"), &["invalid-path"], "A run id is 1 to 1,024 characters"));
     assert_refused(&settled.client(), cases).await;
     settled.assert_nothing_was_written().await;
 }

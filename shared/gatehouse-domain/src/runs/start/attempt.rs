@@ -13,7 +13,7 @@ use crate::{
     clock::{System, random_id},
     idempotency::{Fingerprint, IdempotencyKey},
     jobs::Job,
-    runs::run::Run,
+    runs::run::{FindRun, Run},
     store::StoreError,
 };
 
@@ -64,17 +64,14 @@ enum Adoption {
     TooEarly,
 }
 
-/// How far the other open requests for a job are; the one that forbids most counts.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-enum Competitors {
-    None,
-    /// At least one will search for a lost build, or does.
-    MayRecover,
-    /// At least one waits for the CI system's answer, which will name its build.
-    AwaitAnswers,
+/// The other requests for a job that have neither a run nor a refusal.
+struct Competitors {
+    open: usize,
+    /// Whether one of them waits for the CI system's answer, which will name its build.
+    await_answers: bool,
 }
 
-impl<'a, S: RunRequests> Attempt<'a, S> {
+impl<'a, S: FindRun + RunRequests> Attempt<'a, S> {
     pub(super) fn new(
         store: &'a S,
         system: &'a dyn System,
@@ -238,15 +235,18 @@ impl<'a, S: RunRequests> Attempt<'a, S> {
         if builds.is_empty() {
             return Ok(Adoption::NothingFree);
         }
+        let others = self.competitors(request).await?;
         let ours_is_visible = request.called_at() + LOST_FOR_GOOD <= self.system.now();
-        match self.competitors(request).await? {
-            Competitors::AwaitAnswers => return Ok(Adoption::TooEarly),
-            // Whichever of us takes the other's build now may leave its own behind: that one may become visible only
-            // after the other has given up on it, or lie before the other's checkpoint.
-            Competitors::MayRecover if !ours_is_visible => return Ok(Adoption::TooEarly),
-            Competitors::MayRecover | Competitors::None => {}
+        // Whichever of several takes another one's build may leave its own behind: that one may become visible only
+        // after the other has given up on it, or lie before the other's checkpoint. That cannot happen any more when
+        // our own must be visible, or when there is a build for each.
+        if others.await_answers
+            || (others.open > 0 && !ours_is_visible && self.count_unrecorded(&builds).await? <= others.open)
+        {
+            return Ok(Adoption::TooEarly);
         }
-        // The oldest first. Those that are recorded already are refused by the table one by one.
+        // The oldest first, since those who began later may not see it. Those that are recorded already are refused
+        // by the table one by one.
         for build in builds {
             if let Some(started) = self.finish(request, build).await? {
                 return Ok(Adoption::Done(Box::new(started)));
@@ -255,19 +255,28 @@ impl<'a, S: RunRequests> Attempt<'a, S> {
         Ok(Adoption::NothingFree)
     }
 
-    /// What the other open requests for the job are doing. One that waits for the CI system's answer and whose hold
-    /// is over is dead, and whoever takes it over recovers.
     async fn competitors(&self, request: &RunRequest) -> Result<Competitors, StoreError> {
         let now = self.system.now();
-        let open = self.store.open_requests(&request.job_id).await?;
-        let others = open.iter().filter(|other| other.key != request.key).map(|other| match &other.state {
-            RunRequestState::Open { held_until, recovering: false, .. } if *held_until > now => {
-                Competitors::AwaitAnswers
+        let requests = self.store.open_requests(&request.job_id).await?;
+        let mut others = Competitors { open: 0, await_answers: false };
+        for other in requests.iter().filter(|other| other.key != request.key) {
+            if let RunRequestState::Open { held_until, recovering, .. } = &other.state {
+                others.open += 1;
+                // One whose hold is over waits no more: its invocation is dead, and whoever takes it over recovers.
+                others.await_answers |= !recovering && *held_until > now;
             }
-            RunRequestState::Open { .. } => Competitors::MayRecover,
-            RunRequestState::Finished { .. } => Competitors::None,
-        });
-        Ok(others.max().unwrap_or(Competitors::None))
+        }
+        Ok(others)
+    }
+
+    /// How many of these builds are not the run of a request.
+    async fn count_unrecorded(&self, builds: &[Build]) -> Result<usize, StoreError> {
+        let mut unrecorded = 0;
+        for build in builds {
+            let run = Run::of_build(self.job, build.clone(), self.system.now());
+            unrecorded += usize::from(self.store.find_run(&run.id).await?.is_none());
+        }
+        Ok(unrecorded)
     }
 
     /// Calls once more, long after a call that certainly began nothing.

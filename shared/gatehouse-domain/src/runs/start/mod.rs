@@ -6,10 +6,11 @@
 //! and adopted by recording it: a build can be recorded once only.
 //!
 //! Two requests for one job may both be recovering, and a build that one of them sees may be the other's. While
-//! another request's call is under way, nothing is adopted: its answer will name its build. While another request
-//! is recovering, nothing is adopted until a minute after the own call, when the own build is visible if there is
-//! one: whoever took the other's build earlier could leave its own behind, where the other one, which has given up
-//! by then or began later, does not search. After that minute, which of them gets which build makes no difference.
+//! another request's call is under way, nothing is adopted: its answer will name its build. While others are
+//! recovering, nothing is adopted until there is a build for each of them, or the own build must be visible, a
+//! minute after the own call: whoever took another one's build earlier could leave its own behind, where the other
+//! one, which has given up by then or began later, does not search. After that, which of them gets which build
+//! makes no difference.
 
 mod attempt;
 mod error;

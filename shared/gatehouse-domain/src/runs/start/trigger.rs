@@ -37,7 +37,7 @@ pub async fn trigger<S>(
     key: Option<&IdempotencyKey>,
 ) -> Result<Started, StartError>
 where
-    S: FindJob + RunRequests,
+    S: FindJob + FindRun + RunRequests,
 {
     let job = jobs::show(store, audit.caller, job).await?;
     admit(audit, &TRIGGER_RUN, &job.tenant)?;
@@ -107,7 +107,7 @@ struct Wanted {
     fingerprint: Fingerprint,
 }
 
-async fn start<S: RunRequests>(
+async fn start<S: FindRun + RunRequests>(
     store: &S,
     providers: &dyn ProviderDirectory,
     system: &dyn System,
