@@ -156,6 +156,7 @@ fn timeouts() -> TimeoutConfig {
 }
 
 fn http_client(endpoint: Option<&str>) -> Result<SharedHttpClient, AwsError> {
+    // Emulators speak plain HTTP, and the local stack starts a client per service: neither needs authorities parsed.
     if endpoint.is_some_and(|url| url.starts_with("http://")) {
         return Ok(Builder::new().build_http());
     }

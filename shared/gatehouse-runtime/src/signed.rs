@@ -89,6 +89,7 @@ impl SignedService {
             .operation_name("call")
             .http_client(self.http.clone())
             .endpoint_url(&self.endpoint)
+            // The request is signed already: the SDK's own signer would need the service's endpoint rules.
             .no_auth()
             .standard_retry(&RetryConfig::standard())
             .timeout_config(self.timeouts.clone())

@@ -28,6 +28,7 @@ impl Leases for Table {
         let mut item = key_attributes(keys::lease(name));
         item.insert(HOLDER.into(), text(holder));
         item.insert(HELD_UNTIL.into(), number((now + time).as_millisecond()));
+        // Whole seconds, rounded up: a lease is not deleted before it ends.
         item.insert(EXPIRES_AT.into(), number((now + time).as_second() + 1));
         let call = self
             .client

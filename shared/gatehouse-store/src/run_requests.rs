@@ -59,6 +59,7 @@ fn hold(request: &RunRequest) -> Option<(String, String)> {
 #[async_trait]
 impl RunRequests for Table {
     async fn find_request(&self, key: &RequestKey, now: Timestamp) -> Result<Option<RunRequest>, StoreError> {
+        // One that has expired may still be there for days, and must not answer any more.
         let request = self.find(keys::start(key)).await?.map(decompose::<RunRequest>).transpose()?;
         Ok(request.filter(|request| expiry(request) > now.as_second()))
     }

@@ -34,6 +34,8 @@ impl SaveSession for Table {
         let mut update = self
             .transact_update(key_attributes(keys::user(&begun.user.name)))
             .update_expression(expression)
+            // A password that was changed, or a right that was taken away, after the password was compared must not
+            // find a session that it does not end.
             .condition_expression("#state = :active AND password_hash = :seen AND revision = :revision")
             .expression_attribute_names("#sessions", SESSIONS)
             .expression_attribute_names("#state", STATE)

@@ -167,6 +167,7 @@ impl SaveUser for Table {
         let mut transaction = Transaction::default();
         transaction.update(self.apply(edit)?)?;
         self.owe_flush(&mut transaction, entry.at)?;
+        // A refusal at this place is the last platform admin's; any other is a conflict of edits.
         let admins = transaction.len();
         match (edit.previous.is_acting_platform_admin(), edit.user.is_acting_platform_admin()) {
             (false, true) => transaction.update(self.add_platform_admin(&edit.user.name))?,
