@@ -395,7 +395,9 @@ def check_report(answer):
 
 def invoke_events(stage, environment, key):
     """Every sample event, against its binary."""
-    for bootstrap in sorted(stage.glob("target/lambda/*/bootstrap")):
+    # The janitor first: it repeats the flushes that others' events leave pending, which this emulator does not know.
+    bootstraps = stage.glob("target/lambda/*/bootstrap")
+    for bootstrap in sorted(bootstraps, key=lambda path: (path.parent.name != "janitor", path.parent.name)):
         name = bootstrap.parent.name
         section(f"Sample events of {name}")
         with Lambda(name, bootstrap, WORK / "logs", environment) as function:
