@@ -27,7 +27,7 @@ fn edit(previous: Option<Job>, job: Job) -> JobEdit {
 }
 
 async fn list(table: &TestTable, filter: &JobFilter, limit: u8) -> Vec<Vec<String>> {
-    let mut page = PageRequest { limit: Limit::new(limit).unwrap(), cursor: None };
+    let mut page = PageRequest { limit: Limit::new(limit).unwrap(), cursor: None, ..PageRequest::default() };
     let mut pages = Vec::new();
     loop {
         let found = table.table.list_jobs(filter, &page).await.unwrap();
@@ -143,7 +143,7 @@ async fn a_cursor_does_not_lead_into_another_tenants_jobs() {
     for (tenant, job) in [("acme", "a"), ("acme", "b"), ("beta", "c"), ("beta", "d")] {
         table.save_job_as(&admin(tenant), job, tenant).await;
     }
-    let one = PageRequest { limit: Limit::new(1).unwrap(), cursor: None };
+    let one = PageRequest { limit: Limit::new(1).unwrap(), cursor: None, ..PageRequest::default() };
     let page = table.table.list_jobs(&filter(tenants(&["beta"])), &one).await.unwrap();
     let stolen = PageRequest { cursor: page.next, ..one };
     let refused = table.table.list_jobs(&filter(tenants(&["acme"])), &stolen).await;

@@ -72,7 +72,7 @@ async fn runs_are_listed_newest_first_and_page_by_page() {
         table.table.record_cancel_request(&run(&table, build, RunStatus::Cancelling)).await.unwrap();
     }
     let job = "build".parse().unwrap();
-    let mut page = PageRequest { limit: Limit::new(3).unwrap(), cursor: None };
+    let mut page = PageRequest { limit: Limit::new(3).unwrap(), cursor: None, ..PageRequest::default() };
     let mut seen = Vec::new();
     loop {
         let found = table.table.list_runs(&job, &page).await.unwrap();
@@ -91,7 +91,7 @@ async fn a_cursor_of_another_jobs_runs_is_refused() {
     for build in 1..=2 {
         table.table.record_cancel_request(&run(&table, build, RunStatus::Cancelling)).await.unwrap();
     }
-    let page = PageRequest { limit: Limit::new(1).unwrap(), cursor: None };
+    let page = PageRequest { limit: Limit::new(1).unwrap(), cursor: None, ..PageRequest::default() };
     let found = table.table.list_runs(&"build".parse().unwrap(), &page).await.unwrap();
     let stolen = PageRequest { cursor: found.next, ..page };
     let refused = table.table.list_runs(&"other".parse().unwrap(), &stolen).await;

@@ -36,7 +36,7 @@ where
     let mut pages = Vec::new();
     let mut cursor = None;
     loop {
-        let page = list(PageRequest { limit, cursor }).await.expect("a page");
+        let page = list(PageRequest { limit, cursor, ..PageRequest::default() }).await.expect("a page");
         pages.push(page.items);
         cursor = page.next;
         if cursor.is_none() {
@@ -48,7 +48,7 @@ where
 
 /// A request for the page behind a cursor.
 pub fn behind(cursor: Option<Cursor>) -> PageRequest {
-    PageRequest { limit: Limit::new(1).expect("a limit"), cursor }
+    PageRequest { limit: Limit::new(1).expect("a limit"), cursor, ..PageRequest::default() }
 }
 
 /// What the rules need that the table is not: passwords compared without a hash, tokens without a

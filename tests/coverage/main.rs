@@ -10,6 +10,7 @@ use std::{
 };
 
 use gatehouse_domain::access::{Admission, ENDPOINTS, Endpoint, Reach};
+use gatehouse_http::request_log::SECURITY_HEADERS;
 use gatehouse_local::command::openapi;
 use gatehouse_template::Template;
 use serde_json::Value;
@@ -93,6 +94,22 @@ fn the_template_guards_every_operation_and_opens_only_what_is_open() {
         .map(|(function, settings)| route(&function.name, settings.method.as_str(), &settings.path))
         .collect();
     assert_eq!(unguarded, open());
+}
+
+#[test]
+fn what_api_gateway_answers_has_the_security_headers() {
+    let template = template();
+    assert!(template.api.gateway_responses.len() > 10);
+    for (kind, response) in &template.api.gateway_responses {
+        for (name, value) in SECURITY_HEADERS {
+            let said = response.headers.iter().find(|(said, _)| said.eq_ignore_ascii_case(name.as_str()));
+            assert_eq!(
+                said.map(|(_, text)| text.as_str()),
+                Some(format!("'{value}'").as_str()),
+                "{kind}: {name}"
+            );
+        }
+    }
 }
 
 #[test]

@@ -257,6 +257,7 @@ fn the_documentation_shows_the_keys_that_the_code_makes() {
         row("API key", &keys::api_key(&api_key.id), Some(&keys::api_key_in_list(&api_key))),
         row("Service token", &keys::token(&token.jti), Some(&keys::token_in_list(&token))),
         row("Signing keys", &keys::signing_keys(), None),
+        row("Key of cursors", &keys::cursor_key(), None),
         row("Pending flush", &keys::pending_flush(), None),
         row("Entry of the trail", &keys::audit(&entry), of_tenant.as_ref()),
         row("The same, of its actor", &keys::audit_of_actor(&entry), None),

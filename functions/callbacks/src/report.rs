@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use axum::{Json, extract::State, http::HeaderMap};
+use axum::{
+    Json,
+    extract::{FromRequestParts, State},
+    http::request::Parts,
+};
 use gatehouse_domain::{
     operations::{
         attempt::{CallbackKey, CallbackKeyError, CallbackTokenError},
@@ -34,6 +38,25 @@ const MAX_TOKEN: usize = 1024;
 /// When to try again what the workflow engine could not take just now.
 const PAUSE: Duration = Duration::from_secs(2);
 
+/// Somebody whose token was made here and still counts. As an extractor before all others it is judged before anything
+/// is read: who has none learns nothing of what a report looks like.
+pub(crate) struct Reporter {
+    key: CallbackKey,
+    token: String,
+}
+
+impl FromRequestParts<AppState> for Reporter {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Problem> {
+        let token = single(&parts.headers, TOKEN).ok().flatten().filter(|token| token.len() <= MAX_TOKEN);
+        let token = token.ok_or_else(no_token)?.to_owned();
+        let key = CallbackKey::read(&*state.secrets).await.map_err(no_key)?;
+        key.verify(&token, state.clock.now()).map_err(|error| problem(error.into()))?;
+        Ok(Self { key, token })
+    }
+}
+
 /// Takes the report of a worker that provisions.
 #[utoipa::path(
     post, path = "/provisioning/callback", operation_id = "report_provisioning", tag = "callbacks",
@@ -53,11 +76,11 @@ const PAUSE: Duration = Duration::from_secs(2);
 )]
 pub(crate) async fn provisioning(
     State(state): State<AppState>,
+    reporter: Reporter,
     _: NoQuery,
-    headers: HeaderMap,
     JsonBody(body): JsonBody<ReportBody>,
 ) -> Result<Json<ReportAnswer>, Problem> {
-    take(&state, &headers, body, Workflow::Provision).await
+    take(&state, &reporter, body, Workflow::Provision).await
 }
 
 /// Takes the report of whoever deploys for a webhook.
@@ -79,25 +102,23 @@ pub(crate) async fn provisioning(
 )]
 pub(crate) async fn deployment(
     State(state): State<AppState>,
+    reporter: Reporter,
     _: NoQuery,
-    headers: HeaderMap,
     JsonBody(body): JsonBody<ReportBody>,
 ) -> Result<Json<ReportAnswer>, Problem> {
-    take(&state, &headers, body, Workflow::Deploy).await
+    take(&state, &reporter, body, Workflow::Deploy).await
 }
 
 async fn take(
     state: &AppState,
-    headers: &HeaderMap,
+    reporter: &Reporter,
     body: ReportBody,
     workflow: Workflow,
 ) -> Result<Json<ReportAnswer>, Problem> {
-    let token = single(headers, TOKEN)?.filter(|token| token.len() <= MAX_TOKEN).ok_or_else(no_token)?;
     let (operation, message) = body.into_message().map_err(Problem::invalid)?;
     let callback = Callback { operation, workflow, message };
-    let key = CallbackKey::read(&*state.secrets).await.map_err(no_key)?;
-    let (table, clock) = (&*state.table, &*state.clock);
-    let outcome = report::report(table, clock, state.workflow(), &key, token, &callback).await;
+    let (table, clock, Reporter { key, token }) = (&*state.table, &*state.clock, reporter);
+    let outcome = report::report(table, clock, state.workflow(), key, token, &callback).await;
     Ok(Json(ReportAnswer::of(&outcome.map_err(problem)?, &callback.message)))
 }
 

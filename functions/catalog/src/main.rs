@@ -6,7 +6,7 @@ use catalog::AppState;
 use gatehouse_runtime::{
     aws::{self, Aws},
     clock::System,
-    env::{ModulesConfig, ResponseMode, TableConfig, WorkflowsConfig},
+    env::{self, ModulesConfig, ResponseMode, TableConfig, WorkflowsConfig},
     tracing,
 };
 use gatehouse_store::Table;
@@ -28,7 +28,7 @@ async fn main() -> Result<(), Error> {
     let executions = Arc::new(Executions::new(aws.step_functions(), machines));
     let answer = Arc::new(Answers::new(aws.step_functions()));
     let (start, oversee) = (executions.clone(), executions);
-    let state = AppState { table, start, answer, oversee, modules, system };
+    let state = AppState { table, start, answer, oversee, modules, plain_http: env::plain_http(), system };
     match mode {
         ResponseMode::Stream => lambda_http::run_with_streaming_response(catalog::router(state)).await,
         ResponseMode::Buffered => lambda_http::run(catalog::router(state)).await,

@@ -41,7 +41,7 @@ pub(crate) async fn list(
     PathParameter(service): PathParameter<ServiceId>,
     QueryParameters(query): QueryParameters<PageQuery>,
 ) -> Result<impl IntoResponse, Problem> {
-    let request = page::request(query.limit, query.cursor)?;
+    let request = page::request(query.limit, query.cursor, &caller, &[])?;
     let page = operations::history(&*state.table, &caller, &service, &request).await;
     let page = page.map_err(problems::history)?;
     let link = page::link(page.next.as_ref(), request.limit, &[]);

@@ -7,7 +7,7 @@ use axum::{
     response::IntoResponse,
 };
 use gatehouse_domain::{
-    catalog::{self, Force, Lifecycle, ServiceQuery},
+    catalog::{self, Force, Lifecycle, ServiceDraft, ServiceQuery},
     id::ServiceId,
     idempotency::Fingerprint,
     name::TenantId,
@@ -68,7 +68,6 @@ pub(crate) async fn list(
     Admitted(caller): Admitted,
     QueryParameters(query): QueryParameters<ListQuery>,
 ) -> Result<impl IntoResponse, Problem> {
-    let request = page::request(query.limit, query.cursor)?;
     for (name, value) in [("owner", &query.owner), ("text", &query.text)] {
         if value.as_ref().is_some_and(|value| value.is_empty() || value.len() > MAX_FILTER) {
             return Err(Problem::new(INVALID_QUERY, format!("`{name}` must be 1 to {MAX_FILTER} bytes.")));
@@ -76,6 +75,13 @@ pub(crate) async fn list(
     }
     let lifecycle = query.lifecycle.map(Lifecycle::as_str);
     let tenant = query.tenant.as_ref().map(ToString::to_string);
+    let filters = [
+        ("tenant", tenant.as_deref()),
+        ("owner", query.owner.as_deref()),
+        ("lifecycle", lifecycle),
+        ("text", query.text.as_deref()),
+    ];
+    let request = page::request(query.limit, query.cursor, &caller, &filters)?;
     let wanted = ServiceQuery {
         tenant: query.tenant,
         owner: query.owner.clone(),
@@ -83,12 +89,6 @@ pub(crate) async fn list(
         text: query.text.clone(),
     };
     let page = catalog::list(&*state.table, &caller, wanted, &request).await.map_err(Problem::list)?;
-    let filters = [
-        ("tenant", tenant.as_deref()),
-        ("owner", query.owner.as_deref()),
-        ("lifecycle", lifecycle),
-        ("text", query.text.as_deref()),
-    ];
     let link = page::link(page.next.as_ref(), request.limit, &filters);
     let next_cursor = page.next.map(|cursor| cursor.as_str().to_owned());
     let services = page.items.into_iter().map(Into::into).collect();
@@ -117,6 +117,7 @@ pub(crate) async fn create(
     let text = serde_json::to_string(&body).unwrap_or_default();
     let fingerprint = Fingerprint::of(&["create_service", &text]);
     let (audit, draft) = (audited.context(), body.into_draft());
+    check_webhooks(&state, &draft)?;
     let (table, modules, system) = (&*state.table, &state.modules, &*state.system);
     let created = catalog::create(table, modules, system, &audit, draft, key.as_ref(), fingerprint).await;
     let created = created.map_err(problems::edit)?;
@@ -179,10 +180,18 @@ pub(crate) async fn put(
     JsonBody(body): JsonBody<ServiceBody>,
 ) -> Result<impl IntoResponse, Problem> {
     let (audit, draft) = (audited.context(), body.into_draft());
+    check_webhooks(&state, &draft)?;
     let (table, modules, system) = (&*state.table, &state.modules, &*state.system);
     let replaced = catalog::replace(table, modules, system, &audit, &id, draft, &expected).await;
     let service = replaced.map_err(problems::edit)?;
     Ok(([etag(&service.revision)], Json(ServiceAnswer::from(service))))
+}
+
+/// Refuses webhooks without TLS, where the network is not said to be private.
+fn check_webhooks(state: &AppState, draft: &ServiceDraft) -> Result<(), Problem> {
+    let webhooks = draft.spec.webhooks().into_iter();
+    let errors: Vec<_> = webhooks.filter_map(|(at, url)| state.plain_http.check(&at, url)).collect();
+    if errors.is_empty() { Ok(()) } else { Err(Problem::invalid(errors)) }
 }
 
 /// Whether to delete although something is provisioned.

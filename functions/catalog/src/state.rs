@@ -9,6 +9,7 @@ use gatehouse_domain::{
         change::WorkflowPorts,
         workflow::{AnswerTask, OverseeWorkflow, StartWorkflow},
     },
+    plain_http::PlainHttp,
 };
 use gatehouse_store::Table;
 
@@ -20,6 +21,8 @@ pub struct AppState {
     pub oversee: Arc<dyn OverseeWorkflow>,
     /// The modules that a service's environments may name.
     pub modules: Modules,
+    /// Whether webhooks may be called without TLS.
+    pub plain_http: PlainHttp,
     pub system: Arc<dyn System>,
 }
 

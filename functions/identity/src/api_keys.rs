@@ -113,6 +113,12 @@ pub(crate) struct RevokedKeyAnswer {
     effective: EffectiveAnswer,
 }
 
+/// The most tenants that one key is for: the authorizer hands them to the functions with every request.
+const MAX_TENANTS: usize = 100;
+
+/// The most scopes that one key can name: there are fewer.
+const MAX_SCOPES: usize = 50;
+
 /// The key that is to be minted.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -141,6 +147,9 @@ impl MintKeyBody {
     fn into_draft(self) -> Result<KeyDraft, Vec<FieldError>> {
         let mut errors = Vec::new();
         let mut scopes = BTreeSet::new();
+        if self.scopes.len() > MAX_SCOPES {
+            return Err(vec![FieldError::new("/scopes", format!("must be at most {MAX_SCOPES} scopes"))]);
+        }
         for (index, scope) in self.scopes.iter().enumerate() {
             match scope.parse::<Scope>() {
                 Ok(scope) => {
@@ -163,6 +172,9 @@ fn read_tenants(written: WrittenTenants) -> Result<Tenants, FieldError> {
     match written {
         WrittenTenants::All(text) if text == "*" => Ok(Tenants::All),
         WrittenTenants::All(_) => Err(refused("must be `*` or a list of tenants".to_owned())),
+        WrittenTenants::Only(names) if names.len() > MAX_TENANTS => {
+            Err(refused(format!("must be at most {MAX_TENANTS} tenants, or `*` for all")))
+        }
         WrittenTenants::Only(names) => {
             let names = names.iter().map(|name| name.parse::<TenantId>());
             names.collect::<Result<_, _>>().map(Tenants::Only).map_err(|error| refused(error.to_string()))
@@ -177,10 +189,10 @@ fn read_tenants(written: WrittenTenants) -> Result<Tenants, FieldError> {
 )]
 pub(crate) async fn list(
     State(state): State<AppState>,
-    Admitted(_caller): Admitted,
+    Admitted(caller): Admitted,
     QueryParameters(query): QueryParameters<PageQuery>,
 ) -> Result<impl IntoResponse, Problem> {
-    let request = page::request(query.limit, query.cursor)?;
+    let request = page::request(query.limit, query.cursor, &caller, &[])?;
     let page = state.table.list_api_keys(&request).await.map_err(Problem::list)?;
     let link = page::link(page.next.as_ref(), request.limit, &[]);
     let now = state.system.now();

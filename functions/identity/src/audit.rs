@@ -107,7 +107,9 @@ pub(crate) async fn list(
     Admitted(caller): Admitted,
     QueryParameters(query): QueryParameters<ListQuery>,
 ) -> Result<impl IntoResponse, Problem> {
-    let request = page::request(query.limit, query.cursor)?;
+    let (tenant, actor) = (query.tenant.as_ref().map(TenantId::as_str), query.actor.as_deref());
+    // Without `until`, which differs between a first page and those that its link leads to.
+    let request = page::request(query.limit, query.cursor, &caller, &[("tenant", tenant), ("actor", actor)])?;
     if query.actor.as_ref().is_some_and(|actor| actor.len() > MAX_ACTOR) {
         return Err(Problem::new(INVALID_QUERY, "`actor` is longer than any actor's name."));
     }
@@ -119,13 +121,8 @@ pub(crate) async fn list(
         AuditError::TenantUnclear | AuditError::TwoFilters => Problem::new(INVALID_QUERY, error.to_string()),
         AuditError::List(error) => Problem::list(error),
     })?;
-    let actor = query.actor.as_deref().map(|actor| actor.replace('/', "%2F"));
     let until = until.to_string();
-    let filters = [
-        ("tenant", query.tenant.as_ref().map(TenantId::as_str)),
-        ("actor", actor.as_deref()),
-        ("until", Some(until.as_str())),
-    ];
+    let filters = [("tenant", tenant), ("actor", actor), ("until", Some(until.as_str()))];
     let link = page::link(page.next.as_ref(), request.limit, &filters);
     let next_cursor = page.next.map(|cursor| cursor.as_str().to_owned());
     Ok((link, Json(EntriesAnswer { entries: page.items.into_iter().map(Into::into).collect(), next_cursor })))

@@ -88,7 +88,7 @@ pub(crate) async fn list(
     Admitted(caller): Admitted,
     QueryParameters(query): QueryParameters<PageQuery>,
 ) -> Result<impl IntoResponse, Problem> {
-    let request = page::request(query.limit, query.cursor)?;
+    let request = page::request(query.limit, query.cursor, &caller, &[])?;
     let page = project::list(&*state.table, &caller, &request).await.map_err(Problem::list)?;
     let link = page::link(page.next.as_ref(), request.limit, &[]);
     let next_cursor = page.next.map(|cursor| cursor.as_str().to_owned());

@@ -118,10 +118,10 @@ pub(crate) struct EditedAnswer {
 )]
 pub(crate) async fn list(
     State(state): State<AppState>,
-    Admitted(_caller): Admitted,
+    Admitted(caller): Admitted,
     QueryParameters(query): QueryParameters<PageQuery>,
 ) -> Result<impl IntoResponse, Problem> {
-    let request = page::request(query.limit, query.cursor)?;
+    let request = page::request(query.limit, query.cursor, &caller, &[])?;
     let page = state.table.list_users(&request).await.map_err(Problem::list)?;
     let link = page::link(page.next.as_ref(), request.limit, &[]);
     let users = page.items.iter().map(UserView::new).collect();

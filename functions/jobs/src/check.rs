@@ -115,7 +115,11 @@ pub(crate) async fn check(
 /// What jobs point at in this provider, whoever's they are.
 async fn targets(state: &AppState, name: &ProviderName) -> Result<Vec<Target>, ListError> {
     let filter = JobFilter { tenants: Tenants::All, project: None, environment: None };
-    let mut page = PageRequest { limit: Limit::new(Limit::MAX).unwrap_or_default(), cursor: None };
+    let mut page = PageRequest {
+        limit: Limit::new(Limit::MAX).unwrap_or_default(),
+        cursor: None,
+        ..PageRequest::default()
+    };
     let mut targets = Vec::new();
     for _page in 0..PAGES {
         let jobs = state.table.list_jobs(&filter, &page).await?;

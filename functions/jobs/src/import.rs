@@ -13,7 +13,7 @@ use gatehouse_domain::{
 use gatehouse_http::{
     Problem,
     extract::{self, Admitted, Object, QueryParameters, RawBody},
-    problem::{BODY_TOO_LARGE, MALFORMED_BODY, ProblemBody},
+    problem::{BODY_TOO_LARGE, MALFORMED_BODY, ProblemBody, UNSUPPORTED_MEDIA_TYPE},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -118,6 +118,7 @@ struct EntryError {
             refused are `skipped` when another one was.", body = ImportAnswer),
         (status = 400, description = "The file cannot be read.", body = ProblemBody),
         (status = 413, description = "The file has too many entries.", body = ProblemBody),
+        (status = 415, description = "The file is of another type.", body = ProblemBody),
     )
 )]
 pub(crate) async fn import(
@@ -141,16 +142,39 @@ pub(crate) async fn import(
     Ok(Json(report(ids, imported)))
 }
 
-/// JSON is asked for by its name; everything else is read as YAML, which is what `curl` sends without a
-/// content type of its own.
+/// How a jobs file is written.
+#[derive(Debug, Clone, Copy)]
+enum Format {
+    Json,
+    Yaml,
+}
+
+impl Format {
+    /// What the content type says. There must be one: what a form of another site's page can send has none of these.
+    fn of(headers: &HeaderMap) -> Result<Self, Problem> {
+        let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let essence = content_type.and_then(|text| text.split(';').next()).unwrap_or_default().trim();
+        match essence.to_ascii_lowercase().as_str() {
+            "application/json" => Ok(Self::Json),
+            "application/yaml" | "application/x-yaml" | "text/yaml" | "text/x-yaml" => Ok(Self::Yaml),
+            _ => {
+                let detail = "Send the file as `Content-Type: application/yaml`, or `application/json`.";
+                Err(Problem::new(UNSUPPORTED_MEDIA_TYPE, detail))
+            }
+        }
+    }
+}
+
 fn read_file(headers: &HeaderMap, body: &[u8]) -> Result<JobsFile, Problem> {
-    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let json = content_type.is_some_and(|text| text.to_ascii_lowercase().contains("json"));
-    let value: Value = if json {
-        serde_json::from_slice(body).map_err(|error| malformed("JSON", &error))?
-    } else {
-        let text = std::str::from_utf8(body).map_err(|error| malformed("UTF-8", &error))?;
-        serde_saphyr::from_str(text).map_err(|error| malformed("YAML", &error))?
+    let value: Value = match Format::of(headers)? {
+        Format::Json => {
+            extract::check_members(body)?;
+            serde_json::from_slice(body).map_err(|error| malformed("JSON", &error))?
+        }
+        Format::Yaml => {
+            let text = std::str::from_utf8(body).map_err(|error| malformed("UTF-8", &error))?;
+            serde_saphyr::from_str(text).map_err(|error| malformed("YAML", &error))?
+        }
     };
     serde_path_to_error::deserialize(value).map(|Object(file)| file).map_err(|error| {
         let pointer = extract::pointer(error.path());

@@ -49,15 +49,15 @@ pub(crate) async fn list(
     Admitted(caller): Admitted,
     QueryParameters(query): QueryParameters<ListQuery>,
 ) -> Result<impl IntoResponse, Problem> {
-    let request = page::request(query.limit, query.cursor)?;
-    let environment = query.environment.clone();
-    let page = jobs::list(&*state.table, &caller, query.project.as_ref(), environment, &request)
-        .await
-        .map_err(Problem::list)?;
     let filters = [
         ("project", query.project.as_ref().map(ProjectName::as_str)),
         ("environment", query.environment.as_ref().map(EnvironmentName::as_str)),
     ];
+    let request = page::request(query.limit, query.cursor, &caller, &filters)?;
+    let environment = query.environment.clone();
+    let page = jobs::list(&*state.table, &caller, query.project.as_ref(), environment, &request)
+        .await
+        .map_err(Problem::list)?;
     let link = page::link(page.next.as_ref(), request.limit, &filters);
     let next_cursor = page.next.map(|cursor| cursor.as_str().to_owned());
     let jobs = page.items.into_iter().map(Into::into).collect();

@@ -7,7 +7,7 @@ use gatehouse_providers::Dependencies;
 use gatehouse_runtime::{
     aws::{self, Aws},
     clock::System,
-    env::{LoopbackProviders, SecretsConfig, TableConfig},
+    env::{self, LoopbackProviders, SecretsConfig, TableConfig},
     tracing,
 };
 use gatehouse_secrets::Secrets;
@@ -45,6 +45,7 @@ async fn main() -> Result<(), Error> {
         write_secrets: secrets.clone(),
         delete_secrets: secrets,
         providers: Arc::new(providers),
+        plain_http: env::plain_http(),
         system,
     };
     lambda_http::run(jobs::router(state)).await

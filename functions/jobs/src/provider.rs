@@ -80,6 +80,10 @@ pub(crate) async fn put(
     Expected(expected): Expected,
     JsonBody(body): JsonBody<ProviderBody>,
 ) -> Result<impl IntoResponse, Problem> {
+    let draft = body.into_draft(name);
+    if let Some(error) = draft.url.as_deref().and_then(|url| state.plain_http.check("/url", url)) {
+        return Err(Problem::invalid(vec![error]));
+    }
     let kinds = state.providers.kinds();
     let put = providers::put(
         &*state.table,
@@ -87,7 +91,7 @@ pub(crate) async fn put(
         &*state.system,
         &kinds,
         &caller,
-        body.into_draft(name),
+        draft,
         &expected,
     );
     let put = put.await.map_err(|error| match error {

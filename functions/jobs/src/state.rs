@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use gatehouse_domain::{
     clock::System,
+    plain_http::PlainHttp,
     secret::{DeleteSecret, WriteSecret},
 };
 use gatehouse_providers::Directory;
@@ -17,5 +18,7 @@ pub struct AppState {
     pub write_secrets: Arc<dyn WriteSecret>,
     pub delete_secrets: Arc<dyn DeleteSecret>,
     pub providers: Arc<Directory>,
+    /// Whether providers may be called without TLS.
+    pub plain_http: PlainHttp,
     pub system: Arc<dyn System>,
 }

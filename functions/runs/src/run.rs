@@ -52,7 +52,7 @@ pub(crate) async fn list(
     PathParameter(job): PathParameter<JobId>,
     QueryParameters(query): QueryParameters<PageQuery>,
 ) -> Result<impl IntoResponse, Problem> {
-    let request = page::request(query.limit, query.cursor)?;
+    let request = page::request(query.limit, query.cursor, &caller, &[])?;
     let page = runs::list(&*state.table, &*state.providers, &caller, &job, &request);
     let page = page.await.map_err(problems::list_runs)?;
     let link = page::link(page.next.as_ref(), request.limit, &[]);

@@ -72,7 +72,7 @@ impl Dependencies {
         let template = Template::parse(include_str!("../../../template.yaml"), &BTreeMap::new()).unwrap();
         prepare_table(&client, "gatehouse", &template.tables[0]).await.unwrap();
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let table = Table::new(client, "gatehouse", clock.clone());
+        let table = Table::new(client, "gatehouse", Arc::new(System));
         let secrets = aws(self.secrets.endpoint_url()).secrets_manager();
         let secrets = Secrets::new(secrets, "gatehouse/test", clock);
         let account = Account::Password { username: "ci-gateway".into() };

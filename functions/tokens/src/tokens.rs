@@ -229,11 +229,18 @@ pub(crate) async fn list(
     Admitted(caller): Admitted,
     QueryParameters(query): QueryParameters<ListQuery>,
 ) -> Result<impl IntoResponse, Problem> {
-    let request = page::request(query.limit, query.cursor)?;
     let (unused, expiring) = (
         query.unused_for_days.map(|days| days.to_string()),
         query.expiring_within_days.map(|days| days.to_string()),
     );
+    let filters = [
+        ("project", query.project.as_ref().map(ProjectName::as_str)),
+        ("service", query.service.as_ref().map(ServiceName::as_str)),
+        ("state", query.state.map(WrittenState::as_str)),
+        ("unused_for_days", unused.as_deref()),
+        ("expiring_within_days", expiring.as_deref()),
+    ];
+    let request = page::request(query.limit, query.cursor, &caller, &filters)?;
     let wanted = TokenQuery {
         project: query.project.clone(),
         service: query.service.clone(),
@@ -243,13 +250,6 @@ pub(crate) async fn list(
     };
     let now = state.system.now();
     let page = tokens::list(&*state.table, &caller, wanted, now, &request).await.map_err(Problem::list)?;
-    let filters = [
-        ("project", query.project.as_ref().map(ProjectName::as_str)),
-        ("service", query.service.as_ref().map(ServiceName::as_str)),
-        ("state", query.state.map(WrittenState::as_str)),
-        ("unused_for_days", unused.as_deref()),
-        ("expiring_within_days", expiring.as_deref()),
-    ];
     let link = page::link(page.next.as_ref(), request.limit, &filters);
     let next_cursor = page.next.map(|cursor| cursor.as_str().to_owned());
     let tokens = page.items.into_iter().map(|token| TokenView::new(token, now)).collect();

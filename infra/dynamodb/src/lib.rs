@@ -3,6 +3,7 @@
 //! SQLite runs with a write-ahead log and `synchronous = FULL`: what was acknowledged survives a kill of
 //! the process and a loss of power.
 
+mod operations;
 mod server;
 mod table;
 mod timeouts;

@@ -8,7 +8,9 @@ use std::{
     time::Duration,
 };
 
-use dynoxide::{Database, server::serve_with_shutdown};
+use axum::{Router, extract::DefaultBodyLimit, routing::post};
+use dynoxide::Database;
+use gatehouse_loopback::guarded;
 use tokio::{
     net::TcpListener,
     runtime,
@@ -17,6 +19,11 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 use tracing::{debug, error};
+
+use crate::operations;
+
+/// What DynamoDB takes, in bytes.
+const BODY_LIMIT: usize = 16 * 1024 * 1024;
 
 /// How often expired items are removed. DynamoDB takes up to a few days, so nothing may rely on it.
 const SWEEP_EVERY: Duration = Duration::from_hours(1);
@@ -97,8 +104,12 @@ async fn serve(listener: std::net::TcpListener, database: Database, stopped: one
     };
     let sweeper = tokio::spawn(sweep(database.clone()));
     let shutdown = async { stopped.await.unwrap_or_default() };
-    if let Err(error) = serve_with_shutdown(listener, database, shutdown).await {
-        error!(error, "DynamoDB stopped");
+    let router = Router::new()
+        .route("/", post(operations::answer))
+        .layer(DefaultBodyLimit::max(BODY_LIMIT))
+        .with_state(database);
+    if let Err(error) = axum::serve(listener, guarded(router)).with_graceful_shutdown(shutdown).await {
+        error!(%error, "DynamoDB stopped");
     }
     sweeper.abort();
 }

@@ -22,6 +22,7 @@ pub mod name;
 pub mod operations;
 pub mod paging;
 pub mod parameter;
+pub mod plain_http;
 pub mod project;
 pub mod providers;
 pub mod revision;

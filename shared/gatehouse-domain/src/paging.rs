@@ -77,6 +77,8 @@ pub struct PageRequest {
     pub limit: Limit,
     /// Where to start; the beginning without it.
     pub cursor: Option<Cursor>,
+    /// Who asks for what: the pages' cursors are good for the same and nothing else.
+    pub asked: String,
 }
 
 /// One page of a list. A page may be short, or empty, and still have a next one.

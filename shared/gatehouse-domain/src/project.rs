@@ -150,7 +150,7 @@ pub enum EditProjectError {
     #[error("the project is not valid")]
     Invalid(Vec<FieldError>),
     /// The name belongs to a tenant that the caller is not in.
-    #[error("the name of this project is not yours to use")]
+    #[error("this name cannot be used; choose another")]
     Taken,
     /// The caller's role in this tenant is too small.
     #[error("your role in tenant `{0}` does not allow this")]
@@ -185,6 +185,8 @@ pub async fn put<S: FindProject + SaveProject>(
 ) -> Result<PutProject, EditProjectError> {
     let current = store.find_project(&name).await?;
     if current.as_ref().is_some_and(|project| !audit.caller.sees(&project.tenant)) {
+        // It is none for this caller: only where one would be created, they hear that the name cannot be had.
+        expected.admit(None)?;
         return Err(EditProjectError::Taken);
     }
     let tenant = tenant_of(audit.caller, &name, &draft, current.as_ref())?;

@@ -1,6 +1,6 @@
 //! What handlers take from a request. Each extractor refuses with a problem that names the fault.
 
-use std::{convert::Infallible, fmt, marker::PhantomData, str::FromStr};
+use std::{collections::HashSet, convert::Infallible, fmt, marker::PhantomData, str::FromStr};
 
 use axum::{
     body::Bytes,
@@ -20,7 +20,7 @@ use gatehouse_domain::{
 };
 use serde::{
     Deserialize, Deserializer,
-    de::{DeserializeOwned, MapAccess, Visitor, value::MapAccessDeserializer},
+    de::{DeserializeOwned, Error as _, MapAccess, SeqAccess, Visitor, value::MapAccessDeserializer},
 };
 
 use crate::{
@@ -244,17 +244,100 @@ fn is_json(headers: &HeaderMap) -> bool {
     essence.eq_ignore_ascii_case("application/json")
 }
 
-fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+/// Refuses JSON in which an object has two members of one name, at any depth. Readers of JSON disagree on which of them
+/// counts, so what one has checked another would not do.
+///
+/// # Errors
+///
+/// Where the second stands; or when the text is no JSON.
+pub fn check_members(body: &[u8]) -> Result<(), Problem> {
     let mut json = serde_json::Deserializer::from_slice(body);
-    let value = serde_path_to_error::deserialize(&mut json).map(|Object(value)| value).map_err(|error| {
-        let pointer = pointer(error.path());
-        let reason = error.into_inner();
-        if reason.is_data() {
-            Problem::invalid(vec![FieldError::new(pointer, reason.to_string())])
-        } else {
-            Problem::new(problem::MALFORMED_BODY, format!("The body is not JSON: {reason}"))
+    serde_path_to_error::deserialize(&mut json).map(|Distinct| ()).map_err(refused)
+}
+
+/// Any JSON whose objects have each member once.
+struct Distinct;
+
+impl<'de> Deserialize<'de> for Distinct {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Self)
+    }
+}
+
+impl<'de> Visitor<'de> for Distinct {
+    type Value = Self;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("JSON")
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_unit<E>(self) -> Result<Self, E> {
+        Ok(self)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self, A::Error> {
+        while items.next_element::<Self>()?.is_some() {}
+        Ok(self)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self, A::Error> {
+        let mut seen = HashSet::new();
+        while let Some(name) = members.next_key::<String>()? {
+            if seen.insert(name) {
+                members.next_value::<Self>()?;
+            } else {
+                // Failing at the value, so that the path of the error names the member.
+                members.next_value::<Repeated>()?;
+            }
         }
-    })?;
+        Ok(self)
+    }
+}
+
+/// The value of a member that was there before.
+struct Repeated;
+
+impl<'de> Deserialize<'de> for Repeated {
+    fn deserialize<D: Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
+        Err(D::Error::custom("this member is there more than once"))
+    }
+}
+
+/// What stands in a body that cannot be taken.
+fn refused(error: serde_path_to_error::Error<serde_json::Error>) -> Problem {
+    let pointer = pointer(error.path());
+    let reason = error.into_inner();
+    if reason.is_data() {
+        Problem::invalid(vec![FieldError::new(pointer, reason.to_string())])
+    } else {
+        Problem::new(problem::MALFORMED_BODY, format!("The body is not JSON: {reason}"))
+    }
+}
+
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    check_members(body)?;
+    let mut json = serde_json::Deserializer::from_slice(body);
+    let value = serde_path_to_error::deserialize(&mut json).map(|Object(value)| value).map_err(refused)?;
     match json.end() {
         Ok(()) => Ok(value),
         Err(error) => {

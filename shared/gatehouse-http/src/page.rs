@@ -1,7 +1,11 @@
 //! Paging: `limit` and `cursor` in, `next_cursor` and a `Link` out.
 
 use axum::http::{HeaderMap, HeaderValue, header};
-use gatehouse_domain::paging::{Cursor, Limit, PageRequest};
+use gatehouse_domain::{
+    caller::Caller,
+    paging::{Cursor, Limit, PageRequest},
+};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -18,34 +22,89 @@ pub struct PageQuery {
     pub cursor: Option<String>,
 }
 
-/// The page that a query asks for.
+/// The query parameters of a list besides `limit` and `cursor`, by name; those that were left out are `None`.
+pub type Filters<'a> = &'a [(&'a str, Option<&'a str>)];
+
+/// What may stand in a query as it is: RFC 3986 unreserved characters.
+const VALUE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// The page that a query asks for. Its cursors are good for this caller's tenants and these filters only.
 ///
 /// # Errors
 ///
 /// When the limit is not 1 to 100. Whether the cursor belongs to the list is the list's to say.
-pub fn request(limit: Option<u8>, cursor: Option<String>) -> Result<PageRequest, Problem> {
+pub fn request(
+    limit: Option<u8>,
+    cursor: Option<String>,
+    caller: &Caller,
+    filters: Filters<'_>,
+) -> Result<PageRequest, Problem> {
     let limit = match limit {
         None => Limit::default(),
         Some(limit) => Limit::new(limit)
             .ok_or_else(|| Problem::new(problem::INVALID_QUERY, "`limit` must be 1 to 100."))?,
     };
-    Ok(PageRequest { limit, cursor: cursor.map(Cursor::unverified) })
+    let asked = format!("{}?{}", caller.tenants(), query(filters));
+    Ok(PageRequest { limit, cursor: cursor.map(Cursor::unverified), asked })
 }
 
-/// The `Link` to the next page, relative to the request's own URL. `others` are the query parameters that
-/// the request had besides `limit` and `cursor`.
-pub fn link(next: Option<&Cursor>, limit: Limit, others: &[(&str, Option<&str>)]) -> HeaderMap {
+/// The filters as they stand in a query, each value escaped, each behind a `&`.
+fn query(filters: Filters<'_>) -> String {
+    let given = filters.iter().filter_map(|(name, value)| Some((*name, (*value)?)));
+    given.fold(String::new(), |query, (name, value)| query + "&" + name + "=" + &escaped(value))
+}
+
+fn escaped(value: &str) -> String {
+    utf8_percent_encode(value, VALUE).to_string()
+}
+
+/// The `Link` to the next page, relative to the request's own URL.
+pub fn link(next: Option<&Cursor>, limit: Limit, filters: Filters<'_>) -> HeaderMap {
     let mut headers = HeaderMap::new();
     let Some(next) = next else { return headers };
-    let mut query = format!("?limit={}&cursor={}", limit.get(), next.as_str());
-    for (name, value) in others {
-        if let Some(value) = value {
-            query.extend(["&", *name, "=", *value]);
-        }
-    }
-    // Names and cursors are made of characters that need no escaping.
-    if let Ok(link) = HeaderValue::from_str(&format!("<{query}>; rel=\"next\"")) {
+    // A cursor is made of characters that need no escaping.
+    let target = format!("?limit={}&cursor={}{}", limit.get(), next.as_str(), query(filters));
+    if let Ok(link) = HeaderValue::from_str(&format!("<{target}>; rel=\"next\"")) {
         headers.insert(header::LINK, link);
     }
     headers
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A filter's value, as the `Link` to the next page brings it back.
+    fn brought_back(value: &str) -> String {
+        let next = Cursor::unverified("abc".to_owned());
+        let headers = link(Some(&next), Limit::default(), &[("actor", Some(value)), ("none", None)]);
+        let link = headers[header::LINK].to_str().unwrap();
+        let target = link.strip_prefix('<').and_then(|link| link.strip_suffix(">; rel=\"next\"")).unwrap();
+        assert!(!target.contains(['<', '>', '"', ';', ',', ' ']), "{link}");
+        let query = target.strip_prefix('?').unwrap();
+        let parameters: Vec<_> = query.split('&').map(|pair| pair.split_once('=').unwrap()).collect();
+        assert_eq!(parameters[..2], [("limit", "50"), ("cursor", "abc")]);
+        assert_eq!((parameters.len(), parameters[2].0), (3, "actor"), "{link}");
+        percent_encoding::percent_decode_str(parameters[2].1).decode_utf8().unwrap().into_owned()
+    }
+
+    #[test]
+    fn any_value_comes_back_from_a_link_as_it_was() {
+        let every_character: String = (0..=0x2ff).filter_map(char::from_u32).collect();
+        for value in [
+            "",
+            "user:ada",
+            "service:payments/worker",
+            "a&limit=1",
+            "a>; rel=\"evil\", <https://evil.example",
+            "a\r\nset-cookie: x",
+            "100%",
+            "%26",
+            "a+b c",
+            "ä☂",
+            &every_character,
+        ] {
+            assert_eq!(brought_back(value), value);
+        }
+    }
 }

@@ -225,6 +225,12 @@ mod tests {
     }
 
     async fn sent(method: &str, rest: &str, body: &str) -> (StatusCode, String) {
+        let (parts, body) = answer(method, rest, body).await.into_parts();
+        let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+        (parts.status, String::from_utf8(body.into()).unwrap())
+    }
+
+    async fn answer(method: &str, rest: &str, body: &str) -> Response {
         let authorizer = json!({ "kind": "api_key", "subject": "k", "scopes": "*", "tenants": "*" });
         let event = json!({
             "resource": FORWARD.path, "path": "/", "httpMethod": method, "headers": {},
@@ -237,10 +243,21 @@ mod tests {
         });
         let event: LambdaRequest = serde_json::from_value(event).unwrap();
         let app = Routes::new().on_up_to(&FORWARD, 2 * BODY_LIMIT, forward).into_app(());
-        let answer = app.oneshot(lambda_http::Request::from(event).map(Body::new)).await.unwrap();
-        let status = answer.status();
-        let body = axum::body::to_bytes(answer.into_body(), usize::MAX).await.unwrap();
-        (status, String::from_utf8(body.into()).unwrap())
+        app.oneshot(lambda_http::Request::from(event).map(Body::new)).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn every_answer_has_the_security_headers() {
+        let too_large = "x".repeat(2 * BODY_LIMIT + 1);
+        for (method, body, status) in
+            [("GET", "", 200), ("DELETE", "", 405), ("POST", too_large.as_str(), 413)]
+        {
+            let answer = answer(method, "a", body).await;
+            assert_eq!(answer.status(), status);
+            for (name, value) in request_log::SECURITY_HEADERS {
+                assert_eq!(answer.headers().get(&name).unwrap(), value, "{method}: {name}");
+            }
+        }
     }
 
     #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::{env, fmt, num::NonZeroU16, time::Duration};
 
-use gatehouse_domain::{catalog::Modules, revocation::Stage};
+use gatehouse_domain::{catalog::Modules, plain_http::PlainHttp, revocation::Stage};
 
 /// A variable that is missing or not usable.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -229,6 +229,14 @@ impl ResponseMode {
             "buffered" => Ok(Self::Buffered),
             _ => Err(EnvError { name: NAME, problem: Problem::Unknown { allowed: &["stream", "buffered"] } }),
         }
+    }
+}
+
+/// Reads `GATEHOUSE_PLAIN_HTTP`: `allowed` says that the network is private; anything else, or nothing, that it is not.
+pub fn plain_http() -> PlainHttp {
+    match optional("GATEHOUSE_PLAIN_HTTP").as_deref() {
+        Some("allowed") => PlainHttp::Allowed,
+        _ => PlainHttp::OnLoopback,
     }
 }
 

@@ -13,7 +13,7 @@ use jiff::{Timestamp, fmt::serde::timestamp::millisecond};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Table, cursor,
+    Table,
     error::conditional,
     item::{
         IF_ABSENT, INDEX_SK, Item, UNLESS_USED_LATER, compose, corrupt, decompose, key_attributes, number,
@@ -131,10 +131,10 @@ impl Table {
         page: &PageRequest,
         read: impl Fn(Item) -> Result<T, StoreError>,
     ) -> Result<Page<T>, ListError> {
-        let before = page.cursor.as_ref().map(|cursor| cursor::decode(keys::API_KEYS, cursor)).transpose()?;
+        let before = self.place(keys::API_KEYS, page).await?;
         let list = ByTime { partition: keys::API_KEYS.to_owned(), in_index: true, before };
         let answer = self.newest_first(&list, page.limit).await?;
-        let next = end_of(&answer, INDEX_SK).map(|end| cursor::encode(keys::API_KEYS, &end));
+        let next = self.next(keys::API_KEYS, page, end_of(&answer, INDEX_SK)).await?;
         let items = answer.items.unwrap_or_default().into_iter().map(read);
         Ok(Page { items: items.collect::<Result<_, _>>()?, next })
     }

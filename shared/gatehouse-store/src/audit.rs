@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Table, cursor,
+    Table,
     item::{EXPIRES_AT, IF_ABSENT, Item, compose, corrupt, decompose, number},
     keys,
     lists::{ByTime, end_of},
@@ -147,14 +147,14 @@ impl ListAudit for Table {
             AuditFilter::Tenant(tenant) => keys::trail_of_tenant(tenant),
             AuditFilter::Actor { actor, .. } => keys::trail_of_actor(actor),
         };
-        let now = self.clock.now();
+        let now = self.system.now();
         if until < now - RETENTION {
             return Ok(Page { items: Vec::new(), next: None });
         }
         let oldest = keys::month(now - RETENTION);
         let mut before = format!("{}$", keys::sortable(until.min(now)));
-        if let Some(cursor) = &page.cursor {
-            before = before.min(cursor::decode(&trail, cursor)?);
+        if let Some(place) = self.place(&trail, page).await? {
+            before = before.min(place);
         }
         let month = month_before(&before).ok_or(InvalidCursor)?;
         if month < oldest {
@@ -168,7 +168,7 @@ impl ListAudit for Table {
         let entries = answer.items.unwrap_or_default().into_iter().map(StoredEntry::read);
         let mut entries = entries.collect::<Result<Vec<_>, _>>()?;
         entries.retain(|entry| may_be_seen(filter, entry));
-        Ok(Page { items: entries, next: next.map(|place| cursor::encode(&trail, &place)) })
+        Ok(Page { items: entries, next: self.next(&trail, page, next).await? })
     }
 }
 

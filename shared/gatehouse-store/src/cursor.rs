@@ -1,48 +1,219 @@
-//! What is inside a cursor: the sort key that a page ended with.
+//! What is inside a cursor: the sort key that a page ended with, sealed.
 //!
-//! The partition is never taken from a cursor but from the list that is asked for, and the sort key must
-//! begin as that list's keys do, so a cursor cannot lead into another tenant's things.
+//! A sort key can tell what the page left out: when something happened that its reader may not see, and what it is
+//! called. So a cursor is encrypted, and authenticated together with the list it is of and with what was asked of that
+//! list by whom ([`PageRequest::asked`]): it leads nowhere else. What ADR 15 says of the key is here.
 
-use gatehouse_domain::paging::{Cursor, InvalidCursor};
+use std::sync::OnceLock;
+
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use data_encoding::BASE64;
+use gatehouse_domain::{
+    paging::{Cursor, InvalidCursor, ListError, PageRequest},
+    store::StoreError,
+};
+use ring::{
+    aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey},
+    hmac,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Table,
+    error::conditional,
+    item::{IF_ABSENT, compose, corrupt, decompose},
+    keys,
+};
 
 /// The longest sort key in a cursor, in bytes: the table refuses to compare with one of more than 1,024.
 const MAX_LENGTH: usize = 1000;
 
-/// A cursor that stands behind `sort_key` of `list`.
-pub fn encode(list: &str, sort_key: &str) -> Cursor {
-    Cursor::encode(format!("{list}\n{sort_key}").as_bytes())
+/// Texts are sealed as multiples of this, in bytes, so that a cursor's length does not tell a month's end from an entry.
+const BLOCK: usize = 128;
+
+/// How many random bytes a cursor begins with.
+const SALT: usize = 16;
+
+/// The key as it is stored.
+#[derive(Serialize, Deserialize)]
+struct StoredKey {
+    secret: String,
 }
 
-/// The sort key that a cursor of `list` stands behind.
-pub fn decode(list: &str, cursor: &Cursor) -> Result<String, InvalidCursor> {
-    let text = String::from_utf8(cursor.decode()?).map_err(|_| InvalidCursor)?;
-    let (of, sort_key) = text.split_once('\n').ok_or(InvalidCursor)?;
-    let possible = of == list && (1..=MAX_LENGTH).contains(&sort_key.len());
-    if possible { Ok(sort_key.to_owned()) } else { Err(InvalidCursor) }
+/// A stored key that is none.
+#[derive(Debug, thiserror::Error)]
+#[error("the stored key of cursors is not base64")]
+struct UnreadableKey;
+
+/// What cursors are sealed with.
+pub(crate) struct CursorKey(hmac::Key);
+
+impl CursorKey {
+    fn new(secret: &[u8]) -> Self {
+        Self(hmac::Key::new(hmac::HMAC_SHA256, secret))
+    }
+
+    /// Each cursor has a key of its own, made from its salt, so that no nonce is ever used twice.
+    fn of_cursor(&self, salt: &[u8]) -> Option<LessSafeKey> {
+        let key = hmac::sign(&self.0, salt);
+        UnboundKey::new(&AES_256_GCM, key.as_ref()).ok().map(LessSafeKey::new)
+    }
+
+    /// A cursor that stands behind `sort_key`. `None` where no page can end: the key is longer than any.
+    fn seal(&self, salt: [u8; SALT], bound_to: &str, sort_key: &str) -> Option<Cursor> {
+        let mut sealed = padded(sort_key)?;
+        let nonce = Nonce::assume_unique_for_key([0; 12]);
+        self.of_cursor(&salt)?.seal_in_place_append_tag(nonce, Aad::from(bound_to), &mut sealed).ok()?;
+        Some(Cursor::encode(&[&salt[..], &sealed].concat()))
+    }
+
+    /// The sort key that a cursor stands behind, if it was sealed here for the same.
+    fn open(&self, bound_to: &str, cursor: &Cursor) -> Result<String, InvalidCursor> {
+        let mut bytes = cursor.decode()?;
+        let (salt, sealed) = bytes.split_at_mut_checked(SALT).ok_or(InvalidCursor)?;
+        let nonce = Nonce::assume_unique_for_key([0; 12]);
+        let key = self.of_cursor(salt).ok_or(InvalidCursor)?;
+        let text = key.open_in_place(nonce, Aad::from(bound_to), sealed).map_err(|_| InvalidCursor)?;
+        let end = text.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+        String::from_utf8(text[..end].to_vec()).map_err(|_| InvalidCursor)
+    }
 }
+
+/// The text with zeros up to the next block. No key of the table ends with one.
+fn padded(text: &str) -> Option<Vec<u8>> {
+    if text.is_empty() || text.len() > MAX_LENGTH {
+        return None;
+    }
+    let mut bytes = text.as_bytes().to_vec();
+    bytes.resize(bytes.len().next_multiple_of(BLOCK), 0);
+    Some(bytes)
+}
+
+/// What a cursor of this page is good for.
+fn bound_to(list: &str, page: &PageRequest) -> String {
+    format!("{list}\n{}", page.asked)
+}
+
+impl Table {
+    /// The sort key of `list` that the page's cursor stands behind, if it has one.
+    pub(crate) async fn place(&self, list: &str, page: &PageRequest) -> Result<Option<String>, ListError> {
+        let Some(cursor) = &page.cursor else { return Ok(None) };
+        Ok(Some(self.cursor_key().await?.open(&bound_to(list, page), cursor)?))
+    }
+
+    /// The cursor of the page behind the one that ended with this sort key of `list`, if one does.
+    pub(crate) async fn next(
+        &self,
+        list: &str,
+        page: &PageRequest,
+        end: Option<String>,
+    ) -> Result<Option<Cursor>, StoreError> {
+        let Some(end) = end else { return Ok(None) };
+        let salt = self.system.random();
+        let sealed = self.cursor_key().await?.seal(salt, &bound_to(list, page), &end);
+        sealed.map(Some).ok_or_else(|| corrupt(InvalidCursor))
+    }
+
+    /// The key that all functions of an installation share: read once by each process that turns a page, and made by
+    /// the first.
+    async fn cursor_key(&self) -> Result<&CursorKey, StoreError> {
+        if let Some(key) = self.cursor_key.get() {
+            return Ok(key);
+        }
+        let secret = match self.stored_cursor_key().await? {
+            Some(secret) => secret,
+            None => self.make_cursor_key().await?,
+        };
+        Ok(self.cursor_key.get_or_init(|| CursorKey::new(&secret)))
+    }
+
+    async fn stored_cursor_key(&self) -> Result<Option<Vec<u8>>, StoreError> {
+        let Some(item) = self.find(keys::cursor_key()).await? else { return Ok(None) };
+        let StoredKey { secret } = decompose(item)?;
+        BASE64.decode(secret.as_bytes()).map(Some).map_err(|_| corrupt(UnreadableKey))
+    }
+
+    async fn make_cursor_key(&self) -> Result<Vec<u8>, StoreError> {
+        let secret = [self.system.random(), self.system.random()].concat();
+        let stored = StoredKey { secret: BASE64.encode(&secret) };
+        let call = self
+            .client
+            .put_item()
+            .table_name(&self.name)
+            .set_item(Some(compose(keys::cursor_key(), None, &stored)?))
+            .condition_expression(IF_ABSENT);
+        let own = conditional(call.send().await, PutItemError::is_conditional_check_failed_exception)?;
+        // Refused means that another process was faster: its key counts.
+        if own { Ok(secret) } else { self.stored_cursor_key().await?.ok_or_else(|| corrupt(UnreadableKey)) }
+    }
+}
+
+/// Where a process keeps the key.
+pub(crate) type CursorKeyCell = OnceLock<CursorKey>;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_cursor_of_another_list_is_refused() {
-        let cursor = encode("RUNS#a", "x");
-        assert_eq!(decode("RUNS#a", &cursor).as_deref(), Ok("x"));
-        assert_eq!(decode("RUNS#b", &cursor), Err(InvalidCursor));
+    const PLACE: &str = "2026-09-01T10:00:00.000Z#aud_1";
+
+    fn key() -> CursorKey {
+        CursorKey::new(&[7; 32])
+    }
+
+    fn seal(bound_to: &str, sort_key: &str) -> Cursor {
+        key().seal([1; SALT], bound_to, sort_key).unwrap()
     }
 
     #[test]
-    fn a_sort_key_that_the_table_would_refuse_is_refused() {
-        for bad in [String::new(), "x".repeat(MAX_LENGTH + 1)] {
-            assert_eq!(decode("JOBS", &encode("JOBS", &bad)), Err(InvalidCursor), "{} bytes", bad.len());
+    fn a_cursor_is_good_for_what_it_was_sealed_for_and_nothing_else() {
+        let cursor = seal("AUDIT\nacme actor=user:a", PLACE);
+        assert_eq!(key().open("AUDIT\nacme actor=user:a", &cursor).as_deref(), Ok(PLACE));
+        for other in ["AUDIT\nacme", "AUDIT\nbeta actor=user:a", "JOBS\nacme actor=user:a", ""] {
+            assert_eq!(key().open(other, &cursor), Err(InvalidCursor), "{other:?}");
+        }
+        assert_eq!(CursorKey::new(&[8; 32]).open("AUDIT\nacme actor=user:a", &cursor), Err(InvalidCursor));
+    }
+
+    #[test]
+    fn a_cursor_tells_nothing_of_its_place() {
+        let sealed = |salt, place: &str| key().seal([salt; SALT], "AUDIT", place).unwrap();
+        let month = sealed(1, "2026-09");
+        assert_eq!(month.as_str().len(), sealed(2, PLACE).as_str().len());
+        assert_ne!(sealed(1, PLACE), sealed(2, PLACE));
+        let bytes = sealed(1, PLACE).decode().unwrap();
+        assert!(!bytes.windows(4).any(|window| window == b"2026" || window == b"aud_"));
+    }
+
+    #[test]
+    fn a_changed_cursor_is_refused_whichever_bit_it_is() {
+        let bytes = seal("JOBS", "acme#payments#deploy").decode().unwrap();
+        for bit in 0..bytes.len() * 8 {
+            let mut forged = bytes.clone();
+            forged[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(key().open("JOBS", &Cursor::encode(&forged)), Err(InvalidCursor), "bit {bit}");
+        }
+        for length in 0..bytes.len() {
+            assert_eq!(key().open("JOBS", &Cursor::encode(&bytes[..length])), Err(InvalidCursor), "{length}");
         }
     }
 
     #[test]
     fn text_that_is_no_cursor_is_refused() {
         for bad in ["", "!", "AA", "Zm9v", &"A".repeat(4096)] {
-            assert_eq!(decode("JOBS", &Cursor::unverified(bad.to_owned())), Err(InvalidCursor), "{bad:?}");
+            let cursor = Cursor::unverified(bad.to_owned());
+            assert_eq!(key().open("JOBS", &cursor), Err(InvalidCursor), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn every_length_of_a_sort_key_comes_back() {
+        for length in 1..=MAX_LENGTH {
+            let place = "x".repeat(length);
+            assert_eq!(key().open("JOBS", &seal("JOBS", &place)), Ok(place));
+        }
+        for impossible in [String::new(), "x".repeat(MAX_LENGTH + 1)] {
+            assert!(key().seal([1; SALT], "JOBS", &impossible).is_none(), "{} bytes", impossible.len());
         }
     }
 }

@@ -45,8 +45,8 @@ fn watched<T>(
 impl Watch for Table {
     async fn watched_tokens(&self, page: &PageRequest) -> Result<Page<Watched<ServiceToken>>, ListError> {
         let all = |tenant: &_| Bounds::all(keys::of_tenant(tenant));
-        let section = Section::of(keys::TOKENS, &Tenants::All, page, all)?;
-        self.list_section(section, page.limit, |call| call, watched(tokens::read)).await
+        let section = Section::of(keys::TOKENS, &Tenants::All, self.place(keys::TOKENS, page).await?, all)?;
+        self.list_section(section, page, |call| call, watched(tokens::read)).await
     }
 
     async fn watched_api_keys(&self, page: &PageRequest) -> Result<Page<Watched<ApiKey>>, ListError> {

@@ -98,13 +98,14 @@ impl FindJobsByTarget for Table {
 #[async_trait]
 impl ListJobs for Table {
     async fn list_jobs(&self, filter: &JobFilter, page: &PageRequest) -> Result<Page<Job>, ListError> {
+        let after = self.place(keys::JOBS, page).await?;
         let section = match &filter.project {
             None => {
-                Section::of(keys::JOBS, &filter.tenants, page, |tenant| Bounds::all(keys::of_tenant(tenant)))
+                Section::of(keys::JOBS, &filter.tenants, after, |tenant| Bounds::all(keys::of_tenant(tenant)))
             }
             Some(project) => {
                 let tenants = Tenants::Only(BTreeSet::from([project.tenant.clone()]));
-                Section::of(keys::JOBS, &tenants, page, |tenant| {
+                Section::of(keys::JOBS, &tenants, after, |tenant| {
                     Bounds::all(keys::of_project(tenant, &project.name))
                 })
             }
@@ -115,7 +116,7 @@ impl ListJobs for Table {
                 .filter_expression("environment = :environment")
                 .expression_attribute_values(":environment", text(environment.as_str())),
         };
-        self.list_section(section?, page.limit, wanted, decompose).await
+        self.list_section(section?, page, wanted, decompose).await
     }
 }
 

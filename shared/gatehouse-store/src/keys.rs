@@ -33,6 +33,11 @@ impl Key {
     }
 }
 
+/// `CURSOR_KEY` / `CURSOR_KEY`: what cursors are sealed with.
+pub fn cursor_key() -> Key {
+    Key::new("CURSOR_KEY", "CURSOR_KEY")
+}
+
 /// `JOB#<job>` / `JOB`
 pub fn job(id: &JobId) -> Key {
     Key::new(format!("JOB#{id}"), "JOB")

@@ -24,7 +24,7 @@ const HELD_UNTIL: &str = "held_until";
 #[async_trait]
 impl Leases for Table {
     async fn acquire(&self, name: &str, holder: &str, time: Duration) -> Result<LeaseOutcome, StoreError> {
-        let now = self.clock.now();
+        let now = self.system.now();
         let mut item = key_attributes(keys::lease(name));
         item.insert(HOLDER.into(), text(holder));
         item.insert(HELD_UNTIL.into(), number((now + time).as_millisecond()));

@@ -33,24 +33,27 @@ mod users;
 use std::sync::Arc;
 
 use aws_sdk_dynamodb::Client;
-use gatehouse_domain::clock::Clock;
+use gatehouse_domain::clock::System;
+
+use self::cursor::CursorKeyCell;
 
 /// The table, behind every port of the domain that needs it.
 #[derive(Clone)]
 pub struct Table {
     client: Client,
     name: String,
-    clock: Arc<dyn Clock>,
+    system: Arc<dyn System>,
+    cursor_key: Arc<CursorKeyCell>,
 }
 
 impl Table {
     /// The table `name`, reached by `client`.
-    pub fn new(client: Client, name: impl Into<String>, clock: Arc<dyn Clock>) -> Self {
-        Self { client, name: name.into(), clock }
+    pub fn new(client: Client, name: impl Into<String>, system: Arc<dyn System>) -> Self {
+        Self { client, name: name.into(), system, cursor_key: Arc::default() }
     }
 
     /// The time now in whole seconds since 1970, as `expires_at` is kept.
     fn epoch_seconds(&self) -> i64 {
-        self.clock.now().as_second()
+        self.system.now().as_second()
     }
 }

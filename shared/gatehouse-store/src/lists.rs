@@ -1,7 +1,7 @@
 //! Lists: by tenant and name, and by time with the newest first.
 //!
-//! A cursor holds the sort key that a page ended with. The next page is asked for as "behind it" in the key
-//! condition, so what somebody else wrote into a cursor can only choose a place within their own list.
+//! A cursor holds the sort key that a page ended with, sealed. The next page is asked for as "behind it" in the key
+//! condition, so that even a key which got into a cursor otherwise could only choose a place within the list.
 
 use aws_sdk_dynamodb::operation::query::{QueryOutput, builders::QueryFluentBuilder};
 use gatehouse_domain::{
@@ -12,7 +12,7 @@ use gatehouse_domain::{
 };
 
 use crate::{
-    Table, cursor,
+    Table,
     error::unavailable,
     item::{INDEX, INDEX_SK, Item, SK, text},
     keys,
@@ -61,15 +61,14 @@ pub struct Section {
 }
 
 impl Section {
-    /// The section that a page of these tenants' things reads; `None` when there are no tenants. A page that
-    /// ends with a tenant is short, and the next one begins with the next tenant.
+    /// The section that a page of these tenants' things reads, behind `after`; `None` when there are no tenants. A page
+    /// that ends with a tenant is short, and the next one begins with the next tenant.
     pub fn of(
         list: &'static str,
         tenants: &Tenants,
-        page: &PageRequest,
+        after: Option<String>,
         bounds: impl Fn(&TenantId) -> Bounds,
     ) -> Result<Option<Self>, InvalidCursor> {
-        let after = page.cursor.as_ref().map(|cursor| cursor::decode(list, cursor)).transpose()?;
         let Tenants::Only(tenants) = tenants else {
             return Self::within(list, Bounds::all(String::new()), after, None).map(Some);
         };
@@ -84,8 +83,7 @@ impl Section {
     }
 
     /// The section of a list without tenants that ends with all that begin with `end`.
-    pub fn until(list: &'static str, end: &str, page: &PageRequest) -> Result<Self, InvalidCursor> {
-        let after = page.cursor.as_ref().map(|cursor| cursor::decode(list, cursor)).transpose()?;
+    pub fn until(list: &'static str, end: &str, after: Option<String>) -> Result<Self, InvalidCursor> {
         Self::within(list, Bounds::all(String::new()).until(end), after, None)
     }
 
@@ -110,10 +108,9 @@ impl Section {
         self.from > self.to
     }
 
-    /// The page that ends with this sort key, or with the section.
-    fn page<T>(&self, items: Vec<T>, end: Option<String>) -> Page<T> {
-        let next = end.or_else(|| self.next_tenant.as_ref().map(keys::of_tenant));
-        Page { items, next: next.map(|sort_key| cursor::encode(self.list, &sort_key)) }
+    /// Where the page ends that the table ended at this sort key, or with the section.
+    fn end(&self, end: Option<String>) -> Option<String> {
+        end.or_else(|| self.next_tenant.as_ref().map(keys::of_tenant))
     }
 }
 
@@ -155,13 +152,14 @@ impl Table {
     pub(crate) async fn list_section<T>(
         &self,
         section: Option<Section>,
-        limit: Limit,
+        page: &PageRequest,
         more: impl FnOnce(QueryFluentBuilder) -> QueryFluentBuilder,
         read: impl Fn(Item) -> Result<T, StoreError>,
     ) -> Result<Page<T>, ListError> {
         let Some(section) = section else { return Ok(Page { items: Vec::new(), next: None }) };
         if section.is_empty() {
-            return Ok(section.page(Vec::new(), None));
+            let next = self.next(section.list, page, section.end(None)).await?;
+            return Ok(Page { items: Vec::new(), next });
         }
         let call = self
             .client
@@ -172,11 +170,11 @@ impl Table {
             .expression_attribute_values(":list", text(section.list))
             .expression_attribute_values(":from", text(section.from.clone()))
             .expression_attribute_values(":to", text(section.to.clone()))
-            .limit(limit.get().into());
+            .limit(page.limit.get().into());
         let answer = more(call).send().await.map_err(unavailable)?;
         let end = end_of(&answer, INDEX_SK);
         let items = answer.items.unwrap_or_default().into_iter().map(read).collect::<Result<_, _>>()?;
-        Ok(section.page(items, end))
+        Ok(Page { items, next: self.next(section.list, page, section.end(end)).await? })
     }
 
     /// One strongly consistent query of a partition of the table, in the order of its sort keys.
@@ -186,7 +184,7 @@ impl Table {
         page: &PageRequest,
         read: impl Fn(Item) -> Result<T, StoreError>,
     ) -> Result<Page<T>, ListError> {
-        let after = page.cursor.as_ref().map(|cursor| cursor::decode(partition, cursor)).transpose()?;
+        let after = self.place(partition, page).await?;
         let call = self
             .client
             .query()
@@ -201,7 +199,7 @@ impl Table {
                 .expression_attribute_values(":after", text(after)),
         };
         let answer = call.send().await.map_err(unavailable)?;
-        let next = end_of(&answer, SK).map(|end| cursor::encode(partition, &end));
+        let next = self.next(partition, page, end_of(&answer, SK)).await?;
         let items = answer.items.unwrap_or_default().into_iter().map(read);
         Ok(Page { items: items.collect::<Result<_, _>>()?, next })
     }
@@ -219,10 +217,9 @@ mod tests {
     use super::*;
 
     fn section(tenants: &str, after: Option<&str>) -> Option<(String, String)> {
-        let cursor = after.map(|key| cursor::encode(keys::PROJECTS, key));
-        let page = PageRequest { cursor, ..PageRequest::default() };
         let all = |tenant: &TenantId| Bounds::all(keys::of_tenant(tenant));
-        let section = Section::of(keys::PROJECTS, &tenants.parse().unwrap(), &page, all).ok()??;
+        let section =
+            Section::of(keys::PROJECTS, &tenants.parse().unwrap(), after.map(str::to_owned), all).ok()??;
         Some((section.from, section.to))
     }
 

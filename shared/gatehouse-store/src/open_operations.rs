@@ -25,8 +25,9 @@ impl ListOpenOperations for Table {
         now: Timestamp,
         page: &PageRequest,
     ) -> Result<Page<(ServiceId, EnvironmentName)>, ListError> {
-        let section = Section::until(keys::ENVIRONMENTS_ENDING, &keys::sortable(now), page)?;
+        let after = self.place(keys::ENVIRONMENTS_ENDING, page).await?;
+        let section = Section::until(keys::ENVIRONMENTS_ENDING, &keys::sortable(now), after)?;
         let read = |item| environments::read(item).map(|state| (state.service, state.name));
-        self.list_section(Some(section), page.limit, |call| call, read).await
+        self.list_section(Some(section), page, |call| call, read).await
     }
 }

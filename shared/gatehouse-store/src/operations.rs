@@ -29,7 +29,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Table, cursor, environments,
+    Table, environments,
     error::unavailable,
     item::{
         EXPIRES_AT, IF_ABSENT, IF_REVISION, INDEX_SK, Item, compose, corrupt, decompose, json,
@@ -246,10 +246,10 @@ impl ListOperations for Table {
         page: &PageRequest,
     ) -> Result<Page<Operation>, ListError> {
         let partition = keys::operations_of(service);
-        let before = page.cursor.as_ref().map(|cursor| cursor::decode(&partition, cursor)).transpose()?;
+        let before = self.place(&partition, page).await?;
         let list = ByTime { partition, in_index: true, before };
         let answer = self.newest_first(&list, page.limit).await?;
-        let next = end_of(&answer, INDEX_SK).map(|end| cursor::encode(&list.partition, &end));
+        let next = self.next(&list.partition, page, end_of(&answer, INDEX_SK)).await?;
         let items = answer.items.unwrap_or_default().into_iter().map(read);
         Ok(Page { items: items.collect::<Result<_, _>>()?, next })
     }

@@ -88,8 +88,10 @@ impl FindProject for Table {
 impl ListProjects for Table {
     async fn list_projects(&self, tenants: &Tenants, page: &PageRequest) -> Result<Page<Project>, ListError> {
         let section =
-            Section::of(keys::PROJECTS, tenants, page, |tenant| Bounds::all(keys::of_tenant(tenant)))?;
-        self.list_section(section, page.limit, |call| call, StoredProject::read).await
+            Section::of(keys::PROJECTS, tenants, self.place(keys::PROJECTS, page).await?, |tenant| {
+                Bounds::all(keys::of_tenant(tenant))
+            })?;
+        self.list_section(section, page, |call| call, StoredProject::read).await
     }
 }
 

@@ -15,7 +15,7 @@ use gatehouse_domain::{
 use jiff::Timestamp;
 
 use crate::{
-    Table, cursor,
+    Table,
     error::{conditional, unavailable},
     item::{
         EXPIRES_AT, IF_ABSENT, INDEX, INDEX_PK, INDEX_SK, Item, compose, corrupt, decompose, key_attributes,
@@ -60,17 +60,13 @@ impl ListRuns for Table {
             .expression_attribute_values(":list", text(list.clone()))
             .scan_index_forward(false)
             .limit(page.limit.get().into());
-        if let Some(cursor) = &page.cursor {
-            let sort_key = cursor::decode(&list, cursor)?;
+        if let Some(sort_key) = self.place(&list, page).await? {
             call = call.set_exclusive_start_key(Some(list_position(&list, &sort_key)?));
         }
         let answer = call.send().await.map_err(unavailable)?;
         let items = answer.items.unwrap_or_default().into_iter().map(decompose);
-        let end = answer.last_evaluated_key.as_ref().and_then(|key| key.get(INDEX_SK)?.as_s().ok());
-        Ok(Page {
-            items: items.collect::<Result<_, _>>()?,
-            next: end.map(|sort_key| cursor::encode(&list, sort_key)),
-        })
+        let end = answer.last_evaluated_key.as_ref().and_then(|key| key.get(INDEX_SK)?.as_s().ok().cloned());
+        Ok(Page { items: items.collect::<Result<_, _>>()?, next: self.next(&list, page, end).await? })
     }
 }
 

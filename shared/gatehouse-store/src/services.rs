@@ -198,10 +198,11 @@ impl ListServices for Table {
         filter: &ServiceFilter,
         page: &PageRequest,
     ) -> Result<Page<Service>, ListError> {
-        let section = Section::of(keys::SERVICES, &filter.tenants, page, |tenant| {
+        let after = self.place(keys::SERVICES, page).await?;
+        let section = Section::of(keys::SERVICES, &filter.tenants, after, |tenant| {
             Bounds::all(keys::of_tenant(tenant))
         })?;
-        self.list_section(section, page.limit, |call| narrow(call, filter), read).await
+        self.list_section(section, page, |call| narrow(call, filter), read).await
     }
 }
 

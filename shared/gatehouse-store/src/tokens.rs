@@ -281,7 +281,11 @@ impl Table {
             ends_by: None,
             now,
         };
-        let mut request = PageRequest { limit: Limit::new(Limit::MAX).unwrap_or_default(), cursor: None };
+        let mut request = PageRequest {
+            limit: Limit::new(Limit::MAX).unwrap_or_default(),
+            cursor: None,
+            ..PageRequest::default()
+        };
         loop {
             let page = match self.list_tokens(&filter, &request).await {
                 Ok(page) => page,
@@ -305,8 +309,11 @@ impl ListTokens for Table {
         filter: &TokenFilter,
         page: &PageRequest,
     ) -> Result<Page<ServiceToken>, ListError> {
-        let section = Section::of(keys::TOKENS, &filter.tenants, page, |tenant| bounds(filter, tenant))?;
-        let mut page = self.list_section(section, page.limit, |call| call, read).await?;
+        let section =
+            Section::of(keys::TOKENS, &filter.tenants, self.place(keys::TOKENS, page).await?, |tenant| {
+                bounds(filter, tenant)
+            })?;
+        let mut page = self.list_section(section, page, |call| call, read).await?;
         page.items.retain(|token| is_wanted(filter, token));
         Ok(page)
     }

@@ -99,7 +99,7 @@ impl Transaction {
                 Some(Cancellation::Conflict) if attempt < CONFLICT_ATTEMPTS => {}
                 Some(Cancellation::Conflict) | None => return Err(unavailable(error)),
             }
-            table.clock.sleep(FIRST_PAUSE * 2_u32.pow(attempt - 1)).await;
+            table.system.sleep(FIRST_PAUSE * 2_u32.pow(attempt - 1)).await;
             attempt += 1;
         }
     }

@@ -144,8 +144,10 @@ impl FindUser for Table {
     async fn list_users(&self, page: &PageRequest) -> Result<Page<User>, ListError> {
         // Users belong to no tenant, so the list is one section.
         let section =
-            Section::of(keys::USERS, &Tenants::All, page, |tenant| Bounds::all(keys::of_tenant(tenant)))?;
-        self.list_section(section, page.limit, |call| call, StoredUser::read).await
+            Section::of(keys::USERS, &Tenants::All, self.place(keys::USERS, page).await?, |tenant| {
+                Bounds::all(keys::of_tenant(tenant))
+            })?;
+        self.list_section(section, page, |call| call, StoredUser::read).await
     }
 }
 

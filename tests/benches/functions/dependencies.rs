@@ -11,7 +11,7 @@ use gatehouse_domain::caller::Tenants;
 use gatehouse_domain::clock::Clock;
 use gatehouse_dynamodb::{DynamoDb, Storage, prepare_table};
 use gatehouse_runtime::aws::Aws;
-use gatehouse_runtime::clock::SystemClock;
+use gatehouse_runtime::clock::System;
 use gatehouse_store::Table;
 use gatehouse_template::Template;
 
@@ -36,10 +36,10 @@ impl Dependencies {
         let template = Template::parse(include_str!("../../../template.yaml"), &BTreeMap::new())?;
         let table = template.tables.first().context("template.yaml has no table")?;
         prepare_table(&client, TABLE, table).await?;
-        let clock = Arc::new(SystemClock);
+        let system = Arc::new(System);
         let scopes = BTreeSet::from([Scope::All]);
-        let key = ApiKey::of_text(API_KEY, "benchmark".to_owned(), scopes, Tenants::All, clock.now());
-        Table::new(client, TABLE, clock).save_api_key(&key, None).await?;
+        let key = ApiKey::of_text(API_KEY, "benchmark".to_owned(), scopes, Tenants::All, system.now());
+        Table::new(client, TABLE, system).save_api_key(&key, None).await?;
         Ok(Self { dynamodb, endpoint })
     }
 

@@ -51,6 +51,58 @@ async fn no_forged_token_is_taken() {
     assert_eq!(deploy.stands().await, before);
 }
 
+/// What only somebody with a token may be told: what is wrong with a report.
+const BODIES: &[(&str, &str)] = &[
+    ("application/json", ""),
+    ("application/json", "{"),
+    ("application/json", "[]"),
+    ("application/json", r#"{"nonsense":1}"#),
+    ("application/json", r#"{"command":"success","command":"failure"}"#),
+    ("application/json", r#"{"operation_id":"op_0","attempt":1,"sequence":1,"command":"success"}"#),
+    ("text/plain", "{}"),
+    ("", "{}"),
+];
+
+#[tokio::test]
+async fn the_token_is_judged_before_anything_else() {
+    let deploy = Deploy::start().await;
+    let before = deploy.stands().await;
+    let too_large = "x".repeat(3 * 1024 * 1024);
+    let bodies = BODIES.iter().copied().chain([("application/json", too_large.as_str())]);
+    for (kind, body) in bodies {
+        for path in [DEPLOYMENTS, "/provisioning/callback", "/services/deployments/callback?more=1"] {
+            let what = || format!("{path} {kind:?} {}", &body[..body.len().min(60)]);
+            let anonymous = deploy.app.anonymous().post(path).body(kind, body.to_owned()).await;
+            assert_eq!(
+                (anonymous.status.as_u16(), anonymous.problem()),
+                (401, "callback-token-invalid"),
+                "{}",
+                what()
+            );
+            for token in ["", "x", "gcb.e30.AAAA", &format!("{}x", deploy.token)] {
+                let forged = deploy.call(path, token).body(kind, body.to_owned()).await;
+                assert_eq!(
+                    (forged.status.as_u16(), forged.problem()),
+                    (401, "callback-token-invalid"),
+                    "{}",
+                    what()
+                );
+            }
+            let twice = deploy.call(path, &deploy.token).header("x-callback-token", "x");
+            let twice = twice.body(kind, body.to_owned()).await;
+            assert_eq!(
+                (twice.status.as_u16(), twice.problem()),
+                (401, "callback-token-invalid"),
+                "{}",
+                what()
+            );
+        }
+        let known = deploy.call(DEPLOYMENTS, &deploy.token).body(kind, body.to_owned()).await;
+        assert!([400, 403, 413, 415, 422].contains(&known.status.as_u16()), "{kind:?}: {}", known.status);
+    }
+    assert_eq!(deploy.stands().await, before);
+}
+
 #[tokio::test]
 async fn no_body_that_is_not_a_report_is_taken() {
     let deploy = Deploy::start().await;

@@ -11,9 +11,11 @@ async fn shows_who_did_what_the_newest_act_first() {
     log_in(&app, "grace", "a wrong guess").await;
     app.system.advance(std::time::Duration::from_secs(1));
     app.as_admin("acme").put("/v1/projects/payments").json(&json!({})).await;
-    assert_snapshot!(app.as_platform_admin().get("/v1/audit").await, @r#"
+    let shown = app.as_platform_admin().get("/v1/audit").await;
+    let cursor = shown.body["next_cursor"].as_str().unwrap();
+    assert_snapshot!(shown.to_string().replace(cursor, "CURSOR"), @r#"
     200 OK
-    link: <?limit=50&cursor=QVVESVQKMjAyNi0wOQ&until=2026-09-21T14:13:22Z>; rel="next"
+    link: <?limit=50&cursor=CURSOR&until=2026-09-21T14%3A13%3A22Z>; rel="next"
     {
       "entries": [
         {
@@ -53,7 +55,7 @@ async fn shows_who_did_what_the_newest_act_first() {
           "user_agent": "tests"
         }
       ],
-      "next_cursor": "QVVESVQKMjAyNi0wOQ"
+      "next_cursor": "CURSOR"
     }
     "#);
     // What belongs to a tenant is seen there, and nothing of people's sessions.

@@ -114,7 +114,7 @@ mod put {
         let beta = app.as_admin("beta");
         assert_snapshot!(beta.put("/v1/projects/payments").json(&json!({})).await, @"
         409 Conflict
-        conflict: The name of this project is not yours to use.
+        conflict: This name cannot be used; choose another.
         ");
         assert_snapshot!(beta.put("/v1/projects/new").json(&json!({ "tenant": "acme" })).await, @"
         403 Forbidden

@@ -132,8 +132,8 @@ async fn each_entry_stands_on_its_own_and_is_reported() {
         ("/jobs/2/job_id", "a job id must be 1 to 128 characters"),
         ("/jobs/3/provider/ref/command/0", "invalid type: integer `1`, expected a string"),
         ("/jobs/4/job_id", "an earlier entry has the same id"),
-        ("/jobs/5/project", "project `theirs` is not yours to use"),
-        ("/jobs/6/job_id", "job id `theirs` is not yours to use"),
+        ("/jobs/5/project", "project `theirs` cannot be used; choose another name"),
+        ("/jobs/6/job_id", "job id `theirs` cannot be used; choose another"),
         ("/jobs/7/job_id", "is required"),
         ("/jobs/8/colour", "unknown field `colour`"),
         ("/jobs/9/job_id", "must be a string"),
@@ -199,7 +199,7 @@ async fn as_many_jobs_as_an_import_may_have_are_imported() {
 }
 
 #[tokio::test]
-async fn files_are_taken_as_yaml_or_json_whatever_curl_calls_them() {
+async fn files_are_taken_as_yaml_or_json_and_as_nothing_that_a_page_can_send_unasked() {
     let (app, _) = start_with_ci().await;
     let example = app.as_admin("example");
     let json = json!({ "jobs": [{ "job_id": "j", "project": "example",
@@ -209,10 +209,10 @@ async fn files_are_taken_as_yaml_or_json_whatever_curl_calls_them() {
     for (kind, body, jobs) in [
         ("application/json", json.to_string(), 1),
         ("application/json; charset=utf-8", json.to_string(), 1),
-        ("application/x-www-form-urlencoded", json.to_string(), 1),
         ("application/yaml", yaml.to_owned(), 2),
         ("text/yaml", yaml.to_owned(), 2),
-        ("application/x-www-form-urlencoded", yaml.to_owned(), 2),
+        ("application/x-yaml", yaml.to_owned(), 2),
+        ("Application/YAML; charset=utf-8", yaml.to_owned(), 2),
     ] {
         let answer = example.post("/v1/jobs/import").body(kind, body).await.body;
         assert_eq!(
@@ -221,6 +221,37 @@ async fn files_are_taken_as_yaml_or_json_whatever_curl_calls_them() {
             "{kind}: {answer}"
         );
     }
+    for kind in
+        ["", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "x/json"]
+    {
+        for body in [json.to_string(), yaml.to_owned()] {
+            let answer = example.post("/v1/jobs/import").body(kind, body).await;
+            assert_eq!(
+                (answer.status.as_u16(), answer.problem()),
+                (415, "unsupported-media-type"),
+                "{kind:?}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_file_with_a_member_twice_is_refused_whichever_way_it_is_written() {
+    let (app, _) = start_with_ci().await;
+    let example = app.as_admin("example");
+    let entry = r#"{"job_id":"j","project":"example","project":"other","provider":{"kind":"process","ref":{"command":["true"]}}}"#;
+    for file in [format!(r#"{{"jobs":[{entry}]}}"#), r#"{"jobs":[],"jobs":[]}"#.to_owned()] {
+        for kind in ["application/json", "application/yaml"] {
+            let answer = example.post("/v1/jobs/import").body(kind, file.clone()).await;
+            assert!(
+                [400, 422].contains(&answer.status.as_u16()),
+                "{kind}: {} {}",
+                answer.status,
+                answer.body
+            );
+        }
+    }
+    assert!(ids(&example, "").await.is_empty());
 }
 
 #[tokio::test]

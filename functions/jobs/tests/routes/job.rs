@@ -323,11 +323,11 @@ mod put {
         let beta = app.as_admin("beta");
         assert_snapshot!(beta.put("/v1/jobs/deploy").json(&job("shop")).await, @"
         409 Conflict
-        conflict: Job id `deploy` is not yours to use.
+        conflict: Job id `deploy` cannot be used; choose another.
         ");
         assert_snapshot!(beta.put("/v1/jobs/other").json(&job("payments")).await, @"
         409 Conflict
-        conflict: Project `payments` is not yours to use.
+        conflict: Project `payments` cannot be used; choose another name.
         ");
         assert_snapshot!(beta.put("/v1/jobs/other?tenant=acme").json(&job("shop")).await, @"
         403 Forbidden

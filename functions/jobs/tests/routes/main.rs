@@ -11,7 +11,7 @@ mod provider;
 
 use std::sync::Arc;
 
-use gatehouse_domain::ci::ProviderKind;
+use gatehouse_domain::{ci::ProviderKind, plain_http::PlainHttp};
 use gatehouse_outbound::OutboundHttp;
 use gatehouse_providers::{Dependencies, Directory};
 use gatehouse_testkit::app::{Answer, ScriptedCi, TestApp};
@@ -53,6 +53,7 @@ async fn start_with(extend: impl FnOnce(Directory) -> Directory) -> TestApp {
             write_secrets: secrets.clone(),
             delete_secrets: secrets,
             providers: Arc::new(providers),
+            plain_http: PlainHttp::OnLoopback,
             system,
         })
     })

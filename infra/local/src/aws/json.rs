@@ -12,6 +12,7 @@ use axum::{
     routing::post,
 };
 use gatehouse_domain::clock::IdSource;
+use gatehouse_loopback::guarded;
 use http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -101,7 +102,7 @@ pub async fn serve<S: JsonService>(
     let listener = TcpListener::bind(address).await?;
     let address = listener.local_addr()?;
     let router = Router::new().route("/", post(handle::<S>)).with_state((Arc::new(service), ids));
-    let server = axum::serve(listener, router).with_graceful_shutdown(shutdown);
+    let server = axum::serve(listener, guarded(router)).with_graceful_shutdown(shutdown);
     let task = tokio::spawn(async { server.await.unwrap_or_default() });
     Ok(RunningService { address, task })
 }

@@ -15,7 +15,7 @@ use gatehouse_domain::{
 use gatehouse_passwords::Argon2id;
 use gatehouse_runtime::{
     aws::Aws,
-    clock::{SystemClock, SystemIds},
+    clock::{System, SystemClock, SystemIds},
 };
 use gatehouse_store::Table;
 use secrecy::SecretString;
@@ -48,7 +48,7 @@ pub(super) async fn create(args: CreateAdminArgs) -> anyhow::Result<()> {
     let actor = OPERATOR.to_owned();
     let entry =
         Entry::new(&clock, &SystemIds, actor, &origin, Action::CreateUser, Outcome::Done, audit_target);
-    let table = Table::new(Aws::from_env().await?.dynamodb(), args.table.clone(), Arc::new(SystemClock));
+    let table = Table::new(Aws::from_env().await?.dynamodb(), args.table.clone(), Arc::new(System));
     let outcome = table.create_first_admin(&user, &entry).await;
     match outcome.with_context(|| format!("table {}", args.table))? {
         UserEditOutcome::Done => {

@@ -12,7 +12,7 @@ use gatehouse_domain::{
 };
 use gatehouse_runtime::{
     aws::Aws,
-    clock::{SystemClock, SystemIds},
+    clock::{System, SystemClock, SystemIds},
 };
 use gatehouse_store::Table;
 use secrecy::ExposeSecret;
@@ -43,7 +43,7 @@ pub(super) async fn create(args: CreateKeyArgs) -> anyhow::Result<()> {
     anyhow::ensure!(!scopes.is_empty(), "--scopes: name at least one, such as jobs:read");
     let (record, key) = ApiKey::generate(&SystemIds, args.name, scopes, tenants, SystemClock.now());
     let dynamodb = Aws::from_env().await?.dynamodb();
-    let table = Table::new(dynamodb, args.table.clone(), Arc::new(SystemClock));
+    let table = Table::new(dynamodb, args.table.clone(), Arc::new(System));
     table.save_api_key(&record, None).await.with_context(|| format!("table {}", args.table))?;
     let (key, key_id) = (key.expose_secret(), record.id.as_str());
     if args.json {

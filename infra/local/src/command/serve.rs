@@ -16,7 +16,10 @@ use crate::stack::{Stack, StackSettings, find_terraform};
 pub struct ServeArgs {
     /// Address to listen on; anything but loopback lets others run commands on this machine.
     #[arg(long, default_value = "127.0.0.1", value_name = "ADDRESS")]
-    host: IpAddr,
+    listen: IpAddr,
+    /// Name to answer to, besides those of loopback and the address that is listened on; may be repeated.
+    #[arg(long = "host", value_name = "NAME")]
+    hosts: Vec<String>,
     /// Port to listen on; 0 takes a free one.
     #[arg(long, default_value_t = 8080, value_name = "PORT")]
     port: u16,
@@ -33,9 +36,10 @@ pub struct ServeArgs {
 
 pub(super) async fn run(args: ServeArgs) -> anyhow::Result<()> {
     gatehouse_runtime::tracing::init();
-    let address = SocketAddr::new(args.host, args.port);
+    let address = SocketAddr::new(args.listen, args.port);
     let settings = StackSettings {
         address,
+        hosts: args.hosts,
         data_dir: args.data_dir,
         seed: args.seed,
         program: std::env::current_exe().context("this program's own file cannot be found")?,
@@ -55,9 +59,17 @@ pub(super) async fn run(args: ServeArgs) -> anyhow::Result<()> {
 fn welcome(stack: &Stack) {
     let url = stack.url();
     eprintln!("\nGatehouse is listening on {url}");
+    if stack.is_exposed() {
+        eprintln!(
+            "
+WARNING: others can reach this stack, and whoever has a key of it runs commands on this machine.
+         It answers to names that --host gives. The example's key and passwords open nothing.
+"
+        );
+    }
     let Some(key) = stack.example_key() else { return };
     eprintln!(
-        "API key of the example tenant: {key}
+        "API key of the example tenant{once}: {key}
 
 Try, in another terminal:
 
@@ -66,6 +78,7 @@ Try, in another terminal:
   curl -N -H 'Authorization: Bearer {key}' {url}/v1/runs/RUN_ID/events    # with the run_id of the second
 
 Ctrl-C stops it.
-"
+",
+        once = if stack.is_exposed() { ", shown this once" } else { "" },
     );
 }

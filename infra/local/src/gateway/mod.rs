@@ -17,6 +17,7 @@ pub mod request;
 mod response;
 mod server;
 mod settings;
+mod visitors;
 
 pub use self::{
     event::ApiIdentity,
@@ -25,6 +26,7 @@ pub use self::{
     pipeline::{AuthorizerCaches, Gateway},
     server::RunningGateway,
     settings::GatewaySettings,
+    visitors::KnownToEverybody,
 };
 
 /// Why a gateway cannot be put together.

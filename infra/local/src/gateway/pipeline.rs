@@ -6,14 +6,16 @@ use std::{
     time::Duration,
 };
 
-use axum::body::Body;
+use axum::{body::Body, response::IntoResponse};
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use gatehouse_domain::clock::{Clock, IdSource};
+use gatehouse_http::request_log::SECURITY_HEADERS;
+use gatehouse_loopback::{OwnNames, Stranger};
 use gatehouse_template::{Template, TransferMode};
-use http::{HeaderName, HeaderValue, Response, uri::Authority};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header, uri::Authority};
 use http_body::Body as HttpBody;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::{
     task::yield_now,
     time::{Instant, timeout, timeout_at},
@@ -33,6 +35,7 @@ use super::{
     request::Incoming,
     response::{self, Head},
     settings::GatewaySettings,
+    visitors::KnownToEverybody,
 };
 use crate::aws::ids::{extended_request_id, trace_id, uuid};
 
@@ -47,6 +50,8 @@ struct Parts {
     limits: Limits,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdSource>,
+    names: OwnNames,
+    refused: KnownToEverybody,
 }
 
 /// The memory of a gateway's authorizers. It may outlive the gateway, whose functions hold it.
@@ -79,6 +84,8 @@ impl Gateway {
             limits: settings.limits,
             clock: settings.clock,
             ids: settings.ids,
+            names: settings.names,
+            refused: settings.refused,
         })))
     }
 
@@ -87,7 +94,39 @@ impl Gateway {
         AuthorizerCaches(Arc::downgrade(&self.0))
     }
 
+    /// Answers a request that came over the network: one that names this gateway, was not made by a page of another
+    /// site, and brings no credential that everybody knows.
+    pub async fn visited<B>(&self, request: http::Request<B>, source_ip: std::net::IpAddr) -> Response<Body>
+    where
+        B: HttpBody<Data = Bytes> + Send + Unpin,
+    {
+        let mut response = match self.0.names.admit(request.uri(), request.headers()) {
+            // A host that is none is a bad request, and goes no further than that.
+            Err(Stranger::OtherHost) if !names_a_host(request.headers()) => {
+                self.answer(request, source_ip).await
+            }
+            Err(stranger) => stranger.into_response(),
+            Ok(()) => self.respond(request, source_ip, &self.0.refused).await,
+        };
+        // Over plain HTTP it must not be sent: RFC 6797, 7.2.
+        response.headers_mut().remove(header::STRICT_TRANSPORT_SECURITY);
+        response
+    }
+
+    /// Answers a request that was made in this process.
     pub async fn answer<B>(&self, request: http::Request<B>, source_ip: std::net::IpAddr) -> Response<Body>
+    where
+        B: HttpBody<Data = Bytes> + Send + Unpin,
+    {
+        self.respond(request, source_ip, &KnownToEverybody::default()).await
+    }
+
+    async fn respond<B>(
+        &self,
+        request: http::Request<B>,
+        source_ip: std::net::IpAddr,
+        refused: &KnownToEverybody,
+    ) -> Response<Body>
     where
         B: HttpBody<Data = Bytes> + Send + Unpin,
     {
@@ -98,6 +137,7 @@ impl Gateway {
         }
         let mut incoming = self.0.incoming(parts, source_ip);
         let mut response = match self.0.read_body(&mut incoming, body).await {
+            Ok(()) if refused.is_in(&incoming) => self.0.refuse(&Refusal::Unauthorized, &incoming, None),
             Ok(()) => self.0.answer(&incoming).await,
             Err(refusal) => self.0.refuse(&refusal, &incoming, None),
         };
@@ -133,7 +173,7 @@ impl Parts {
     where
         B: HttpBody<Data = Bytes> + Send + Unpin,
     {
-        if !names_a_host(incoming) {
+        if !names_a_host(&incoming.headers) {
             return Err(Refusal::BadHost);
         }
         let headers: usize = incoming.headers.values().map(HeaderValue::len).sum();
@@ -148,6 +188,9 @@ impl Parts {
         if let Some(answer) = self.assembly.invocable.answer(request).await {
             return answer;
         }
+        if matches!(request.method, Method::TRACE | Method::CONNECT) {
+            return not_allowed(&request.method, self.methods_at(&request.path));
+        }
         let Some(found) = self.assembly.routes.find(&request.method, &request.path) else {
             return self.refuse(&Refusal::NoRoute, request, None);
         };
@@ -156,6 +199,15 @@ impl Parts {
             Ok(response) => response,
             Err(refusal) => self.refuse(&refusal, request, Some(&routed)),
         }
+    }
+
+    /// The methods that the template has at a path.
+    fn methods_at(&self, path: &str) -> Vec<&'static str> {
+        let all = [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
+        let names = ["GET", "POST", "PUT", "PATCH", "DELETE"];
+        let found =
+            all.iter().zip(names).filter(|(method, _)| self.assembly.routes.find(method, path).is_some());
+        found.map(|(_, name)| name).collect()
     }
 
     async fn integrate(
@@ -256,9 +308,25 @@ async fn break_off(error: lambda_runtime::Error) -> lambda_runtime::Error {
 
 /// On AWS a request with another host than the API's never gets here. `lambda_http` puts the host before
 /// the path and parses both as one URL, so a host with a slash in it would change the path.
-fn names_a_host(request: &Incoming) -> bool {
-    let Some(host) = request.header("host").filter(|host| !host.contains('@')) else { return false };
+fn names_a_host(headers: &HeaderMap) -> bool {
+    let host = headers.get_all(header::HOST).iter().next_back().and_then(|host| host.to_str().ok());
+    let Some(host) = host.filter(|host| !host.contains('@')) else { return false };
     host.parse::<Authority>().is_ok() && Url::parse(&format!("http://{host}/")).is_ok()
+}
+
+/// Methods that a REST API cannot have at all.
+fn not_allowed(method: &Method, allowed: Vec<&'static str>) -> Response<Body> {
+    let detail = format!("No path takes {method}.");
+    let body = json!({
+        "type": "/problems/method-not-allowed", "title": "Method not allowed", "status": 405, "detail": detail,
+    });
+    let kind = [(header::CONTENT_TYPE, "application/problem+json")];
+    let allow = [(header::ALLOW, allowed.join(", "))];
+    let mut response = (StatusCode::METHOD_NOT_ALLOWED, kind, allow, body.to_string()).into_response();
+    for (name, value) in SECURITY_HEADERS {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    response
 }
 
 fn with_head(head: Head, body: Body) -> Response<Body> {

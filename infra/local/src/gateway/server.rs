@@ -89,7 +89,7 @@ impl Gateway {
         socket.set_nodelay(true).ok();
         let service = service_fn(move |request: hyper::Request<Incoming>| {
             let gateway = self.clone();
-            async move { Ok::<_, Infallible>(gateway.answer(request, peer.ip()).await) }
+            async move { Ok::<_, Infallible>(gateway.visited(request, peer.ip()).await) }
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())

@@ -2,7 +2,9 @@ use std::sync::Arc;
 
 use gatehouse_domain::clock::{Clock, IdSource};
 
-use super::{event::ApiIdentity, limits::Limits};
+use gatehouse_loopback::OwnNames;
+
+use super::{event::ApiIdentity, limits::Limits, visitors::KnownToEverybody};
 
 /// What a gateway is made of, beside the template and the functions.
 pub struct GatewaySettings {
@@ -12,4 +14,8 @@ pub struct GatewaySettings {
     pub limits: Limits,
     pub clock: Arc<dyn Clock>,
     pub ids: Arc<dyn IdSource>,
+    /// What its visitors may call it.
+    pub names: OwnNames,
+    /// What opens nothing, whatever the functions would say.
+    pub refused: KnownToEverybody,
 }

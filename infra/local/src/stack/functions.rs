@@ -10,6 +10,7 @@ use gatehouse_domain::ci::ProviderKind;
 use gatehouse_jwt::Issuer;
 use gatehouse_outbound::OutboundHttp;
 use gatehouse_providers::{Dependencies, Directory, webhook::WebhookClient};
+use gatehouse_runtime::env;
 use lambda_runtime::LambdaEvent;
 use serde_json::Value;
 
@@ -72,6 +73,7 @@ fn jobs_state(parts: &Parts, providers: Arc<Directory>) -> jobs::AppState {
         write_secrets: parts.secrets.clone(),
         delete_secrets: parts.secrets.clone(),
         providers,
+        plain_http: env::plain_http(),
         system: parts.system.clone(),
     }
 }
@@ -87,6 +89,7 @@ fn catalog_state(parts: &Parts) -> catalog::AppState {
         answer: parts.answers.clone(),
         oversee: parts.executions.clone(),
         modules: parts.modules.clone(),
+        plain_http: env::plain_http(),
         system: parts.system.clone(),
     }
 }

@@ -18,6 +18,7 @@ use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc, time
 
 use anyhow::Context;
 use gatehouse_domain::janitor::Announcement;
+use gatehouse_loopback::OwnNames;
 use gatehouse_runtime::clock::SystemClock;
 use gatehouse_template::Template;
 use tokio::{
@@ -37,7 +38,9 @@ use self::{
     workflows::LocalTasks,
 };
 use crate::{
-    gateway::{ApiIdentity, Gateway, GatewaySettings, LambdaFunction, Limits, RunningGateway},
+    gateway::{
+        ApiIdentity, Gateway, GatewaySettings, KnownToEverybody, LambdaFunction, Limits, RunningGateway,
+    },
     process::{ProcessProvider, ProcessSettings},
 };
 
@@ -49,6 +52,8 @@ const TEMPLATE: &str = include_str!("../../../../template.yaml");
 pub struct StackSettings {
     /// Where to listen; port 0 takes a free one.
     pub address: SocketAddr,
+    /// What it answers to, besides the names of loopback and the address that it listens on.
+    pub hosts: Vec<String>,
     /// What keeps all state; created where it is missing.
     pub data_dir: PathBuf,
     /// What to fill an empty stack from, instead of the built-in example.
@@ -101,8 +106,15 @@ impl Stack {
         let parts = Parts::new(&template, &services, processes.clone(), has_terraform, names, base_url)?;
         seed::make_callback_key(&parts).await?;
         let functions = functions::all(&parts)?;
-        let gateway = gateway(&template, &functions, &parts)?;
-        let example_key = seed::fill(&gateway, &parts, data, settings.seed.as_deref()).await?;
+        let address = listener.local_addr()?;
+        let gateway = gateway(&template, &functions, &parts, address, settings.hosts)?;
+        let filled_with = seed::fill(&gateway, &parts, data, settings.seed.as_deref()).await?;
+        let example_key = match filled_with {
+            Some(key) if !on_loopback(address) && seed::everybody_knows(&key)? => {
+                seed::replace_key(&parts, data).await?
+            }
+            own => own,
+        };
         let gateway = gateway.serve(listener, stopped(stop.clone()))?;
 
         let workers = Workers::new(WorkerSettings {
@@ -122,12 +134,18 @@ impl Stack {
         self.gateway.address()
     }
 
+    /// Whether others than this machine can reach it.
+    pub fn is_exposed(&self) -> bool {
+        !on_loopback(self.address())
+    }
+
     /// Where it listens, for clients.
     pub fn url(&self) -> String {
         format!("http://{}", self.address())
     }
 
-    /// The key that an example tenant is used with, when the stack was filled with one.
+    /// The key that an example tenant is used with, when the stack was filled with one. Beyond loopback it is one that
+    /// was made when the stack first listened there, and is told only that once.
     pub fn example_key(&self) -> Option<&str> {
         self.example_key.as_deref()
     }
@@ -158,6 +176,11 @@ async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
         .with_context(|| format!("{address} cannot be listened on; choose another port with --port"))
 }
 
+/// Whether nobody but this machine reaches what listens there.
+fn on_loopback(address: SocketAddr) -> bool {
+    address.ip().to_canonical().is_loopback()
+}
+
 /// Where workers on this machine reach a stack that listens there.
 fn reachable(address: SocketAddr) -> SocketAddr {
     let everywhere = address.ip().is_unspecified();
@@ -172,13 +195,19 @@ fn gateway(
     template: &Template,
     functions: &BTreeMap<String, LambdaFunction>,
     parts: &Parts,
+    address: SocketAddr,
+    hosts: Vec<String>,
 ) -> anyhow::Result<Gateway> {
     let stage = template.api.stage.clone();
+    // A page that has this very address as its name was loaded from here.
+    let listened_on = Some(address.ip()).filter(|ip| !ip.is_unspecified()).map(|ip| ip.to_string());
     let settings = GatewaySettings {
         api: ApiIdentity { account: account(), api_id: "gatehouse".to_owned(), stage },
         limits: Limits::default(),
         clock: parts.clock.clone(),
         ids: parts.ids.clone(),
+        names: OwnNames::of_loopback().and(hosts.into_iter().chain(listened_on)),
+        refused: if on_loopback(address) { KnownToEverybody::default() } else { seed::known_to_everybody()? },
     };
     let gateway = Gateway::new(template, functions, settings)?;
     parts.memory.belongs_to(gateway.authorizer_caches());

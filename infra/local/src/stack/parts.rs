@@ -47,7 +47,7 @@ impl Parts {
         let step_functions = clients(services.step_functions.endpoint_url())?.step_functions();
         let machines = workflows::directory(&services.engine, has_terraform);
         Ok(Self {
-            table: Arc::new(Table::new(services.dynamodb_client.clone(), table::TABLE, clock.clone())),
+            table: Arc::new(Table::new(services.dynamodb_client.clone(), table::TABLE, Arc::new(System))),
             secrets: Arc::new(Secrets::new(secrets, "gatehouse/local", clock.clone())),
             processes,
             clock,

@@ -28,17 +28,20 @@ use gatehouse_domain::{
 use gatehouse_passwords::Argon2id;
 use http::{Method, Request, header};
 use http_body_util::{BodyExt, Full};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{functions::process_provider, parts::Parts};
-use crate::gateway::Gateway;
+use crate::gateway::{Gateway, KnownToEverybody};
 
 const EXAMPLE: &str = include_str!("example.yaml");
 
 /// In the data directory: holds the example's key when the stack was filled.
 const MARKER: &str = "filled.json";
+
+/// In the data directory: is there when a key was made in place of the example's.
+const REPLACED: &str = "key-replaced";
 
 /// Who fills a stack.
 const SEEDER: &str = "local stack";
@@ -88,7 +91,7 @@ pub(super) async fn fill(
         Some(file) => std::fs::read_to_string(file).with_context(|| file.display().to_string())?,
     };
     let name = file.map_or("example.yaml".into(), |file| file.display().to_string());
-    let seed: Seed = serde_saphyr::from_str(&text).with_context(|| name.clone())?;
+    let seed = read(&text).with_context(|| name.clone())?;
     save_process_provider(parts).await?;
     for key in &seed.api_keys {
         parts.table.save_api_key(&record(key, parts)?, None).await?;
@@ -103,6 +106,39 @@ pub(super) async fn fill(
     }
     std::fs::write(&marker, serde_json::to_vec(&key)?).context("the data directory cannot be written")?;
     Ok(key)
+}
+
+fn read(text: &str) -> Result<Seed, serde_saphyr::Error> {
+    serde_saphyr::from_str(text)
+}
+
+/// The credentials of the built-in example.
+pub(super) fn known_to_everybody() -> anyhow::Result<KnownToEverybody> {
+    let example = read(EXAMPLE)?;
+    Ok(KnownToEverybody {
+        keys: example.api_keys.into_iter().map(|key| key.key).collect(),
+        passwords: example.users.iter().map(|user| user.password.expose_secret().to_owned()).collect(),
+    })
+}
+
+/// Whether a key is one of the built-in example.
+pub(super) fn everybody_knows(key: &str) -> anyhow::Result<bool> {
+    Ok(known_to_everybody()?.keys.contains(key))
+}
+
+/// Makes a key in place of the example's first, and remembers that. `None` when there is one already: it was shown
+/// then, and is kept nowhere.
+pub(super) async fn replace_key(parts: &Parts, data_dir: &Path) -> anyhow::Result<Option<String>> {
+    let marker = data_dir.join(REPLACED);
+    if marker.exists() {
+        return Ok(None);
+    }
+    let example = read(EXAMPLE)?.api_keys.into_iter().next().context("the example has no key")?;
+    let key = format!("local-{}", HEXLOWER.encode(&[parts.ids.random(), parts.ids.random()].concat()));
+    let replacement = SeedKey { key: key.clone(), ..example };
+    parts.table.save_api_key(&record(&replacement, parts)?, None).await?;
+    std::fs::write(&marker, "").context("the data directory cannot be written")?;
+    Ok(Some(key))
 }
 
 /// Makes the key of callback tokens, where there is none: on AWS, the template does.

@@ -14,5 +14,6 @@ mod paging;
 mod quick_start;
 mod resume;
 mod stopping;
+mod strangers;
 mod support;
 mod visibility;

@@ -178,6 +178,19 @@ impl ServiceSpec {
         build.chain(deploy).collect()
     }
 
+    /// The webhooks that it names, with where.
+    pub fn webhooks(&self) -> Vec<(String, &str)> {
+        let own = std::iter::once(("/deploy/webhook".to_owned(), &self.deploy));
+        let environments = self.environments.iter().enumerate();
+        let of_environments =
+            environments.map(|(place, it)| (format!("/environments/{place}/deploy/webhook"), &it.deploy));
+        let deploy = own.chain(of_environments).filter_map(|(pointer, target)| match target {
+            Some(DeployTarget::Webhook(url)) => Some((pointer, url.as_str())),
+            Some(DeployTarget::Job(_)) | None => None,
+        });
+        deploy.collect()
+    }
+
     /// What is wrong with it by itself, if anything is.
     pub(super) fn check(&self, modules: &Modules) -> Result<(), Vec<FieldError>> {
         let mut errors = Errors::default();

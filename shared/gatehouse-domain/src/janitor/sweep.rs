@@ -285,5 +285,5 @@ impl<S: SweepStore> Sweep<'_, S> {
 }
 
 pub(super) fn first_page() -> PageRequest {
-    PageRequest { limit: Limit::new(PAGE).unwrap_or_default(), cursor: None }
+    PageRequest { limit: Limit::new(PAGE).unwrap_or_default(), cursor: None, ..PageRequest::default() }
 }

@@ -35,10 +35,10 @@ pub enum Refusal {
     #[error("project `{0}` does not exist yet: say with ?tenant= which tenant it is to belong to")]
     TenantUnclear(ProjectName),
     /// The project's name is taken by a tenant that the caller is not in.
-    #[error("project `{0}` is not yours to use")]
+    #[error("project `{0}` cannot be used; choose another name")]
     ProjectTaken(ProjectName),
     /// The id is taken by a job of a tenant that the caller is not in.
-    #[error("job id `{0}` is not yours to use")]
+    #[error("job id `{0}` cannot be used; choose another")]
     IdTaken(JobId),
     /// The caller is not in the tenant they named.
     #[error("tenant `{0}` is not one of yours")]
@@ -84,11 +84,10 @@ pub async fn put<S: FindForEdit + SaveJobs>(
     let projects = BTreeSet::from([draft.spec.project.clone()]);
     let existing = store.find_for_edit(&jobs, &projects).await?;
     let current = existing.jobs.get(&draft.id);
-    // Of a job that the caller may not see, not even the revision is compared: the refusal below says that
-    // the id is taken, and no more.
-    if current.is_none_or(|job| caller.sees(&job.tenant)) {
-        expected.admit(current.map(|job| &job.revision))?;
-    }
+    // A job that the caller may not see is none: only where one would be created, the refusal below says that this id
+    // cannot be had, and no more.
+    let seen = current.filter(|job| caller.sees(&job.tenant));
+    expected.admit(seen.map(|job| &job.revision))?;
     let edit = Planner { system, kinds, caller, existing: &existing, tenant }.plan(draft)?;
     let created = edit.previous.is_none();
     let job = edit.job.clone();

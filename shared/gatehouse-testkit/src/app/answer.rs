@@ -1,6 +1,7 @@
 use std::fmt;
 
 use axum::http::{HeaderMap, StatusCode, header};
+use gatehouse_http::request_log::SECURITY_HEADERS;
 use serde_json::Value;
 
 use super::{
@@ -24,10 +25,13 @@ pub struct Answer {
 impl Answer {
     /// # Panics
     ///
-    /// When an error is no problem, or a problem contradicts the request or its own status.
+    /// When a security header is missing, an error is no problem, or a problem contradicts the request or its own status.
     pub(super) fn new(status: StatusCode, headers: HeaderMap, text: String) -> Self {
         let body = serde_json::from_str(&text).unwrap_or_default();
         let answer = Self { status, headers, body, text };
+        for (name, _) in SECURITY_HEADERS {
+            assert!(answer.headers.contains_key(&name), "{status} without {name}: {}", answer.text);
+        }
         if status.is_client_error() || status.is_server_error() {
             assert_eq!(answer.header("content-type"), "application/problem+json", "{}", answer.text);
             assert_eq!(answer.body["status"], status.as_u16(), "{}", answer.text);
@@ -61,9 +65,9 @@ impl Answer {
         match *name {
             header::CONTENT_TYPE => self.body.is_object(),
             header::CONTENT_LENGTH => true,
-            header::CACHE_CONTROL => self.header("cache-control") == "no-store",
-            header::X_CONTENT_TYPE_OPTIONS => self.header("x-content-type-options") == "nosniff",
-            _ => false,
+            _ => SECURITY_HEADERS
+                .iter()
+                .any(|(known, value)| known == name && self.header(name.as_str()) == *value),
         }
     }
 }

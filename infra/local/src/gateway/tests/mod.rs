@@ -7,6 +7,7 @@ mod limits;
 mod resources;
 mod streaming;
 mod toys;
+mod visitors;
 
 use std::{
     net::SocketAddr,
@@ -15,6 +16,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use gatehouse_loopback::OwnNames;
 use gatehouse_template::Template;
 use http::{HeaderValue, Method, Request, Response};
 use http_body_util::{BodyExt, Full};
@@ -27,7 +29,7 @@ use tokio::{
 };
 
 use self::toys::Toys;
-use super::{ApiIdentity, Gateway, GatewayError, GatewaySettings, Limits};
+use super::{ApiIdentity, Gateway, GatewayError, GatewaySettings, KnownToEverybody, Limits};
 use crate::testing::{CountedIds, HandClock, account};
 
 const TEMPLATE: &str = include_str!("template.yaml");
@@ -47,7 +49,12 @@ fn template() -> Template {
 
 fn settings(limits: Limits) -> (GatewaySettings, Arc<HandClock>) {
     let (clock, ids) = (HandClock::new(), Arc::new(CountedIds::default()));
-    (GatewaySettings { api: identity(), limits, clock: clock.clone(), ids }, clock)
+    let names = OwnNames::of_loopback().and(["api.example.com".to_owned()]);
+    let refused = KnownToEverybody {
+        keys: ["known-key".to_owned()].into(),
+        passwords: ["known-word".to_owned()].into(),
+    };
+    (GatewaySettings { api: identity(), limits, clock: clock.clone(), ids, names, refused }, clock)
 }
 
 fn identity() -> ApiIdentity {

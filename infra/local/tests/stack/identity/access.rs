@@ -106,7 +106,7 @@ fn every_operation_has_a_row() {
 }
 
 /// Things of the tenant `example` that requests are about.
-struct Things {
+pub(super) struct Things {
     run: String,
     jti: String,
     key_id: String,
@@ -116,7 +116,7 @@ struct Things {
 
 /// A request of each operation about things of the tenant `example`, which changes nothing even when it is
 /// admitted, so that it can be sent by everybody: it lacks a precondition, or holds a field that is refused.
-fn call(operation: &str, things: &Things) -> Call {
+pub(super) fn call(operation: &str, things: &Things) -> Call {
     let op = ENDPOINTS.iter().find(|endpoint| endpoint.id == operation).expect("an operation of the table");
     let path = op
         .path
@@ -238,7 +238,7 @@ async fn only_people_log_out() {
     stack.stop().await;
 }
 
-async fn things(stack: &TestStack) -> Things {
+pub(super) async fn things(stack: &TestStack) -> Things {
     let platform = stack.client(&Key::PLATFORM);
     let run = platform.trigger("hello").await;
     platform.ended(&run).await;

@@ -124,6 +124,16 @@ impl Call {
         Self { body: body.into(), ..self }.header("content-type", content_type)
     }
 
+    /// The same call with this body in place of its own.
+    pub fn body_instead(mut self, content_type: &str, body: impl Into<Bytes>) -> Self {
+        self.headers.remove(header::CONTENT_TYPE);
+        self.body(content_type, body)
+    }
+
+    pub fn method_instead(self, method: Method) -> Self {
+        Self { method, ..self }
+    }
+
     pub fn header(mut self, name: &'static str, value: impl AsRef<[u8]>) -> Self {
         let value = HeaderValue::from_bytes(value.as_ref()).expect("a header can hold it");
         self.headers.append(HeaderName::from_static(name), value);

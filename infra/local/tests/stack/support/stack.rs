@@ -49,6 +49,13 @@ impl TestStack {
         Self { stack, directory }
     }
 
+    /// The same, listening there.
+    pub async fn start_example_on(address: SocketAddr, directory: TempDir) -> Self {
+        let settings = StackSettings { address, ..settings(&directory.path().join("data")) };
+        let stack = Stack::start(settings).await.expect("the stack starts");
+        Self { stack, directory }
+    }
+
     pub async fn start_in(directory: TempDir) -> Self {
         let seed = write_seed(directory.path(), &[]);
         let settings = StackSettings { seed: Some(seed), ..settings(&directory.path().join("data")) };
@@ -83,6 +90,7 @@ impl TestStack {
 pub fn settings(data: &Path) -> StackSettings {
     StackSettings {
         address: SocketAddr::from(([127, 0, 0, 1], 0)),
+        hosts: Vec::new(),
         data_dir: data.to_owned(),
         seed: None,
         program: PROGRAM.into(),
