@@ -204,8 +204,8 @@ fn gateway(
     let settings = GatewaySettings {
         api: ApiIdentity { account: account(), api_id: "gatehouse".to_owned(), stage },
         limits: Limits::default(),
-        clock: parts.clock.clone(),
-        ids: parts.ids.clone(),
+        clock: parts.system.clone(),
+        ids: parts.system.clone(),
         names: OwnNames::of_loopback().and(hosts.into_iter().chain(listened_on)),
         refused: if on_loopback(address) { KnownToEverybody::default() } else { seed::known_to_everybody()? },
     };
