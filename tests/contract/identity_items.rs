@@ -342,7 +342,7 @@ async fn an_entry_of_the_trail() {
         of_actor["pk"] = json!(key.pk);
         assert_eq!(item(&table, &key.pk, &key.sk).await, of_actor);
     }
-    let page = PageRequest { limit: Limit::new(10).unwrap(), cursor: None };
+    let page = PageRequest { limit: Limit::new(10).unwrap(), ..PageRequest::default() };
     let trail = table.table.list_audit(&AuditFilter::Everything, noon(), &page).await.unwrap();
     assert_eq!(trail.items, [full, least]);
 }

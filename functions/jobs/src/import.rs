@@ -168,12 +168,14 @@ impl Format {
 fn read_file(headers: &HeaderMap, body: &[u8]) -> Result<JobsFile, Problem> {
     let value: Value = match Format::of(headers)? {
         Format::Json => {
-            extract::check_members(body)?;
+            extract::check_json(body)?;
             serde_json::from_slice(body).map_err(|error| malformed("JSON", &error))?
         }
         Format::Yaml => {
             let text = std::str::from_utf8(body).map_err(|error| malformed("UTF-8", &error))?;
-            serde_saphyr::from_str(text).map_err(|error| malformed("YAML", &error))?
+            let value = serde_saphyr::from_str(text).map_err(|error| malformed("YAML", &error))?;
+            extract::check_value(&value)?;
+            value
         }
     };
     serde_path_to_error::deserialize(value).map(|Object(file)| file).map_err(|error| {

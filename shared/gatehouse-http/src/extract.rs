@@ -244,27 +244,47 @@ fn is_json(headers: &HeaderMap) -> bool {
     essence.eq_ignore_ascii_case("application/json")
 }
 
-/// Refuses JSON in which an object has two members of one name, at any depth. Readers of JSON disagree on which of them
-/// counts, so what one has checked another would not do.
+/// The most items of a list in a body. What a list means often allows fewer; no rule has to read more than these.
+pub const MAX_ITEMS: usize = 5_000;
+
+/// The most members of an object in a body.
+pub const MAX_MEMBERS: usize = 1_000;
+
+/// The longest text in a body, in bytes: room for a bundle of certificates.
+pub const MAX_TEXT: usize = 128 * 1024;
+
+/// Refuses JSON in which an object has two members of one name, at any depth: readers of JSON disagree on which of them
+/// counts, so what one has checked another would not do. And JSON with lists, objects or texts beyond all measure.
 ///
 /// # Errors
 ///
-/// Where the second stands; or when the text is no JSON.
-pub fn check_members(body: &[u8]) -> Result<(), Problem> {
-    let mut json = serde_json::Deserializer::from_slice(body);
-    serde_path_to_error::deserialize(&mut json).map(|Distinct| ()).map_err(refused)
+/// Where that stands; or when the text is no JSON.
+pub fn check_json(body: &[u8]) -> Result<(), Problem> {
+    check_value(&mut serde_json::Deserializer::from_slice(body))
 }
 
-/// Any JSON whose objects have each member once.
-struct Distinct;
+/// [`check_json`] of what was read already, in which members are there once.
+///
+/// # Errors
+///
+/// As that.
+pub fn check_value<'de, D>(value: D) -> Result<(), Problem>
+where
+    D: Deserializer<'de, Error = serde_json::Error>,
+{
+    serde_path_to_error::deserialize(value).map(|Sane| ()).map_err(refused)
+}
 
-impl<'de> Deserialize<'de> for Distinct {
+/// Any JSON whose objects have each member once, within the limits above.
+struct Sane;
+
+impl<'de> Deserialize<'de> for Sane {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(Self)
     }
 }
 
-impl<'de> Visitor<'de> for Distinct {
+impl<'de> Visitor<'de> for Sane {
     type Value = Self;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -287,7 +307,10 @@ impl<'de> Visitor<'de> for Distinct {
         Ok(self)
     }
 
-    fn visit_str<E>(self, _: &str) -> Result<Self, E> {
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Self, E> {
+        if text.len() > MAX_TEXT {
+            return Err(E::custom(format!("must be at most {MAX_TEXT} bytes")));
+        }
         Ok(self)
     }
 
@@ -296,13 +319,22 @@ impl<'de> Visitor<'de> for Distinct {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self, A::Error> {
-        while items.next_element::<Self>()?.is_some() {}
+        let mut items_left = MAX_ITEMS;
+        while items.next_element::<Self>()?.is_some() {
+            if items_left == 0 {
+                return Err(A::Error::custom(format!("must be at most {MAX_ITEMS} items")));
+            }
+            items_left -= 1;
+        }
         Ok(self)
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self, A::Error> {
         let mut seen = HashSet::new();
         while let Some(name) = members.next_key::<String>()? {
+            if seen.len() == MAX_MEMBERS && !seen.contains(&name) {
+                return Err(A::Error::custom(format!("must be at most {MAX_MEMBERS} members")));
+            }
             if seen.insert(name) {
                 members.next_value::<Self>()?;
             } else {
@@ -335,7 +367,7 @@ fn refused(error: serde_path_to_error::Error<serde_json::Error>) -> Problem {
 }
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
-    check_members(body)?;
+    check_json(body)?;
     let mut json = serde_json::Deserializer::from_slice(body);
     let value = serde_path_to_error::deserialize(&mut json).map(|Object(value)| value).map_err(refused)?;
     match json.end() {

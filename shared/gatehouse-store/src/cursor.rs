@@ -46,10 +46,11 @@ struct StoredKey {
 struct UnreadableKey;
 
 /// What cursors are sealed with.
-pub(crate) struct CursorKey(hmac::Key);
+pub struct CursorKey(hmac::Key);
 
 impl CursorKey {
-    fn new(secret: &[u8]) -> Self {
+    /// Takes random bytes for the key.
+    pub fn new(secret: &[u8]) -> Self {
         Self(hmac::Key::new(hmac::HMAC_SHA256, secret))
     }
 
@@ -59,32 +60,37 @@ impl CursorKey {
         UnboundKey::new(&AES_256_GCM, key.as_ref()).ok().map(LessSafeKey::new)
     }
 
-    /// A cursor that stands behind `sort_key`. `None` where no page can end: the key is longer than any.
-    fn seal(&self, salt: [u8; SALT], bound_to: &str, sort_key: &str) -> Option<Cursor> {
+    /// A cursor that stands behind `sort_key`. `None` where no page can end: the key is empty, or longer than any.
+    pub fn seal(&self, salt: [u8; SALT], bound_to: &str, sort_key: &str) -> Option<Cursor> {
         let mut sealed = padded(sort_key)?;
         let nonce = Nonce::assume_unique_for_key([0; 12]);
         self.of_cursor(&salt)?.seal_in_place_append_tag(nonce, Aad::from(bound_to), &mut sealed).ok()?;
         Some(Cursor::encode(&[&salt[..], &sealed].concat()))
     }
 
-    /// The sort key that a cursor stands behind, if it was sealed here for the same.
-    fn open(&self, bound_to: &str, cursor: &Cursor) -> Result<String, InvalidCursor> {
+    /// The sort key that a cursor stands behind.
+    ///
+    /// # Errors
+    ///
+    /// When it was not sealed with this key, for the same.
+    pub fn open(&self, bound_to: &str, cursor: &Cursor) -> Result<String, InvalidCursor> {
         let mut bytes = cursor.decode()?;
         let (salt, sealed) = bytes.split_at_mut_checked(SALT).ok_or(InvalidCursor)?;
         let nonce = Nonce::assume_unique_for_key([0; 12]);
         let key = self.of_cursor(salt).ok_or(InvalidCursor)?;
         let text = key.open_in_place(nonce, Aad::from(bound_to), sealed).map_err(|_| InvalidCursor)?;
-        let end = text.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+        let end = text.iter().rposition(|byte| *byte != 0).ok_or(InvalidCursor)?;
         String::from_utf8(text[..end].to_vec()).map_err(|_| InvalidCursor)
     }
 }
 
-/// The text with zeros up to the next block. No key of the table ends with one.
+/// The text with a one behind it, and zeros up to the next block.
 fn padded(text: &str) -> Option<Vec<u8>> {
     if text.is_empty() || text.len() > MAX_LENGTH {
         return None;
     }
     let mut bytes = text.as_bytes().to_vec();
+    bytes.push(1);
     bytes.resize(bytes.len().next_multiple_of(BLOCK), 0);
     Some(bytes)
 }
@@ -211,6 +217,9 @@ mod tests {
         for length in 1..=MAX_LENGTH {
             let place = "x".repeat(length);
             assert_eq!(key().open("JOBS", &seal("JOBS", &place)), Ok(place));
+        }
+        for odd in ["\0", "x\0\0", "x\u{1}", "\u{1}\0"] {
+            assert_eq!(key().open("JOBS", &seal("JOBS", odd)).as_deref(), Ok(odd));
         }
         for impossible in [String::new(), "x".repeat(MAX_LENGTH + 1)] {
             assert!(key().seal([1; SALT], "JOBS", &impossible).is_none(), "{} bytes", impossible.len());

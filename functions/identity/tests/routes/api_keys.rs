@@ -29,6 +29,24 @@ mod mint {
     use super::*;
 
     #[tokio::test]
+    async fn a_key_is_for_a_hundred_tenants_or_for_all() {
+        let app = start().await;
+        let of = |tenants: usize| {
+            let tenants: Vec<_> = (0..tenants).map(|tenant| format!("t{tenant}")).collect();
+            json!({ "name": "many", "scopes": ["jobs:read"], "tenants": tenants })
+        };
+        let root = app.as_platform_admin();
+        assert_eq!(root.post("/v1/api-keys").json(&of(100)).await.status, 201);
+        for tenants in [101, 5_000] {
+            assert_snapshot!(root.post("/v1/api-keys").json(&of(tenants)).await, @r#"
+            422 Unprocessable Entity
+            validation-failed: Refused: `/tenants`.
+              "/tenants": must be at most 100 tenants, or `*` for all
+            "#);
+        }
+    }
+
+    #[tokio::test]
     async fn shows_the_key_once() {
         let app = start().await;
         let minted = mint(&app, "nightly").await;

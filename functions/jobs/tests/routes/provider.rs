@@ -153,6 +153,22 @@ mod put {
     }
 
     #[tokio::test]
+    async fn refuses_to_send_passwords_in_the_clear() {
+        let app = start().await;
+        for url in ["http://ci.example.com", "http://10.1.2.3:8080", "http://[fd00::1]/"] {
+            let refused = app.as_platform_admin().put("/v1/providers/concourse").json(&concourse(url)).await;
+            assert_snapshot!(refused, @r#"
+            422 Unprocessable Entity
+            validation-failed: Refused: `/url`.
+              "/url": must be https: over plain http, whoever is on the way reads what is sent and can change it. Only this machine is called without TLS, unless the installation's `AllowPlainHttp` says that its network is private
+            "#);
+        }
+        assert_eq!(password(&app), None);
+        let here = concourse("http://127.0.0.1:8080");
+        assert_eq!(app.as_platform_admin().put("/v1/providers/concourse").json(&here).await.status, 201);
+    }
+
+    #[tokio::test]
     async fn replaces_the_provider_whose_etag_is_sent() {
         let (app, saved) = with_a_provider().await;
         let put = || app.as_platform_admin().put("/v1/providers/concourse");

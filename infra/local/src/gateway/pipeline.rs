@@ -189,7 +189,7 @@ impl Parts {
             return answer;
         }
         if matches!(request.method, Method::TRACE | Method::CONNECT) {
-            return not_allowed(&request.method, self.methods_at(&request.path));
+            return not_allowed(&request.method, &self.methods_at(&request.path));
         }
         let Some(found) = self.assembly.routes.find(&request.method, &request.path) else {
             return self.refuse(&Refusal::NoRoute, request, None);
@@ -315,7 +315,7 @@ fn names_a_host(headers: &HeaderMap) -> bool {
 }
 
 /// Methods that a REST API cannot have at all.
-fn not_allowed(method: &Method, allowed: Vec<&'static str>) -> Response<Body> {
+fn not_allowed(method: &Method, allowed: &[&str]) -> Response<Body> {
     let detail = format!("No path takes {method}.");
     let body = json!({
         "type": "/problems/method-not-allowed", "title": "Method not allowed", "status": 405, "detail": detail,

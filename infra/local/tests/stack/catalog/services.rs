@@ -85,8 +85,15 @@ async fn every_field_that_is_wrong_is_named() {
         ("build_job", json!("absent"), "/build_job"),
         ("deploy", json!({ "job": "absent" }), "/deploy/job"),
         ("deploy", json!({ "webhook": "file:///etc/passwd" }), "/deploy/webhook"),
+        ("deploy", json!({ "webhook": "http://hooks.example/x" }), "/deploy/webhook"),
+        ("deploy", json!({ "webhook": "http://10.0.0.1/x" }), "/deploy/webhook"),
         ("tenant", json!("other"), "/tenant"),
         ("environments", json!([{ "name": "dev", "category": "playground" }]), "/environments/0/category"),
+        (
+            "environments",
+            json!([{ "name": "dev", "category": "dev", "deploy": { "webhook": "http://hooks.example" } }]),
+            "/environments/0/deploy/webhook",
+        ),
         (
             "environments",
             json!([{ "name": "dev", "category": "dev", "module": "absent" }]),

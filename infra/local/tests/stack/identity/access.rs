@@ -107,7 +107,7 @@ fn every_operation_has_a_row() {
 
 /// Things of the tenant `example` that requests are about.
 pub(super) struct Things {
-    run: String,
+    pub run: String,
     jti: String,
     key_id: String,
     service: String,

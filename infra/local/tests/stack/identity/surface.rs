@@ -3,10 +3,13 @@
 use std::collections::BTreeSet;
 
 use gatehouse_domain::access::ENDPOINTS;
-use gatehouse_http::request_log::SECURITY_HEADERS;
+use gatehouse_http::{
+    extract::{MAX_ITEMS, MAX_MEMBERS, MAX_TEXT},
+    request_log::SECURITY_HEADERS,
+};
 use gatehouse_local::command::openapi;
 use http::{Method, header};
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
 use super::access::{call, things};
 use crate::support::{Anonymous, Answer, Call, Resume, TestStack, people::Person};
@@ -100,6 +103,37 @@ async fn no_operation_takes_a_body_with_a_member_twice() {
         Call::post("/auth/login").body("application/json", r#"{"username":"root","username":"root"}"#);
     root.send(login).await.problem(422, "validation-failed");
     assert!(asked > 80, "{asked} were asked");
+    stack.stop().await;
+}
+
+#[tokio::test]
+async fn no_operation_takes_a_list_an_object_or_a_text_without_end() {
+    let stack = TestStack::start_with_people().await;
+    let things = things(&stack).await;
+    let root = stack.log_in(Person::ROOT).await;
+    let numbers: Vec<usize> = (0..=MAX_ITEMS).collect();
+    let members: Map<String, Value> = (0..=MAX_MEMBERS).map(|name| (name.to_string(), Value::Null)).collect();
+    let endless = [json!(numbers), json!(members), json!("x".repeat(MAX_TEXT + 1))];
+    for operation in
+        ENDPOINTS.iter().map(|endpoint| endpoint.id).filter(|id| with_json_bodies().contains(*id))
+    {
+        for value in &endless {
+            for (body, pointer) in
+                [(json!({ "a": value }), "/a"), (json!({ "a": [{ "b": value }] }), "/a/0/b")]
+            {
+                let answer = root
+                    .send(call(operation, &things).body_instead("application/json", body.to_string()))
+                    .await;
+                let problem = answer.problem(422, "validation-failed");
+                let error = &problem["errors"][0];
+                assert_eq!(error["pointer"], pointer, "{operation}: {error}");
+                assert!(
+                    error["detail"].as_str().unwrap().starts_with("must be at most"),
+                    "{operation}: {error}"
+                );
+            }
+        }
+    }
     stack.stop().await;
 }
 
