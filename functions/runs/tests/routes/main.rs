@@ -15,7 +15,6 @@ use gatehouse_domain::{
     revision::Precondition,
 };
 use gatehouse_outbound::OutboundHttp;
-use gatehouse_providers::Dependencies;
 use gatehouse_testkit::app::{ScriptedCi, TestApp, callers, job_draft};
 use runs::AppState;
 use serde_json::json;
@@ -27,16 +26,9 @@ async fn start() -> (TestApp, Arc<ScriptedCi>) {
     let provider = ci.clone();
     let app = TestApp::start(|deps| {
         let (table, secrets, system) = (deps.table, deps.secrets, deps.system);
-        let dependencies = Dependencies {
-            read_secrets: secrets.clone(),
-            write_secrets: secrets,
-            leases: table.clone(),
-            clock: system.clone(),
-            ids: system.clone(),
-            http: OutboundHttp::new(),
-        };
         let name = "concourse".parse().expect("a provider");
-        let providers = gatehouse_providers::directory(table.clone(), dependencies);
+        let http = OutboundHttp::new();
+        let providers = gatehouse_providers::directory(table.clone(), secrets, system.clone(), http);
         let providers = providers.with_builtin(name, ProviderKind::Concourse, provider);
         runs::router(AppState { table, providers: Arc::new(providers), system })
     })

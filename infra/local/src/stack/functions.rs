@@ -9,7 +9,7 @@ use deployer::Deployer;
 use gatehouse_domain::ci::ProviderKind;
 use gatehouse_jwt::Issuer;
 use gatehouse_outbound::OutboundHttp;
-use gatehouse_providers::{Dependencies, Directory, webhook::WebhookClient};
+use gatehouse_providers::{Directory, webhook::WebhookClient};
 use lambda_runtime::LambdaEvent;
 use serde_json::Value;
 
@@ -44,22 +44,18 @@ pub(super) fn process_provider() -> gatehouse_domain::name::ProviderName {
 
 /// The CI systems: those that are registered, which may be on this machine, and this machine itself.
 fn directory(parts: &Parts) -> Directory {
-    gatehouse_providers::directory(
-        parts.table.clone(),
-        Dependencies {
-            read_secrets: parts.secrets.clone(),
-            write_secrets: parts.secrets.clone(),
-            leases: parts.table.clone(),
-            clock: parts.clock.clone(),
-            ids: parts.ids.clone(),
-            http: OutboundHttp::new().allow_loopback(),
-        },
+    let http = OutboundHttp::new().allow_loopback();
+    let (table, secrets) = (parts.table.clone(), parts.secrets.clone());
+    gatehouse_providers::directory(table, secrets, parts.system.clone(), http).with_builtin(
+        process_provider(),
+        ProviderKind::Process,
+        parts.processes.clone(),
     )
-    .with_builtin(process_provider(), ProviderKind::Process, parts.processes.clone())
 }
 
 fn authorizer(parts: &Parts) -> LambdaFunction {
-    let authorizer = Arc::new(Authorizer::new(parts.table.clone(), parts.clock.clone(), Issuer::new(ISSUER)));
+    let authorizer =
+        Arc::new(Authorizer::new(parts.table.clone(), parts.system.clone(), Issuer::new(ISSUER)));
     LambdaFunction::json(move |event: LambdaEvent<Request>| {
         let authorizer = authorizer.clone();
         async move { authorizer.authorize(event.payload).await }
@@ -96,7 +92,7 @@ fn callbacks(parts: &Parts) -> LambdaFunction {
         table: parts.table.clone(),
         answer: parts.answers.clone(),
         secrets: parts.secrets.clone(),
-        clock: parts.clock.clone(),
+        clock: parts.system.clone(),
     });
     LambdaFunction::json(move |event: LambdaEvent<Value>| {
         let callbacks = callbacks.clone();
