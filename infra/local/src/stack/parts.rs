@@ -3,7 +3,8 @@
 use std::{num::NonZeroU16, sync::Arc, time::Duration};
 
 use anyhow::Context;
-use gatehouse_domain::{catalog::Modules, clock::System};
+use gatehouse_domain::catalog::Modules;
+use gatehouse_runtime::clock::System;
 use gatehouse_secrets::Secrets;
 use gatehouse_store::Table;
 use gatehouse_template::{Setting, Template};
@@ -16,7 +17,7 @@ pub(super) struct Parts {
     pub table: Arc<Table>,
     pub secrets: Arc<Secrets>,
     pub processes: Arc<ProcessProvider>,
-    pub system: Arc<dyn System>,
+    pub system: Arc<System>,
     pub memory: GatewayMemory,
     pub bus: Bus,
     pub unused_days: NonZeroU16,
@@ -36,7 +37,7 @@ impl Parts {
         modules: Modules,
         base_url: String,
     ) -> anyhow::Result<Self> {
-        let system: Arc<dyn System> = Arc::new(gatehouse_runtime::clock::System);
+        let system = Arc::new(System);
         let secrets = clients(services.secrets.endpoint_url())?.secrets_manager();
         let step_functions = clients(services.step_functions.endpoint_url())?.step_functions();
         let machines = workflows::directory(&services.engine, has_terraform);

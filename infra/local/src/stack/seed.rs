@@ -18,6 +18,7 @@ use gatehouse_domain::{
     api_key::{ApiKey, SaveApiKey},
     audit::{Action, AuditTarget, Entry, Origin, Outcome},
     ci::ProviderKind,
+    clock::{Clock, IdSource},
     name::{TenantId, UserName},
     providers::{Provider, SaveProvider},
     revision::Revision,
@@ -145,15 +146,7 @@ async fn create_tenant(id: &TenantId, parts: &Parts) -> anyhow::Result<()> {
 
 fn entry(parts: &Parts, action: Action, audit_target: AuditTarget) -> Entry {
     let origin = Origin::default();
-    Entry::new(
-        &*parts.system,
-        &*parts.system,
-        SEEDER.to_owned(),
-        &origin,
-        action,
-        Outcome::Done,
-        audit_target,
-    )
+    Entry::new(&*parts.system, SEEDER.to_owned(), &origin, action, Outcome::Done, audit_target)
 }
 
 /// Registers this machine as a provider, so that it is listed. One that is there already stays.
