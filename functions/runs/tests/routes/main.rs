@@ -10,9 +10,7 @@ use std::sync::Arc;
 
 use gatehouse_domain::{
     ci::{LogStream, ProviderKind, RunEventBody, RunStatus, StepPhase},
-    jobs::{self, JobDraft},
     parameter::ParameterSpec,
-    revision::Precondition,
 };
 use gatehouse_outbound::OutboundHttp;
 use gatehouse_testkit::app::{ScriptedCi, TestApp, callers, job_draft};
@@ -40,15 +38,8 @@ async fn start() -> (TestApp, Arc<ScriptedCi>) {
     .expect("a parameter");
     let mut draft = job_draft("deploy", "payments");
     draft.spec.parameters = vec![branch];
-    save(&app, draft).await;
+    app.table.save_draft(&callers::tenant_key("acme"), draft).await;
     (app, ci)
-}
-
-async fn save(app: &TestApp, draft: JobDraft) {
-    let (store, system) = (&*app.table.table, &*app.system);
-    let (kinds, caller) = (ProviderKind::ALL.into(), callers::tenant_key("acme"));
-    let saved = jobs::put(store, system, &kinds, &caller, draft, None, &Precondition::Absent);
-    saved.await.expect("the job is saved");
 }
 
 /// The same with a run, which waits, and its id.

@@ -86,8 +86,13 @@ impl TestTable {
     }
 
     pub async fn save_job_as(&self, caller: &Caller, id: &str, project: &str) -> Job {
+        self.save_draft(caller, job_draft(id, project)).await
+    }
+
+    /// Saves a new job as `caller` wants it.
+    pub async fn save_draft(&self, caller: &Caller, draft: JobDraft) -> Job {
         let kinds = BTreeSet::from(ProviderKind::ALL);
-        let (store, system, draft) = (&*self.table, &*self.system, job_draft(id, project));
+        let (store, system) = (&*self.table, &*self.system);
         let put = jobs::put(store, system, &kinds, caller, draft, None, &Precondition::Absent).await;
         put.expect("the job is saved").job
     }
