@@ -60,7 +60,7 @@ pub(crate) struct TokenView {
     /// The token that took over from it.
     #[serde(skip_serializing_if = "Option::is_none")]
     replaced_by: Option<String>,
-    /// Until when it counts although it was replaced.
+    /// The end of its grace period, when it was replaced with one.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     ends_at: Option<Timestamp>,
@@ -369,8 +369,8 @@ pub(crate) async fn revoke(
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RotateBody {
-    /// For how long the old token goes on counting, at most 30 days. Without it, until the new one is
-    /// first seen in use.
+    /// For how long the old token stays valid, at most 30 days. Without it, until the new one is first seen
+    /// in use.
     #[serde(default)]
     grace_seconds: Option<u32>,
     /// How long the new token is to live, 1 to 365; as long as the old one was meant to without it.

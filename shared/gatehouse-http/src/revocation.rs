@@ -49,7 +49,7 @@ impl EffectiveAnswer {
     /// The answer to a revocation. A flush that failed is logged here, since the caller is answered all the same.
     pub fn new(effective: Effective, flush_error: Option<&FlushError>) -> Self {
         if let Some(error) = flush_error {
-            tracing::error!(error = %Chain(error), "a flush is owed to API Gateway");
+            tracing::error!(error = %Chain(error), "API Gateway's authorizer cache was not flushed; the janitor flushes it");
         }
         Self { effective_by: effective.by, flushed: effective.flushed }
     }

@@ -72,7 +72,7 @@ pub struct Attempt {
     pub begun_at: Timestamp,
     /// When its callback token ends.
     pub expires_at: Timestamp,
-    /// With which the workflow is told what came of it; `None` before its worker said that it works.
+    /// The task of the workflow that waits for its result; `None` before the worker's first report.
     pub token: Option<TaskToken>,
     /// The number of the last message that was taken.
     pub sequence: u64,

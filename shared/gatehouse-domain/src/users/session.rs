@@ -1,4 +1,4 @@
-//! Sessions that go on, and ending them.
+//! Authenticating sessions, and ending them.
 
 use jiff::Timestamp;
 
@@ -13,15 +13,20 @@ use crate::{
     store::StoreError,
 };
 
-/// Finds out who presents a session whose signature was found to be ours: `None` when it does not count.
+/// The caller of a session whose signature was verified. `None` when the session was ended or has expired, or its user
+/// is disabled.
+///
+/// # Errors
+///
+/// When the user could not be read.
 pub async fn authenticate<S: FindAccount>(
     store: &S,
     claims: &SessionClaims,
     now: Timestamp,
 ) -> Result<Option<Caller>, StoreError> {
     let Some(account) = store.find_account(&claims.user).await? else { return Ok(None) };
-    let goes_on = account.sessions.get(&claims.id).is_some_and(|session| session.expires_at > now);
-    if !goes_on || account.state != UserState::Active {
+    let is_open = account.sessions.get(&claims.id).is_some_and(|session| session.expires_at > now);
+    if !is_open || account.state != UserState::Active {
         return Ok(None);
     }
     let grant = Grant::User { roles: account.roles, session: claims.id.as_str().to_owned() };
