@@ -374,7 +374,7 @@ async fn open(table: &TestTable, limit: u8) -> Vec<Operation> {
 }
 
 #[tokio::test]
-async fn an_operation_is_open_until_it_has_ended_and_its_workflow_is_owed_nothing() {
+async fn an_operation_is_open_until_it_has_ended_and_no_signal_is_pending() {
     let table = TestTable::new().await;
     let shop = saved(&table, "acme", "shop").await;
     assert_eq!(open(&table, 10).await, []);

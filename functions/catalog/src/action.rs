@@ -67,7 +67,7 @@ pub(crate) struct DeployBody {
     ),
     request_body = ProvisionBody,
     responses(
-        (status = 202, description = "The operation, which goes on; `Location` shows it.", body = OperationAnswer),
+        (status = 202, description = "The operation was accepted. `Location` shows it.", body = OperationAnswer),
         (status = 404, description = "There is no such service.", body = ProblemBody),
         (status = 409, description = "Another operation is open in the environment, or it has no module.",
             body = ProblemBody),
@@ -93,7 +93,7 @@ pub(crate) async fn provision(
     ),
     request_body = EnvironmentOnlyBody,
     responses(
-        (status = 202, description = "The operation, which goes on; `Location` shows it.", body = OperationAnswer),
+        (status = 202, description = "The operation was accepted. `Location` shows it.", body = OperationAnswer),
         (status = 404, description = "There is no such service.", body = ProblemBody),
         (status = 409, description = "Another operation is open in the environment, or nothing is provisioned.",
             body = ProblemBody),
@@ -116,7 +116,7 @@ pub(crate) async fn deprovision(
     ),
     request_body = EnvironmentOnlyBody,
     responses(
-        (status = 202, description = "The operation, which goes on; `Location` shows it.", body = OperationAnswer),
+        (status = 202, description = "The operation was accepted. `Location` shows it.", body = OperationAnswer),
         (status = 404, description = "There is no such service.", body = ProblemBody),
         (status = 409, description = "Another operation is open in the environment, or nothing is provisioned.",
             body = ProblemBody),
@@ -139,7 +139,7 @@ pub(crate) async fn drift(
     ),
     request_body = DeployBody,
     responses(
-        (status = 202, description = "The operation, which goes on; `Location` shows it.", body = OperationAnswer),
+        (status = 202, description = "The operation was accepted. `Location` shows it.", body = OperationAnswer),
         (status = 404, description = "There is no such service.", body = ProblemBody),
         (status = 409, description = "Another operation is open in the environment, it is not provisioned, \
             or nothing deploys the service.", body = ProblemBody),

@@ -31,7 +31,7 @@ pub(crate) struct VerdictBody {
     params(OperationPath),
     request_body = Option<VerdictBody>,
     responses(
-        (status = 200, description = "The operation, which goes on.", body = OperationAnswer),
+        (status = 200, description = "The operation as it stands.", body = OperationAnswer),
         (status = 403, description = "You asked for it yourself.", body = ProblemBody),
         (status = 404, description = "There is no such operation.", body = ProblemBody),
         (status = 409, description = "It does not wait for approval.", body = ProblemBody),
@@ -72,8 +72,8 @@ pub(crate) async fn reject(
     Ok(Json(OperationAnswer::from(operation)))
 }
 
-/// Asks an operation to stop. What nothing works on ends at once; otherwise its worker is told, and lets
-/// Terraform come to a safe end first.
+/// Asks an operation to stop. What nothing works on ends at once; otherwise its worker is asked to
+/// stop, and lets Terraform come to a safe end first.
 #[utoipa::path(
     post, path = "/services/{service_id}/operations/{operation_id}/cancel",
     operation_id = "cancel_operation", tag = "catalog",

@@ -20,7 +20,6 @@ use crate::{
     item::{IF_ABSENT, Item, compose, corrupt, decompose, key_attributes},
     keys::{self, Key},
     lists::{Bounds, Section},
-    signing_keys,
     transaction::{Outcome, Transaction},
 };
 
@@ -54,7 +53,7 @@ impl Watch for Table {
     }
 
     async fn watched_key_ring(&self) -> Result<Option<Watched<KeyRing>>, StoreError> {
-        self.find(keys::signing_keys()).await?.map(watched(signing_keys::read)).transpose()
+        self.find(keys::signing_keys()).await?.map(watched(decompose)).transpose()
     }
 }
 

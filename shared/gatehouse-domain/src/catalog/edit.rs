@@ -100,7 +100,7 @@ pub enum EditServiceError {
     #[error("something is still provisioned in: {}; deprovision it first", names(.0))]
     StillProvisioned(Vec<EnvironmentName>),
     /// An operation is still open in these environments.
-    #[error("an operation still goes on in: {}; wait for its end or cancel it", names(.0))]
+    #[error("an operation is still open in: {}; wait for its end or cancel it", names(.0))]
     Busy(Vec<EnvironmentName>),
     #[error("could not change the service")]
     Store(#[from] StoreError),

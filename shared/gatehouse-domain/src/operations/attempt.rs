@@ -19,7 +19,7 @@ use crate::{
     secret::{ReadSecret, SecretError, SecretName},
 };
 
-/// What every callback token begins with: a version, so that another form can be told from this one.
+/// What every callback token begins with: a version, so that another form can be distinguished.
 const PREFIX: &str = "cb1";
 
 /// What is hashed before the claims: a hash that the key makes of anything else is never a token.

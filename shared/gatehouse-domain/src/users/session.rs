@@ -44,6 +44,11 @@ pub enum LogOutError {
 }
 
 /// Ends the caller's session.
+///
+/// # Errors
+///
+/// When the caller is no person, or the store failed. A flush that failed is no error: it is returned beside the time by
+/// which the session is denied everywhere.
 pub async fn log_out<S: SaveSession + PendingFlush>(
     store: &S,
     flush: &dyn FlushAuthorizer,
