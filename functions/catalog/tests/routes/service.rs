@@ -440,7 +440,7 @@ mod put {
         };
         assert_snapshot!(keep(&["prod", "made"]).await, @"
         409 Conflict
-        conflict: An operation still goes on in: dev; wait for its end or cancel it.
+        conflict: An operation is still open in: dev; wait for its end or cancel it.
         ");
         assert_snapshot!(keep(&["dev", "prod"]).await, @"
         409 Conflict
@@ -506,7 +506,7 @@ mod delete {
         let delete = |query: &str| admin.delete(format!("/services/{service}{query}")).if_match(&tag);
         assert_snapshot!(delete("").await, @"
         409 Conflict
-        conflict: An operation still goes on in: dev; wait for its end or cancel it.
+        conflict: An operation is still open in: dev; wait for its end or cancel it.
         ");
         assert_eq!(delete("?force=true").await.body, delete("").await.body);
     }
