@@ -123,7 +123,7 @@ pub(crate) async fn list(
     })?;
     let until = until.to_string();
     let filters = [("tenant", tenant), ("actor", actor), ("until", Some(until.as_str()))];
-    let link = page::link(page.next.as_ref(), request.limit, &filters);
-    let next_cursor = page.next.map(|cursor| cursor.as_str().to_owned());
-    Ok((link, Json(EntriesAnswer { entries: page.items.into_iter().map(Into::into).collect(), next_cursor })))
+    let (link, next_cursor) = page::next(page.next, request.limit, &filters);
+    let entries = page.items.into_iter().map(Into::into).collect();
+    Ok((link, Json(EntriesAnswer { entries, next_cursor })))
 }

@@ -25,8 +25,9 @@ pub struct PageQuery {
 /// The query parameters of a list besides `limit` and `cursor`, by name; those that were left out are `None`.
 pub type Filters<'a> = &'a [(&'a str, Option<&'a str>)];
 
-/// What may stand in a query as it is: RFC 3986 unreserved characters.
-const VALUE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+/// What a link has unescaped of a filter, beside letters and digits: nothing that could end the parameter.
+const PLAIN: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b':').remove(b'@');
 
 /// The page that a query asks for. Its cursors are good for this caller's tenants and these filters only.
 ///
@@ -55,19 +56,19 @@ fn query(filters: Filters<'_>) -> String {
 }
 
 fn escaped(value: &str) -> String {
-    utf8_percent_encode(value, VALUE).to_string()
+    utf8_percent_encode(value, PLAIN).to_string()
 }
 
-/// The `Link` to the next page, relative to the request's own URL.
-pub fn link(next: Option<&Cursor>, limit: Limit, filters: Filters<'_>) -> HeaderMap {
+/// Where the next page is, if there is one: as a `Link` relative to the request's own URL, and as `next_cursor`.
+pub fn next(next: Option<Cursor>, limit: Limit, filters: Filters<'_>) -> (HeaderMap, Option<String>) {
     let mut headers = HeaderMap::new();
-    let Some(next) = next else { return headers };
+    let Some(next) = next else { return (headers, None) };
     // A cursor is made of characters that need no escaping.
     let target = format!("?limit={}&cursor={}{}", limit.get(), next.as_str(), query(filters));
     if let Ok(link) = HeaderValue::from_str(&format!("<{target}>; rel=\"next\"")) {
         headers.insert(header::LINK, link);
     }
-    headers
+    (headers, Some(next.as_str().to_owned()))
 }
 
 #[cfg(test)]
@@ -77,7 +78,9 @@ mod tests {
     /// A filter's value, as the `Link` to the next page brings it back.
     fn brought_back(value: &str) -> String {
         let next = Cursor::unverified("abc".to_owned());
-        let headers = link(Some(&next), Limit::default(), &[("actor", Some(value)), ("none", None)]);
+        let (headers, next_cursor) =
+            super::next(Some(next), Limit::default(), &[("actor", Some(value)), ("none", None)]);
+        assert_eq!(next_cursor.as_deref(), Some("abc"));
         let link = headers[header::LINK].to_str().unwrap();
         let target = link.strip_prefix('<').and_then(|link| link.strip_suffix(">; rel=\"next\"")).unwrap();
         assert!(!target.contains(['<', '>', '"', ';', ',', ' ']), "{link}");
