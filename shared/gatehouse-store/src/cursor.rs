@@ -104,7 +104,9 @@ impl Table {
     /// The sort key of `list` that the page's cursor stands behind, if it has one.
     pub(crate) async fn place(&self, list: &str, page: &PageRequest) -> Result<Option<String>, ListError> {
         let Some(cursor) = &page.cursor else { return Ok(None) };
-        Ok(Some(self.cursor_key().await?.open(&bound_to(list, page), cursor)?))
+        // Where there is no key yet, nothing was ever sealed; and none is made for whatever somebody sends.
+        let key = self.known_cursor_key().await?.ok_or(InvalidCursor)?;
+        Ok(Some(key.open(&bound_to(list, page), cursor)?))
     }
 
     /// The cursor of the page behind the one that ended with this sort key of `list`, if one does.
@@ -120,17 +122,22 @@ impl Table {
         sealed.map(Some).ok_or_else(|| corrupt(InvalidCursor))
     }
 
-    /// The key that all functions of an installation share: read once by each process that turns a page, and made by
-    /// the first.
+    /// The key that all functions of an installation share, made by the first that needs it.
     async fn cursor_key(&self) -> Result<&CursorKey, StoreError> {
-        if let Some(key) = self.cursor_key.get() {
+        if let Some(key) = self.known_cursor_key().await? {
             return Ok(key);
         }
-        let secret = match self.stored_cursor_key().await? {
-            Some(secret) => secret,
-            None => self.make_cursor_key().await?,
-        };
+        let secret = self.make_cursor_key().await?;
         Ok(self.cursor_key.get_or_init(|| CursorKey::new(&secret)))
+    }
+
+    /// The same, if it was made: read once by each process that turns a page.
+    async fn known_cursor_key(&self) -> Result<Option<&CursorKey>, StoreError> {
+        if let Some(key) = self.cursor_key.get() {
+            return Ok(Some(key));
+        }
+        let secret = self.stored_cursor_key().await?;
+        Ok(secret.map(|secret| self.cursor_key.get_or_init(|| CursorKey::new(&secret))))
     }
 
     async fn stored_cursor_key(&self) -> Result<Option<Vec<u8>>, StoreError> {
