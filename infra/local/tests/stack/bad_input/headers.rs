@@ -134,7 +134,7 @@ async fn headers_that_cannot_be_are_refused() {
     for host in ["", "a/b", "a@b", "a b", "[", "localhost:99999"] {
         cases.push(case(Call::get("/v1/jobs").header("host", host), &["bad-request"], ""));
     }
-    for call in json_operations(&settled.run) {
+    for call in json_operations(&settled.run).into_iter().filter(|call| !call.describe().contains("import")) {
         for kind in [
             "text/plain",
             "application/x-www-form-urlencoded",
