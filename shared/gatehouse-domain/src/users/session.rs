@@ -9,6 +9,7 @@ use crate::{
     claims::SessionClaims,
     clock::System,
     id::SessionId,
+    name::UserName,
     revocation::{self, Effective, FlushAuthorizer, FlushError, PendingFlush},
     store::StoreError,
 };
@@ -19,13 +20,23 @@ pub async fn authenticate<S: FindAccount>(
     claims: &SessionClaims,
     now: Timestamp,
 ) -> Result<Option<Caller>, StoreError> {
-    let Some(account) = store.find_account(&claims.user).await? else { return Ok(None) };
-    let goes_on = account.sessions.get(&claims.id).is_some_and(|session| session.ends_at > now);
+    in_session(store, &claims.user, &claims.id, now).await
+}
+
+/// Who calls in a session of this user: `None` when it does not count, or not any more.
+pub async fn in_session<S: FindAccount>(
+    store: &S,
+    user: &UserName,
+    session: &SessionId,
+    now: Timestamp,
+) -> Result<Option<Caller>, StoreError> {
+    let Some(account) = store.find_account(user).await? else { return Ok(None) };
+    let goes_on = account.sessions.get(session).is_some_and(|session| session.ends_at > now);
     if !goes_on || account.state != UserState::Active {
         return Ok(None);
     }
-    let grant = Grant::User { roles: account.roles, session: claims.id.as_str().to_owned() };
-    Ok(Some(Caller { subject: claims.user.to_string(), grant }))
+    let grant = Grant::User { roles: account.roles, session: session.as_str().to_owned() };
+    Ok(Some(Caller { subject: user.to_string(), grant }))
 }
 
 /// Why a session was not ended.
