@@ -90,7 +90,7 @@ async fn an_authorizer_that_does_not_remember_reads_a_token_once_and_writes_its_
         project: record.project.clone(),
         service: record.service.clone(),
         issued_at: record.created_at,
-        ends_at: record.ends_at,
+        expires_at: record.expires_at,
     };
     let admit = async || tokens::authenticate(&*table.table, &claims, table.system.now()).await;
     let (_, used) = admit().await.unwrap().expect("the token is admitted");

@@ -3,7 +3,6 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use aws_sdk_dynamodb::types::AttributeValue;
 use gatehouse_domain::{
     ci::{Account, BuildId, Checkpoint, ProviderKind, Reason, ReasonCode, RunStatus, StartKind},
     idempotency::{Fingerprint, IdempotencyKey, RequestKey},
@@ -18,32 +17,12 @@ use gatehouse_domain::{
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::support::{TestTable, target};
+use crate::support::{TestTable, item, target};
 
 const NOON: &str = "2026-01-02T12:00:00Z";
 
 fn noon() -> Timestamp {
     NOON.parse().unwrap()
-}
-
-fn json_of(value: &AttributeValue) -> Value {
-    match value {
-        AttributeValue::S(text) => json!(text),
-        AttributeValue::N(number) => serde_json::from_str(number).unwrap(),
-        AttributeValue::Bool(value) => json!(value),
-        AttributeValue::Null(_) => Value::Null,
-        AttributeValue::L(list) => list.iter().map(json_of).collect(),
-        AttributeValue::M(map) => map.iter().map(|(name, value)| (name.clone(), json_of(value))).collect(),
-        other => panic!("{other:?}"),
-    }
-}
-
-/// The item with this key, as it is in the table.
-async fn item(table: &TestTable, pk: &str, sk: &str) -> Value {
-    let call = table.client.get_item().table_name(&table.name);
-    let key = |text: &str| AttributeValue::S(text.to_owned());
-    let answer = call.key("pk", key(pk)).key("sk", key(sk)).send().await.unwrap();
-    json_of(&AttributeValue::M(answer.item.unwrap()))
 }
 
 fn job(id: &str) -> Job {

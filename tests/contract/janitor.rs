@@ -79,7 +79,7 @@ async fn mint(table: &TestTable, days: u32) -> ServiceToken {
         description: None,
         created_at: now,
         created_by: "user:ada".into(),
-        ends_at: now + DAY * days,
+        expires_at: now + DAY * days,
         last_used_at: None,
         replaces: None,
         state: TokenState::Active,
@@ -136,10 +136,10 @@ async fn what_was_announced_outlives_a_use_of_the_token_and_its_rotation() {
     assert_eq!(swept(&table).await, [""; 0]);
     let newer = ServiceToken {
         jti: TokenId::generate(&*table.system),
-        ends_at: token.ends_at + DAY * 80,
+        expires_at: token.expires_at + DAY * 80,
         ..token.clone()
     };
-    let state = TokenState::Rotated { to: newer.jti.clone(), at: table.system.now(), until: None };
+    let state = TokenState::Rotated { to: newer.jti.clone(), at: table.system.now(), expires_at: None };
     let entry = table.entry("user:ada", &format!("token:{}", token.jti), Some("acme"));
     table.table.save_rotation(&newer, &ServiceToken { state, ..token.clone() }, &entry).await.unwrap();
     assert_eq!(swept(&table).await, [""; 0]);
@@ -164,7 +164,7 @@ async fn an_api_key_is_announced_until_it_has_ended() {
     let scopes = BTreeSet::from([Scope::All]);
     let (key, _) =
         ApiKey::generate(&*table.system, "nightly".into(), scopes, Tenants::All, table.system.now());
-    let key = ApiKey { ends_at: Some(table.system.now() + DAY * 20), ..key };
+    let key = ApiKey { expires_at: Some(table.system.now() + DAY * 20), ..key };
     table.table.save_api_key(&key, None).await.unwrap();
     let of = |what: &str| [format!("{}:{what}", key.id.as_str())];
     assert_eq!(swept(&table).await, of("ending:30"));

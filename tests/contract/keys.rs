@@ -60,14 +60,14 @@ async fn a_key_is_known_by_its_hash_alone() {
 async fn a_key_comes_back_as_it_was_saved() {
     let table = TestTable::new().await;
     let (key, _) = generate(&table);
-    let ends_at = Some(table.system.now() + Duration::from_hours(24));
-    let key = ApiKey { created_by: "user:ada".into(), ends_at, ..key };
+    let expires_at = Some(table.system.now() + Duration::from_hours(24));
+    let key = ApiKey { created_by: "user:ada".into(), expires_at, ..key };
     table.table.save_api_key(&key, Some(&entry(&table))).await.unwrap();
     let found = find(&table, &key).await;
     assert_eq!((&found.id, &found.name, &found.scopes), (&key.id, &key.name, &key.scopes));
     assert_eq!(
-        (found.created_at, found.created_by, found.ends_at),
-        (key.created_at, key.created_by, ends_at)
+        (found.created_at, found.created_by, found.expires_at),
+        (key.created_at, key.created_by, expires_at)
     );
     assert_eq!((found.last_used_at, found.revoked), (None, None));
 }

@@ -3,7 +3,9 @@
 
 mod audit;
 mod budgets;
+mod catalog_items;
 mod ci_items;
+mod identity_items;
 mod janitor;
 mod jobs;
 mod keys;

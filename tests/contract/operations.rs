@@ -296,8 +296,8 @@ async fn what_an_end_says_of_the_environment_is_written_and_the_rest_stays() {
     let url = OutputValue::Value(json!({ "whole": 1.0, "great": 1e200 }));
     let outputs = BTreeMap::from([("url".to_owned(), url), ("key".to_owned(), OutputValue::Sensitive)]);
     let made = |operation: &Operation| {
-        let ends_at = Some(at + Duration::from_hours(8));
-        Provisioned { outputs: outputs.clone(), ends_at, ..provisioned(&table, operation) }
+        let expires_at = Some(at + Duration::from_hours(8));
+        Provisioned { outputs: outputs.clone(), expires_at, ..provisioned(&table, operation) }
     };
     let drift = |operation: &Operation, state, change| Drift {
         operation: operation.id.clone(),
@@ -426,8 +426,8 @@ async fn environments_whose_time_is_over_are_listed_in_the_order_of_their_ends()
     let shop = saved(&table, "acme", "shop").await;
     let provision = async |environment: &str, hours: Option<u64>, whole: bool| {
         let operation = begun(&table, &shop, environment).await;
-        let ends_at = hours.map(|hours| table.system.now() + Duration::from_hours(hours));
-        let made = Provisioned { ends_at, ..provisioned(&table, &operation) };
+        let expires_at = hours.map(|hours| table.system.now() + Duration::from_hours(hours));
+        let made = Provisioned { expires_at, ..provisioned(&table, &operation) };
         let made = if whole { Infrastructure::Present(made) } else { Infrastructure::Partial(made) };
         end(&table, &operation, &Settled { infrastructure: Some(made), ..Settled::default() }).await;
     };

@@ -160,7 +160,7 @@ fn token(table: &TestTable, project: &Project, service: &str) -> ServiceToken {
         description: None,
         created_at: table.system.now(),
         created_by: "user:ada".into(),
-        ends_at: table.system.now() + Duration::from_hours(24),
+        expires_at: table.system.now() + Duration::from_hours(24),
         last_used_at: None,
         replaces: None,
         state: TokenState::Active,

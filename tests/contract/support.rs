@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
+use aws_sdk_dynamodb::types::AttributeValue;
 use gatehouse_domain::{
     audit::{AuditContext, Origin},
     caller::Caller,
@@ -21,6 +22,27 @@ pub use gatehouse_testkit::app::{
     job_draft as draft, job_target as target,
 };
 use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Value, json};
+
+/// The item with this key, as it is in the table.
+pub async fn item(table: &TestTable, pk: &str, sk: &str) -> Value {
+    let call = table.client.get_item().table_name(&table.name);
+    let key = |text: &str| AttributeValue::S(text.to_owned());
+    let answer = call.key("pk", key(pk)).key("sk", key(sk)).send().await.expect("an answer");
+    json_of(&AttributeValue::M(answer.item.expect("there is an item")))
+}
+
+fn json_of(value: &AttributeValue) -> Value {
+    match value {
+        AttributeValue::S(text) => json!(text),
+        AttributeValue::N(number) => serde_json::from_str(number).expect("a number"),
+        AttributeValue::Bool(value) => json!(value),
+        AttributeValue::Null(_) => Value::Null,
+        AttributeValue::L(list) => list.iter().map(json_of).collect(),
+        AttributeValue::M(map) => map.iter().map(|(name, value)| (name.clone(), json_of(value))).collect(),
+        other => panic!("{other:?}"),
+    }
+}
 
 /// Something that `caller` does.
 pub fn audit<'a>(caller: &'a Caller, origin: &'a Origin) -> AuditContext<'a> {

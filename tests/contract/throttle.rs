@@ -87,7 +87,7 @@ async fn who_logs_in_gives_their_permits_back() {
     let entry = || table.entry("user:ada", "user:ada", None);
     table.table.create_user(&user, &entry()).await.unwrap();
     let permits = [permit("account:ada", 3), permit("address:192.0.2.1", 5)];
-    let session = Session { started_at: now, ends_at: now + Duration::from_hours(12) };
+    let session = Session { started_at: now, expires_at: now + Duration::from_hours(12) };
     for _ in 0..10 {
         assert!(take(&table, &permits).await);
         let id = SessionId::generate(&*table.system);

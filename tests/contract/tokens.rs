@@ -34,7 +34,7 @@ fn token(table: &TestTable, whose: &str, days: u32) -> ServiceToken {
         description: Some("for tests".into()),
         created_at: now,
         created_by: "user:ada".into(),
-        ends_at: now + DAY * days,
+        expires_at: now + DAY * days,
         last_used_at: None,
         replaces: None,
         state: TokenState::Active,
@@ -60,14 +60,14 @@ async fn find(table: &TestTable, token: &ServiceToken) -> Option<ServiceToken> {
 fn rotation(
     table: &TestTable,
     older: &ServiceToken,
-    until: Option<Timestamp>,
+    expires_at: Option<Timestamp>,
 ) -> (ServiceToken, ServiceToken) {
     let newer = ServiceToken {
         jti: TokenId::generate(&*table.system),
-        replaces: Some(Replaces { jti: older.jti.clone(), ends_it_when_used: until.is_none() }),
+        replaces: Some(Replaces { jti: older.jti.clone(), ends_it_when_used: expires_at.is_none() }),
         ..older.clone()
     };
-    let state = TokenState::Rotated { to: newer.jti.clone(), at: table.system.now(), until };
+    let state = TokenState::Rotated { to: newer.jti.clone(), at: table.system.now(), expires_at };
     (newer, ServiceToken { state, ..older.clone() })
 }
 
@@ -90,7 +90,7 @@ fn filter(table: &TestTable, tenants: &str, state: StateFilter) -> TokenFilter {
         service: None,
         state,
         unused_since: None,
-        ends_by: None,
+        expires_by: None,
         now: table.system.now(),
     }
 }
@@ -126,7 +126,10 @@ async fn of_a_hundred_rotations_one_is_made() {
     assert_eq!(all.len(), 2, "a rotation that was refused left a token behind");
     assert!(all.contains(newer));
     let state = find(&table, &older).await.unwrap().state;
-    assert_eq!(state, TokenState::Rotated { to: newer.jti.clone(), at: table.system.now(), until: None });
+    assert_eq!(
+        state,
+        TokenState::Rotated { to: newer.jti.clone(), at: table.system.now(), expires_at: None }
+    );
 }
 
 #[tokio::test]
@@ -230,7 +233,7 @@ async fn tokens_are_listed_by_tenant_and_end_page_by_page() {
             wanted.push(mint(&table, &format!("{tenant}/payments/worker"), days).await);
         }
     }
-    wanted.sort_by_key(|token| (token.tenant.clone(), token.ends_at));
+    wanted.sort_by_key(|token| (token.tenant.clone(), token.expires_at));
     for limit in [1, 2, 100] {
         for state in [StateFilter::Active, StateFilter::All] {
             assert_eq!(list(&table, &filter(&table, "*", state), limit).await, wanted);
@@ -270,9 +273,9 @@ async fn filters_show_the_tokens_that_are_asked_for() {
         assert_eq!(shown(tenants, StateFilter::Expired, &plain).await, "short replaced");
         assert_eq!(shown(tenants, StateFilter::Revoked, &plain).await, "revoked");
         assert_eq!(shown(tenants, StateFilter::All, &plain).await, names.join(" "));
-        let soon = |filter: &mut TokenFilter| filter.ends_by = Some(now + DAY * 3);
+        let soon = |filter: &mut TokenFilter| filter.expires_by = Some(now + DAY * 3);
         assert_eq!(shown(tenants, StateFilter::Active, &soon).await, "other");
-        let past = |filter: &mut TokenFilter| filter.ends_by = Some(now - DAY);
+        let past = |filter: &mut TokenFilter| filter.expires_by = Some(now - DAY);
         assert_eq!(shown(tenants, StateFilter::Active, &past).await, "", "nothing that counts has ended");
         let unused = |filter: &mut TokenFilter| filter.unused_since = Some(now - DAY);
         assert_eq!(shown(tenants, StateFilter::Active, &unused).await, "newer other");
@@ -295,7 +298,7 @@ async fn a_list_goes_on_when_the_token_that_its_cursor_stands_behind_has_ended()
     let active = filter(&table, "acme", StateFilter::Active);
     let second = table.table.list_tokens(&active, &behind(first.next)).await.unwrap();
     assert_eq!(second.items.len(), 1);
-    assert_eq!(second.items[0].ends_at, table.system.now() + DAY);
+    assert_eq!(second.items[0].expires_at, table.system.now() + DAY);
 }
 
 #[tokio::test]
@@ -330,7 +333,7 @@ async fn a_revocation_whose_flush_fails_says_so_and_the_record_denies_already() 
         project: record.project,
         service: record.service,
         issued_at: record.created_at,
-        ends_at: record.ends_at,
+        expires_at: record.expires_at,
     };
     assert_eq!(authenticate(&*table.table, &claims, now).await.unwrap(), None);
 }

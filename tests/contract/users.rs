@@ -64,7 +64,7 @@ fn session(table: &TestTable) -> (SessionId, Session) {
     let started_at = table.system.now();
     (
         SessionId::generate(&*table.system),
-        Session { started_at, ends_at: started_at + Duration::from_hours(12) },
+        Session { started_at, expires_at: started_at + Duration::from_hours(12) },
     )
 }
 

@@ -151,7 +151,7 @@ fn environment(operation: &Operation) -> EnvironmentState {
         module: "example".parse().unwrap(),
         inputs: serde_json::Map::new(),
         outputs: std::collections::BTreeMap::new(),
-        ends_at: Some(morning()),
+        expires_at: Some(morning()),
     };
     EnvironmentState {
         infrastructure: Infrastructure::Present(provisioned),
@@ -168,7 +168,7 @@ fn api_key() -> ApiKey {
         tenants: Tenants::All,
         created_at: morning(),
         created_by: "user:ada".into(),
-        ends_at: None,
+        expires_at: None,
         last_used_at: None,
         revoked: None,
     }
@@ -183,7 +183,7 @@ fn token(job: &Job) -> ServiceToken {
         description: None,
         created_at: morning(),
         created_by: "user:ada".into(),
-        ends_at: "2026-11-30T10:00:00Z".parse().unwrap(),
+        expires_at: "2026-11-30T10:00:00Z".parse().unwrap(),
         last_used_at: None,
         replaces: None,
         state: TokenState::Active,

@@ -123,7 +123,7 @@ impl From<NotVerified> for Denied {
 struct Admitted {
     caller: Caller,
     /// When their service token ends.
-    ends_at: Option<Timestamp>,
+    expires_at: Option<Timestamp>,
     /// What is to be written down.
     used: Option<Used>,
 }
@@ -178,7 +178,7 @@ impl<S: Records> Authorizer<S> {
         if let Some(used) = &admitted.used {
             self.record(used).await;
         }
-        Ok(Answer::new(caller, admitted.ends_at, policy))
+        Ok(Answer::new(caller, admitted.expires_at, policy))
     }
 
     async fn admit(&self, request: &Request) -> Result<Admitted, Denied> {
@@ -194,7 +194,7 @@ impl<S: Records> Authorizer<S> {
         let admitted = api_key::authenticate(&*self.store, key, now).await?;
         let (caller, is_news) = admitted.ok_or(Denied::Record)?;
         let used = is_news.then(|| Used::Key(key.id(), now));
-        Ok(Admitted { caller, ends_at: None, used })
+        Ok(Admitted { caller, expires_at: None, used })
     }
 
     async fn admit_token(&self, token: &str, now: Timestamp) -> Result<Admitted, Denied> {
@@ -214,12 +214,12 @@ impl<S: Records> Authorizer<S> {
         match verified {
             Verified::Session(claims) => {
                 let caller = users::authenticate(&*self.store, claims, now).await?;
-                Ok(Admitted { caller: caller.ok_or(Denied::Record)?, ends_at: None, used: None })
+                Ok(Admitted { caller: caller.ok_or(Denied::Record)?, expires_at: None, used: None })
             }
             Verified::Service(claims) => {
                 let admitted = tokens::authenticate(&*self.store, claims, now).await?;
                 let (caller, used) = admitted.ok_or(Denied::Record)?;
-                Ok(Admitted { caller, ends_at: Some(claims.ends_at), used: used.map(Used::Token) })
+                Ok(Admitted { caller, expires_at: Some(claims.expires_at), used: used.map(Used::Token) })
             }
         }
     }

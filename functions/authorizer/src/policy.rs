@@ -150,9 +150,9 @@ fn covers(wide: &str, narrow: &str) -> bool {
 }
 
 impl Answer {
-    /// The answer for a caller whose token ends at `ends_at`, if it is a service's.
-    pub(crate) fn new(caller: &Caller, ends_at: Option<Timestamp>, policy_document: Policy) -> Self {
-        let context = caller_context::write(caller, ends_at);
+    /// The answer for a caller whose token ends at `expires_at`, if it is a service's.
+    pub(crate) fn new(caller: &Caller, expires_at: Option<Timestamp>, policy_document: Policy) -> Self {
+        let context = caller_context::write(caller, expires_at);
         Self { principal_id: caller.actor(), policy_document, context }
     }
 }

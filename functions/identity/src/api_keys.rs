@@ -72,7 +72,7 @@ impl ApiKeyView {
             state,
             created_at: key.created_at,
             created_by: key.created_by,
-            expires_at: key.ends_at,
+            expires_at: key.expires_at,
             last_used_at: key.last_used_at,
             revoked_at,
             revoked_by,

@@ -72,7 +72,7 @@ pub(crate) async fn log_in(
     Ok(Json(SessionAnswer {
         token: logged_in.token.expose_secret().to_owned(),
         token_type: "Bearer",
-        expires_at: logged_in.claims.ends_at,
+        expires_at: logged_in.claims.expires_at,
         user: UserView::new(&logged_in.user),
     }))
 }

@@ -84,7 +84,7 @@ impl TokenView {
             description: token.description,
             created_at: token.created_at,
             created_by: token.created_by,
-            expires_at: token.ends_at,
+            expires_at: token.expires_at,
             last_used_at: token.last_used_at,
             replaces: token.replaces.map(|older| older.jti.to_string()),
             replaced_by: None,
@@ -95,9 +95,9 @@ impl TokenView {
         };
         match token.state {
             TokenState::Active => {}
-            TokenState::Rotated { to, until, .. } => {
+            TokenState::Rotated { to, expires_at, .. } => {
                 view.replaced_by = Some(to.to_string());
-                view.ends_at = until;
+                view.ends_at = expires_at;
             }
             TokenState::Revoked { at, by, reason } => {
                 view.revoked_at = Some(at);
@@ -146,7 +146,7 @@ impl MintedAnswer {
         Self {
             token: token.expose_secret().to_owned(),
             jti: record.jti.to_string(),
-            expires_at: record.ends_at,
+            expires_at: record.expires_at,
             project: record.project.to_string(),
             service: record.service.to_string(),
             replaces: record.replaces.map(|older| older.jti.to_string()),

@@ -21,7 +21,7 @@ impl<S: FindAccount + FindApiKey + FindToken> FindCredentials for S {}
 
 /// How somebody stands who was admitted before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
+pub enum AdmissionStatus {
     Admitted,
     /// The session, key or token does not count any more.
     CredentialEnded,
@@ -36,11 +36,11 @@ pub async fn still_admitted<S: FindCredentials>(
     endpoint: &Endpoint,
     tenant: &TenantId,
     now: Timestamp,
-) -> Result<Standing, StoreError> {
+) -> Result<AdmissionStatus, StoreError> {
     Ok(match current(store, caller, now).await? {
-        None => Standing::CredentialEnded,
-        Some(current) if current.may_in(endpoint, tenant) => Standing::Admitted,
-        Some(_) => Standing::RoleLost,
+        None => AdmissionStatus::CredentialEnded,
+        Some(current) if current.may_in(endpoint, tenant) => AdmissionStatus::Admitted,
+        Some(_) => AdmissionStatus::RoleLost,
     })
 }
 
@@ -77,7 +77,7 @@ mod tests {
     use futures_util::FutureExt;
 
     use super::{
-        Standing::{Admitted, CredentialEnded, RoleLost},
+        AdmissionStatus::{Admitted, CredentialEnded, RoleLost},
         *,
     };
     use crate::{
@@ -146,7 +146,7 @@ mod tests {
     }
 
     fn records() -> Records {
-        let lasting = Session { started_at: at(0), ends_at: at(1000) };
+        let lasting = Session { started_at: at(0), expires_at: at(1000) };
         let sessions = BTreeMap::from([(session(1), lasting.clone()), (session(2), lasting)]);
         let scopes = [Scope::RunsRead].into();
         let (key, _) = ApiKey::generate(&Hand::default(), "key".into(), scopes, Tenants::All, at(0));
@@ -156,7 +156,7 @@ mod tests {
                 state: UserState::Active,
                 sessions,
             }),
-            key: Some(ApiKey { ends_at: Some(at(1000)), ..key }),
+            key: Some(ApiKey { expires_at: Some(at(1000)), ..key }),
             token: Some(ServiceToken {
                 jti: token_id(1),
                 tenant: tenant(),
@@ -165,7 +165,7 @@ mod tests {
                 description: None,
                 created_at: at(0),
                 created_by: "user:ada".into(),
-                ends_at: at(1000),
+                expires_at: at(1000),
                 last_used_at: None,
                 replaces: None,
                 state: TokenState::Active,
@@ -193,17 +193,17 @@ mod tests {
     }
 
     /// How each of the callers stands at an endpoint that was open to them, after `change`.
-    fn after(change: impl FnOnce(&mut Records), endpoint: &Endpoint, now: Timestamp) -> [Standing; 3] {
+    fn after(change: impl FnOnce(&mut Records), endpoint: &Endpoint, now: Timestamp) -> [AdmissionStatus; 3] {
         let mut records = records();
         let callers = callers(&records);
         change(&mut records);
         let table = Table(Mutex::new(Some(records)));
-        let mut standings = [Standing::Admitted; 3];
-        for (standing, caller) in standings.iter_mut().zip(&callers) {
-            *standing =
+        let mut statuses = [AdmissionStatus::Admitted; 3];
+        for (status, caller) in statuses.iter_mut().zip(&callers) {
+            *status =
                 still_admitted(&table, caller, endpoint, &tenant(), now).now_or_never().unwrap().unwrap();
         }
-        standings
+        statuses
     }
 
     /// Open to every kind of credential.
@@ -241,7 +241,7 @@ mod tests {
                 records.token.as_mut().unwrap().state = revoked;
             }),
             ("rotated out", 2, |records| {
-                let rotated = TokenState::Rotated { to: token_id(2), at: at(1), until: Some(at(5)) };
+                let rotated = TokenState::Rotated { to: token_id(2), at: at(1), expires_at: Some(at(5)) };
                 records.token.as_mut().unwrap().state = rotated;
             }),
             ("forgotten token", 2, |records| records.token = None),
@@ -258,7 +258,7 @@ mod tests {
         let changed = after(
             |records| {
                 records.account.as_mut().unwrap().sessions.remove(&session(2));
-                let rotated = TokenState::Rotated { to: token_id(2), at: at(1), until: Some(at(50)) };
+                let rotated = TokenState::Rotated { to: token_id(2), at: at(1), expires_at: Some(at(50)) };
                 records.token.as_mut().unwrap().state = rotated;
             },
             ANYBODY,
@@ -303,9 +303,9 @@ mod tests {
         let strange = Grant::User { roles, session: "none".into() };
         for (subject, grant) in [("ada", operation), ("ada", strange)] {
             let caller = Caller { subject: subject.into(), grant };
-            let standing =
+            let status =
                 still_admitted(&table, &caller, ANYBODY, &tenant(), at(0)).now_or_never().unwrap().unwrap();
-            assert_eq!(standing, CredentialEnded);
+            assert_eq!(status, CredentialEnded);
         }
     }
 }

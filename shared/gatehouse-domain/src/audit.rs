@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use crate::{
     caller::{Caller, Tenants},
-    clock::{Clock, IdSource, ordered_id},
+    clock::{System, ordered_id},
     name::TenantId,
     paging::{ListError, Page, PageRequest},
     store::StoreError,
@@ -187,29 +187,27 @@ impl AuditContext<'_> {
     /// The entry for this act.
     pub fn entry(
         &self,
-        clock: &dyn Clock,
-        ids: &dyn IdSource,
+        system: &dyn System,
         action: Action,
         outcome: Outcome,
         audit_target: AuditTarget,
     ) -> Entry {
-        Entry::new(clock, ids, self.caller.actor(), self.origin, action, outcome, audit_target)
+        Entry::new(system, self.caller.actor(), self.origin, action, outcome, audit_target)
     }
 }
 
 impl Entry {
     pub fn new(
-        clock: &dyn Clock,
-        ids: &dyn IdSource,
+        system: &dyn System,
         actor: String,
         origin: &Origin,
         action: Action,
         outcome: Outcome,
         audit_target: AuditTarget,
     ) -> Self {
-        let at = clock.now();
+        let at = system.now();
         Self {
-            id: ordered_id(ids, at, "aud"),
+            id: ordered_id(system, at, "aud"),
             at,
             actor,
             action,

@@ -10,14 +10,14 @@ use crate::{
     caller::{Caller, Grant},
 };
 
-/// What [`read`] understands of `caller`, whose token ends at `token_ends_at`, if it is a service's.
-pub fn write(caller: &Caller, token_ends_at: Option<Timestamp>) -> BTreeMap<&'static str, String> {
+/// What [`read`] understands of `caller`, whose token ends at `token_expires_at`, if it is a service's.
+pub fn write(caller: &Caller, token_expires_at: Option<Timestamp>) -> BTreeMap<&'static str, String> {
     let mut context = grant(&caller.grant);
     context.insert("subject", caller.subject.clone());
     context.insert("tenants", caller.tenants().to_string());
     context.entry("token_id").or_insert_with(|| caller.subject.clone());
-    if let Some(ends_at) = token_ends_at {
-        context.insert("token_ends_at", ends_at.to_string());
+    if let Some(expires_at) = token_expires_at {
+        context.insert("token_ends_at", expires_at.to_string());
     }
     context
 }
@@ -66,7 +66,7 @@ pub fn read<'a>(text: impl Fn(&str) -> Option<&'a str>) -> Option<Caller> {
 }
 
 /// When the caller's token ends, if `text` says so.
-pub fn read_token_end<'a>(text: impl Fn(&str) -> Option<&'a str>) -> Option<Timestamp> {
+pub fn read_token_expiry<'a>(text: impl Fn(&str) -> Option<&'a str>) -> Option<Timestamp> {
     text("token_ends_at")?.parse().ok()
 }
 

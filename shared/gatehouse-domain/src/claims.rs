@@ -23,7 +23,7 @@ pub struct ServiceClaims {
     /// When it was issued: whole seconds.
     pub issued_at: Timestamp,
     /// When it ends: whole seconds.
-    pub ends_at: Timestamp,
+    pub expires_at: Timestamp,
 }
 
 /// The instant in whole seconds, as tokens say it.
@@ -39,5 +39,5 @@ pub struct SessionClaims {
     /// When it began: whole seconds.
     pub issued_at: Timestamp,
     /// When it ends: whole seconds.
-    pub ends_at: Timestamp,
+    pub expires_at: Timestamp,
 }

@@ -194,7 +194,7 @@ pub async fn put<S: FindProject + SaveProject>(
     expected.admit(current.as_ref().map(|project| &project.revision))?;
     check(&draft)?;
     let audit_target = audit_target(&name, &tenant);
-    let entry = audit.entry(system, system, Action::PutProject, Outcome::Done, audit_target);
+    let entry = audit.entry(system, Action::PutProject, Outcome::Done, audit_target);
     let project = Project {
         name,
         tenant,
@@ -266,7 +266,7 @@ pub async fn delete<S: FindProject + SaveProject>(
         return Err(EditProjectError::InUse);
     }
     let audit_target = audit_target(name, &project.tenant);
-    let entry = audit.entry(system, system, Action::DeleteProject, Outcome::Done, audit_target);
+    let entry = audit.entry(system, Action::DeleteProject, Outcome::Done, audit_target);
     match store.delete_project(&project, &entry).await? {
         EditOutcome::Done => Ok(()),
         EditOutcome::Conflict => Err(PreconditionError::Failed.into()),

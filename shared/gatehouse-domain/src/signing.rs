@@ -161,15 +161,7 @@ pub async fn rotate<S: FindKeyRing + SaveKeyRing>(
     publish(store, pairs, system, Occasion::Asked, |kid| {
         let audit_target =
             AuditTarget { target: format!("signing_key:{}", kid.as_str()), ..AuditTarget::default() };
-        Entry::new(
-            system,
-            system,
-            actor.clone(),
-            audit.origin,
-            Action::RotateSigningKey,
-            Outcome::Done,
-            audit_target,
-        )
+        Entry::new(system, actor.clone(), audit.origin, Action::RotateSigningKey, Outcome::Done, audit_target)
     })
     .await
 }
@@ -195,7 +187,6 @@ pub async fn ring_that_signs<S: FindKeyRing + SaveKeyRing>(
         };
         let origin = crate::audit::Origin::default();
         Entry::new(
-            system,
             system,
             "gatehouse".to_owned(),
             &origin,

@@ -82,7 +82,7 @@ pub async fn put<S: SaveTenant>(
         return Err(EditTenantError::Invalid(vec![error]));
     }
     let audit_target = audit_target(&id);
-    let entry = audit.entry(system, system, Action::PutTenant, Outcome::Done, audit_target);
+    let entry = audit.entry(system, Action::PutTenant, Outcome::Done, audit_target);
     let tenant = Tenant { id, display_name, created_at: entry.at, created_by: audit.caller.actor() };
     store.save_tenant(&tenant, &entry).await?;
     Ok(tenant)
@@ -98,7 +98,7 @@ pub async fn delete<S: SaveTenant>(
     if store.has_projects(id).await? {
         return Err(EditTenantError::InUse);
     }
-    let entry = audit.entry(system, system, Action::DeleteTenant, Outcome::Done, audit_target(id));
+    let entry = audit.entry(system, Action::DeleteTenant, Outcome::Done, audit_target(id));
     match store.delete_tenant(id, &entry).await? {
         EditOutcome::Done => Ok(()),
         EditOutcome::Conflict => Err(EditTenantError::NotFound),

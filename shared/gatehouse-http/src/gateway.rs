@@ -52,11 +52,11 @@ fn authorized<'a>(context: &'a ApiGatewayProxyRequestContext) -> impl Fn(&str) -
 const ANNOUNCED_BEFORE_END: Duration = Duration::from_hours(14 * 24);
 
 /// When the caller's token ends, if that is soon, by API Gateway's clock.
-pub(crate) fn ends_soon(extensions: &http::Extensions) -> Option<Timestamp> {
+pub(crate) fn expires_soon(extensions: &http::Extensions) -> Option<Timestamp> {
     let context = context(extensions)?;
-    let ends_at = caller_context::read_token_end(authorized(context))?;
+    let expires_at = caller_context::read_token_expiry(authorized(context))?;
     let now = Timestamp::from_millisecond(context.request_time_epoch).ok()?;
-    (ends_at - ANNOUNCED_BEFORE_END <= now).then_some(ends_at)
+    (expires_at - ANNOUNCED_BEFORE_END <= now).then_some(expires_at)
 }
 
 /// The stage through which the request came.

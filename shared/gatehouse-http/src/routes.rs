@@ -170,7 +170,7 @@ const TOKEN_EXPIRES_AT: &str = "x-token-expires-at";
 /// Lets admitted callers through. The authorizer's policy says the same; this holds when a policy is
 /// cached, or wrong.
 async fn admit(endpoint: &'static Endpoint, mut request: Request, next: Next) -> Response {
-    let ends_soon = gateway::ends_soon(request.extensions());
+    let expires_soon = gateway::expires_soon(request.extensions());
     let mut response = match gateway::caller(request.extensions()) {
         None => Problem::new(problem::UNAUTHORIZED, "Send a credential as a bearer token.").into_response(),
         Some(caller) if caller.may(endpoint) => {
@@ -180,8 +180,8 @@ async fn admit(endpoint: &'static Endpoint, mut request: Request, next: Next) ->
         }
         Some(_) => Problem::new(problem::FORBIDDEN, needs(endpoint)).into_response(),
     };
-    if let Some(ends_at) = ends_soon.and_then(|time| HeaderValue::from_str(&time.to_string()).ok()) {
-        response.headers_mut().insert(TOKEN_EXPIRES_AT, ends_at);
+    if let Some(expires_at) = expires_soon.and_then(|time| HeaderValue::from_str(&time.to_string()).ok()) {
+        response.headers_mut().insert(TOKEN_EXPIRES_AT, expires_at);
     }
     response.extensions_mut().insert(LoggedEndpoint(endpoint.id));
     response

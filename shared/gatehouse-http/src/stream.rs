@@ -12,7 +12,7 @@ use futures_core::Stream;
 use futures_util::StreamExt;
 use gatehouse_domain::{
     access::Endpoint,
-    admission::{FindCredentials, Standing, still_admitted},
+    admission::{AdmissionStatus, FindCredentials, still_admitted},
     caller::Caller,
     clock::Clock,
     error::Chain,
@@ -33,7 +33,7 @@ const INTERVAL: Duration = Duration::from_secs(7);
 pub const ENDS_WITHIN: Duration = Duration::from_secs(15);
 
 /// For how long a stream goes on while nobody can say whether its reader is admitted.
-const GRACE: Duration = Duration::from_secs(60);
+const GRACE: Duration = Duration::from_mins(1);
 
 const _: () = assert!(INTERVAL.as_secs() < ENDS_WITHIN.as_secs() && ENDS_WITHIN.as_secs() < GRACE.as_secs());
 
@@ -104,7 +104,6 @@ impl<S: FindCredentials + 'static> Admission<S> {
     }
 
     /// A body that ends with `pieces`, or with what `last_words` says when the reader is not admitted any more.
-    #[expect(clippy::disallowed_methods, reason = "this is what it refers to")]
     pub fn body(
         self,
         pieces: impl Stream<Item = Bytes> + Send + 'static,
@@ -133,7 +132,7 @@ impl<S: FindCredentials + 'static> Admission<S> {
                 // is slow, is asked about as often as any other.
                 let now = self.clock.now();
                 if due_at <= now {
-                    match self.standing(now, known_at).await {
+                    match self.ask(now, known_at).await {
                         Ok(asked_at) => known_at = asked_at,
                         Err(cut) => {
                             yield last_words(cut);
@@ -152,12 +151,12 @@ impl<S: FindCredentials + 'static> Admission<S> {
     }
 
     /// When it was last known that the reader is admitted, which may be `known_at` for a while.
-    async fn standing(&self, now: Timestamp, known_at: Timestamp) -> Result<Timestamp, Cut> {
+    async fn ask(&self, now: Timestamp, known_at: Timestamp) -> Result<Timestamp, Cut> {
         let Reader { caller, endpoint } = &self.reader;
         match still_admitted(&*self.store, caller, endpoint, &self.tenant, now).await {
-            Ok(Standing::Admitted) => Ok(now),
-            Ok(Standing::CredentialEnded) => Err(Cut::CredentialEnded),
-            Ok(Standing::RoleLost) => Err(Cut::RoleLost),
+            Ok(AdmissionStatus::Admitted) => Ok(now),
+            Ok(AdmissionStatus::CredentialEnded) => Err(Cut::CredentialEnded),
+            Ok(AdmissionStatus::RoleLost) => Err(Cut::RoleLost),
             Err(error) => {
                 let caller = caller.actor();
                 tracing::warn!(caller, error = %Chain(&error), "could not find out whether {caller} is still admitted");

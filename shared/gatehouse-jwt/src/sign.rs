@@ -82,7 +82,7 @@ impl KeyPair {
             sub: claims.user.clone(),
             jti: claims.id.as_str().to_owned(),
             iat: seconds(claims.issued_at)?,
-            exp: seconds(claims.ends_at)?,
+            exp: seconds(claims.expires_at)?,
         };
         self.sign(Kind::Session, &members)
     }
@@ -100,7 +100,7 @@ impl KeyPair {
             project: claims.project.clone(),
             service: claims.service.clone(),
             iat: seconds(claims.issued_at)?,
-            exp: seconds(claims.ends_at)?,
+            exp: seconds(claims.expires_at)?,
             typ: SERVICE.to_owned(),
         };
         self.sign(Kind::Service, &members)

@@ -135,9 +135,9 @@ impl Verifier {
     fn session(&self, members: SessionMembers, now: Timestamp) -> Result<SessionClaims, Refusal> {
         self.check_parties(Kind::Session, &members.iss, &members.aud)?;
         let id = members.jti.parse::<SessionId>().map_err(|_| Refusal::Claims)?;
-        let (issued_at, ends_at) =
+        let (issued_at, expires_at) =
             times(members.iat, members.exp, Kind::Session.longest_life() + LEEWAY, now)?;
-        Ok(SessionClaims { id, user: members.sub, issued_at, ends_at })
+        Ok(SessionClaims { id, user: members.sub, issued_at, expires_at })
     }
 
     fn service(&self, members: ServiceMembers, now: Timestamp) -> Result<ServiceClaims, Refusal> {
@@ -145,9 +145,9 @@ impl Verifier {
         if members.typ != SERVICE {
             return Err(Refusal::Claims);
         }
-        let (issued_at, ends_at) = times(members.iat, members.exp, Kind::Service.longest_life(), now)?;
+        let (issued_at, expires_at) = times(members.iat, members.exp, Kind::Service.longest_life(), now)?;
         let ServiceMembers { jti, project, service, .. } = members;
-        Ok(ServiceClaims { jti, project, service, issued_at, ends_at })
+        Ok(ServiceClaims { jti, project, service, issued_at, expires_at })
     }
 
     /// RFC 8725, 3.8 and 3.9.
@@ -183,14 +183,14 @@ fn is_base64url(part: &str) -> bool {
 
 /// When a token begins and ends (RFC 7519, 4.1.4 and 4.1.6), if those times can be and now lies between.
 fn times(iat: u64, exp: u64, longest: Duration, now: Timestamp) -> Result<(Timestamp, Timestamp), Refusal> {
-    let (issued_at, ends_at) = (time(iat)?, time(exp)?);
+    let (issued_at, expires_at) = (time(iat)?, time(exp)?);
     if exp <= iat || exp - iat > longest.as_secs() {
         return Err(Refusal::Times);
     }
     if issued_at > now + LEEWAY {
         return Err(Refusal::TooEarly);
     }
-    if ends_at <= now { Err(Refusal::Ended) } else { Ok((issued_at, ends_at)) }
+    if expires_at <= now { Err(Refusal::Ended) } else { Ok((issued_at, expires_at)) }
 }
 
 fn time(seconds: u64) -> Result<Timestamp, Refusal> {

@@ -96,7 +96,7 @@ proptest! {
             project: project.parse().unwrap(),
             service: service.parse().unwrap(),
             issued_at: at(NOW - age),
-            ends_at: at(NOW + left),
+            expires_at: at(NOW + left),
         };
         let token = OURS.pair().sign_service_token(&Issuer::new(ISSUER), &claims).unwrap();
         let verified = OURS.verifier.verify(token.expose_secret(), now());
@@ -113,7 +113,7 @@ proptest! {
             id: id.parse().unwrap(),
             user: user.parse().unwrap(),
             issued_at: at(NOW - age),
-            ends_at: at(NOW - age + 43_200),
+            expires_at: at(NOW - age + 43_200),
         };
         let token = OURS.pair().sign_session(&Issuer::new(ISSUER), &claims).unwrap();
         let verified = OURS.verifier.verify(token.expose_secret(), now());

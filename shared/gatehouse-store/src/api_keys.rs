@@ -34,8 +34,8 @@ struct StoredApiKey {
     created_at: Timestamp,
     #[serde(default = "gatehouse")]
     created_by: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    ends_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none", rename = "ends_at")]
+    expires_at: Option<Timestamp>,
     /// In milliseconds, since it is compared.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "millisecond::optional")]
     last_used_at: Option<Timestamp>,
@@ -84,7 +84,7 @@ impl StoredApiKey {
             tenants: key.tenants.to_string(),
             created_at: key.created_at,
             created_by: key.created_by.clone(),
-            ends_at: key.ends_at,
+            expires_at: key.expires_at,
             last_used_at: key.last_used_at,
             revoked: key.revoked.clone().map(Into::into),
         };
@@ -104,7 +104,7 @@ pub(crate) fn read(item: Item) -> Result<ApiKey, StoreError> {
         tenants: stored.tenants.parse().map_err(corrupt)?,
         created_at: stored.created_at,
         created_by: stored.created_by,
-        ends_at: stored.ends_at,
+        expires_at: stored.expires_at,
         last_used_at: stored.last_used_at,
         revoked: stored.revoked.map(Into::into),
     })

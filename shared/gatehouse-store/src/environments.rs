@@ -100,13 +100,13 @@ fn extent(infrastructure: &Infrastructure) -> Option<(Extent, &Provisioned)> {
 
 impl StoredInfrastructure {
     fn of(extent: Extent, provisioned: &Provisioned) -> Self {
-        let Provisioned { operation, at, module, inputs, outputs, ends_at } = provisioned.clone();
+        let Provisioned { operation, at, module, inputs, outputs, expires_at: ends_at } = provisioned.clone();
         Self { extent, operation, at, module, inputs, outputs, ends_at }
     }
 
     fn read(self) -> Infrastructure {
         let Self { extent, operation, at, module, inputs, outputs, ends_at } = self;
-        let provisioned = Provisioned { operation, at, module, inputs, outputs, ends_at };
+        let provisioned = Provisioned { operation, at, module, inputs, outputs, expires_at: ends_at };
         match extent {
             Extent::Present => Infrastructure::Present(provisioned),
             Extent::Partial => Infrastructure::Partial(provisioned),

@@ -121,8 +121,8 @@ pub fn environment(service: &ServiceId, name: &EnvironmentName) -> Key {
 /// Index: `ENVIRONMENTS_ENDING` / `<end>#<service>#<environment>`, of an environment that has an end. One
 /// partition: what is in it goes with its end.
 pub fn environment_ending(state: &EnvironmentState) -> Option<Key> {
-    let ends_at = state.infrastructure.provisioned()?.ends_at?;
-    Some(Key::new(ENVIRONMENTS_ENDING, format!("{}#{}#{}", sortable(ends_at), state.service, state.name)))
+    let expires_at = state.infrastructure.provisioned()?.expires_at?;
+    Some(Key::new(ENVIRONMENTS_ENDING, format!("{}#{}#{}", sortable(expires_at), state.service, state.name)))
 }
 
 /// Partition of the index that lists environments by their end.
@@ -211,7 +211,7 @@ pub fn token(jti: &TokenId) -> Key {
 
 /// Index: `TOKENS` / `<tenant>#<end>#<jti>`. Bounded by time, since tokens expire.
 pub fn token_in_list(token: &ServiceToken) -> Key {
-    let until_end = tokens_ending(&token.tenant, token.ends_at);
+    let until_end = tokens_ending(&token.tenant, token.expires_at);
     Key::new(TOKENS, format!("{until_end}#{}", token.jti))
 }
 
@@ -219,8 +219,8 @@ pub fn token_in_list(token: &ServiceToken) -> Key {
 pub const TOKENS: &str = "TOKENS";
 
 /// What the sort keys of a tenant's tokens begin with that end at this time.
-pub fn tokens_ending(tenant: &TenantId, ends_at: Timestamp) -> String {
-    format!("{}{}", of_tenant(tenant), sortable(ends_at))
+pub fn tokens_ending(tenant: &TenantId, expires_at: Timestamp) -> String {
+    format!("{}{}", of_tenant(tenant), sortable(expires_at))
 }
 
 /// `SIGNING_KEYS` / `SIGNING_KEYS`: the ring.

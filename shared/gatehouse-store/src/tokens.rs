@@ -55,7 +55,8 @@ struct StoredToken {
     description: Option<String>,
     created_at: Timestamp,
     created_by: String,
-    ends_at: Timestamp,
+    #[serde(rename = "ends_at")]
+    expires_at: Timestamp,
     /// In milliseconds, since it is compared.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "millisecond::optional")]
     last_used_at: Option<Timestamp>,
@@ -77,8 +78,8 @@ enum StoredState {
     Rotated {
         to: TokenId,
         at: Timestamp,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        until: Option<Timestamp>,
+        #[serde(default, skip_serializing_if = "Option::is_none", rename = "until")]
+        expires_at: Option<Timestamp>,
     },
     Revoked {
         at: Timestamp,
@@ -92,7 +93,7 @@ impl From<TokenState> for StoredState {
     fn from(state: TokenState) -> Self {
         match state {
             TokenState::Active => Self::Active,
-            TokenState::Rotated { to, at, until } => Self::Rotated { to, at, until },
+            TokenState::Rotated { to, at, expires_at } => Self::Rotated { to, at, expires_at },
             TokenState::Revoked { at, by, reason } => Self::Revoked { at, by, reason },
         }
     }
@@ -102,7 +103,7 @@ impl From<StoredState> for TokenState {
     fn from(stored: StoredState) -> Self {
         match stored {
             StoredState::Active => Self::Active,
-            StoredState::Rotated { to, at, until } => Self::Rotated { to, at, until },
+            StoredState::Rotated { to, at, expires_at } => Self::Rotated { to, at, expires_at },
             StoredState::Revoked { at, by, reason } => Self::Revoked { at, by, reason },
         }
     }
@@ -118,14 +119,14 @@ fn item(token: &ServiceToken) -> Result<Item, StoreError> {
         description: token.description.clone(),
         created_at: token.created_at,
         created_by: token.created_by.clone(),
-        ends_at: token.ends_at,
+        expires_at: token.expires_at,
         last_used_at: token.last_used_at,
         replaces: replaces
             .map(|Replaces { jti, ends_it_when_used }| StoredReplaces { jti, ends_it_when_used }),
         state: token.state.clone().into(),
     };
     let mut item = compose(keys::token(&token.jti), Some(keys::token_in_list(token)), &stored)?;
-    item.insert(EXPIRES_AT.to_owned(), number((token.ends_at + KEPT_AFTER_END).as_second()));
+    item.insert(EXPIRES_AT.to_owned(), number((token.expires_at + KEPT_AFTER_END).as_second()));
     Ok(item)
 }
 
@@ -141,7 +142,7 @@ pub(crate) fn read(item: Item) -> Result<ServiceToken, StoreError> {
         description: stored.description,
         created_at: stored.created_at,
         created_by: stored.created_by,
-        ends_at: stored.ends_at,
+        expires_at: stored.expires_at,
         last_used_at: stored.last_used_at,
         replaces: replaces
             .map(|StoredReplaces { jti, ends_it_when_used }| Replaces { jti, ends_it_when_used }),
@@ -278,7 +279,7 @@ impl Table {
             service: None,
             state: StateFilter::Active,
             unused_since: None,
-            ends_by: None,
+            expires_by: None,
             now,
         };
         let mut request = PageRequest { limit: Limit::new(Limit::MAX).unwrap_or_default(), cursor: None };
@@ -317,7 +318,7 @@ fn bounds(filter: &TokenFilter, tenant: &TenantId) -> Bounds {
     if filter.state == StateFilter::Active {
         bounds = bounds.behind(&keys::tokens_ending(tenant, filter.now));
     }
-    if let Some(end) = filter.ends_by {
+    if let Some(end) = filter.expires_by {
         bounds = bounds.until(&keys::tokens_ending(tenant, end));
     }
     bounds
@@ -336,5 +337,5 @@ fn is_wanted(filter: &TokenFilter, token: &ServiceToken) -> bool {
         && filter.project.as_ref().is_none_or(|project| *project == token.project)
         && filter.service.as_ref().is_none_or(|service| *service == token.service)
         && filter.unused_since.is_none_or(unused)
-        && filter.ends_by.is_none_or(|end| token.ends_at <= end)
+        && filter.expires_by.is_none_or(|end| token.expires_at <= end)
 }

@@ -28,8 +28,8 @@ fn revoked() -> TokenState {
     TokenState::Revoked { at: at(START - 1), by: "user:ada".into(), reason: None }
 }
 
-fn rotated(until: Option<i64>) -> TokenState {
-    TokenState::Rotated { to: jti('1'), at: at(START - 60), until: until.map(at) }
+fn rotated(expires_at: Option<i64>) -> TokenState {
+    TokenState::Rotated { to: jti('1'), at: at(START - 60), expires_at: expires_at.map(at) }
 }
 
 #[tokio::test]
@@ -105,7 +105,7 @@ async fn a_key_comes_in_for_one_read_and_a_write_in_five_minutes() {
 #[tokio::test]
 async fn keys_that_have_ended_or_were_revoked_are_refused() {
     let stage = Stage::started().await;
-    stage.key(ApiKey { ends_at: Some(at(START)), ..key(&[Scope::All], "*") });
+    stage.key(ApiKey { expires_at: Some(at(START)), ..key(&[Scope::All], "*") });
     stage.refuses(KEY, "an ended key").await;
     let revoked = Some(Revocation { at: at(START), by: "user:ada".into(), reason: None });
     stage.key(ApiKey { revoked, ..key(&[Scope::All], "*") });
@@ -133,7 +133,7 @@ async fn tokens_that_do_not_count_are_refused_and_their_use_is_not_written_down(
 #[tokio::test]
 async fn a_token_whose_time_is_over_is_refused_without_a_read() {
     let stage = Stage::started().await;
-    let service = stage.service(ServiceToken { ends_at: at(START), ..token('0') });
+    let service = stage.service(ServiceToken { expires_at: at(START), ..token('0') });
     stage.refuses(&service, "an ended token").await;
     assert!(stage.store.calls().is_empty());
 }
@@ -179,7 +179,7 @@ async fn claims_that_the_record_does_not_have_are_refused_though_the_signature_i
     for (what, other) in [
         ("project", ServiceToken { project: "billing".parse().unwrap(), ..token('0') }),
         ("service", ServiceToken { service: "admin".parse().unwrap(), ..token('0') }),
-        ("a longer life", ServiceToken { ends_at: at(START + 200 * 86_400), ..token('0') }),
+        ("a longer life", ServiceToken { expires_at: at(START + 200 * 86_400), ..token('0') }),
         ("an earlier beginning", ServiceToken { created_at: at(START - 3601), ..token('0') }),
     ] {
         stage.refuses(&stage.sign(&claims_of(&other)), what).await;
@@ -205,7 +205,7 @@ async fn a_session_ends_when_its_record_says_even_where_the_token_says_later() {
     let stage = Stage::started().await;
     let session = stage.session("ada", "*=admin");
     let id = session_claims("ada").id;
-    let shorten = |account: &mut Account| account.sessions.get_mut(&id).unwrap().ends_at = at(START);
+    let shorten = |account: &mut Account| account.sessions.get_mut(&id).unwrap().expires_at = at(START);
     shorten(stage.store.accounts.lock().unwrap().get_mut("ada").unwrap());
     stage.refuses(&session, "a session that was shortened").await;
 }

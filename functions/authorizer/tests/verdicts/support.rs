@@ -159,7 +159,7 @@ impl Stage {
     /// Registers a user with one session and signs that.
     pub fn session(&self, user: &str, roles: &str) -> String {
         let claims = session_claims(user);
-        let session = Session { started_at: claims.issued_at, ends_at: claims.ends_at };
+        let session = Session { started_at: claims.issued_at, expires_at: claims.expires_at };
         let account = Account {
             roles: roles.parse().unwrap(),
             state: UserState::Active,
@@ -215,7 +215,7 @@ pub fn token(digit: char) -> ServiceToken {
         description: None,
         created_at: at(START - 3600),
         created_by: "user:ada".into(),
-        ends_at: at(START - 3600 + 90 * 86_400),
+        expires_at: at(START - 3600 + 90 * 86_400),
         last_used_at: None,
         replaces: None,
         state: TokenState::Active,
@@ -228,7 +228,7 @@ pub fn claims_of(token: &ServiceToken) -> ServiceClaims {
         project: token.project.clone(),
         service: token.service.clone(),
         issued_at: token.created_at,
-        ends_at: token.ends_at,
+        expires_at: token.expires_at,
     }
 }
 
@@ -237,7 +237,7 @@ pub fn session_claims(user: &str) -> SessionClaims {
         id: "ses_00000000000000000000000000".parse::<SessionId>().unwrap(),
         user: user.parse().unwrap(),
         issued_at: at(START - 3600),
-        ends_at: at(START - 3600 + 12 * 3600),
+        expires_at: at(START - 3600 + 12 * 3600),
     }
 }
 

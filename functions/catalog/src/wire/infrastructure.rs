@@ -72,7 +72,7 @@ pub(super) fn infrastructure(infrastructure: Infrastructure) -> InfrastructureVi
         at: Some(provisioned.at),
         module: Some(provisioned.module.to_string()),
         outputs: outputs(provisioned.outputs),
-        ends_at: provisioned.ends_at,
+        ends_at: provisioned.expires_at,
     };
     match infrastructure {
         Infrastructure::Absent => absent,

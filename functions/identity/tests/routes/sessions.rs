@@ -180,9 +180,9 @@ mod show_caller {
         let app = start().await;
         let days = |days: u64| app.system.now() + std::time::Duration::from_hours(days * 24);
         let service = || app.as_service("acme", "payments", "worker");
-        let soon = service().until(days(13)).get("/auth/me").await;
+        let soon = service().expiring_at(days(13)).get("/auth/me").await;
         assert_eq!(soon.header("x-token-expires-at"), days(13).to_string());
-        let later = service().until(days(15)).get("/auth/me").await;
+        let later = service().expiring_at(days(15)).get("/auth/me").await;
         assert_eq!(later.header("x-token-expires-at"), "");
     }
 

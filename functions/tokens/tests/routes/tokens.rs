@@ -57,7 +57,7 @@ async fn uses(app: &TestApp, minted: &Answer) -> bool {
         project: record.project,
         service: record.service,
         issued_at: record.created_at,
-        ends_at: record.ends_at,
+        expires_at: record.expires_at,
     };
     let admitted = authenticate(&**table, &claims, app.system.now()).await.unwrap();
     if let Some((_, Some(used))) = &admitted {

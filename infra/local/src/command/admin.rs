@@ -13,10 +13,7 @@ use gatehouse_domain::{
     users::{CreateFirstAdmin, HashPassword, User, UserEditOutcome, check_password},
 };
 use gatehouse_passwords::Argon2id;
-use gatehouse_runtime::{
-    aws::Aws,
-    clock::{SystemClock, SystemIds},
-};
+use gatehouse_runtime::{aws::Aws, clock::System};
 use gatehouse_store::Table;
 use secrecy::SecretString;
 
@@ -44,11 +41,9 @@ pub(super) async fn create(args: CreateAdminArgs) -> anyhow::Result<()> {
     }
     let user = user(name, &password).await?;
     let audit_target = AuditTarget { target: format!("user:{}", user.name), ..AuditTarget::default() };
-    let (clock, origin) = (SystemClock, Origin::default());
-    let actor = OPERATOR.to_owned();
-    let entry =
-        Entry::new(&clock, &SystemIds, actor, &origin, Action::CreateUser, Outcome::Done, audit_target);
-    let table = Table::new(Aws::from_env().await?.dynamodb(), args.table.clone(), Arc::new(SystemClock));
+    let (actor, origin) = (OPERATOR.to_owned(), Origin::default());
+    let entry = Entry::new(&System, actor, &origin, Action::CreateUser, Outcome::Done, audit_target);
+    let table = Table::new(Aws::from_env().await?.dynamodb(), args.table.clone(), Arc::new(System));
     let outcome = table.create_first_admin(&user, &entry).await;
     match outcome.with_context(|| format!("table {}", args.table))? {
         UserEditOutcome::Done => {
@@ -74,6 +69,6 @@ fn password(from_stdin: bool) -> anyhow::Result<SecretString> {
 
 async fn user(name: UserName, password: &SecretString) -> anyhow::Result<User> {
     let roles = Roles { everywhere: Some(Role::Admin), ..Roles::default() };
-    let password = Argon2id::new(Arc::new(SystemIds)).hash_password(password).await?;
-    Ok(User::new(&SystemIds, name, roles, password, SystemClock.now(), OPERATOR.to_owned()))
+    let password = Argon2id::new(Arc::new(System)).hash_password(password).await?;
+    Ok(User::new(&System, name, roles, password, System.now(), OPERATOR.to_owned()))
 }

@@ -50,8 +50,8 @@ fn directory(parts: &Parts) -> Directory {
             read_secrets: parts.secrets.clone(),
             write_secrets: parts.secrets.clone(),
             leases: parts.table.clone(),
-            clock: parts.clock.clone(),
-            ids: parts.ids.clone(),
+            clock: parts.system.clone(),
+            ids: parts.system.clone(),
             http: OutboundHttp::new().allow_loopback(),
         },
     )
@@ -59,7 +59,8 @@ fn directory(parts: &Parts) -> Directory {
 }
 
 fn authorizer(parts: &Parts) -> LambdaFunction {
-    let authorizer = Arc::new(Authorizer::new(parts.table.clone(), parts.clock.clone(), Issuer::new(ISSUER)));
+    let authorizer =
+        Arc::new(Authorizer::new(parts.table.clone(), parts.system.clone(), Issuer::new(ISSUER)));
     LambdaFunction::json(move |event: LambdaEvent<Request>| {
         let authorizer = authorizer.clone();
         async move { authorizer.authorize(event.payload).await }
@@ -96,7 +97,7 @@ fn callbacks(parts: &Parts) -> LambdaFunction {
         table: parts.table.clone(),
         answer: parts.answers.clone(),
         secrets: parts.secrets.clone(),
-        clock: parts.clock.clone(),
+        clock: parts.system.clone(),
     });
     LambdaFunction::json(move |event: LambdaEvent<Value>| {
         let callbacks = callbacks.clone();

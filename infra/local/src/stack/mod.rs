@@ -177,8 +177,8 @@ fn gateway(
     let settings = GatewaySettings {
         api: ApiIdentity { account: account(), api_id: "gatehouse".to_owned(), stage },
         limits: Limits::default(),
-        clock: parts.clock.clone(),
-        ids: parts.ids.clone(),
+        clock: parts.system.clone(),
+        ids: parts.system.clone(),
     };
     let gateway = Gateway::new(template, functions, settings)?;
     parts.memory.belongs_to(gateway.authorizer_caches());

@@ -3,11 +3,8 @@
 use std::{num::NonZeroU16, sync::Arc, time::Duration};
 
 use anyhow::Context;
-use gatehouse_domain::{
-    catalog::Modules,
-    clock::{Clock, IdSource},
-};
-use gatehouse_runtime::clock::{System, SystemClock, SystemIds};
+use gatehouse_domain::catalog::Modules;
+use gatehouse_runtime::clock::System;
 use gatehouse_secrets::Secrets;
 use gatehouse_store::Table;
 use gatehouse_template::{Setting, Template};
@@ -20,8 +17,6 @@ pub(super) struct Parts {
     pub table: Arc<Table>,
     pub secrets: Arc<Secrets>,
     pub processes: Arc<ProcessProvider>,
-    pub clock: Arc<dyn Clock>,
-    pub ids: Arc<dyn IdSource>,
     pub system: Arc<System>,
     pub memory: GatewayMemory,
     pub bus: Bus,
@@ -42,17 +37,15 @@ impl Parts {
         modules: Modules,
         base_url: String,
     ) -> anyhow::Result<Self> {
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let system = Arc::new(System);
         let secrets = clients(services.secrets.endpoint_url())?.secrets_manager();
         let step_functions = clients(services.step_functions.endpoint_url())?.step_functions();
         let machines = workflows::directory(&services.engine, has_terraform);
         Ok(Self {
-            table: Arc::new(Table::new(services.dynamodb_client.clone(), table::TABLE, clock.clone())),
-            secrets: Arc::new(Secrets::new(secrets, "gatehouse/local", clock.clone())),
+            table: Arc::new(Table::new(services.dynamodb_client.clone(), table::TABLE, system.clone())),
+            secrets: Arc::new(Secrets::new(secrets, "gatehouse/local", system.clone())),
             processes,
-            clock,
-            ids: Arc::new(SystemIds),
-            system: Arc::new(System),
+            system,
             memory: GatewayMemory::new(remembered_for(template)),
             bus: Bus::new(),
             unused_days: unused_days(template)?,

@@ -18,6 +18,7 @@ use gatehouse_domain::{
     api_key::{ApiKey, SaveApiKey},
     audit::{Action, AuditTarget, Entry, Origin, Outcome},
     ci::ProviderKind,
+    clock::{Clock, IdSource},
     name::{TenantId, UserName},
     providers::{Provider, SaveProvider},
     revision::Revision,
@@ -109,7 +110,7 @@ pub(super) async fn fill(
 pub(super) async fn make_callback_key(parts: &Parts) -> anyhow::Result<()> {
     let name = SecretName::callback_key();
     if parts.secrets.read(&name).await?.is_none() {
-        let random = [parts.ids.random(), parts.ids.random()].concat();
+        let random = [parts.system.random(), parts.system.random()].concat();
         parts.secrets.write(&name, &HEXLOWER.encode(&random).into()).await?;
     }
     Ok(())
@@ -118,14 +119,14 @@ pub(super) async fn make_callback_key(parts: &Parts) -> anyhow::Result<()> {
 fn record(key: &SeedKey, parts: &Parts) -> anyhow::Result<ApiKey> {
     let scopes = key.scopes.iter().map(|scope| scope.parse()).collect::<Result<BTreeSet<_>, _>>()?;
     let tenants = key.tenants.parse()?;
-    Ok(ApiKey::of_text(&key.key, key.name.clone(), scopes, tenants, parts.clock.now()))
+    Ok(ApiKey::of_text(&key.key, key.name.clone(), scopes, tenants, parts.system.now()))
 }
 
 /// Creates a user, whose password may be one that nobody could choose. One that is there already stays.
 async fn create_user(seed: &SeedUser, parts: &Parts) -> anyhow::Result<()> {
-    let password = Argon2id::new(parts.ids.clone()).hash_password(&seed.password).await?;
-    let (roles, now) = (seed.roles.parse()?, parts.clock.now());
-    let user = User::new(&*parts.ids, seed.name.clone(), roles, password, now, SEEDER.to_owned());
+    let password = Argon2id::new(parts.system.clone()).hash_password(&seed.password).await?;
+    let (roles, now) = (seed.roles.parse()?, parts.system.now());
+    let user = User::new(&*parts.system, seed.name.clone(), roles, password, now, SEEDER.to_owned());
     let audit_target = AuditTarget { target: format!("user:{}", user.name), ..AuditTarget::default() };
     parts.table.create_user(&user, &entry(parts, Action::CreateUser, audit_target)).await?;
     Ok(())
@@ -135,7 +136,7 @@ async fn create_tenant(id: &TenantId, parts: &Parts) -> anyhow::Result<()> {
     let tenant = Tenant {
         id: id.clone(),
         display_name: id.to_string(),
-        created_at: parts.clock.now(),
+        created_at: parts.system.now(),
         created_by: SEEDER.to_owned(),
     };
     let audit_target = AuditTarget { target: format!("tenant:{id}"), tenant: Some(id.clone()), detail: None };
@@ -145,7 +146,7 @@ async fn create_tenant(id: &TenantId, parts: &Parts) -> anyhow::Result<()> {
 
 fn entry(parts: &Parts, action: Action, audit_target: AuditTarget) -> Entry {
     let origin = Origin::default();
-    Entry::new(&*parts.clock, &*parts.ids, SEEDER.to_owned(), &origin, action, Outcome::Done, audit_target)
+    Entry::new(&*parts.system, SEEDER.to_owned(), &origin, action, Outcome::Done, audit_target)
 }
 
 /// Registers this machine as a provider, so that it is listed. One that is there already stays.
@@ -156,9 +157,9 @@ async fn save_process_provider(parts: &Parts) -> anyhow::Result<()> {
         url: None,
         account: None,
         ca_certificate: None,
-        revision: Revision::new(&*parts.ids),
+        revision: Revision::new(&*parts.system),
         credentials_version: "none".to_owned(),
-        updated_at: parts.clock.now(),
+        updated_at: parts.system.now(),
         updated_by: SEEDER.to_owned(),
     };
     parts.table.save_provider(&provider, None).await?;

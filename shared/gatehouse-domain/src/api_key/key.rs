@@ -139,7 +139,7 @@ pub struct ApiKey {
     pub created_at: Timestamp,
     pub created_by: String,
     /// When it ends, if ever.
-    pub ends_at: Option<Timestamp>,
+    pub expires_at: Option<Timestamp>,
     /// When it was last seen in use, at most [`USE_INTERVAL`] ago more precisely.
     pub last_used_at: Option<Timestamp>,
     /// Since when it does not count any more, if it was revoked.
@@ -172,7 +172,7 @@ impl ApiKey {
     pub fn status(&self, now: Timestamp) -> crate::tokens::TokenStatus {
         use crate::tokens::TokenStatus;
 
-        match (&self.revoked, self.ends_at) {
+        match (&self.revoked, self.expires_at) {
             (Some(_), _) => TokenStatus::Revoked,
             (None, Some(end)) if end <= now => TokenStatus::Expired,
             (None, _) => TokenStatus::Active,
@@ -202,7 +202,7 @@ impl ApiKey {
             tenants,
             created_at: now,
             created_by: "gatehouse".to_owned(),
-            ends_at: None,
+            expires_at: None,
             last_used_at: None,
             revoked: None,
         }
@@ -310,7 +310,7 @@ mod tests {
     #[test]
     fn a_key_opens_until_it_ends() {
         let (record, key) = minted();
-        let ended = ApiKey { ends_at: Some(now()), ..record.clone() };
+        let ended = ApiKey { expires_at: Some(now()), ..record.clone() };
         let text = key.expose_secret();
         assert_eq!(ready(who(record, text, now())).map(|caller| caller.tenants()), Some(Tenants::All));
         assert_eq!(ready(who(ended, text, now())), None);

@@ -76,10 +76,10 @@ pub async fn mint<S: SaveApiKey>(
         return Err(MintKeyError::Invalid(errors));
     }
     let now = system.now();
-    let ends_at = draft.days.map(|days| now + Duration::from_hours(u64::from(days) * 24));
+    let expires_at = draft.days.map(|days| now + Duration::from_hours(u64::from(days) * 24));
     let (key, text) = ApiKey::generate(system, draft.name, draft.scopes, draft.tenants, now);
-    let key = ApiKey { created_by: audit.caller.actor(), ends_at, ..key };
-    let entry = audit.entry(system, system, Action::MintApiKey, Outcome::Done, audit_target(&key));
+    let key = ApiKey { created_by: audit.caller.actor(), expires_at, ..key };
+    let entry = audit.entry(system, Action::MintApiKey, Outcome::Done, audit_target(&key));
     store.save_api_key(&key, Some(&entry)).await?;
     Ok((key, text))
 }
@@ -137,7 +137,7 @@ pub async fn revoke<S: FindApiKey + SaveApiKey + PendingFlush>(
     if key.revoked.is_none() {
         let audit_target =
             AuditTarget { detail: reason.clone().or(Some(key.name.clone())), ..audit_target(&key) };
-        let entry = audit.entry(system, system, Action::RevokeApiKey, Outcome::Done, audit_target);
+        let entry = audit.entry(system, Action::RevokeApiKey, Outcome::Done, audit_target);
         key.revoked = Some(Revocation { at: now, by: audit.caller.actor(), reason });
         match store.save_key_revocation(&key, &entry).await? {
             EditOutcome::Done => {}

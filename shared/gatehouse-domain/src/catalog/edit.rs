@@ -151,7 +151,7 @@ where
     }
     check(store, modules, &draft.spec, &tenant).await?;
     let audit_target = audit_target(&draft.name, &tenant);
-    let entry = audit.entry(system, system, Action::CreateService, Outcome::Done, audit_target);
+    let entry = audit.entry(system, Action::CreateService, Outcome::Done, audit_target);
     let id = match key {
         // The key makes the id, so that a repetition meets the service itself and no second record is needed.
         Some(key) => ServiceId::of_key(&RequestKey::of(&audit.caller.actor(), key)),
@@ -255,7 +255,7 @@ where
     let before = before.chain(going.iter().map(|state| &state.name));
     let removed = before.filter(|name| !kept.contains(name)).cloned().collect();
     let audit_target = audit_target(&service.name, &service.tenant);
-    let entry = audit.entry(system, system, Action::PutService, Outcome::Done, audit_target);
+    let entry = audit.entry(system, Action::PutService, Outcome::Done, audit_target);
     let previous = service.revision.clone();
     let service = Service {
         spec: draft.spec,
@@ -349,7 +349,7 @@ where
         detail: (!left.is_empty()).then(|| format!("by force; what remains is in: {}", names(&left))),
         ..audit_target(&service.name, &service.tenant)
     };
-    let entry = audit.entry(system, system, Action::DeleteService, Outcome::Done, audit_target);
+    let entry = audit.entry(system, Action::DeleteService, Outcome::Done, audit_target);
     match store.delete_service(&service, &states, &entry).await? {
         EditOutcome::Done => Ok(DeletedService { service, remains }),
         EditOutcome::Conflict => Err(PreconditionError::Failed.into()),

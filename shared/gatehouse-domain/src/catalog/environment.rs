@@ -45,8 +45,9 @@ pub struct Provisioned {
     pub inputs: Map<String, Value>,
     /// What came out of it.
     pub outputs: BTreeMap<String, OutputValue>,
-    /// When it is deprovisioned by itself.
-    pub ends_at: Option<Timestamp>,
+    /// When the janitor deprovisions it.
+    #[serde(rename = "ends_at")]
+    pub expires_at: Option<Timestamp>,
 }
 
 /// What of an environment exists.

@@ -187,7 +187,7 @@ impl Site {
             module: given.module,
             inputs: given.inputs,
             outputs: std::collections::BTreeMap::new(),
-            ends_at: None,
+            expires_at: None,
         });
         items.trail.clear();
         drop(items);

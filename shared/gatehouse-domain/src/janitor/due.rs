@@ -31,16 +31,16 @@ pub(super) fn of_token(watched: &Watched<ServiceToken>, unused_days: NonZeroU16,
     if status == TokenStatus::Revoked {
         return due;
     }
-    let (ends_at, replaced_by) = end_of(token);
+    let (expires_at, replaced_by) = end_of(token);
     let end =
-        End { at: ends_at, soon: News::TokenEnding, over: News::TokenEnded, subject: token.jti.as_str() };
+        End { at: expires_at, soon: News::TokenEnding, over: News::TokenEnded, subject: token.jti.as_str() };
     let ending = end.announcement(&mut due.marks, now);
     let unused = if status.is_valid() { unused(token, &mut due.marks, unused_days, now) } else { None };
     due.announcements.extend([ending, unused].into_iter().flatten().map(|announcement| Announcement {
         tenant: Some(token.tenant.clone()),
         project: Some(token.project.clone()),
         service: Some(token.service.clone()),
-        expires_at: Some(ends_at),
+        expires_at: Some(expires_at),
         last_used_at: token.last_used_at,
         replaced_by: replaced_by.clone(),
         ..announcement
@@ -51,10 +51,10 @@ pub(super) fn of_token(watched: &Watched<ServiceToken>, unused_days: NonZeroU16,
 /// When a token ends by what is known now, and what replaces it.
 fn end_of(token: &ServiceToken) -> (Timestamp, Option<crate::id::TokenId>) {
     match &token.state {
-        TokenState::Rotated { to, until, .. } => {
-            (until.map_or(token.ends_at, |until| until.min(token.ends_at)), Some(to.clone()))
+        TokenState::Rotated { to, expires_at, .. } => {
+            (expires_at.map_or(token.expires_at, |grace| grace.min(token.expires_at)), Some(to.clone()))
         }
-        TokenState::Active | TokenState::Revoked { .. } => (token.ends_at, None),
+        TokenState::Active | TokenState::Revoked { .. } => (token.expires_at, None),
     }
 }
 
@@ -62,14 +62,14 @@ fn end_of(token: &ServiceToken) -> (Timestamp, Option<crate::id::TokenId>) {
 pub(super) fn of_api_key(watched: &Watched<ApiKey>, now: Timestamp) -> Due {
     let key = &watched.thing;
     let mut due = Due { marks: watched.marks.clone(), announcements: Vec::new() };
-    let Some(ends_at) = key.ends_at.filter(|_| key.revoked.is_none()) else { return due };
+    let Some(expires_at) = key.expires_at.filter(|_| key.revoked.is_none()) else { return due };
     let end =
-        End { at: ends_at, soon: News::ApiKeyEnding, over: News::ApiKeyEnded, subject: key.id.as_str() };
+        End { at: expires_at, soon: News::ApiKeyEnding, over: News::ApiKeyEnded, subject: key.id.as_str() };
     let ending = end.announcement(&mut due.marks, now);
     due.announcements.extend(ending.map(|announcement| Announcement {
         tenant: key.tenants.sole().cloned(),
         name: Some(key.name.clone()),
-        expires_at: Some(ends_at),
+        expires_at: Some(expires_at),
         last_used_at: key.last_used_at,
         ..announcement
     }));

@@ -124,7 +124,7 @@ where
             .is_some_and(|verdict| verdict.approved == approved && verdict.asked.by == actor)
     };
     let audit_target = AuditTarget { detail: comment.clone(), ..audit_target(&operation) };
-    let entry = audit.entry(system, system, answer.action(), Outcome::Done, audit_target);
+    let entry = audit.entry(system, answer.action(), Outcome::Done, audit_target);
     let changed = change(store, system, id, Some(&entry), |operation| {
         if repeated(operation) {
             return Ok(Changed::Nothing);
@@ -157,8 +157,7 @@ where
     if !audit.caller.may_in(&CANCEL_OPERATION, &operation.tenant) {
         return Err(DecideError::Forbidden(operation.tenant));
     }
-    let entry =
-        audit.entry(system, system, Action::CancelOperation, Outcome::Requested, audit_target(&operation));
+    let entry = audit.entry(system, Action::CancelOperation, Outcome::Requested, audit_target(&operation));
     let changed = change(store, system, id, Some(&entry), |operation| {
         if operation.ending() == Some(super::OperationOutcome::Cancelled) {
             return Ok(Changed::Nothing);

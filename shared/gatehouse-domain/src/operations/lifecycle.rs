@@ -663,7 +663,7 @@ impl Operation {
                 let left = self.as_provisioned(now).map(|left| match self.requested.by.as_str() {
                     // The janitor wanted it gone because its time was over. With a new time to live it would stay
                     // for as long again, and cost as much.
-                    JANITOR => Provisioned { ends_at: Some(now), ..left },
+                    JANITOR => Provisioned { expires_at: Some(now), ..left },
                     _ => left,
                 });
                 Settled { infrastructure: left.map(Infrastructure::Partial), ..nothing }
@@ -692,7 +692,7 @@ impl Operation {
             module: given.module.clone(),
             inputs: given.inputs.clone(),
             outputs: self.outputs.clone(),
-            ends_at: ttl.map(|ttl| now + ttl),
+            expires_at: ttl.map(|ttl| now + ttl),
         })
     }
 

@@ -189,7 +189,7 @@ where
         let asked = Asked { by: actor, at: system.now() };
         let operation = draft(&found, environment, ask, id, asked)?;
         start.ready(operation.workflow())?;
-        let entry = audit.entry(system, system, ask.action(), Outcome::Requested, audit_target(&operation));
+        let entry = audit.entry(system, ask.action(), Outcome::Requested, audit_target(&operation));
         if let Some(requested) = begin(store, start, system, &found.service, operation, &entry).await? {
             return Ok(requested);
         }
@@ -225,7 +225,9 @@ where
     let Some(found) = store.find_service(service).await? else { return Ok(None) };
     let Some(state) = found.environments.get(environment) else { return Ok(None) };
     let provisioned = state.infrastructure.provisioned();
-    let over = provisioned.and_then(|provisioned| provisioned.ends_at).is_some_and(|ends_at| ends_at <= now);
+    let over = provisioned
+        .and_then(|provisioned| provisioned.expires_at)
+        .is_some_and(|expires_at| expires_at <= now);
     if !over || state.running.is_some() || was_tried(store, state, now).await? {
         return Ok(None);
     }
@@ -235,7 +237,6 @@ where
     let operation = draft(&found, environment, &Ask::Deprovision, id, asked)?;
     let operation = Operation { approval_required: false, deadline: now + LIMIT, ..operation };
     let entry = Entry::new(
-        system,
         system,
         JANITOR.to_owned(),
         &Origin::default(),

@@ -71,7 +71,7 @@ where
     let mut run = found.run;
     let audit_target =
         AuditTarget { target: format!("run:{id}"), tenant: Some(run.tenant.clone()), detail: None };
-    let entry = audit.entry(system, system, Action::CancelRun, Outcome::Requested, audit_target);
+    let entry = audit.entry(system, Action::CancelRun, Outcome::Requested, audit_target);
     // Before the CI system is asked: what cannot be put on the trail does not happen.
     store.append_audit(&entry).await?;
     match provider.cancel(&run.target, &run.build, mode).await {

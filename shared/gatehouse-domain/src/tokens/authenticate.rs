@@ -41,7 +41,7 @@ pub async fn authenticate<S: FindToken>(
     // has leaked.
     let same = token.project == claims.project
         && token.service == claims.service
-        && token.ends_at == claims.ends_at
+        && token.expires_at == claims.expires_at
         && token.created_at == claims.issued_at;
     if !same {
         return Ok(None);

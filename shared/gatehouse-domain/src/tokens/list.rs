@@ -55,7 +55,7 @@ pub struct TokenFilter {
     /// Those that were last used, or made, before.
     pub unused_since: Option<Timestamp>,
     /// Those that end by then.
-    pub ends_by: Option<Timestamp>,
+    pub expires_by: Option<Timestamp>,
     /// When the question is asked.
     pub now: Timestamp,
 }
@@ -86,7 +86,7 @@ pub async fn list<S: ListTokens>(
         service: query.service,
         state: query.state,
         unused_since: query.unused_for_days.map(|unused| now - days(unused)),
-        ends_by: query.expiring_within_days.map(|within| now + days(within)),
+        expires_by: query.expiring_within_days.map(|within| now + days(within)),
         now,
     };
     store.list_tokens(&filter, page).await

@@ -116,7 +116,7 @@ pub async fn mint<S: FindProject + FindToken + SaveToken>(
     }
     let record = record(system, audit, draft, project.tenant, key);
     let token = sign.sign_service_token(&claims(&record)).await?;
-    let entry = audit.entry(system, system, Action::MintToken, Outcome::Done, audit_target(&record));
+    let entry = audit.entry(system, Action::MintToken, Outcome::Done, audit_target(&record));
     match store.save_new_token(&record, &entry).await? {
         EditOutcome::Done => Ok(Minted { record, token, replayed: false }),
         EditOutcome::Conflict => replay(store, sign, &record).await,
@@ -131,7 +131,7 @@ async fn replay<S: FindToken>(
 ) -> Result<Minted, MintError> {
     let vanished = || StoreError::Unavailable("the token that exists was not found".into());
     let record = store.find_token(&wanted.jti).await?.ok_or_else(vanished)?;
-    let life = |token: &ServiceToken| token.ends_at.duration_since(token.created_at);
+    let life = |token: &ServiceToken| token.expires_at.duration_since(token.created_at);
     let same = record.project == wanted.project
         && record.service == wanted.service
         && record.description == wanted.description
@@ -178,14 +178,14 @@ fn record(
         description: draft.description,
         created_at: now,
         created_by: audit.caller.actor(),
-        ends_at: ends_at(now, draft.days.unwrap_or(DEFAULT_DAYS)),
+        expires_at: expires_at(now, draft.days.unwrap_or(DEFAULT_DAYS)),
         last_used_at: None,
         replaces: None,
         state: TokenState::Active,
     }
 }
 
-pub(super) fn ends_at(now: Timestamp, days: u16) -> Timestamp {
+pub(super) fn expires_at(now: Timestamp, days: u16) -> Timestamp {
     now + Duration::from_hours(u64::from(days) * 24)
 }
 
@@ -195,7 +195,7 @@ pub(super) fn claims(record: &ServiceToken) -> ServiceClaims {
         project: record.project.clone(),
         service: record.service.clone(),
         issued_at: record.created_at,
-        ends_at: record.ends_at,
+        expires_at: record.expires_at,
     }
 }
 

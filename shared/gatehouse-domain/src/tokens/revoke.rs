@@ -62,7 +62,7 @@ pub async fn revoke<S: FindToken + SaveToken + PendingFlush>(
     if !matches!(token.state, TokenState::Revoked { .. }) {
         let mut audit_target = mint::audit_target(&token);
         audit_target.detail = reason.clone().or(audit_target.detail);
-        let entry = audit.entry(system, system, Action::RevokeToken, Outcome::Done, audit_target);
+        let entry = audit.entry(system, Action::RevokeToken, Outcome::Done, audit_target);
         token.state = TokenState::Revoked { at: now, by: audit.caller.actor(), reason };
         match store.save_revocation(&token, &entry).await? {
             EditOutcome::Done => {}

@@ -107,7 +107,7 @@ pub async fn rotate<S: FindProject + FindToken + SaveToken>(
     let token = sign.sign_service_token(&mint::claims(&newer)).await?;
     let mut audit_target = mint::audit_target(&older);
     audit_target.detail = Some(format!("replaced by {}", newer.jti));
-    let entry = audit.entry(system, system, Action::RotateToken, Outcome::Done, audit_target);
+    let entry = audit.entry(system, Action::RotateToken, Outcome::Done, audit_target);
     match store.save_rotation(&newer, &older, &entry).await? {
         EditOutcome::Done => Ok(Minted { record: newer, token, replayed: false }),
         // It was rotated or revoked at the same moment: by a twin of this request, or by somebody else.
@@ -153,12 +153,12 @@ fn successor(
     now: Timestamp,
     rotation: &Rotation,
 ) -> ServiceToken {
-    let life = older.ends_at.duration_since(older.created_at).unsigned_abs();
+    let life = older.expires_at.duration_since(older.created_at).unsigned_abs();
     ServiceToken {
         jti,
         created_at: now,
         created_by: audit.caller.actor(),
-        ends_at: rotation.days.map_or(now + life, |days| mint::ends_at(now, days)),
+        expires_at: rotation.days.map_or(now + life, |days| mint::expires_at(now, days)),
         last_used_at: None,
         replaces: Some(Replaces { jti: older.jti.clone(), ends_it_when_used: rotation.grace.is_none() }),
         state: TokenState::Active,
@@ -172,6 +172,6 @@ fn rotated(
     now: Timestamp,
     grace: Option<Duration>,
 ) -> ServiceToken {
-    let until = grace.map(|grace| now + grace);
-    ServiceToken { state: TokenState::Rotated { to: newer.jti.clone(), at: now, until }, ..older }
+    let expires_at = grace.map(|grace| now + grace);
+    ServiceToken { state: TokenState::Rotated { to: newer.jti.clone(), at: now, expires_at }, ..older }
 }

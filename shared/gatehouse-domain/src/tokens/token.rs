@@ -39,7 +39,7 @@ pub struct ServiceToken {
     pub created_at: Timestamp,
     pub created_by: String,
     /// When it ends by itself: whole seconds.
-    pub ends_at: Timestamp,
+    pub expires_at: Timestamp,
     /// When it was last seen in use, at most [`USE_INTERVAL`] ago more precisely.
     pub last_used_at: Option<Timestamp>,
     /// The token that it took over from, when it was made by rotation.
@@ -64,8 +64,9 @@ pub enum TokenState {
     Rotated {
         to: TokenId,
         at: Timestamp,
-        /// Until when this one counts; until the newer one is used, or its own end, without it.
-        until: Option<Timestamp>,
+        /// The end of its grace period. Without one it is valid until the newer one is used, or until it
+        /// expires by itself.
+        expires_at: Option<Timestamp>,
     },
     /// It does not count any more.
     Revoked {
@@ -108,8 +109,8 @@ impl ServiceToken {
     pub fn status(&self, now: Timestamp) -> TokenStatus {
         match &self.state {
             TokenState::Revoked { .. } => TokenStatus::Revoked,
-            _ if self.ends_at <= now => TokenStatus::Expired,
-            TokenState::Rotated { until: Some(until), .. } if *until <= now => TokenStatus::Expired,
+            _ if self.expires_at <= now => TokenStatus::Expired,
+            TokenState::Rotated { expires_at: Some(grace), .. } if *grace <= now => TokenStatus::Expired,
             TokenState::Rotated { .. } => TokenStatus::Rotated,
             TokenState::Active => TokenStatus::Active,
         }
@@ -140,7 +141,7 @@ mod tests {
             description: None,
             created_at: at(0),
             created_by: "user:ada".into(),
-            ends_at: at(100),
+            expires_at: at(100),
             last_used_at: None,
             replaces: None,
             state,
@@ -150,7 +151,7 @@ mod tests {
     #[test]
     fn a_token_counts_until_its_end_its_successors_or_its_revocation() {
         let to: TokenId = "tok_11111111111111111111111111".parse().unwrap();
-        let rotated = |until| TokenState::Rotated { to: to.clone(), at: at(10), until };
+        let rotated = |expires_at| TokenState::Rotated { to: to.clone(), at: at(10), expires_at };
         let status = |state, now| token(state).status(at(now)).as_str();
         assert_eq!(status(TokenState::Active, 99), "active");
         assert_eq!(status(TokenState::Active, 100), "expired");

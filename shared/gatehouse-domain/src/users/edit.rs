@@ -74,7 +74,7 @@ pub async fn create<S: SaveUser>(
     }
     let password = passwords.hash_password(&draft.password).await?;
     let audit_target = audit_target(&draft.name, Some(draft.roles.to_string()));
-    let entry = audit.entry(system, system, Action::CreateUser, Outcome::Done, audit_target);
+    let entry = audit.entry(system, Action::CreateUser, Outcome::Done, audit_target);
     let user = User::new(system, draft.name, draft.roles, password, entry.at, audit.caller.actor());
     let user = User { display_name: draft.display_name, ..user };
     match store.create_user(&user, &entry).await? {
@@ -226,7 +226,7 @@ async fn save<S: SaveUser + PendingFlush>(
     action: Action,
     detail: Option<String>,
 ) -> Result<Edited, EditUserError> {
-    let entry = audit.entry(system, system, action, Outcome::Done, audit_target(&edit.user.name, detail));
+    let entry = audit.entry(system, action, Outcome::Done, audit_target(&edit.user.name, detail));
     edit.user.revision = Revision::new(system);
     edit.user.updated_at = entry.at;
     edit.user.updated_by = audit.caller.actor();

@@ -152,18 +152,18 @@ async fn begin<S: SaveSession>(
 ) -> Result<LoggedIn, LoginError> {
     let now = system.now();
     let started_at = crate::claims::whole_seconds(now);
-    let session = Session { started_at, ends_at: started_at + SESSION };
+    let session = Session { started_at, expires_at: started_at + SESSION };
     let id = SessionId::generate(system);
     let claims = SessionClaims {
         id: id.clone(),
         user: user.name.clone(),
         issued_at: session.started_at,
-        ends_at: session.ends_at,
+        expires_at: session.expires_at,
     };
     let token = sign.sign_session(&claims).await?;
     let actor = format!("user:{}", user.name);
     let audit_target = AuditTarget { target: actor.clone(), ..AuditTarget::default() };
-    let entry = Entry::new(system, system, actor, origin, Action::Login, Outcome::Done, audit_target);
+    let entry = Entry::new(system, actor, origin, Action::Login, Outcome::Done, audit_target);
     let begun = Begun { user: &user, id: &id, session: &session, forgotten: forgotten(&user, now) };
     if store.begin_session(&begun, permits, &entry).await? {
         Ok(LoggedIn { token, claims, user })
@@ -174,7 +174,8 @@ async fn begin<S: SaveSession>(
 
 /// The sessions that are over, and the oldest ones where there would be too many.
 fn forgotten(user: &User, now: Timestamp) -> Vec<SessionId> {
-    let (over, on): (Vec<_>, Vec<_>) = user.sessions.iter().partition(|(_, session)| session.ends_at <= now);
+    let (over, on): (Vec<_>, Vec<_>) =
+        user.sessions.iter().partition(|(_, session)| session.expires_at <= now);
     let mut on: Vec<_> = on.into_iter().collect();
     on.sort_by_key(|(_, session)| session.started_at);
     let too_many = (on.len() + 1).saturating_sub(super::MAX_SESSIONS);
@@ -223,7 +224,7 @@ fn entry(
         None => format!("{detail}; {} bytes that are no user name", wanted.user.len()),
     };
     let audit_target = AuditTarget { target: who.clone(), tenant: None, detail: Some(detail) };
-    Entry::new(system, system, who, origin, Action::Login, Outcome::Refused, audit_target)
+    Entry::new(system, who, origin, Action::Login, Outcome::Refused, audit_target)
 }
 
 #[cfg(test)]
@@ -256,9 +257,9 @@ mod tests {
 
     #[test]
     fn sessions_that_are_over_are_forgotten_and_so_are_the_oldest_of_too_many() {
-        let over = (session("0"), Session { started_at: at(0), ends_at: at(10) });
+        let over = (session("0"), Session { started_at: at(0), expires_at: at(10) });
         let on = (1..=20)
-            .map(|n| (session(&n.to_string()), Session { started_at: at(100 - n), ends_at: at(1000) }));
+            .map(|n| (session(&n.to_string()), Session { started_at: at(100 - n), expires_at: at(1000) }));
         let user = user(std::iter::once(over).chain(on));
         assert_eq!(forgotten(&user, at(10)), [session("0"), session("20")]);
     }

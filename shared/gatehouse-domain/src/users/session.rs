@@ -31,7 +31,7 @@ pub async fn in_session<S: FindAccount>(
     now: Timestamp,
 ) -> Result<Option<Caller>, StoreError> {
     let Some(account) = store.find_account(user).await? else { return Ok(None) };
-    let goes_on = account.sessions.get(session).is_some_and(|session| session.ends_at > now);
+    let goes_on = account.sessions.get(session).is_some_and(|session| session.expires_at > now);
     if !goes_on || account.state != UserState::Active {
         return Ok(None);
     }
@@ -60,7 +60,7 @@ pub async fn log_out<S: SaveSession + PendingFlush>(
     let session = session.parse::<SessionId>().map_err(|_| LogOutError::NotAPerson)?;
     let user = audit.caller.subject.parse().map_err(|_| LogOutError::NotAPerson)?;
     let audit_target = AuditTarget { target: audit.caller.actor(), ..AuditTarget::default() };
-    let entry = audit.entry(system, system, Action::Logout, Outcome::Done, audit_target);
+    let entry = audit.entry(system, Action::Logout, Outcome::Done, audit_target);
     store.end_session(&user, &session, &entry).await?;
     Ok(revocation::flush(store, flush, system, entry.at).await)
 }

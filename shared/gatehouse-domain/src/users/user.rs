@@ -43,8 +43,8 @@ impl std::fmt::Debug for PasswordHash {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Session {
     pub started_at: Timestamp,
-    /// When it ends by itself.
-    pub ends_at: Timestamp,
+    #[serde(rename = "ends_at")]
+    pub expires_at: Timestamp,
 }
 
 /// Whether a user may log in.

@@ -32,7 +32,7 @@ fn claims() -> ServiceClaims {
         project: "payments".parse().expect("it is a name"),
         service: "worker".parse().expect("it is a name"),
         issued_at: now(),
-        ends_at: Timestamp::from_second(1_800_003_600).expect("it is in range"),
+        expires_at: Timestamp::from_second(1_800_003_600).expect("it is in range"),
     }
 }
 

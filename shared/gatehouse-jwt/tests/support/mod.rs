@@ -77,7 +77,7 @@ pub fn service_claims() -> ServiceClaims {
         project: "payments".parse().unwrap(),
         service: "worker".parse().unwrap(),
         issued_at: Timestamp::from_second(NOW - 60).unwrap(),
-        ends_at: Timestamp::from_second(NOW + 3600).unwrap(),
+        expires_at: Timestamp::from_second(NOW + 3600).unwrap(),
     }
 }
 
@@ -86,6 +86,6 @@ pub fn session_claims() -> SessionClaims {
         id: "ses_00000000000000000000000000".parse::<SessionId>().unwrap(),
         user: "ada".parse().unwrap(),
         issued_at: Timestamp::from_second(NOW - 60).unwrap(),
-        ends_at: Timestamp::from_second(NOW + 3600).unwrap(),
+        expires_at: Timestamp::from_second(NOW + 3600).unwrap(),
     }
 }

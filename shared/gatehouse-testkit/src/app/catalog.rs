@@ -169,7 +169,7 @@ pub fn provisioned(table: &TestTable, operation: &Operation) -> Provisioned {
         module: given.module.clone(),
         inputs: given.inputs.clone(),
         outputs: BTreeMap::new(),
-        ends_at: None,
+        expires_at: None,
     }
 }
 

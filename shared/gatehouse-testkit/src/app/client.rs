@@ -53,7 +53,7 @@ impl TestApp {
 
     /// Whoever calls without a credential.
     pub fn anonymous(&self) -> Client<'_> {
-        Client { app: self, caller: None, token_ends_at: None }
+        Client { app: self, caller: None, token_expires_at: None }
     }
 
     pub fn as_caller(&self, caller: Caller) -> Client<'_> {
@@ -111,14 +111,14 @@ impl TestApp {
 pub struct Client<'a> {
     app: &'a TestApp,
     caller: Option<Caller>,
-    token_ends_at: Option<Timestamp>,
+    token_expires_at: Option<Timestamp>,
 }
 
 impl<'a> Client<'a> {
     /// The same caller, whose token ends then.
     #[must_use]
-    pub fn until(self, token_ends_at: Timestamp) -> Self {
-        Self { token_ends_at: Some(token_ends_at), ..self }
+    pub fn expiring_at(self, token_expires_at: Timestamp) -> Self {
+        Self { token_expires_at: Some(token_expires_at), ..self }
     }
 
     pub fn get(&self, path: impl Into<String>) -> Call<'a> {
@@ -144,8 +144,8 @@ impl<'a> Client<'a> {
     /// A call of `path`, query included, as it stands in the request line.
     pub fn call(&self, method: Method, path: impl Into<String>) -> Call<'a> {
         let (path, headers, body) = (path.into(), HeaderMap::new(), Vec::new());
-        let (caller, token_ends_at) = (self.caller.clone(), self.token_ends_at);
-        Call { app: self.app, request: Request { method, path, headers, body, caller, token_ends_at } }
+        let (caller, token_expires_at) = (self.caller.clone(), self.token_expires_at);
+        Call { app: self.app, request: Request { method, path, headers, body, caller, token_expires_at } }
     }
 }
 

@@ -104,7 +104,7 @@ impl TestApp {
         let password = PasswordHash::unverified("hash".into());
         let user = User::new(system, name, roles.parse().expect("roles"), password, now, "user:root".into());
         let id = SessionId::generate(system);
-        let session = Session { started_at: now, ends_at: now + life };
+        let session = Session { started_at: now, expires_at: now + life };
         let user = User { sessions: BTreeMap::from([(id.clone(), session)]), ..user };
         let entry = self.table.entry("user:root", "user:vera", None);
         self.table.table.create_user(&user, &entry).await.expect("the user is created");
@@ -118,7 +118,7 @@ impl TestApp {
         let ids: &dyn IdSource = &*self.system;
         let now = self.system.now();
         let (key, _) = ApiKey::generate(ids, "test".into(), scopes.into(), tenants, now);
-        let key = ApiKey { ends_at: Some(now + life), ..key };
+        let key = ApiKey { expires_at: Some(now + life), ..key };
         self.table.table.save_api_key(&key, None).await.expect("the key is saved");
         Caller { subject: key.id.as_str().to_owned(), ..callers::api_key(&scopes, key.tenants) }
     }

@@ -20,7 +20,7 @@ pub(super) struct Request {
     pub body: Vec<u8>,
     /// Whom the authorizer knows. Nobody gets further than an open route.
     pub caller: Option<Caller>,
-    pub token_ends_at: Option<Timestamp>,
+    pub token_expires_at: Option<Timestamp>,
 }
 
 impl Request {
@@ -74,7 +74,7 @@ impl Request {
             "stage": stage,
         });
         if let Some(caller) = &self.caller {
-            context["authorizer"] = json!(caller_context::write(caller, self.token_ends_at));
+            context["authorizer"] = json!(caller_context::write(caller, self.token_expires_at));
             context["authorizer"]["principalId"] = caller.actor().into();
         }
         context

@@ -97,8 +97,8 @@ impl TestTable {
             tenant: tenant.map(|tenant| tenant.parse().expect("a tenant")),
             detail: None,
         };
-        let (clock, ids, origin) = (&*self.system, &*self.system, callers::origin());
-        Entry::new(clock, ids, actor.to_owned(), &origin, Action::PutProject, Outcome::Done, audit_target)
+        let (system, origin) = (&*self.system, callers::origin());
+        Entry::new(system, actor.to_owned(), &origin, Action::PutProject, Outcome::Done, audit_target)
     }
 }
 

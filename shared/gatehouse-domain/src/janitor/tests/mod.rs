@@ -110,7 +110,7 @@ fn fresh<T>(thing: T) -> Watched<T> {
     Watched { thing, marks: Marks::default() }
 }
 
-fn token(number: u32, ends_at: i64) -> ServiceToken {
+fn token(number: u32, expires_at: i64) -> ServiceToken {
     ServiceToken {
         jti: format!("tok_{number:026}").parse().unwrap(),
         tenant: "acme".parse().unwrap(),
@@ -119,14 +119,14 @@ fn token(number: u32, ends_at: i64) -> ServiceToken {
         description: None,
         created_at: at(0),
         created_by: "user:ada".into(),
-        ends_at: at(ends_at),
+        expires_at: at(expires_at),
         last_used_at: None,
         replaces: None,
         state: TokenState::Active,
     }
 }
 
-fn api_key(ends_at: Option<i64>) -> ApiKey {
+fn api_key(expires_at: Option<i64>) -> ApiKey {
     let key = ApiKey::of_text(
         "gh_test_key",
         "nightly".into(),
@@ -134,7 +134,7 @@ fn api_key(ends_at: Option<i64>) -> ApiKey {
         Tenants::Only(BTreeSet::from(["acme".parse().unwrap()])),
         at(0),
     );
-    ApiKey { ends_at: ends_at.map(at), ..key }
+    ApiKey { expires_at: expires_at.map(at), ..key }
 }
 
 fn ring(kid: &str, signs_from: i64) -> KeyRing {
@@ -400,7 +400,7 @@ fn a_rotated_token_ends_with_its_grace() {
     let world = World::with_token(80);
     let to: TokenId = "tok_11111111111111111111111111".parse().unwrap();
     world.state().tokens[0].thing.state =
-        TokenState::Rotated { to: to.clone(), at: at(0), until: Some(at(5 * DAY)) };
+        TokenState::Rotated { to: to.clone(), at: at(0), expires_at: Some(at(5 * DAY)) };
     assert_eq!(world.on_day(4), [id("ending:1")]);
     assert_eq!(world.on_day(5), [id("ended:0")]);
     assert_eq!(world.state().bus[1].replaced_by, Some(to));

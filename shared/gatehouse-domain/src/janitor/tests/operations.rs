@@ -41,7 +41,7 @@ impl World {
             module: given.module,
             inputs: given.inputs,
             outputs: operation.outputs,
-            ends_at: Some(after(2 * 3600)),
+            expires_at: Some(after(2 * 3600)),
         };
         let mut items = world.1.memory.items();
         items.operations.remove(&id);
@@ -171,7 +171,7 @@ fn an_environment_lives_to_the_second() {
     let world = World::with_ended_environment();
     world.1.memory.items().environments.values_mut().for_each(|state| {
         if let Infrastructure::Present(provisioned) = &mut state.infrastructure {
-            provisioned.ends_at = Some(after(2 * 3600 + 1));
+            provisioned.expires_at = Some(after(2 * 3600 + 1));
         }
     });
     assert_eq!(world.sweep().expired, 0);

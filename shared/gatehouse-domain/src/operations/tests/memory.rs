@@ -120,7 +120,9 @@ impl Items {
     pub(crate) fn ended(&self, now: Timestamp, page: &PageRequest) -> Page<(ServiceId, EnvironmentName)> {
         let over = |state: &&EnvironmentState| {
             let provisioned = state.infrastructure.provisioned();
-            provisioned.and_then(|provisioned| provisioned.ends_at).is_some_and(|ends_at| ends_at <= now)
+            provisioned
+                .and_then(|provisioned| provisioned.expires_at)
+                .is_some_and(|expires_at| expires_at <= now)
         };
         let listed: Vec<_> = self.environments.values().filter(over).collect();
         let key = |state: &&EnvironmentState| format!("{}/{}", state.service, state.name);

@@ -167,5 +167,5 @@ fn entry(system: &dyn System, audit: &AuditContext<'_>, job: &Job, request: &Run
         tenant: Some(job.tenant.clone()),
         detail: request.rerun_of.as_ref().map(|run| format!("again what run {run} was")),
     };
-    audit.entry(system, system, Action::TriggerRun, Outcome::Requested, audit_target)
+    audit.entry(system, Action::TriggerRun, Outcome::Requested, audit_target)
 }

@@ -130,7 +130,7 @@ impl TokenSource {
     /// The token in memory, when it is old but has not ended.
     fn not_yet_ended(&self) -> Option<Token> {
         let now = self.now();
-        self.current().clone().filter(|token| token.ends_at > now)
+        self.current().clone().filter(|token| token.expires_at > now)
     }
 
     fn current(&self) -> std::sync::MutexGuard<'_, Option<Token>> {
@@ -169,7 +169,7 @@ impl TokenSource {
             return;
         };
         let StoredToken { access_token, expires_at, renew_at, .. } = stored;
-        let token = Token { bearer: access_token.into(), renew_at, ends_at: expires_at };
+        let token = Token { bearer: access_token.into(), renew_at, expires_at };
         if !token.is(refused) {
             *self.current() = Some(token);
         }
@@ -214,7 +214,7 @@ impl TokenSource {
         *self.current() = Some(token.clone());
         let stored = StoredToken {
             access_token: token.expose().to_owned(),
-            expires_at: token.ends_at,
+            expires_at: token.expires_at,
             renew_at: token.renew_at,
             credentials_version: self.credentials_version.clone(),
         };

@@ -12,17 +12,17 @@ const RENEW_BEFORE: Duration = Duration::from_mins(5);
 pub(in crate::concourse) struct Token {
     pub(super) bearer: SecretString,
     pub(super) renew_at: Timestamp,
-    pub(super) ends_at: Timestamp,
+    pub(super) expires_at: Timestamp,
 }
 
 impl Token {
     /// A token that was given at `now` for `lifetime`.
     pub(super) fn new(bearer: String, now: Timestamp, lifetime: Duration) -> Self {
-        let ends_at = now.saturating_add(lifetime).unwrap_or(Timestamp::MAX);
+        let expires_at = now.saturating_add(lifetime).unwrap_or(Timestamp::MAX);
         // Of a short life the last tenth is enough.
         let margin = RENEW_BEFORE.min(lifetime / 10);
-        let renew_at = ends_at.saturating_sub(margin).unwrap_or(ends_at);
-        Self { bearer: bearer.into(), renew_at, ends_at }
+        let renew_at = expires_at.saturating_sub(margin).unwrap_or(expires_at);
+        Self { bearer: bearer.into(), renew_at, expires_at }
     }
 
     /// What the `Authorization` header carries.
@@ -41,7 +41,7 @@ mod tests {
 
     fn renewed_before(lifetime: Duration) -> Duration {
         let token = Token::new("t".into(), Timestamp::UNIX_EPOCH, lifetime);
-        token.ends_at.duration_since(token.renew_at).unsigned_abs()
+        token.expires_at.duration_since(token.renew_at).unsigned_abs()
     }
 
     #[test]

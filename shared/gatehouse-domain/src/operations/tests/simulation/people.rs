@@ -228,7 +228,7 @@ impl World {
 
     fn is_at_rest(&self) -> bool {
         let lives_on = self.memory.items().environments.values().any(|state| {
-            state.infrastructure.provisioned().is_some_and(|provisioned| provisioned.ends_at.is_some())
+            state.infrastructure.provisioned().is_some_and(|provisioned| provisioned.expires_at.is_some())
         });
         !self.is_busy() && !lives_on && self.everything_ended()
     }
