@@ -1,6 +1,9 @@
 //! How many calls each operation makes: a read is one, a write is one.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use gatehouse_domain::{
     access::Scope,
@@ -21,7 +24,10 @@ use gatehouse_domain::{
     paging::PageRequest,
     project::{Project, SaveProject},
     revision::{Precondition, Revision},
-    runs::{self, start},
+    runs::{
+        self,
+        start::{self, StartError},
+    },
     tokens::{self, Minted, RecordUse, Rotation},
     users::{self, LogIn, LoggedIn, UserDraft, UserPatch},
 };
@@ -241,6 +247,36 @@ async fn a_run_is_triggered_with_the_job_read_and_two_transactions() {
     assert_eq!(table.calls.take(), ["GetItem", "GetItem"], "a repetition only reads");
     runs::show(store, &providers, system, &caller, &started.run.id).await.unwrap();
     assert_eq!(table.calls.take(), ["GetItem"]);
+}
+
+#[tokio::test]
+async fn which_of_the_lost_builds_are_recorded_is_one_call() {
+    let table = TestTable::new().await;
+    let job = table.save_job("build").await;
+    let (caller, origin) = (admin("example"), origin());
+    let audit = audit(&caller, &origin);
+    let ci = PretendCi::new(table.system.clone(), 1, vec![Fate::Answers]);
+    let (store, system, providers) = (&*table.table, &*table.system, Only(ci.clone()));
+    let trigger = async |key: &str| {
+        let (nothing, key) = (BTreeMap::new(), key.parse().unwrap());
+        start::trigger(store, &providers, system, &audit, &job.id, &nothing, Some(&key)).await
+    };
+    // Two requests lose their answers within a minute, with three builds that are the runs of others after them.
+    ci.hide_builds(true);
+    for key in ["first", "second"] {
+        ci.loses_answer(Duration::ZERO);
+        assert!(matches!(trigger(key).await, Err(StartError::OutcomeUnknown { .. })));
+    }
+    for key in ["third", "fourth", "fifth"] {
+        trigger(key).await.unwrap();
+    }
+    ci.hide_builds(false);
+    table.calls.take();
+    trigger("first").await.unwrap();
+    let found = ["GetItem", "GetItem", "UpdateItem"];
+    let (competitors, unrecorded) = (["Query", "BatchGetItem"], ["BatchGetItem"]);
+    let expected = [&found[..], &competitors, &unrecorded, &["TransactWriteItems"]].concat();
+    assert_eq!(table.calls.take(), expected, "two builds are free for two requests: one is taken");
 }
 
 #[tokio::test]

@@ -269,7 +269,7 @@ async fn an_operation() {
     };
     let (error, cause) = ("Rejected".to_owned(), "no".to_owned());
     let states_and_signals = [
-        (State::Running(Phase::Plan), json!({ "is": "running", "phase": "plan" }), None, "null"),
+        (State::Running { phase: Phase::Plan }, json!({ "is": "running", "phase": "plan" }), None, "null"),
         (
             State::AwaitingApproval { since: noon(), token: token() },
             json!({ "is": "awaiting_approval", "since": NOON, "token": "t0ken" }),

@@ -1,4 +1,4 @@
-//! How users, tokens, keys, projects, tenants and the audit trail are stored: what older versions wrote must be
+//! How users, tokens, keys, the key ring, projects, tenants and the audit trail are stored: what older versions wrote must be
 //! readable, and what this one writes too when it is rolled back.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,6 +10,7 @@ use gatehouse_domain::{
     paging::{Limit, PageRequest},
     project::{FindProject, Project, SaveProject},
     revision::Revision,
+    signing::{FindKeyRing, KeyRing, SaveKeyRing, SigningKey},
     tenant::{ListTenants, SaveTenant, Tenant},
     tokens::{FindToken, RecordUse, Replaces, SaveToken, ServiceToken, TokenState, Use},
     users::{FindAccount, FindUser, PasswordHash, SaveUser, Session, User, UserState},
@@ -290,6 +291,27 @@ async fn a_project_and_its_tenant() {
     });
     assert_eq!(item(&table, "TENANTS", "TENANT#acme").await, expected);
     assert_eq!(table.table.list_tenants().await.unwrap(), [tenant]);
+}
+
+#[tokio::test]
+async fn the_ring_of_signing_keys() {
+    let table = TestTable::new().await;
+    let key = SigningKey {
+        kid: "key-1".parse().unwrap(),
+        public_key: "AAAA".into(),
+        published_at: noon(),
+        signs_from: later(),
+    };
+    let ring = KeyRing { keys: vec![key], revision: Revision::unverified("rev_1".into()) };
+    table.table.save_key_ring(&ring, None, &entry(&table)).await.unwrap();
+    let expected = json!({
+        "pk": "SIGNING_KEYS", "sk": "SIGNING_KEYS", "revision": "rev_1",
+        "signing_keys": [
+            { "kid": "key-1", "public_key": "AAAA", "published_at": NOON, "signs_from": LATER },
+        ],
+    });
+    assert_eq!(item(&table, "SIGNING_KEYS", "SIGNING_KEYS").await, expected);
+    assert_eq!(table.table.find_key_ring().await.unwrap(), Some(ring));
 }
 
 #[tokio::test]

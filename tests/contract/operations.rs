@@ -100,7 +100,7 @@ fn every_state(table: &TestTable) -> Vec<State> {
     ];
     let phases = [Phase::Plan, Phase::Apply, Phase::Deploy];
     let mut states = vec![State::Requested, State::AwaitingApproval { since, token: token() }];
-    states.extend(phases.map(State::Running));
+    states.extend(phases.map(|phase| State::Running { phase }));
     states.extend(endings.map(|ending| State::Ended { ending, at, reason: None }));
     states.push(State::Ended { ending: OperationOutcome::Failed, at, reason: Some("it broke".into()) });
     states
@@ -202,7 +202,7 @@ async fn an_operation_that_exists_is_answered_as_it_stands() {
     let table = TestTable::new().await;
     let shop = saved(&table, "acme", "shop").await;
     let first = begun(&table, &shop, "dev").await;
-    let now = changed(&table, &first, State::Running(Phase::Plan), None);
+    let now = changed(&table, &first, State::Running { phase: Phase::Plan }, None);
     save(&table, &now).await;
     for service in [&shop, &edited(&table, &shop)] {
         match begin(&table, &first, service).await {
@@ -242,9 +242,9 @@ async fn a_change_is_written_only_where_nobody_elses_came_first() {
     let table = TestTable::new().await;
     let shop = saved(&table, "acme", "shop").await;
     let first = begun(&table, &shop, "dev").await;
-    let second = changed(&table, &first, State::Running(Phase::Plan), None);
+    let second = changed(&table, &first, State::Running { phase: Phase::Plan }, None);
     assert_eq!(save(&table, &second).await, EditOutcome::Done);
-    let stale = changed(&table, &first, State::Running(Phase::Deploy), None);
+    let stale = changed(&table, &first, State::Running { phase: Phase::Deploy }, None);
     assert_eq!(save(&table, &stale).await, EditOutcome::Conflict);
     let stale_end = ended(&table, &first);
     let (settled, said) = (present(&table, &first), entry(&table, &first));
@@ -268,7 +268,7 @@ async fn of_a_hundred_changes_at_the_same_moment_one_is_written() {
     let first = begun(&table, &shop, "dev").await;
     let changes: Vec<_> = (0..100)
         .map(|n| {
-            let next = changed(&table, &first, State::Running(Phase::Plan), None);
+            let next = changed(&table, &first, State::Running { phase: Phase::Plan }, None);
             Operation { log: vec![n.to_string()], ..next }
         })
         .collect();
@@ -374,12 +374,12 @@ async fn open(table: &TestTable, limit: u8) -> Vec<Operation> {
 }
 
 #[tokio::test]
-async fn an_operation_is_open_until_it_has_ended_and_its_workflow_is_owed_nothing() {
+async fn an_operation_is_open_until_it_has_ended_and_no_signal_is_pending() {
     let table = TestTable::new().await;
     let shop = saved(&table, "acme", "shop").await;
     assert_eq!(open(&table, 10).await, []);
     let first = begun(&table, &shop, "dev").await;
-    let running = changed(&table, &first, State::Running(Phase::Plan), None);
+    let running = changed(&table, &first, State::Running { phase: Phase::Plan }, None);
     save(&table, &running).await;
     assert_eq!(open(&table, 10).await, slice::from_ref(&running));
     let over = Operation { pending_signal: Some(Signal::Stop), ..ended(&table, &running) };
@@ -579,10 +579,10 @@ async fn an_answer_that_is_lost_changes_neither_what_happened_nor_what_is_said_o
     let begun = line.begin_operation(&first, &shop.revision, &entry(&table, &first)).await.unwrap();
     assert!(matches!(begun, BeginOutcome::Begun), "{begun:?}");
     assert_eq!(table.calls.take(), ["TransactWriteItems"; 2], "it was tried again");
-    let second = changed(&table, &first, State::Running(Phase::Plan), None);
+    let second = changed(&table, &first, State::Running { phase: Phase::Plan }, None);
     assert_eq!(line.save_operation(&second, None, None).await.unwrap(), EditOutcome::Done);
     assert_eq!(table.calls.take(), ["PutItem"; 2], "it was tried again");
-    let stale = changed(&table, &first, State::Running(Phase::Deploy), None);
+    let stale = changed(&table, &first, State::Running { phase: Phase::Deploy }, None);
     assert_eq!(line.save_operation(&stale, None, None).await.unwrap(), EditOutcome::Conflict);
     let over = ended(&table, &second);
     let (settled, said) = (present(&table, &second), entry(&table, &second));

@@ -89,11 +89,11 @@ impl PretendCi {
     }
 
     /// The next call starts a build that can be seen after so long, and its answer is lost.
-    fn loses_answer(&self, visible_after: Duration) {
+    pub fn loses_answer(&self, visible_after: Duration) {
         self.state().script.push_back((Fate::StartsLate, visible_after));
     }
 
-    fn hide_builds(&self, hidden: bool) {
+    pub fn hide_builds(&self, hidden: bool) {
         self.state().hidden = hidden;
     }
 

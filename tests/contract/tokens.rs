@@ -1,4 +1,4 @@
-//! Service tokens, and the flushes that are owed when one ends.
+//! Service tokens, and the flushes that are pending when one ends.
 
 use std::time::Duration;
 
@@ -339,7 +339,7 @@ async fn a_revocation_whose_flush_fails_says_so_and_the_record_denies_already() 
 }
 
 #[tokio::test]
-async fn a_flush_is_owed_until_it_is_done_and_nobody_owes_another_one() {
+async fn a_flush_is_pending_until_it_is_done_and_no_later_one_is() {
     let table = TestTable::new().await;
     let (a, b) = (mint(&table, "acme/x/a", 9).await, mint(&table, "acme/x/b", 9).await);
     assert_eq!(table.table.pending_flush().await.unwrap(), None);

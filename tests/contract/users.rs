@@ -131,7 +131,7 @@ async fn of_a_hundred_edits_of_one_revision_one_is_made() {
 }
 
 #[tokio::test]
-async fn an_edit_changes_what_it_says_and_owes_a_flush() {
+async fn an_edit_changes_what_it_says_and_marks_a_flush_as_pending() {
     let table = TestTable::new().await;
     let ada = create(&table, "ada", "acme=viewer").await;
     let (session, _) = begin(&table, &ada, Vec::new()).await;
@@ -231,7 +231,7 @@ async fn a_session_begins_only_for_who_may_log_in_and_was_not_changed() {
 }
 
 #[tokio::test]
-async fn a_session_ends_at_once_and_a_flush_is_owed() {
+async fn a_session_ends_at_once_and_a_flush_is_pending() {
     let table = TestTable::new().await;
     let ada = create(&table, "ada", "acme=viewer").await;
     let (first, _) = begin(&table, &ada, Vec::new()).await;

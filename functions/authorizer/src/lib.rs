@@ -5,7 +5,7 @@
 //! answers when the error says exactly `Unauthorized`.
 //!
 //! A signature is checked without a look-up, so that who makes tokens up costs a little time and no read.
-//! Then one read of the record says whether the credential still counts.
+//! Then one read of the record says whether the credential is still valid.
 
 mod credential;
 mod policy;
@@ -209,7 +209,7 @@ impl<S: Records> Authorizer<S> {
         admitted
     }
 
-    /// The one read: whether a token of ours still counts.
+    /// The one read: whether a token whose signature was verified is still valid.
     async fn look_up(&self, verified: &Verified, now: Timestamp) -> Result<Admitted, Denied> {
         match verified {
             Verified::Session(claims) => {

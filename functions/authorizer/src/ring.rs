@@ -48,7 +48,7 @@ impl Loaded {
     }
 }
 
-/// Why it is not known whether a token is one of ours, or why it is none.
+/// Why a token was not verified.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NotVerified {
     #[error(transparent)]

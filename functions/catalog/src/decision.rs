@@ -28,13 +28,10 @@ pub(crate) struct VerdictBody {
 #[utoipa::path(
     post, path = "/services/{service_id}/operations/{operation_id}/approve",
     operation_id = "approve_operation", tag = "catalog",
-    params(
-        ("service_id" = String, Path, description = "The service's id."),
-        ("operation_id" = String, Path, description = "The operation's id."),
-    ),
+    params(OperationPath),
     request_body = Option<VerdictBody>,
     responses(
-        (status = 200, description = "The operation, which goes on.", body = OperationAnswer),
+        (status = 200, description = "The operation as it stands.", body = OperationAnswer),
         (status = 403, description = "You asked for it yourself.", body = ProblemBody),
         (status = 404, description = "There is no such operation.", body = ProblemBody),
         (status = 409, description = "It does not wait for approval.", body = ProblemBody),
@@ -55,10 +52,7 @@ pub(crate) async fn approve(
 #[utoipa::path(
     post, path = "/services/{service_id}/operations/{operation_id}/reject",
     operation_id = "reject_operation", tag = "catalog",
-    params(
-        ("service_id" = String, Path, description = "The service's id."),
-        ("operation_id" = String, Path, description = "The operation's id."),
-    ),
+    params(OperationPath),
     request_body = Option<VerdictBody>,
     responses(
         (status = 200, description = "The operation, which has ended.", body = OperationAnswer),
@@ -78,15 +72,12 @@ pub(crate) async fn reject(
     Ok(Json(OperationAnswer::from(operation)))
 }
 
-/// Asks an operation to stop. What nothing works on ends at once; otherwise its worker is told, and lets
-/// Terraform come to a safe end first.
+/// Asks an operation to stop. What nothing works on ends at once; otherwise its worker is asked to
+/// stop, and lets Terraform come to a safe end first.
 #[utoipa::path(
     post, path = "/services/{service_id}/operations/{operation_id}/cancel",
     operation_id = "cancel_operation", tag = "catalog",
-    params(
-        ("service_id" = String, Path, description = "The service's id."),
-        ("operation_id" = String, Path, description = "The operation's id."),
-    ),
+    params(OperationPath),
     responses(
         (status = 202, description = "The operation, which ends soon or has ended.", body = OperationAnswer),
         (status = 404, description = "There is no such operation.", body = ProblemBody),

@@ -96,13 +96,13 @@ pub(crate) fn decide(error: DecideError) -> Problem {
     }
 }
 
-/// Logs that a workflow was not told what it is owed.
+/// Logs that a pending signal was not delivered.
 pub(crate) fn log_unsettled(operation: &OperationId, unsettled: Option<&DeliveryError>) {
     if let Some(error) = unsettled {
         tracing::warn!(
             operation_id = %operation,
             error = %Chain(error),
-            "the workflow of operation {operation} was not told; the janitor tells it"
+            "the pending signal of operation {operation} was not delivered; the janitor delivers it"
         );
     }
 }

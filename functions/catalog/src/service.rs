@@ -89,8 +89,7 @@ pub(crate) async fn list(
         ("lifecycle", lifecycle),
         ("text", query.text.as_deref()),
     ];
-    let link = page::link(page.next.as_ref(), request.limit, &filters);
-    let next_cursor = page.next.map(|cursor| cursor.as_str().to_owned());
+    let (link, next_cursor) = page::next(page.next, request.limit, &filters);
     let services = page.items.into_iter().map(Into::into).collect();
     Ok((link, Json(ServicesAnswer { services, next_cursor })))
 }
@@ -153,7 +152,7 @@ pub(crate) async fn show(
 }
 
 /// Replaces a service whose `ETag` is sent in `If-Match`. Its tenant and name stay; an environment in which
-/// something is, or goes on, cannot be left out.
+/// something is provisioned, or an operation is open, cannot be left out.
 #[utoipa::path(
     put, path = "/services/{service_id}", operation_id = "put_service", tag = "catalog",
     params(
@@ -196,7 +195,7 @@ pub(crate) struct DeleteQuery {
 }
 
 /// Deletes a service whose `ETag` is sent in `If-Match`, and in which nothing is provisioned. An admin may
-/// delete it by force, and is told what remains.
+/// delete it by force; the answer lists what remains.
 #[utoipa::path(
     delete, path = "/services/{service_id}", operation_id = "delete_service", tag = "catalog",
     params(
@@ -207,7 +206,7 @@ pub(crate) struct DeleteQuery {
         (status = 200, description = "The service was deleted.", body = DeletedAnswer),
         (status = 403, description = "Only an admin deletes by force.", body = ProblemBody),
         (status = 404, description = "There is no such service.", body = ProblemBody),
-        (status = 409, description = "Something is provisioned, or goes on.", body = ProblemBody),
+        (status = 409, description = "Something is provisioned, or an operation is open.", body = ProblemBody),
         (status = 412, description = "The service was changed since it was read.", body = ProblemBody),
         (status = 428, description = "Deleting needs `If-Match`.", body = ProblemBody),
     )

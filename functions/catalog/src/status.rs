@@ -1,4 +1,4 @@
-//! How a service's environments stand: once, or as a stream for as long as something goes on.
+//! How a service's environments stand: once, or as a stream for as long as an operation is open.
 
 use axum::{
     extract::State,
@@ -24,7 +24,7 @@ use crate::{
     wire::{DeployStatusAnswer, StatusAnswer},
 };
 
-/// Shows how a service's environments stand, with the operations that go on and the last ones.
+/// Shows how a service's environments stand, with the open operations and the last ones.
 ///
 /// With `Accept: text/event-stream`, streams it: `status` now and at every change, `end` when nothing goes
 /// on any more, `reconnect` before the function's time is up. An `end` with a `reason` is the reader's: their

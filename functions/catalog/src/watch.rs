@@ -37,7 +37,7 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 pub(crate) struct View {
     /// As JSON on one line.
     pub(crate) render: fn(ServiceStatus) -> String,
-    /// Whether something goes on that the reader waits for.
+    /// Whether an operation is open that the reader waits for.
     pub(crate) goes_on: fn(&ServiceStatus) -> bool,
 }
 

@@ -24,7 +24,7 @@ use gatehouse_http::{
     },
     page,
     problem::{CONFLICT, IDEMPOTENCY_KEY_REUSED, NOT_FOUND, ProblemBody, VALIDATION_FAILED},
-    revocation::{EffectiveAnswer, Flush, RevokeBody},
+    revocation::{EffectiveAnswer, Flush, Reason, RevokeBody},
 };
 use jiff::Timestamp;
 use secrecy::ExposeSecret;
@@ -60,7 +60,7 @@ pub(crate) struct TokenView {
     /// The token that took over from it.
     #[serde(skip_serializing_if = "Option::is_none")]
     replaced_by: Option<String>,
-    /// Until when it counts although it was replaced.
+    /// The end of its grace period, when it was replaced with one.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     ends_at: Option<Timestamp>,
@@ -250,8 +250,7 @@ pub(crate) async fn list(
         ("unused_for_days", unused.as_deref()),
         ("expiring_within_days", expiring.as_deref()),
     ];
-    let link = page::link(page.next.as_ref(), request.limit, &filters);
-    let next_cursor = page.next.map(|cursor| cursor.as_str().to_owned());
+    let (link, next_cursor) = page::next(page.next, request.limit, &filters);
     let tokens = page.items.into_iter().map(|token| TokenView::new(token, now)).collect();
     Ok((link, Json(TokensAnswer { tokens, next_cursor })))
 }
@@ -348,9 +347,8 @@ pub(crate) async fn revoke(
     Flush(flush): Flush,
     PathParameter(jti): PathParameter<TokenId>,
     _: NoQuery,
-    body: Option<JsonBody<RevokeBody>>,
+    Reason(reason): Reason,
 ) -> Result<Json<RevokedAnswer>, Problem> {
-    let RevokeBody { reason } = body.map(|JsonBody(body)| body).unwrap_or_default();
     let audit = audited.context();
     let revoked = tokens::revoke(&*state.table, &*flush, &*state.system, &audit, &jti, reason)
         .await
@@ -371,8 +369,8 @@ pub(crate) async fn revoke(
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RotateBody {
-    /// For how long the old token goes on counting, at most 30 days. Without it, until the new one is
-    /// first seen in use.
+    /// For how long the old token stays valid, at most 30 days. Without it, until the new one is first seen
+    /// in use.
     #[serde(default)]
     grace_seconds: Option<u32>,
     /// How long the new token is to live, 1 to 365; as long as the old one was meant to without it.

@@ -2,6 +2,7 @@
 
 pub mod aws;
 pub mod command;
+pub mod files;
 pub mod gateway;
 pub mod process;
 pub mod secrets_manager;

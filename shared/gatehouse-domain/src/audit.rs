@@ -6,6 +6,7 @@
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     caller::{Caller, Tenants},
@@ -16,11 +17,13 @@ use crate::{
 };
 
 /// From where a request came, as API Gateway saw it.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Origin {
     pub request_id: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source_ip: Option<String>,
     /// What the caller's program says of itself, cut to [`MAX_USER_AGENT`] bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user_agent: Option<String>,
 }
 
@@ -29,9 +32,9 @@ pub const MAX_USER_AGENT: usize = 256;
 
 macro_rules! actions {
     ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
-        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
         pub enum Action {
-            $($(#[$doc])* $name,)*
+            $($(#[$doc])* #[serde(rename = $text)] $name,)*
         }
 
         impl Action {
@@ -109,22 +112,9 @@ actions! {
     CancelOperation = "operation.cancel",
 }
 
-impl std::str::FromStr for Action {
-    type Err = UnknownAction;
-
-    fn from_str(raw: &str) -> Result<Self, UnknownAction> {
-        let known = Self::ALL.iter().find(|action| action.as_str() == raw);
-        known.copied().ok_or_else(|| UnknownAction(raw.to_owned()))
-    }
-}
-
-/// An action that does not exist.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not an action")]
-pub struct UnknownAction(String);
-
 /// How it came out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// It was done: the entry was written with it.
     Done,
@@ -146,9 +136,10 @@ impl Outcome {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
     /// Unique; later entries sort behind earlier ones.
+    #[serde(rename = "entry_id")]
     pub id: String,
     pub at: Timestamp,
     /// Who: `user:ada`, `api_key:key_1`, …
@@ -157,11 +148,14 @@ pub struct Entry {
     /// To what: `job:job_hello`, `token:tok_1`, …
     pub target: String,
     /// The tenant that it belongs to, if any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tenant: Option<TenantId>,
     /// How it came out.
     pub outcome: Outcome,
     /// More, for people; never a secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
+    #[serde(flatten)]
     pub origin: Origin,
 }
 

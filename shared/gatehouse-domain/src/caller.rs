@@ -6,6 +6,8 @@ use std::{
     str::FromStr,
 };
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     access::{Admission, Endpoint, Reach, Role, Scope, UnknownRole},
     name::{InvalidName, ProjectName, ServiceName, TenantId},
@@ -62,7 +64,8 @@ impl FromStr for Tenants {
 }
 
 /// The roles of a person: one for each of their tenants, and possibly one for all tenants.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct Roles {
     /// In every tenant; `admin` here makes a platform admin.
     pub everywhere: Option<Role>,
@@ -114,6 +117,20 @@ pub enum InvalidRoles {
     /// The role does not exist.
     #[error(transparent)]
     Role(#[from] UnknownRole),
+}
+
+impl From<Roles> for String {
+    fn from(roles: Roles) -> Self {
+        roles.to_string()
+    }
+}
+
+impl TryFrom<String> for Roles {
+    type Error = InvalidRoles;
+
+    fn try_from(raw: String) -> Result<Self, InvalidRoles> {
+        raw.parse()
+    }
 }
 
 impl FromStr for Roles {

@@ -20,9 +20,9 @@ pub struct ServiceClaims {
     pub project: ProjectName,
     /// The service that calls with it.
     pub service: ServiceName,
-    /// When it was issued: whole seconds.
+    /// `iat`, in whole seconds.
     pub issued_at: Timestamp,
-    /// When it ends: whole seconds.
+    /// `exp`, in whole seconds.
     pub expires_at: Timestamp,
 }
 
@@ -36,8 +36,8 @@ pub(crate) fn whole_seconds(time: Timestamp) -> Timestamp {
 pub struct SessionClaims {
     pub id: SessionId,
     pub user: UserName,
-    /// When it began: whole seconds.
+    /// `iat`, in whole seconds.
     pub issued_at: Timestamp,
-    /// When it ends: whole seconds.
+    /// `exp`, in whole seconds.
     pub expires_at: Timestamp,
 }

@@ -18,6 +18,7 @@ pub mod id;
 pub mod idempotency;
 pub mod janitor;
 pub mod jobs;
+mod json_text;
 pub mod lease;
 pub mod name;
 pub mod operations;

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     access::{DELETE_PROJECT, ENDPOINTS, LIST_PROJECTS, PUT_PROJECT},
@@ -35,20 +36,25 @@ const RESERVED: [&str; 11] = [
 /// The most services that a project accepts by name.
 const MAX_SERVICES: usize = 100;
 
-/// A project of a tenant.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A project of a tenant. One that was written before projects could be edited has a name and a tenant only.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Project {
     /// Unique in the installation.
+    #[serde(rename = "project")]
     pub name: ProjectName,
     /// The tenant that owns it; every authorisation resolves to this.
     pub tenant: TenantId,
     /// What it is for, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
     /// The services that may call the project; any service without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accepted_services: Option<BTreeSet<ServiceName>>,
     /// Changes with every edit.
+    #[serde(default = "Revision::unwritten")]
     pub revision: Revision,
     /// When it was created.
+    #[serde(default)]
     pub created_at: Timestamp,
 }
 

@@ -15,6 +15,11 @@ impl Revision {
         Self(random_id(ids, "rev"))
     }
 
+    /// The revision of a thing that was written before such things had one.
+    pub fn unwritten() -> Self {
+        Self("rev_none".to_owned())
+    }
+
     /// Takes text from a caller or the store for a revision; it is only ever compared.
     pub fn unverified(text: String) -> Self {
         Self(text)

@@ -1,8 +1,8 @@
-//! Revocation that holds at once: the record first, then API Gateway's memory of the authorizer's answers.
+//! Revocation with immediate effect: the record first, then API Gateway's cache of the authorizer's answers.
 //!
-//! The record denies on the next question to the authorizer. But API Gateway remembers answers, and does
-//! not ask again for as long as it does; so its memory is flushed. That a flush is owed is written together
-//! with the record, so that one which failed is done by the janitor.
+//! The record denies on the next call of the authorizer. But API Gateway caches the authorizer's answers, and does not
+//! call it again until they expire; so that cache is flushed. A pending flush is marked in the transaction that writes
+//! the record, so that the janitor makes up for one that failed.
 
 use std::{sync::Arc, time::Duration};
 
@@ -52,13 +52,13 @@ pub trait FlushStage: Send + Sync {
     fn of(&self, stage: Stage) -> Arc<dyn FlushAuthorizer>;
 }
 
-/// Keeps that a flush is owed. Needs `dynamodb:GetItem` and `dynamodb:DeleteItem`.
+/// The mark of a pending flush. Needs `dynamodb:GetItem` and `dynamodb:DeleteItem`.
 #[async_trait]
 pub trait PendingFlush: Send + Sync {
-    /// Since when a flush is owed, if one is.
+    /// Since when a flush is pending, if one is.
     async fn pending_flush(&self) -> Result<Option<Timestamp>, StoreError>;
 
-    /// Forgets a flush that was owed since then, unless another one is owed since.
+    /// Deletes the mark of `since`, unless a later revocation has replaced it.
     async fn flush_done(&self, since: Timestamp) -> Result<(), StoreError>;
 }
 
@@ -71,7 +71,8 @@ pub struct Effective {
     pub flushed: bool,
 }
 
-/// Flushes after a record that says that a flush is owed since `since` was written.
+/// Flushes after a revocation that marked a flush as pending since `since`. A flush that fails is left to the janitor,
+/// and its error is returned to be logged.
 pub async fn flush<S: PendingFlush>(
     store: &S,
     flush: &dyn FlushAuthorizer,

@@ -62,9 +62,10 @@ impl KeyState {
 }
 
 /// The ring of keys, the oldest first.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyRing {
     /// The keys, by when they sign.
+    #[serde(rename = "signing_keys")]
     pub keys: Vec<SigningKey>,
     /// Changes with every edit.
     pub revision: Revision,

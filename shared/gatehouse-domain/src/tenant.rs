@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     access::LIST_TENANTS,
@@ -14,9 +15,10 @@ use crate::{
     validation::FieldError,
 };
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tenant {
     /// Unique in the installation.
+    #[serde(rename = "tenant")]
     pub id: TenantId,
     /// A name for people.
     pub display_name: String,

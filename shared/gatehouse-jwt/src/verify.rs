@@ -27,7 +27,7 @@ pub const LEEWAY: Duration = Duration::from_secs(30);
 /// The first second of the year 2100: no token of ours speaks of later times.
 const END_OF_TIME: u64 = 4_102_444_800;
 
-/// A token that is ours, was not changed, and has not ended. Whether it still counts, its record says.
+/// A token that is ours, was not changed, and has not expired. Whether it was revoked, its record says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verified {
     Session(SessionClaims),
@@ -95,7 +95,7 @@ struct Header {
 }
 
 impl Verifier {
-    /// Verifies tokens of `issuer` with every key of `ring`. A key that is none verifies nothing.
+    /// Verifies tokens of `issuer` with every key of `ring`. A key that cannot be parsed is left out.
     pub fn new(issuer: Issuer, ring: &KeyRing) -> Self {
         crypto::install();
         let keys = ring.keys.iter().filter_map(|key| Some((key.kid.clone(), decoding_key(key)?)));

@@ -1,4 +1,4 @@
-//! What stands in the tokens, and what tells the two kinds apart.
+//! The claims of the tokens, and the headers that distinguish the two kinds.
 
 use std::{fmt, marker::PhantomData, time::Duration};
 

@@ -23,7 +23,7 @@ use crate::{
     transaction::{Outcome, Transaction},
 };
 
-/// A key as it is stored.
+/// A key as it is stored. The domain's type has no serde, so that nothing but the table ever gets a hash.
 #[derive(Serialize, Deserialize)]
 struct StoredApiKey {
     key_id: String,
@@ -40,36 +40,15 @@ struct StoredApiKey {
     #[serde(default, skip_serializing_if = "Option::is_none", with = "millisecond::optional")]
     last_used_at: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    revoked: Option<StoredRevocation>,
+    revoked: Option<Revocation>,
 }
 
-/// Who made the keys that were written before it was noted.
+/// Who created the keys that were written before that was recorded.
 fn gatehouse() -> String {
     "gatehouse".to_owned()
 }
 
-/// A revocation as it is stored.
-#[derive(Serialize, Deserialize)]
-struct StoredRevocation {
-    at: Timestamp,
-    by: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    reason: Option<String>,
-}
-
-impl From<Revocation> for StoredRevocation {
-    fn from(Revocation { at, by, reason }: Revocation) -> Self {
-        Self { at, by, reason }
-    }
-}
-
-impl From<StoredRevocation> for Revocation {
-    fn from(StoredRevocation { at, by, reason }: StoredRevocation) -> Self {
-        Self { at, by, reason }
-    }
-}
-
-/// A stored key whose hash is none.
+/// The stored hash of a key is not one.
 #[derive(Debug, thiserror::Error)]
 #[error("the stored hash is not 64 hexadecimal digits")]
 struct UnreadableHash;
@@ -86,7 +65,7 @@ impl StoredApiKey {
             created_by: key.created_by.clone(),
             expires_at: key.expires_at,
             last_used_at: key.last_used_at,
-            revoked: key.revoked.clone().map(Into::into),
+            revoked: key.revoked.clone(),
         };
         compose(keys::api_key(&key.id), Some(keys::api_key_in_list(key)), &stored)
     }
@@ -106,7 +85,7 @@ pub(crate) fn read(item: Item) -> Result<ApiKey, StoreError> {
         created_by: stored.created_by,
         expires_at: stored.expires_at,
         last_used_at: stored.last_used_at,
-        revoked: stored.revoked.map(Into::into),
+        revoked: stored.revoked,
     })
 }
 
@@ -151,7 +130,7 @@ impl RecordKeyUse for Table {
             .update_expression("SET last_used_at = :at")
             .condition_expression(UNLESS_USED_LATER)
             .expression_attribute_values(":at", number(at.as_millisecond()));
-        // Refused means that a later use is known, or that the key is forgotten.
+        // Refused means that a later use is recorded, or that there is no such key.
         conditional(call.send().await, UpdateItemError::is_conditional_check_failed_exception).map(drop)
     }
 }
@@ -176,10 +155,8 @@ impl SaveApiKey for Table {
     }
 
     async fn save_key_revocation(&self, key: &ApiKey, entry: &Entry) -> Result<EditOutcome, StoreError> {
-        let Some(revocation) = key.revoked.clone() else { return Ok(EditOutcome::Conflict) };
-        let since = revocation.at;
-        let revoked =
-            serde_dynamo::to_attribute_value(StoredRevocation::from(revocation)).map_err(corrupt)?;
+        let Some(revocation) = &key.revoked else { return Ok(EditOutcome::Conflict) };
+        let revoked = serde_dynamo::to_attribute_value(revocation).map_err(corrupt)?;
         let update = self
             .transact_update(key_attributes(keys::api_key(&key.id)))
             .update_expression("SET revoked = :revoked")
@@ -187,7 +164,7 @@ impl SaveApiKey for Table {
             .expression_attribute_values(":revoked", revoked);
         let mut transaction = Transaction::default();
         transaction.update(update)?;
-        self.owe_flush(&mut transaction, since)?;
+        self.mark_flush_pending(&mut transaction, revocation.at)?;
         self.write_with_entry(transaction, entry).await.map(Outcome::of_edit)
     }
 }

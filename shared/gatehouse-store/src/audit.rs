@@ -4,18 +4,16 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use gatehouse_domain::{
-    audit::{AppendAudit, AuditFilter, Entry, ListAudit, Origin, Outcome},
+    audit::{AppendAudit, AuditFilter, Entry, ListAudit},
     caller::Tenants,
-    name::TenantId,
     paging::{InvalidCursor, ListError, Page, PageRequest},
     store::StoreError,
 };
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 
 use crate::{
     Table, cursor,
-    item::{EXPIRES_AT, IF_ABSENT, Item, compose, corrupt, decompose, number},
+    item::{EXPIRES_AT, IF_ABSENT, Item, compose, decompose, number},
     keys,
     lists::{ByTime, end_of},
     transaction::{self, Transaction},
@@ -24,75 +22,11 @@ use crate::{
 /// How long an entry is kept.
 const RETENTION: Duration = Duration::from_hours(400 * 24);
 
-/// An entry as it is stored.
-#[derive(Serialize, Deserialize)]
-struct StoredEntry {
-    entry_id: String,
-    at: Timestamp,
-    actor: String,
-    action: String,
-    target: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    tenant: Option<TenantId>,
-    outcome: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    detail: Option<String>,
-    request_id: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    source_ip: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    user_agent: Option<String>,
-}
-
-/// A stored outcome that does not exist.
-#[derive(Debug, thiserror::Error)]
-#[error("`{0}` is not an outcome")]
-struct UnknownOutcome(String);
-
-impl StoredEntry {
-    fn of(entry: &Entry) -> Self {
-        Self {
-            entry_id: entry.id.clone(),
-            at: entry.at,
-            actor: entry.actor.clone(),
-            action: entry.action.as_str().to_owned(),
-            target: entry.target.clone(),
-            tenant: entry.tenant.clone(),
-            outcome: entry.outcome.as_str().to_owned(),
-            detail: entry.detail.clone(),
-            request_id: entry.origin.request_id.clone(),
-            source_ip: entry.origin.source_ip.clone(),
-            user_agent: entry.origin.user_agent.clone(),
-        }
-    }
-
-    fn read(item: Item) -> Result<Entry, StoreError> {
-        let stored: Self = decompose(item)?;
-        let outcome = Outcome::ALL.into_iter().find(|outcome| outcome.as_str() == stored.outcome);
-        Ok(Entry {
-            id: stored.entry_id,
-            at: stored.at,
-            actor: stored.actor,
-            action: stored.action.parse().map_err(corrupt)?,
-            target: stored.target,
-            tenant: stored.tenant,
-            outcome: outcome.ok_or_else(|| corrupt(UnknownOutcome(stored.outcome)))?,
-            detail: stored.detail,
-            origin: Origin {
-                request_id: stored.request_id,
-                source_ip: stored.source_ip,
-                user_agent: stored.user_agent,
-            },
-        })
-    }
-}
-
 /// The items of an entry: in the trail of everything and of its tenant, and in the trail of its actor.
 fn items(entry: &Entry) -> Result<[Item; 2], StoreError> {
-    let stored = StoredEntry::of(entry);
     let mut items = [
-        compose(keys::audit(entry), keys::audit_of_tenant(entry), &stored)?,
-        compose(keys::audit_of_actor(entry), None, &stored)?,
+        compose(keys::audit(entry), keys::audit_of_tenant(entry), entry)?,
+        compose(keys::audit_of_actor(entry), None, entry)?,
     ];
     for item in &mut items {
         item.insert(EXPIRES_AT.to_owned(), number((entry.at + RETENTION).as_second()));
@@ -165,7 +99,7 @@ impl ListAudit for Table {
             ByTime { partition, in_index: matches!(filter, AuditFilter::Tenant(_)), before: Some(before) };
         let answer = self.newest_first(&list, page.limit).await?;
         let next = end_of(&answer, list.sort_key()).or_else(|| (month > oldest).then_some(month));
-        let entries = answer.items.unwrap_or_default().into_iter().map(StoredEntry::read);
+        let entries = answer.items.unwrap_or_default().into_iter().map(decompose::<Entry>);
         let mut entries = entries.collect::<Result<Vec<_>, _>>()?;
         entries.retain(|entry| may_be_seen(filter, entry));
         Ok(Page { items: entries, next: next.map(|place| cursor::encode(&trail, &place)) })

@@ -1,25 +1,21 @@
 //! How environments stand: beside their service, so that one query reads both.
 
-use std::collections::BTreeMap;
-
 use aws_sdk_dynamodb::types::{
     AttributeValue, ReturnValuesOnConditionCheckFailure,
     builders::{DeleteBuilder, UpdateBuilder},
 };
 use gatehouse_domain::{
-    catalog::{Deployed, Drift, EnvironmentState, Infrastructure, OutputValue, Provisioned, Settled},
-    id::{OperationId, ServiceId},
-    name::{EnvironmentName, ModuleName},
+    catalog::{EnvironmentState, Infrastructure, Provisioned, Settled},
+    id::ServiceId,
+    name::EnvironmentName,
     operations::{Operation, OperationKind},
     store::StoreError,
 };
-use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde::Serialize;
 
 use crate::{
     Table,
-    item::{INDEX_PK, INDEX_SK, Item, corrupt, decompose, json, key_attributes, text},
+    item::{INDEX_PK, INDEX_SK, corrupt, key_attributes, text},
     keys,
 };
 
@@ -38,95 +34,13 @@ const IF_FREE_AND_AS_SEEN: &str = "attribute_not_exists(running) AND infrastruct
 /// The condition under which an operation settles its environment. Needs `:operation`.
 const IF_LOCKED: &str = "running = :operation";
 
-/// How an environment stands, as it is stored. It is written part by part.
-#[derive(Deserialize)]
-struct StoredEnvironment {
-    service: ServiceId,
-    environment: EnvironmentName,
-    #[serde(default)]
-    running: Option<OperationId>,
-    #[serde(default)]
-    infrastructure: Option<StoredInfrastructure>,
-    #[serde(default)]
-    deployed: Option<Deployed>,
-    #[serde(default)]
-    drift: Option<Drift>,
-    #[serde(default)]
-    last_provisioning: Option<OperationId>,
-    #[serde(default)]
-    last_deploy: Option<OperationId>,
-}
-
-/// What exists, as it is stored; where nothing does, there is none.
-#[derive(Serialize, Deserialize)]
-struct StoredInfrastructure {
-    extent: Extent,
-    operation: OperationId,
-    at: Timestamp,
-    module: ModuleName,
-    #[serde(with = "json")]
-    inputs: Map<String, Value>,
-    #[serde(with = "json")]
-    outputs: BTreeMap<String, OutputValue>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    ends_at: Option<Timestamp>,
-}
-
-/// How much of what was asked for exists.
-#[derive(Clone, Copy, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Extent {
-    Present,
-    Partial,
-}
-
-impl Extent {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Present => "present",
-            Self::Partial => "partial",
-        }
-    }
-}
-
-/// What may exist, and how much of it.
-fn extent(infrastructure: &Infrastructure) -> Option<(Extent, &Provisioned)> {
+/// What may exist, and how much of it: `present` or `partial`, as the attribute says it.
+fn extent(infrastructure: &Infrastructure) -> Option<(&'static str, &Provisioned)> {
     match infrastructure {
         Infrastructure::Absent => None,
-        Infrastructure::Present(provisioned) => Some((Extent::Present, provisioned)),
-        Infrastructure::Partial(provisioned) => Some((Extent::Partial, provisioned)),
+        Infrastructure::Present(provisioned) => Some(("present", provisioned)),
+        Infrastructure::Partial(provisioned) => Some(("partial", provisioned)),
     }
-}
-
-impl StoredInfrastructure {
-    fn of(extent: Extent, provisioned: &Provisioned) -> Self {
-        let Provisioned { operation, at, module, inputs, outputs, expires_at: ends_at } = provisioned.clone();
-        Self { extent, operation, at, module, inputs, outputs, ends_at }
-    }
-
-    fn read(self) -> Infrastructure {
-        let Self { extent, operation, at, module, inputs, outputs, ends_at } = self;
-        let provisioned = Provisioned { operation, at, module, inputs, outputs, expires_at: ends_at };
-        match extent {
-            Extent::Present => Infrastructure::Present(provisioned),
-            Extent::Partial => Infrastructure::Partial(provisioned),
-        }
-    }
-}
-
-/// How the environment stands that an item holds.
-pub(crate) fn read(item: Item) -> Result<EnvironmentState, StoreError> {
-    let stored: StoredEnvironment = decompose(item)?;
-    Ok(EnvironmentState {
-        service: stored.service,
-        name: stored.environment,
-        running: stored.running,
-        infrastructure: stored.infrastructure.map(StoredInfrastructure::read).unwrap_or_default(),
-        deployed: stored.deployed,
-        drift: stored.drift,
-        last_provisioning: stored.last_provisioning,
-        last_deploy: stored.last_deploy,
-    })
 }
 
 /// What an update sets and removes.
@@ -212,8 +126,8 @@ impl Table {
         Ok(parts.add_to(update))
     }
 
-    /// The delete of an environment's state where it is as it was seen and nothing goes on; where there is
-    /// none and none was seen, it is fine.
+    /// The delete of an environment's state where it is as it was seen and no operation is open. Where
+    /// none was seen, it also succeeds without one.
     pub(crate) fn delete_environment(
         &self,
         service: &ServiceId,
@@ -227,7 +141,7 @@ impl Table {
                 .condition_expression(IF_FREE_AND_AS_SEEN)
                 .expression_attribute_names("#extent", "extent")
                 .expression_attribute_names("#operation", "operation")
-                .expression_attribute_values(":extent", text(extent.as_str()))
+                .expression_attribute_values(":extent", text(extent))
                 .expression_attribute_values(":operation", text(provisioned.operation.as_str())),
         }
     }
@@ -239,10 +153,10 @@ fn set_infrastructure(
     operation: &Operation,
     infrastructure: &Infrastructure,
 ) -> Result<(), StoreError> {
-    match extent(infrastructure) {
-        None => parts.remove(&["infrastructure"]),
-        Some((extent, provisioned)) => {
-            parts.set_stored("infrastructure", &StoredInfrastructure::of(extent, provisioned))?;
+    match infrastructure {
+        Infrastructure::Absent => parts.remove(&["infrastructure"]),
+        Infrastructure::Present(_) | Infrastructure::Partial(_) => {
+            parts.set_stored("infrastructure", infrastructure)?;
         }
     }
     let state = EnvironmentState {

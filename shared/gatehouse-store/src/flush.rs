@@ -1,4 +1,4 @@
-//! That a flush of the authorizer's answers is owed.
+//! The mark that a flush of the authorizer cache is pending.
 
 use async_trait::async_trait;
 use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
@@ -14,21 +14,22 @@ use crate::{
     transaction::Transaction,
 };
 
-/// The debt as it is stored. The time is kept as exactly as it was written, since it is compared.
+/// The mark as it is stored. Its time is kept exactly as it was written, since [`PendingFlush::flush_done`] compares it.
 #[derive(Deserialize)]
-struct StoredDebt {
-    owed_since: Timestamp,
+struct StoredFlush {
+    #[serde(rename = "owed_since")]
+    since: Timestamp,
 }
 
 #[async_trait]
 impl PendingFlush for Table {
     async fn pending_flush(&self) -> Result<Option<Timestamp>, StoreError> {
         let item = self.find(keys::pending_flush()).await?;
-        Ok(item.map(decompose::<StoredDebt>).transpose()?.map(|debt| debt.owed_since))
+        Ok(item.map(decompose::<StoredFlush>).transpose()?.map(|flush| flush.since))
     }
 
-    /// Forgets the debt only when nobody wrote another one since, earlier or later by their clock: theirs
-    /// may belong to a record that was written after this flush.
+    /// Deletes exactly the mark that was read. One written since, whether earlier or later by its writer's clock, may
+    /// belong to a revocation that this flush came too early for.
     async fn flush_done(&self, since: Timestamp) -> Result<(), StoreError> {
         let call = self
             .client
@@ -42,13 +43,13 @@ impl PendingFlush for Table {
 }
 
 impl Table {
-    /// Writes in `transaction` that a flush is owed since then.
-    pub(crate) fn owe_flush(
+    /// Marks a flush as pending since then, in the transaction of the revocation.
+    pub(crate) fn mark_flush_pending(
         &self,
         transaction: &mut Transaction,
         since: Timestamp,
     ) -> Result<(), StoreError> {
-        // No condition: the newest debt takes the place of older ones, which its flush pays as well.
+        // No condition: the newest mark replaces older ones, since one flush empties the whole cache.
         let update = self
             .transact_update(key_attributes(keys::pending_flush()))
             .update_expression("SET owed_since = :since")

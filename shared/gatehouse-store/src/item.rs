@@ -74,27 +74,3 @@ pub(crate) fn decompose<T: DeserializeOwned>(item: Item) -> Result<T, StoreError
 pub(crate) fn corrupt(error: impl std::error::Error + Send + Sync + 'static) -> StoreError {
     StoreError::Corrupt(Box::new(error))
 }
-
-/// JSON of whatever form as one text: a table's own numbers and depths are narrower, and would come back
-/// otherwise than they were given.
-pub(crate) mod json {
-    use serde::{
-        Deserialize, Deserializer, Serialize, Serializer,
-        de::{DeserializeOwned, Error as _},
-        ser::Error as _,
-    };
-
-    pub fn serialize<T: Serialize, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
-        let text = serde_json::to_string(value).map_err(S::Error::custom)?;
-        serializer.serialize_str(&text)
-    }
-
-    pub fn deserialize<'de, T, D>(deserializer: D) -> Result<T, D::Error>
-    where
-        T: DeserializeOwned,
-        D: Deserializer<'de>,
-    {
-        let text = String::deserialize(deserializer)?;
-        serde_json::from_str(&text).map_err(D::Error::custom)
-    }
-}

@@ -20,7 +20,6 @@ use crate::{
     item::{IF_ABSENT, Item, compose, corrupt, decompose, key_attributes},
     keys::{self, Key},
     lists::{Bounds, Section},
-    signing_keys, tokens,
     transaction::{Outcome, Transaction},
 };
 
@@ -46,7 +45,7 @@ impl Watch for Table {
     async fn watched_tokens(&self, page: &PageRequest) -> Result<Page<Watched<ServiceToken>>, ListError> {
         let all = |tenant: &_| Bounds::all(keys::of_tenant(tenant));
         let section = Section::of(keys::TOKENS, &Tenants::All, page, all)?;
-        self.list_section(section, page.limit, |call| call, watched(tokens::read)).await
+        self.list_section(section, page.limit, |call| call, watched(decompose)).await
     }
 
     async fn watched_api_keys(&self, page: &PageRequest) -> Result<Page<Watched<ApiKey>>, ListError> {
@@ -54,7 +53,7 @@ impl Watch for Table {
     }
 
     async fn watched_key_ring(&self) -> Result<Option<Watched<KeyRing>>, StoreError> {
-        self.find(keys::signing_keys()).await?.map(watched(signing_keys::read)).transpose()
+        self.find(keys::signing_keys()).await?.map(watched(decompose)).transpose()
     }
 }
 

@@ -25,7 +25,6 @@ use crate::{
     item::{IF_ABSENT, IF_REVISION, Item, SK, compose, decompose, key_attributes, text},
     keys,
     lists::{Bounds, Section},
-    projects::StoredProject,
     transaction::{Outcome, Transaction},
 };
 
@@ -67,12 +66,12 @@ impl FindForEdit for Table {
         let items = self.find_all(wanted.collect()).await?;
         let mut existing = Existing::default();
         for item in items {
-            // One batch holds both; the sort key tells which of them an item is.
+            // One batch holds both; an item's sort key says which it is.
             if item.get(SK) == Some(&text("JOB")) {
                 let job: Job = decompose(item)?;
                 existing.jobs.insert(job.id.clone(), job);
             } else {
-                let project = StoredProject::read(item)?;
+                let project: Project = decompose(item)?;
                 existing.projects.insert(project.name.clone(), project);
             }
         }

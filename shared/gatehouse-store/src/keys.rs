@@ -144,7 +144,7 @@ pub fn operations_of(service: &ServiceId) -> String {
     format!("OPERATIONS#{service}")
 }
 
-/// `OPEN_OPERATIONS` / `<operation>`. Empty but for those that go on, or whose workflow is owed something.
+/// `OPEN_OPERATIONS` / `<operation>`. Holds only those that are open or have a signal pending.
 pub fn open_operation(id: &OperationId) -> Key {
     Key::new(OPEN_OPERATIONS, id.as_str())
 }
@@ -218,7 +218,7 @@ pub fn token_in_list(token: &ServiceToken) -> Key {
 /// Partition of the index that lists service tokens.
 pub const TOKENS: &str = "TOKENS";
 
-/// What the sort keys of a tenant's tokens begin with that end at this time.
+/// Prefix of the sort keys of a tenant's tokens that expire at this time.
 pub fn tokens_ending(tenant: &TenantId, expires_at: Timestamp) -> String {
     format!("{}{}", of_tenant(tenant), sortable(expires_at))
 }
@@ -228,7 +228,7 @@ pub fn signing_keys() -> Key {
     Key::new("SIGNING_KEYS", "SIGNING_KEYS")
 }
 
-/// `FLUSH` / `FLUSH`: that a flush of the authorizer's answers is owed.
+/// `FLUSH` / `FLUSH`: the mark that a flush of the authorizer cache is pending.
 pub fn pending_flush() -> Key {
     Key::new("FLUSH", "FLUSH")
 }

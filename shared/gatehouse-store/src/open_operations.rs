@@ -3,6 +3,7 @@
 
 use async_trait::async_trait;
 use gatehouse_domain::{
+    catalog::EnvironmentState,
     id::ServiceId,
     name::EnvironmentName,
     operations::{FindOperation, Operation, reconcile::ListOpenOperations},
@@ -10,7 +11,7 @@ use gatehouse_domain::{
 };
 use jiff::Timestamp;
 
-use crate::{Table, environments, item::decompose, keys, lists::Section, operations::StoredPointer};
+use crate::{Table, item::decompose, keys, lists::Section, operations::StoredPointer};
 
 #[async_trait]
 impl ListOpenOperations for Table {
@@ -26,7 +27,7 @@ impl ListOpenOperations for Table {
         page: &PageRequest,
     ) -> Result<Page<(ServiceId, EnvironmentName)>, ListError> {
         let section = Section::until(keys::ENVIRONMENTS_ENDING, &keys::sortable(now), page)?;
-        let read = |item| environments::read(item).map(|state| (state.service, state.name));
+        let read = |item| decompose::<EnvironmentState>(item).map(|state| (state.service, state.name));
         self.list_section(Some(section), page.limit, |call| call, read).await
     }
 }

@@ -1,9 +1,6 @@
 //! Operations.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::{collections::BTreeSet, time::Duration};
 
 use async_trait::async_trait;
 use aws_sdk_dynamodb::{
@@ -12,28 +9,22 @@ use aws_sdk_dynamodb::{
 };
 use gatehouse_domain::{
     audit::Entry,
-    catalog::{Link, OutputValue, PlanSummary, Settled},
+    catalog::{EnvironmentState, Settled},
     id::{OperationId, ServiceId},
-    idempotency::Fingerprint,
-    name::{EnvironmentName, ProjectName, ServiceName, TenantId},
-    operations::{
-        Asked, Attempt, BeginOutcome, FindOperation, ListOperations, Operation, OperationOutcome, Phase,
-        SaveOperation, Signal, State, Step, TaskToken, Verdict, Work,
-    },
+    name::EnvironmentName,
+    operations::{BeginOutcome, FindOperation, ListOperations, Operation, SaveOperation},
     paging::{ListError, Page, PageRequest},
     revision::{EditOutcome, Revision},
-    runs::RunId,
     store::StoreError,
 };
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Table, cursor, environments,
+    Table, cursor,
     error::unavailable,
     item::{
-        EXPIRES_AT, IF_ABSENT, IF_REVISION, INDEX_SK, Item, compose, corrupt, decompose, json,
-        key_attributes, number, text,
+        EXPIRES_AT, IF_ABSENT, IF_REVISION, INDEX_SK, Item, compose, corrupt, decompose, key_attributes,
+        number, text,
     },
     keys,
     lists::{ByTime, end_of},
@@ -45,67 +36,6 @@ const RETENTION: Duration = Duration::from_hours(400 * 24);
 
 /// The condition under which a change replaces what its rule saw. Needs `:version`.
 const IF_VERSION: &str = "version = :version";
-
-/// An operation as it is stored.
-#[derive(Serialize, Deserialize)]
-struct StoredOperation {
-    operation_id: OperationId,
-    service: ServiceId,
-    service_name: ServiceName,
-    tenant: TenantId,
-    project: ProjectName,
-    environment: EnvironmentName,
-    #[serde(with = "json")]
-    work: Work,
-    approval_required: bool,
-    requested: Asked,
-    fingerprint: Fingerprint,
-    deadline: Timestamp,
-    state: StoredState,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    cancel: Option<Asked>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    verdict: Option<Verdict>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    attempt: Option<Attempt>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    plan: Option<PlanSummary>,
-    #[serde(with = "json")]
-    outputs: BTreeMap<String, OutputValue>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    steps: Vec<Step>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    log: Vec<String>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    links: Vec<Link>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    run: Option<RunId>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    failure: Option<String>,
-    #[serde(rename = "owed", with = "json")]
-    pending_signal: Option<Signal>,
-    updated_at: Timestamp,
-    version: u64,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(tag = "is", rename_all = "snake_case")]
-enum StoredState {
-    Requested,
-    Running {
-        phase: Phase,
-    },
-    AwaitingApproval {
-        since: Timestamp,
-        token: TaskToken,
-    },
-    Ended {
-        ending: OperationOutcome,
-        at: Timestamp,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        reason: Option<String>,
-    },
-}
 
 /// The pointer to an operation that is open.
 #[derive(Serialize, Deserialize)]
@@ -122,96 +52,9 @@ struct NotLocked {
     operation: OperationId,
 }
 
-impl From<State> for StoredState {
-    fn from(state: State) -> Self {
-        match state {
-            State::Requested => Self::Requested,
-            State::Running(phase) => Self::Running { phase },
-            State::AwaitingApproval { since, token } => Self::AwaitingApproval { since, token },
-            State::Ended { ending, at, reason } => Self::Ended { ending, at, reason },
-        }
-    }
-}
-
-impl From<StoredState> for State {
-    fn from(stored: StoredState) -> Self {
-        match stored {
-            StoredState::Requested => Self::Requested,
-            StoredState::Running { phase } => Self::Running(phase),
-            StoredState::AwaitingApproval { since, token } => Self::AwaitingApproval { since, token },
-            StoredState::Ended { ending, at, reason } => Self::Ended { ending, at, reason },
-        }
-    }
-}
-
-impl From<Operation> for StoredOperation {
-    fn from(operation: Operation) -> Self {
-        Self {
-            operation_id: operation.id,
-            service: operation.service,
-            service_name: operation.service_name,
-            tenant: operation.tenant,
-            project: operation.project,
-            environment: operation.environment,
-            work: operation.work,
-            approval_required: operation.approval_required,
-            requested: operation.requested,
-            fingerprint: operation.fingerprint,
-            deadline: operation.deadline,
-            state: operation.state.into(),
-            cancel: operation.cancel,
-            verdict: operation.verdict,
-            attempt: operation.attempt,
-            plan: operation.plan,
-            outputs: operation.outputs,
-            steps: operation.steps,
-            log: operation.log,
-            links: operation.links,
-            run: operation.run,
-            failure: operation.failure,
-            pending_signal: operation.pending_signal,
-            updated_at: operation.updated_at,
-            version: operation.version,
-        }
-    }
-}
-
-impl From<StoredOperation> for Operation {
-    fn from(stored: StoredOperation) -> Self {
-        Self {
-            id: stored.operation_id,
-            service: stored.service,
-            service_name: stored.service_name,
-            tenant: stored.tenant,
-            project: stored.project,
-            environment: stored.environment,
-            work: stored.work,
-            approval_required: stored.approval_required,
-            requested: stored.requested,
-            fingerprint: stored.fingerprint,
-            deadline: stored.deadline,
-            state: stored.state.into(),
-            cancel: stored.cancel,
-            verdict: stored.verdict,
-            attempt: stored.attempt,
-            plan: stored.plan,
-            outputs: stored.outputs,
-            steps: stored.steps,
-            log: stored.log,
-            links: stored.links,
-            run: stored.run,
-            failure: stored.failure,
-            pending_signal: stored.pending_signal,
-            updated_at: stored.updated_at,
-            version: stored.version,
-        }
-    }
-}
-
 fn item(operation: &Operation) -> Result<Item, StoreError> {
-    let stored = StoredOperation::from(operation.clone());
     let in_list = keys::operation_in_list(operation);
-    let mut item = compose(keys::operation(&operation.id), Some(in_list), &stored)?;
+    let mut item = compose(keys::operation(&operation.id), Some(in_list), operation)?;
     if !operation.is_open() {
         let end = operation.requested.at + RETENTION;
         item.insert(EXPIRES_AT.to_owned(), number(end.as_second()));
@@ -219,22 +62,17 @@ fn item(operation: &Operation) -> Result<Item, StoreError> {
     Ok(item)
 }
 
-/// The operation that an item holds.
-pub(crate) fn read(item: Item) -> Result<Operation, StoreError> {
-    decompose::<StoredOperation>(item).map(Operation::from)
-}
-
 #[async_trait]
 impl FindOperation for Table {
     async fn find_operation(&self, id: &OperationId) -> Result<Option<Operation>, StoreError> {
-        self.find(keys::operation(id)).await?.map(read).transpose()
+        self.find(keys::operation(id)).await?.map(decompose).transpose()
     }
 
     async fn find_operations(&self, ids: &[OperationId]) -> Result<Vec<Operation>, StoreError> {
         // The table refuses to be asked for the same item twice.
         let ids: BTreeSet<_> = ids.iter().collect();
         let items = self.find_all(ids.into_iter().map(keys::operation).collect()).await?;
-        items.into_iter().map(read).collect()
+        items.into_iter().map(decompose).collect()
     }
 }
 
@@ -250,7 +88,7 @@ impl ListOperations for Table {
         let list = ByTime { partition, in_index: true, before };
         let answer = self.newest_first(&list, page.limit).await?;
         let next = end_of(&answer, INDEX_SK).map(|end| cursor::encode(&list.partition, &end));
-        let items = answer.items.unwrap_or_default().into_iter().map(read);
+        let items = answer.items.unwrap_or_default().into_iter().map(decompose);
         Ok(Page { items: items.collect::<Result<_, _>>()?, next })
     }
 }
@@ -284,7 +122,7 @@ impl SaveOperation for Table {
             Outcome::Written => Ok(BeginOutcome::Begun),
             // In this order: an operation that exists has locked the environment itself, and both conditions fail.
             Outcome::Refused { place: 0, item: Some(item) } => {
-                Ok(BeginOutcome::Exists(Box::new(read(item)?)))
+                Ok(BeginOutcome::Exists(Box::new(decompose(item)?)))
             }
             Outcome::Refused { place, item: Some(item) } if place == environment => {
                 self.busy(operation, item).await
@@ -355,7 +193,7 @@ fn previous(operation: &Operation) -> String {
 impl Table {
     /// Which operation is open in an environment. An operation that finds itself there was begun before.
     async fn busy(&self, operation: &Operation, environment: Item) -> Result<BeginOutcome, StoreError> {
-        match environments::read(environment)?.running {
+        match decompose::<EnvironmentState>(environment)?.running {
             Some(running) if running != operation.id => Ok(BeginOutcome::Busy(running)),
             Some(own) => {
                 let existing = self.find_operation(&own).await?.ok_or_else(unanswered)?;

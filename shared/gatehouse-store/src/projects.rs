@@ -1,20 +1,17 @@
 //! Projects.
 
-use std::collections::BTreeSet;
-
 use async_trait::async_trait;
 use aws_sdk_dynamodb::types::builders::UpdateBuilder;
 use gatehouse_domain::{
     audit::Entry,
     caller::Tenants,
-    name::{ProjectName, ServiceName, TenantId},
+    name::ProjectName,
     paging::{ListError, Page, PageRequest},
     project::{FindProject, ListProjects, Project, SaveProject},
     revision::{EditOutcome, Revision},
     store::StoreError,
 };
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 
 use crate::{
     Table,
@@ -25,62 +22,17 @@ use crate::{
     transaction::{Outcome, Transaction},
 };
 
-/// The revision of projects that were written before they had one.
-const NO_REVISION: &str = "rev_none";
-
 /// The condition under which a project that has no revision yet is edited.
 const IF_NO_REVISION: &str = "attribute_exists(pk) AND attribute_not_exists(revision)";
 
-/// A project as it is stored. Those that were made before projects could be edited have a name and a tenant
-/// only.
-#[derive(Serialize, Deserialize)]
-pub(crate) struct StoredProject {
-    project: ProjectName,
-    tenant: TenantId,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    description: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    accepted_services: Option<BTreeSet<ServiceName>>,
-    #[serde(default = "no_revision")]
-    revision: Revision,
-    #[serde(default)]
-    created_at: Timestamp,
-}
-
-fn no_revision() -> Revision {
-    Revision::unverified(NO_REVISION.to_owned())
-}
-
-impl StoredProject {
-    fn item(project: &Project) -> Result<Item, StoreError> {
-        let stored = Self {
-            project: project.name.clone(),
-            tenant: project.tenant.clone(),
-            description: project.description.clone(),
-            accepted_services: project.accepted_services.clone(),
-            revision: project.revision.clone(),
-            created_at: project.created_at,
-        };
-        compose(keys::project(&project.name), Some(keys::project_in_list(project)), &stored)
-    }
-
-    pub(crate) fn read(item: Item) -> Result<Project, StoreError> {
-        let stored: Self = decompose(item)?;
-        Ok(Project {
-            name: stored.project,
-            tenant: stored.tenant,
-            description: stored.description,
-            accepted_services: stored.accepted_services,
-            revision: stored.revision,
-            created_at: stored.created_at,
-        })
-    }
+fn item(project: &Project) -> Result<Item, StoreError> {
+    compose(keys::project(&project.name), Some(keys::project_in_list(project)), project)
 }
 
 #[async_trait]
 impl FindProject for Table {
     async fn find_project(&self, name: &ProjectName) -> Result<Option<Project>, StoreError> {
-        self.find(keys::project(name)).await?.map(StoredProject::read).transpose()
+        self.find(keys::project(name)).await?.map(decompose).transpose()
     }
 }
 
@@ -89,7 +41,7 @@ impl ListProjects for Table {
     async fn list_projects(&self, tenants: &Tenants, page: &PageRequest) -> Result<Page<Project>, ListError> {
         let section =
             Section::of(keys::PROJECTS, tenants, page, |tenant| Bounds::all(keys::of_tenant(tenant)))?;
-        self.list_section(section, page.limit, |call| call, StoredProject::read).await
+        self.list_section(section, page.limit, |call| call, decompose).await
     }
 }
 
@@ -101,10 +53,10 @@ impl SaveProject for Table {
         previous: Option<&Revision>,
         entry: &Entry,
     ) -> Result<EditOutcome, StoreError> {
-        let put = self.transact_put(StoredProject::item(project)?);
+        let put = self.transact_put(item(project)?);
         let put = match previous {
             None => put.condition_expression(IF_ABSENT),
-            Some(revision) if revision.as_str() == NO_REVISION => put.condition_expression(IF_NO_REVISION),
+            Some(revision) if *revision == Revision::unwritten() => put.condition_expression(IF_NO_REVISION),
             Some(revision) => put
                 .condition_expression(IF_REVISION)
                 .expression_attribute_values(":revision", text(revision.as_str())),
@@ -116,11 +68,12 @@ impl SaveProject for Table {
 
     async fn delete_project(&self, project: &Project, entry: &Entry) -> Result<EditOutcome, StoreError> {
         let delete = self.transact_delete(key_attributes(keys::project(&project.name)));
-        let delete = match project.revision.as_str() {
-            NO_REVISION => delete.condition_expression(IF_NO_REVISION),
-            revision => delete
+        let delete = if project.revision == Revision::unwritten() {
+            delete.condition_expression(IF_NO_REVISION)
+        } else {
+            delete
                 .condition_expression(IF_REVISION)
-                .expression_attribute_values(":revision", text(revision)),
+                .expression_attribute_values(":revision", text(project.revision.as_str()))
         };
         let mut transaction = Transaction::default();
         transaction.delete(delete)?;
@@ -173,7 +126,7 @@ impl Table {
             .condition_expression("attribute_not_exists(pk) OR tenant = :owner")
             .expression_attribute_values(":owner", text(project.tenant.as_str()));
         let mut sets = Vec::new();
-        for (name, value) in StoredProject::item(&bare)? {
+        for (name, value) in item(&bare)? {
             if !key.contains_key(&name) {
                 sets.push(format!("#{name} = if_not_exists(#{name}, :{name})"));
                 update = update

@@ -121,7 +121,7 @@ impl RunRequests for Table {
             .expression_attribute_values(":expires_at", number(expiry(request)))
             .expression_attribute_values(":holder", text(holder))
             .expression_attribute_values(":held_until", text(held_until));
-        // The order of the parts is what tells the refusals below apart.
+        // The refusals below are distinguished by the order of the parts.
         transaction.update(update)?;
         transaction.put(self.transact_put(runs::item(run)?).condition_expression(IF_ABSENT))?;
         let pointer = key_attributes(keys::open_start(&request.job_id, &request.key));

@@ -1,5 +1,7 @@
 //! Runs.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use aws_sdk_dynamodb::{
     operation::{put_item::PutItemError, update_item::UpdateItemError},
@@ -44,6 +46,11 @@ pub(crate) fn item(run: &Run) -> Result<Item, StoreError> {
 impl FindRun for Table {
     async fn find_run(&self, id: &RunId) -> Result<Option<Run>, StoreError> {
         self.find(keys::run(id)).await?.map(decompose).transpose()
+    }
+
+    async fn find_runs(&self, ids: &BTreeSet<RunId>) -> Result<Vec<Run>, StoreError> {
+        let items = self.find_all(ids.iter().map(keys::run).collect()).await?;
+        items.into_iter().map(decompose).collect()
     }
 }
 

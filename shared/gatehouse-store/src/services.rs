@@ -10,24 +10,20 @@ use aws_sdk_dynamodb::{
 use gatehouse_domain::{
     audit::Entry,
     catalog::{
-        Category, CreateService, DeployTarget, EnvironmentSpec, EnvironmentState, FindService,
-        Infrastructure, Lifecycle, Link, ListServices, Registered, RemovedEnvironments, SaveService, Service,
-        ServiceFilter, ServiceSpec,
+        CreateService, EnvironmentState, FindService, Infrastructure, Lifecycle, ListServices, Registered,
+        RemovedEnvironments, SaveService, Service, ServiceFilter, ServiceSpec,
     },
     id::ServiceId,
-    idempotency::Fingerprint,
-    name::{EnvironmentName, JobId, ModuleName, ProjectName, ServiceName, TenantId},
+    name::EnvironmentName,
     paging::{ListError, Page, PageRequest},
     revision::{EditOutcome, Revision},
     store::StoreError,
 };
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
 use crate::{
-    Table, environments,
-    item::{IF_ABSENT, IF_REVISION, Item, SK, compose, decompose, json, key_attributes, text},
+    Table,
+    item::{IF_ABSENT, IF_REVISION, Item, SK, compose, decompose, key_attributes, text},
     keys,
     lists::{Bounds, Section},
     transaction::{Outcome, Transaction},
@@ -39,128 +35,14 @@ const SEARCH: &str = "search";
 /// The condition under which a service gives its name back, or keeps it. Needs `:service`.
 const IF_NAMED: &str = "service_id = :service";
 
-/// A service as it is stored.
-#[derive(Serialize, Deserialize)]
-struct StoredService {
-    service_id: ServiceId,
-    tenant: TenantId,
-    name: ServiceName,
-    project: ProjectName,
-    owner: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    description: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    repository: Option<String>,
-    lifecycle: Lifecycle,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    links: Vec<Link>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    environments: Vec<StoredEnvironmentSpec>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    build_job: Option<JobId>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    deploy: Option<DeployTarget>,
-    fingerprint: Fingerprint,
-    revision: Revision,
-    created_at: Timestamp,
-    created_by: String,
-    updated_at: Timestamp,
-    updated_by: String,
-}
-
-/// What was decided about an environment, as it is stored.
-#[derive(Serialize, Deserialize)]
-struct StoredEnvironmentSpec {
-    name: EnvironmentName,
-    category: Category,
-    approval_required: bool,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    module: Option<ModuleName>,
-    #[serde(with = "json")]
-    inputs: Map<String, Value>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    ttl_hours: Option<u32>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    deploy: Option<DeployTarget>,
-}
-
 /// The name of a service as it is stored.
 #[derive(Serialize, Deserialize)]
 struct StoredName {
     service_id: ServiceId,
 }
 
-impl From<EnvironmentSpec> for StoredEnvironmentSpec {
-    fn from(spec: EnvironmentSpec) -> Self {
-        let EnvironmentSpec { name, category, approval_required, module, inputs, ttl_hours, deploy } = spec;
-        Self { name, category, approval_required, module, inputs, ttl_hours, deploy }
-    }
-}
-
-impl From<StoredEnvironmentSpec> for EnvironmentSpec {
-    fn from(stored: StoredEnvironmentSpec) -> Self {
-        let StoredEnvironmentSpec { name, category, approval_required, module, inputs, ttl_hours, deploy } =
-            stored;
-        Self { name, category, approval_required, module, inputs, ttl_hours, deploy }
-    }
-}
-
-impl From<Service> for StoredService {
-    fn from(service: Service) -> Self {
-        let spec = service.spec;
-        Self {
-            service_id: service.id,
-            tenant: service.tenant,
-            name: service.name,
-            project: spec.project,
-            owner: spec.owner,
-            description: spec.description,
-            repository: spec.repository,
-            lifecycle: spec.lifecycle,
-            links: spec.links,
-            environments: spec.environments.into_iter().map(Into::into).collect(),
-            build_job: spec.build_job,
-            deploy: spec.deploy,
-            fingerprint: service.fingerprint,
-            revision: service.revision,
-            created_at: service.created_at,
-            created_by: service.created_by,
-            updated_at: service.updated_at,
-            updated_by: service.updated_by,
-        }
-    }
-}
-
-impl From<StoredService> for Service {
-    fn from(stored: StoredService) -> Self {
-        Self {
-            id: stored.service_id,
-            tenant: stored.tenant,
-            name: stored.name,
-            spec: ServiceSpec {
-                project: stored.project,
-                owner: stored.owner,
-                description: stored.description,
-                repository: stored.repository,
-                lifecycle: stored.lifecycle,
-                links: stored.links,
-                environments: stored.environments.into_iter().map(Into::into).collect(),
-                build_job: stored.build_job,
-                deploy: stored.deploy,
-            },
-            fingerprint: stored.fingerprint,
-            revision: stored.revision,
-            created_at: stored.created_at,
-            created_by: stored.created_by,
-            updated_at: stored.updated_at,
-            updated_by: stored.updated_by,
-        }
-    }
-}
-
 fn item(service: &Service) -> Result<Item, StoreError> {
-    let stored = StoredService::from(service.clone());
-    let mut item = compose(keys::service(&service.id), Some(keys::service_in_list(service)), &stored)?;
+    let mut item = compose(keys::service(&service.id), Some(keys::service_in_list(service)), service)?;
     item.insert(SEARCH.to_owned(), text(searched(service)));
     Ok(item)
 }
@@ -171,19 +53,15 @@ fn searched(service: &Service) -> String {
     texts.join("\n").to_lowercase()
 }
 
-fn read(item: Item) -> Result<Service, StoreError> {
-    decompose::<StoredService>(item).map(Service::from)
-}
-
 #[async_trait]
 impl FindService for Table {
     async fn find_service(&self, id: &ServiceId) -> Result<Option<Registered>, StoreError> {
         let (mut service, mut environments) = (None, BTreeMap::new());
         for item in self.query_partition(keys::with_environments(id)).await? {
             if item.get(SK) == Some(&text("SERVICE")) {
-                service = Some(read(item)?);
+                service = Some(decompose(item)?);
             } else {
-                let state = environments::read(item)?;
+                let state: EnvironmentState = decompose(item)?;
                 environments.insert(state.name.clone(), state);
             }
         }
@@ -201,7 +79,7 @@ impl ListServices for Table {
         let section = Section::of(keys::SERVICES, &filter.tenants, page, |tenant| {
             Bounds::all(keys::of_tenant(tenant))
         })?;
-        self.list_section(section, page.limit, |call| narrow(call, filter), read).await
+        self.list_section(section, page.limit, |call| narrow(call, filter), decompose).await
     }
 }
 
@@ -239,7 +117,7 @@ impl SaveService for Table {
         match self.write_with_entry(transaction, entry).await? {
             Outcome::Written => Ok(CreateService::Created),
             Outcome::Refused { place: 0, item: Some(item) } => {
-                Ok(CreateService::Exists(Box::new(read(item)?)))
+                Ok(CreateService::Exists(Box::new(decompose(item)?)))
             }
             Outcome::Refused { item: Some(item), .. } => {
                 Ok(CreateService::NameTaken(decompose::<StoredName>(item)?.service_id))

@@ -72,7 +72,7 @@ impl SaveSession for Table {
             .expression_attribute_names("#id", session.as_str());
         let mut transaction = Transaction::default();
         transaction.update(update)?;
-        self.owe_flush(&mut transaction, entry.at)?;
+        self.mark_flush_pending(&mut transaction, entry.at)?;
         // Refused means that there is no such user, and so no session of theirs.
         self.write_with_entry(transaction, entry).await.map(drop)
     }

@@ -4,35 +4,21 @@ use async_trait::async_trait;
 use gatehouse_domain::{
     audit::Entry,
     revision::{EditOutcome, Revision},
-    signing::{FindKeyRing, KeyRing, SaveKeyRing, SigningKey},
+    signing::{FindKeyRing, KeyRing, SaveKeyRing},
     store::StoreError,
 };
-use serde::{Deserialize, Serialize};
 
 use crate::{
     Table,
-    item::{IF_ABSENT, IF_REVISION, Item, compose, decompose, text},
+    item::{IF_ABSENT, IF_REVISION, compose, decompose, text},
     keys,
     transaction::{Outcome, Transaction},
 };
 
-/// The ring as it is stored.
-#[derive(Serialize, Deserialize)]
-struct StoredRing {
-    signing_keys: Vec<SigningKey>,
-    revision: Revision,
-}
-
-/// The ring that an item holds.
-pub(crate) fn read(item: Item) -> Result<KeyRing, StoreError> {
-    let StoredRing { signing_keys, revision } = decompose(item)?;
-    Ok(KeyRing { keys: signing_keys, revision })
-}
-
 #[async_trait]
 impl FindKeyRing for Table {
     async fn find_key_ring(&self) -> Result<Option<KeyRing>, StoreError> {
-        self.find(keys::signing_keys()).await?.map(read).transpose()
+        self.find(keys::signing_keys()).await?.map(decompose).transpose()
     }
 }
 
@@ -44,8 +30,7 @@ impl SaveKeyRing for Table {
         previous: Option<&Revision>,
         entry: &Entry,
     ) -> Result<EditOutcome, StoreError> {
-        let stored = StoredRing { signing_keys: ring.keys.clone(), revision: ring.revision.clone() };
-        let put = self.transact_put(compose(keys::signing_keys(), None, &stored)?);
+        let put = self.transact_put(compose(keys::signing_keys(), None, ring)?);
         let put = match previous {
             None => put.condition_expression(IF_ABSENT),
             Some(revision) => put

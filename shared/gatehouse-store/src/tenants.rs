@@ -8,40 +8,19 @@ use gatehouse_domain::{
     store::StoreError,
     tenant::{ListTenants, SaveTenant, Tenant},
 };
-use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 
 use crate::{
     Table,
-    item::{Item, decompose, key_attributes, text},
+    item::{decompose, key_attributes, text},
     keys,
     transaction::{Outcome, Transaction},
 };
-
-/// A tenant as it is stored.
-#[derive(Serialize, Deserialize)]
-struct StoredTenant {
-    tenant: TenantId,
-    display_name: String,
-    created_at: Timestamp,
-    created_by: String,
-}
-
-fn read(item: Item) -> Result<Tenant, StoreError> {
-    let stored: StoredTenant = decompose(item)?;
-    Ok(Tenant {
-        id: stored.tenant,
-        display_name: stored.display_name,
-        created_at: stored.created_at,
-        created_by: stored.created_by,
-    })
-}
 
 #[async_trait]
 impl ListTenants for Table {
     async fn list_tenants(&self) -> Result<Vec<Tenant>, StoreError> {
         let items = self.query_partition(keys::TENANTS.to_owned()).await?;
-        items.into_iter().map(read).collect()
+        items.into_iter().map(decompose).collect()
     }
 }
 

@@ -8,18 +8,17 @@ use gatehouse_domain::{
     audit::Entry,
     caller::Tenants,
     id::TokenId,
-    name::{ProjectName, ServiceName, TenantId},
+    name::TenantId,
     paging::{InvalidCursor, Limit, ListError, Page, PageRequest},
     project::Project,
     revision::EditOutcome,
     store::StoreError,
     tokens::{
-        FindToken, KEPT_AFTER_END, ListTokens, RecordUse, Replaces, SaveToken, ServiceToken, StateFilter,
-        TokenFilter, TokenState, TokenStatus, Use,
+        FindToken, KEPT_AFTER_END, ListTokens, RecordUse, SaveToken, ServiceToken, StateFilter, TokenFilter,
+        TokenState, TokenStatus, Use,
     },
 };
-use jiff::{Timestamp, fmt::serde::timestamp::millisecond};
-use serde::{Deserialize, Serialize};
+use jiff::Timestamp;
 
 use crate::{
     Table,
@@ -33,131 +32,31 @@ use crate::{
     transaction::{Outcome, Transaction},
 };
 
-/// The attribute of a token that says whether it counts.
+/// The attribute with the state of a token.
 const STATE: &str = "state";
 
-/// The part of it that says which state it is.
+/// The tag of [`STATE`]: `active`, `rotated` or `revoked`.
 const IS: &str = "is";
 
-/// Who ends an older token when its successor is used.
+/// Who revokes a rotated token when its successor is first used.
 const ENDED_BY: &str = "gatehouse";
 
 const ENDED_BECAUSE: &str = "the token that replaces it is in use";
 
-/// A token as it is stored.
-#[derive(Serialize, Deserialize)]
-struct StoredToken {
-    jti: TokenId,
-    tenant: TenantId,
-    project: ProjectName,
-    service: ServiceName,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    description: Option<String>,
-    created_at: Timestamp,
-    created_by: String,
-    #[serde(rename = "ends_at")]
-    expires_at: Timestamp,
-    /// In milliseconds, since it is compared.
-    #[serde(default, skip_serializing_if = "Option::is_none", with = "millisecond::optional")]
-    last_used_at: Option<Timestamp>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    replaces: Option<StoredReplaces>,
-    state: StoredState,
-}
-
-#[derive(Serialize, Deserialize)]
-struct StoredReplaces {
-    jti: TokenId,
-    ends_it_when_used: bool,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(tag = "is", rename_all = "snake_case")]
-enum StoredState {
-    Active,
-    Rotated {
-        to: TokenId,
-        at: Timestamp,
-        #[serde(default, skip_serializing_if = "Option::is_none", rename = "until")]
-        expires_at: Option<Timestamp>,
-    },
-    Revoked {
-        at: Timestamp,
-        by: String,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        reason: Option<String>,
-    },
-}
-
-impl From<TokenState> for StoredState {
-    fn from(state: TokenState) -> Self {
-        match state {
-            TokenState::Active => Self::Active,
-            TokenState::Rotated { to, at, expires_at } => Self::Rotated { to, at, expires_at },
-            TokenState::Revoked { at, by, reason } => Self::Revoked { at, by, reason },
-        }
-    }
-}
-
-impl From<StoredState> for TokenState {
-    fn from(stored: StoredState) -> Self {
-        match stored {
-            StoredState::Active => Self::Active,
-            StoredState::Rotated { to, at, expires_at } => Self::Rotated { to, at, expires_at },
-            StoredState::Revoked { at, by, reason } => Self::Revoked { at, by, reason },
-        }
-    }
-}
-
 fn item(token: &ServiceToken) -> Result<Item, StoreError> {
-    let replaces = token.replaces.clone();
-    let stored = StoredToken {
-        jti: token.jti.clone(),
-        tenant: token.tenant.clone(),
-        project: token.project.clone(),
-        service: token.service.clone(),
-        description: token.description.clone(),
-        created_at: token.created_at,
-        created_by: token.created_by.clone(),
-        expires_at: token.expires_at,
-        last_used_at: token.last_used_at,
-        replaces: replaces
-            .map(|Replaces { jti, ends_it_when_used }| StoredReplaces { jti, ends_it_when_used }),
-        state: token.state.clone().into(),
-    };
-    let mut item = compose(keys::token(&token.jti), Some(keys::token_in_list(token)), &stored)?;
+    let mut item = compose(keys::token(&token.jti), Some(keys::token_in_list(token)), token)?;
     item.insert(EXPIRES_AT.to_owned(), number((token.expires_at + KEPT_AFTER_END).as_second()));
     Ok(item)
 }
 
-/// The token that an item holds.
-pub(crate) fn read(item: Item) -> Result<ServiceToken, StoreError> {
-    let stored: StoredToken = decompose(item)?;
-    let replaces = stored.replaces;
-    Ok(ServiceToken {
-        jti: stored.jti,
-        tenant: stored.tenant,
-        project: stored.project,
-        service: stored.service,
-        description: stored.description,
-        created_at: stored.created_at,
-        created_by: stored.created_by,
-        expires_at: stored.expires_at,
-        last_used_at: stored.last_used_at,
-        replaces: replaces
-            .map(|StoredReplaces { jti, ends_it_when_used }| Replaces { jti, ends_it_when_used }),
-        state: stored.state.into(),
-    })
-}
-
-fn state(state: TokenState) -> Result<AttributeValue, StoreError> {
-    serde_dynamo::to_attribute_value(StoredState::from(state)).map_err(corrupt)
+fn state(state: &TokenState) -> Result<AttributeValue, StoreError> {
+    serde_dynamo::to_attribute_value(state).map_err(corrupt)
 }
 
 #[async_trait]
 impl FindToken for Table {
     async fn find_token(&self, jti: &TokenId) -> Result<Option<ServiceToken>, StoreError> {
-        self.find(keys::token(jti)).await?.map(read).transpose()
+        self.find(keys::token(jti)).await?.map(decompose).transpose()
     }
 }
 
@@ -181,7 +80,7 @@ impl SaveToken for Table {
             .condition_expression("#state.#is = :active")
             .expression_attribute_names("#state", STATE)
             .expression_attribute_names("#is", IS)
-            .expression_attribute_values(":state", state(older.state.clone())?)
+            .expression_attribute_values(":state", state(&older.state)?)
             .expression_attribute_values(":active", text("active"));
         let mut transaction = Transaction::default();
         transaction.update(update)?;
@@ -201,11 +100,11 @@ impl SaveToken for Table {
             .condition_expression("attribute_exists(pk) AND #state.#is <> :revoked")
             .expression_attribute_names("#state", STATE)
             .expression_attribute_names("#is", IS)
-            .expression_attribute_values(":state", state(token.state.clone())?)
+            .expression_attribute_values(":state", state(&token.state)?)
             .expression_attribute_values(":revoked", text("revoked"));
         let mut transaction = Transaction::default();
         transaction.update(update)?;
-        self.owe_flush(&mut transaction, *at)?;
+        self.mark_flush_pending(&mut transaction, *at)?;
         self.write_with_entry(transaction, entry).await.map(Outcome::of_edit)
     }
 }
@@ -219,7 +118,7 @@ fn taken() -> StoreError {
 impl RecordUse for Table {
     async fn record_use(&self, used: &Use) -> Result<(), StoreError> {
         match &used.ends {
-            Some(older) if self.end_older(used, older).await? => Ok(()),
+            Some(older) if self.revoke_older(used, older).await? => Ok(()),
             _ => self.record_last_use(used).await,
         }
     }
@@ -235,13 +134,14 @@ impl Table {
             .update_expression("SET last_used_at = :at")
             .condition_expression(UNLESS_USED_LATER)
             .expression_attribute_values(":at", number(used.at.as_millisecond()));
-        // Refused means that a later use is known, or that the token is forgotten.
+        // Refused means that a later use is recorded, or that the record has expired.
         conditional(call.send().await, UpdateItemError::is_conditional_check_failed_exception).map(drop)
     }
 
-    /// Writes down the first use of a token together with the end of the older one; `false` when the older
-    /// one has ended otherwise, and the use is still to be written down.
-    async fn end_older(&self, used: &Use, older: &TokenId) -> Result<bool, StoreError> {
+    /// Records the first use of a token and revokes the one that it replaces, in one transaction: a token whose
+    /// successor is seen in use must not be valid on the next read. `false` when the older one was revoked otherwise,
+    /// and the use is still to be recorded.
+    async fn revoke_older(&self, used: &Use, older: &TokenId) -> Result<bool, StoreError> {
         let revoked = TokenState::Revoked {
             at: used.at,
             by: ENDED_BY.to_owned(),
@@ -259,19 +159,18 @@ impl Table {
             .expression_attribute_names("#state", STATE)
             .expression_attribute_names("#is", IS)
             .expression_attribute_names("#to", "to")
-            .expression_attribute_values(":state", state(revoked)?)
+            .expression_attribute_values(":state", state(&revoked)?)
             .expression_attribute_values(":rotated", text("rotated"))
             .expression_attribute_values(":newer", text(used.jti.as_str()));
         let mut transaction = Transaction::default();
         transaction.update(first_use)?;
         transaction.update(end)?;
-        self.owe_flush(&mut transaction, used.at)?;
-        // Refused at the first place means that a later use is known, which has ended the older token.
+        self.mark_flush_pending(&mut transaction, used.at)?;
+        // Refused at the first place means that a later use is recorded, which has revoked the older token.
         Ok(!matches!(transaction.write(self).await?, Outcome::Refused { place: 1, .. }))
     }
 
-    /// Whether a token of the project counts still. The index may miss what was written within the last
-    /// second.
+    /// Whether a token of the project is still valid. Read from the index, which is eventually consistent.
     pub(crate) async fn has_live_token(&self, project: &Project, now: Timestamp) -> Result<bool, StoreError> {
         let filter = TokenFilter {
             tenants: Tenants::Only(BTreeSet::from([project.tenant.clone()])),
@@ -307,7 +206,7 @@ impl ListTokens for Table {
         page: &PageRequest,
     ) -> Result<Page<ServiceToken>, ListError> {
         let section = Section::of(keys::TOKENS, &filter.tenants, page, |tenant| bounds(filter, tenant))?;
-        let mut page = self.list_section(section, page.limit, |call| call, read).await?;
+        let mut page = self.list_section(section, page.limit, |call| call, decompose).await?;
         page.items.retain(|token| is_wanted(filter, token));
         Ok(page)
     }

@@ -7,14 +7,13 @@ use aws_sdk_dynamodb::types::{AttributeValue, builders::UpdateBuilder};
 use gatehouse_domain::{
     audit::Entry,
     caller::Tenants,
-    id::SessionId,
     name::UserName,
     paging::{ListError, Page, PageRequest},
     revision::Revision,
     store::StoreError,
     users::{
-        Account, CreateFirstAdmin, FindAccount, FindUser, PasswordHash, SaveUser, Session, User, UserEdit,
-        UserEditOutcome, UserState,
+        Account, CreateFirstAdmin, FindAccount, FindUser, PasswordHash, SaveUser, User, UserEdit,
+        UserEditOutcome,
     },
 };
 use jiff::Timestamp;
@@ -36,7 +35,8 @@ pub(crate) const STATE: &str = "state";
 /// The attribute with the sessions of a user, by id.
 pub(crate) const SESSIONS: &str = "sessions";
 
-/// A user as they are stored.
+/// A user as they are stored. The domain's type has no serde, so that nothing but the table ever gets a password's
+/// hash.
 #[derive(Serialize, Deserialize)]
 struct StoredUser {
     user_name: UserName,
@@ -44,39 +44,22 @@ struct StoredUser {
     display_name: Option<String>,
     password_hash: String,
     #[serde(flatten)]
-    account: StoredAccount,
+    account: Account,
     revision: Revision,
     created_at: Timestamp,
     updated_at: Timestamp,
     updated_by: String,
 }
 
-/// What of a user decides on their sessions, as it is stored.
-#[derive(Serialize, Deserialize)]
-struct StoredAccount {
-    roles: String,
-    state: UserState,
-    /// Always there, since sessions are put into it one by one.
-    sessions: BTreeMap<String, Session>,
-}
-
-/// A stored id of a session that is none.
-#[derive(Debug, thiserror::Error)]
-#[error("the stored id of a session is none")]
-struct UnreadableSession;
-
 impl StoredUser {
     fn item(user: &User) -> Result<Item, StoreError> {
-        let sessions = user.sessions.iter().map(|(id, session)| (id.as_str().to_owned(), session.clone()));
+        let account =
+            Account { roles: user.roles.clone(), state: user.state, sessions: user.sessions.clone() };
         let stored = Self {
             user_name: user.name.clone(),
             display_name: user.display_name.clone(),
             password_hash: user.password.expose().to_owned(),
-            account: StoredAccount {
-                roles: user.roles.to_string(),
-                state: user.state,
-                sessions: sessions.collect(),
-            },
+            account,
             revision: user.revision.clone(),
             created_at: user.created_at,
             updated_at: user.updated_at,
@@ -87,7 +70,7 @@ impl StoredUser {
 
     fn read(item: Item) -> Result<User, StoreError> {
         let stored: Self = decompose(item)?;
-        let Account { roles, state, sessions } = stored.account.read()?;
+        let Account { roles, state, sessions } = stored.account;
         Ok(User {
             name: stored.user_name,
             display_name: stored.display_name,
@@ -99,20 +82,6 @@ impl StoredUser {
             created_at: stored.created_at,
             updated_at: stored.updated_at,
             updated_by: stored.updated_by,
-        })
-    }
-}
-
-impl StoredAccount {
-    fn read(self) -> Result<Account, StoreError> {
-        let sessions = self.sessions.into_iter().map(|(id, session)| {
-            let id = id.parse::<SessionId>().map_err(|_| corrupt(UnreadableSession))?;
-            Ok((id, session))
-        });
-        Ok(Account {
-            roles: self.roles.parse().map_err(corrupt)?,
-            state: self.state,
-            sessions: sessions.collect::<Result<_, StoreError>>()?,
         })
     }
 }
@@ -131,7 +100,7 @@ impl FindAccount for Table {
             .expression_attribute_names("#state", STATE)
             .expression_attribute_names("#sessions", SESSIONS);
         let item = call.send().await.map_err(unavailable)?.item;
-        item.map(|item| decompose::<StoredAccount>(item)?.read()).transpose()
+        item.map(decompose).transpose()
     }
 }
 
@@ -166,7 +135,7 @@ impl SaveUser for Table {
     async fn edit_user(&self, edit: &UserEdit, entry: &Entry) -> Result<UserEditOutcome, StoreError> {
         let mut transaction = Transaction::default();
         transaction.update(self.apply(edit)?)?;
-        self.owe_flush(&mut transaction, entry.at)?;
+        self.mark_flush_pending(&mut transaction, entry.at)?;
         // A refusal at this place is the last platform admin's; any other is a conflict of edits.
         let admins = transaction.len();
         match (edit.previous.is_acting_platform_admin(), edit.user.is_acting_platform_admin()) {
@@ -198,8 +167,8 @@ impl CreateFirstAdmin for Table {
 }
 
 impl Table {
-    /// The update that makes an edit. Sessions that began or ended meanwhile are no edit, so all of them
-    /// stay as they are, or those that are kept are written and must still go on.
+    /// The update of an edit. Beginning or ending a session leaves the revision as it is, so an edit that keeps all
+    /// sessions does not write them; one that ends some writes those that it keeps, each of which must still exist.
     fn apply(&self, edit: &UserEdit) -> Result<UpdateBuilder, StoreError> {
         let user = &edit.user;
         let mut sets = "SET #roles = :roles, #state = :state, password_hash = :password_hash, \

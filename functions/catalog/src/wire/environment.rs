@@ -117,7 +117,7 @@ pub(crate) struct EnvironmentDeploysView {
     name: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     deployed: Option<DeployedView>,
-    /// The deploy that goes on.
+    /// The open deploy.
     #[serde(skip_serializing_if = "Option::is_none")]
     running: Option<OperationView>,
     /// The last deploy.

@@ -108,7 +108,7 @@ impl ApprovalView {
     fn of(required: bool, state: &State, verdict: Option<Verdict>) -> Self {
         let since = match state {
             State::AwaitingApproval { since, .. } => Some(*since),
-            State::Requested | State::Running(_) | State::Ended { .. } => None,
+            State::Requested | State::Running { .. } | State::Ended { .. } => None,
         };
         let approved = verdict.as_ref().map(|verdict| verdict.approved);
         let (asked, comment) = verdict.map(|verdict| (verdict.asked, verdict.comment)).unzip();
@@ -172,7 +172,7 @@ impl From<Operation> for OperationView {
         let kind = operation.work.kind().as_str();
         let (ended_at, reason) = match &operation.state {
             State::Ended { at, reason, .. } => (Some(*at), reason.clone()),
-            State::Requested | State::Running(_) | State::AwaitingApproval { .. } => (None, None),
+            State::Requested | State::Running { .. } | State::AwaitingApproval { .. } => (None, None),
         };
         let (configuration, version) = match operation.work {
             Work::Provision(given) | Work::Deprovision(given) | Work::Drift(given) => (Some(given), None),

@@ -33,7 +33,7 @@ fn as_stream(call: Call<'_>) -> Call<'_> {
 #[tokio::test]
 async fn every_way_to_lose_admission_ends_every_stream_in_time() {
     for (ending, stream) in Ending::ALL.into_iter().flat_map(|ending| [(ending, 0), (ending, 1)]) {
-        let app = start().await;
+        let (app, _) = start().await;
         let path = watched(&app).await[stream].clone();
         let begun = app.system.now();
         let caller = ending.caller(&app).await;
@@ -54,7 +54,7 @@ async fn every_way_to_lose_admission_ends_every_stream_in_time() {
 
 #[tokio::test]
 async fn who_is_admitted_watches_until_the_functions_time_is_up() {
-    let app = start().await;
+    let (app, _) = start().await;
     let [path, _] = watched(&app).await;
     let vera = app.person_on_record("vera", Duration::from_hours(12)).await;
     let mut stream = as_stream(app.as_caller(vera.clone()).get(path)).stream().await;

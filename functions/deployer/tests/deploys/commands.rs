@@ -36,7 +36,7 @@ async fn a_run_is_triggered_with_what_its_job_declares() {
     assert_eq!(given, json!({ "version": "1.2.3", "environment": "dev" }));
     assert_eq!(run.triggered_by.as_deref(), Some("user:ada"));
     assert_eq!(operation.run, Some(run.id));
-    assert_eq!(operation.state, State::Running(Phase::Deploy));
+    assert_eq!(operation.state, State::Running { phase: Phase::Deploy });
     assert_eq!(operation.links[0].url, "https://ci.example/builds/1");
     assert_eq!(operation.steps[0].state, StepState::Running);
 }

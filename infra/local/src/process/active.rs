@@ -3,15 +3,16 @@
 use std::{
     collections::HashMap,
     fs::File,
-    future, io,
+    io,
     os::unix::process::ExitStatusExt,
     process::ExitStatus,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
+use futures_util::future::OptionFuture;
 use gatehouse_domain::{
-    ci::{Build, LogStream, RunStatus},
+    ci::{Build, RunEventBody, RunStatus, StepPhase},
     clock::Clock,
 };
 use nix::sys::signal::Signal;
@@ -23,10 +24,10 @@ use tokio::{
 use super::{
     command::RunningCommand,
     directory::RunDirectory,
-    events::{self, StoredBody, StoredEvent},
+    log::{self, STEP},
     output::{Output, Piece},
-    record::{Outcome, Record, State},
-    watcher::Watcher,
+    record::{Outcome, Record},
+    settle::Watcher,
 };
 
 /// Starting a command takes milliseconds; in a directory on a dead network drive it takes for ever.
@@ -46,7 +47,7 @@ pub enum Order {
 }
 
 /// A run that has not ended, for those who wait for it or order it about.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct ActiveRun {
     orders: mpsc::UnboundedSender<Order>,
     changes: Changes,
@@ -60,8 +61,7 @@ impl ActiveRun {
 
     /// The run when its command had been started or could not be; `None` when it could not even be recorded.
     pub async fn started(&self) -> Option<Build> {
-        let mut changes = self.changes();
-        changes.wait_for(Option::is_some).await.ok()?.clone()
+        self.changes().wait_for(Option::is_some).await.ok()?.clone()
     }
 
     pub async fn ended(&self) {
@@ -78,7 +78,7 @@ impl ActiveRun {
 /// The runs that have not ended, by id.
 #[derive(Debug)]
 pub struct ActiveRuns {
-    runs: Mutex<HashMap<String, Arc<ActiveRun>>>,
+    runs: Mutex<HashMap<String, ActiveRun>>,
     /// Both are kept until the last run has ended, even when the provider is gone.
     _watcher: Watcher,
     _lock: File,
@@ -89,11 +89,11 @@ impl ActiveRuns {
         Self { runs: Mutex::default(), _watcher: watcher, _lock: lock }
     }
 
-    pub fn find(&self, id: &str) -> Option<Arc<ActiveRun>> {
+    pub fn find(&self, id: &str) -> Option<ActiveRun> {
         self.locked().get(id).cloned()
     }
 
-    pub fn all(&self) -> Vec<Arc<ActiveRun>> {
+    pub fn all(&self) -> Vec<ActiveRun> {
         self.locked().values().cloned().collect()
     }
 
@@ -105,17 +105,16 @@ impl ActiveRuns {
         record: Record,
         grace: Duration,
         clock: Arc<dyn Clock>,
-    ) -> Arc<ActiveRun> {
+    ) -> ActiveRun {
         let mut runs = self.locked();
         if let Some(existing) = runs.get(&record.id) {
             return existing.clone();
         }
         let (sender, orders) = mpsc::unbounded_channel();
         let changed = watch::Sender::new(None);
-        let active = Arc::new(ActiveRun { orders: sender, changes: changed.subscribe() });
+        let active = ActiveRun { orders: sender, changes: changed.subscribe() };
         runs.insert(record.id.clone(), active.clone());
-        let run = Run { directory, record, grace, clock, orders, changed };
-        tokio::spawn(self.clone().live(run));
+        tokio::spawn(self.clone().live(Run { directory, record, grace, clock, orders, changed }));
         active
     }
 
@@ -129,7 +128,7 @@ impl ActiveRuns {
         drop(run);
     }
 
-    fn locked(&self) -> MutexGuard<'_, HashMap<String, Arc<ActiveRun>>> {
+    fn locked(&self) -> MutexGuard<'_, HashMap<String, ActiveRun>> {
         self.runs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -144,23 +143,9 @@ struct Run {
     changed: watch::Sender<Option<Build>>,
 }
 
-#[derive(Clone, Copy)]
-enum StopCause {
-    Cancelled,
-    StackStopped,
-}
-
-/// What became of the wish to stop a command.
-#[derive(Default)]
-struct Stop {
-    cause: Option<StopCause>,
-    kill_at: Option<Instant>,
-}
-
 impl Run {
     async fn live(&mut self) -> io::Result<()> {
-        let (directory, record) = (self.directory.clone(), self.record.clone());
-        if !blocking(move || directory.create(&record)).await? {
+        if !self.blocking(RunDirectory::create).await? {
             return Ok(());
         }
         let outcome = match self.launch().await {
@@ -171,27 +156,26 @@ impl Run {
         };
         self.record.end(outcome, self.clock.now());
         // The record first: whoever sees the end of the events must find it ended.
-        self.write_record().await?;
-        let (log, ending) = (self.directory.events(), self.record.ending().cloned());
+        self.blocking(RunDirectory::write).await?;
         // Not just appended: a full disk may have left a torn line.
-        blocking(move || ending.map_or(Ok(()), |ending| events::close(&log, &ending))).await?;
+        self.blocking(|directory, record| log::close(&directory.log(), record)).await?;
         self.publish();
         Ok(())
     }
 
     /// Starts the command and notes which process it is, so that the next stack can end it.
     async fn launch(&mut self) -> Result<(RunningCommand, Output), String> {
-        let (directory, record) = (self.directory.clone(), self.record.clone());
         // Dropped when it comes too late, which ends the command.
-        let starting = blocking(move || Ok(RunningCommand::start(&directory, &record)));
+        let starting = self.blocking(|directory, record| Ok(RunningCommand::start(directory, record)));
         let started = timeout(STARTING_TAKES, starting).await;
         let started = started
             .map_err(|_| format!("the command did not start within {} s", STARTING_TAKES.as_secs()))?;
         let (command, output) = started.map_err(|error| error.to_string())??;
         let unstarted = self.record.clone();
         self.record.process = command.identity();
-        self.record.state = State::Running { started_at: self.clock.now() };
-        if let Err(error) = self.write_record().await {
+        self.record.status = RunStatus::Running;
+        self.record.started_at = Some(self.clock.now());
+        if let Err(error) = self.blocking(RunDirectory::write).await {
             self.record = unstarted;
             return Err(format!("the run's record cannot be written: {error}"));
         }
@@ -200,61 +184,53 @@ impl Run {
 
     /// Stays with the command to its end.
     async fn attend(&mut self, mut command: RunningCommand, mut output: Output) -> io::Result<Outcome> {
-        let mut stop = Stop::default();
-        let command_line = command_line(&self.record.target.command);
-        let status = StoredBody::Status { status: RunStatus::Running, reason: None };
-        self.log([status, StoredBody::Started { command_line }])?;
+        let name = Some(command_line(&self.record.target.command));
+        let started = RunEventBody::Step { step: STEP.to_owned(), name, phase: StepPhase::Started };
+        self.log([log::status(RunStatus::Running), started])?;
         self.publish();
+        let (mut stopped_by, mut kill_at) = (None, None);
         let exit = loop {
             // What ends the run goes first, and is looked for in between: output may never pause.
             tokio::task::consume_budget().await;
             tokio::select! {
                 biased;
                 exit = command.wait() => break exit?,
-                Some(order) = self.orders.recv() => self.obey(order, &mut command, &mut stop).await?,
-                () = until(stop.kill_at) => {
-                    stop.kill_at = None;
+                Some(order) = self.orders.recv() => {
+                    // What has ended by itself was not cancelled, however late its end is noticed.
+                    if command.has_ended()? {
+                        continue;
+                    }
+                    if order == Order::Kill {
+                        command.signal(Signal::SIGKILL);
+                    } else if stopped_by.is_none() {
+                        command.signal(Signal::SIGTERM);
+                        kill_at = Some(Instant::now() + self.grace);
+                    }
+                    if stopped_by.is_none() {
+                        stopped_by = Some(order);
+                        self.record.status = RunStatus::Cancelling;
+                        self.blocking(RunDirectory::write).await?;
+                        self.log([log::status(RunStatus::Cancelling)])?;
+                    }
+                }
+                Some(()) = OptionFuture::from(kill_at.map(sleep_until)) => {
+                    kill_at = None;
                     command.signal(Signal::SIGKILL);
                 }
-                pieces = output.next() => self.log(logs(pieces?))?,
+                pieces = output.next() => self.log_output(pieces?)?,
             }
         };
-        self.log(logs(output.finish()?))?;
-        Ok(outcome(exit, stop.cause))
+        self.log_output(output.finish()?)?;
+        Ok(outcome(exit, stopped_by))
     }
 
-    async fn obey(&mut self, order: Order, command: &mut RunningCommand, stop: &mut Stop) -> io::Result<()> {
-        // What has ended by itself was not cancelled, however late its end is noticed.
-        if command.has_ended()? {
-            return Ok(());
-        }
-        let first = stop.cause.is_none();
-        let cause = match order {
-            Order::Terminate | Order::Kill => StopCause::Cancelled,
-            Order::StackStops => StopCause::StackStopped,
-        };
-        stop.cause.get_or_insert(cause);
-        if order == Order::Kill {
-            stop.kill_at = None;
-            command.signal(Signal::SIGKILL);
-        } else if first {
-            stop.kill_at = Some(Instant::now() + self.grace);
-            command.signal(Signal::SIGTERM);
-        }
-        match self.record.state {
-            State::Running { started_at } if first => {
-                self.record.state = State::Cancelling { started_at };
-                self.write_record().await?;
-                self.log([StoredBody::Status { status: RunStatus::Cancelling, reason: None }])
-            }
-            _ => Ok(()),
-        }
+    fn log_output(&self, pieces: Vec<Piece>) -> io::Result<()> {
+        let log = |(stream, text)| RunEventBody::Log { step: Some(STEP.to_owned()), stream, text };
+        self.log(pieces.into_iter().map(log))
     }
 
-    fn log(&self, bodies: impl IntoIterator<Item = StoredBody>) -> io::Result<()> {
-        let at = self.clock.now();
-        let events: Vec<_> = bodies.into_iter().map(|body| StoredEvent { at, body }).collect();
-        events::append(&self.directory.events(), &events)?;
+    fn log(&self, bodies: impl IntoIterator<Item = RunEventBody>) -> io::Result<()> {
+        log::append(&self.directory.log(), self.clock.now(), bodies)?;
         self.changed.send_modify(|_| {});
         Ok(())
     }
@@ -266,23 +242,23 @@ impl Run {
         });
     }
 
-    async fn write_record(&self) -> io::Result<()> {
+    /// Does with the run's directory and its record, as it is now, what may take its time.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&RunDirectory, &Record) -> io::Result<T> + Send + 'static,
+    ) -> io::Result<T> {
         let (directory, record) = (self.directory.clone(), self.record.clone());
-        blocking(move || directory.write(&record)).await
+        blocking(move || work(&directory, &record)).await
     }
 }
 
-fn logs(pieces: Vec<Piece>) -> impl Iterator<Item = StoredBody> {
-    pieces.into_iter().map(|(stream, text): (LogStream, String)| StoredBody::Log { stream, text })
-}
-
-/// What came of a command that ended with `exit`.
-fn outcome(exit: ExitStatus, stopped: Option<StopCause>) -> Outcome {
-    match (stopped, exit.code()) {
-        (Some(StopCause::StackStopped), _) => Outcome::stack_stopped(),
-        (Some(StopCause::Cancelled), exit_status) => Outcome::Cancelled { exit_status },
-        (None, Some(0)) => Outcome::Succeeded,
-        (None, Some(exit_status)) => Outcome::Failed { exit_status },
+/// What came of a command that ended with `exit`, after it was asked to stop or not.
+fn outcome(exit: ExitStatus, stopped_by: Option<Order>) -> Outcome {
+    match (stopped_by, exit.code()) {
+        (Some(Order::StackStops), _) => Outcome::stack_stopped(),
+        (Some(Order::Terminate | Order::Kill), code) => Outcome::exited(RunStatus::Cancelled, code),
+        (None, Some(0)) => Outcome::exited(RunStatus::Succeeded, Some(0)),
+        (None, Some(code)) => Outcome::exited(RunStatus::Failed, Some(code)),
         (None, None) => {
             let number = exit.signal().unwrap_or_default();
             let name = Signal::try_from(number).map_or("unknown", Signal::as_str);
@@ -290,13 +266,6 @@ fn outcome(exit: ExitStatus, stopped: Option<StopCause>) -> Outcome {
                 "the command was killed by signal {number} ({name}), not by Gatehouse"
             ))
         }
-    }
-}
-
-async fn until(moment: Option<Instant>) {
-    match moment {
-        Some(moment) => sleep_until(moment).await,
-        None => future::pending().await,
     }
 }
 
@@ -322,6 +291,7 @@ pub async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
 }
 
+#[cfg(test)]
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -15,7 +15,7 @@ use tokio::process::Child;
 
 use super::{
     directory::RunDirectory,
-    identity::{BUILD_VARIABLE, ProcessIdentity, RUN_VARIABLE},
+    leftovers::{BUILD_VARIABLE, ProcessIdentity, RUN_VARIABLE},
     output::Output,
     record::Record,
 };
@@ -64,7 +64,7 @@ impl RunningCommand {
 
     /// `None` once it has ended.
     pub fn identity(&self) -> Option<ProcessIdentity> {
-        self.group.map(ProcessIdentity::of)
+        self.group.and_then(ProcessIdentity::of)
     }
 
     /// Waits for the end of the command itself. May be dropped and called again.

@@ -1,15 +1,15 @@
 //! Where runs are kept: `runs/<build id>/`, one directory each.
 
 use std::{
-    fs::{self, DirBuilder, File},
-    io::{self, Write},
-    os::unix::fs::DirBuilderExt,
+    fs::{self, File},
+    io,
     path::{Path, PathBuf},
     thread,
     time::{Duration, Instant},
 };
 
 use super::record::Record;
+use crate::files::{private_directory, replace};
 
 /// As many finished runs are kept; older ones are deleted when the stack starts.
 pub const KEPT_FINISHED_RUNS: usize = 200;
@@ -17,9 +17,6 @@ pub const KEPT_FINISHED_RUNS: usize = 200;
 /// A stack that is killed while it starts a process leaves its lock with that process until it has become
 /// another program.
 const LOCK_OUTLIVES: Duration = Duration::from_secs(1);
-
-/// What begins with this was being deleted.
-const TRASH_PREFIX: &str = ".trash-";
 
 #[derive(Debug, Clone)]
 pub struct RunsDirectory(PathBuf);
@@ -38,7 +35,7 @@ impl RunsDirectory {
     /// Held as long as the stack runs: two stacks would take each other's runs for leftovers. Refused with
     /// [`io::ErrorKind::WouldBlock`] while another stack holds it.
     pub fn lock(&self) -> io::Result<File> {
-        let file = File::options().create(true).append(true).open(self.0.join(".lock"))?;
+        let file = self.lock_file(".lock")?;
         let begun = Instant::now();
         while let Err(error) = file.try_lock() {
             if begun.elapsed() > LOCK_OUTLIVES {
@@ -51,9 +48,13 @@ impl RunsDirectory {
 
     /// Held while runs are settled, so that a new stack waits for the watcher of a killed one.
     pub fn lock_settling(&self) -> io::Result<File> {
-        let file = File::options().create(true).append(true).open(self.0.join(".settling"))?;
+        let file = self.lock_file(".settling")?;
         file.lock()?;
         Ok(file)
+    }
+
+    fn lock_file(&self, name: &str) -> io::Result<File> {
+        File::options().create(true).append(true).open(self.0.join(name))
     }
 
     /// Where the run `id` is, or would be. `None` when no run can have this id.
@@ -68,14 +69,11 @@ impl RunsDirectory {
         let mut runs = Vec::new();
         for entry in fs::read_dir(&self.0)? {
             let entry = entry?;
-            if !entry.file_type()?.is_dir() {
-                continue;
-            }
-            let name = entry.file_name();
-            match name.to_str().and_then(|name| self.run(name)) {
-                Some(run) if run.exists() => runs.push(run),
-                None if !name.as_encoded_bytes().starts_with(TRASH_PREFIX.as_bytes()) => {}
-                Some(_) | None => fs::remove_dir_all(entry.path())?,
+            let Some(run) = entry.file_name().to_str().and_then(|name| self.run(name)) else { continue };
+            if run.exists() {
+                runs.push(run);
+            } else if entry.file_type()?.is_dir() {
+                fs::remove_dir_all(entry.path())?;
             }
         }
         Ok(runs)
@@ -85,9 +83,10 @@ impl RunsDirectory {
     pub fn retire(&self, mut finished: Vec<Record>) -> io::Result<()> {
         finished.sort_by(|a, b| (b.created_at, &b.id).cmp(&(a.created_at, &a.id)));
         for old in finished.iter().skip(KEPT_FINISHED_RUNS) {
-            let trash = self.0.join(format!("{TRASH_PREFIX}{}", old.id));
-            fs::rename(self.0.join(&old.id), &trash)?;
-            fs::remove_dir_all(trash)?;
+            let run = RunDirectory(self.0.join(&old.id));
+            // First: what has no record is not a run any more, and is deleted by the next start.
+            fs::remove_file(run.record())?;
+            fs::remove_dir_all(run.path())?;
         }
         Ok(())
     }
@@ -101,41 +100,24 @@ impl RunDirectory {
             return Ok(false);
         }
         private_directory(&self.0)?;
-        File::create(self.events())?;
+        File::create(self.log())?;
         // Last: what has no record was never started, and is deleted by the next start.
         self.write(record)?;
         Ok(true)
     }
 
     pub fn exists(&self) -> bool {
-        self.record_file().exists()
+        self.record().exists()
     }
 
-    /// Reads the record; `None` when there is no such run.
-    pub fn read(&self) -> io::Result<Option<Record>> {
-        match fs::read(self.record_file()) {
-            Ok(json) => Ok(Some(serde_json::from_slice(&json)?)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-        }
+    /// Reads the record. Fails with [`io::ErrorKind::NotFound`] when there is no such run.
+    pub fn read(&self) -> io::Result<Record> {
+        Ok(serde_json::from_slice(&fs::read(self.record())?)?)
     }
 
-    /// Replaces the record. After a crash it is the old or the new one, whole.
+    /// Replaces the record.
     pub fn write(&self, record: &Record) -> io::Result<()> {
-        let new = self.0.join("record.json.new");
-        let mut file = File::create(&new)?;
-        file.write_all(&serde_json::to_vec_pretty(record)?)?;
-        file.sync_all()?;
-        fs::rename(new, self.record_file())
-    }
-
-    fn record_file(&self) -> PathBuf {
-        self.0.join("record.json")
-    }
-
-    /// The events, one in a line.
-    pub fn events(&self) -> PathBuf {
-        self.0.join("events.jsonl")
+        replace(&self.record(), record)
     }
 
     /// The directory that a command without one of its own runs in.
@@ -145,32 +127,40 @@ impl RunDirectory {
         Ok(workspace)
     }
 
+    fn record(&self) -> PathBuf {
+        self.0.join("record.json")
+    }
+
+    pub fn log(&self) -> PathBuf {
+        self.0.join("events.jsonl")
+    }
+
     pub fn path(&self) -> &Path {
         &self.0
     }
-}
-
-fn private_directory(path: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
 
-    use gatehouse_domain::ci::ProcessTarget;
+    use gatehouse_domain::ci::{ProcessTarget, RunStatus};
     use jiff::Timestamp;
 
-    use super::{super::record::State, *};
+    use super::*;
 
     fn record(id: &str, created: i64) -> Record {
         Record {
             id: id.into(),
             target: ProcessTarget { command: vec!["true".into()], directory: None, merge_stderr: false },
             environment: BTreeMap::new(),
-            created_at: Timestamp::from_second(created).unwrap(),
             process: None,
-            state: State::Queued,
+            status: RunStatus::Queued,
+            reason: None,
+            exit_status: None,
+            created_at: Timestamp::from_second(created).unwrap(),
+            started_at: None,
+            finished_at: None,
         }
     }
 
@@ -208,7 +198,7 @@ mod tests {
         let _lock = runs.lock().unwrap();
         runs.run("whole").unwrap().create(&record("whole", 0)).unwrap();
         fs::create_dir(runs.0.join("without_record")).unwrap();
-        fs::create_dir(runs.0.join(format!("{TRASH_PREFIX}x"))).unwrap();
+        fs::create_dir_all(runs.0.join("record_deleted/workspace")).unwrap();
         assert_eq!(runs.all().unwrap().len(), 1);
         let mut names: Vec<_> = fs::read_dir(&runs.0).unwrap().map(|e| e.unwrap().file_name()).collect();
         names.sort();

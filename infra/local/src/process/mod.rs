@@ -6,18 +6,15 @@
 mod active;
 mod command;
 mod directory;
-mod events;
-mod follow;
-mod identity;
+mod leftovers;
+mod log;
 mod output;
 mod provider;
 mod record;
 mod settle;
-mod watcher;
 
 pub use self::{
-    directory::KEPT_FINISHED_RUNS,
-    identity::{BUILD_VARIABLE, RUN_VARIABLE},
+    leftovers::RUN_VARIABLE,
     provider::{OpenError, ProcessProvider, ProcessSettings},
-    watcher::{WATCHER, watch},
+    settle::{WATCHER, watch},
 };

@@ -2,17 +2,17 @@
 
 use std::{
     fs::File,
-    future::{self, poll_fn},
-    io::{self, ErrorKind, PipeReader, Read},
-    os::fd::OwnedFd,
+    future::poll_fn,
+    io::{self, ErrorKind, Read},
     process::Stdio,
     task::Poll,
     time::Duration,
 };
 
+use futures_util::future::OptionFuture;
 use gatehouse_domain::ci::LogStream;
 use tokio::{
-    net::unix::pipe::Receiver,
+    net::unix::pipe::{self, Receiver},
     time::{Instant, sleep_until},
 };
 
@@ -24,7 +24,7 @@ const LINE_TAKES: Duration = Duration::from_millis(5);
 const READ_SIZE: usize = 16 * 1024;
 
 /// No pipe holds more than this by default, on any system.
-const LEFT_IN_PIPE: usize = 1024 * 1024;
+const LEFT_IN_PIPE: u64 = 1024 * 1024;
 
 pub type Piece = (LogStream, String);
 
@@ -50,61 +50,27 @@ struct Stream {
 impl Output {
     /// Opens the pipes, with the ends for the command's stdout and stderr. Must be called inside a runtime.
     pub fn open(merge_stderr: bool) -> io::Result<(Self, [Stdio; 2])> {
-        let (reader, stdout) = io::pipe()?;
-        let mut streams = vec![Stream::new(LogStream::Stdout, reader)?];
-        let stderr = if merge_stderr {
-            stdout.try_clone()?
-        } else {
-            let (reader, stderr) = io::pipe()?;
-            streams.push(Stream::new(LogStream::Stderr, reader)?);
-            stderr
-        };
-        Ok((Self { streams, flush_at: None }, [stdout.into(), stderr.into()]))
+        let (stdout, out) = Stream::open(LogStream::Stdout)?;
+        if merge_stderr {
+            let ends = [out.try_clone()?.into(), out.into()];
+            return Ok((Self { streams: vec![stdout], flush_at: None }, ends));
+        }
+        let (stderr, err) = Stream::open(LogStream::Stderr)?;
+        Ok((Self { streams: vec![stdout, stderr], flush_at: None }, [out.into(), err.into()]))
     }
 
     /// What is written next. May be dropped and called again without a loss. Never returns once all writers
     /// are gone and nothing is pending.
     pub async fn next(&mut self) -> io::Result<Vec<Piece>> {
-        let flush_at = self.flush_at;
-        let time_to_flush = async {
-            match flush_at {
-                Some(moment) => sleep_until(moment).await,
-                None => future::pending().await,
-            }
-        };
         tokio::select! {
             biased;
             ready = self.readable() => ready?,
-            () = time_to_flush => return Ok(self.flush()),
-        }
-        self.read()
-    }
-
-    /// What is left when the command has ended. Does not wait for more: something that left the command's
-    /// process group may hold the pipes open for ever.
-    pub fn finish(mut self) -> io::Result<Vec<Piece>> {
-        let (mut pieces, mut buffer) = (Vec::new(), vec![0; READ_SIZE]);
-        for index in 0..self.streams.len() {
-            let Some(pipe) = self.streams[index].pipe.take() else { continue };
-            // Not by `try_read`, which would believe that there is nothing until the runtime has asked.
-            let mut pipe = File::from(pipe.into_nonblocking_fd()?);
-            let mut taken = 0;
-            while taken < LEFT_IN_PIPE {
-                match pipe.read(&mut buffer) {
-                    Ok(0) => break,
-                    Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                    read => {
-                        let read = read?;
-                        taken += read;
-                        pieces.extend(self.received(index, &buffer[..read]));
-                    }
-                }
+            Some(()) = OptionFuture::from(self.flush_at.map(sleep_until)) => {
+                self.flush_at = None;
+                return Ok(self.streams.iter_mut().filter_map(Stream::flush).collect());
             }
         }
-        for stream in &mut self.streams {
-            pieces.extend(stream.pending.finish().map(|text| (stream.name, text)));
-        }
-        Ok(pieces)
+        self.read()
     }
 
     async fn readable(&self) -> io::Result<()> {
@@ -134,39 +100,56 @@ impl Output {
         Ok(pieces)
     }
 
+    /// What is left when the command has ended. Does not wait for more: something that left the command's
+    /// process group may hold the pipes open for ever.
+    pub fn finish(mut self) -> io::Result<Vec<Piece>> {
+        let mut pieces = Vec::new();
+        for index in 0..self.streams.len() {
+            let Some(pipe) = self.streams[index].pipe.take() else { continue };
+            // Not by `try_read`, which would believe that there is nothing until the runtime has asked.
+            let pipe = File::from(pipe.into_nonblocking_fd()?);
+            let mut left = Vec::new();
+            match pipe.take(LEFT_IN_PIPE).read_to_end(&mut left) {
+                Err(error) if error.kind() != ErrorKind::WouldBlock => return Err(error),
+                _ => {}
+            }
+            pieces.extend(left.chunks(READ_SIZE).flat_map(|bytes| self.received(index, bytes)));
+        }
+        pieces.extend(self.streams.iter_mut().filter_map(Stream::finish));
+        Ok(pieces)
+    }
+
     fn received(&mut self, index: usize, bytes: &[u8]) -> Vec<Piece> {
         let others = self.streams.iter_mut().enumerate().filter(|(other, _)| *other != index);
         let mut pieces: Vec<_> = others.filter_map(|(_, other)| other.flush()).collect();
         let stream = &mut self.streams[index];
-        let lines = stream.pending.push(bytes).map(|text| (stream.name, text));
-        let begins_a_line = lines.is_some() || !pieces.is_empty();
-        pieces.extend(lines);
-        self.flush_at = match stream.pending.flushable() {
-            0 => None,
-            READ_SIZE.. => {
-                pieces.extend(stream.flush());
-                None
-            }
-            _ if begins_a_line => Some(Instant::now() + LINE_TAKES),
-            _ => self.flush_at.or_else(|| Some(Instant::now() + LINE_TAKES)),
-        };
+        pieces.extend(stream.pending.push(bytes).map(|text| (stream.name, text)));
+        if stream.pending.flushable() >= READ_SIZE {
+            pieces.extend(stream.flush());
+        }
+        if !pieces.is_empty() {
+            self.flush_at = None;
+        }
+        if stream.pending.flushable() > 0 {
+            self.flush_at.get_or_insert_with(|| Instant::now() + LINE_TAKES);
+        }
         pieces
-    }
-
-    fn flush(&mut self) -> Vec<Piece> {
-        self.flush_at = None;
-        self.streams.iter_mut().filter_map(Stream::flush).collect()
     }
 }
 
 impl Stream {
-    fn new(name: LogStream, reader: PipeReader) -> io::Result<Self> {
-        let pipe = Some(Receiver::from_owned_fd(OwnedFd::from(reader))?);
-        Ok(Self { name, pipe, pending: Pending::default() })
+    /// Opens a pipe, with the end to write to.
+    fn open(name: LogStream) -> io::Result<(Self, std::os::fd::OwnedFd)> {
+        let (sender, receiver) = pipe::pipe()?;
+        Ok((Self { name, pipe: Some(receiver), pending: Pending::default() }, sender.into_blocking_fd()?))
     }
 
     fn flush(&mut self) -> Option<Piece> {
         self.pending.flush().map(|text| (self.name, text))
+    }
+
+    fn finish(&mut self) -> Option<Piece> {
+        self.pending.finish().map(|text| (self.name, text))
     }
 }
 
@@ -184,7 +167,7 @@ impl Pending {
 
     /// Gives everything but the beginning of a character whose rest is still to come.
     fn flush(&mut self) -> Option<String> {
-        self.take(self.0.len() - incomplete_character(&self.0))
+        self.take(self.flushable())
     }
 
     /// Gives everything: nothing more will come.
@@ -194,7 +177,9 @@ impl Pending {
 
     /// How much a flush would give.
     fn flushable(&self) -> usize {
-        self.0.len() - incomplete_character(&self.0)
+        let end = self.0.utf8_chunks().last().map_or(&[][..], |chunk| chunk.invalid());
+        let is_cut = str::from_utf8(end).is_err_and(|error| error.error_len().is_none());
+        self.0.len() - if is_cut { end.len() } else { 0 }
     }
 
     fn take(&mut self, length: usize) -> Option<String> {
@@ -205,16 +190,6 @@ impl Pending {
         self.0.drain(..length);
         Some(text)
     }
-}
-
-/// How many bytes at the end begin a character without ending it.
-fn incomplete_character(bytes: &[u8]) -> usize {
-    let longest = bytes.len().min(3);
-    let begins = |length: &usize| {
-        let tail = &bytes[bytes.len() - length..];
-        str::from_utf8(tail).is_err_and(|error| error.valid_up_to() == 0 && error.error_len().is_none())
-    };
-    (1..=longest).rev().find(begins).unwrap_or_default()
 }
 
 #[cfg(test)]

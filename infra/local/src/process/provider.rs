@@ -1,19 +1,13 @@
 //! [`ProcessProvider`]: the CI port over the runs on this machine.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    io,
-    path::PathBuf,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeSet, io, path::PathBuf, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use futures_util::{TryStreamExt, future::join_all, stream};
 use gatehouse_domain::{
     ci::{
         Build, BuildId, CancelMode, Capabilities, CheckReport, Checkpoint, CiError, CiErrorKind, CiProvider,
-        DiscoveredJob, EventStream, Position, ProcessTarget, StartKind, StartRequest, Target,
+        DiscoveredJob, EventStream, Position, RunStatus, StartKind, StartRequest, Target,
     },
     clock::Clock,
 };
@@ -22,10 +16,9 @@ use nix::unistd::{User, geteuid};
 use super::{
     active::{ActiveRuns, Order, blocking},
     directory::RunsDirectory,
-    follow::Follower,
-    record::{Record, State},
-    settle::settle_all,
-    watcher::Watcher,
+    log,
+    record::Record,
+    settle::{Watcher, settle_all},
 };
 
 /// How long a command may take to stop by itself before it is killed.
@@ -98,59 +91,58 @@ impl ProcessProvider {
 
     async fn record(&self, operation: &'static str, id: &str) -> Result<Record, CiError> {
         let run = self.runs.run(id).ok_or_else(|| not_found(operation, id))?;
-        let record = blocking(move || run.read()).await.map_err(|error| {
+        blocking(move || run.read()).await.map_err(|error| {
+            if error.kind() == io::ErrorKind::NotFound {
+                return not_found(operation, id);
+            }
             let advice = "the run's record cannot be read or was not written";
             CiError::new(CiErrorKind::Unavailable, operation, advice).caused_by(error)
-        })?;
-        record.ok_or_else(|| not_found(operation, id))
+        })
     }
 
-    /// The record of a run that is about to start.
+    async fn build_of(&self, operation: &'static str, id: &str) -> Result<Build, CiError> {
+        self.record(operation, id).await.map(Record::into_build)
+    }
+
+    /// The record of a run that is about to start. A rerun runs what the earlier one ran, whatever the job
+    /// says now.
     async fn new_record(&self, request: &StartRequest<'_>) -> Result<Record, CiError> {
-        let (target, environment) = self.inputs(request).await?;
+        let (target, environment) = match (request.kind, request.target) {
+            (StartKind::Rerun { build }, _) => {
+                let earlier = self.record("rerun", &build.0).await?;
+                (earlier.target, earlier.environment)
+            }
+            (StartKind::Trigger, Target::Process(target)) => (target.clone(), request.environment.clone()),
+            (StartKind::Trigger, other) => {
+                let advice = format!("the job points at `{}`, not a command", other.kind().as_str());
+                return Err(CiError::new(CiErrorKind::Refused, "trigger", advice));
+            }
+        };
         Ok(Record {
             id: request.id.to_owned(),
             target,
             environment,
-            created_at: self.clock.now(),
             process: None,
-            state: State::Queued,
+            status: RunStatus::Queued,
+            reason: None,
+            exit_status: None,
+            created_at: self.clock.now(),
+            started_at: None,
+            finished_at: None,
         })
     }
 
-    /// What a run runs: for a rerun what the earlier one ran, whatever the job says now.
-    async fn inputs(
-        &self,
-        request: &StartRequest<'_>,
-    ) -> Result<(ProcessTarget, BTreeMap<String, String>), CiError> {
-        match (request.kind, request.target) {
-            (StartKind::Rerun { build }, _) => {
-                let earlier = self.record("rerun", &build.0).await?;
-                Ok((earlier.target, earlier.environment))
-            }
-            (StartKind::Trigger, Target::Process(target)) => {
-                Ok((target.clone(), request.environment.clone()))
-            }
-            (StartKind::Trigger, other) => Err(CiError::new(
-                CiErrorKind::Refused,
-                "trigger",
-                format!("the job points at `{}`, not a command", other.kind().as_str()),
-            )),
-        }
-    }
-
-    async fn follow(&self, build: &BuildId, after: Option<&Position>) -> Result<Follower, CiError> {
-        let missing = || not_found("events", &build.0);
-        let run = self.runs.run(&build.0).ok_or_else(missing)?;
+    async fn follow(&self, id: &str, after: Option<Position>) -> Result<EventStream, CiError> {
+        let run = self.runs.run(id).ok_or_else(|| not_found("events", id))?;
         // Asked before the file is read: a run that ends in between has its end in the file.
-        let active = self.active.find(&build.0);
+        let active = self.active.find(id);
         if let Some(active) = &active {
             active.started().await;
         }
         if !run.exists() {
-            return Err(missing());
+            return Err(not_found("events", id));
         }
-        Follower::open(&run.events(), after, active.map(|active| active.changes()))
+        Ok(Box::pin(log::follow(run.log(), after, active.map(|active| active.changes()))))
     }
 }
 
@@ -178,7 +170,7 @@ impl CiProvider for ProcessProvider {
         };
         let active = match self.active.find(request.id) {
             Some(active) => active,
-            None if run.exists() => return self.record("trigger", request.id).await.map(Record::into_build),
+            None if run.exists() => return self.build_of("trigger", request.id).await,
             None => {
                 let record = self.new_record(request).await?;
                 self.active.start(run, record, self.grace, self.clock.clone())
@@ -187,25 +179,24 @@ impl CiProvider for ProcessProvider {
         match active.started().await {
             Some(build) => Ok(build),
             // It had ended by the time that it was to be started again, or could not even be recorded.
-            None => self.record("trigger", request.id).await.map(Record::into_build),
+            None => self.build_of("trigger", request.id).await,
         }
     }
 
     async fn started_since(&self, request: &StartRequest<'_>) -> Result<Vec<Build>, CiError> {
-        match self.record("trigger", request.id).await {
-            Ok(record) => Ok(vec![record.into_build()]),
+        match self.build_of("trigger", request.id).await {
+            Ok(build) => Ok(vec![build]),
             Err(error) if error.kind == CiErrorKind::NotFound => Ok(Vec::new()),
             Err(error) => Err(error),
         }
     }
 
     async fn build(&self, _: &Target, build: &BuildId) -> Result<Build, CiError> {
-        self.record("get", &build.0).await.map(Record::into_build)
+        self.build_of("get", &build.0).await
     }
 
     fn events(self: Arc<Self>, _: Target, build: BuildId, after: Option<Position>) -> EventStream {
-        let follow = async move { self.follow(&build, after.as_ref()).await.map(Follower::into_stream) };
-        Box::pin(stream::once(follow).try_flatten())
+        Box::pin(stream::once(async move { self.follow(&build.0, after).await }).try_flatten())
     }
 
     async fn cancel(&self, _: &Target, build: &BuildId, mode: CancelMode) -> Result<(), CiError> {

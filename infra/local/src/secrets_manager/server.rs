@@ -10,15 +10,17 @@ use tokio::{sync::Mutex, task::spawn_blocking};
 use tracing::error;
 
 use super::{
-    OpenError,
     file::SecretsFile,
     protocol::internal,
     store::{Moment, Secrets},
 };
-use crate::aws::{
-    Account,
-    ids::uuid,
-    json::{Dialect, Fault, JsonService, RunningService, answer, request, serve},
+use crate::{
+    aws::{
+        Account,
+        ids::uuid,
+        json::{Dialect, Fault, JsonService, RunningService, answer, request, serve},
+    },
+    files::OpenError,
 };
 
 /// A Secrets Manager over one file. Clones share everything.

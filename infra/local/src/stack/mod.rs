@@ -37,6 +37,7 @@ use self::{
     workflows::LocalTasks,
 };
 use crate::{
+    files::private_directory,
     gateway::{ApiIdentity, Gateway, GatewaySettings, LambdaFunction, Limits, RunningGateway},
     process::{ProcessProvider, ProcessSettings},
 };
@@ -187,8 +188,8 @@ fn gateway(
 
 /// Makes the data directory, which holds secrets, the user's own.
 fn prepare(directory: &std::path::Path) -> std::io::Result<()> {
-    use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+    use std::os::unix::fs::PermissionsExt;
 
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+    private_directory(directory)?;
     std::fs::set_permissions(directory, std::fs::Permissions::from_mode(0o700))
 }

@@ -13,12 +13,12 @@ use jiff::Timestamp;
 use tokio::sync::Notify;
 
 use super::{
-    OpenError,
     arn::Arns,
     execution::{Call, Execution, Next, Position, Status, Step, TaskEvent},
     file::ExecutionsDirectory,
     machine::StateMachine,
 };
+use crate::files::OpenError;
 
 /// For how long an execution is kept after its end.
 const KEPT_AFTER_END: Duration = Duration::from_hours(7 * 24);

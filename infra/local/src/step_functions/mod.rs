@@ -21,34 +21,12 @@ mod runner;
 mod server;
 mod tasks;
 
-use std::{io, path::PathBuf};
-
 pub use self::{
     machine::{DefinitionError, StateMachine},
     protocol::{Description, Started, Stopped},
     server::{RunningStepFunctions, StepFunctions},
     tasks::{TaskError, Tasks},
 };
-
-/// Why the executions cannot be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// The directory or a file in it cannot be used.
-    #[error("cannot use {}", path.display())]
-    Io {
-        /// The directory or file.
-        path: PathBuf,
-        source: io::Error,
-    },
-    /// The file is not one that this program wrote. Its content is not repeated here.
-    #[error("{} does not hold an execution (line {line}, column {column})", path.display())]
-    Unreadable {
-        path: PathBuf,
-        line: usize,
-        /// Where in the line.
-        column: usize,
-    },
-}
 
 #[cfg(test)]
 mod tests;

@@ -13,7 +13,6 @@ use serde_json::Value;
 use tokio::task::JoinSet;
 
 use super::{
-    OpenError,
     arn::Arns,
     engine::{Cell, Engine},
     execution::Execution,
@@ -26,9 +25,12 @@ use super::{
     runner,
     tasks::Tasks,
 };
-use crate::aws::{
-    Account,
-    json::{Dialect, Fault, JsonService, RunningService, answer, request, serve},
+use crate::{
+    aws::{
+        Account,
+        json::{Dialect, Fault, JsonService, RunningService, answer, request, serve},
+    },
+    files::OpenError,
 };
 
 /// A Step Functions over one directory. Clones share everything; with the last of them goes what runs, as in

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use data_encoding::{BASE32HEX_NOPAD, HEXLOWER};
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
@@ -138,19 +139,20 @@ pub struct ApiKey {
     /// When it was made.
     pub created_at: Timestamp,
     pub created_by: String,
-    /// When it ends, if ever.
+    /// When it expires by itself, if ever.
     pub expires_at: Option<Timestamp>,
     /// When it was last seen in use, at most [`USE_INTERVAL`] ago more precisely.
     pub last_used_at: Option<Timestamp>,
-    /// Since when it does not count any more, if it was revoked.
+    /// Who revoked it, when and why.
     pub revoked: Option<Revocation>,
 }
 
 /// That a key was revoked.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Revocation {
     pub at: Timestamp,
     pub by: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
 

@@ -38,8 +38,8 @@ pub trait SaveApiKey: Send + Sync {
     /// command line makes it, who have no caller.
     async fn save_api_key(&self, key: &ApiKey, entry: Option<&Entry>) -> Result<(), StoreError>;
 
-    /// Writes that the key is revoked, as `key` says, where it is not yet, and that a flush is owed since
-    /// then; with the entry of the trail.
+    /// Revokes the key as `key` says, where it is not revoked yet, and marks a flush as pending since then; with the
+    /// entry of the trail.
     async fn save_key_revocation(&self, key: &ApiKey, entry: &Entry) -> Result<EditOutcome, StoreError>;
 }
 

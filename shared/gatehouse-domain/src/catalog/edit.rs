@@ -42,7 +42,7 @@ pub trait SaveService: Send + Sync {
     async fn create_service(&self, service: &Service, entry: &Entry) -> Result<CreateService, StoreError>;
 
     /// Replaces a service where `previous` still stands, and forgets the states of the environments that
-    /// go, where nothing is in them and nothing goes on: one transaction. One without a state is fine.
+    /// go, where nothing is provisioned in them and no operation is open: one transaction. One without a state is fine.
     async fn replace_service(
         &self,
         service: &Service,
@@ -52,7 +52,7 @@ pub trait SaveService: Send + Sync {
     ) -> Result<EditOutcome, StoreError>;
 
     /// Deletes a service where its revision still stands, gives its name back, and forgets these states,
-    /// where they still are as given and nothing goes on in them: one transaction. An environment of the
+    /// where they still are as given and no operation is open in them: one transaction. An environment of the
     /// service that is not among them must still have none.
     async fn delete_service(
         &self,
@@ -99,8 +99,8 @@ pub enum EditServiceError {
     /// Something is still provisioned in these environments.
     #[error("something is still provisioned in: {}; deprovision it first", names(.0))]
     StillProvisioned(Vec<EnvironmentName>),
-    /// Something still goes on in these environments.
-    #[error("an operation still goes on in: {}; wait for its end or cancel it", names(.0))]
+    /// An operation is still open in these environments.
+    #[error("an operation is still open in: {}; wait for its end or cancel it", names(.0))]
     Busy(Vec<EnvironmentName>),
     #[error("could not change the service")]
     Store(#[from] StoreError),

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     id::{OperationId, ServiceId},
+    json_text,
     name::{EnvironmentName, ModuleName},
 };
 
@@ -42,17 +43,19 @@ pub struct Provisioned {
     pub operation: OperationId,
     pub at: Timestamp,
     pub module: ModuleName,
+    #[serde(with = "json_text")]
     pub inputs: Map<String, Value>,
     /// What came out of it.
+    #[serde(with = "json_text")]
     pub outputs: BTreeMap<String, OutputValue>,
     /// When the janitor deprovisions it.
-    #[serde(rename = "ends_at")]
+    #[serde(default, skip_serializing_if = "Option::is_none", rename = "ends_at")]
     pub expires_at: Option<Timestamp>,
 }
 
 /// What of an environment exists.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "state")]
+#[serde(rename_all = "snake_case", tag = "extent")]
 pub enum Infrastructure {
     #[default]
     Absent,
@@ -99,14 +102,16 @@ pub struct Drift {
 }
 
 /// How an environment stands.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct EnvironmentState {
     /// Whose environment it is.
     pub service: ServiceId,
+    #[serde(rename = "environment")]
     pub name: EnvironmentName,
     /// The operation that is open in it; there is at most one.
     pub running: Option<OperationId>,
     /// What of it exists.
+    #[serde(default)]
     pub infrastructure: Infrastructure,
     /// What was deployed to it last.
     pub deployed: Option<Deployed>,
@@ -133,7 +138,7 @@ impl EnvironmentState {
         }
     }
 
-    /// Whether nothing is there and nothing goes on.
+    /// Whether nothing is provisioned and no operation is open.
     pub fn is_idle(&self) -> bool {
         self.running.is_none() && self.infrastructure == Infrastructure::Absent
     }

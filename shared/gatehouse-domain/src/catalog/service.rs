@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     caller::Caller,
@@ -15,15 +16,17 @@ use crate::{
     store::StoreError,
 };
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Service {
     /// Unique in the installation.
+    #[serde(rename = "service_id")]
     pub id: ServiceId,
     /// The tenant that owns it; it stays with it.
     pub tenant: TenantId,
     /// Unique in the tenant; it keeps it.
     pub name: ServiceName,
     /// What people decide about it.
+    #[serde(flatten)]
     pub spec: ServiceSpec,
     /// What its creation asked for, so that a repetition is recognised.
     pub fingerprint: Fingerprint,

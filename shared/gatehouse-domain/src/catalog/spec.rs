@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::{
+    json_text,
     name::{EnvironmentName, JobId, ModuleName, ProjectName},
     validation::FieldError,
 };
@@ -117,7 +118,7 @@ pub enum DeployTarget {
 }
 
 /// An environment of a service.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EnvironmentSpec {
     /// Unique in the service.
     pub name: EnvironmentName,
@@ -126,32 +127,42 @@ pub struct EnvironmentSpec {
     /// Whether somebody else has to agree before something is changed in it.
     pub approval_required: bool,
     /// The module that provisions it; nothing is to be provisioned without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub module: Option<ModuleName>,
+    #[serde(with = "json_text")]
     pub inputs: Map<String, Value>,
     /// How long after it was provisioned it is deprovisioned by itself, in hours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ttl_hours: Option<u32>,
     /// What deploys to it, where that is not what deploys the service elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deploy: Option<DeployTarget>,
 }
 
 /// What people decide about a service.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ServiceSpec {
     /// The project it belongs to, of the same tenant.
     pub project: ProjectName,
     /// Who answers for it: a team, an address.
     pub owner: String,
     /// What it does, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
     /// Where its source is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repository: Option<String>,
     /// How far it is in its life.
     pub lifecycle: Lifecycle,
     /// Where to read on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub links: Vec<Link>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub environments: Vec<EnvironmentSpec>,
     /// The CI job that builds it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub build_job: Option<JobId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deploy: Option<DeployTarget>,
 }
 

@@ -25,7 +25,8 @@ pub struct RunEvent {
     pub time: Option<Timestamp>,
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum RunEventBody {
     /// The run's status is this now.
     Status {
@@ -62,7 +63,8 @@ pub enum RunEventBody {
 }
 
 /// What happened to a step.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum StepPhase {
     /// It is being prepared: `detail` says what with, where known.
     Preparing {

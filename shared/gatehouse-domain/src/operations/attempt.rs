@@ -19,7 +19,7 @@ use crate::{
     secret::{ReadSecret, SecretError, SecretName},
 };
 
-/// What every callback token begins with: a version, so that another form can be told from this one.
+/// What every callback token begins with: a version, so that another form can be distinguished.
 const PREFIX: &str = "cb1";
 
 /// What is hashed before the claims: a hash that the key makes of anything else is never a token.
@@ -72,7 +72,7 @@ pub struct Attempt {
     pub begun_at: Timestamp,
     /// When its callback token ends.
     pub expires_at: Timestamp,
-    /// With which the workflow is told what came of it; `None` before its worker said that it works.
+    /// The task of the workflow that waits for its result; `None` before the worker's first report.
     pub token: Option<TaskToken>,
     /// The number of the last message that was taken.
     pub sequence: u64,

@@ -195,7 +195,7 @@ impl Operation {
             _ if cancelling => "cancelling",
             State::Requested => "queued",
             State::AwaitingApproval { .. } => "awaiting_approval",
-            State::Running(phase) => match phase {
+            State::Running { phase } => match phase {
                 super::Phase::Plan => "planning",
                 super::Phase::Apply => "applying",
                 super::Phase::Deploy => "deploying",

@@ -155,7 +155,7 @@ impl Operation {
     pub fn ending(&self) -> Option<OperationOutcome> {
         match self.state {
             State::Ended { ending, .. } => Some(ending),
-            State::Requested | State::Running(_) | State::AwaitingApproval { .. } => None,
+            State::Requested | State::Running { .. } | State::AwaitingApproval { .. } => None,
         }
     }
 
@@ -205,7 +205,7 @@ impl Operation {
         }
         self.close_steps(StepState::Failed, now);
         self.attempt = Some(Attempt::new(number, phase, now));
-        self.state = State::Running(phase);
+        self.state = State::Running { phase };
         // The workflow could ask for this only after it had got what was pending: its start, or an approval.
         self.pending_signal = None;
         Ok(Changed::Record)
@@ -214,8 +214,8 @@ impl Operation {
     /// Whether nothing has come of a plan yet.
     fn may_plan(&self) -> bool {
         match self.state {
-            State::Requested | State::Running(Phase::Plan) => true,
-            State::Running(_) | State::AwaitingApproval { .. } | State::Ended { .. } => false,
+            State::Requested | State::Running { phase: Phase::Plan } => true,
+            State::Running { .. } | State::AwaitingApproval { .. } | State::Ended { .. } => false,
         }
     }
 
@@ -249,7 +249,7 @@ impl Operation {
             // A retry changes the token, and not since when people have been waited for.
             let since = match &self.state {
                 State::AwaitingApproval { since, .. } => *since,
-                State::Requested | State::Running(_) | State::Ended { .. } => now,
+                State::Requested | State::Running { .. } | State::Ended { .. } => now,
             };
             self.state = State::AwaitingApproval { since, token };
             self.pending_signal = None;
@@ -276,7 +276,7 @@ impl Operation {
             // Not only once the workflow asks for the next attempt: until then the operation would still look as if
             // it waited, and could be decided about again.
             let phase = if self.work.kind() == OperationKind::Deploy { Phase::Deploy } else { Phase::Apply };
-            self.state = State::Running(phase);
+            self.state = State::Running { phase };
             self.pending_signal = Some(self.agreed(token));
             return Some(Changed::Record);
         }
@@ -297,7 +297,7 @@ impl Operation {
             State::Ended { .. } => return None,
             // Something may be half-way through a change. It learns of the wish with its next report, stops where
             // that is safe, and its workflow records the end; `end_overdue` is for one that does not.
-            State::Running(_) => {
+            State::Running { .. } => {
                 self.cancel = Some(asked);
                 return Some(Changed::Record);
             }
@@ -588,7 +588,7 @@ impl Operation {
         }
         self.run = Some(run);
         self.pending_signal = None;
-        self.state = State::Running(Phase::Deploy);
+        self.state = State::Running { phase: Phase::Deploy };
         // No worker reports for a run. The attempt only stands for it, so that one rule says what is done.
         if self.attempt.is_none() {
             self.attempt = Some(Attempt { sequence: 1, ..Attempt::new(1, Phase::Deploy, now) });

@@ -11,6 +11,7 @@ use crate::{
     catalog::{DeployTarget, Link, OutputValue, PlanSummary},
     id::{OperationId, ServiceId},
     idempotency::Fingerprint,
+    json_text,
     name::{EnvironmentName, ModuleName, ProjectName, ServiceName, TenantId},
     operations::{
         Signal, TaskToken,
@@ -127,20 +128,26 @@ impl OperationOutcome {
 }
 
 /// How far an operation is.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "snake_case")]
 pub enum State {
     /// It is recorded, and its workflow begins or is about to.
     Requested,
     /// Something works on it, or is about to.
-    Running(Phase),
+    Running { phase: Phase },
     /// Somebody has to agree.
     AwaitingApproval {
         since: Timestamp,
-        /// With which its workflow is told.
+        /// The task of its workflow that waits for the answer.
         token: TaskToken,
     },
     /// It came to its end.
-    Ended { ending: OperationOutcome, at: Timestamp, reason: Option<String> },
+    Ended {
+        ending: OperationOutcome,
+        at: Timestamp,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
 }
 
 /// Who asked for something, and when.
@@ -169,7 +176,7 @@ pub enum StepState {
     Failed,
 }
 
-/// A step of an operation, as its worker tells of it.
+/// A step of an operation, as its worker reports it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Step {
     /// `init`, `plan`, …
@@ -185,9 +192,10 @@ pub struct Step {
     pub ended_at: Option<Timestamp>,
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Operation {
     /// Unique in the installation.
+    #[serde(rename = "operation_id")]
     pub id: OperationId,
     pub service: ServiceId,
     pub service_name: ServiceName,
@@ -195,6 +203,7 @@ pub struct Operation {
     pub project: ProjectName,
     pub environment: EnvironmentName,
     /// What is to be done.
+    #[serde(with = "json_text")]
     pub work: Work,
     /// Whether somebody else has to agree.
     pub approval_required: bool,
@@ -207,25 +216,36 @@ pub struct Operation {
     /// How far it is.
     pub state: State,
     /// Who asked it to stop, and when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cancel: Option<Asked>,
     /// What somebody said to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verdict: Option<Verdict>,
     /// The last attempt of a worker.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempt: Option<Attempt>,
     /// What the plan would do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<PlanSummary>,
+    #[serde(with = "json_text")]
     pub outputs: BTreeMap<String, OutputValue>,
     /// Its steps, the oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub steps: Vec<Step>,
     /// The last lines that its worker wrote.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub log: Vec<String>,
     /// Where to read on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub links: Vec<Link>,
     /// The run that deploys.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<RunId>,
     /// Why it cannot succeed, as its worker said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
-    /// What its workflow is still to be told.
+    /// What its workflow is still to be sent.
+    #[serde(rename = "owed", with = "json_text")]
     pub pending_signal: Option<Signal>,
     /// When it was last changed.
     pub updated_at: Timestamp,

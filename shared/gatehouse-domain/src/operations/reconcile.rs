@@ -158,7 +158,7 @@ where
 
 fn is_quiet(operation: &Operation, now: Timestamp) -> bool {
     let quiet = match operation.state {
-        State::Requested | State::Running(_) => QUIET,
+        State::Requested | State::Running { .. } => QUIET,
         State::AwaitingApproval { .. } => PATIENT,
         State::Ended { .. } => return false,
     };

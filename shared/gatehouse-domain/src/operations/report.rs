@@ -38,7 +38,7 @@ pub enum ReportError {
     #[error(transparent)]
     Refused(#[from] ReportRefused),
     /// It is recorded, but its signal did not reach the workflow; the same report again delivers it.
-    #[error("the workflow could not be told")]
+    #[error("the signal to the workflow could not be delivered")]
     Workflow(#[from] WorkflowError),
     #[error("could not record the report")]
     Store(#[from] StoreError),

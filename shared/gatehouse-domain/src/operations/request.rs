@@ -256,7 +256,7 @@ where
     let found = store.find_operation(last).await?;
     Ok(found.is_some_and(|operation| match operation.state {
         State::Ended { ending, at, .. } => ending != OperationOutcome::Succeeded && now < at + PAUSE,
-        State::Requested | State::Running(_) | State::AwaitingApproval { .. } => true,
+        State::Requested | State::Running { .. } | State::AwaitingApproval { .. } => true,
     }))
 }
 

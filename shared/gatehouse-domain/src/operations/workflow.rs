@@ -41,7 +41,7 @@ pub enum WorkflowError {
 #[error("{0}")]
 pub struct NotReady(pub String);
 
-/// Whether a waiting workflow was told something.
+/// What became of an answer to a waiting task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TaskAnswer {
     Accepted,

@@ -1,6 +1,6 @@
 //! A run, as Gatehouse last saw it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -111,11 +111,14 @@ impl Run {
     }
 }
 
-/// Looks runs up. Needs `dynamodb:GetItem`.
+/// Looks runs up. Needs `dynamodb:GetItem`; for several, `dynamodb:BatchGetItem`.
 #[async_trait]
 pub trait FindRun: Send + Sync {
     /// Returns `None` when no such run was recorded. Strongly consistent.
     async fn find_run(&self, id: &RunId) -> Result<Option<Run>, StoreError>;
+
+    /// Those of the runs that were recorded, each once, in any order. Strongly consistent; one call for 100 runs.
+    async fn find_runs(&self, ids: &BTreeSet<RunId>) -> Result<Vec<Run>, StoreError>;
 }
 
 /// Lists runs. Needs `dynamodb:Query`.

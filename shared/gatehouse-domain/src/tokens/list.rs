@@ -16,7 +16,7 @@ use crate::{
 /// Which states are wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum StateFilter {
-    /// Those that count: active and rotated ones.
+    /// Those that are valid: active, and rotated within their grace period.
     #[default]
     Active,
     /// Those whose time is over.

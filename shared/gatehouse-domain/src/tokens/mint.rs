@@ -41,8 +41,8 @@ pub trait SaveToken: Send + Sync {
         entry: &Entry,
     ) -> Result<EditOutcome, StoreError>;
 
-    /// Writes that the token is revoked, as `token` says, where it is not yet, and that a flush is owed
-    /// since then; with the entry of the trail.
+    /// Revokes the token as `token` says, where it is not revoked yet, and marks a flush as pending since then; with
+    /// the entry of the trail.
     async fn save_revocation(&self, token: &ServiceToken, entry: &Entry) -> Result<EditOutcome, StoreError>;
 }
 

@@ -1,5 +1,5 @@
 //! Service tokens: JSON web tokens with which the services of a project call, each with a record that
-//! says whether it still counts.
+//! says whether it is still valid.
 
 mod authenticate;
 mod list;

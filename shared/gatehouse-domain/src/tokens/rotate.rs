@@ -22,7 +22,7 @@ use crate::{
     validation::FieldError,
 };
 
-/// The longest time for which an older token may go on counting.
+/// The longest grace period of a rotated token.
 const MAX_GRACE: Duration = Duration::from_hours(30 * 24);
 
 /// Why a token was not replaced.
@@ -64,7 +64,7 @@ impl From<ShowTokenError> for RotateTokenError {
 /// How a token is to be replaced.
 #[derive(Debug, Clone, Default)]
 pub struct Rotation {
-    /// For how long the older token goes on counting; until the newer one is first seen in use without it.
+    /// For how long the older token stays valid; without it, until the newer one is first seen in use.
     pub grace: Option<Duration>,
     /// How long the newer token is to live, in days; as long as the older one was meant to without it.
     pub days: Option<u16>,

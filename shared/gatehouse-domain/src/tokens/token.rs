@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use jiff::Timestamp;
+use jiff::{Timestamp, fmt::serde::timestamp::millisecond};
+use serde::{Deserialize, Serialize};
 
 use crate::{
     id::TokenId,
@@ -24,7 +25,7 @@ pub const USE_INTERVAL: Duration = Duration::from_mins(5);
 pub const KEPT_AFTER_END: Duration = Duration::from_hours(90 * 24);
 
 /// The record of a service token. The token itself is kept nowhere.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServiceToken {
     pub jti: TokenId,
     /// The tenant that its project belongs to.
@@ -34,44 +35,51 @@ pub struct ServiceToken {
     /// The service that calls with it.
     pub service: ServiceName,
     /// What it is for, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
     /// When it was minted: whole seconds.
     pub created_at: Timestamp,
     pub created_by: String,
-    /// When it ends by itself: whole seconds.
+    /// When it expires by itself: whole seconds, as the claim `exp`.
+    #[serde(rename = "ends_at")]
     pub expires_at: Timestamp,
     /// When it was last seen in use, at most [`USE_INTERVAL`] ago more precisely.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "millisecond::optional")]
     pub last_used_at: Option<Timestamp>,
     /// The token that it took over from, when it was made by rotation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replaces: Option<Replaces>,
-    /// Whether it still counts.
+    /// Whether it was rotated or revoked.
     pub state: TokenState,
 }
 
 /// What a token that was made by rotation took over from.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Replaces {
     pub jti: TokenId,
     /// Whether the older one ends when this one is first used.
     pub ends_it_when_used: bool,
 }
 
-/// Whether a token still counts, as far as people decide it. That its time is over is seen from the clock.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What people have done to a token. Whether it has expired follows from the clock: [`ServiceToken::status`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "snake_case")]
 pub enum TokenState {
     Active,
-    /// A newer one was made in its place; it counts until then.
+    /// A newer one takes its place. It stays valid for a grace period.
     Rotated {
         to: TokenId,
         at: Timestamp,
         /// The end of its grace period. Without one it is valid until the newer one is used, or until it
         /// expires by itself.
+        #[serde(default, skip_serializing_if = "Option::is_none", rename = "until")]
         expires_at: Option<Timestamp>,
     },
-    /// It does not count any more.
+    /// Revoked by somebody, or by the first use of its successor.
     Revoked {
         at: Timestamp,
         by: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
     },
 }
@@ -80,9 +88,9 @@ pub enum TokenState {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TokenStatus {
     Active,
-    /// It counts for a little while longer.
+    /// Replaced, but valid within its grace period.
     Rotated,
-    /// Its time is over.
+    /// Past its own expiry, or past its grace period.
     Expired,
     Revoked,
 }

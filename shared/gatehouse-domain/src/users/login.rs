@@ -2,7 +2,7 @@
 //!
 //! An attempt takes a permit of the account and one of the address before the password is looked at, and
 //! gives them back when it was right. So no number of simultaneous guesses gets past the limit, and
-//! somebody who knows their password is not counted. A permit comes back by itself when its window ends:
+//! nobody who knows their password is limited. A permit comes back by itself when its window ends:
 //! nobody is locked out for good.
 
 use std::time::Duration;

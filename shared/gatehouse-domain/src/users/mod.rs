@@ -1,6 +1,6 @@
 //! Users: people, their roles, their passwords and their sessions.
 //!
-//! Everything that decides whether a session counts is in one record: the roles, whether the user is
+//! Everything that decides whether a session is valid is in one record: the roles, whether the user is
 //! disabled, and the sessions that were not ended. So one read answers who is calling, and a change of any
 //! of it holds from the next read on.
 

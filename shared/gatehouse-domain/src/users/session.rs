@@ -1,4 +1,4 @@
-//! Sessions that go on, and ending them.
+//! Authenticating sessions, and ending them.
 
 use jiff::Timestamp;
 
@@ -14,7 +14,12 @@ use crate::{
     store::StoreError,
 };
 
-/// Finds out who presents a session whose signature was found to be ours: `None` when it does not count.
+/// The caller of a session whose signature was verified. `None` when the session was ended or has expired, or its user
+/// is disabled.
+///
+/// # Errors
+///
+/// When the user could not be read.
 pub async fn authenticate<S: FindAccount>(
     store: &S,
     claims: &SessionClaims,
@@ -23,7 +28,11 @@ pub async fn authenticate<S: FindAccount>(
     in_session(store, &claims.user, &claims.id, now).await
 }
 
-/// Who calls in a session of this user: `None` when it does not count, or not any more.
+/// The caller of a session of this user. `None` when it was ended or has expired, or the user is disabled.
+///
+/// # Errors
+///
+/// When the user could not be read.
 pub async fn in_session<S: FindAccount>(
     store: &S,
     user: &UserName,
@@ -31,8 +40,8 @@ pub async fn in_session<S: FindAccount>(
     now: Timestamp,
 ) -> Result<Option<Caller>, StoreError> {
     let Some(account) = store.find_account(user).await? else { return Ok(None) };
-    let goes_on = account.sessions.get(session).is_some_and(|session| session.expires_at > now);
-    if !goes_on || account.state != UserState::Active {
+    let is_open = account.sessions.get(session).is_some_and(|session| session.expires_at > now);
+    if !is_open || account.state != UserState::Active {
         return Ok(None);
     }
     let grant = Grant::User { roles: account.roles, session: session.as_str().to_owned() };
@@ -50,6 +59,11 @@ pub enum LogOutError {
 }
 
 /// Ends the caller's session.
+///
+/// # Errors
+///
+/// When the caller is no person, or the store failed. A flush that failed is no error: it is returned beside the time by
+/// which the session is denied everywhere.
 pub async fn log_out<S: SaveSession + PendingFlush>(
     store: &S,
     flush: &dyn FlushAuthorizer,

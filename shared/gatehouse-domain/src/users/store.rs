@@ -62,8 +62,8 @@ pub trait SaveSession: Send + Sync {
         entry: &Entry,
     ) -> Result<bool, StoreError>;
 
-    /// Ends a session, with the entry of the trail, and writes that a flush is owed since then. One that
-    /// has ended already is fine.
+    /// Ends a session, with the entry of the trail, and marks a flush as pending since then. Ending one that has ended
+    /// succeeds.
     async fn end_session(
         &self,
         user: &UserName,

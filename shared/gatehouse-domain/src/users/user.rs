@@ -39,7 +39,7 @@ impl std::fmt::Debug for PasswordHash {
     }
 }
 
-/// A session that goes on.
+/// A session that was not ended. It may have expired.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Session {
     pub started_at: Timestamp,
@@ -52,7 +52,7 @@ pub struct Session {
 #[serde(rename_all = "snake_case")]
 pub enum UserState {
     Active,
-    /// They may not, and their sessions do not count.
+    /// They may not, and their sessions are not valid.
     Disabled,
 }
 
@@ -79,7 +79,7 @@ pub struct User {
     /// The hash of their password.
     pub password: PasswordHash,
     pub sessions: BTreeMap<SessionId, Session>,
-    /// Changes with every edit; logging in is none.
+    /// Changes with every edit. Beginning or ending a session is not one.
     pub revision: Revision,
     /// When they were created.
     pub created_at: Timestamp,
@@ -112,14 +112,14 @@ impl User {
         }
     }
 
-    /// Whether they count among the platform admins, of whom one must stay.
+    /// Whether this is an active platform admin, of whom at least one must remain.
     pub fn is_acting_platform_admin(&self) -> bool {
         self.state == UserState::Active && self.roles.is_platform_admin()
     }
 }
 
 /// What of a user decides on their sessions: everything but the password.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Account {
     /// What they may do.
     pub roles: Roles,

@@ -14,6 +14,7 @@ pub mod catalog;
 mod ci;
 mod client;
 mod endings;
+mod engine;
 mod event;
 mod flush;
 mod interceptors;
@@ -28,6 +29,7 @@ pub use self::{
     ci::{ScriptedCi, Start, StartedBuild},
     client::{Call, Client, Deps, TestApp},
     endings::Ending,
+    engine::ScriptedEngine,
     flush::Flushes,
     interceptors::{Calls, Cost, Meter},
     secrets::MemorySecrets,

@@ -8,7 +8,10 @@ use tempfile::TempDir;
 use tokio::task::yield_now;
 
 use super::support::{HandClock, Served, code, open, substitutions, token};
-use crate::step_functions::{OpenError, StateMachine, TaskError};
+use crate::{
+    files::OpenError,
+    step_functions::{StateMachine, TaskError},
+};
 
 /// A task that waits for a token, and a pause behind it.
 const FLOW: &str = r#"{

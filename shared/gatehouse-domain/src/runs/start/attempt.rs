@@ -1,6 +1,6 @@
 //! One invocation's work on a request: calling the CI system, waiting for whoever does, recovering.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use jiff::Timestamp;
 
@@ -13,7 +13,10 @@ use crate::{
     clock::{System, random_id},
     idempotency::{Fingerprint, IdempotencyKey},
     jobs::Job,
-    runs::run::{FindRun, Run},
+    runs::{
+        RunId,
+        run::{FindRun, Run},
+    },
     store::StoreError,
 };
 
@@ -271,12 +274,9 @@ impl<'a, S: FindRun + RunRequests> Attempt<'a, S> {
 
     /// How many of these builds are not the run of a request.
     async fn count_unrecorded(&self, builds: &[Build]) -> Result<usize, StoreError> {
-        let mut unrecorded = 0;
-        for build in builds {
-            let run = Run::of_build(self.job, build.clone(), self.system.now());
-            unrecorded += usize::from(self.store.find_run(&run.id).await?.is_none());
-        }
-        Ok(unrecorded)
+        let provider = &self.job.spec.provider;
+        let ids: BTreeSet<_> = builds.iter().map(|build| RunId::of_build(provider, build)).collect();
+        Ok(ids.len() - self.store.find_runs(&ids).await?.len())
     }
 
     /// Calls once more, long after a call that certainly began nothing.
