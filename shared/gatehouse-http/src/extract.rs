@@ -250,8 +250,8 @@ pub const MAX_ITEMS: usize = 5_000;
 /// The most members of an object in a body.
 pub const MAX_MEMBERS: usize = 1_000;
 
-/// The longest text in a body, in bytes: room for a bundle of certificates.
-pub const MAX_TEXT: usize = 128 * 1024;
+/// The longest text in a body, in bytes: rules that allow less say so themselves, with their own words.
+pub const MAX_TEXT: usize = 768 * 1024;
 
 /// Refuses JSON in which an object has two members of one name, at any depth: readers of JSON disagree on which of them
 /// counts, so what one has checked another would not do. And JSON with lists, objects or texts beyond all measure.

@@ -38,11 +38,9 @@ mod mint {
         let root = app.as_platform_admin();
         assert_eq!(root.post("/v1/api-keys").json(&of(100)).await.status, 201);
         for tenants in [101, 5_000] {
-            assert_snapshot!(root.post("/v1/api-keys").json(&of(tenants)).await, @r#"
-            422 Unprocessable Entity
-            validation-failed: Refused: `/tenants`.
-              "/tenants": must be at most 100 tenants, or `*` for all
-            "#);
+            let refused = root.post("/v1/api-keys").json(&of(tenants)).await;
+            assert_eq!((refused.status.as_u16(), refused.problem()), (422, "validation-failed"));
+            assert_eq!(refused.body["errors"][0]["pointer"], "/tenants");
         }
     }
 

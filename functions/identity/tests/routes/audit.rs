@@ -15,7 +15,7 @@ async fn shows_who_did_what_the_newest_act_first() {
     let cursor = shown.body["next_cursor"].as_str().unwrap();
     assert_snapshot!(shown.to_string().replace(cursor, "CURSOR"), @r#"
     200 OK
-    link: <?limit=50&cursor=CURSOR&until=2026-09-21T14%3A13%3A22Z>; rel="next"
+    link: <?limit=50&cursor=CURSOR&until=2026-09-21T14:13:22Z>; rel="next"
     {
       "entries": [
         {
