@@ -85,15 +85,8 @@ pub(crate) async fn put(
         return Err(Problem::invalid(vec![error]));
     }
     let kinds = state.providers.kinds();
-    let put = providers::put(
-        &*state.table,
-        &*state.write_secrets,
-        &*state.system,
-        &kinds,
-        &caller,
-        draft,
-        &expected,
-    );
+    let put =
+        providers::put(&*state.table, &*state.secrets, &*state.system, &kinds, &caller, draft, &expected);
     let put = put.await.map_err(|error| match error {
         PutProviderError::Invalid(errors) => Problem::invalid(errors),
         PutProviderError::Precondition(error) => Problem::precondition(error),
@@ -129,7 +122,7 @@ pub(crate) async fn delete(
     _: NoQuery,
     Expected(expected): Expected,
 ) -> Result<StatusCode, Problem> {
-    let deleted = providers::delete(&*state.table, &*state.delete_secrets, &name, &expected);
+    let deleted = providers::delete(&*state.table, &*state.secrets, &name, &expected);
     deleted.await.map_err(|error| match error {
         DeleteProviderError::NotFound => not_found(),
         DeleteProviderError::Precondition(error) => Problem::precondition(error),

@@ -2,11 +2,7 @@
 
 use std::sync::Arc;
 
-use gatehouse_domain::{
-    clock::System,
-    plain_http::PlainHttp,
-    secret::{DeleteSecret, WriteSecret},
-};
+use gatehouse_domain::{clock::System, plain_http::PlainHttp, secret::ChangeSecret};
 use gatehouse_providers::Directory;
 use gatehouse_store::Table;
 
@@ -15,8 +11,7 @@ use gatehouse_store::Table;
 pub struct AppState {
     pub table: Arc<Table>,
     /// Keeps the credentials of providers.
-    pub write_secrets: Arc<dyn WriteSecret>,
-    pub delete_secrets: Arc<dyn DeleteSecret>,
+    pub secrets: Arc<dyn ChangeSecret>,
     pub providers: Arc<Directory>,
     /// Whether providers may be called without TLS.
     pub plain_http: PlainHttp,

@@ -2,7 +2,7 @@
 //!
 //! A sort key can tell what the page left out: when something happened that its reader may not see, and what it is
 //! called. So a cursor is encrypted, and authenticated together with the list it is of and with what was asked of that
-//! list by whom ([`PageRequest::asked`]): it leads nowhere else. What ADR 15 says of the key is here.
+//! list by whom ([`PageRequest::asked`]): it leads nowhere else. What ADR 16 says of the key is here.
 
 use std::sync::OnceLock;
 

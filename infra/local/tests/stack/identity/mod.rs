@@ -6,6 +6,7 @@ mod canary;
 mod janitor;
 mod keys;
 mod names;
+mod previous_owner;
 mod projects;
 mod rotation;
 mod sessions;
