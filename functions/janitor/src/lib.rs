@@ -6,7 +6,7 @@ use std::{num::NonZeroU16, sync::Arc, time::Duration};
 use gatehouse_domain::{
     clock::System,
     error::Chain,
-    janitor::{Publish, Report, Settings, sweep},
+    janitor::{FillInError, Publish, Report, Settings, fill_in_sharing, sweep},
     operations::{
         change::WorkflowPorts,
         workflow::{AnswerTask, OverseeWorkflow, StartWorkflow},
@@ -73,7 +73,9 @@ impl Janitor {
         let (publish, flush) = (&*self.publish, &*self.flush);
         let report = sweep(&*self.table, workflow, publish, flush, &*self.system, &settings).await;
         log(&report);
-        if report.failures.is_empty() { Ok(report) } else { Err(SweepFailed(report.failures.len())) }
+        let filled = fill_in_sharing(&*self.table, &*self.system).await;
+        let failures = report.failures.len() + usize::from(!log_filled(filled));
+        if failures == 0 { Ok(report) } else { Err(SweepFailed(failures)) }
     }
 }
 
@@ -94,4 +96,17 @@ fn log(report: &Report) {
         finished = report.finished,
         "swept"
     );
+}
+
+/// Whether it could be filled in, where something had to be.
+fn log_filled(filled: Result<usize, FillInError>) -> bool {
+    match filled {
+        Ok(0) => {}
+        Ok(providers) => tracing::info!(providers, "filled in which tenants may use what"),
+        Err(error) => {
+            tracing::error!(error = %Chain(&error), "could not fill in which tenants may use what");
+            return false;
+        }
+    }
+    true
 }

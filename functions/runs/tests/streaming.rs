@@ -7,7 +7,7 @@ use futures_util::StreamExt;
 use gatehouse_domain::{
     access::Scope,
     caller::{Caller, Grant, Tenants},
-    ci::{Account, ConcourseTarget, ProviderKind, Target},
+    ci::{Account, ConcourseTarget, ProviderKind, Sharing, Target},
     clock::Clock,
     jobs::{JobDraft, JobSpec},
     providers::{Credentials as ProviderCredentials, Provider, SaveProvider},
@@ -82,6 +82,7 @@ impl Dependencies {
             url: Some(self.twin.url().to_owned()),
             account: Some(account.clone()),
             ca_certificate: None,
+            sharing: Sharing::OpenToAll,
             revision: Revision::unverified("r1".into()),
             credentials_version: "c1".into(),
             updated_at: SystemClock.now(),

@@ -4,6 +4,7 @@ mod cancel;
 mod events;
 mod log;
 mod run;
+mod scopes;
 mod start;
 
 use std::sync::Arc;

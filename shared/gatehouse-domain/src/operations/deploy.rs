@@ -23,11 +23,13 @@ use crate::{
     idempotency::{IdempotencyKey, RequestKey},
     jobs::{FindJob, FindJobsByTarget, ShowJobError},
     name::JobId,
+    providers::FindProvider,
     runs::{
         self, CancelError, FindRun, RecordRun, Run, ShowRunError,
         start::{RunRequests, StartError},
     },
     store::StoreError,
+    tenant::CountTenants,
 };
 
 /// The step of an operation that is a run.
@@ -74,7 +76,16 @@ pub enum WebhookError {
 
 /// Where a deploy by a job keeps what it does: the operation, the run, and the trail.
 pub trait DeployStore:
-    FindOperation + SaveOperation + FindJob + FindJobsByTarget + FindRun + RecordRun + RunRequests + AppendAudit
+    FindOperation
+    + SaveOperation
+    + FindJob
+    + FindJobsByTarget
+    + FindRun
+    + RecordRun
+    + RunRequests
+    + AppendAudit
+    + FindProvider
+    + CountTenants
 {
 }
 
@@ -87,6 +98,8 @@ impl<T> DeployStore for T where
         + RecordRun
         + RunRequests
         + AppendAudit
+        + FindProvider
+        + CountTenants
 {
 }
 
@@ -269,6 +282,7 @@ fn from_start(job: &JobId, error: StartError) -> DeployError {
         StartError::Job(_)
         | StartError::Run(_)
         | StartError::Forbidden(_)
+        | StartError::Scope(_)
         | StartError::Parameters(_)
         | StartError::StillRunning
         | StartError::RerunUnsupported
