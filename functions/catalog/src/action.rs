@@ -2,8 +2,8 @@
 
 use axum::{
     Json,
-    extract::State,
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    extract::FromRequestParts,
+    http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
 };
 use gatehouse_domain::{
@@ -77,15 +77,10 @@ pub(crate) struct DeployBody {
     )
 )]
 pub(crate) async fn provision(
-    State(state): State<AppState>,
-    audited: Audited,
-    PathParameter(service): PathParameter<ServiceId>,
-    _: NoQuery,
-    Idempotency(key): Idempotency,
+    action: ActionRequest,
     JsonBody(body): JsonBody<ProvisionBody>,
 ) -> Result<Response, Problem> {
-    let ask = Ask::Provision(body.inputs);
-    ask_for(&state, &audited, &service, &body.environment, &ask, key.as_ref()).await
+    action.ask(&body.environment, &Ask::Provision(body.inputs)).await
 }
 
 /// Deprovisions an environment: takes away what was provisioned.
@@ -106,14 +101,10 @@ pub(crate) async fn provision(
     )
 )]
 pub(crate) async fn deprovision(
-    State(state): State<AppState>,
-    audited: Audited,
-    PathParameter(service): PathParameter<ServiceId>,
-    _: NoQuery,
-    Idempotency(key): Idempotency,
+    action: ActionRequest,
     JsonBody(body): JsonBody<EnvironmentOnlyBody>,
 ) -> Result<Response, Problem> {
-    ask_for(&state, &audited, &service, &body.environment, &Ask::Deprovision, key.as_ref()).await
+    action.ask(&body.environment, &Ask::Deprovision).await
 }
 
 /// Looks whether what exists in an environment is what was provisioned. Changes nothing.
@@ -133,14 +124,10 @@ pub(crate) async fn deprovision(
     )
 )]
 pub(crate) async fn drift(
-    State(state): State<AppState>,
-    audited: Audited,
-    PathParameter(service): PathParameter<ServiceId>,
-    _: NoQuery,
-    Idempotency(key): Idempotency,
+    action: ActionRequest,
     JsonBody(body): JsonBody<EnvironmentOnlyBody>,
 ) -> Result<Response, Problem> {
-    ask_for(&state, &audited, &service, &body.environment, &Ask::Drift, key.as_ref()).await
+    action.ask(&body.environment, &Ask::Drift).await
 }
 
 /// Deploys a version to an environment, by the service's deploy job or webhook.
@@ -162,37 +149,49 @@ pub(crate) async fn drift(
     )
 )]
 pub(crate) async fn deploy(
-    State(state): State<AppState>,
-    audited: Audited,
-    PathParameter(service): PathParameter<ServiceId>,
-    _: NoQuery,
-    Idempotency(key): Idempotency,
+    action: ActionRequest,
     JsonBody(body): JsonBody<DeployBody>,
 ) -> Result<Response, Problem> {
-    let ask = Ask::Deploy(body.version);
-    ask_for(&state, &audited, &service, &body.environment, &ask, key.as_ref()).await
+    action.ask(&body.environment, &Ask::Deploy(body.version)).await
 }
 
-async fn ask_for(
-    state: &AppState,
-    audited: &Audited,
-    service: &ServiceId,
-    environment: &EnvironmentName,
-    ask: &Ask,
-    key: Option<&IdempotencyKey>,
-) -> Result<Response, Problem> {
-    let wanted = OperationRequest { service, environment, ask, key };
-    let (start, system) = (&*state.start, &*state.system);
-    let asked = request::request(&*state.table, start, system, &audited.context(), &wanted).await;
-    let requested = asked.map_err(problems::request)?;
-    problems::log_unsettled(&requested.operation.id, requested.unsettled.as_ref());
-    let mut headers = HeaderMap::new();
-    if requested.replayed {
-        mark_replayed(&mut headers);
+/// What a request for an operation has besides its body: who asks, for which service, and under which key.
+pub(crate) struct ActionRequest {
+    state: AppState,
+    audited: Audited,
+    service: ServiceId,
+    key: Option<IdempotencyKey>,
+}
+
+impl FromRequestParts<AppState> for ActionRequest {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, Problem> {
+        let audited = Audited::from_request_parts(parts, state).await?;
+        let PathParameter(service) = PathParameter::from_request_parts(parts, state).await?;
+        NoQuery::from_request_parts(parts, state).await?;
+        let Idempotency(key) = Idempotency::from_request_parts(parts, state).await?;
+        Ok(Self { state: state.clone(), audited, service, key })
     }
-    // Relative to `…/services/{service_id}/actions/…`.
-    if let Ok(location) = HeaderValue::from_str(&format!("../operations/{}", requested.operation.id)) {
-        headers.insert(header::LOCATION, location);
+}
+
+impl ActionRequest {
+    /// Begins the operation, and answers 202 with it.
+    async fn ask(&self, environment: &EnvironmentName, ask: &Ask) -> Result<Response, Problem> {
+        let Self { state, audited, service, key } = self;
+        let wanted = OperationRequest { service, environment, ask, key: key.as_ref() };
+        let (start, system) = (&*state.start, &*state.system);
+        let asked = request::request(&*state.table, start, system, &audited.context(), &wanted).await;
+        let requested = asked.map_err(problems::request)?;
+        problems::log_unsettled(&requested.operation.id, requested.unsettled.as_ref());
+        let mut headers = HeaderMap::new();
+        if requested.replayed {
+            mark_replayed(&mut headers);
+        }
+        // Relative to `…/services/{service_id}/actions/…`.
+        if let Ok(location) = HeaderValue::from_str(&format!("../operations/{}", requested.operation.id)) {
+            headers.insert(header::LOCATION, location);
+        }
+        Ok((StatusCode::ACCEPTED, headers, Json(OperationAnswer::from(requested.operation))).into_response())
     }
-    Ok((StatusCode::ACCEPTED, headers, Json(OperationAnswer::from(requested.operation))).into_response())
 }

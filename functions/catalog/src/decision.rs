@@ -28,10 +28,7 @@ pub(crate) struct VerdictBody {
 #[utoipa::path(
     post, path = "/services/{service_id}/operations/{operation_id}/approve",
     operation_id = "approve_operation", tag = "catalog",
-    params(
-        ("service_id" = String, Path, description = "The service's id."),
-        ("operation_id" = String, Path, description = "The operation's id."),
-    ),
+    params(OperationPath),
     request_body = Option<VerdictBody>,
     responses(
         (status = 200, description = "The operation as it stands.", body = OperationAnswer),
@@ -55,10 +52,7 @@ pub(crate) async fn approve(
 #[utoipa::path(
     post, path = "/services/{service_id}/operations/{operation_id}/reject",
     operation_id = "reject_operation", tag = "catalog",
-    params(
-        ("service_id" = String, Path, description = "The service's id."),
-        ("operation_id" = String, Path, description = "The operation's id."),
-    ),
+    params(OperationPath),
     request_body = Option<VerdictBody>,
     responses(
         (status = 200, description = "The operation, which has ended.", body = OperationAnswer),
@@ -83,10 +77,7 @@ pub(crate) async fn reject(
 #[utoipa::path(
     post, path = "/services/{service_id}/operations/{operation_id}/cancel",
     operation_id = "cancel_operation", tag = "catalog",
-    params(
-        ("service_id" = String, Path, description = "The service's id."),
-        ("operation_id" = String, Path, description = "The operation's id."),
-    ),
+    params(OperationPath),
     responses(
         (status = 202, description = "The operation, which ends soon or has ended.", body = OperationAnswer),
         (status = 404, description = "There is no such operation.", body = ProblemBody),

@@ -1,36 +1,25 @@
 //! The `catalog` Lambda: wiring and nothing else.
 
-use std::sync::Arc;
-
 use catalog::AppState;
 use gatehouse_runtime::{
-    aws::{self, Aws},
-    clock::System,
-    env::{ModulesConfig, ResponseMode, TableConfig, WorkflowsConfig},
+    env::{self, ResponseMode},
     tracing,
+    wiring::Wiring,
 };
-use gatehouse_store::Table;
-use gatehouse_workflows::{Answers, Executions, Machines};
 use lambda_http::Error;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     tracing::init();
     let mode = ResponseMode::from_env()?;
-    let table = TableConfig::from_env()?.table;
-    let modules = ModulesConfig::from_env()?.modules;
-    let machines = WorkflowsConfig::from_env();
-    let aws = Aws::from_env().await?;
-    aws::warm_up(&aws.dynamodb(), &table).await;
-    let system = Arc::new(System);
-    let table = Arc::new(Table::new(aws.dynamodb(), table, system.clone()));
-    let machines = Machines::of_arns(machines.provision, machines.deploy);
-    let executions = Arc::new(Executions::new(aws.step_functions(), machines));
-    let answer = Arc::new(Answers::new(aws.step_functions()));
-    let (start, oversee) = (executions.clone(), executions);
-    let state = AppState { table, start, answer, oversee, modules, system };
+    let modules = env::modules()?;
+    let wiring = Wiring::from_env().await?;
+    let (start, answer) = (wiring.executions(), wiring.answers());
+    wiring.warm_up().await;
+    let Wiring { table, system, .. } = wiring;
+    let router = catalog::router(AppState { table, oversee: start.clone(), start, answer, modules, system });
     match mode {
-        ResponseMode::Stream => lambda_http::run_with_streaming_response(catalog::router(state)).await,
-        ResponseMode::Buffered => lambda_http::run(catalog::router(state)).await,
+        ResponseMode::Stream => lambda_http::run_with_streaming_response(router).await,
+        ResponseMode::Buffered => lambda_http::run(router).await,
     }
 }

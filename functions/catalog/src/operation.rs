@@ -12,6 +12,7 @@ use gatehouse_http::{
     problem::ProblemBody,
 };
 use serde::Deserialize;
+use utoipa::IntoParams;
 
 use crate::{
     problems,
@@ -20,9 +21,14 @@ use crate::{
 };
 
 /// An operation of a service, as the path names it.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
 pub(crate) struct OperationPath {
+    /// The service's id.
+    #[param(value_type = String)]
     pub(crate) service_id: ServiceId,
+    /// The operation's id.
+    #[param(value_type = String)]
     pub(crate) operation_id: OperationId,
 }
 
@@ -44,8 +50,7 @@ pub(crate) async fn list(
     let request = page::request(query.limit, query.cursor)?;
     let page = operations::history(&*state.table, &caller, &service, &request).await;
     let page = page.map_err(problems::history)?;
-    let link = page::link(page.next.as_ref(), request.limit, &[]);
-    let next_cursor = page.next.map(|cursor| cursor.as_str().to_owned());
+    let (link, next_cursor) = page::next(page.next, request.limit, &[]);
     let operations = page.items.into_iter().map(Into::into).collect();
     Ok((link, Json(OperationsAnswer { operations, next_cursor })))
 }
@@ -54,10 +59,7 @@ pub(crate) async fn list(
 #[utoipa::path(
     get, path = "/services/{service_id}/operations/{operation_id}", operation_id = "show_operation",
     tag = "catalog",
-    params(
-        ("service_id" = String, Path, description = "The service's id."),
-        ("operation_id" = String, Path, description = "The operation's id."),
-    ),
+    params(OperationPath),
     responses(
         (status = 200, description = "The operation.", body = OperationAnswer),
         (status = 404, description = "There is no such operation.", body = ProblemBody),

@@ -89,8 +89,7 @@ pub(crate) async fn list(
         ("lifecycle", lifecycle),
         ("text", query.text.as_deref()),
     ];
-    let link = page::link(page.next.as_ref(), request.limit, &filters);
-    let next_cursor = page.next.map(|cursor| cursor.as_str().to_owned());
+    let (link, next_cursor) = page::next(page.next, request.limit, &filters);
     let services = page.items.into_iter().map(Into::into).collect();
     Ok((link, Json(ServicesAnswer { services, next_cursor })))
 }

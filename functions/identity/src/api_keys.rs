@@ -15,7 +15,7 @@ use gatehouse_http::{
     extract::{Admitted, Audited, JsonBody, NoQuery, PathParameter, QueryParameters},
     page::{self, PageQuery},
     problem::{NOT_FOUND, ProblemBody},
-    revocation::{EffectiveAnswer, Flush, RevokeBody},
+    revocation::{EffectiveAnswer, Flush, Reason, RevokeBody},
 };
 use jiff::Timestamp;
 use secrecy::ExposeSecret;
@@ -182,10 +182,9 @@ pub(crate) async fn list(
 ) -> Result<impl IntoResponse, Problem> {
     let request = page::request(query.limit, query.cursor)?;
     let page = state.table.list_api_keys(&request).await.map_err(Problem::list)?;
-    let link = page::link(page.next.as_ref(), request.limit, &[]);
     let now = state.system.now();
+    let (link, next_cursor) = page::next(page.next, request.limit, &[]);
     let api_keys = page.items.into_iter().map(|key| ApiKeyView::new(key, now)).collect();
-    let next_cursor = page.next.map(|cursor| cursor.as_str().to_owned());
     Ok((link, Json(ApiKeysAnswer { api_keys, next_cursor })))
 }
 
@@ -251,9 +250,8 @@ pub(crate) async fn revoke(
     Flush(flush): Flush,
     PathParameter(id): PathParameter<ApiKeyId>,
     _: NoQuery,
-    body: Option<JsonBody<RevokeBody>>,
+    Reason(reason): Reason,
 ) -> Result<Json<RevokedKeyAnswer>, Problem> {
-    let RevokeBody { reason } = body.map(|JsonBody(body)| body).unwrap_or_default();
     let audit = audited.context();
     let revoked = api_key::revoke(&*state.table, &*flush, &*state.system, &audit, &id, reason).await;
     let revoked = revoked.map_err(|error| match error {

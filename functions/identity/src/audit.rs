@@ -119,14 +119,13 @@ pub(crate) async fn list(
         AuditError::TenantUnclear | AuditError::TwoFilters => Problem::new(INVALID_QUERY, error.to_string()),
         AuditError::List(error) => Problem::list(error),
     })?;
-    let actor = query.actor.as_deref().map(|actor| actor.replace('/', "%2F"));
     let until = until.to_string();
     let filters = [
         ("tenant", query.tenant.as_ref().map(TenantId::as_str)),
-        ("actor", actor.as_deref()),
+        ("actor", query.actor.as_deref()),
         ("until", Some(until.as_str())),
     ];
-    let link = page::link(page.next.as_ref(), request.limit, &filters);
-    let next_cursor = page.next.map(|cursor| cursor.as_str().to_owned());
-    Ok((link, Json(EntriesAnswer { entries: page.items.into_iter().map(Into::into).collect(), next_cursor })))
+    let (link, next_cursor) = page::next(page.next, request.limit, &filters);
+    let entries = page.items.into_iter().map(Into::into).collect();
+    Ok((link, Json(EntriesAnswer { entries, next_cursor })))
 }

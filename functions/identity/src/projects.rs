@@ -90,8 +90,7 @@ pub(crate) async fn list(
 ) -> Result<impl IntoResponse, Problem> {
     let request = page::request(query.limit, query.cursor)?;
     let page = project::list(&*state.table, &caller, &request).await.map_err(Problem::list)?;
-    let link = page::link(page.next.as_ref(), request.limit, &[]);
-    let next_cursor = page.next.map(|cursor| cursor.as_str().to_owned());
+    let (link, next_cursor) = page::next(page.next, request.limit, &[]);
     let projects = page.items.into_iter().map(Into::into).collect();
     Ok((link, Json(ProjectsAnswer { projects, next_cursor })))
 }

@@ -123,9 +123,8 @@ pub(crate) async fn list(
 ) -> Result<impl IntoResponse, Problem> {
     let request = page::request(query.limit, query.cursor)?;
     let page = state.table.list_users(&request).await.map_err(Problem::list)?;
-    let link = page::link(page.next.as_ref(), request.limit, &[]);
+    let (link, next_cursor) = page::next(page.next, request.limit, &[]);
     let users = page.items.iter().map(UserView::new).collect();
-    let next_cursor = page.next.map(|cursor| cursor.as_str().to_owned());
     Ok((link, Json(UsersAnswer { users, next_cursor })))
 }
 

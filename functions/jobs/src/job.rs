@@ -58,8 +58,7 @@ pub(crate) async fn list(
         ("project", query.project.as_ref().map(ProjectName::as_str)),
         ("environment", query.environment.as_ref().map(EnvironmentName::as_str)),
     ];
-    let link = page::link(page.next.as_ref(), request.limit, &filters);
-    let next_cursor = page.next.map(|cursor| cursor.as_str().to_owned());
+    let (link, next_cursor) = page::next(page.next, request.limit, &filters);
     let jobs = page.items.into_iter().map(Into::into).collect();
     Ok((link, Json(JobsAnswer { jobs, next_cursor })))
 }

@@ -55,8 +55,7 @@ pub(crate) async fn list(
     let request = page::request(query.limit, query.cursor)?;
     let page = runs::list(&*state.table, &*state.providers, &caller, &job, &request);
     let page = page.await.map_err(problems::list_runs)?;
-    let link = page::link(page.next.as_ref(), request.limit, &[]);
-    let next_cursor = page.next.map(|cursor| cursor.as_str().to_owned());
+    let (link, next_cursor) = page::next(page.next, request.limit, &[]);
     let runs = page.items.into_iter().map(Into::into).collect();
     Ok((link, Json(RunsAnswer { runs, next_cursor })))
 }

@@ -24,7 +24,7 @@ use gatehouse_http::{
     },
     page,
     problem::{CONFLICT, IDEMPOTENCY_KEY_REUSED, NOT_FOUND, ProblemBody, VALIDATION_FAILED},
-    revocation::{EffectiveAnswer, Flush, RevokeBody},
+    revocation::{EffectiveAnswer, Flush, Reason, RevokeBody},
 };
 use jiff::Timestamp;
 use secrecy::ExposeSecret;
@@ -250,8 +250,7 @@ pub(crate) async fn list(
         ("unused_for_days", unused.as_deref()),
         ("expiring_within_days", expiring.as_deref()),
     ];
-    let link = page::link(page.next.as_ref(), request.limit, &filters);
-    let next_cursor = page.next.map(|cursor| cursor.as_str().to_owned());
+    let (link, next_cursor) = page::next(page.next, request.limit, &filters);
     let tokens = page.items.into_iter().map(|token| TokenView::new(token, now)).collect();
     Ok((link, Json(TokensAnswer { tokens, next_cursor })))
 }
@@ -348,9 +347,8 @@ pub(crate) async fn revoke(
     Flush(flush): Flush,
     PathParameter(jti): PathParameter<TokenId>,
     _: NoQuery,
-    body: Option<JsonBody<RevokeBody>>,
+    Reason(reason): Reason,
 ) -> Result<Json<RevokedAnswer>, Problem> {
-    let RevokeBody { reason } = body.map(|JsonBody(body)| body).unwrap_or_default();
     let audit = audited.context();
     let revoked = tokens::revoke(&*state.table, &*flush, &*state.system, &audit, &jti, reason)
         .await

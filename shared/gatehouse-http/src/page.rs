@@ -2,6 +2,7 @@
 
 use axum::http::{HeaderMap, HeaderValue, header};
 use gatehouse_domain::paging::{Cursor, Limit, PageRequest};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -32,20 +33,29 @@ pub fn request(limit: Option<u8>, cursor: Option<String>) -> Result<PageRequest,
     Ok(PageRequest { limit, cursor: cursor.map(Cursor::unverified) })
 }
 
-/// The `Link` to the next page, relative to the request's own URL. `others` are the query parameters that
-/// the request had besides `limit` and `cursor`.
-pub fn link(next: Option<&Cursor>, limit: Limit, others: &[(&str, Option<&str>)]) -> HeaderMap {
+/// What a link has unescaped of a filter, beside letters and digits: nothing that could end the parameter.
+const PLAIN: AsciiSet =
+    NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b':').remove(b'@');
+
+/// Where the next page is, if there is one: as a `Link` relative to the request's own URL, and as `next_cursor`.
+/// `filters` are the query parameters that the request had besides `limit` and `cursor`.
+pub fn next(
+    next: Option<Cursor>,
+    limit: Limit,
+    filters: &[(&str, Option<&str>)],
+) -> (HeaderMap, Option<String>) {
     let mut headers = HeaderMap::new();
-    let Some(next) = next else { return headers };
+    let Some(next) = next else { return (headers, None) };
+    // A cursor is made of characters that need no escaping.
     let mut query = format!("?limit={}&cursor={}", limit.get(), next.as_str());
-    for (name, value) in others {
+    for (name, value) in filters {
         if let Some(value) = value {
-            query.extend(["&", *name, "=", *value]);
+            query.extend(["&", *name, "="]);
+            query.extend(utf8_percent_encode(value, &PLAIN));
         }
     }
-    // Names and cursors are made of characters that need no escaping.
     if let Ok(link) = HeaderValue::from_str(&format!("<{query}>; rel=\"next\"")) {
         headers.insert(header::LINK, link);
     }
-    headers
+    (headers, Some(next.as_str().to_owned()))
 }

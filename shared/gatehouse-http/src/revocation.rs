@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::{
-    extract::{FromRef, FromRequestParts},
+    extract::{FromRef, FromRequest, FromRequestParts, Request},
     http::request::Parts,
 };
 use gatehouse_domain::{
@@ -14,7 +14,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{extract::CalledStage, problem::Problem};
+use crate::{
+    extract::{CalledStage, JsonBody},
+    problem::Problem,
+};
 
 /// The authorizer cache of the stage through which the request came.
 pub struct Flush(pub Arc<dyn FlushAuthorizer>);
@@ -52,11 +55,23 @@ impl EffectiveAnswer {
     }
 }
 
+/// The reason of a revocation, whose body may be left out.
+pub struct Reason(pub Option<String>);
+
+impl<S: Send + Sync> FromRequest<S> for Reason {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let body = Option::<JsonBody<RevokeBody>>::from_request(request, state).await?;
+        Ok(Self(body.and_then(|JsonBody(body)| body.reason)))
+    }
+}
+
 /// Why something is revoked.
-#[derive(Debug, Default, Deserialize, ToSchema)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RevokeBody {
     /// For people, and the audit trail.
     #[serde(default)]
-    pub reason: Option<String>,
+    reason: Option<String>,
 }

@@ -74,6 +74,12 @@ impl OutboundHttp {
         self
     }
 
+    /// The same where `allowed`. Otherwise nothing changes.
+    #[must_use]
+    pub fn allow_loopback_if(self, allowed: bool) -> Self {
+        if allowed { self.allow_loopback() } else { self }
+    }
+
     /// Lets clients reach public addresses only: for URLs that any developer may set. A name leads nowhere
     /// when one of its addresses is not public.
     #[must_use]

@@ -32,7 +32,7 @@ use gatehouse_domain::{
 use gatehouse_outbound::OutboundHttp;
 use gatehouse_providers::{Dependencies, concourse::ConcourseProvider};
 use gatehouse_runtime::{
-    clock::{SystemClock, SystemIds},
+    clock::System,
     env::{optional, required},
 };
 use gatehouse_testkit::app::MemorySecrets;
@@ -81,8 +81,7 @@ async fn provider() -> Result<Arc<ConcourseProvider>> {
         read_secrets: memory.clone(),
         write_secrets: memory,
         leases: Arc::new(Alone),
-        clock: Arc::new(SystemClock),
-        ids: Arc::new(SystemIds),
+        system: Arc::new(System),
         http: OutboundHttp::new().allow_loopback(),
     };
     Ok(Arc::new(ConcourseProvider::new(&settings, dependencies)))

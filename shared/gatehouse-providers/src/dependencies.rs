@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use gatehouse_domain::{
-    clock::{Clock, IdSource},
+    clock::System,
     lease::Leases,
     secret::{ReadSecret, WriteSecret},
 };
@@ -18,10 +18,8 @@ pub struct Dependencies {
     pub write_secrets: Arc<dyn WriteSecret>,
     /// Lets one function at a time log in.
     pub leases: Arc<dyn Leases>,
-    /// Tells the time, and waits.
-    pub clock: Arc<dyn Clock>,
-    /// Names the holders of leases.
-    pub ids: Arc<dyn IdSource>,
+    /// Tells the time, waits, and names the holders of leases.
+    pub system: Arc<dyn System>,
     /// Makes the clients that call CI systems.
     pub http: OutboundHttp,
 }

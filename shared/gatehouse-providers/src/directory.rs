@@ -109,7 +109,7 @@ impl ProviderDirectory for Directory {
         if let Some(builtin) = self.builtin.get(name) {
             return Ok(builtin.provider.clone());
         }
-        let now = self.dependencies.clock.now();
+        let now = self.dependencies.system.now();
         let known = self.known().get(name).cloned();
         match known.filter(|it| now.duration_since(it.read_at).unsigned_abs() < FRESH_FOR) {
             Some(known) => Ok(known.provider),
@@ -122,7 +122,7 @@ impl ProviderDirectory for Directory {
             return Ok(builtin.provider.clone());
         }
         if let Some(settings) = self.find.find_provider(name).await? {
-            return self.made(&settings, self.dependencies.clock.now());
+            return self.made(&settings, self.dependencies.system.now());
         }
         self.known().remove(name);
         Err(ProviderLookupError::NotConfigured(name.clone()))

@@ -38,9 +38,6 @@ const OPERATION_TIMEOUT: Duration = Duration::from_secs(8);
 /// How often a call is tried. The SDK is the only layer that repeats AWS calls.
 const ATTEMPTS: u32 = 3;
 
-/// How long opening the first connection may hold up the start of a function.
-const WARM_UP_TIMEOUT: Duration = Duration::from_millis(300);
-
 /// The AWS clients of one process. They share one HTTP client, and so its connections.
 #[derive(Debug, Clone)]
 pub struct Aws {
@@ -172,14 +169,4 @@ fn http_client(endpoint: Option<&str>) -> Result<SharedHttpClient, AwsError> {
         .tls_provider(tls::Provider::Rustls(CryptoMode::Ring))
         .tls_context(context)
         .build_https())
-}
-
-/// Opens the connection to `DynamoDB` while the function starts, when CPU time is free, so that the first
-/// request need not. Whether it works makes no difference: the first request tries again.
-pub async fn warm_up(client: &aws_sdk_dynamodb::Client, table: &str) {
-    use aws_sdk_dynamodb::types::AttributeValue;
-
-    let nobody = || AttributeValue::S("WARMUP".to_owned());
-    let call = client.get_item().table_name(table).key("pk", nobody()).key("sk", nobody()).send();
-    let _outcome = tokio::time::timeout(WARM_UP_TIMEOUT, call).await;
 }

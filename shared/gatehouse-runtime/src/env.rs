@@ -48,61 +48,74 @@ pub fn required(name: &'static str) -> Result<String, EnvError> {
     optional(name).ok_or(EnvError { name, problem: Problem::Missing })
 }
 
-/// Where state is kept.
-#[derive(Debug, Clone)]
-pub struct TableConfig {
-    /// `GATEHOUSE_TABLE`: name of the `DynamoDB` table.
-    pub table: String,
+/// `GATEHOUSE_TABLE`: the name of the `DynamoDB` table.
+///
+/// # Errors
+///
+/// When it is not set.
+pub fn table() -> Result<String, EnvError> {
+    required("GATEHOUSE_TABLE")
 }
 
-impl TableConfig {
-    /// Reads the variables.
-    ///
-    /// # Errors
-    ///
-    /// When one is not set.
-    pub fn from_env() -> Result<Self, EnvError> {
-        Ok(Self { table: required("GATEHOUSE_TABLE")? })
-    }
+/// `GATEHOUSE_SECRET_PREFIX`: what the names of all secrets begin with, without a trailing slash.
+///
+/// # Errors
+///
+/// When it is not set.
+pub fn secret_prefix() -> Result<String, EnvError> {
+    required("GATEHOUSE_SECRET_PREFIX")
 }
 
-/// Where secrets are kept.
-#[derive(Debug, Clone)]
-pub struct SecretsConfig {
-    /// `GATEHOUSE_SECRET_PREFIX`: what the names of all secrets begin with, without a trailing slash.
-    pub prefix: String,
+/// `GATEHOUSE_ISSUER`: the name of this installation, which stands in every token: another one's tokens open
+/// nothing here.
+///
+/// # Errors
+///
+/// When it is not set.
+pub fn issuer() -> Result<String, EnvError> {
+    required("GATEHOUSE_ISSUER")
 }
 
-impl SecretsConfig {
-    /// Reads the variables.
-    ///
-    /// # Errors
-    ///
-    /// When one is not set.
-    pub fn from_env() -> Result<Self, EnvError> {
-        Ok(Self { prefix: required("GATEHOUSE_SECRET_PREFIX")? })
-    }
+/// `GATEHOUSE_CALLBACK_URL`: the API's base URL for those who report on operations, stage included, without a
+/// slash at the end.
+///
+/// # Errors
+///
+/// When it is not set.
+pub fn callback_url() -> Result<String, EnvError> {
+    Ok(required("GATEHOUSE_CALLBACK_URL")?.trim_end_matches('/').to_owned())
 }
 
-/// How API Gateway asks the authorizer.
-#[derive(Debug, Clone)]
-pub struct AuthorizerCacheConfig {
-    /// `GATEHOUSE_AUTHORIZER_CACHE_SECONDS`: for how long an answer is remembered.
-    pub remembered_for: Duration,
+/// `GATEHOUSE_AUTHORIZER_CACHE_SECONDS`: for how long API Gateway remembers an answer of the authorizer.
+///
+/// # Errors
+///
+/// When it is not set, or not a number of seconds.
+pub fn authorizer_cache() -> Result<Duration, EnvError> {
+    const NAME: &str = "GATEHOUSE_AUTHORIZER_CACHE_SECONDS";
+    let seconds = required(NAME)?.parse();
+    let seconds = seconds.map_err(|_| EnvError { name: NAME, problem: Problem::NotSeconds })?;
+    Ok(Duration::from_secs(seconds))
 }
 
-impl AuthorizerCacheConfig {
-    /// Reads the variable.
-    ///
-    /// # Errors
-    ///
-    /// When it is not set, or not a number of seconds.
-    pub fn from_env() -> Result<Self, EnvError> {
-        const NAME: &str = "GATEHOUSE_AUTHORIZER_CACHE_SECONDS";
-        let seconds =
-            required(NAME)?.parse().map_err(|_| EnvError { name: NAME, problem: Problem::NotSeconds })?;
-        Ok(Self { remembered_for: Duration::from_secs(seconds) })
-    }
+/// `GATEHOUSE_MODULES`: the names of the modules that the provisioner has, separated by commas; they are not known
+/// here without it.
+///
+/// # Errors
+///
+/// When a name cannot be one.
+pub fn modules() -> Result<Modules, EnvError> {
+    const NAME: &str = "GATEHOUSE_MODULES";
+    let Some(names) = optional(NAME) else { return Ok(Modules::Unknown) };
+    let names = names.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::parse);
+    let names = names.collect::<Result<_, _>>();
+    names.map(Modules::Known).map_err(|_| EnvError { name: NAME, problem: Problem::NotModules })
+}
+
+/// `GATEHOUSE_LOOPBACK_PROVIDERS`: whether CI systems may be on this very machine. Only `allowed` lets them, for
+/// proofs on one machine: on Lambda, the runtime's own API listens there.
+pub fn allows_loopback_providers() -> bool {
+    optional("GATEHOUSE_LOOPBACK_PROVIDERS").as_deref() == Some("allowed")
 }
 
 /// What the janitor looks after.
@@ -133,81 +146,6 @@ impl JanitorConfig {
     }
 }
 
-#[derive(Debug, Clone)]
-pub struct WorkflowsConfig {
-    /// `STEP_FUNCTION_ARN`: what provisions.
-    pub provision: Option<String>,
-    /// `DEPLOY_STEP_FUNCTION_ARN`: what deploys.
-    pub deploy: Option<String>,
-}
-
-impl WorkflowsConfig {
-    /// Reads the variables. What is not set is said when it is needed.
-    pub fn from_env() -> Self {
-        Self { provision: optional("STEP_FUNCTION_ARN"), deploy: optional("DEPLOY_STEP_FUNCTION_ARN") }
-    }
-}
-
-/// The modules that the provisioner has.
-#[derive(Debug, Clone)]
-pub struct ModulesConfig {
-    /// `GATEHOUSE_MODULES`: their names, separated by commas; not known here without it.
-    pub modules: Modules,
-}
-
-impl ModulesConfig {
-    /// Reads the variable.
-    ///
-    /// # Errors
-    ///
-    /// When a name cannot be one.
-    pub fn from_env() -> Result<Self, EnvError> {
-        const NAME: &str = "GATEHOUSE_MODULES";
-        let Some(names) = optional(NAME) else { return Ok(Self { modules: Modules::Unknown }) };
-        let names = names.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::parse);
-        let names = names.collect::<Result<_, _>>();
-        let names = names.map_err(|_| EnvError { name: NAME, problem: Problem::NotModules })?;
-        Ok(Self { modules: Modules::Known(names) })
-    }
-}
-
-/// Who makes and accepts tokens.
-#[derive(Debug, Clone)]
-pub struct IssuerConfig {
-    /// `GATEHOUSE_ISSUER`: the name of this installation, which stands in every token: another one's
-    /// tokens open nothing here.
-    pub issuer: String,
-}
-
-impl IssuerConfig {
-    /// Reads the variables.
-    ///
-    /// # Errors
-    ///
-    /// When one is not set.
-    pub fn from_env() -> Result<Self, EnvError> {
-        Ok(Self { issuer: required("GATEHOUSE_ISSUER")? })
-    }
-}
-
-/// Where those report who work on operations.
-#[derive(Debug, Clone)]
-pub struct CallbackConfig {
-    /// `GATEHOUSE_CALLBACK_URL`: the API's base URL, stage included, without a slash at the end.
-    pub base_url: String,
-}
-
-impl CallbackConfig {
-    /// Reads the variable.
-    ///
-    /// # Errors
-    ///
-    /// When it is not set.
-    pub fn from_env() -> Result<Self, EnvError> {
-        Ok(Self { base_url: required("GATEHOUSE_CALLBACK_URL")?.trim_end_matches('/').to_owned() })
-    }
-}
-
 /// How a function's answers leave it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ResponseMode {
@@ -228,25 +166,6 @@ impl ResponseMode {
             "stream" => Ok(Self::Stream),
             "buffered" => Ok(Self::Buffered),
             _ => Err(EnvError { name: NAME, problem: Problem::Unknown { allowed: &["stream", "buffered"] } }),
-        }
-    }
-}
-
-/// Whether CI systems may be on this very machine.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LoopbackProviders {
-    /// They may: for the local stack and for proofs on one machine.
-    Allowed,
-    /// They may not: on Lambda, the runtime's own API listens there.
-    Refused,
-}
-
-impl LoopbackProviders {
-    /// Reads `GATEHOUSE_LOOPBACK_PROVIDERS`: `allowed`; anything else, or nothing, refuses them.
-    pub fn from_env() -> Self {
-        match optional("GATEHOUSE_LOOPBACK_PROVIDERS").as_deref() {
-            Some("allowed") => Self::Allowed,
-            _ => Self::Refused,
         }
     }
 }

@@ -11,3 +11,5 @@ pub mod env;
 pub mod event_bridge;
 pub mod signed;
 pub mod tracing;
+#[cfg(feature = "wiring")]
+pub mod wiring;

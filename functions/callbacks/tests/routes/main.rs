@@ -10,51 +10,18 @@ use callbacks::AppState;
 use gatehouse_domain::{
     catalog::DeployTarget,
     operations::{
-        CallWebhook, FindOperation, Operation, TaskToken, Webhook, WebhookError, Work,
-        attempt::CallbackKey,
+        CallWebhook, FindOperation, Operation, TaskToken, Webhook, WebhookError, Work, attempt::CallbackKey,
         call_webhook,
-        workflow::{AnswerTask, TaskAnswer, WorkflowError},
     },
     secret::SecretName,
 };
-use gatehouse_testkit::app::{Answer, Call, TestApp, catalog};
+use gatehouse_testkit::app::{Answer, Call, ScriptedEngine, TestApp, catalog};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
 const CALLBACK_KEY: &str = "0123456789abcdef0123456789abcdef";
 
 const DEPLOYMENTS: &str = "/services/deployments/callback";
-
-/// A workflow engine in which every task waits, and which remembers its answers.
-#[derive(Default)]
-struct Engine(Mutex<Vec<String>>);
-
-impl Engine {
-    fn hear(&self, what: String) -> TaskAnswer {
-        self.0.lock().unwrap().push(what);
-        TaskAnswer::Accepted
-    }
-
-    /// What it got since it was asked last.
-    fn heard(&self) -> Vec<String> {
-        std::mem::take(&mut self.0.lock().unwrap())
-    }
-}
-
-#[async_trait]
-impl AnswerTask for Engine {
-    async fn succeed(&self, token: &TaskToken, output: &Value) -> Result<TaskAnswer, WorkflowError> {
-        Ok(self.hear(format!("succeed {} {output}", token.expose())))
-    }
-
-    async fn fail(&self, token: &TaskToken, error: &str, cause: &str) -> Result<TaskAnswer, WorkflowError> {
-        Ok(self.hear(format!("fail {} {error}: {cause}", token.expose())))
-    }
-
-    async fn heartbeat(&self, token: &TaskToken) -> Result<TaskAnswer, WorkflowError> {
-        Ok(self.hear(format!("heartbeat {}", token.expose())))
-    }
-}
 
 /// A webhook that keeps the token with which its receiver reports.
 #[derive(Default)]
@@ -71,14 +38,14 @@ impl Webhook for Receiver {
 /// A deploy whose receiver has been called.
 struct Deploy {
     app: TestApp,
-    engine: Arc<Engine>,
+    engine: Arc<ScriptedEngine>,
     operation: Operation,
     token: String,
 }
 
 impl Deploy {
     async fn start() -> Self {
-        let engine = Arc::new(Engine::default());
+        let engine = Arc::new(ScriptedEngine::default());
         let answer = engine.clone();
         let app = TestApp::start(|deps| {
             let (table, secrets, clock) = (deps.table, deps.secrets, deps.system);

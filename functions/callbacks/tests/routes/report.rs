@@ -16,10 +16,10 @@ async fn is_taken_and_signals_the_workflow() {
     let rollout = json!({ "step": "rollout", "percentage": 40, "log": ["two of five"] });
     let taken = deploy.report(&with(deploy.body(1, "progress"), &rollout)).await;
     assert_eq!((taken.status.as_u16(), taken.body), (200, json!({ "applied": true, "cancel": false })));
-    assert_eq!(deploy.engine.heard(), ["heartbeat task"]);
+    assert_eq!(deploy.engine.calls(), ["heartbeat task"]);
     let success = deploy.body(2, "success");
     assert_eq!(deploy.report(&success).await.body["applied"], true);
-    assert_eq!(deploy.engine.heard(), [r#"succeed task {"deployed":true}"#]);
+    assert_eq!(deploy.engine.calls(), [r#"succeed task {"deployed":true}"#]);
     assert_eq!(deploy.report(&success).await.body["applied"], false);
     let shown = deploy.stands().await;
     assert_eq!((shown.steps[0].percentage, shown.log), (Some(40), vec!["two of five".to_owned()]));

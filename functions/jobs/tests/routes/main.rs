@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use gatehouse_domain::ci::ProviderKind;
 use gatehouse_outbound::OutboundHttp;
-use gatehouse_providers::{Dependencies, Directory};
+use gatehouse_providers::Directory;
 use gatehouse_testkit::app::{Answer, ScriptedCi, TestApp};
 use jobs::AppState;
 use serde_json::{Value, json};
@@ -40,20 +40,13 @@ async fn start_with_ci() -> (TestApp, Arc<ScriptedCi>) {
 async fn start_with(extend: impl FnOnce(Directory) -> Directory) -> TestApp {
     TestApp::start(|deps| {
         let (table, secrets, system) = (deps.table, deps.secrets, deps.system);
-        let dependencies = Dependencies {
-            read_secrets: secrets.clone(),
-            write_secrets: secrets.clone(),
-            leases: table.clone(),
-            clock: system.clone(),
-            ids: system.clone(),
-            http: OutboundHttp::new().allow_loopback(),
-        };
-        let providers = extend(gatehouse_providers::directory(table.clone(), dependencies));
+        let http = OutboundHttp::new().allow_loopback();
+        let providers = gatehouse_providers::directory(table.clone(), secrets.clone(), system.clone(), http);
         jobs::router(AppState {
             table,
             write_secrets: secrets.clone(),
             delete_secrets: secrets,
-            providers: Arc::new(providers),
+            providers: Arc::new(extend(providers)),
             system,
         })
     })

@@ -11,12 +11,9 @@ use std::sync::Arc;
 
 use gatehouse_domain::{
     ci::{LogStream, ProviderKind, RunEventBody, RunStatus, StepPhase},
-    jobs::{self, JobDraft},
     parameter::ParameterSpec,
-    revision::Precondition,
 };
 use gatehouse_outbound::OutboundHttp;
-use gatehouse_providers::Dependencies;
 use gatehouse_testkit::app::{ScriptedCi, TestApp, callers, job_draft};
 use runs::AppState;
 use serde_json::json;
@@ -28,16 +25,9 @@ async fn start() -> (TestApp, Arc<ScriptedCi>) {
     let provider = ci.clone();
     let app = TestApp::start(|deps| {
         let (table, secrets, system) = (deps.table, deps.secrets, deps.system);
-        let dependencies = Dependencies {
-            read_secrets: secrets.clone(),
-            write_secrets: secrets,
-            leases: table.clone(),
-            clock: system.clone(),
-            ids: system.clone(),
-            http: OutboundHttp::new(),
-        };
         let name = "concourse".parse().expect("a provider");
-        let providers = gatehouse_providers::directory(table.clone(), dependencies);
+        let http = OutboundHttp::new();
+        let providers = gatehouse_providers::directory(table.clone(), secrets, system.clone(), http);
         let providers = providers.with_builtin(name, ProviderKind::Concourse, provider);
         runs::router(AppState { table, providers: Arc::new(providers), system })
     })
@@ -49,15 +39,8 @@ async fn start() -> (TestApp, Arc<ScriptedCi>) {
     .expect("a parameter");
     let mut draft = job_draft("deploy", "payments");
     draft.spec.parameters = vec![branch];
-    save(&app, draft).await;
+    app.table.save_draft(&callers::tenant_key("acme"), draft).await;
     (app, ci)
-}
-
-async fn save(app: &TestApp, draft: JobDraft) {
-    let (store, system) = (&*app.table.table, &*app.system);
-    let (kinds, caller) = (ProviderKind::ALL.into(), callers::tenant_key("acme"));
-    let saved = jobs::put(store, system, &kinds, &caller, draft, None, &Precondition::Absent);
-    saved.await.expect("the job is saved");
 }
 
 /// The same with a run, which waits, and its id.

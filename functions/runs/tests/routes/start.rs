@@ -2,11 +2,11 @@ use gatehouse_domain::{
     access::Scope,
     ci::{BuildId, CiErrorKind, RunStatus, Target},
 };
-use gatehouse_testkit::app::{Start, job_draft};
+use gatehouse_testkit::app::{Start, callers, job_draft};
 use insta::assert_snapshot;
 use serde_json::{Value, json};
 
-use crate::{save, start, with_a_run};
+use crate::{start, with_a_run};
 
 mod trigger {
     use super::*;
@@ -229,7 +229,7 @@ mod trigger {
         assert_eq!(app.as_developer("beta").post("/v1/jobs/deploy/runs").await.problem(), "not-found");
         let mut draft = job_draft("orphan", "payments");
         draft.spec.provider = "gone".parse().unwrap();
-        save(&app, draft).await;
+        app.table.save_draft(&callers::tenant_key("acme"), draft).await;
         assert_snapshot!(acme.post("/v1/jobs/orphan/runs").await, @"
         409 Conflict
         provider-not-configured: Provider `gone` is not configured: a platform admin can PUT /v1/providers/gone.

@@ -12,12 +12,12 @@ use gatehouse_testkit::app::{Answer, Call, Client, TestApp};
 use insta::assert_snapshot;
 use serde_json::{Value, json};
 
-use crate::{save_project, start};
+use crate::start;
 
 /// The function with the project `payments` of tenant `acme`.
 async fn with_payments() -> TestApp {
     let app = start().await;
-    save_project(&app, "acme", "payments", None).await;
+    app.table.save_project("acme", "payments", None).await;
     app
 }
 
@@ -135,7 +135,7 @@ mod mint {
     #[tokio::test]
     async fn a_project_accepts_the_services_that_it_names() {
         let app = start().await;
-        save_project(&app, "acme", "payments", Some("worker")).await;
+        app.table.save_project("acme", "payments", Some("worker")).await;
         assert_snapshot!(mint(&app, &json!({ "project": "payments", "service": "stranger" })).await, @r#"
         422 Unprocessable Entity
         validation-failed: Refused: `/service`.

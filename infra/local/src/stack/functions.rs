@@ -9,7 +9,7 @@ use deployer::Deployer;
 use gatehouse_domain::ci::ProviderKind;
 use gatehouse_jwt::Issuer;
 use gatehouse_outbound::OutboundHttp;
-use gatehouse_providers::{Dependencies, Directory, webhook::WebhookClient};
+use gatehouse_providers::{Directory, webhook::WebhookClient};
 use lambda_runtime::LambdaEvent;
 use serde_json::Value;
 
@@ -44,18 +44,13 @@ pub(super) fn process_provider() -> gatehouse_domain::name::ProviderName {
 
 /// The CI systems: those that are registered, which may be on this machine, and this machine itself.
 fn directory(parts: &Parts) -> Directory {
-    gatehouse_providers::directory(
-        parts.table.clone(),
-        Dependencies {
-            read_secrets: parts.secrets.clone(),
-            write_secrets: parts.secrets.clone(),
-            leases: parts.table.clone(),
-            clock: parts.system.clone(),
-            ids: parts.system.clone(),
-            http: OutboundHttp::new().allow_loopback(),
-        },
+    let http = OutboundHttp::new().allow_loopback();
+    let (table, secrets) = (parts.table.clone(), parts.secrets.clone());
+    gatehouse_providers::directory(table, secrets, parts.system.clone(), http).with_builtin(
+        process_provider(),
+        ProviderKind::Process,
+        parts.processes.clone(),
     )
-    .with_builtin(process_provider(), ProviderKind::Process, parts.processes.clone())
 }
 
 fn authorizer(parts: &Parts) -> LambdaFunction {

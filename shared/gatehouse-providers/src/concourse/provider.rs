@@ -25,7 +25,7 @@ impl ConcourseProvider {
     /// The Concourse that was registered as `provider`. Nothing is sent yet; settings that cannot work are
     /// reported by every call.
     pub fn new(provider: &Provider, dependencies: Dependencies) -> Self {
-        let clock = dependencies.clock.clone();
+        let clock = dependencies.system.clone();
         Self { client: Arc::new(Client::new(provider, dependencies)), clock }
     }
 }

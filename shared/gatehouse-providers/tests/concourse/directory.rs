@@ -11,20 +11,22 @@ use std::{
 use async_trait::async_trait;
 use gatehouse_domain::{
     ci::{CiProvider, ProviderDirectory, ProviderKind, ProviderLookupError},
+    lease::{LeaseOutcome, Leases},
     name::ProviderName,
     providers::{FindProvider, Provider},
     revision::Revision,
     store::StoreError,
 };
-use gatehouse_providers::Directory;
+use gatehouse_providers::{Dependencies, Directory};
 use gatehouse_testkit::concourse::Script;
 
-use crate::support::{Bench, concourse, deploy};
+use crate::support::{Bench, LeaseBook, concourse, deploy};
 
 /// Registered providers, in memory.
 struct Registry {
     providers: Mutex<Vec<Provider>>,
     reads: AtomicUsize,
+    leases: Arc<LeaseBook>,
 }
 
 #[async_trait]
@@ -32,6 +34,17 @@ impl FindProvider for Registry {
     async fn find_provider(&self, name: &ProviderName) -> Result<Option<Provider>, StoreError> {
         self.reads.fetch_add(1, Ordering::SeqCst);
         Ok(self.providers.lock().unwrap().iter().find(|provider| provider.name == *name).cloned())
+    }
+}
+
+#[async_trait]
+impl Leases for Registry {
+    async fn acquire(&self, name: &str, holder: &str, time: Duration) -> Result<LeaseOutcome, StoreError> {
+        self.leases.acquire(name, holder, time).await
+    }
+
+    async fn release(&self, name: &str, holder: &str) -> Result<(), StoreError> {
+        self.leases.release(name, holder).await
     }
 }
 
@@ -44,8 +57,10 @@ struct Setup {
 async fn setup() -> Setup {
     let bench = Bench::new(concourse(Script::quick())).await;
     let providers = Mutex::new(vec![bench.settings.clone()]);
-    let registry = Arc::new(Registry { providers, reads: AtomicUsize::new(0) });
-    let directory = gatehouse_providers::directory(registry.clone(), bench.dependencies());
+    let (reads, leases) = (AtomicUsize::new(0), bench.leases.clone());
+    let registry = Arc::new(Registry { providers, reads, leases });
+    let Dependencies { system, http, .. } = bench.dependencies();
+    let directory = gatehouse_providers::directory(registry.clone(), bench.secrets.clone(), system, http);
     Setup { bench, registry, directory }
 }
 

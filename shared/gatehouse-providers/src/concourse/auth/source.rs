@@ -177,7 +177,7 @@ impl TokenSource {
 
     /// Logs in, or waits for somebody else who does.
     async fn renew(&self, refused: Option<&Token>) -> Result<Token, CiError> {
-        let holder = random_id(&*self.dependencies.ids, "login");
+        let holder = random_id(&*self.dependencies.system, "login");
         let deadline = self.now().saturating_add(LOGIN_WAIT).unwrap_or(Timestamp::MAX);
         while self.now() < deadline {
             match self.dependencies.leases.acquire(&self.lease(), &holder, LEASE_TIME).await {
@@ -189,7 +189,7 @@ impl TokenSource {
                     break;
                 }
             }
-            self.dependencies.clock.sleep(POLL_INTERVAL).await;
+            self.dependencies.system.sleep(POLL_INTERVAL).await;
             if let Some(token) = self.shared_now(refused).await {
                 return Ok(token);
             }
@@ -230,13 +230,13 @@ impl TokenSource {
         Login {
             transport: &self.transport,
             secrets: &*self.dependencies.read_secrets,
-            clock: &*self.dependencies.clock,
+            clock: &*self.dependencies.system,
             provider: &self.provider,
         }
     }
 
     fn now(&self) -> Timestamp {
-        self.dependencies.clock.now()
+        self.dependencies.system.now()
     }
 
     fn secret(&self) -> SecretName {
