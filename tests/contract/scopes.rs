@@ -116,12 +116,7 @@ impl World {
         self.table.table.find_provider(&name.parse().unwrap()).await.unwrap().unwrap().sharing
     }
 
-    async fn put(
-        &self,
-        tenant: &str,
-        draft: JobDraft,
-        expected: Precondition,
-    ) -> Result<Job, PutJobError> {
+    async fn put(&self, tenant: &str, draft: JobDraft, expected: Precondition) -> Result<Job, PutJobError> {
         let kinds = BTreeSet::from(ProviderKind::ALL);
         let (store, system) = (&*self.table.table, &*self.table.system);
         let put = jobs::put(store, system, &kinds, &admin(tenant), draft, None, &expected);

@@ -95,7 +95,8 @@ impl Sharing {
     }
 }
 
-const COLUMNS: &[Column] = &[("NAME", "/name"), ("KIND", "/kind"), ("URL", "/url"), ("UPDATED", "/updated_at")];
+const COLUMNS: &[Column] =
+    &[("NAME", "/name"), ("KIND", "/kind"), ("URL", "/url"), ("UPDATED", "/updated_at")];
 
 const TEAMS: &[Column] = &[
     ("TEAM", "/team"),

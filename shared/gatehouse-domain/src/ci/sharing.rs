@@ -93,9 +93,8 @@ impl Scopes {
         let written: BTreeMap<String, BTreeSet<String>> = self.clone().into();
         let refused = written.iter().filter(|(_, scopes)| scopes.iter().any(bad));
         let detail = format!("each must be 1 to {MAX_SCOPE} bytes without control characters");
-        let mut errors: Vec<_> = refused
-            .map(|(tenant, _)| FieldError::new(format!("/scopes/{tenant}"), detail.clone()))
-            .collect();
+        let mut errors: Vec<_> =
+            refused.map(|(tenant, _)| FieldError::new(format!("/scopes/{tenant}"), detail.clone())).collect();
         if serde_json::to_string(&written).is_ok_and(|text| text.len() > MAX_SCOPES) {
             errors.push(FieldError::new("/scopes", format!("must be at most {MAX_SCOPES} bytes of JSON")));
         }
