@@ -117,9 +117,9 @@ impl World {
     }
 
     async fn put(&self, tenant: &str, draft: JobDraft, expected: Precondition) -> Result<Job, PutJobError> {
-        let kinds = BTreeSet::from(ProviderKind::ALL);
+        let (kinds, caller) = (BTreeSet::from(ProviderKind::ALL), admin(tenant));
         let (store, system) = (&*self.table.table, &*self.table.system);
-        let put = jobs::put(store, system, &kinds, &admin(tenant), draft, None, &expected);
+        let put = jobs::put(store, system, &kinds, &caller, draft, None, &expected);
         put.await.map(|put| put.job)
     }
 

@@ -71,11 +71,27 @@ impl Janitor {
         };
         let settings = Settings { unused_days: self.unused_days, deadline };
         let (publish, flush) = (&*self.publish, &*self.flush);
+        let filled = self.fill_in_sharing(deadline).await;
         let report = sweep(&*self.table, workflow, publish, flush, &*self.system, &settings).await;
         log(&report);
-        let filled = fill_in_sharing(&*self.table, &*self.system).await;
-        let failures = report.failures.len() + usize::from(!log_filled(filled));
+        let failures = report.failures.len() + usize::from(filled.is_err());
         if failures == 0 { Ok(report) } else { Err(SweepFailed(failures)) }
+    }
+
+    /// Before the sweep, which may never come to its end: it is little work, and most of it only once.
+    async fn fill_in_sharing(&self, deadline: Timestamp) -> Result<(), FillInError> {
+        if self.system.now() >= deadline {
+            return Ok(());
+        }
+        let filled = fill_in_sharing(&*self.table, &*self.system).await;
+        match &filled {
+            Ok(0) => {}
+            Ok(providers) => tracing::info!(providers, "filled in which tenants may use what of providers"),
+            Err(error) => {
+                tracing::error!(error = %Chain(error), "could not fill in which tenants may use what")
+            }
+        }
+        filled.map(drop)
     }
 }
 
@@ -96,17 +112,4 @@ fn log(report: &Report) {
         finished = report.finished,
         "swept"
     );
-}
-
-/// Whether it could be filled in, where something had to be.
-fn log_filled(filled: Result<usize, FillInError>) -> bool {
-    match filled {
-        Ok(0) => {}
-        Ok(providers) => tracing::info!(providers, "filled in which tenants may use what"),
-        Err(error) => {
-            tracing::error!(error = %Chain(&error), "could not fill in which tenants may use what");
-            return false;
-        }
-    }
-    true
 }
