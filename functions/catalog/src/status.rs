@@ -6,15 +6,15 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use gatehouse_domain::{
-    caller::Caller,
     id::ServiceId,
     operations::{self, OperationKind, ServiceStatus},
 };
 use gatehouse_http::{
     Problem,
-    extract::{Admitted, NoQuery, PathParameter},
+    extract::{NoQuery, PathParameter},
     gateway::Deadline,
     problem::ProblemBody,
+    stream::Reader,
 };
 
 use crate::{
@@ -27,7 +27,8 @@ use crate::{
 /// Shows how a service's environments stand, with the open operations and the last ones.
 ///
 /// With `Accept: text/event-stream`, streams it: `status` now and at every change, `end` when nothing goes
-/// on any more, `reconnect` before the function's time is up.
+/// on any more, `reconnect` before the function's time is up. An `end` with a `reason` is the reader's: their
+/// credential has ended, or their role does not allow this any more.
 #[utoipa::path(
     get, path = "/services/{service_id}/actions/status", operation_id = "show_status", tag = "catalog",
     params(
@@ -43,13 +44,13 @@ use crate::{
 )]
 pub(crate) async fn show(
     State(state): State<AppState>,
-    Admitted(caller): Admitted,
+    reader: Reader,
     PathParameter(service): PathParameter<ServiceId>,
     _: NoQuery,
     headers: HeaderMap,
     deadline: Deadline,
 ) -> Result<Response, Problem> {
-    answer(state, caller, service, View::EVERYTHING, &headers, deadline).await
+    answer(state, reader, service, View::EVERYTHING, &headers, deadline).await
 }
 
 /// Shows how the deploys of a service stand. With `Accept: text/event-stream`, streams it.
@@ -69,13 +70,13 @@ pub(crate) async fn show(
 )]
 pub(crate) async fn deploys(
     State(state): State<AppState>,
-    Admitted(caller): Admitted,
+    reader: Reader,
     PathParameter(service): PathParameter<ServiceId>,
     _: NoQuery,
     headers: HeaderMap,
     deadline: Deadline,
 ) -> Result<Response, Problem> {
-    answer(state, caller, service, View::DEPLOYS, &headers, deadline).await
+    answer(state, reader, service, View::DEPLOYS, &headers, deadline).await
 }
 
 impl View {
@@ -102,16 +103,16 @@ fn a_deploy_goes_on(status: &ServiceStatus) -> bool {
 
 async fn answer(
     state: AppState,
-    caller: Caller,
+    reader: Reader,
     service: ServiceId,
     view: View,
     headers: &HeaderMap,
     deadline: Deadline,
 ) -> Result<Response, Problem> {
-    let status = operations::status(&*state.table, &caller, &service).await;
+    let status = operations::status(&*state.table, &reader.caller, &service).await;
     let status = status.map_err(problems::show_service)?;
     if wants_stream(headers) {
-        return Watch { state, caller, service, view, deadline: deadline.0 }.answer(status, headers);
+        return Watch { state, reader, service, view, deadline: deadline.0 }.answer(status, headers);
     }
     let headers = [(header::CONTENT_TYPE, "application/json")];
     Ok((headers, (view.render)(status)).into_response())

@@ -6,14 +6,12 @@
 use std::time::Duration;
 
 use axum::{
-    body::Body,
     http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
 use futures_core::Stream;
 use gatehouse_domain::{
-    caller::Caller,
     catalog::ShowServiceError,
     error::Chain,
     id::ServiceId,
@@ -24,6 +22,7 @@ use gatehouse_http::{
     Problem,
     extract::single,
     sse::{self, frame, frame_of},
+    stream::{Admission, Cut, Reader},
 };
 use jiff::Timestamp;
 use serde_json::json;
@@ -44,7 +43,7 @@ pub(crate) struct View {
 
 pub(crate) struct Watch {
     pub(crate) state: AppState,
-    pub(crate) caller: Caller,
+    pub(crate) reader: Reader,
     pub(crate) service: ServiceId,
     pub(crate) view: View,
     /// When the stream has to end.
@@ -67,16 +66,15 @@ impl Watch {
         if last.as_deref() == Some(sse::END) && !(self.view.goes_on)(&status) {
             return Ok(StatusCode::NO_CONTENT.into_response());
         }
-        Ok((sse::headers(), Body::from_stream(self.into_stream(status, last))).into_response())
+        let (table, clock) = (self.state.table.clone(), self.state.system.clone());
+        let admission = Admission::new(table, clock, self.reader.clone(), status.service.tenant.clone());
+        let body = admission.body(self.into_stream(status, last), Cut::event);
+        Ok((sse::headers(), body).into_response())
     }
 
-    fn into_stream(
-        self,
-        first: ServiceStatus,
-        mut last: Option<String>,
-    ) -> impl Stream<Item = Result<Bytes, std::convert::Infallible>> + Send {
+    fn into_stream(self, first: ServiceStatus, mut last: Option<String>) -> impl Stream<Item = Bytes> + Send {
         async_stream::stream! {
-            yield Ok(sse::OPENING);
+            yield sse::OPENING;
             let mut look = Look::Status(Box::new(first));
             let mut silent = Duration::ZERO;
             loop {
@@ -86,29 +84,29 @@ impl Watch {
                         let data = (self.view.render)(*status);
                         let id = event_id(&data);
                         if last.as_ref() != Some(&id) {
-                            yield Ok(frame_of("status", Some(&id), &data));
+                            yield frame_of("status", Some(&id), &data);
                             last = Some(id);
                             silent = Duration::ZERO;
                         }
                         if !goes_on {
-                            yield Ok(frame("end", Some(sse::END), &json!({})));
+                            yield frame("end", Some(sse::END), &json!({}));
                             break;
                         }
                     }
                     Look::Gone => {
-                        yield Ok(frame("end", Some(sse::END), &json!({})));
+                        yield frame("end", Some(sse::END), &json!({}));
                         break;
                     }
                     Look::Failed => {}
                 }
                 if self.is_late() {
-                    yield Ok(sse::reconnect());
+                    yield sse::reconnect();
                     break;
                 }
                 self.state.system.sleep(LOOK_INTERVAL).await;
                 silent += LOOK_INTERVAL;
                 if silent >= sse::HEARTBEAT {
-                    yield Ok(sse::ALIVE);
+                    yield sse::ALIVE;
                     silent = Duration::ZERO;
                 }
                 look = self.look().await;
@@ -122,7 +120,7 @@ impl Watch {
     }
 
     async fn look(&self) -> Look {
-        match operations::status(&*self.state.table, &self.caller, &self.service).await {
+        match operations::status(&*self.state.table, &self.reader.caller, &self.service).await {
             Ok(status) => Look::Status(Box::new(status)),
             Err(ShowServiceError::NotFound) => Look::Gone,
             Err(ShowServiceError::Store(error)) => {

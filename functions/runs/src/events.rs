@@ -7,7 +7,6 @@
 use std::sync::Arc;
 
 use axum::{
-    body::Body,
     extract::State,
     http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
@@ -26,10 +25,11 @@ use gatehouse_domain::{
 };
 use gatehouse_http::{
     Problem,
-    extract::{Admitted, PathParameter, QueryParameters, single},
+    extract::{PathParameter, QueryParameters, single},
     gateway::Deadline,
     problem::{INVALID_HEADER, ProblemBody},
     sse::{self, frame},
+    stream::{Admission, Cut, Reader},
 };
 use gatehouse_store::Table;
 use jiff::Timestamp;
@@ -54,7 +54,8 @@ pub(crate) struct EventsQuery {
 /// Streams what happens in a run, from its beginning or from `Last-Event-ID` on, until it ends.
 ///
 /// Events are `status`, `step`, `log`, `error`, `reconnect` and `end`. After `end` nothing more comes, and a
-/// reader that comes back all the same is told so by 204.
+/// reader that comes back all the same is told so by 204. An `end` with a `reason` is the reader's: their
+/// credential has ended, or their role does not allow this any more.
 #[utoipa::path(
     get, path = "/v1/runs/{run_id}/events", operation_id = "stream_run_events", tag = "runs",
     params(
@@ -69,7 +70,7 @@ pub(crate) struct EventsQuery {
 )]
 pub(crate) async fn stream(
     State(state): State<AppState>,
-    Admitted(caller): Admitted,
+    reader: Reader,
     PathParameter(id): PathParameter<RunId>,
     QueryParameters(query): QueryParameters<EventsQuery>,
     headers: HeaderMap,
@@ -81,7 +82,7 @@ pub(crate) async fn stream(
         Some(sse::END) => return Ok(StatusCode::NO_CONTENT.into_response()),
         Some(id) => Some(read_id(id)?),
     };
-    let run = state.show(&caller, &id).await?.run;
+    let run = state.show(&reader.caller, &id).await?.run;
     let provider = state.providers.provider(&run.provider).await.map_err(Problem::provider_lookup)?;
     let mut events = provider.events(run.target.clone(), run.build.clone(), after.clone()).fuse();
     // That no event has this id is known at once, and said before a stream begins.
@@ -89,6 +90,8 @@ pub(crate) async fn stream(
     if let Some(Err(CiError { kind: CiErrorKind::Refused, .. })) = first {
         return Err(unknown_id());
     }
+    let (table, clock) = (state.table.clone(), state.system.clone());
+    let admission = Admission::new(table, clock, reader, run.tenant.clone());
     let source = Source {
         events: Box::pin(stream::iter(first).chain(events)),
         run,
@@ -96,7 +99,7 @@ pub(crate) async fn stream(
         clock: state.system,
         deadline: deadline.0,
     };
-    Ok((sse::headers(), Body::from_stream(source.into_stream())).into_response())
+    Ok((sse::headers(), admission.body(source.into_stream(), Cut::event)).into_response())
 }
 
 fn read_id(id: &str) -> Result<Position, Problem> {
@@ -127,30 +130,30 @@ enum Next {
 }
 
 impl Source {
-    fn into_stream(mut self) -> impl Stream<Item = Result<Bytes, std::convert::Infallible>> + Send {
+    fn into_stream(mut self) -> impl Stream<Item = Bytes> + Send {
         async_stream::stream! {
-            yield Ok(sse::OPENING);
+            yield sse::OPENING;
             loop {
                 match self.next().await {
-                    Next::Silence => yield Ok(sse::ALIVE),
+                    Next::Silence => yield sse::ALIVE,
                     Next::Deadline => {
-                        yield Ok(sse::reconnect());
+                        yield sse::reconnect();
                         break;
                     }
                     Next::Event(Some(Ok(event))) => {
                         let ended = event.body == RunEventBody::End;
                         self.note(&event).await;
-                        yield Ok(render(&self.run, event));
+                        yield render(&self.run, event);
                         if ended {
                             break;
                         }
                     }
                     Next::Event(Some(Err(error))) => {
-                        yield Ok(failure(&error));
+                        yield failure(&error);
                         break;
                     }
                     Next::Event(None) => {
-                        yield Ok(sse::reconnect());
+                        yield sse::reconnect();
                         break;
                     }
                 }

@@ -1,6 +1,6 @@
 //! The log of a run as plain text.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use async_stream::stream;
 use axum::{
@@ -19,9 +19,10 @@ use gatehouse_domain::{
 };
 use gatehouse_http::{
     Problem,
-    extract::{Admitted, PathParameter, QueryParameters},
+    extract::{PathParameter, QueryParameters},
     gateway::Deadline,
     problem::ProblemBody,
+    stream::{Admission, Cut, Reader},
 };
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -62,12 +63,12 @@ pub(crate) struct LogQuery {
 )]
 pub(crate) async fn show(
     State(state): State<AppState>,
-    Admitted(caller): Admitted,
+    reader: Reader,
     PathParameter(id): PathParameter<RunId>,
     QueryParameters(query): QueryParameters<LogQuery>,
     deadline: Deadline,
 ) -> Result<Response, Problem> {
-    let run = state.show(&caller, &id).await?.run;
+    let run = state.show(&reader.caller, &id).await?.run;
     let provider = state.providers.provider(&run.provider).await.map_err(Problem::provider_lookup)?;
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8")),
@@ -76,13 +77,14 @@ pub(crate) async fn show(
     if run.status == RunStatus::Queued && !query.follow {
         return Ok((headers, Body::empty()).into_response());
     }
+    let admission = Admission::new(state.table, state.system.clone(), reader, run.tenant);
     let log = Log {
         events: provider.events(run.target, run.build, None),
         patience: (!query.follow && !run.status.is_terminal()).then_some(CAUGHT_UP),
         clock: state.system,
         deadline: deadline.0,
     };
-    Ok((headers, Body::from_stream(log.into_stream())).into_response())
+    Ok((headers, admission.body(log.into_stream(), Cut::line)).into_response())
 }
 
 struct Log {
@@ -96,7 +98,7 @@ struct Log {
 impl Log {
     /// A log that cannot be read to its end says so in its last line. The transfer itself is ended cleanly:
     /// Lambda would otherwise write its own words about the failure into the text.
-    fn into_stream(mut self) -> impl Stream<Item = Result<Bytes, Infallible>> + Send {
+    fn into_stream(mut self) -> impl Stream<Item = Bytes> + Send {
         stream! {
             let mut plain = PlainText::default();
             while let Some(event) = self.next().await {
@@ -104,16 +106,16 @@ impl Log {
                     Ok(RunEvent { body: RunEventBody::Log { step, stream, text }, .. }) => {
                         let text = plain.push(step, stream, &text);
                         if !text.is_empty() {
-                            yield Ok(Bytes::from(text));
+                            yield Bytes::from(text);
                         }
                     }
                     Ok(RunEvent { body: RunEventBody::Error { message, .. }, .. }) => {
-                        yield Ok(Bytes::from(format!("{message}\n")));
+                        yield Bytes::from(format!("{message}\n"));
                     }
                     Ok(RunEvent { body: RunEventBody::End, .. }) => break,
                     Ok(_) => {}
                     Err(error) => {
-                        yield Ok(Bytes::from(format!("\n[the log is cut here: {}]\n", error.advice)));
+                        yield Bytes::from(format!("\n[the log is cut here: {}]\n", error.advice));
                         break;
                     }
                 }

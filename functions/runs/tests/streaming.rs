@@ -6,6 +6,7 @@ use aws_sdk_dynamodb::config::{Credentials, Region, SharedCredentialsProvider};
 use futures_util::StreamExt;
 use gatehouse_domain::{
     access::Scope,
+    api_key::{ApiKey, ApiKeyId, SaveApiKey},
     caller::{Caller, Grant, Tenants},
     ci::{Account, ConcourseTarget, ProviderKind, Sharing, Target},
     clock::Clock,
@@ -93,6 +94,11 @@ impl Dependencies {
         let name = SecretName::provider_credentials(&provider.name);
         secrets.write(&name, &credentials.to_secret()).await.unwrap();
         save_job(&table).await;
+        // The key of the sample events.
+        let now = SystemClock.now();
+        let key = ApiKey::of_text("dev-key-12345", "dev".into(), [Scope::All].into(), Tenants::All, now);
+        let key = ApiKey { id: ApiKeyId::unverified("key_0123456789abcdef0123".into()), ..key };
+        table.save_api_key(&key, None).await.unwrap();
     }
 
     async fn spawn(&self, mode: &str) -> FunctionProcess {

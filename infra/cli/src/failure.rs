@@ -48,6 +48,9 @@ pub(crate) enum Failure {
     /// A stream of events failed.
     #[error("{message}")]
     Stream { message: String, retryable: bool },
+    /// Whoever watches was let in when they began to, and is not any more.
+    #[error("{0}")]
+    NotAdmitted(String),
     /// The server said something that no Gatehouse says.
     #[error("{0}")]
     Nonsense(String),
@@ -108,7 +111,7 @@ impl Failure {
             | Self::Segment(_)
             | Self::File { .. }
             | Self::NobodyToAsk { .. } => Exit::Usage,
-            Self::Credentials(_) | Self::NotLoggedIn { .. } => Exit::NotAllowed,
+            Self::Credentials(_) | Self::NotLoggedIn { .. } | Self::NotAdmitted(_) => Exit::NotAllowed,
             Self::Missing(_) => Exit::Refused,
             Self::Problem(problem) => match problem.status {
                 401 | 403 => Exit::NotAllowed,

@@ -4,6 +4,7 @@
 //! id source, and answers with an error type that names only what a caller can decide on.
 
 pub mod access;
+pub mod admission;
 pub mod api_key;
 pub mod audit;
 pub mod caller;

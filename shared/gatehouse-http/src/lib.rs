@@ -9,6 +9,7 @@ pub mod request_log;
 pub mod revocation;
 pub mod routes;
 pub mod sse;
+pub mod stream;
 
 pub use problem::Problem;
 pub use routes::Routes;

@@ -175,6 +175,7 @@ async fn admit(endpoint: &'static Endpoint, mut request: Request, next: Next) ->
         None => Problem::new(problem::UNAUTHORIZED, "Send a credential as a bearer token.").into_response(),
         Some(caller) if caller.may(endpoint) => {
             request.extensions_mut().insert(caller);
+            request.extensions_mut().insert(endpoint);
             next.run(request).await
         }
         Some(_) => Problem::new(problem::FORBIDDEN, needs(endpoint)).into_response(),

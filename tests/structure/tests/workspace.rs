@@ -82,6 +82,16 @@ fn rules_take_ports_one_by_one() {
     assert!(found.is_empty(), "{found}");
 }
 
+/// A stream ends with its reader's credential, so functions leave it to gatehouse-http to make a body of one.
+#[test]
+fn functions_make_no_stream_of_their_own() {
+    let sources = workspace::sources();
+    let functions = sources.iter().filter(|(file, _)| file.starts_with("functions") && !text::is_test(file));
+    let makes_one = |(_, source): &&(_, String)| text::identifiers(source).contains_key("from_stream");
+    let found: Vec<_> = functions.filter(makes_one).map(|(file, _)| file).collect();
+    assert!(found.is_empty(), "use gatehouse-http's `Admission::body` in {found:#?}");
+}
+
 #[test]
 fn doc_comments_say_more_than_the_name() {
     let sources = workspace::sources();

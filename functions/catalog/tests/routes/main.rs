@@ -2,6 +2,7 @@
 
 mod action;
 mod decision;
+mod endings;
 mod operation;
 mod service;
 mod status;

@@ -20,9 +20,16 @@ fn status<'a>(app: &'a TestApp, service: &str) -> Call<'a> {
     app.as_viewer("acme").get(format!("/services/{service}/actions/status"))
 }
 
-/// The same as a stream.
-fn watch<'a>(app: &'a TestApp, service: &str) -> Call<'a> {
-    status(app, service).header("accept", "text/event-stream")
+/// The same as a stream, for somebody whose credential is in the table.
+async fn watch<'a>(app: &'a TestApp, service: &str) -> Call<'a> {
+    let reader = app.key_on_record(Duration::from_hours(12)).await;
+    let path = format!("/services/{service}/actions/status");
+    app.as_caller(reader).get(path).header("accept", "text/event-stream")
+}
+
+/// From here on, time passes only when a stream and the look after its reader both sleep.
+fn let_time_stand_still(app: &TestApp) {
+    app.system.announce(2);
 }
 
 #[tokio::test]
@@ -162,7 +169,7 @@ mod stream {
     async fn ends_where_nothing_goes_on_and_nobody_reads_twice() {
         let (app, _, service) = with_shop().await;
         deployed(&app, &service, "1").await;
-        let all = watch(&app, &service).await;
+        let all = watch(&app, &service).await.await;
         assert_eq!(
             (all.status.as_u16(), all.header("content-type")),
             (200, "text/event-stream; charset=utf-8")
@@ -172,13 +179,13 @@ mod stream {
         assert_eq!((&*shown.event, &shown.data), ("status", &status(&app, &service).await.body));
         assert_eq!((&*end.event, end.id.as_deref(), &end.data), ("end", Some("end"), &json!({})));
         let seen = shown.id.as_deref().expect("an id");
-        let again = watch(&app, &service).last_event_id(seen).await.events();
+        let again = watch(&app, &service).await.last_event_id(seen).await.events();
         assert_eq!(again, std::slice::from_ref(end), "only the end");
-        let done = watch(&app, &service).last_event_id("end").await;
+        let done = watch(&app, &service).await.last_event_id("end").await;
         assert_eq!((done.status.as_u16(), done.text.as_str()), (204, ""));
         // What is new is shown to them all the same.
         deployed(&app, &service, "2").await;
-        let news = watch(&app, &service).last_event_id(seen).await.events();
+        let news = watch(&app, &service).await.last_event_id(seen).await.events();
         assert_eq!(news[0].data["environments"][0]["deployed"]["version"], "2");
     }
 
@@ -186,7 +193,8 @@ mod stream {
     async fn shows_each_change_until_nothing_goes_on() {
         let (app, _, service) = with_shop().await;
         let operation = deploy(&app, &service, "dev", "1").await;
-        let mut events = watch(&app, &service).stream().await;
+        let_time_stand_still(&app);
+        let mut events = watch(&app, &service).await.stream().await;
         let first = events.next().await.expect("an event");
         assert_eq!(first.data["environments"][0]["running"]["id"], operation);
         let cancel = format!("/services/{service}/operations/{operation}/cancel");
@@ -214,7 +222,8 @@ mod stream {
     async fn ends_when_the_service_is_deleted() {
         let (app, _, service) = with_shop().await;
         let operation = deploy(&app, &service, "dev", "1").await;
-        let mut events = watch(&app, &service).stream().await;
+        let_time_stand_still(&app);
+        let mut events = watch(&app, &service).await.stream().await;
         assert_eq!(events.next().await.map(|event| event.event).as_deref(), Some("status"));
         end(&app, &operation, &Settled::default()).await;
         let admin = app.as_admin("acme");
@@ -230,7 +239,8 @@ mod stream {
         let (app, _, service) = with_shop().await;
         deploy(&app, &service, "dev", "1").await;
         let started = gatehouse_domain::clock::Clock::now(&*app.system);
-        let answer = watch(&app, &service).await;
+        let_time_stand_still(&app);
+        let answer = watch(&app, &service).await.await;
         let types: Vec<_> = answer.events().into_iter().map(|event| event.event).collect();
         assert_eq!(types, ["status", "reconnect"]);
         assert!(answer.text.contains("\n: alive"), "{}", answer.text);

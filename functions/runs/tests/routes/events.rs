@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use gatehouse_domain::{
     access::Scope,
     ci::{CiErrorKind, RunStatus},
@@ -5,7 +7,7 @@ use gatehouse_domain::{
 use gatehouse_testkit::app::{Answer, Event};
 use insta::assert_snapshot;
 
-use crate::{events, start, with_a_run};
+use crate::{events, let_time_stand_still, start, with_a_run};
 
 /// The events of a stream that has ended, one a line.
 fn lines(answer: &Answer) -> String {
@@ -17,6 +19,7 @@ fn lines(answer: &Answer) -> String {
 async fn tells_a_run_from_its_beginning_to_its_end() {
     let (app, ci, run) = with_a_run().await;
     ci.set_events(events());
+    let_time_stand_still(&app);
     let streamed = app.as_viewer("acme").get(format!("/v1/runs/{run}/events")).await;
     assert_snapshot!(lines(&streamed), @r#"
     status e1 {"provider_status":"running","status":"running"}
@@ -37,6 +40,7 @@ async fn tells_a_run_from_its_beginning_to_its_end() {
 async fn continues_after_the_event_that_was_read_last() {
     let (app, ci, run) = with_a_run().await;
     ci.set_events(events());
+    let_time_stand_still(&app);
     let path = format!("/v1/runs/{run}/events");
     let acme = app.as_viewer("acme");
     let whole = acme.get(&path).await.events();
@@ -82,7 +86,8 @@ async fn ends_itself_before_the_function_is_ended() {
     let (app, ci, run) = with_a_run().await;
     // Of a build that is not finished, the stream stays open.
     ci.set_events(events()[..3].to_vec());
-    let streamed = app.as_viewer("acme").get(format!("/v1/runs/{run}/events")).await;
+    let vera = app.person_on_record("vera", Duration::from_hours(12)).await;
+    let streamed = app.as_caller(vera).get(format!("/v1/runs/{run}/events")).await;
     assert_snapshot!(lines(&streamed), @r#"
     status e1 {"provider_status":"running","status":"running"}
     step e2 {"name":"build","phase":"started","step":"task","time":null}
@@ -126,6 +131,7 @@ async fn shows_a_run_that_is_to_stop_as_cancelling() {
     app.as_developer("acme").post(format!("/v1/runs/{run}/cancel")).await;
     ci.set_status("1", RunStatus::Running);
     ci.set_events(events());
+    let_time_stand_still(&app);
     let streamed = app.as_viewer("acme").get(format!("/v1/runs/{run}/events")).await.events();
     let statuses: Vec<_> = streamed.iter().filter(|event| event.event == "status").collect();
     assert_eq!(statuses[0].data["status"], "cancelling");

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use gatehouse_domain::{
     access::Scope,
     ci::{CiErrorKind, RunEventBody, RunStatus},
@@ -47,8 +49,9 @@ async fn is_what_there_is_now_of_a_run_that_has_not_ended() {
 async fn follows_a_run_until_the_functions_time_is_up() {
     let (app, ci, run) = with_a_run().await;
     ci.set_events(events()[..3].to_vec());
+    let vera = app.person_on_record("vera", Duration::from_hours(12)).await;
     let before = gatehouse_domain::clock::Clock::now(&*app.system);
-    let log = app.as_viewer("acme").get(format!("/v1/runs/{run}/log?follow=true")).await;
+    let log = app.as_caller(vera).get(format!("/v1/runs/{run}/log?follow=true")).await;
     assert_eq!(log.text, "green\n");
     let waited = gatehouse_domain::clock::Clock::now(&*app.system).duration_since(before);
     assert_eq!(waited.as_secs(), 15 * 60 - 5);

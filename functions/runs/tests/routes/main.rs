@@ -1,6 +1,7 @@
 //! Each route of the function with each of its refusals.
 
 mod cancel;
+mod endings;
 mod events;
 mod log;
 mod run;
@@ -49,6 +50,12 @@ async fn with_a_run() -> (TestApp, Arc<ScriptedCi>, String) {
     let started = app.as_developer("acme").post("/v1/jobs/deploy/runs").await;
     let run = started.body["run"]["run_id"].as_str().expect("a run").to_owned();
     (app, ci, run)
+}
+
+/// From here on, time passes only when a stream and the look after its reader both sleep: not while the end of a
+/// run is written down.
+fn let_time_stand_still(app: &TestApp) {
+    app.system.announce(2);
 }
 
 /// What happens in a build of two lines that ends well.

@@ -117,6 +117,9 @@ impl<'c, 'a, 'w> Watch<'c, 'a, 'w> {
             self.retries.reset();
             self.last_id = event.id;
         }
+        if let Some(failure) = not_admitted(self.run, &event.name, &data) {
+            return Err(failure);
+        }
         Ok(match event.name.as_str() {
             "end" => Next::Ended(Exit::of_run(text_at(&data, "/status"))),
             "reconnect" => Next::ComeBack,
@@ -146,7 +149,9 @@ impl<'c, 'a, 'w> Watch<'c, 'a, 'w> {
             "status" => self.aside(Look::Dimmed, &status_line(data)),
             "step" => self.aside(Look::Dimmed, &step_line(data)),
             "error" if data["retryable"].is_null() => self.aside(Look::Red, text_at(data, "/message")),
-            "end" => self.aside(Look::Dimmed, &format!("run {}", text_at(data, "/status"))),
+            "end" if data["reason"].is_null() => {
+                self.aside(Look::Dimmed, &format!("run {}", text_at(data, "/status")))
+            }
             _ => Ok(()),
         }
     }
@@ -198,6 +203,16 @@ enum Next {
 /// Without the event the log would have a hole, so the watch ends here.
 fn too_long() -> Failure {
     Failure::Nonsense(format!("the server sends an event of more than {MAX_EVENT} bytes"))
+}
+
+/// Why the stream ends before the run does, where that lies with whoever reads it.
+fn not_admitted(run: &str, event: &str, data: &Value) -> Option<Failure> {
+    let why = match (event, text_at(data, "/reason")) {
+        ("end", "credential_ended") => "your session or key has ended: log in again, or use another key",
+        ("end", "role_lost") => "your role or key does not allow watching any more",
+        _ => return None,
+    };
+    Some(Failure::NotAdmitted(format!("{why}; run {run} goes on")))
 }
 
 fn stream_failure(data: &Value, retryable: bool) -> Failure {

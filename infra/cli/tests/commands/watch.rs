@@ -190,6 +190,21 @@ async fn a_stream_that_fails_for_good_is_left_and_one_that_may_mend_is_not() {
 }
 
 #[tokio::test]
+async fn whoever_is_not_admitted_any_more_is_told_so_and_does_not_come_back() {
+    for (reason, why) in [
+        ("credential_ended", "your session or key has ended: log in again, or use another key"),
+        ("role_lost", "your role or key does not allow watching any more"),
+    ] {
+        let server = Server::start().await;
+        server.on(EVENTS, stream(&[log("e1", "one\n"), event("end", &json!({ "reason": reason }))]));
+        let ran = watch(&server).await;
+        assert_eq!((ran.exit, ran.stdout.as_str()), (Exit::NotAllowed, "one\n"), "{reason}");
+        assert_eq!(ran.stderr, format!("gatehouse: {why}; run r-1 goes on\n"));
+        assert_eq!(server.lines(), [EVENTS]);
+    }
+}
+
+#[tokio::test]
 async fn whoever_comes_back_after_the_end_learns_the_outcome_from_the_run() {
     let server = Server::start().await;
     server.on(EVENTS, Reply::empty(204));

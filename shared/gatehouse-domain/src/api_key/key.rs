@@ -181,6 +181,12 @@ impl ApiKey {
         }
     }
 
+    /// Who calls with this key: `None` when it does not count at `now`.
+    fn into_caller(self, now: Timestamp) -> Option<Caller> {
+        let grant = Grant::ApiKey { scopes: self.scopes.clone(), tenants: self.tenants.clone() };
+        self.status(now).is_valid().then_some(Caller { subject: self.id.0, grant })
+    }
+
     /// What is kept of a key whose text somebody else chose: for the local stack's well-known key.
     pub fn of_text(
         key: &str,
@@ -227,13 +233,20 @@ pub async fn authenticate<S: FindApiKey>(
     now: Timestamp,
 ) -> Result<Option<(Caller, bool)>, StoreError> {
     let Some(key) = store.find_api_key(&presented.id()).await? else { return Ok(None) };
-    let same = bool::from(key.hash.0.ct_eq(&presented.hash().0));
-    if !same || !key.status(now).is_valid() {
+    if !bool::from(key.hash.0.ct_eq(&presented.hash().0)) {
         return Ok(None);
     }
     let is_news = key.last_used_at.is_none_or(|last| last + USE_INTERVAL <= now);
-    let grant = Grant::ApiKey { scopes: key.scopes, tenants: key.tenants };
-    Ok(Some((Caller { subject: key.id.0, grant }, is_news)))
+    Ok(key.into_caller(now).map(|caller| (caller, is_news)))
+}
+
+/// Who calls with a key that was compared before: `None` when it does not count any more.
+pub async fn with_key<S: FindApiKey>(
+    store: &S,
+    id: &ApiKeyId,
+    now: Timestamp,
+) -> Result<Option<Caller>, StoreError> {
+    Ok(store.find_api_key(id).await?.and_then(|key| key.into_caller(now)))
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ mod manage;
 pub use self::{
     key::{
         ApiKey, ApiKeyId, FindApiKey, InvalidApiKeyId, KeyHash, PresentedKey, RecordKeyUse, Revocation,
-        authenticate,
+        authenticate, with_key,
     },
     manage::{KeyDraft, ListApiKeys, MintKeyError, RevokeKeyError, RevokedKey, SaveApiKey, mint, revoke},
 };

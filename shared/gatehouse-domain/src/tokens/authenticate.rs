@@ -43,12 +43,26 @@ pub async fn authenticate<S: FindToken>(
         && token.service == claims.service
         && token.expires_at == claims.expires_at
         && token.created_at == claims.issued_at;
-    if !same || !token.status(now).is_valid() {
+    if !same {
         return Ok(None);
     }
     let used = used(&token, now);
+    Ok(into_caller(token, now).map(|caller| (caller, used)))
+}
+
+/// Who calls with a token that was verified before: `None` when it does not count any more.
+pub async fn with_token<S: FindToken>(
+    store: &S,
+    jti: &TokenId,
+    now: Timestamp,
+) -> Result<Option<Caller>, StoreError> {
+    Ok(store.find_token(jti).await?.and_then(|token| into_caller(token, now)))
+}
+
+fn into_caller(token: ServiceToken, now: Timestamp) -> Option<Caller> {
+    let valid = token.status(now).is_valid();
     let grant = Grant::Service { project: token.project, tenant: token.tenant, service: token.service };
-    Ok(Some((Caller { subject: token.jti.to_string(), grant }, used)))
+    valid.then_some(Caller { subject: token.jti.to_string(), grant })
 }
 
 fn used(token: &ServiceToken, now: Timestamp) -> Option<Use> {

@@ -10,7 +10,7 @@ mod show;
 mod token;
 
 pub use self::{
-    authenticate::{RecordUse, Use, authenticate},
+    authenticate::{RecordUse, Use, authenticate, with_token},
     list::{ListTokens, StateFilter, TokenFilter, TokenQuery, list},
     mint::{Draft, MintError, Minted, SaveToken, mint},
     revoke::{RevokeTokenError, Revoked, revoke},

@@ -17,7 +17,7 @@ pub use self::{
         create, edit, reset_password,
     },
     login::{HashPassword, HashPasswordError, LogIn, LoggedIn, LoginError, SESSION, WINDOW, log_in},
-    session::{LogOutError, authenticate, log_out},
+    session::{LogOutError, authenticate, in_session, log_out},
     store::{
         Begun, CreateFirstAdmin, FindAccount, FindUser, SaveSession, SaveUser, UserEdit, UserEditOutcome,
     },

@@ -9,6 +9,7 @@ use crate::{
     claims::SessionClaims,
     clock::System,
     id::SessionId,
+    name::UserName,
     revocation::{self, Effective, FlushAuthorizer, FlushError, PendingFlush},
     store::StoreError,
 };
@@ -24,13 +25,27 @@ pub async fn authenticate<S: FindAccount>(
     claims: &SessionClaims,
     now: Timestamp,
 ) -> Result<Option<Caller>, StoreError> {
-    let Some(account) = store.find_account(&claims.user).await? else { return Ok(None) };
-    let is_open = account.sessions.get(&claims.id).is_some_and(|session| session.expires_at > now);
+    in_session(store, &claims.user, &claims.id, now).await
+}
+
+/// The caller of a session of this user. `None` when it was ended or has expired, or the user is disabled.
+///
+/// # Errors
+///
+/// When the user could not be read.
+pub async fn in_session<S: FindAccount>(
+    store: &S,
+    user: &UserName,
+    session: &SessionId,
+    now: Timestamp,
+) -> Result<Option<Caller>, StoreError> {
+    let Some(account) = store.find_account(user).await? else { return Ok(None) };
+    let is_open = account.sessions.get(session).is_some_and(|session| session.expires_at > now);
     if !is_open || account.state != UserState::Active {
         return Ok(None);
     }
-    let grant = Grant::User { roles: account.roles, session: claims.id.as_str().to_owned() };
-    Ok(Some(Caller { subject: claims.user.to_string(), grant }))
+    let grant = Grant::User { roles: account.roles, session: session.as_str().to_owned() };
+    Ok(Some(Caller { subject: user.to_string(), grant }))
 }
 
 /// Why a session was not ended.

@@ -13,6 +13,7 @@ pub mod callers;
 pub mod catalog;
 mod ci;
 mod client;
+mod endings;
 mod engine;
 mod event;
 mod flush;
@@ -27,6 +28,7 @@ pub use self::{
     answer::Answer,
     ci::{ScriptedCi, Start, StartedBuild},
     client::{Call, Client, Deps, TestApp},
+    endings::Ending,
     engine::ScriptedEngine,
     flush::Flushes,
     interceptors::{Calls, Cost, Meter},

@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use futures_util::future::join_all;
 use gatehouse_domain::access::ENDPOINTS;
 use http::Method;
 use serde_json::{Value, json};
 
 use crate::support::{
-    Anonymous, Call, Client, Key, TestStack,
+    Anonymous, Call, Client, Key, Resume, TestStack,
     catalog::deployed_by,
+    events::EventReader,
     forger::{self, Forger, with},
     people::{Bearer, Person},
 };
@@ -310,6 +312,96 @@ async fn worthless(stack: &TestStack) -> Vec<(&'static str, Option<String>)> {
             forged("session", &with(session_claims, "jti", json!(format!("ses_{}", "0".repeat(26))))),
         ),
     ]
+}
+
+/// Who reads a stream while it is decided that they may not: their client, and what to change.
+struct Watcher {
+    name: &'static str,
+    client: Client,
+    /// Lets it happen.
+    take_away: Call,
+    reason: &'static str,
+}
+
+/// Everybody who can lose a stream: by each way to take a credential away, and to take away what it may do.
+async fn watchers(stack: &TestStack) -> Vec<Watcher> {
+    let platform = stack.client(&Key::PLATFORM);
+    let root = stack.log_in(Person::ROOT).await;
+    let minted =
+        json!({ "name": "watcher", "scopes": ["runs:read", "catalog:read"], "tenants": ["example"] });
+    let minted = platform.send(Call::post("/v1/api-keys").json(&minted)).await.expect(201).json();
+    let key = Bearer(minted["key"].as_str().expect("a key").to_owned());
+    let key_id = minted["api_key"]["key_id"].as_str().expect("an id");
+    let patch = async |person: Person, body: Value| {
+        let path = format!("/v1/users/{}", person.name);
+        let etag = root.get(&path).await.expect(200).header("etag").expect("an ETag").to_owned();
+        Call::patch(path).json(&body).header("if-match", etag)
+    };
+    let leaver = stack.session(Person::VIEWER).await;
+    let log_out = Call::post("/auth/logout").header("authorization", format!("Bearer {}", leaver.0));
+    vec![
+        Watcher {
+            name: "whose key is revoked",
+            client: stack.client(&key),
+            take_away: Call::post(format!("/v1/api-keys/{key_id}/revoke")),
+            reason: "credential_ended",
+        },
+        Watcher {
+            name: "who logs out",
+            client: stack.client(&leaver),
+            take_away: log_out,
+            reason: "credential_ended",
+        },
+        Watcher {
+            name: "who is disabled",
+            client: stack.log_in(Person::ADMIN).await,
+            take_away: patch(Person::ADMIN, json!({ "state": "disabled" })).await,
+            reason: "credential_ended",
+        },
+        Watcher {
+            name: "whose role is taken away",
+            client: stack.log_in(Person::DEVELOPER).await,
+            take_away: patch(Person::DEVELOPER, json!({ "roles": { "other": "admin" } })).await,
+            reason: "role_lost",
+        },
+    ]
+}
+
+#[tokio::test]
+async fn who_is_revoked_or_downgraded_in_mid_stream_is_told_so_and_reads_no_further() {
+    let stack = TestStack::start_with_people().await;
+    let platform = stack.client(&Key::PLATFORM);
+    platform.put_script("waiting", "echo begun; sleep 1000").await;
+    let run = platform.trigger("waiting").await;
+    let service = platform.create_service(&deployed_by("waiting")).await;
+    let operation = platform.deploy(&service, "dev", "1").await;
+    let watchers = watchers(&stack).await;
+    let streams = watchers.iter().map(async |watcher| {
+        let status =
+            Call::get(format!("/services/{service}/actions/status")).header("accept", "text/event-stream");
+        let status = watcher.client.open(status).await.expect("it answers");
+        [watcher.client.events(&run, Resume::Start).await, EventReader::new(status)]
+    });
+    let mut streams = join_all(streams).await;
+    for reader in streams.iter_mut().flatten() {
+        reader.next().await.expect("an event");
+    }
+    let root = stack.log_in(Person::ROOT).await;
+    for watcher in &watchers {
+        root.send(watcher.take_away.clone()).await.expect(200);
+    }
+    let ends = streams.into_iter().zip(&watchers).map(async |(readers, watcher)| {
+        for mut reader in readers {
+            let rest = reader.rest().await;
+            let end = rest.last().unwrap_or_else(|| panic!("no end for one {}", watcher.name));
+            assert_eq!((end.kind.as_str(), &end.id), ("end", &None), "{}", watcher.name);
+            assert_eq!(end.json(), json!({ "reason": watcher.reason }), "{}", watcher.name);
+        }
+    });
+    join_all(ends).await;
+    platform.send(Call::post(format!("/v1/runs/{run}/cancel"))).await.expect(202);
+    platform.say(&service, &operation, "cancel").await.expect(202);
+    stack.stop().await;
 }
 
 #[tokio::test]
