@@ -68,6 +68,8 @@ problems! {
     FORBIDDEN = "forbidden", FORBIDDEN, "Forbidden";
     /// The tenant may not use what the job points into.
     SCOPE_CLOSED = "scope-closed", FORBIDDEN, "Scope closed to the tenant";
+    /// Nobody grants, or changes in others, more than they hold themselves.
+    BEYOND_OWN_RIGHTS = "beyond-own-rights", FORBIDDEN, "Beyond own rights";
     /// The callback token is for another operation or attempt.
     CALLBACK_TOKEN_MISMATCH = "callback-token-mismatch", FORBIDDEN, "Callback token for something else";
     /// The thing does not exist for this caller.
