@@ -88,7 +88,7 @@ impl Janitor {
             Ok(0) => {}
             Ok(providers) => tracing::info!(providers, "filled in which tenants may use what of providers"),
             Err(error) => {
-                tracing::error!(error = %Chain(error), "could not fill in which tenants may use what")
+                tracing::error!(error = %Chain(error), "could not fill in which tenants may use what");
             }
         }
         filled.map(drop)
