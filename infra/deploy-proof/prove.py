@@ -252,7 +252,7 @@ def drive_jobs(api, concourse):
     with check("404 for a job that was never there"):
         api.get("/v1/jobs/job_nothing").expect_problem(404, "not-found")
     with check("PUT a Concourse"):
-        provider = {"kind": "concourse", "url": concourse, "auth": CONCOURSE_USER}
+        provider = {"kind": "concourse", "url": concourse, "auth": CONCOURSE_USER, "open_to_all": True}
         answer = api.put("/v1/providers/concourse", provider).expect(201)
         if CONCOURSE_USER["password"] in answer.text + api.get("/v1/providers/concourse").expect(200).text:
             raise Failure("the password came back")

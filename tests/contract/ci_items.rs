@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use gatehouse_domain::{
-    ci::{Account, BuildId, Checkpoint, ProviderKind, Reason, ReasonCode, RunStatus, StartKind},
+    ci::{Account, BuildId, Checkpoint, ProviderKind, Reason, ReasonCode, RunStatus, Sharing, StartKind},
     idempotency::{Fingerprint, IdempotencyKey, RequestKey},
     jobs::{FindJob, Job, JobEdit, JobSpec, SaveJobs},
     providers::{FindProvider, Provider, SaveProvider},
@@ -101,6 +101,7 @@ async fn a_provider() {
         url: None,
         account: None,
         ca_certificate: None,
+        sharing: Sharing::NotAsked,
         revision: Revision::unverified("rev_1".into()),
         credentials_version: "cred_1".into(),
         updated_at: noon(),
@@ -129,6 +130,18 @@ async fn a_provider() {
         expected["url"] = json!("https://ci.example.com");
         expected["account"] = stored;
         expected["ca_certificate"] = json!("PEM");
+        assert_eq!(item(&table, &key.pk, &key.sk).await, expected);
+        assert_eq!(table.table.find_provider(&provider.name).await.unwrap(), Some(provider.clone()));
+    }
+    let scopes = json!({ "acme": ["main", "team-a"], "*": ["public"] });
+    for (sharing, stored) in [
+        (Sharing::Unsaid, json!("unsaid")),
+        (Sharing::OpenToAll, json!("open_to_all")),
+        (Sharing::Scopes(serde_json::from_value(scopes.clone()).unwrap()), json!({ "scopes": scopes })),
+    ] {
+        provider.sharing = sharing;
+        table.table.save_provider(&provider, Some(&provider.revision)).await.unwrap();
+        expected["sharing"] = stored;
         assert_eq!(item(&table, &key.pk, &key.sk).await, expected);
         assert_eq!(table.table.find_provider(&provider.name).await.unwrap(), Some(provider.clone()));
     }

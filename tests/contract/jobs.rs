@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use gatehouse_domain::{
     caller::Tenants,
-    ci::{Account, ProviderKind},
+    ci::{Account, ProviderKind, Sharing},
     jobs::{DeleteJob, FindForEdit, FindJob, FindJobsByTarget, Job, JobEdit, JobFilter, ListJobs, SaveJobs},
     paging::{Cursor, Limit, ListError, PageRequest},
     project::{FindProject, Project},
@@ -171,6 +171,7 @@ fn provider(name: &str, revision: &str) -> Provider {
         url: Some("https://ci.example.test".into()),
         account: Some(Account::Password { username: "ci-gateway".into() }),
         ca_certificate: None,
+        sharing: Sharing::OpenToAll,
         revision: Revision::unverified(revision.into()),
         credentials_version: "cred_1".into(),
         updated_at: Timestamp::UNIX_EPOCH,

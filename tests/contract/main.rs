@@ -15,6 +15,7 @@ mod projects;
 mod run_requests;
 mod runs;
 mod schedules;
+mod scopes;
 mod services;
 mod support;
 mod throttle;

@@ -6,7 +6,7 @@ use std::{num::NonZeroU16, sync::Arc, time::Duration};
 use gatehouse_domain::{
     clock::System,
     error::Chain,
-    janitor::{Publish, Report, Settings, sweep},
+    janitor::{FillInError, Publish, Report, Settings, fill_in_sharing, sweep},
     operations::{
         change::WorkflowPorts,
         workflow::{AnswerTask, OverseeWorkflow, StartWorkflow},
@@ -71,9 +71,27 @@ impl Janitor {
         };
         let settings = Settings { unused_days: self.unused_days, deadline };
         let (publish, flush) = (&*self.publish, &*self.flush);
+        let filled = self.fill_in_sharing(deadline).await;
         let report = sweep(&*self.table, workflow, publish, flush, &*self.system, &settings).await;
         log(&report);
-        if report.failures.is_empty() { Ok(report) } else { Err(SweepFailed(report.failures.len())) }
+        let failures = report.failures.len() + usize::from(filled.is_err());
+        if failures == 0 { Ok(report) } else { Err(SweepFailed(failures)) }
+    }
+
+    /// Before the sweep, which may never come to its end: it is little work, and most of it only once.
+    async fn fill_in_sharing(&self, deadline: Timestamp) -> Result<(), FillInError> {
+        if self.system.now() >= deadline {
+            return Ok(());
+        }
+        let filled = fill_in_sharing(&*self.table, &*self.system).await;
+        match &filled {
+            Ok(0) => {}
+            Ok(providers) => tracing::info!(providers, "filled in which tenants may use what of providers"),
+            Err(error) => {
+                tracing::error!(error = %Chain(error), "could not fill in which tenants may use what");
+            }
+        }
+        filled.map(drop)
     }
 }
 

@@ -4,6 +4,7 @@ use std::{num::NonZeroU16, sync::Arc};
 
 use async_trait::async_trait;
 use gatehouse_domain::{
+    ci::{ProviderKind, Sharing},
     clock::Clock,
     id::OperationId,
     janitor::{Announcement, Publish, PublishError, Report},
@@ -14,6 +15,8 @@ use gatehouse_domain::{
             WorkflowError,
         },
     },
+    providers::{FindProvider, Provider, SaveProvider},
+    revision::Revision,
 };
 use gatehouse_store::keys;
 use gatehouse_testkit::app::{Flushes, TestTable};
@@ -91,24 +94,32 @@ async fn mark_a_flush(table: &TestTable) {
     call.item("pk", text(key.pk)).item("sk", text(key.sk)).item("owed_since", since).send().await.unwrap();
 }
 
-/// What the function answers when it has so many seconds.
-async fn invoked(flushes: Flushes, seconds: i64) -> Result<Report, SweepFailed> {
-    let (table, idle) = (TestTable::new().await, Arc::new(Idle));
-    mark_a_flush(&table).await;
-    let janitor = Janitor {
+fn janitor(table: &TestTable, idle: &Arc<Idle>, flushes: Flushes) -> Janitor {
+    Janitor {
         table: table.table.clone(),
         start: idle.clone(),
         answer: idle.clone(),
         oversee: idle.clone(),
-        publish: idle,
+        publish: idle.clone(),
         flush: Arc::new(flushes),
         system: table.system.clone(),
         unused_days: NonZeroU16::new(90).unwrap(),
-    };
+    }
+}
+
+/// The schedule's event, for a function that has so many seconds.
+fn event(table: &TestTable, seconds: i64) -> LambdaEvent<Value> {
     let event: Value = serde_json::from_str(include_str!("../../../events/janitor/schedule.json")).unwrap();
     let mut context = Context::default();
     context.deadline = u64::try_from((table.system.now().as_second() + seconds) * 1000).unwrap();
-    janitor.handle(LambdaEvent::new(event, context)).await
+    LambdaEvent::new(event, context)
+}
+
+/// What the function answers when it has so many seconds.
+async fn invoked(flushes: Flushes, seconds: i64) -> Result<Report, SweepFailed> {
+    let (table, idle) = (TestTable::new().await, Arc::new(Idle));
+    mark_a_flush(&table).await;
+    janitor(&table, &idle, flushes).handle(event(&table, seconds)).await
 }
 
 #[tokio::test]
@@ -141,4 +152,30 @@ async fn a_sweep_that_could_not_do_everything_is_an_error_without_its_causes() {
     assert_eq!(diagnostic.error_type, "SweepFailed");
     assert!(diagnostic.error_message.starts_with("1 parts of the sweep failed"), "{diagnostic:?}");
     assert!(!diagnostic.error_message.contains("API Gateway"), "{diagnostic:?}");
+}
+
+#[tokio::test]
+async fn a_provider_from_before_it_was_asked_who_may_use_it_is_filled_in() {
+    let (table, idle) = (TestTable::new().await, Arc::new(Idle));
+    let provider = Provider {
+        name: "concourse".parse().unwrap(),
+        kind: ProviderKind::Concourse,
+        url: None,
+        account: None,
+        ca_certificate: None,
+        sharing: Sharing::NotAsked,
+        revision: Revision::new(&*table.system),
+        credentials_version: "cred_1".to_owned(),
+        updated_at: table.system.now(),
+        updated_by: "user:root".to_owned(),
+    };
+    table.table.save_provider(&provider, None).await.unwrap();
+    janitor(&table, &idle, Flushes::default()).handle(event(&table, 20)).await.unwrap();
+    assert_eq!(sharing(&table).await, Sharing::NotAsked, "too late to begin anything");
+    janitor(&table, &idle, Flushes::default()).handle(event(&table, 120)).await.unwrap();
+    assert_eq!(sharing(&table).await, Sharing::Unsaid, "there is no tenant yet");
+}
+
+async fn sharing(table: &TestTable) -> Sharing {
+    table.table.find_provider(&"concourse".parse().unwrap()).await.unwrap().unwrap().sharing
 }

@@ -2,11 +2,10 @@
 
 use axum::{Json, extract::State};
 use gatehouse_domain::{
-    caller::Tenants,
-    ci::{CheckReport, CiErrorKind, ProviderDirectory, ProviderLookupError, ScopeCheck, Target},
-    jobs::{JobFilter, ListJobs},
+    ci::{CheckReport, CiErrorKind, ProviderDirectory, ProviderLookupError, ScopeCheck},
+    jobs,
     name::ProviderName,
-    paging::{Limit, ListError, PageRequest},
+    scopes::Shares,
 };
 use gatehouse_http::{
     Problem,
@@ -17,9 +16,6 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{AppState, provider::not_found};
-
-/// How many pages of jobs a check looks at: enough for 2,000 jobs within the time of a request.
-const PAGES: usize = 20;
 
 /// What will work.
 #[derive(Debug, Serialize, ToSchema)]
@@ -81,7 +77,8 @@ impl From<ScopeCheck> for TeamView {
 }
 
 /// Asks the CI system who Gatehouse is there and says, per team that jobs point at, whether listing,
-/// triggering, watching and cancelling will work, and what would mend what does not.
+/// triggering, watching and cancelling will work, and what would mend what does not. A team that a job's tenant may
+/// not use is a problem too.
 #[utoipa::path(
     post, path = "/v1/providers/{name}/check", operation_id = "check_provider", tag = "providers",
     params(("name" = String, Path, description = "The provider's name.")),
@@ -100,8 +97,9 @@ pub(crate) async fn check(
         ProviderLookupError::NotConfigured(_) => not_found(),
         other => Problem::provider_lookup(other),
     })?;
-    let targets = targets(&state, &name).await.map_err(Problem::list)?;
-    let report = match provider.check(&targets).await {
+    let shares = Shares::of(&*state.table, &name).await.map_err(Problem::store)?;
+    let uses = jobs::uses(&*state.table, &shares, &name).await.map_err(Problem::list)?;
+    let mut report = match provider.check(&uses.targets).await {
         Ok(report) => report,
         // What stands in the way of a check is what was asked for.
         Err(error) if error.kind != CiErrorKind::Unsupported => {
@@ -109,26 +107,6 @@ pub(crate) async fn check(
         }
         Err(error) => return Err(Problem::ci(error)),
     };
+    report.problems.extend(uses.closed.iter().map(ToString::to_string));
     Ok(Json(CheckAnswer { check: report.into() }))
-}
-
-/// What jobs point at in this provider, whoever's they are.
-async fn targets(state: &AppState, name: &ProviderName) -> Result<Vec<Target>, ListError> {
-    let filter = JobFilter { tenants: Tenants::All, project: None, environment: None };
-    let mut page = PageRequest {
-        limit: Limit::new(Limit::MAX).unwrap_or_default(),
-        cursor: None,
-        ..PageRequest::default()
-    };
-    let mut targets = Vec::new();
-    for _page in 0..PAGES {
-        let jobs = state.table.list_jobs(&filter, &page).await?;
-        let ours = jobs.items.into_iter().filter(|job| job.spec.provider == *name);
-        targets.extend(ours.map(|job| job.spec.target));
-        match jobs.next {
-            Some(cursor) => page.cursor = Some(cursor),
-            None => break,
-        }
-    }
-    Ok(targets)
 }

@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 
 use axum::{Json, extract::State};
 use gatehouse_domain::{
-    ci::{DiscoveredJob, ProviderDirectory, ProviderKind},
-    jobs::JobSpec,
-    name::{EnvironmentName, ProjectName, ProviderName},
+    ci::{DiscoveredJob, ProviderKind},
+    jobs::{self, DiscoverError, Discovery, JobSpec, Refusal},
+    name::{EnvironmentName, ProjectName, ProviderName, TenantId},
+    validation::FieldError,
 };
 use gatehouse_http::{
     Problem,
@@ -18,6 +19,7 @@ use utoipa::ToSchema;
 
 use crate::{
     AppState,
+    job::refusal_problem,
     wire::{JobBody, JobEntry, default_provider},
 };
 
@@ -28,12 +30,15 @@ pub(crate) struct DiscoverBody {
     /// The provider to read; `concourse` without it.
     #[schema(value_type = Option<String>)]
     provider: Option<ProviderName>,
-    /// The teams to read; all that Gatehouse's account can see without it.
+    /// The teams to read; without it all that Gatehouse's account can see and the project's tenant may use.
     #[serde(default)]
     teams: BTreeSet<String>,
     /// The project that the entries are to name.
     #[schema(value_type = String)]
     project: ProjectName,
+    /// The tenant that a project which does not exist yet is to belong to; the only one without it.
+    #[schema(value_type = Option<String>)]
+    tenant: Option<TenantId>,
     /// The environment that the entries are to name.
     #[schema(value_type = Option<String>)]
     environment: Option<EnvironmentName>,
@@ -54,27 +59,31 @@ struct Note {
     note: String,
 }
 
-/// Reads a CI system's own jobs and proposes entries that `import` takes as they are. Nothing is saved.
+/// Reads a CI system's own jobs, those that the project's tenant may use, and proposes entries that `import` takes as
+/// they are. Nothing is saved.
 #[utoipa::path(
     post, path = "/v1/jobs/discover", operation_id = "discover_jobs", tag = "jobs",
     request_body = DiscoverBody,
     responses(
         (status = 200, description = "Entries ready for import.", body = DiscoverAnswer),
+        (status = 403, description = "The project's tenant may not use a team, or any.", body = ProblemBody),
         (status = 409, description = "There is no such provider.", body = ProblemBody),
-        (status = 422, description = "The provider cannot list its jobs.", body = ProblemBody),
+        (status = 422, description = "The provider cannot list its jobs, or whose the project is to be is not \
+            clear.", body = ProblemBody),
         (status = 502, description = "The CI system refuses Gatehouse.", body = ProblemBody),
         (status = 503, description = "The CI system cannot be reached.", body = ProblemBody),
     )
 )]
 pub(crate) async fn discover(
     State(state): State<AppState>,
-    Admitted(_caller): Admitted,
+    Admitted(caller): Admitted,
     _: NoQuery,
     JsonBody(body): JsonBody<DiscoverBody>,
 ) -> Result<Json<DiscoverAnswer>, Problem> {
     let name = body.provider.clone().unwrap_or_else(|| default_provider(ProviderKind::Concourse));
-    let provider = state.providers.provider_now(&name).await.map_err(Problem::provider_lookup)?;
-    let found = provider.discover(&body.teams).await.map_err(Problem::ci)?;
+    let (scopes, project, tenant) = (&body.teams, &body.project, body.tenant.as_ref());
+    let wanted = Discovery { provider: &name, scopes, project, tenant };
+    let found = jobs::discover(&*state.table, &*state.providers, &caller, &wanted).await.map_err(problem)?;
     let notes = found.iter().filter_map(|job| {
         let note = job.note.clone()?;
         Some(Note { job_id: job.job_id.to_string(), note })
@@ -95,4 +104,18 @@ fn entry(body: &DiscoverBody, provider: &ProviderName, job: DiscoveredJob) -> Jo
         parameters: Vec::new(),
     };
     JobEntry { job_id: job.job_id, body: JobBody::of(spec) }
+}
+
+fn problem(error: DiscoverError) -> Problem {
+    match error {
+        DiscoverError::Provider(error) => Problem::provider_lookup(error),
+        DiscoverError::Refused(Refusal::TenantUnclear(_)) => {
+            let detail = "say which tenant the project, which does not exist yet, is to belong to";
+            Problem::invalid(vec![FieldError::new("/tenant", detail)])
+        }
+        DiscoverError::Refused(refusal) => refusal_problem(refusal),
+        DiscoverError::Scope(closed) => Problem::scope_closed(&closed),
+        DiscoverError::Ci(error) => Problem::ci(error),
+        DiscoverError::Store(error) => Problem::store(error),
+    }
 }

@@ -242,6 +242,9 @@ fn explain(index: usize, refusal: ImportRefusal) -> Vec<EntryError> {
         ImportRefusal::Job(refusal @ Refusal::IdTaken(_)) => {
             vec![FieldError::new("/job_id", refusal.to_string())]
         }
+        ImportRefusal::Job(Refusal::Scope(closed)) => {
+            vec![FieldError::new("/provider/ref", closed.to_string())]
+        }
         ImportRefusal::Job(refusal) => vec![FieldError::new("/project", refusal.to_string())],
         ImportRefusal::Duplicate => vec![FieldError::new("/job_id", "an earlier entry has the same id")],
         ImportRefusal::Conflict => {

@@ -107,6 +107,8 @@ pub(crate) struct PutQuery {
     responses(
         (status = 200, description = "The job was replaced.", body = JobAnswer),
         (status = 201, description = "The job was created.", body = JobAnswer),
+        (status = 403, description = "The project's tenant may not use what the job points into.",
+            body = ProblemBody),
         (status = 409, description = "The id or the project belongs to somebody else.", body = ProblemBody),
         (status = 412, description = "The job was changed since it was read.", body = ProblemBody),
         (status = 422, description = "Fields are refused.", body = ProblemBody),
@@ -169,11 +171,12 @@ fn not_found() -> Problem {
     Problem::new(NOT_FOUND, "There is no such job.")
 }
 
-fn refusal_problem(refusal: Refusal) -> Problem {
+pub(crate) fn refusal_problem(refusal: Refusal) -> Problem {
     match refusal {
         Refusal::Invalid(errors) => Problem::invalid(errors),
         Refusal::TenantUnclear(_) => Problem::new(VALIDATION_FAILED, refusal.to_string()),
         Refusal::ProjectTaken(_) | Refusal::IdTaken(_) => Problem::new(CONFLICT, refusal.to_string()),
+        Refusal::Scope(closed) => Problem::scope_closed(&closed),
         Refusal::TenantForeign(_) | Refusal::Forbidden(_) => {
             Problem::new(problem::FORBIDDEN, refusal.to_string())
         }

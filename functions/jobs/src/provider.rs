@@ -2,6 +2,7 @@
 
 use axum::{Json, extract::State, http::StatusCode, response::IntoResponse};
 use gatehouse_domain::{
+    caller::Caller,
     ci::ProviderDirectory,
     name::ProviderName,
     providers::{self, DeleteProviderError, FindProvider, ListProviders, Provider, PutProviderError},
@@ -24,12 +25,12 @@ use crate::{
 )]
 pub(crate) async fn list(
     State(state): State<AppState>,
-    Admitted(_caller): Admitted,
+    Admitted(caller): Admitted,
     _: NoQuery,
 ) -> Result<Json<ProvidersAnswer>, Problem> {
     let mut providers = Vec::new();
     for provider in state.table.list_providers().await.map_err(Problem::store)? {
-        providers.push(view(&state, provider).await);
+        providers.push(view(&state, provider, &caller).await);
     }
     Ok(Json(ProvidersAnswer { providers }))
 }
@@ -45,14 +46,14 @@ pub(crate) async fn list(
 )]
 pub(crate) async fn show(
     State(state): State<AppState>,
-    Admitted(_caller): Admitted,
+    Admitted(caller): Admitted,
     PathParameter(name): PathParameter<ProviderName>,
     _: NoQuery,
 ) -> Result<impl IntoResponse, Problem> {
     let provider = state.table.find_provider(&name).await.map_err(Problem::store)?;
     let provider = provider.ok_or_else(not_found)?;
     let tag = etag(&provider.revision);
-    Ok(([tag], Json(ProviderAnswer { provider: view(&state, provider).await })))
+    Ok(([tag], Json(ProviderAnswer { provider: view(&state, provider, &caller).await })))
 }
 
 /// Registers a provider, or replaces one whose `ETag` is sent in `If-Match`.
@@ -97,7 +98,7 @@ pub(crate) async fn put(
     let tag = etag(&put.provider.revision);
     // From here on calls of this function go where the edit says.
     let ci = state.providers.provider_now(&put.provider.name).await.ok();
-    let provider = ProviderView::new(put.provider, ci.map(|ci| ci.capabilities()));
+    let provider = ProviderView::new(put.provider, ci.map(|ci| ci.capabilities()), &caller);
     Ok((status, [tag], Json(ProviderAnswer { provider })))
 }
 
@@ -133,9 +134,9 @@ pub(crate) async fn delete(
 }
 
 /// What callers see of a provider. What it can do is left out when it cannot be used just now.
-async fn view(state: &AppState, provider: Provider) -> ProviderView {
+async fn view(state: &AppState, provider: Provider, caller: &Caller) -> ProviderView {
     let capabilities = state.providers.provider(&provider.name).await.ok().map(|ci| ci.capabilities());
-    ProviderView::new(provider, capabilities)
+    ProviderView::new(provider, capabilities, caller)
 }
 
 pub(crate) fn not_found() -> Problem {

@@ -3,7 +3,8 @@
 use std::fmt;
 
 use gatehouse_domain::{
-    ci::{Account, Capabilities, ProviderKind, Target},
+    caller::Caller,
+    ci::{Account, Capabilities, ProviderKind, Scopes, Sharing, Target},
     jobs::{Job, JobDraft, JobSpec},
     name::{EnvironmentName, JobId, ProjectName, ProviderName},
     parameter::ParameterSpec,
@@ -178,6 +179,14 @@ pub(crate) struct ProviderBody {
     auth: Option<AuthBody>,
     /// A certificate authority in PEM to trust beside the public ones.
     ca_certificate: Option<String>,
+    /// Which tenants may use which of its scopes, which are teams at Concourse. `*` in place of a tenant is every
+    /// tenant, in place of a scope every scope. Where neither this nor `open_to_all` is said, what was said before
+    /// stays.
+    #[schema(value_type = Option<Object>, example = json!({ "acme": ["main", "team-a"], "*": ["public"] }))]
+    scopes: Option<Scopes>,
+    /// Whether every tenant may use everything, for small installations. `false` without `scopes` takes back what was
+    /// said: a tenant may use everything then while it is the only one.
+    open_to_all: Option<bool>,
 }
 
 /// Who Gatehouse is at a CI system. The secret may be left out when the account stays the same.
@@ -216,7 +225,15 @@ impl ProviderBody {
                 (Account::ClientCredentials { client_id }, client_secret)
             }
         });
-        ProviderDraft { name, kind: self.kind, url: self.url, account, ca_certificate: self.ca_certificate }
+        ProviderDraft {
+            name,
+            kind: self.kind,
+            url: self.url,
+            account,
+            ca_certificate: self.ca_certificate,
+            scopes: self.scopes,
+            open_to_all: self.open_to_all,
+        }
     }
 }
 
@@ -238,6 +255,13 @@ pub(crate) struct ProviderView {
     /// A certificate authority in PEM that is trusted beside the public ones.
     #[serde(skip_serializing_if = "Option::is_none")]
     ca_certificate: Option<String>,
+    /// Which tenants may use which of its scopes, of those tenants that the caller sees; missing where nobody has said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    scopes: Option<Scopes>,
+    /// Whether every tenant may use everything; missing where nobody has said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    open_to_all: Option<bool>,
     /// What it can do; missing when it cannot be used in this deployment.
     #[serde(skip_serializing_if = "Option::is_none")]
     capabilities: Option<CapabilitiesView>,
@@ -272,13 +296,21 @@ impl From<Capabilities> for CapabilitiesView {
 }
 
 impl ProviderView {
-    pub(crate) fn new(provider: Provider, capabilities: Option<Capabilities>) -> Self {
+    /// As `caller` sees it.
+    pub(crate) fn new(provider: Provider, capabilities: Option<Capabilities>, caller: &Caller) -> Self {
+        let (scopes, open_to_all) = match provider.sharing {
+            Sharing::NotAsked | Sharing::Unsaid => (None, None),
+            Sharing::OpenToAll => (None, Some(true)),
+            Sharing::Scopes(scopes) => (Some(scopes.seen_by(|tenant| caller.sees(tenant))), Some(false)),
+        };
         Self {
             name: provider.name.to_string(),
             kind: provider.kind,
             url: provider.url,
             auth: provider.account,
             ca_certificate: provider.ca_certificate,
+            scopes,
+            open_to_all,
             capabilities: capabilities.map(Into::into),
             updated_at: provider.updated_at,
             updated_by: provider.updated_by,

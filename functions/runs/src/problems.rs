@@ -60,6 +60,7 @@ pub(crate) fn start(error: StartError) -> Problem {
         StartError::Job(error) => show_job(error),
         StartError::Run(error) => show_run(error),
         StartError::Forbidden(tenant) => Problem::forbidden_in(&tenant),
+        StartError::Scope(closed) => Problem::scope_closed(&closed),
         StartError::Parameters(errors) => Problem::invalid(errors),
         StartError::StillRunning => Problem::new(RUN_NOT_ENDED, error.to_string()),
         StartError::RerunUnsupported => Problem::new(NOT_SUPPORTED, error.to_string()),

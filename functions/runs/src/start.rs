@@ -38,6 +38,8 @@ use crate::{
     request_body = Option<TriggerBody>,
     responses(
         (status = 201, description = "The run was started.", body = RunAnswer),
+        (status = 403, description = "The job's tenant may not use what the job points into.",
+            body = ProblemBody),
         (status = 404, description = "There is no such job.", body = ProblemBody),
         (status = 409, description = "The first request with this key is still at work, the CI system \
             refuses, or there is no such provider.", body = ProblemBody),
@@ -82,6 +84,8 @@ pub(crate) async fn trigger(
     ),
     responses(
         (status = 201, description = "The new run was started.", body = RunAnswer),
+        (status = 403, description = "The run's tenant may not use what it ran in any more.",
+            body = ProblemBody),
         (status = 404, description = "There is no such run.", body = ProblemBody),
         (status = 409, description = "The run has not ended, or the CI system refuses.", body = ProblemBody),
         (status = 422, description = "The CI system cannot run a run again.", body = ProblemBody),

@@ -10,7 +10,7 @@ use crate::{
     failure::Failure,
     jobs, keys, operations,
     output::Output,
-    runs, services, session, tokens, users,
+    providers, runs, services, session, tokens, users,
 };
 
 /// A command that speaks to a Gatehouse.
@@ -34,6 +34,9 @@ pub enum Command {
     /// List, import and discover jobs.
     #[command(after_help = EXIT_CODES)]
     Jobs(Group<jobs::JobsCommand>),
+    /// List and check CI systems, and say which tenants may use what of them.
+    #[command(after_help = EXIT_CODES)]
+    Providers(Group<providers::ProvidersCommand>),
     /// Trigger, watch and cancel runs.
     #[command(after_help = EXIT_CODES)]
     Runs(Group<runs::RunsCommand>),
@@ -117,6 +120,7 @@ impl Command {
             Self::Tokens(group) => &group.options,
             Self::Keys(group) => &group.options,
             Self::Jobs(group) => &group.options,
+            Self::Providers(group) => &group.options,
             Self::Runs(group) => &group.options,
             Self::Services(group) => &group.options,
             Self::Provision(leaf) => &leaf.options,
@@ -166,6 +170,7 @@ async fn perform(context: &mut Context<'_, '_>, command: Command) -> Result<Exit
         Command::Tokens(group) => tokens::run(context, &context.client(site)?, group.command).await,
         Command::Keys(group) => keys::run(context, &context.client(site)?, group.command).await,
         Command::Jobs(group) => jobs::run(context, &context.client(site)?, group.command).await,
+        Command::Providers(group) => providers::run(context, &context.client(site)?, group.command).await,
         Command::Runs(group) => runs::run(context, &context.client(site)?, group.command).await,
         Command::Services(group) => services::run(context, &context.client(site)?, group.command).await,
         Command::Provision(leaf) => operations::provision(context, &context.client(site)?, leaf.args).await,

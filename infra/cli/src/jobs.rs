@@ -56,13 +56,16 @@ pub struct DiscoverArgs {
     /// The project that the entries are to name.
     #[arg(long)]
     project: String,
+    /// The tenant that a project which does not exist yet is to belong to.
+    #[arg(long)]
+    tenant: Option<String>,
     /// The provider to read; `concourse` without it.
     #[arg(long)]
     provider: Option<String>,
     /// The environment that the entries are to name.
     #[arg(long)]
     environment: Option<String>,
-    /// The teams to read, separated by commas; all without it.
+    /// The teams to read, separated by commas; all that the project's tenant may use without it.
     #[arg(long, value_delimiter = ',')]
     teams: Vec<String>,
 }
@@ -131,6 +134,7 @@ async fn discover(
     let teams = (!args.teams.is_empty()).then(|| json!(args.teams));
     let body = members([
         ("project", Some(json!(args.project))),
+        ("tenant", args.tenant.map(Value::from)),
         ("provider", args.provider.map(Value::from)),
         ("environment", args.environment.map(Value::from)),
         ("teams", teams),

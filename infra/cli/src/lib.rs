@@ -17,6 +17,7 @@ mod keys;
 mod operations;
 mod output;
 mod process;
+mod providers;
 mod retry;
 mod roles;
 mod runs;

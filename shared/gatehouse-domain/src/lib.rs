@@ -31,6 +31,7 @@ pub mod providers;
 pub mod revision;
 pub mod revocation;
 pub mod runs;
+pub mod scopes;
 pub mod secret;
 pub mod sign;
 pub mod signing;

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     caller::Caller,
-    ci::{Account, Connection, KeptSecret, ProviderKind},
+    ci::{Account, Connection, KeptSecret, ProviderKind, Scopes, Sharing},
     clock::{System, random_id},
     idempotency::Fingerprint,
     name::ProviderName,
@@ -35,6 +35,9 @@ pub struct Provider {
     /// A certificate authority in PEM to trust beside the public ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca_certificate: Option<String>,
+    /// Which tenants may use what of it.
+    #[serde(default, skip_serializing_if = "Sharing::is_not_asked")]
+    pub sharing: Sharing,
     /// Changes with every edit, for optimistic locking.
     pub revision: Revision,
     /// Changes when the credentials change, so that tokens made from older ones are not used.
@@ -163,6 +166,10 @@ pub struct ProviderDraft {
     pub account: Option<(Account, Option<SecretString>)>,
     /// A certificate authority in PEM.
     pub ca_certificate: Option<String>,
+    /// Which tenants may use which scopes. Where neither this nor `open_to_all` is said, what was said before stays.
+    pub scopes: Option<Scopes>,
+    /// Whether every tenant may use everything.
+    pub open_to_all: Option<bool>,
 }
 
 /// Why a provider cannot be registered.
@@ -212,6 +219,7 @@ pub async fn put<S: FindProvider + SaveProvider>(
     if !errors.is_empty() {
         return Err(PutProviderError::Invalid(errors));
     }
+    let sharing = sharing(&draft, previous.as_ref());
     let (account, secret) = draft.account.map_or((None, None), |(account, secret)| (Some(account), secret));
     // New credentials get a new version, so that no function keeps using a token made from the old ones.
     let kept = previous.as_ref().filter(|_| secret.is_none()).map(|old| old.credentials_version.clone());
@@ -221,6 +229,7 @@ pub async fn put<S: FindProvider + SaveProvider>(
         url: draft.url.map(|url| url.trim_end_matches('/').to_owned()),
         account,
         ca_certificate: draft.ca_certificate,
+        sharing,
         revision: Revision::new(system),
         credentials_version: kept.unwrap_or_else(|| random_id(system, "cred")),
         updated_at: system.now(),
@@ -249,13 +258,29 @@ fn check(
     if !kinds.contains(&draft.kind) {
         return vec![FieldError::new("/kind", "this deployment does not have this kind of provider")];
     }
-    draft.kind.check_connection(&Connection {
+    let mut errors = draft.kind.check_connection(&Connection {
         url: draft.url.as_deref(),
         account: draft.account.as_ref().map(|(account, _)| account),
         secret: draft.account.as_ref().and_then(|(_, secret)| secret.as_ref()),
         kept: kept(draft, previous),
         ca_certificate: draft.ca_certificate.as_deref(),
-    })
+    });
+    errors.extend(draft.scopes.iter().flat_map(Scopes::check));
+    if draft.open_to_all == Some(true) && draft.scopes.is_some() {
+        errors.push(FieldError::new("/open_to_all", "cannot be true where `scopes` says who may use what"));
+    }
+    errors
+}
+
+/// What the provider is to say of who may use it. What was said before stays unless something else is said, so that
+/// an edit of an address opens nothing.
+fn sharing(draft: &ProviderDraft, previous: Option<&Provider>) -> Sharing {
+    match (&draft.scopes, draft.open_to_all) {
+        (Some(scopes), _) => Sharing::Scopes(scopes.clone()),
+        (None, Some(true)) => Sharing::OpenToAll,
+        (None, Some(false)) => Sharing::Unsaid,
+        (None, None) => previous.map_or(Sharing::Unsaid, |previous| previous.sharing.clone()),
+    }
 }
 
 /// Whether the secret that is kept for the provider may be used for what the draft says.

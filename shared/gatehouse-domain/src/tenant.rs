@@ -48,6 +48,33 @@ pub trait SaveTenant: Send + Sync {
     async fn has_projects(&self, id: &TenantId) -> Result<bool, StoreError>;
 }
 
+/// How many tenants an installation has, as far as it matters who else is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Population {
+    Nobody,
+    One(TenantId),
+    Several,
+}
+
+impl Population {
+    /// Whether there is nobody but `tenant`, which may not be there yet itself.
+    pub fn is_all(&self, tenant: &TenantId) -> bool {
+        match self {
+            Self::Nobody => true,
+            Self::One(only) => only == tenant,
+            Self::Several => false,
+        }
+    }
+}
+
+/// Looks how many tenants there are. Needs `dynamodb:Query`.
+#[async_trait]
+pub trait CountTenants: Send + Sync {
+    /// Those that were created, and those that have a project: a job can make the first project of a tenant that
+    /// nobody created. Projects of the last second may be missed.
+    async fn population(&self) -> Result<Population, StoreError>;
+}
+
 /// Lists the tenants that the caller is in.
 pub async fn list<S: ListTenants>(store: &S, caller: &Caller) -> Result<Vec<Tenant>, StoreError> {
     let own = caller.tenants_for(&LIST_TENANTS);

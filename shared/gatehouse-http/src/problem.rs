@@ -16,6 +16,7 @@ use gatehouse_domain::{
     name::TenantId,
     paging::ListError,
     revision::PreconditionError,
+    scopes::ScopeClosed,
     secret::SecretError,
     store::StoreError,
     validation::FieldError,
@@ -65,6 +66,8 @@ problems! {
     LOGIN_REFUSED = "login-refused", UNAUTHORIZED, "Login refused";
     /// The caller is known and may not do this.
     FORBIDDEN = "forbidden", FORBIDDEN, "Forbidden";
+    /// The tenant may not use what the job points into.
+    SCOPE_CLOSED = "scope-closed", FORBIDDEN, "Scope closed to the tenant";
     /// Nobody grants, or changes in others, more than they hold themselves.
     BEYOND_OWN_RIGHTS = "beyond-own-rights", FORBIDDEN, "Beyond own rights";
     /// The callback token is for another operation or attempt.
@@ -274,6 +277,11 @@ impl Problem {
             None => problem,
         }
         .caused_by(error)
+    }
+
+    /// The tenant may not use what the job points into.
+    pub fn scope_closed(error: &ScopeClosed) -> Self {
+        Self::new(SCOPE_CLOSED, error.to_string())
     }
 
     /// There is no provider to talk to.

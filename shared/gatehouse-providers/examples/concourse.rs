@@ -20,8 +20,8 @@ use async_trait::async_trait;
 use futures_util::StreamExt;
 use gatehouse_domain::{
     ci::{
-        Account, CiProvider, ConcourseTarget, ProviderKind, RunEvent, RunEventBody, StartKind, StartRequest,
-        StepPhase, Target,
+        Account, CiProvider, ConcourseTarget, ProviderKind, RunEvent, RunEventBody, Sharing, StartKind,
+        StartRequest, StepPhase, Target,
     },
     lease::{LeaseOutcome, Leases},
     providers::{Credentials, Provider},
@@ -69,6 +69,7 @@ async fn provider() -> Result<Arc<ConcourseProvider>> {
         url: Some(required("CONCOURSE_URL")?),
         account: Some(credentials.account.clone()),
         ca_certificate: optional("CONCOURSE_CA"),
+        sharing: Sharing::OpenToAll,
         revision: Revision::unverified("example".to_owned()),
         credentials_version: "example".to_owned(),
         updated_at: jiff::Timestamp::UNIX_EPOCH,

@@ -1,17 +1,22 @@
 //! Tenants.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use gatehouse_domain::{
     audit::Entry,
     name::TenantId,
     revision::EditOutcome,
     store::StoreError,
-    tenant::{ListTenants, SaveTenant, Tenant},
+    tenant::{CountTenants, ListTenants, Population, SaveTenant, Tenant},
 };
+
+use serde::Deserialize;
 
 use crate::{
     Table,
-    item::{decompose, key_attributes, text},
+    error::unavailable,
+    item::{INDEX, decompose, key_attributes, text},
     keys,
     transaction::{Outcome, Transaction},
 };
@@ -24,6 +29,31 @@ impl ListTenants for Table {
     async fn list_tenants(&self) -> Result<Vec<Tenant>, StoreError> {
         let items = self.query_partition(keys::TENANTS.to_owned()).await?;
         items.into_iter().filter(|item| !item.contains_key(DELETED_AT)).map(decompose).collect()
+    }
+}
+
+/// What the look at projects takes of an item.
+#[derive(Deserialize)]
+struct Owned {
+    tenant: TenantId,
+}
+
+#[async_trait]
+impl CountTenants for Table {
+    /// Projects are sorted by tenant: if the first and the last belong to the same one, all do.
+    async fn population(&self) -> Result<Population, StoreError> {
+        let mut tenants: BTreeSet<TenantId> =
+            self.list_tenants().await?.into_iter().map(|tenant| tenant.id).collect();
+        for forward in [true, false] {
+            if tenants.len() < 2 {
+                tenants.extend(self.tenant_at_the_end_of_projects(forward).await?);
+            }
+        }
+        Ok(match tenants.pop_first() {
+            None => Population::Nobody,
+            Some(only) if tenants.is_empty() => Population::One(only),
+            Some(_) => Population::Several,
+        })
     }
 }
 
@@ -61,5 +91,23 @@ impl SaveTenant for Table {
 
     async fn has_projects(&self, id: &TenantId) -> Result<bool, StoreError> {
         self.is_any_in_list(keys::PROJECTS, &keys::of_tenant(id)).await
+    }
+}
+
+impl Table {
+    /// The tenant of the first project in the list of all, or of the last.
+    async fn tenant_at_the_end_of_projects(&self, forward: bool) -> Result<Option<TenantId>, StoreError> {
+        let call = self
+            .client
+            .query()
+            .table_name(&self.name)
+            .index_name(INDEX)
+            .key_condition_expression("gsi1pk = :list")
+            .expression_attribute_values(":list", text(keys::PROJECTS))
+            .scan_index_forward(forward)
+            .limit(1);
+        let items = call.send().await.map_err(unavailable)?.items.unwrap_or_default();
+        let owned = items.into_iter().next().map(decompose::<Owned>).transpose()?;
+        Ok(owned.map(|owned| owned.tenant))
     }
 }

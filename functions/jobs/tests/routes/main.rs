@@ -8,6 +8,7 @@ mod job;
 mod members;
 mod paging;
 mod provider;
+mod scopes;
 
 use std::sync::Arc;
 

@@ -5,6 +5,7 @@ mod endings;
 mod events;
 mod log;
 mod run;
+mod scopes;
 mod start;
 
 use std::sync::Arc;

@@ -19,6 +19,12 @@ fn wrong_usage_is_its_own_exit_code() {
         &["runs", "trigger", "hello", "-p", "who"],
         &["audit", "list", "--tenant", "acme", "--actor", "ada"],
         &["audit", "list", "--limit", "0"],
+        &["providers", "share", "ci"],
+        &["providers", "share", "ci", "--open-to-all", "--closed"],
+        &["providers", "share", "ci", "--closed", "--scopes", "acme=main"],
+        &["providers", "share", "ci", "--scopes", "acme"],
+        &["providers", "share", "ci", "--scopes", "acme="],
+        &["providers", "share", "ci", "--scopes", "=main"],
     ];
     for case in cases {
         let error = Line::try_parse_from(["gatehouse"].iter().chain(*case)).unwrap_err();

@@ -114,6 +114,7 @@ async fn what_is_discovered_can_be_imported_as_it_is_printed() {
         json!({ "project": "web", "provider": "ci", "environment": "prod", "teams": teams })
     );
     assert_eq!(asked[1].json(), json!({ "jobs": found["jobs"] }));
-    let ran = ada.run(&["jobs", "discover", "--project", "web", "--json"]).await.done();
+    let ran = ada.run(&["jobs", "discover", "--project", "web", "--tenant", "acme", "--json"]).await.done();
+    assert_eq!(server.asked()[2].json(), json!({ "project": "web", "tenant": "acme" }));
     assert_eq!(ran.json(), found);
 }

@@ -6,6 +6,7 @@ mod failures;
 mod jobs;
 mod keys;
 mod operations;
+mod providers;
 mod runs;
 mod services;
 mod session;

@@ -17,7 +17,7 @@ use data_encoding::HEXLOWER;
 use gatehouse_domain::{
     api_key::{ApiKey, SaveApiKey},
     audit::{Action, AuditTarget, Entry, Origin, Outcome},
-    ci::ProviderKind,
+    ci::{ProviderKind, Sharing},
     clock::{Clock, IdSource},
     name::{TenantId, UserName},
     providers::{Provider, SaveProvider},
@@ -193,6 +193,8 @@ async fn save_process_provider(parts: &Parts) -> anyhow::Result<()> {
         url: None,
         account: None,
         ca_certificate: None,
+        // Whoever may run commands here may run all: the machine is its owner's.
+        sharing: Sharing::OpenToAll,
         revision: Revision::new(&*parts.system),
         credentials_version: "none".to_owned(),
         updated_at: parts.system.now(),

@@ -12,6 +12,7 @@ mod directory;
 mod error;
 mod event;
 mod provider;
+mod sharing;
 pub mod targets;
 
 pub use self::{
@@ -23,5 +24,6 @@ pub use self::{
     error::{CiError, CiErrorKind},
     event::{EventStream, LogStream, Position, RunEvent, RunEventBody, StepPhase},
     provider::{CancelMode, Capabilities, Checkpoint, CiProvider, DiscoveredJob, StartKind, StartRequest},
+    sharing::{Scopes, Sharing},
     targets::{ConcourseTarget, NamedBuild, ProcessTarget, ProviderKind, Target},
 };

@@ -17,6 +17,7 @@
 mod announcement;
 mod due;
 mod operations;
+mod sharing;
 mod sweep;
 #[cfg(test)]
 mod tests;
@@ -24,6 +25,7 @@ mod watch;
 
 pub use self::{
     announcement::{Announcement, News},
+    sharing::{FillInError, fill_in_sharing},
     sweep::{Report, Settings, SweepError, SweepStore, sweep},
     watch::{Announce, Marks, Outbox, Publish, PublishError, Subject, Watch, Watched},
 };

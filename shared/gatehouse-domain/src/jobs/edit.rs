@@ -14,8 +14,11 @@ use crate::{
     name::{JobId, ProjectName, TenantId},
     parameter::check_specs,
     project::{Project, is_reserved},
+    providers::FindProvider,
     revision::{EditOutcome, Precondition, PreconditionError, Revision},
+    scopes::{ScopeClosed, Shares, Use},
     store::StoreError,
+    tenant::CountTenants,
     validation::FieldError,
 };
 
@@ -46,6 +49,9 @@ pub enum Refusal {
     /// The caller's role in the tenant is too small.
     #[error("your role in tenant `{0}` does not allow this")]
     Forbidden(TenantId),
+    /// The job's tenant may not use what it points into.
+    #[error(transparent)]
+    Scope(#[from] ScopeClosed),
 }
 
 /// Why a job cannot be saved.
@@ -71,7 +77,7 @@ pub struct PutJob {
 
 /// Creates or replaces one job. A project that does not exist yet is created for `tenant`, or for the
 /// caller's only tenant. `kinds` are the kinds of provider that this deployment has.
-pub async fn put<S: FindForEdit + SaveJobs>(
+pub async fn put<S: FindForEdit + SaveJobs + FindProvider + CountTenants>(
     store: &S,
     system: &dyn System,
     kinds: &BTreeSet<ProviderKind>,
@@ -88,7 +94,8 @@ pub async fn put<S: FindForEdit + SaveJobs>(
     // cannot be had, and no more.
     let seen = current.filter(|job| caller.sees(&job.tenant));
     expected.admit(seen.map(|job| &job.revision))?;
-    let edit = Planner { system, kinds, caller, existing: &existing, tenant }.plan(draft)?;
+    let shares = Shares::of(store, &draft.spec.provider).await?;
+    let edit = Planner { system, kinds, caller, existing: &existing, shares: &shares, tenant }.plan(draft)?;
     let created = edit.previous.is_none();
     let job = edit.job.clone();
     match store.save_jobs(&[edit]).await? {
@@ -103,6 +110,8 @@ pub(super) struct Planner<'a> {
     pub(super) kinds: &'a BTreeSet<ProviderKind>,
     pub(super) caller: &'a Caller,
     pub(super) existing: &'a Existing,
+    /// Which tenants may use what.
+    pub(super) shares: &'a Shares,
     /// For whom projects are that do not exist yet.
     pub(super) tenant: Option<&'a TenantId>,
 }
@@ -123,6 +132,7 @@ impl Planner<'_> {
         if let Some(tenant) = touched.into_iter().find(|tenant| !self.caller.may_in(&PUT_JOB, tenant)) {
             return Err(Refusal::Forbidden(tenant.clone()));
         }
+        self.admit_target(&draft.spec, previous.as_ref(), &project.tenant)?;
         let now = self.system.now();
         let job = Job {
             id: draft.id,
@@ -134,6 +144,21 @@ impl Planner<'_> {
             updated_by: self.caller.actor(),
         };
         Ok(JobEdit { job, previous, new_project: is_new.then_some(project) })
+    }
+
+    /// Refuses a target that the tenant may not use.
+    fn admit_target(
+        &self,
+        spec: &JobSpec,
+        previous: Option<&Job>,
+        tenant: &TenantId,
+    ) -> Result<(), ScopeClosed> {
+        let stays = |old: &Job| {
+            let scope = |spec: &JobSpec| (spec.provider.clone(), spec.target.scope().map(str::to_owned));
+            old.tenant == *tenant && scope(&old.spec) == scope(spec)
+        };
+        let purpose = if previous.is_some_and(stays) { Use::GoOn } else { Use::Begin };
+        self.shares.admit_target(&spec.provider, tenant, &spec.target, purpose)
     }
 
     /// The project that a job is for, and whether it is to be created.

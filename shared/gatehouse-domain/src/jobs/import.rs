@@ -11,8 +11,11 @@ use crate::{
     ci::ProviderKind,
     clock::System,
     name::{JobId, TenantId},
+    providers::ListProviders,
     revision::EditOutcome,
+    scopes::Shares,
     store::StoreError,
+    tenant::CountTenants,
     validation::FieldError,
 };
 
@@ -83,7 +86,7 @@ pub enum ImportError {
 
 /// Imports entries of a jobs file: what became of each, in their order. Projects that do not exist yet are
 /// created for `tenant`, or for the caller's only tenant.
-pub async fn import<S: FindForEdit + SaveJobs>(
+pub async fn import<S: FindForEdit + SaveJobs + ListProviders + CountTenants>(
     store: &S,
     system: &dyn System,
     kinds: &BTreeSet<ProviderKind>,
@@ -101,7 +104,8 @@ pub async fn import<S: FindForEdit + SaveJobs>(
     let projects = drafts().map(|draft| draft.spec.project.clone()).collect();
     // One read for the whole file. What changes between it and a write is found by the write's condition.
     let existing = store.find_for_edit(&ids, &projects).await?;
-    let planner = Planner { system, kinds, caller, existing: &existing, tenant };
+    let shares = Shares::of_all(store).await?;
+    let planner = Planner { system, kinds, caller, existing: &existing, shares: &shares, tenant };
     let mut seen = BTreeSet::new();
     let plan: Vec<_> = entries.into_iter().map(|entry| plan_entry(&planner, &mut seen, entry)).collect();
     match mode {

@@ -1,11 +1,14 @@
 //! Jobs: what can be run, where it runs, and the rules for keeping the list.
 
+mod discover;
 mod edit;
 mod import;
 mod job;
 mod show;
+mod uses;
 
 pub use self::{
+    discover::{DiscoverError, Discovery, discover},
     edit::{DeleteJobError, JobDraft, PutJob, PutJobError, Refusal, delete, put},
     import::{ImportEntry, ImportError, ImportMode, ImportRefusal, Imported, MAX_IMPORT, import},
     job::{
@@ -13,4 +16,5 @@ pub use self::{
         ListJobs, MAX_ATOMIC_IMPORT, SaveJobs,
     },
     show::{ShowJobError, list, show},
+    uses::{Uses, uses},
 };

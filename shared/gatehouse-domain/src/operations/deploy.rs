@@ -23,11 +23,13 @@ use crate::{
     idempotency::{IdempotencyKey, RequestKey},
     jobs::{FindJob, FindJobsByTarget, ShowJobError},
     name::JobId,
+    providers::FindProvider,
     runs::{
         self, CancelError, FindRun, RecordRun, Run, ShowRunError,
         start::{RunRequests, StartError},
     },
     store::StoreError,
+    tenant::CountTenants,
 };
 
 /// The step of an operation that is a run.
@@ -83,6 +85,8 @@ pub trait DeployStore:
     + RecordRun
     + RunRequests
     + AppendAudit
+    + FindProvider
+    + CountTenants
 {
 }
 
@@ -96,6 +100,8 @@ impl<T> DeployStore for T where
         + RecordRun
         + RunRequests
         + AppendAudit
+        + FindProvider
+        + CountTenants
 {
 }
 
@@ -294,6 +300,7 @@ fn from_start(job: &JobId, error: StartError) -> DeployError {
         StartError::Job(_)
         | StartError::Run(_)
         | StartError::Forbidden(_)
+        | StartError::Scope(_)
         | StartError::Parameters(_)
         | StartError::StillRunning
         | StartError::RerunUnsupported

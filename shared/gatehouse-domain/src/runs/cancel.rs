@@ -12,7 +12,9 @@ use crate::{
     clock::System,
     jobs::FindJobsByTarget,
     name::TenantId,
+    providers::FindProvider,
     store::StoreError,
+    tenant::CountTenants,
 };
 
 /// Why a run cannot be cancelled.
@@ -52,7 +54,7 @@ pub async fn cancel<S>(
     mode: CancelMode,
 ) -> Result<FoundRun, CancelError>
 where
-    S: FindRun + RecordRun + FindJobsByTarget + AppendAudit,
+    S: FindRun + RecordRun + FindJobsByTarget + AppendAudit + FindProvider + CountTenants,
 {
     let found = show(store, providers, system, audit.caller, id).await?;
     if !audit.caller.may_in(&CANCEL_RUN, &found.run.tenant) {

@@ -13,7 +13,10 @@ use crate::{
     jobs::{FindJob, FindJobsByTarget, Job, ShowJobError},
     name::JobId,
     paging::{ListError, Page, PageRequest},
+    providers::FindProvider,
+    scopes::{Use, provider_and_shares},
     store::StoreError,
+    tenant::CountTenants,
 };
 
 /// How many runs of a list are looked up in their CI system at once: those at its top that have not ended.
@@ -54,7 +57,7 @@ pub async fn show<S>(
     id: &RunId,
 ) -> Result<FoundRun, ShowRunError>
 where
-    S: FindRun + RecordRun + FindJobsByTarget,
+    S: FindRun + RecordRun + FindJobsByTarget + FindProvider + CountTenants,
 {
     match store.find_run(id).await? {
         Some(run) if caller.sees(&run.tenant) => Ok(refresh(store, providers, run).await?),
@@ -91,8 +94,8 @@ async fn ask(providers: &dyn ProviderDirectory, run: &Run) -> Result<crate::ci::
     provider.build(&run.target, &run.build).await.map_err(|error| error.advice)
 }
 
-/// Finds a build that Gatehouse did not start by the job of the caller's that points at it.
-async fn show_unrecorded<S: FindJobsByTarget>(
+/// Finds a build that Gatehouse did not start by the job of the caller's that points at it, and may.
+async fn show_unrecorded<S: FindJobsByTarget + FindProvider + CountTenants>(
     store: &S,
     providers: &dyn ProviderDirectory,
     clock: &dyn Clock,
@@ -108,7 +111,12 @@ async fn show_unrecorded<S: FindJobsByTarget>(
     if jobs.is_empty() {
         return Err(ShowRunError::NotFound);
     }
-    let provider = providers.provider(&named.provider).await?;
+    let (provider, shares) = provider_and_shares(store, providers, &named.provider).await?;
+    // Nobody asked Gatehouse for this build, so it is nobody's whose tenant may not use what it is in.
+    jobs.retain(|job| shares.admit_target(&named.provider, &job.tenant, &target, Use::GoOn).is_ok());
+    if jobs.is_empty() {
+        return Err(ShowRunError::NotFound);
+    }
     let build = match provider.build(&target, &BuildId(named.build)).await {
         Ok(build) => build,
         Err(error) if error.kind == CiErrorKind::NotFound => return Err(ShowRunError::NotFound),

@@ -11,7 +11,7 @@ use futures_util::StreamExt;
 use gatehouse_domain::{
     ci::{
         Account, Build, BuildId, Checkpoint, CiError, CiProvider, ConcourseTarget, LogStream, Position,
-        RunEvent, RunEventBody, StartKind, StartRequest, StepPhase, Target,
+        RunEvent, RunEventBody, Sharing, StartKind, StartRequest, StepPhase, Target,
     },
     clock::{Clock, IdSource},
     lease::{LeaseOutcome, Leases},
@@ -187,6 +187,7 @@ pub fn settings(url: &str, account: &Account) -> Provider {
         url: Some(url.to_owned()),
         account: Some(account.clone()),
         ca_certificate: None,
+        sharing: Sharing::OpenToAll,
         revision: Revision::unverified("rev_1".into()),
         credentials_version: "cred_1".into(),
         updated_at: Timestamp::UNIX_EPOCH,

@@ -16,6 +16,7 @@ pub fn settings(twin: &ConcourseTwin) -> Value {
         "kind": "concourse",
         "url": twin.url(),
         "auth": { "grant": "password", "username": "ci-gateway", "password": "s3cret" },
+        "open_to_all": true,
     })
 }
 

@@ -58,6 +58,10 @@ impl Rules for ConcourseTarget {
         errors
     }
 
+    fn scope(&self) -> Option<&str> {
+        Some(&self.team)
+    }
+
     fn refuse_delivery(delivery: &Delivery) -> Option<String> {
         match delivery {
             Delivery::InstanceVar { name } => {

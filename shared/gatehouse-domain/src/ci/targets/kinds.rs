@@ -94,6 +94,14 @@ macro_rules! kinds {
                 }
             }
 
+            /// The scope that it is in: whatever its CI system grants roles in, such as a team of Concourse.
+            /// `None` where that has no such thing.
+            pub fn scope(&self) -> Option<&str> {
+                match self {
+                    $(Self::$kind(target) => target.scope(),)*
+                }
+            }
+
             /// Sets an instance variable; dots in `name` reach into nested ones. Nothing where the CI system
             /// has none.
             pub fn set_instance_var(&mut self, name: &str, value: Value) {

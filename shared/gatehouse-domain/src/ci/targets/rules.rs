@@ -20,6 +20,11 @@ pub(super) trait Rules: Sized + PartialEq {
     /// What is wrong with the target; nothing when all is well. Pointers start at the reference itself.
     fn check(&self) -> Vec<FieldError>;
 
+    /// What the CI system grants roles in, such as a team of Concourse; `None` where it has no such thing.
+    fn scope(&self) -> Option<&str> {
+        None
+    }
+
     /// Why a parameter cannot be delivered so, if so. `delivery` has a name of acceptable length.
     fn refuse_delivery(delivery: &Delivery) -> Option<String>;
 

@@ -17,6 +17,7 @@ use crate::{
         RunId,
         run::{FindRun, Run},
     },
+    scopes::ScopeClosed,
     store::StoreError,
 };
 
@@ -44,6 +45,8 @@ pub(super) struct Attempt<'a, S> {
     system: &'a dyn System,
     provider: &'a dyn CiProvider,
     job: &'a Job,
+    /// Why the CI system must not be called, if so.
+    closed: Option<&'a ScopeClosed>,
     /// Distinguishes this invocation from others.
     holder: String,
     /// With which a repetition finds the request: the caller's, or one that the answer hands out.
@@ -80,11 +83,12 @@ impl<'a, S: FindRun + RunRequests> Attempt<'a, S> {
         system: &'a dyn System,
         provider: &'a dyn CiProvider,
         job: &'a Job,
+        closed: Option<&'a ScopeClosed>,
         key: Option<&IdempotencyKey>,
     ) -> Self {
         let holder = random_id(system, "req");
         let key = key.cloned().unwrap_or_else(|| IdempotencyKey::generate(system));
-        Self { store, system, provider, job, holder, key, deadline: system.now() + ANSWER_WITHIN }
+        Self { store, system, provider, job, closed, holder, key, deadline: system.now() + ANSWER_WITHIN }
     }
 
     fn unknown(&self) -> StartError {
@@ -279,8 +283,17 @@ impl<'a, S: FindRun + RunRequests> Attempt<'a, S> {
         Ok(ids.len() - self.store.find_runs(&ids).await?.len())
     }
 
+    /// Refuses where the job's tenant may not use what it points into, or not any more.
+    pub(super) fn admit(&self) -> Result<(), ScopeClosed> {
+        self.closed.map_or(Ok(()), |closed| Err(closed.clone()))
+    }
+
     /// Calls once more, long after a call that certainly began nothing.
     async fn call_again(&self, request: RunRequest) -> Result<Started, StartError> {
+        if let Err(closed) = self.admit() {
+            self.release(&request).await?;
+            return Err(closed.into());
+        }
         // Not recovering any more, and called now: for others this call is under way like a first one.
         let Some(request) = self.hold(&request, self.system.now(), Recovering::No).await? else {
             return Err(self.unknown());

@@ -6,6 +6,7 @@ use crate::{
     jobs::ShowJobError,
     name::TenantId,
     runs::{find::ShowRunError, run::Run},
+    scopes::ScopeClosed,
     store::StoreError,
     validation::FieldError,
 };
@@ -31,6 +32,9 @@ pub enum StartError {
     /// The caller's role in the job's tenant is too small.
     #[error("your role in tenant `{0}` does not allow this")]
     Forbidden(TenantId),
+    /// The job's tenant may not use what it points into.
+    #[error(transparent)]
+    Scope(#[from] ScopeClosed),
     #[error("the parameters are not what the job takes")]
     Parameters(Vec<FieldError>),
     /// The run that is to be run again has not ended.

@@ -18,11 +18,14 @@ use crate::{
     jobs::{self, FindJob, FindJobsByTarget, Job, JobSpec, ShowJobError},
     name::{JobId, TenantId},
     parameter::{ResolvedParameters, resolve},
+    providers::FindProvider,
     runs::{
         find::show,
         id::RunId,
         run::{FindRun, RecordRun},
     },
+    scopes::{Use, provider_and_shares},
+    tenant::CountTenants,
 };
 
 /// Triggers a run of a job with the given parameters. Repeated with the same key, it answers with the same
@@ -37,7 +40,7 @@ pub async fn trigger<S>(
     key: Option<&IdempotencyKey>,
 ) -> Result<Started, StartError>
 where
-    S: FindJob + FindRun + RunRequests,
+    S: FindJob + FindRun + RunRequests + FindProvider + CountTenants,
 {
     let job = jobs::show(store, audit.caller, job).await?;
     admit(audit, &TRIGGER_RUN, &job.tenant)?;
@@ -66,7 +69,7 @@ pub async fn rerun<S>(
     key: Option<&IdempotencyKey>,
 ) -> Result<Started, StartError>
 where
-    S: FindJob + RunRequests + FindRun + RecordRun + FindJobsByTarget,
+    S: FindJob + RunRequests + FindRun + RecordRun + FindJobsByTarget + FindProvider + CountTenants,
 {
     let found = show(store, providers, system, audit.caller, run).await?.run;
     admit(audit, &RERUN_RUN, &found.tenant)?;
@@ -111,7 +114,7 @@ struct Wanted {
     fingerprint: Fingerprint,
 }
 
-async fn start<S: FindRun + RunRequests>(
+async fn start<S: FindRun + RunRequests + FindProvider + CountTenants>(
     store: &S,
     providers: &dyn ProviderDirectory,
     system: &dyn System,
@@ -119,12 +122,14 @@ async fn start<S: FindRun + RunRequests>(
     wanted: Wanted,
     key: Option<&IdempotencyKey>,
 ) -> Result<Started, StartError> {
-    let provider = providers.provider(&wanted.job.spec.provider).await?;
+    let name = &wanted.job.spec.provider;
+    let (provider, shares) = provider_and_shares(store, providers, name).await?;
     if matches!(wanted.kind, StartKind::Rerun { .. }) && !provider.capabilities().rerun {
         return Err(StartError::RerunUnsupported);
     }
     let now = system.now();
-    let attempt = Attempt::new(store, system, &*provider, &wanted.job, key);
+    let closed = shares.admit_target(name, &wanted.job.tenant, &wanted.resolved.target, Use::GoOn).err();
+    let attempt = Attempt::new(store, system, &*provider, &wanted.job, closed.as_ref(), key);
     let id = ordered_id(system, now, "run");
     let actor = audit.caller.actor();
     // The actor is part of it: keys of different callers never meet.
@@ -136,6 +141,8 @@ async fn start<S: FindRun + RunRequests>(
     {
         return attempt.join(existing, &wanted.fingerprint).await;
     }
+    // After the look for an earlier request: what was begun while it was allowed is answered and found as before.
+    attempt.admit()?;
     // Before the request is written: what is begun after this moment may be this request's build. A checkpoint
     // that is older than the request only means more builds to look through.
     let checkpoint = provider.checkpoint(&wanted.resolved.target).await?;
