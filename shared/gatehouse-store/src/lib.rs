@@ -5,7 +5,7 @@
 
 mod api_keys;
 mod audit;
-mod cursor;
+pub mod cursor;
 mod environments;
 mod error;
 mod flush;
