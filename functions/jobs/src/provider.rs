@@ -83,7 +83,7 @@ pub(crate) async fn put(
     let kinds = state.providers.kinds();
     let put = providers::put(
         &*state.table,
-        &*state.write_secrets,
+        &*state.secrets,
         &*state.system,
         &kinds,
         &caller,
@@ -125,7 +125,7 @@ pub(crate) async fn delete(
     _: NoQuery,
     Expected(expected): Expected,
 ) -> Result<StatusCode, Problem> {
-    let deleted = providers::delete(&*state.table, &*state.delete_secrets, &name, &expected);
+    let deleted = providers::delete(&*state.table, &*state.secrets, &name, &expected);
     deleted.await.map_err(|error| match error {
         DeleteProviderError::NotFound => not_found(),
         DeleteProviderError::Precondition(error) => Problem::precondition(error),
