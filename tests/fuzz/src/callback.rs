@@ -171,7 +171,7 @@ fn operation() -> Operation {
         environment: "dev".parse().expect("an environment"),
         work: Work::Provision(Configuration { module, inputs: Map::new(), ttl_hours: None }),
         approval_required: false,
-        requested: Asked { by: "user:ada".to_owned(), at: now },
+        requested: Asked::by("user:ada", now),
         fingerprint: Fingerprint::of(&["dev"]),
         deadline: now + std::time::Duration::from_hours(8),
         state: State::Requested,

@@ -22,6 +22,8 @@ pub(crate) fn caller(input: &[u8]) -> Caller {
             Grant::ApiKey {
                 scopes: scopes.map(|(_, scope)| *scope).collect(),
                 tenants: tenants.parse().expect("these are tenants"),
+                expires_at: None,
+                minted_by: None,
             }
         }
         _ => Grant::Service { project: name("payments"), tenant: name("acme"), service: name("worker") },

@@ -9,6 +9,7 @@ use ::jobs::jobs_file;
 use async_trait::async_trait;
 use axum::response::IntoResponse;
 use gatehouse_domain::{
+    access::Scope,
     caller::{Caller, Grant, Tenants},
     ci::ProviderKind,
     jobs::{self, Existing, FindForEdit, ImportEntry, ImportMode, Imported, Job, JobEdit, SaveJobs},
@@ -99,7 +100,7 @@ pub(crate) fn check(input: &[u8]) {
 /// What became of each entry; `None` where there are too many.
 fn import(saved: &Saved, entries: &[ImportEntry], mode: ImportMode) -> Option<Vec<Imported>> {
     let tenants = Tenants::Only(BTreeSet::from(["acme".parse().expect("a tenant")]));
-    let grant = Grant::ApiKey { scopes: [gatehouse_domain::access::Scope::All].into(), tenants };
+    let grant = Grant::ApiKey { scopes: [Scope::All].into(), tenants, expires_at: None, minted_by: None };
     let caller = Caller { subject: "key".to_owned(), grant };
     let kinds = BTreeSet::from(ProviderKind::ALL);
     let report = now(jobs::import(saved, &Still, &kinds, &caller, entries.to_vec(), None, mode)).ok()?;
