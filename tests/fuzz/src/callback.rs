@@ -12,12 +12,11 @@ use gatehouse_domain::{
     id::{OperationId, ServiceId},
     idempotency::Fingerprint,
     operations::{
-        Asked, BeginOutcome, Configuration, FindOperation, LOG_BYTES, LOG_LINES, MAX_LINKS, MAX_STEPS,
-        Operation, Phase, SaveOperation, State, TaskToken, Work,
+        Asked, Attempt, BeginOutcome, Configuration, FindOperation, LOG_BYTES, LOG_LINES, MAX_LINKS,
+        MAX_STEPS, Operation, Phase, SaveOperation, State, TaskToken, Work,
         attempt::CallbackKey,
         change::WorkflowPorts,
         report::{self, Callback, Taken},
-        steer,
         workflow::{AnswerTask, TaskAnswer, Workflow, WorkflowError},
     },
     revision::{EditOutcome, Revision},
@@ -106,10 +105,11 @@ impl AnswerTask for Engine {
 
 /// A report on each line, as JSON; a line that is none is shown as a token.
 pub(crate) fn check(input: &[u8]) {
-    let saved = Saved(Mutex::new(operation()));
-    let begun = now(steer::begin_attempt(&saved, &Still, &KEY, &saved.now().id, Phase::Plan));
-    let token = begun.expect("an attempt can begin").callback_token;
+    let attempt = Attempt::new(1, Phase::Plan, system::now());
+    let operation = operation(&attempt);
+    let token = KEY.mint(&attempt.claims(&operation.id));
     let token = token.expose_secret();
+    let saved = Saved(Mutex::new(operation));
     for line in input.split(|byte| *byte == b'\n').take(20) {
         match serde_json::from_slice::<ReportBody>(line) {
             Ok(body) => reported(&saved, token, body),
@@ -158,8 +158,8 @@ fn shown(token: &str, line: &[u8]) {
     }
 }
 
-/// An operation that provisions, as it is asked for.
-fn operation() -> Operation {
+/// An operation that provisions, when its plan has begun.
+fn operation(attempt: &Attempt) -> Operation {
     let now = system::now();
     let module = "example".parse().expect("a module");
     Operation {
@@ -174,10 +174,10 @@ fn operation() -> Operation {
         requested: Asked::by("user:ada", now),
         fingerprint: Fingerprint::of(&["dev"]),
         deadline: now + std::time::Duration::from_hours(8),
-        state: State::Requested,
+        state: State::Running { phase: attempt.phase },
         cancel: None,
         verdict: None,
-        attempt: None,
+        attempt: Some(attempt.clone()),
         plan: None,
         outputs: std::collections::BTreeMap::new(),
         steps: Vec::new(),
