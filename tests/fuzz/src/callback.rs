@@ -25,10 +25,7 @@ use gatehouse_domain::{
 use secrecy::ExposeSecret;
 use serde_json::{Map, Value};
 
-use crate::{
-    now,
-    system::{self, Still},
-};
+use crate::system::{self, Still, ready};
 
 static KEY: LazyLock<CallbackKey> = LazyLock::new(|| {
     CallbackKey::new(&"0123456789abcdef0123456789abcdef".into()).expect("it is as long as a key has to be")
@@ -138,7 +135,7 @@ fn reported(saved: &Saved, token: &str, body: ReportBody) {
 
 fn take(saved: &Saved, token: &str, callback: &Callback) -> Option<Taken> {
     let workflow = WorkflowPorts { start: None, answer: Some(&Engine), oversee: None };
-    now(report::report(saved, &Still, workflow, &KEY, token, callback)).ok()
+    ready(report::report(saved, &Still, workflow, &KEY, token, callback)).ok()
 }
 
 fn within_bounds(operation: &Operation) {

@@ -21,7 +21,7 @@ use tower::ServiceExt;
 
 use crate::{
     caller::{LENGTH, caller},
-    now,
+    system::ready,
 };
 
 /// Every endpoint, answering with its own id and the parameters that it got.
@@ -147,8 +147,8 @@ fn sorted(parameters: &Value) -> Vec<Value> {
 /// The status, and what the endpoint said that was reached.
 fn answer(event: LambdaRequest) -> (StatusCode, Value) {
     let request = lambda_http::Request::from(event).map(Body::new);
-    let answer = now(APP.clone().oneshot(request)).unwrap_or_else(|never| match never {});
+    let answer = ready(APP.clone().oneshot(request)).unwrap_or_else(|never| match never {});
     let status = answer.status();
-    let body = now(to_bytes(answer.into_body(), usize::MAX)).expect("the body can be read");
+    let body = ready(to_bytes(answer.into_body(), usize::MAX)).expect("the body can be read");
     (status, serde_json::from_slice(&body).unwrap_or_default())
 }

@@ -19,7 +19,7 @@ use gatehouse_domain::{
     store::StoreError,
 };
 
-use crate::{now, system::Still};
+use crate::system::{Still, ready};
 
 /// Jobs and projects in memory.
 #[derive(Default)]
@@ -103,7 +103,7 @@ fn import(saved: &Saved, entries: &[ImportEntry], mode: ImportMode) -> Option<Ve
     let grant = Grant::ApiKey { scopes: [Scope::All].into(), tenants, expires_at: None, minted_by: None };
     let caller = Caller { subject: "key".to_owned(), grant };
     let kinds = BTreeSet::from(ProviderKind::ALL);
-    let report = now(jobs::import(saved, &Still, &kinds, &caller, entries.to_vec(), None, mode)).ok()?;
+    let report = ready(jobs::import(saved, &Still, &kinds, &caller, entries.to_vec(), None, mode)).ok()?;
     assert_eq!(report.len(), entries.len());
     Some(report)
 }

@@ -42,8 +42,3 @@ pub const TARGETS: &[Target] = &[
 pub fn target(name: &str) -> Option<Target> {
     TARGETS.iter().copied().find(|target| target.name == name)
 }
-
-/// What a future gives that waits for nothing outside.
-fn now<F: Future>(future: F) -> F::Output {
-    futures_util::FutureExt::now_or_never(future).expect("nothing here waits")
-}

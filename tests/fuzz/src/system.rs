@@ -28,3 +28,8 @@ impl IdSource for Still {
         [7; 16]
     }
 }
+
+/// What a future gives that waits for nothing outside.
+pub(crate) fn ready<F: Future>(future: F) -> F::Output {
+    futures_util::FutureExt::now_or_never(future).expect("nothing here waits")
+}
