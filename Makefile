@@ -1,11 +1,14 @@
 # What people run often. Every target is one or two commands; CI runs .ci/run.
 .DEFAULT_GOAL := help
-.PHONY: help run test fmt lint doc openapi build validate deploy-proof watch invoke bench ci
+.PHONY: help run test fuzz schemathesis fmt lint doc openapi build validate deploy-proof watch invoke bench ci
 
 # sam, cfn-lint and cargo-lambda as pinned in infra/deploy-proof/requirements-tools.txt.
 TOOLS := target/venv/tools/bin
 WITH_TOOLS := .ci/venv infra/deploy-proof/requirements-tools.txt >/dev/null && PATH="$(CURDIR)/$(TOOLS):$$PATH"
 FUNCTIONS := $(notdir $(patsubst %/Cargo.toml,%,$(wildcard functions/*/Cargo.toml)))
+
+TARGET ?=
+SECONDS ?= 20
 
 FUNCTION ?= meta
 EVENT ?= $(firstword $(wildcard events/$(FUNCTION)/*.json))
@@ -18,6 +21,13 @@ run: ## start the local stack
 
 test: ## run every test
 	cargo test --workspace
+
+fuzz: ## look for input that breaks something (make fuzz TARGET=jwt SECONDS=3600); every target without one
+	SECONDS_EACH=$(SECONDS) tests/fuzz/run $(TARGET)
+
+schemathesis: ## call every endpoint as its description says, and otherwise
+	cargo build --quiet
+	tests/schemathesis/run
 
 fmt: ## format the code
 	cargo fmt --all

@@ -118,7 +118,7 @@ fn every_signal() -> [Option<Signal>; 5] {
 }
 
 fn every_work() -> [Work; 5] {
-    let webhook = DeployTarget::Webhook("https://deploy.example/".into());
+    let webhook = DeployTarget::Webhook("https://deploy.example/canary".into());
     let job = DeployTarget::Job("job_deploy".parse().unwrap());
     [
         Work::Provision(configuration()),

@@ -27,10 +27,9 @@ use gatehouse_jwt::{Issuer, Refusal, Verified};
 use jiff::Timestamp;
 use serde::Deserialize;
 
-pub use self::policy::Answer;
+pub use self::policy::{Answer, OwnPath, Policy};
 use self::{
     credential::Credential,
-    policy::Policy,
     ring::{NotVerified, Ring},
 };
 

@@ -21,9 +21,10 @@ pub struct Answer {
     context: BTreeMap<&'static str, String>,
 }
 
+/// What API Gateway lets a caller reach, in the language of IAM.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
-pub(crate) struct Policy {
+pub struct Policy {
     version: &'static str,
     statement: [Statement; 1],
 }
@@ -38,7 +39,7 @@ struct Statement {
 
 /// A path that is one caller's own, beside those of the table, with one method.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct OwnPath(String);
+pub struct OwnPath(String);
 
 impl OwnPath {
     /// Everything below the project. A name has no character that IAM takes for a wildcard.
@@ -54,7 +55,7 @@ impl OwnPath {
 impl Policy {
     /// Allows what the table of endpoints allows this caller, which is something for everybody who is known,
     /// and their own paths. `None` when `method_arn` is not one of API Gateway.
-    pub(crate) fn for_caller(caller: &Caller, own: &[OwnPath], method_arn: &str) -> Option<Self> {
+    pub fn for_caller(caller: &Caller, own: &[OwnPath], method_arn: &str) -> Option<Self> {
         // arn:aws:execute-api:<region>:<account>:<api>/<stage>/<verb>/<path>
         let mut parts = method_arn.splitn(3, '/');
         let stage = format!("{}/{}", parts.next()?, parts.next()?);
@@ -151,7 +152,7 @@ fn covers(wide: &str, narrow: &str) -> bool {
 
 impl Answer {
     /// The answer for a caller whose token ends at `expires_at`, if it is a service's.
-    pub(crate) fn new(caller: &Caller, expires_at: Option<Timestamp>, policy_document: Policy) -> Self {
+    pub fn new(caller: &Caller, expires_at: Option<Timestamp>, policy_document: Policy) -> Self {
         let context = caller_context::write(caller, expires_at);
         Self { principal_id: caller.actor(), policy_document, context }
     }

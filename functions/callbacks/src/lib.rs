@@ -16,7 +16,7 @@ use lambda_runtime::{Diagnostic, LambdaEvent};
 use serde_json::Value;
 
 use self::command::Command;
-pub use self::state::AppState;
+pub use self::{state::AppState, wire::ReportBody};
 
 /// The routes of this function. Nobody who reports has a credential of their own: the token of the report
 /// says what it may change.

@@ -38,7 +38,7 @@ const HEARTBEAT_SECONDS: u32 = 20;
 /// What a worker reports. Which members a command takes is in `docs/PROVISIONER.md`.
 #[derive(Debug, Default, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
-pub(crate) struct ReportBody {
+pub struct ReportBody {
     /// The operation.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = String, example = "op_0k6p2q9v8m4t1c7d3f5g0h2j4k")]
@@ -126,7 +126,11 @@ impl Errors {
 
 impl ReportBody {
     /// The operation that it names, and what it says.
-    pub(crate) fn into_message(self) -> Result<(OperationId, Message), Vec<FieldError>> {
+    ///
+    /// # Errors
+    ///
+    /// The members that are refused.
+    pub fn into_message(self) -> Result<(OperationId, Message), Vec<FieldError>> {
         let mut errors = Errors::default();
         self.check(&mut errors);
         let text = serde_json::to_string(&self).unwrap_or_default();

@@ -23,7 +23,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use crate::{AppState, sessions::tenants_view};
+use crate::{
+    AppState,
+    sessions::{WrittenTenants, tenants_view},
+};
 
 /// What is kept of an API key.
 #[derive(Debug, Serialize, ToSchema)]
@@ -34,7 +37,7 @@ pub(crate) struct ApiKeyView {
     /// What it may do.
     scopes: Vec<&'static str>,
     /// For which tenants: `*` for all, or a list.
-    #[schema(value_type = Object, example = json!(["acme"]))]
+    #[schema(value_type = WrittenTenants, example = json!(["acme"]))]
     tenants: Value,
     /// `active`, `expired` or `revoked`.
     state: &'static str,
@@ -132,19 +135,11 @@ pub(crate) struct MintKeyBody {
     /// What it may do: `*`, `jobs:read`, …
     scopes: Vec<String>,
     /// For which tenants: `*` for all, or a list.
-    #[schema(value_type = Object, example = json!(["acme"]))]
+    #[schema(example = json!(["acme"]))]
     tenants: WrittenTenants,
     /// How long it is to live; for ever without it.
     #[serde(default)]
     expires_in_days: Option<u16>,
-}
-
-/// Tenants as callers write them.
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum WrittenTenants {
-    All(String),
-    Only(BTreeSet<String>),
 }
 
 impl MintKeyBody {

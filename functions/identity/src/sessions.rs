@@ -1,6 +1,6 @@
 //! Logging in and out, and what callers may know of themselves.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use axum::{Json, extract::State, response::IntoResponse};
 use gatehouse_domain::{
@@ -98,7 +98,7 @@ pub(crate) struct CallerAnswer {
     /// The user's name, the key's id or the token's id.
     subject: String,
     /// The tenants whose things exist for the caller: `*` for all, or a list.
-    #[schema(value_type = Object, example = json!(["acme"]))]
+    #[schema(value_type = WrittenTenants, example = json!(["acme"]))]
     tenants: Value,
     /// What a person may do, by tenant; `*` is every tenant.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -115,6 +115,15 @@ pub(crate) struct CallerAnswer {
     /// The service that is calling.
     #[serde(skip_serializing_if = "Option::is_none")]
     service: Option<String>,
+}
+
+/// Tenants as callers write them and are told of them: `*`, or a list of names.
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = TenantNames)]
+#[serde(untagged)]
+pub(crate) enum WrittenTenants {
+    All(String),
+    Only(BTreeSet<String>),
 }
 
 /// Tenants as JSON: `*`, or a list.

@@ -6,20 +6,19 @@ use axum::{
     http::{HeaderMap, header},
 };
 use gatehouse_domain::{
-    jobs::{self, ImportEntry, ImportError, ImportMode, ImportRefusal, Imported, JobDraft, Refusal},
+    jobs::{self, ImportError, ImportMode, ImportRefusal, Imported, Refusal},
     name::TenantId,
     validation::FieldError,
 };
 use gatehouse_http::{
     Problem,
-    extract::{self, Admitted, Object, QueryParameters, RawBody},
-    problem::{BODY_TOO_LARGE, MALFORMED_BODY, ProblemBody, UNSUPPORTED_MEDIA_TYPE},
+    extract::{Admitted, QueryParameters, RawBody},
+    problem::{BODY_TOO_LARGE, ProblemBody},
 };
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::{AppState, wire::JobBody};
+use crate::{AppState, jobs_file};
 
 /// How a jobs file is imported.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -34,21 +33,10 @@ pub(crate) struct ImportQuery {
     tenant: Option<TenantId>,
 }
 
-/// A jobs file. Its entries are read one by one, so that each can be refused on its own.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct JobsFile {
-    jobs: Vec<Map<String, Value>>,
-    /// What `discover` had to say; for people.
-    #[serde(default)]
-    #[expect(dead_code, reason = "accepted so that what discover answers can be imported as it is")]
-    notes: Vec<Value>,
-}
-
 /// A jobs file, for the description.
 #[derive(Debug, ToSchema)]
 #[schema(as = JobsFile)]
-#[expect(dead_code, reason = "it only describes what JobsFile reads")]
+#[expect(dead_code, reason = "it only describes what `jobs_file` reads")]
 pub(crate) struct JobsFileBody {
     jobs: Vec<crate::wire::JobEntry>,
 }
@@ -128,8 +116,8 @@ pub(crate) async fn import(
     headers: HeaderMap,
     RawBody(body): RawBody,
 ) -> Result<Json<ImportAnswer>, Problem> {
-    let file = read_file(&headers, &body)?;
-    let entries: Vec<_> = file.jobs.into_iter().map(read_entry).collect();
+    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let entries = jobs_file::read(content_type, &body)?;
     let ids: Vec<_> = entries.iter().map(|entry| entry.written_id.clone()).collect();
     let mode = if query.atomic { ImportMode::AllOrNothing } else { ImportMode::EachOnItsOwn };
     let kinds = state.providers.kinds();
@@ -140,77 +128,6 @@ pub(crate) async fn import(
         ImportError::Store(error) => Problem::store(error),
     })?;
     Ok(Json(report(ids, imported)))
-}
-
-/// How a jobs file is written.
-#[derive(Debug, Clone, Copy)]
-enum Format {
-    Json,
-    Yaml,
-}
-
-impl Format {
-    /// What the content type says. There must be one: what a form of another site's page can send has none of these.
-    fn of(headers: &HeaderMap) -> Result<Self, Problem> {
-        let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        let essence = content_type.and_then(|text| text.split(';').next()).unwrap_or_default().trim();
-        match essence.to_ascii_lowercase().as_str() {
-            "application/json" => Ok(Self::Json),
-            "application/yaml" | "application/x-yaml" | "text/yaml" | "text/x-yaml" => Ok(Self::Yaml),
-            _ => {
-                let detail = "Send the file as `Content-Type: application/yaml`, or `application/json`.";
-                Err(Problem::new(UNSUPPORTED_MEDIA_TYPE, detail))
-            }
-        }
-    }
-}
-
-fn read_file(headers: &HeaderMap, body: &[u8]) -> Result<JobsFile, Problem> {
-    let value: Value = match Format::of(headers)? {
-        Format::Json => {
-            extract::check_json(body)?;
-            serde_json::from_slice(body).map_err(|error| malformed("JSON", &error))?
-        }
-        Format::Yaml => {
-            let text = std::str::from_utf8(body).map_err(|error| malformed("UTF-8", &error))?;
-            let value = serde_saphyr::from_str(text).map_err(|error| malformed("YAML", &error))?;
-            extract::check_value(&value)?;
-            value
-        }
-    };
-    serde_path_to_error::deserialize(value).map(|Object(file)| file).map_err(|error| {
-        let pointer = extract::pointer(error.path());
-        Problem::invalid(vec![FieldError::new(pointer, error.into_inner().to_string())])
-    })
-}
-
-fn malformed(what: &str, error: &dyn std::fmt::Display) -> Problem {
-    let reason: String = error.to_string().lines().next().unwrap_or_default().chars().take(300).collect();
-    Problem::new(MALFORMED_BODY, format!("The file is not {what}: {reason}"))
-}
-
-fn read_entry(mut entry: Map<String, Value>) -> ImportEntry {
-    let written = entry.remove("job_id");
-    let written_id = match &written {
-        Some(Value::String(id)) => id.chars().take(200).collect(),
-        Some(other) => other.to_string().chars().take(200).collect(),
-        None => String::new(),
-    };
-    ImportEntry { written_id, draft: read_draft(written, entry) }
-}
-
-fn read_draft(id: Option<Value>, entry: Map<String, Value>) -> Result<JobDraft, FieldError> {
-    let at_id = |detail: String| FieldError::new("/job_id", detail);
-    let id = match id {
-        Some(Value::String(id)) => id.parse().map_err(|error| at_id(format!("{error}")))?,
-        Some(_) => return Err(at_id("must be a string".to_owned())),
-        None => return Err(at_id("is required".to_owned())),
-    };
-    let body: JobBody = serde_path_to_error::deserialize(Value::Object(entry)).map_err(|error| {
-        let pointer = extract::pointer(error.path());
-        FieldError::new(pointer, error.into_inner().to_string())
-    })?;
-    body.into_draft(id)
 }
 
 fn report(ids: Vec<String>, imported: Vec<Imported>) -> ImportAnswer {

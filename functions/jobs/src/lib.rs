@@ -4,6 +4,7 @@ mod check;
 mod discover;
 mod import;
 mod job;
+pub mod jobs_file;
 mod provider;
 mod state;
 mod wire;

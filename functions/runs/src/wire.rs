@@ -28,7 +28,7 @@ pub(crate) struct RunView {
     /// The job's project at the time.
     project: String,
     /// Where it runs.
-    provider: ProviderView,
+    provider: RunProviderView,
     /// Why it stands so, where known.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<ReasonView>,
@@ -64,7 +64,7 @@ pub(crate) struct RunView {
 
 /// Where a run runs.
 #[derive(Debug, Serialize, ToSchema)]
-struct ProviderView {
+struct RunProviderView {
     /// The provider's name.
     name: String,
     /// Its kind.
@@ -102,7 +102,7 @@ impl From<Run> for RunView {
             status: run.status,
             created_at: run.created_at,
             project: run.project.to_string(),
-            provider: ProviderView {
+            provider: RunProviderView {
                 name: run.provider.to_string(),
                 kind: run.target.kind(),
                 status: run.provider_status,

@@ -3,17 +3,17 @@
 //! What depends on a deployed resource (`!GetAtt`, the ARN of something) stays symbolic: the JSON of
 //! the intrinsic function itself.
 
-use std::collections::BTreeMap;
+use std::{cell::RefCell, collections::BTreeMap};
 
 use serde_json::{Map, Value};
-
-/// Conditions may refer to each other; a chain longer than this is a circle.
-const MAX_CONDITION_DEPTH: usize = 32;
 
 /// Resolves the intrinsic functions of one template.
 pub struct Resolver {
     parameters: BTreeMap<String, Value>,
     conditions: Map<String, Value>,
+    /// Whether each condition holds that was asked for. Conditions refer to each other, and without this one that is
+    /// referred to twice, by one that is referred to twice, and so on, would be evaluated without end.
+    known: RefCell<BTreeMap<String, Option<bool>>>,
     mappings: Value,
 }
 
@@ -27,7 +27,8 @@ impl Resolver {
             parameters.insert(name.clone(), typed(kind, &Value::String(value.clone())));
         }
         let conditions = template["Conditions"].as_object().cloned().unwrap_or_default();
-        Self { parameters, conditions, mappings: template["Mappings"].clone() }
+        let (known, mappings) = (RefCell::default(), template["Mappings"].clone());
+        Self { parameters, conditions, known, mappings }
     }
 
     /// Returns `None` for `AWS::NoValue`, which removes the property that holds it.
@@ -44,7 +45,15 @@ impl Resolver {
 
     /// Says whether a named condition holds; `None` when that depends on something symbolic.
     pub fn condition(&self, name: &str) -> Option<bool> {
-        self.named_condition(name, 0)
+        if let Some(known) = self.known.borrow().get(name) {
+            return *known;
+        }
+        let condition = self.conditions.get(name)?;
+        // In a circle, the condition is asked for while it is evaluated: nobody can say whether it holds.
+        self.known.borrow_mut().insert(name.to_owned(), None);
+        let holds = self.evaluate(condition);
+        self.known.borrow_mut().insert(name.to_owned(), holds);
+        holds
     }
 
     fn resolve_map(&self, map: &Map<String, Value>) -> Map<String, Value> {
@@ -118,27 +127,20 @@ impl Resolver {
         (!found.is_null()).then(|| found.clone())
     }
 
-    fn named_condition(&self, name: &str, depth: usize) -> Option<bool> {
-        if depth > MAX_CONDITION_DEPTH {
-            return None;
-        }
-        self.evaluate(self.conditions.get(name)?, depth + 1)
-    }
-
-    fn evaluate(&self, condition: &Value, depth: usize) -> Option<bool> {
+    fn evaluate(&self, condition: &Value) -> Option<bool> {
         let (name, argument) = single(condition.as_object()?)?;
         match name {
-            "Condition" => self.named_condition(argument.as_str()?, depth),
+            "Condition" => self.condition(argument.as_str()?),
             "Fn::Equals" => self.equals(argument),
-            "Fn::Not" => self.evaluate(&argument[0], depth).map(|value| !value),
-            "Fn::And" => self.evaluate_all(argument, depth).map(|all| all.iter().all(|value| *value)),
-            "Fn::Or" => self.evaluate_all(argument, depth).map(|all| all.iter().any(|value| *value)),
+            "Fn::Not" => self.evaluate(&argument[0]).map(|value| !value),
+            "Fn::And" => self.evaluate_all(argument).map(|all| all.iter().all(|value| *value)),
+            "Fn::Or" => self.evaluate_all(argument).map(|all| all.iter().any(|value| *value)),
             _ => None,
         }
     }
 
-    fn evaluate_all(&self, list: &Value, depth: usize) -> Option<Vec<bool>> {
-        list.as_array()?.iter().map(|condition| self.evaluate(condition, depth)).collect()
+    fn evaluate_all(&self, list: &Value) -> Option<Vec<bool>> {
+        list.as_array()?.iter().map(|condition| self.evaluate(condition)).collect()
     }
 
     /// Every parameter is a text, so `true` equals `"true"`.
@@ -234,6 +236,17 @@ mod tests {
         assert_eq!(resolver(&[]).condition("Both"), Some(false));
         assert_eq!(resolver(&[("Endpoint", "http://x")]).condition("Both"), Some(true));
         assert_eq!(resolver(&[]).condition("Circle"), None);
+    }
+
+    #[test]
+    fn conditions_that_refer_to_each_other_twice_are_evaluated_once() {
+        let mut conditions = json!({ "C0": { "Fn::Equals": ["a", "a"] } });
+        for (number, before) in (1..=60).zip(0..) {
+            let before = json!({ "Condition": format!("C{before}") });
+            conditions[format!("C{number}")] = json!({ "Fn::And": [before, before] });
+        }
+        let resolver = Resolver::new(&json!({ "Conditions": conditions }), &BTreeMap::new());
+        assert_eq!(resolver.condition("C60"), Some(true));
     }
 
     #[test]

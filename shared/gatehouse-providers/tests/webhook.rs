@@ -55,7 +55,7 @@ impl Server {
     }
 
     fn url(&self) -> String {
-        format!("http://127.0.0.1:{}/hook", self.port)
+        format!("http://127.0.0.1:{}/canary-hook", self.port)
     }
 
     fn requests(&self) -> Vec<String> {
@@ -141,6 +141,7 @@ fn call() -> CallWebhook {
 }
 
 fn client(http: OutboundHttp) -> WebhookClient {
+    gatehouse_testkit::log::watch();
     WebhookClient::new(http.client(None).unwrap(), "https://gatehouse.example/dev")
 }
 
@@ -189,7 +190,7 @@ async fn a_webhook_gets_what_it_needs_to_deploy_and_to_report() {
         "requested_by": "user:ada",
     });
     assert_eq!(serde_json::from_str::<Value>(body).unwrap(), expected);
-    assert!(head.starts_with("POST /hook HTTP/1.1\r\n"), "{head}");
+    assert!(head.starts_with("POST /canary-hook HTTP/1.1\r\n"), "{head}");
     let key = format!("idempotency-key: {OPERATION}-2");
     for header in [key.as_str(), "user-agent: gatehouse", "content-type: application/json"] {
         assert!(head.lines().any(|line| line == header), "{header} is not in\n{head}");

@@ -1,8 +1,12 @@
 //! Log lines: JSON on standard output, which Lambda carries to CloudWatch.
 
+use tracing::Subscriber;
 use tracing_subscriber::{
+    Layer,
     filter::{LevelFilter, Targets},
+    fmt::MakeWriter,
     layer::SubscriberExt,
+    registry::LookupSpan,
     util::SubscriberInitExt,
 };
 
@@ -33,14 +37,24 @@ const CAP: LevelFilter = LevelFilter::INFO;
 /// `GATEHOUSE_LOG` says which: a level, or levels by target (`info,gatehouse_providers=debug`). Without it,
 /// or when it cannot be read, `info`. Whatever it says, others than our own crates write no more than `info`.
 pub fn init() {
-    let json = tracing_subscriber::fmt::layer()
+    let lines = lines(std::io::stdout);
+    // A second call, as tests make, finds a subscriber and changes nothing.
+    let _already_set = tracing_subscriber::registry().with(filter()).with(lines).try_init();
+}
+
+/// Log lines as JSON, one object a line, for a writer of choice.
+pub fn lines<S, W>(writer: W) -> impl Layer<S>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
+    tracing_subscriber::fmt::layer()
         .json()
         .flatten_event(true)
         .with_current_span(false)
         .with_span_list(false)
-        .with_target(true);
-    // A second call, as tests make, finds a subscriber and changes nothing.
-    let _already_set = tracing_subscriber::registry().with(filter()).with(json).try_init();
+        .with_target(true)
+        .with_writer(writer)
 }
 
 /// The filter that `GATEHOUSE_LOG` names, capped.

@@ -7,4 +7,6 @@ pub mod app;
 #[cfg(feature = "ci-provider")]
 pub mod ci_provider;
 pub mod concourse;
+#[cfg(feature = "log")]
+pub mod log;
 pub mod runtime_api;

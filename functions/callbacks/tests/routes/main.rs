@@ -19,7 +19,7 @@ use gatehouse_testkit::app::{Answer, Call, ScriptedEngine, TestApp, catalog};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
-const CALLBACK_KEY: &str = "0123456789abcdef0123456789abcdef";
+const CALLBACK_KEY: &str = "canary-key-of-callbacks-in-these-tests";
 
 const DEPLOYMENTS: &str = "/services/deployments/callback";
 
@@ -54,7 +54,7 @@ impl Deploy {
         .await;
         app.secrets.put(&SecretName::callback_key(), &CALLBACK_KEY.into());
         let service = catalog::saved(&app.table, "acme", "shop").await;
-        let target = DeployTarget::Webhook("https://deploy.example/hook".to_owned());
+        let target = DeployTarget::Webhook("https://deploy.example/canary-hook".to_owned());
         let operation = Operation {
             work: Work::Deploy { version: "1.0".to_owned(), target },
             ..catalog::operation(&app.table, &service, "dev")

@@ -288,7 +288,7 @@ async fn a_webhook_is_called_with_a_token_to_report_with() {
     let site = Site::by_webhook().await;
     assert_eq!(site.call().await.unwrap(), json!({}));
     let posted = site.webhook().posted[0].clone();
-    assert_eq!((posted.url.as_str(), posted.attempt), ("https://deploy.example/hook", 1));
+    assert_eq!((posted.url.as_str(), posted.attempt), ("https://deploy.example/canary-hook", 1));
     assert_eq!(posted.version, "1.2.3");
     let key = CallbackKey::new(&SecretString::from(CALLBACK_KEY)).unwrap();
     let attempt = site.operation().await.attempt.unwrap();

@@ -21,7 +21,7 @@ fn id(minted: &Answer) -> &str {
 
 /// Whether the key opens anything while `root`, whose key it is, may log in.
 async fn opens(app: &TestApp, minted: &Answer) -> bool {
-    let root = json!({ "user_name": "root", "password": "blue skies only", "roles": { "*": "admin" } });
+    let root = json!({ "user_name": "root", "password": "blue canary only", "roles": { "*": "admin" } });
     let created = app.as_platform_admin().post("/v1/users").json(&root).await;
     assert!(matches!(created.status.as_u16(), 201 | 409), "{created}");
     let key = PresentedKey::parse(minted.body["key"].as_str().unwrap()).expect("a key of ours");

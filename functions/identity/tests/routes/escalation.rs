@@ -184,7 +184,7 @@ async fn nobody_creates_a_user_beyond_their_own_rights() {
                 let suffix = if place == "*" { "all" } else { place };
                 let name = format!("u{number}-{}-{suffix}", role.as_str());
                 let body = json!({
-                    "user_name": name, "password": "blue skies only", "roles": { place: role.as_str() },
+                    "user_name": name, "password": "blue canary only", "roles": { place: role.as_str() },
                 });
                 let answer = caller.client(&app).post("/v1/users").json(&body).await;
                 assert_verdict(&answer, expected, &format!("{caller:?}: {} in {place}", role.as_str()));
@@ -218,11 +218,11 @@ async fn nobody_changes_somebody_who_holds_more_or_makes_them_hold_more() {
         [("nobody", None), ("vera", Some((Role::Viewer, "acme"))), ("boss", Some((Role::Admin, "*")))];
     for (name, holds) in targets {
         let roles = holds.map_or_else(|| json!({}), |(role, place)| json!({ place: role.as_str() }));
-        let body = json!({ "user_name": name, "password": "blue skies only", "roles": roles });
+        let body = json!({ "user_name": name, "password": "blue canary only", "roles": roles });
         assert_eq!(root.post("/v1/users").json(&body).await.status, 201);
     }
     // Another platform admin, so that the last one is not what stands in the way.
-    let body = json!({ "user_name": "spare", "password": "blue skies only", "roles": { "*": "admin" } });
+    let body = json!({ "user_name": "spare", "password": "blue canary only", "roles": { "*": "admin" } });
     assert_eq!(root.post("/v1/users").json(&body).await.status, 201);
     for caller in holders() {
         for (name, holds) in targets {
@@ -253,7 +253,7 @@ async fn nobody_changes_somebody_who_holds_more_or_makes_them_hold_more() {
                 }
             }
             let before = root.get(&path).await;
-            let body = json!({ "password": "green fields only" });
+            let body = json!({ "password": "green canary only" });
             let answer = caller.client(&app).post(format!("{path}/password")).json(&body).await;
             assert_verdict(&answer, expected(worth(holds)), &format!("{caller:?} resets {name}"));
             let after = root.get(&path).await;
@@ -300,13 +300,13 @@ async fn a_refusal_says_what_is_missing() {
     403 Forbidden
     beyond-own-rights: Nobody grants more than they hold, and you do not hold `*` in all tenants.
     ");
-    let body = json!({ "user_name": "eve", "password": "blue skies only", "roles": { "*": "admin" } });
+    let body = json!({ "user_name": "eve", "password": "blue canary only", "roles": { "*": "admin" } });
     insta::assert_snapshot!(narrow.post("/v1/users").json(&body).await, @"
     403 Forbidden
     beyond-own-rights: Nobody grants more than they hold, and you do not hold `admin` in all tenants.
     ");
     app.as_platform_admin().post("/v1/users").json(&body).await;
-    let reset = narrow.post("/v1/users/eve/password").json(&json!({ "password": "green fields only" })).await;
+    let reset = narrow.post("/v1/users/eve/password").json(&json!({ "password": "green canary only" })).await;
     insta::assert_snapshot!(reset, @"
     403 Forbidden
     beyond-own-rights: Nobody changes what holds more than they do, and you do not hold `admin` in all tenants.

@@ -32,7 +32,7 @@ async fn with_grace() -> (TestApp, Answer) {
 
 fn grace() -> Value {
     json!({
-        "user_name": "grace", "password": "blue skies only", "display_name": "Grace",
+        "user_name": "grace", "password": "blue canary only", "display_name": "Grace",
         "roles": { "acme": "developer" },
     })
 }

@@ -12,7 +12,7 @@ mod login {
     #[tokio::test]
     async fn answers_a_session_for_twelve_hours() {
         let (app, _) = with_grace().await;
-        let mut answer = log_in(&app, "grace", "blue skies only").await;
+        let mut answer = log_in(&app, "grace", "blue canary only").await;
         let token = answer.body["token"].as_str().unwrap().to_owned();
         assert_eq!(token.split('.').count(), 3, "{token}");
         answer.body["token"] = json!("(a token)");
@@ -46,11 +46,11 @@ mod login {
         login-refused: The user name or the password is wrong.
         ");
         let cases = [
-            ("nobody", "blue skies only"),
+            ("nobody", "blue canary only"),
             ("grace", ""),
-            ("GRACE", "blue skies only"),
+            ("GRACE", "blue canary only"),
             ("", ""),
-            ("grace#", "blue skies only"),
+            ("grace#", "blue canary only"),
         ];
         for (name, password) in cases {
             let answer = log_in(&app, name, password).await;
@@ -58,7 +58,7 @@ mod login {
         }
         let disable = app.as_platform_admin().patch("/v1/users/grace").if_match(created.etag());
         assert_eq!(disable.json(&json!({ "state": "disabled" })).await.status, 200);
-        let disabled = log_in(&app, "grace", "blue skies only").await;
+        let disabled = log_in(&app, "grace", "blue canary only").await;
         assert_eq!((disabled.status, disabled.body), (wrong.status, wrong.body));
     }
 
@@ -67,7 +67,7 @@ mod login {
         let (app, _) = with_grace().await;
         let mut statuses = Vec::new();
         for _ in 0..25 {
-            statuses.push(log_in(&app, "grace", "blue skies only").await.status.as_u16());
+            statuses.push(log_in(&app, "grace", "blue canary only").await.status.as_u16());
         }
         assert_eq!(statuses, [200; 25]);
         // However many come at once.
@@ -75,14 +75,14 @@ mod login {
         assert_eq!(guesses.iter().filter(|answer| answer.status == 401).count(), 20);
         assert_eq!(guesses.iter().filter(|answer| answer.problem() == "throttled").count(), 20);
         // The right password makes no difference, until the window ends.
-        let throttled = log_in(&app, "grace", "blue skies only").await;
+        let throttled = log_in(&app, "grace", "blue canary only").await;
         assert_snapshot!(throttled, @"
         429 Too Many Requests
         retry-after: 101
         throttled: Too many attempts failed; try again later.
         ");
         app.system.advance(WINDOW);
-        assert_eq!(log_in(&app, "grace", "blue skies only").await.status, 200);
+        assert_eq!(log_in(&app, "grace", "blue canary only").await.status, 200);
     }
 
     #[tokio::test]
@@ -92,7 +92,7 @@ mod login {
             assert_eq!(log_in(&app, "nobody", "a wrong guess").await.status, 401);
         }
         assert_eq!(log_in(&app, "nobody", "a wrong guess").await.problem(), "throttled");
-        assert_eq!(log_in(&app, "grace", "blue skies only").await.status, 200);
+        assert_eq!(log_in(&app, "grace", "blue canary only").await.status, 200);
     }
 
     #[tokio::test]
@@ -201,7 +201,7 @@ mod log_out {
     async fn as_grace(app: &TestApp) -> Client<'_> {
         use gatehouse_domain::users::FindUser;
 
-        assert_eq!(log_in(app, "grace", "blue skies only").await.status, 200);
+        assert_eq!(log_in(app, "grace", "blue canary only").await.status, 200);
         let user = app.table.table.find_user(&"grace".parse().unwrap()).await.unwrap().unwrap();
         let session = user.sessions.keys().next_back().expect("a session");
         app.as_caller(callers::person("grace", "acme=developer", session.as_str()))
@@ -253,43 +253,43 @@ mod change_password {
     #[tokio::test]
     async fn replaces_the_password_and_flushes() {
         let (app, _) = with_grace().await;
-        assert_snapshot!(change(&app, "blue skies only", "green fields only").await, @r#"
+        assert_snapshot!(change(&app, "blue canary only", "green canary only").await, @r#"
         200 OK
         {
           "effective_by": "2026-09-21T14:13:20Z",
           "flushed": true
         }
         "#);
-        assert_eq!(log_in(&app, "grace", "blue skies only").await.problem(), "login-refused");
-        assert_eq!(log_in(&app, "grace", "green fields only").await.status, 200);
+        assert_eq!(log_in(&app, "grace", "blue canary only").await.problem(), "login-refused");
+        assert_eq!(log_in(&app, "grace", "green canary only").await.status, 200);
     }
 
     #[tokio::test]
     async fn refuses_a_wrong_password_and_one_that_is_too_weak() {
         let (app, _) = with_grace().await;
-        assert_snapshot!(change(&app, "wrong", "green fields only").await, @"
+        assert_snapshot!(change(&app, "wrong", "green canary only").await, @"
         401 Unauthorized
         login-refused: The current password is wrong.
         ");
-        assert_snapshot!(change(&app, "blue skies only", "password").await, @r#"
+        assert_snapshot!(change(&app, "blue canary only", "password").await, @r#"
         422 Unprocessable Entity
         validation-failed: Refused: `/new_password`.
           "/new_password": is one of the first that anybody would try
         "#);
-        let body = json!({ "current_password": "blue skies only" });
+        let body = json!({ "current_password": "blue canary only" });
         let incomplete = app.as_person("grace", "acme=developer").post("/auth/password").json(&body);
         assert_eq!(incomplete.await.problem(), "validation-failed");
-        assert_eq!(log_in(&app, "grace", "blue skies only").await.status, 200);
+        assert_eq!(log_in(&app, "grace", "blue canary only").await.status, 200);
     }
 
     #[tokio::test]
     async fn whoever_has_a_session_cannot_guess_its_password_for_long() {
         let (app, _) = with_grace().await;
-        let guesses = (0..40).map(async |_| change(&app, "a wrong guess", "green fields only").await);
+        let guesses = (0..40).map(async |_| change(&app, "a wrong guess", "green canary only").await);
         let guesses = join_all(guesses).await;
         assert_eq!(guesses.iter().filter(|answer| answer.problem() == "login-refused").count(), 20);
         assert_eq!(guesses.iter().filter(|answer| answer.problem() == "throttled").count(), 20);
-        assert_snapshot!(change(&app, "blue skies only", "green fields only").await, @"
+        assert_snapshot!(change(&app, "blue canary only", "green canary only").await, @"
         429 Too Many Requests
         retry-after: 101
         throttled: Too many attempts failed; try again later.
@@ -299,7 +299,7 @@ mod change_password {
     #[tokio::test]
     async fn is_for_people() {
         let app = start().await;
-        let body = json!({ "current_password": "blue skies only", "new_password": "green fields only" });
+        let body = json!({ "current_password": "blue canary only", "new_password": "green canary only" });
         assert_eq!(app.anonymous().post("/auth/password").json(&body).await.problem(), "unauthorized");
         let key = app.as_api_key(&[Scope::All], "*").post("/auth/password").json(&body).await;
         assert_eq!(key.problem(), "forbidden");

@@ -15,7 +15,7 @@ async fn patch(app: &TestApp, name: &str, body: &Value) -> Answer {
 }
 
 async fn create(app: &TestApp, name: &str, roles: &Value) {
-    let body = json!({ "user_name": name, "password": "blue skies only", "roles": roles });
+    let body = json!({ "user_name": name, "password": "blue canary only", "roles": roles });
     let created = app.as_platform_admin().post("/v1/users").json(&body).await;
     assert_eq!(created.status, 201, "{created}");
 }
@@ -43,7 +43,7 @@ mod create {
           }
         }
         "#);
-        assert_eq!(log_in(&app, "grace", "blue skies only").await.status, 200);
+        assert_eq!(log_in(&app, "grace", "blue canary only").await.status, 200);
         assert_snapshot!(app.as_platform_admin().post("/v1/users").json(&grace()).await, @"
         409 Conflict
         conflict: There is a user `grace` already.
@@ -54,7 +54,7 @@ mod create {
     async fn names_every_field_that_is_refused() {
         let app = start().await;
         let with = |member: &str, value: Value| {
-            let mut body = json!({ "user_name": "new", "password": "blue skies only" });
+            let mut body = json!({ "user_name": "new", "password": "blue canary only" });
             body[member] = value;
             body
         };
@@ -170,10 +170,10 @@ mod edit {
         app.system.advance(Duration::from_secs(1));
         let disabled = patch(&app, "grace", &json!({ "state": "disabled" })).await;
         assert_eq!(disabled.body["user"]["state"], "disabled");
-        assert_eq!(log_in(&app, "grace", "blue skies only").await.problem(), "login-refused");
+        assert_eq!(log_in(&app, "grace", "blue canary only").await.problem(), "login-refused");
         app.system.advance(Duration::from_secs(1));
         assert_eq!(patch(&app, "grace", &json!({ "state": "active" })).await.status, 200);
-        assert_eq!(log_in(&app, "grace", "blue skies only").await.status, 200);
+        assert_eq!(log_in(&app, "grace", "blue canary only").await.status, 200);
         let trail = app.as_platform_admin().get("/v1/audit?actor=user:root").await;
         let entries = trail.body["entries"].as_array().unwrap();
         assert_eq!(texts(entries, "action"), ["user.enable", "user.disable", "user.create"]);
@@ -264,21 +264,21 @@ mod reset_password {
             let body = json!({ "password": password });
             app.as_platform_admin().post(format!("/v1/users/{name}/password")).json(&body)
         };
-        assert_snapshot!(reset("grace", "green fields only").await, @r#"
+        assert_snapshot!(reset("grace", "green canary only").await, @r#"
         200 OK
         {
           "effective_by": "2026-09-21T14:13:20Z",
           "flushed": true
         }
         "#);
-        assert_eq!(log_in(&app, "grace", "blue skies only").await.problem(), "login-refused");
-        assert_eq!(log_in(&app, "grace", "green fields only").await.status, 200);
+        assert_eq!(log_in(&app, "grace", "blue canary only").await.problem(), "login-refused");
+        assert_eq!(log_in(&app, "grace", "green canary only").await.status, 200);
         assert_snapshot!(reset("grace", "short").await, @r#"
         422 Unprocessable Entity
         validation-failed: Refused: `/password`.
           "/password": must have at least 8 characters
         "#);
-        assert_eq!(reset("nobody", "green fields only").await.problem(), "not-found");
+        assert_eq!(reset("nobody", "green canary only").await.problem(), "not-found");
     }
 }
 
@@ -290,7 +290,7 @@ async fn users_are_for_platform_admins() {
         app.as_api_key(&[Scope::UsersRead], "*"),
         app.as_service("acme", "payments", "worker"),
     ] {
-        let password = json!({ "password": "green fields only" });
+        let password = json!({ "password": "green canary only" });
         for answer in [
             client.post("/v1/users").json(&grace()).await,
             client.patch("/v1/users/grace").if_match(created.etag()).json(&json!({})).await,

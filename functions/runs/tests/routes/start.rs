@@ -14,7 +14,7 @@ mod trigger {
     #[tokio::test]
     async fn starts_a_run_and_says_where_it_is() {
         let (app, ci) = start().await;
-        let body = json!({ "parameters": { "branch": "fix" } });
+        let body = json!({ "parameters": { "branch": "fix-canary" } });
         let started = app.as_developer("acme").post("/v1/jobs/deploy/runs").json(&body).await;
         assert_snapshot!(started, @r#"
         201 Created
@@ -24,7 +24,7 @@ mod trigger {
             "created_at": "2026-09-21T14:13:20Z",
             "job_id": "deploy",
             "parameters": {
-              "branch": "fix"
+              "branch": "fix-canary"
             },
             "project": "payments",
             "provider": {
@@ -42,7 +42,10 @@ mod trigger {
         "#);
         let [build] = &ci.started()[..] else { panic!("{:?}", ci.started()) };
         let Target::Concourse(target) = &build.target else { panic!("{build:?}") };
-        assert_eq!((Value::from(target.vars.clone()), &build.rerun_of), (json!({ "branch": "fix" }), &None));
+        assert_eq!(
+            (Value::from(target.vars.clone()), &build.rerun_of),
+            (json!({ "branch": "fix-canary" }), &None)
+        );
     }
 
     #[tokio::test]
@@ -66,7 +69,7 @@ mod trigger {
             ("", "true")
         );
         assert_eq!(ci.started().len(), 1);
-        assert_snapshot!(trigger().json(&json!({ "parameters": { "branch": "fix" } })).await, @"
+        assert_snapshot!(trigger().json(&json!({ "parameters": { "branch": "fix-canary" } })).await, @"
         422 Unprocessable Entity
         idempotency-key-reused: The Idempotency-Key was used for another request.
         ");
@@ -172,7 +175,7 @@ mod trigger {
         validation-failed: Refused: `/parameters/branch`.
           "/parameters/branch": must not hold NUL
         "#);
-        assert_snapshot!(given(json!({ "branch": ["fix"] })).await, @r#"
+        assert_snapshot!(given(json!({ "branch": ["fix-canary"] })).await, @r#"
         422 Unprocessable Entity
         validation-failed: Refused: `/parameters/branch`.
           "/parameters/branch": must be a string

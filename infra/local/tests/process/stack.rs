@@ -29,6 +29,7 @@ impl Stack {
     }
 
     pub fn with_grace(grace: Duration) -> Self {
+        gatehouse_testkit::log::watch();
         let directory = tempfile::tempdir().unwrap();
         let provider = open(directory.path(), grace);
         Self { provider, directory }

@@ -147,11 +147,11 @@ async fn a_key_is_for_one_request_of_one_caller() {
     let stack = TestStack::start().await;
     let platform = stack.client(&Key::PLATFORM);
     platform.put_script("other-job", "true").await;
-    let ada = json!({ "parameters": { "who": "Ada" } });
+    let ada = json!({ "parameters": { "who": "Ada-canary" } });
     let first = platform.send(trigger("hello", "one").json(&ada)).await.expect(201);
     let replay = platform.send(trigger("hello", "\"one\"").json(&ada)).await.expect(201);
     assert_eq!((replay.text(), replay.header("idempotency-replayed")), (first.text(), Some("true")));
-    let bob = json!({ "parameters": { "who": "Bob" } });
+    let bob = json!({ "parameters": { "who": "Bob-canary" } });
     for call in [trigger("hello", "one").json(&bob), trigger("hello", "one"), trigger("other-job", "one")] {
         let problem = platform.send(call).await.problem(422, "idempotency-key-reused");
         assert!(problem["detail"].as_str().unwrap().contains("Idempotency-Key"), "{problem}");

@@ -49,10 +49,10 @@ async fn a_quick_job_is_triggered_and_its_log_read() {
     );
     assert_eq!(dev.log(&run).await, "Hello, world!\n");
     assert_eq!(dev.run(&run).await["status"], "succeeded");
-    let ada = serde_json::json!({ "parameters": { "who": "Ada" } });
+    let ada = serde_json::json!({ "parameters": { "who": "Ada-canary" } });
     let run = dev.send(Call::post("/v1/jobs/hello/runs").json(&ada)).await.expect(201).run_id();
     dev.ended(&run).await;
-    assert_eq!(dev.log(&run).await, "Hello, Ada!\n");
+    assert_eq!(dev.log(&run).await, "Hello, Ada-canary!\n");
     stack.stop().await;
 }
 

@@ -172,8 +172,8 @@ async fn without_a_key_nothing_but_health_and_the_description_is_answered() {
         "Bearer wrong-key-12345",
         "Bearer",
         "Basic dGVzdC1rZXktcGxhdGZvcm0=",
-        "test-key-platform",
-        "Bearer test-key-platform x",
+        "canary-key-platform",
+        "Bearer canary-key-platform x",
         "Bearer gh_00000000000000000000000000000000000000",
     ] {
         let call = Call::get("/v1/jobs").header("authorization", credential);

@@ -32,7 +32,7 @@ pub struct InvalidRunId;
 
 impl RunId {
     /// The id of the run that `build` is.
-    pub(super) fn of_build(provider: &ProviderName, build: &Build) -> Self {
+    pub fn of_build(provider: &ProviderName, build: &Build) -> Self {
         Self(build.target.run_id(provider, &build.id.0))
     }
 

@@ -150,6 +150,7 @@ impl Bench {
     }
 
     pub async fn with_account(builder: TwinBuilder, account: Account, secret: &str) -> Self {
+        gatehouse_testkit::log::watch();
         let twin = builder.start().await;
         let settings = settings(twin.url(), &account);
         let secrets = Arc::new(MemorySecrets::default());

@@ -46,6 +46,7 @@ pub struct TestTable {
 
 impl TestTable {
     pub async fn new() -> Self {
+        crate::log::watch();
         let (server, endpoint) = if let Some(endpoint) = env::optional("GATEHOUSE_TEST_DYNAMODB") {
             (None, endpoint)
         } else {

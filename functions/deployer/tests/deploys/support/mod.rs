@@ -34,7 +34,7 @@ pub use self::ci::PretendCi;
 pub const OPERATION: &str = "op_0deploy00000000000000000001";
 
 /// The key of callback tokens.
-pub const CALLBACK_KEY: &str = "0123456789abcdef0123456789abcdef";
+pub const CALLBACK_KEY: &str = "canary-key-of-callbacks-in-these-tests";
 
 /// A call that a webhook got.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,7 +102,7 @@ impl Site {
     }
 
     pub async fn by_webhook() -> Self {
-        Self::new(DeployTarget::Webhook("https://deploy.example/hook".to_owned())).await
+        Self::new(DeployTarget::Webhook("https://deploy.example/canary-hook".to_owned())).await
     }
 
     pub fn webhook(&self) -> MutexGuard<'_, WebhookState> {

@@ -2,35 +2,11 @@
 //!
 //! The token is had as a webhook's receiver has it.
 
-use std::sync::{Arc, Mutex};
-
-use axum::{Json, Router, extract::State, routing::post};
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
 
-use crate::support::{Anonymous, Answer, Call, Client, Key, TestStack, catalog::deployed_by, wait::found};
-
-/// Who is called by a webhook, and remembers the calls.
-#[derive(Clone, Default)]
-struct Receiver(Arc<Mutex<Vec<Value>>>);
-
-impl Receiver {
-    async fn start() -> (Self, String) {
-        let receiver = Self::default();
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
-        let url = format!("http://{}/deploys", listener.local_addr().expect("an address"));
-        let take = async |State(receiver): State<Self>, Json(call): Json<Value>| {
-            receiver.0.lock().expect("no panic").push(call);
-        };
-        let app = Router::new().route("/deploys", post(take)).with_state(receiver.clone());
-        tokio::spawn(async { axum::serve(listener, app).await });
-        (receiver, url)
-    }
-
-    async fn call(&self) -> Value {
-        found("a call of the webhook", || async { self.0.lock().expect("no panic").first().cloned() }).await
-    }
-}
+use crate::support::{
+    Anonymous, Answer, Call, Client, Key, TestStack, catalog::deployed_by, receiver::Receiver,
+};
 
 /// A deploy whose receiver has been called.
 struct Deploy {

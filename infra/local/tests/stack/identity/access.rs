@@ -330,9 +330,9 @@ async fn keys_that_count_no_more(stack: &TestStack) -> Vec<(&'static str, Option
         ("a key of somebody who was demoted", "falls", json!({ "roles": { "example": "admin" } })),
         ("a key of somebody without roles", "ends", json!({ "roles": {} })),
     ] {
-        let body = json!({ "user_name": user, "password": "blue skies only", "roles": { "*": "admin" } });
+        let body = json!({ "user_name": user, "password": "blue canary only", "roles": { "*": "admin" } });
         root.send(Call::post("/v1/users").json(&body)).await.expect(201);
-        let body = json!({ "username": user, "password": "blue skies only" });
+        let body = json!({ "username": user, "password": "blue canary only" });
         let session = root.send(Call::post("/auth/login").json(&body)).await.expect(200).json();
         let session = Bearer(session["token"].as_str().expect("a session has a token").to_owned());
         let body = json!({ "name": "theirs", "scopes": ["*"], "tenants": "*" });

@@ -21,7 +21,7 @@ async fn actions(client: &Client, query: &str) -> Vec<String> {
 async fn what_people_do_is_in_the_trail_in_its_order() {
     let stack = TestStack::start_with_people().await;
     let admin = stack.log_in(Person::ADMIN).await;
-    let wrong = json!({ "username": "admin", "password": "a wrong guess" });
+    let wrong = json!({ "username": "admin", "password": "a wrong canary" });
     stack.client(&Anonymous).send(Call::post("/auth/login").json(&wrong)).await.expect(401);
     let token = admin.mint("worker").await;
     admin.send(Call::post(format!("/v1/tokens/{}/revoke", token.jti))).await.expect(200);

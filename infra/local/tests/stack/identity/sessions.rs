@@ -15,7 +15,7 @@ fn log_in(name: &str, password: &str) -> Call {
 #[tokio::test]
 async fn a_person_logs_in_and_is_known() {
     let stack = TestStack::start_with_people().await;
-    let answer = stack.client(&Anonymous).send(log_in("dev", "dev-password")).await.expect(200).json();
+    let answer = stack.client(&Anonymous).send(log_in("dev", "dev-canary-password")).await.expect(200).json();
     assert_eq!((&answer["token_type"], &answer["user"]["user_name"]), (&json!("Bearer"), &json!("dev")));
     let roles = json!({ "example": "developer", "other": "viewer" });
     assert_eq!(answer["user"]["roles"], roles);
@@ -47,7 +47,7 @@ async fn a_session_that_was_ended_opens_nothing_from_then_on_and_others_go_on() 
 async fn a_hundred_people_log_in_at_once_with_one_name() {
     let stack = TestStack::start_with_people().await;
     let anonymous = stack.client(&Anonymous);
-    let answers = join_all((0..100).map(|_| anonymous.send(log_in("admin", "admin-password")))).await;
+    let answers = join_all((0..100).map(|_| anonymous.send(log_in("admin", "admin-canary-password")))).await;
     let mut counts = [0, 0];
     for answer in &answers {
         let Ok(body) = serde_json::from_slice::<serde_json::Value>(&answer.body) else { panic!("no JSON") };
@@ -73,13 +73,13 @@ async fn a_changed_password_ends_the_other_sessions_and_keeps_this_one() {
     let change = |current: &str, new: &str| {
         Call::post("/auth/password").json(&json!({ "current_password": current, "new_password": new }))
     };
-    this.send(change("wrong", "green fields only")).await.problem(401, "login-refused");
-    this.send(change("dev-password", "password")).await.problem(422, "validation-failed");
-    this.send(change("dev-password", "green fields only")).await.expect(200);
+    this.send(change("wrong", "green canary only")).await.problem(401, "login-refused");
+    this.send(change("dev-canary-password", "password")).await.problem(422, "validation-failed");
+    this.send(change("dev-canary-password", "green canary only")).await.expect(200);
     this.get("/auth/me").await.expect(200);
     other.get("/auth/me").await.problem(401, "unauthorized");
     let anonymous = stack.client(&Anonymous);
-    anonymous.send(log_in("dev", "dev-password")).await.problem(401, "login-refused");
-    anonymous.send(log_in("dev", "green fields only")).await.expect(200);
+    anonymous.send(log_in("dev", "dev-canary-password")).await.problem(401, "login-refused");
+    anonymous.send(log_in("dev", "green canary only")).await.expect(200);
     stack.stop().await;
 }

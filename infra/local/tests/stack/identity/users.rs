@@ -34,7 +34,7 @@ async fn a_password_that_is_reset_ends_every_session() {
     let stack = TestStack::start_with_people().await;
     let (root, viewer) = (stack.log_in(Person::ROOT).await, stack.log_in(Person::VIEWER).await);
     viewer.get("/auth/me").await.expect(200);
-    let reset = json!({ "password": "green fields only" });
+    let reset = json!({ "password": "green canary only" });
     let answer = root.send(Call::post("/v1/users/viewer/password").json(&reset)).await.expect(200);
     assert_eq!(answer.json()["flushed"], true);
     viewer.get("/auth/me").await.problem(401, "unauthorized");
@@ -42,8 +42,8 @@ async fn a_password_that_is_reset_ends_every_session() {
     let log_in = |password: &str| {
         Call::post("/auth/login").json(&json!({ "username": "viewer", "password": password }))
     };
-    anonymous.send(log_in("viewer-password")).await.problem(401, "login-refused");
-    anonymous.send(log_in("green fields only")).await.expect(200);
+    anonymous.send(log_in("viewer-canary-password")).await.problem(401, "login-refused");
+    anonymous.send(log_in("green canary only")).await.expect(200);
     root.send(Call::post("/v1/users/nobody/password").json(&reset)).await.problem(404, "not-found");
     stack.stop().await;
 }

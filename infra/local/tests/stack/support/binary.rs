@@ -7,6 +7,7 @@ use std::{
     process::{ExitStatus, Stdio},
 };
 
+use gatehouse_testkit::log;
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -59,8 +60,9 @@ fn command(directory: &Path, data_of: &Path, port: u16, seed: &Path) -> Command 
         .arg("--seed")
         .arg(seed)
         .env(MARKER, directory)
+        .env("GATEHOUSE_LOG", log::LEVELS)
         .stdin(Stdio::null())
-        .stdout(Stdio::null())
+        .stdout(log::of_program())
         .stderr(Stdio::piped())
         .kill_on_drop(true);
     command
@@ -91,8 +93,8 @@ impl Binary {
         let people: Vec<_> = Person::ALL.iter().map(Person::seed).collect();
         let mut command = command(directory, directory, 0, &write_seed(directory, &people));
         let log = fs::File::create(log).expect("a file can be made");
-        let mut process =
-            command.env("GATEHOUSE_LOG", "trace").stdout(log).spawn().expect("the program starts");
+        let command = command.env("GATEHOUSE_LOG", "trace").stdout(log);
+        let mut process = command.spawn().expect("the program starts");
         let mut stderr = BufReader::new(process.stderr.take().expect("it is piped"));
         let address = in_time("the program listens", address(&mut stderr)).await;
         Self { process, stderr, address }

@@ -31,20 +31,23 @@ pub struct Key {
 
 impl Key {
     /// May do everything everywhere.
-    pub const PLATFORM: Self = Self { text: "test-key-platform", tenants: "*", scopes: &["*"] };
+    pub const PLATFORM: Self = Self { text: "canary-key-platform", tenants: "*", scopes: &["*"] };
     /// May do everything in one tenant.
-    pub const EXAMPLE: Self = Self { text: "test-key-example", tenants: "example", scopes: &["*"] };
+    pub const EXAMPLE: Self = Self { text: "canary-key-example", tenants: "example", scopes: &["*"] };
     /// The same in another one.
-    pub const OTHER: Self = Self { text: "test-key-other", tenants: "other", scopes: &["*"] };
+    pub const OTHER: Self = Self { text: "canary-key-other", tenants: "other", scopes: &["*"] };
     /// Sees jobs and nothing else.
     pub const JOBS_READER: Self =
-        Self { text: "test-key-jobs-reader", tenants: "example", scopes: &["jobs:read"] };
+        Self { text: "canary-key-jobs-reader", tenants: "example", scopes: &["jobs:read"] };
     /// Sees all there is, everywhere.
-    pub const READER: Self =
-        Self { text: "test-key-reader", tenants: "*", scopes: &["jobs:read", "runs:read", "providers:read"] };
+    pub const READER: Self = Self {
+        text: "canary-key-reader",
+        tenants: "*",
+        scopes: &["jobs:read", "runs:read", "providers:read"],
+    };
 
     /// May do nothing.
-    pub const SCOPELESS: Self = Self { text: "test-key-scopeless", tenants: "example", scopes: &[] };
+    pub const SCOPELESS: Self = Self { text: "canary-key-scopeless", tenants: "example", scopes: &[] };
 
     pub const ALL: [Self; 6] =
         [Self::PLATFORM, Self::EXAMPLE, Self::OTHER, Self::JOBS_READER, Self::READER, Self::SCOPELESS];

@@ -9,6 +9,7 @@ pub mod forger;
 pub mod gate;
 pub mod people;
 pub mod random;
+pub mod receiver;
 pub mod stack;
 pub mod table;
 pub mod wait;

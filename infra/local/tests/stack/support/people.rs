@@ -17,7 +17,7 @@ impl Caller for Bearer {
     }
 }
 
-/// A user of the seed, whose password is their name and `-password`.
+/// A user of the seed, whose password is their name and `-canary-password`.
 #[derive(Clone, Copy)]
 pub struct Person {
     pub name: &'static str,
@@ -39,7 +39,7 @@ impl Person {
     pub const ALL: [Self; 5] = [Self::ROOT, Self::ADMIN, Self::DEVELOPER, Self::VIEWER, Self::OTHER_ADMIN];
 
     pub fn password(&self) -> String {
-        format!("{}-password", self.name)
+        format!("{}-canary-password", self.name)
     }
 
     pub fn seed(&self) -> Value {

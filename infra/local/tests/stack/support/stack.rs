@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, path::Path};
 
 use gatehouse_local::stack::{Stack, StackSettings, find_terraform};
+use gatehouse_testkit::log::{self, MARKER};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -34,6 +35,7 @@ impl TestStack {
 
     /// The same with other settings.
     pub async fn start_with(change: impl FnOnce(StackSettings) -> StackSettings) -> Self {
+        log::watch();
         let directory = tempfile::tempdir().expect("a directory can be made");
         let people: Vec<_> = Person::ALL.iter().map(Person::seed).collect();
         let seed = write_seed(directory.path(), &people);
@@ -44,6 +46,7 @@ impl TestStack {
 
     /// A stack as a newcomer gets it.
     pub async fn start_example() -> Self {
+        log::watch();
         let directory = tempfile::tempdir().expect("a directory can be made");
         let stack = Stack::start(settings(&directory.path().join("data"))).await.expect("the stack starts");
         Self { stack, directory }
@@ -57,6 +60,7 @@ impl TestStack {
     }
 
     pub async fn start_in(directory: TempDir) -> Self {
+        log::watch();
         let seed = write_seed(directory.path(), &[]);
         let settings = StackSettings { seed: Some(seed), ..settings(&directory.path().join("data")) };
         let stack = Stack::start(settings).await.expect("the stack starts");
@@ -103,7 +107,7 @@ pub fn settings(data: &Path) -> StackSettings {
 /// Writes what test stacks are filled with. YAML takes JSON.
 pub fn write_seed(directory: &Path, users: &[Value]) -> std::path::PathBuf {
     let keys = Key::ALL.map(
-        |key| json!({ "key": key.text, "name": key.text, "tenants": key.tenants, "scopes": key.scopes }),
+        |key| json!({ "key": key.text, "name": key.text.replace(MARKER, "test"), "tenants": key.tenants, "scopes": key.scopes }),
     );
     let hello = json!({
         "job_id": "hello",

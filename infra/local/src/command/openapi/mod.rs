@@ -1,6 +1,9 @@
 //! The API description, made from the routes of every function.
 
-use anyhow::Context;
+mod answers;
+mod flatten;
+
+use anyhow::{Context, ensure};
 use utoipa::{
     Modify, OpenApi,
     openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
@@ -53,12 +56,32 @@ impl Modify for Bearer {
 /// When the routes cannot be described: a defect.
 pub fn description() -> anyhow::Result<String> {
     let mut whole = Whole::openapi();
-    whole.merge(identity::Description::openapi());
-    whole.merge(tokens::Description::openapi());
-    whole.merge(meta::Description::openapi());
-    whole.merge(jobs::Description::openapi());
-    whole.merge(runs::Description::openapi());
-    whole.merge(catalog::Description::openapi());
-    whole.merge(callbacks::Description::openapi());
+    for part in [
+        identity::Description::openapi(),
+        tokens::Description::openapi(),
+        meta::Description::openapi(),
+        jobs::Description::openapi(),
+        runs::Description::openapi(),
+        catalog::Description::openapi(),
+        callbacks::Description::openapi(),
+    ] {
+        add(&mut whole, part)?;
+    }
+    answers::describe(&mut whole);
+    flatten::flatten(&mut whole);
     whole.to_pretty_json().context("the routes cannot be described")
+}
+
+/// Adds what a function contributes. Of two schemas with one name, merging would keep the first for both.
+fn add(whole: &mut utoipa::openapi::OpenApi, part: utoipa::openapi::OpenApi) -> anyhow::Result<()> {
+    let described = whole.components.iter().flat_map(|components| &components.schemas);
+    for (name, schema) in described {
+        let other = part.components.as_ref().and_then(|components| components.schemas.get(name));
+        ensure!(
+            other.is_none_or(|other| other == schema),
+            "two schemas have the name `{name}`: give one another"
+        );
+    }
+    whole.merge(part);
+    Ok(())
 }
