@@ -27,6 +27,7 @@ fn user(table: &TestTable, name: &str, roles: &str) -> User {
         state: UserState::Active,
         password: PasswordHash::unverified("first".into()),
         sessions: BTreeMap::new(),
+        known_networks: BTreeMap::new(),
         revision: Revision::new(&*table.system),
         created_at: now,
         updated_at: now,
@@ -70,7 +71,7 @@ fn session(table: &TestTable) -> (SessionId, Session) {
 
 async fn begin(table: &TestTable, user: &User, forgotten: Vec<SessionId>) -> (SessionId, bool) {
     let (id, session) = session(table);
-    let begun = Begun { user, id: &id, session: &session, forgotten };
+    let begun = Begun { user, id: &id, session: &session, forgotten, known_networks: BTreeMap::new() };
     let begun = table.table.begin_session(&begun, &[], &entry(table, user.name.as_str())).await.unwrap();
     (id, begun)
 }

@@ -8,7 +8,7 @@ use gatehouse_domain::{
 };
 use gatehouse_http::{
     Problem,
-    extract::{Admitted, Expected, JsonBody, NoQuery, PathParameter, etag},
+    extract::{Admitted, Audited, Expected, JsonBody, NoQuery, PathParameter, etag},
     problem::{NOT_FOUND, ProblemBody},
 };
 
@@ -74,7 +74,7 @@ pub(crate) async fn show(
 )]
 pub(crate) async fn put(
     State(state): State<AppState>,
-    Admitted(caller): Admitted,
+    audited: Audited,
     PathParameter(name): PathParameter<ProviderName>,
     _: NoQuery,
     Expected(expected): Expected,
@@ -86,7 +86,7 @@ pub(crate) async fn put(
         &*state.write_secrets,
         &*state.system,
         &kinds,
-        &caller,
+        &audited.context(),
         body.into_draft(name),
         &expected,
     );
@@ -120,12 +120,13 @@ pub(crate) async fn put(
 )]
 pub(crate) async fn delete(
     State(state): State<AppState>,
-    Admitted(_caller): Admitted,
+    audited: Audited,
     PathParameter(name): PathParameter<ProviderName>,
     _: NoQuery,
     Expected(expected): Expected,
 ) -> Result<StatusCode, Problem> {
-    let deleted = providers::delete(&*state.table, &*state.delete_secrets, &name, &expected);
+    let (store, secrets) = (&*state.table, &*state.delete_secrets);
+    let deleted = providers::delete(store, secrets, &*state.system, &audited.context(), &name, &expected);
     deleted.await.map_err(|error| match error {
         DeleteProviderError::NotFound => not_found(),
         DeleteProviderError::Precondition(error) => Problem::precondition(error),

@@ -9,4 +9,5 @@ mod projects;
 mod rotation;
 mod sessions;
 mod tokens;
+mod trail;
 mod users;
