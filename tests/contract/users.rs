@@ -281,7 +281,13 @@ async fn what_the_trail_cannot_take_does_not_happen_to_a_user() {
     assert_eq!(table.table.find_user(&ada.name).await.unwrap().unwrap().revision, ada.revision);
     assert_eq!(table.table.pending_flush().await.unwrap(), None);
     let (id, session) = session(&table);
-    let begun = Begun { user: &ada, id: &id, session: &session, forgotten: Vec::new() };
+    let begun = Begun {
+        user: &ada,
+        id: &id,
+        session: &session,
+        forgotten: Vec::new(),
+        known_networks: BTreeMap::new(),
+    };
     table.table.begin_session(&begun, &[], &used).await.expect_err("ada logged in without an entry");
     assert_eq!(sessions(&table, &ada).await, []);
     let (id, _) = begin(&table, &ada, Vec::new()).await;

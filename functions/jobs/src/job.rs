@@ -155,7 +155,8 @@ pub(crate) async fn delete(
     _: NoQuery,
     Expected(expected): Expected,
 ) -> Result<StatusCode, Problem> {
-    let deleted = jobs::delete(&*state.table, &*state.system, &audited.context(), &id, &expected);
+    let audit = audited.context();
+    let deleted = jobs::delete(&*state.table, &*state.system, &audit, &id, &expected);
     deleted.await.map_err(|error| match error {
         DeleteJobError::NotFound => not_found(),
         DeleteJobError::Forbidden(tenant) => Problem::forbidden_in(&tenant),

@@ -81,12 +81,13 @@ pub(crate) async fn put(
     JsonBody(body): JsonBody<ProviderBody>,
 ) -> Result<impl IntoResponse, Problem> {
     let kinds = state.providers.kinds();
+    let audit = audited.context();
     let put = providers::put(
         &*state.table,
         &*state.write_secrets,
         &*state.system,
         &kinds,
-        &audited.context(),
+        &audit,
         body.into_draft(name),
         &expected,
     );
@@ -125,8 +126,8 @@ pub(crate) async fn delete(
     _: NoQuery,
     Expected(expected): Expected,
 ) -> Result<StatusCode, Problem> {
-    let (store, secrets) = (&*state.table, &*state.delete_secrets);
-    let deleted = providers::delete(store, secrets, &*state.system, &audited.context(), &name, &expected);
+    let (store, secrets, audit) = (&*state.table, &*state.delete_secrets, audited.context());
+    let deleted = providers::delete(store, secrets, &*state.system, &audit, &name, &expected);
     deleted.await.map_err(|error| match error {
         DeleteProviderError::NotFound => not_found(),
         DeleteProviderError::Precondition(error) => Problem::precondition(error),
