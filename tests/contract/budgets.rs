@@ -54,6 +54,32 @@ async fn an_authorizer_that_does_not_remember_reads_a_key_once_and_writes_its_us
     assert_eq!(table.calls.take(), ["UpdateItem"]);
 }
 
+#[tokio::test]
+async fn an_authorizer_that_does_not_remember_reads_a_persons_key_and_the_person() {
+    let table = TestTable::new().await;
+    let (root, origin, pretend) = (person("root", "*=admin", "s"), origin(), Pretend::default());
+    let (store, system) = (&*table.table, &*table.system);
+    let draft = UserDraft {
+        name: "root".parse().unwrap(),
+        display_name: None,
+        roles: "*=admin".parse().unwrap(),
+        password: "correct horse".into(),
+    };
+    users::create(store, &pretend, system, &audit(&root, &origin), draft).await.unwrap();
+    let draft = api_key::KeyDraft {
+        name: "test".into(),
+        scopes: BTreeSet::from([Scope::All]),
+        tenants: "*".parse().unwrap(),
+        days: None,
+    };
+    table.calls.take();
+    let (_, key) = api_key::mint(store, system, &audit(&root, &origin), draft).await.unwrap();
+    assert_eq!(table.calls.take(), ["TransactWriteItems"]);
+    let key = PresentedKey::parse(key.expose_secret()).unwrap();
+    api_key::authenticate(store, &key, system.now()).await.unwrap().expect("the key is admitted");
+    assert_eq!(table.calls.take(), ["GetItem", "GetItem"]);
+}
+
 /// Mints a token for a service of project `payments` of tenant `acme`.
 async fn mint(table: &TestTable) -> Minted {
     let draft = tokens::Draft {

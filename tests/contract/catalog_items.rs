@@ -154,7 +154,7 @@ fn operation(service: &Service) -> Operation {
         environment: "dev".parse().unwrap(),
         work: Work::Provision(configuration()),
         approval_required: false,
-        requested: Asked { by: "user:ada".into(), at: noon() },
+        requested: Asked::by("user:ada", noon()),
         fingerprint: Fingerprint::of(&["dev"]),
         deadline: evening(),
         state: State::Requested,
@@ -190,7 +190,7 @@ fn full(least: &Operation) -> Operation {
         started_at: noon(),
         ended_at: percentage.map(|_| noon()),
     };
-    let asked = |by: &str| Asked { by: by.into(), at: noon() };
+    let asked = |by: &str| Asked::by(by, noon());
     Operation {
         work: Work::Deploy {
             version: "1.2".into(),

@@ -108,7 +108,8 @@ async fn an_api_key() {
     );
     let full = ApiKey {
         tenants: "acme,beta".parse().unwrap(),
-        created_by: "user:ada".into(),
+        created_by: "api_key:key_1".into(),
+        minted_by: Some("user:ada".into()),
         expires_at: Some(later()),
         last_used_at: Some(noon()),
         revoked: Some(Revocation { at: noon(), by: "user:eve".into(), reason: Some("leaked".into()) }),
@@ -130,7 +131,7 @@ async fn an_api_key() {
         })
     };
     let more = json!({
-        "scopes": ["*"], "tenants": "acme,beta", "created_by": "user:ada", "ends_at": LATER,
+        "scopes": ["*"], "tenants": "acme,beta", "created_by": "api_key:key_1", "minted_by": "user:ada", "ends_at": LATER,
         "last_used_at": noon().as_millisecond(),
         "revoked": { "at": NOON, "by": "user:eve", "reason": "leaked" },
     });
@@ -140,11 +141,17 @@ async fn an_api_key() {
         let found = table.table.find_api_key(&key.id).await.unwrap().unwrap();
         assert_eq!((found.hash.to_hex(), &found.scopes), (key.hash.to_hex(), &key.scopes));
         assert_eq!((&found.tenants, &found.created_by), (&key.tenants, &key.created_by));
+        assert_eq!(found.minted_by, key.minted_by);
         assert_eq!(
             (found.expires_at, found.last_used_at, &found.revoked),
             (key.expires_at, key.last_used_at, &key.revoked)
         );
     }
+    // Written before it was noted whose a key is.
+    let id = gatehouse_domain::api_key::ApiKeyId::unverified("key_00000000000000000000".into());
+    let older = ApiKey { id: id.clone(), created_by: "user:ada".into(), minted_by: None, ..least.clone() };
+    table.table.save_api_key(&older, None).await.unwrap();
+    assert_eq!(table.table.find_api_key(&id).await.unwrap().unwrap().minted_by.as_deref(), Some("user:ada"));
     let revocation = Revocation { at: noon(), by: "user:eve".into(), reason: None };
     let revoked = ApiKey { revoked: Some(revocation), ..least.clone() };
     table.table.save_key_revocation(&revoked, &entry(&table)).await.unwrap();
@@ -323,6 +330,7 @@ async fn an_entry_of_the_trail() {
         id: "aud_1".into(),
         at: noon(),
         actor: "user:ada".into(),
+        on_behalf_of: None,
         action: Action::CreateUser,
         target: "user:bob".into(),
         tenant: None,
@@ -332,6 +340,8 @@ async fn an_entry_of_the_trail() {
     };
     let full = Entry {
         id: "aud_2".into(),
+        actor: "api_key:key_1".into(),
+        on_behalf_of: Some("user:ada".into()),
         action: Action::TriggerRun,
         tenant: Some("acme".parse().unwrap()),
         outcome: Outcome::Requested,
@@ -353,6 +363,7 @@ async fn an_entry_of_the_trail() {
     };
     let more = json!({
         "gsi1pk": "AUDIT#TENANT#acme#2026-01", "gsi1sk": "2026-01-02T12:00:00.000Z#aud_2",
+        "actor": "api_key:key_1", "on_behalf_of": "user:ada",
         "action": "run.trigger", "tenant": "acme", "outcome": "requested", "detail": "more",
         "request_id": "req-2", "source_ip": "192.0.2.1", "user_agent": "curl/8",
     });

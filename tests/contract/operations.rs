@@ -44,7 +44,7 @@ fn token() -> TaskToken {
 }
 
 fn asked(table: &TestTable, by: &str) -> Asked {
-    Asked { by: by.into(), at: table.system.now() }
+    Asked::by(by, table.system.now())
 }
 
 /// Everything that an operation can have.

@@ -174,7 +174,8 @@ mod tests {
 
     fn key(scopes: impl IntoIterator<Item = Scope>, tenants: &str) -> Caller {
         let scopes = scopes.into_iter().collect();
-        let grant = Grant::ApiKey { scopes, tenants: tenants.parse().unwrap() };
+        let grant =
+            Grant::ApiKey { scopes, tenants: tenants.parse().unwrap(), expires_at: None, minted_by: None };
         Caller { subject: "key_f82f3a6e3350334b18b0".into(), grant }
     }
 
@@ -249,8 +250,12 @@ mod tests {
         let scopes = proptest::sample::subsequence(Scope::ALL[1..].to_vec(), 0..Scope::ALL.len());
         let tenants =
             prop_oneof![Just(Tenants::All), Just(Tenants::Only(BTreeSet::from(["acme".parse().unwrap()])))];
-        let keys = (scopes, tenants)
-            .prop_map(|(scopes, tenants)| Grant::ApiKey { scopes: scopes.into_iter().collect(), tenants });
+        let keys = (scopes, tenants).prop_map(|(scopes, tenants)| Grant::ApiKey {
+            scopes: scopes.into_iter().collect(),
+            tenants,
+            expires_at: None,
+            minted_by: None,
+        });
         let role = || proptest::option::of(proptest::sample::select(Role::ALL.to_vec()));
         let users = (role(), role()).prop_map(|(everywhere, acme)| {
             let tenants = acme.map(|role| ("acme".parse().unwrap(), role)).into_iter().collect();

@@ -37,7 +37,9 @@ pub(crate) fn edit(error: EditServiceError) -> Problem {
         EditServiceError::NotFound => no_service(),
         EditServiceError::Invalid(errors) => Problem::invalid(errors),
         EditServiceError::Forbidden(tenant) => Problem::forbidden_in(&tenant),
-        EditServiceError::ForceForbidden(_) => Problem::new(FORBIDDEN, error.to_string()),
+        EditServiceError::ForceForbidden(_) | EditServiceError::Protected { .. } => {
+            Problem::new(FORBIDDEN, error.to_string())
+        }
         EditServiceError::NameTaken(ref by) => {
             Problem::new(CONFLICT, error.to_string()).with("service_id", by.as_str())
         }
@@ -90,6 +92,7 @@ pub(crate) fn decide(error: DecideError) -> Problem {
         DecideError::Forbidden(tenant) => Problem::forbidden_in(&tenant),
         DecideError::OwnRequest => Problem::new(FORBIDDEN, error.to_string()),
         DecideError::Invalid(errors) => Problem::invalid(errors),
+        DecideError::Superseded(_) => Problem::new(CONFLICT, error.to_string()),
         DecideError::NotAsked(_) => Problem::new(NOT_AWAITING_APPROVAL, error.to_string()),
         DecideError::Ended(_) => Problem::new(OPERATION_ENDED, error.to_string()),
         DecideError::Store(error) => Problem::store(error),

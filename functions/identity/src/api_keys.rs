@@ -14,7 +14,7 @@ use gatehouse_http::{
     Problem,
     extract::{Admitted, Audited, JsonBody, NoQuery, PathParameter, QueryParameters},
     page::{self, PageQuery},
-    problem::{NOT_FOUND, ProblemBody},
+    problem::{BEYOND_OWN_RIGHTS, NOT_FOUND, ProblemBody},
     revocation::{EffectiveAnswer, Flush, Reason, RevokeBody},
 };
 use jiff::Timestamp;
@@ -41,6 +41,9 @@ pub(crate) struct ApiKeyView {
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
     created_by: String,
+    /// The person whose key it is: `user:ada`. It opens nothing while they could not mint it themselves.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    minted_by: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     expires_at: Option<Timestamp>,
@@ -72,6 +75,7 @@ impl ApiKeyView {
             state,
             created_at: key.created_at,
             created_by: key.created_by,
+            minted_by: key.minted_by,
             expires_at: key.expires_at,
             last_used_at: key.last_used_at,
             revoked_at,
@@ -188,12 +192,13 @@ pub(crate) async fn list(
     Ok((link, Json(ApiKeysAnswer { api_keys, next_cursor })))
 }
 
-/// Mints an API key. It is shown once.
+/// Mints an API key that may do nothing that the caller may not. It is shown once.
 #[utoipa::path(
     post, path = "/v1/api-keys", operation_id = "mint_api_key", tag = "identity",
     request_body = MintKeyBody,
     responses(
         (status = 201, description = "The key.", body = MintedKeyAnswer),
+        (status = 403, description = "The key would be worth more than the caller.", body = ProblemBody),
         (status = 422, description = "Fields are refused.", body = ProblemBody),
     )
 )]
@@ -208,6 +213,7 @@ pub(crate) async fn mint(
     let minted = api_key::mint(&*state.table, &*state.system, &audit, draft).await;
     let (key, text) = minted.map_err(|error| match error {
         MintKeyError::Invalid(errors) => Problem::invalid(errors),
+        MintKeyError::Beyond(error) => Problem::new(BEYOND_OWN_RIGHTS, error.to_string()),
         MintKeyError::Store(error) => Problem::store(error),
     })?;
     let api_key = ApiKeyView::new(key, state.system.now());
@@ -241,6 +247,7 @@ pub(crate) async fn show(
     request_body = Option<RevokeBody>,
     responses(
         (status = 200, description = "The key opens nothing any more.", body = RevokedKeyAnswer),
+        (status = 403, description = "The key is worth more than the caller.", body = ProblemBody),
         (status = 404, description = "There is no such key.", body = ProblemBody),
     )
 )]
@@ -257,6 +264,7 @@ pub(crate) async fn revoke(
     let revoked = revoked.map_err(|error| match error {
         RevokeKeyError::NotFound => not_found(),
         RevokeKeyError::Invalid(errors) => Problem::invalid(errors),
+        RevokeKeyError::Beyond(error) => Problem::new(BEYOND_OWN_RIGHTS, error.to_string()),
         RevokeKeyError::Store(error) => Problem::store(error),
     })?;
     let effective = EffectiveAnswer::new(revoked.effective, revoked.flush_error.as_ref());

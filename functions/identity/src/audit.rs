@@ -28,6 +28,9 @@ pub(crate) struct EntryView {
     at: Timestamp,
     /// Who: `user:ada`, `api_key:key_…`, `service:payments/worker`.
     actor: String,
+    /// The person behind the actor: of a key, whoever minted it, `user:ada`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    on_behalf_of: Option<String>,
     /// What: `token.mint`, `session.login`, …
     #[schema(value_type = String)]
     action: &'static str,
@@ -57,6 +60,7 @@ impl From<Entry> for EntryView {
             id: entry.id,
             at: entry.at,
             actor: entry.actor,
+            on_behalf_of: entry.on_behalf_of,
             action: entry.action.as_str(),
             target: entry.target,
             tenant: entry.tenant.map(|tenant| tenant.to_string()),

@@ -106,6 +106,9 @@ pub(crate) struct CallerAnswer {
     /// What a key may do.
     #[serde(skip_serializing_if = "Option::is_none")]
     scopes: Option<Vec<&'static str>>,
+    /// The person whose key it is: `user:ada`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    minted_by: Option<String>,
     /// The project whose routes a service may reach.
     #[serde(skip_serializing_if = "Option::is_none")]
     project: Option<String>,
@@ -130,13 +133,15 @@ impl CallerAnswer {
             tenants: tenants_view(&caller.tenants()),
             roles: None,
             scopes: None,
+            minted_by: None,
             project: None,
             service: None,
         };
         match &caller.grant {
             Grant::User { roles, .. } => Self { roles: Some(roles_view(roles)), ..nobody },
-            Grant::ApiKey { scopes, .. } => Self {
+            Grant::ApiKey { scopes, minted_by, .. } => Self {
                 kind: "api_key",
+                minted_by: minted_by.clone(),
                 scopes: Some(scopes.iter().map(|scope| scope.as_str()).collect()),
                 ..nobody
             },

@@ -80,6 +80,7 @@ pub(crate) async fn list(
     request_body = TenantBody,
     responses(
         (status = 200, description = "The tenant.", body = TenantAnswer),
+        (status = 409, description = "A tenant of this name was deleted.", body = ProblemBody),
         (status = 422, description = "Fields are refused.", body = ProblemBody),
     )
 )]
@@ -121,7 +122,7 @@ fn problem(error: EditTenantError) -> Problem {
     match error {
         EditTenantError::Invalid(errors) => Problem::invalid(errors),
         EditTenantError::NotFound => Problem::new(NOT_FOUND, "There is no such tenant."),
-        EditTenantError::InUse => Problem::new(CONFLICT, error.to_string()),
+        EditTenantError::InUse | EditTenantError::NameSpent => Problem::new(CONFLICT, error.to_string()),
         EditTenantError::Store(error) => Problem::store(error),
     }
 }

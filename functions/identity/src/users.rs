@@ -14,7 +14,10 @@ use gatehouse_http::{
     Problem,
     extract::{Admitted, Audited, Expected, JsonBody, NoQuery, PathParameter, QueryParameters, etag},
     page::{self, PageQuery},
-    problem::{CONFLICT, FORBIDDEN, LAST_PLATFORM_ADMIN, LOGIN_REFUSED, NOT_FOUND, ProblemBody, THROTTLED},
+    problem::{
+        BEYOND_OWN_RIGHTS, CONFLICT, FORBIDDEN, LAST_PLATFORM_ADMIN, LOGIN_REFUSED, NOT_FOUND, ProblemBody,
+        THROTTLED,
+    },
     revocation::{EffectiveAnswer, Flush},
 };
 use jiff::Timestamp;
@@ -151,6 +154,7 @@ pub(crate) struct CreateUserBody {
     request_body = CreateUserBody,
     responses(
         (status = 201, description = "The user was created.", body = UserAnswer),
+        (status = 403, description = "The user would be worth more than the caller.", body = ProblemBody),
         (status = 409, description = "The name is taken.", body = ProblemBody),
         (status = 422, description = "Fields are refused.", body = ProblemBody),
     )
@@ -168,6 +172,7 @@ pub(crate) async fn create(
     let user = users::create(&*state.table, &*state.passwords, &*state.system, &audit, draft).await.map_err(
         |error| match error {
             CreateUserError::Invalid(errors) => Problem::invalid(errors),
+            CreateUserError::Beyond(error) => Problem::new(BEYOND_OWN_RIGHTS, error.to_string()),
             CreateUserError::Taken(_) => Problem::new(CONFLICT, error.to_string()),
             CreateUserError::Hash(error) => Problem::internal(error),
             CreateUserError::Store(error) => Problem::store(error),
@@ -225,6 +230,7 @@ pub(crate) struct EditUserBody {
     request_body = EditUserBody,
     responses(
         (status = 200, description = "The user was changed.", body = EditedAnswer),
+        (status = 403, description = "The user is, or would be, worth more than the caller.", body = ProblemBody),
         (status = 404, description = "There is no such user.", body = ProblemBody),
         (status = 409, description = "This is the last platform admin.", body = ProblemBody),
         (status = 412, description = "The user was changed since they were read.", body = ProblemBody),
@@ -270,6 +276,7 @@ pub(crate) struct ResetPasswordBody {
     request_body = ResetPasswordBody,
     responses(
         (status = 200, description = "The password was set.", body = EffectiveAnswer),
+        (status = 403, description = "The user is worth more than the caller.", body = ProblemBody),
         (status = 404, description = "There is no such user.", body = ProblemBody),
         (status = 422, description = "The password is refused.", body = ProblemBody),
     )
@@ -294,6 +301,7 @@ pub(crate) fn edit_problem(error: EditUserError) -> Problem {
     match error {
         EditUserError::NotFound => not_found(),
         EditUserError::Invalid(errors) => Problem::invalid(errors),
+        EditUserError::Beyond(error) => Problem::new(BEYOND_OWN_RIGHTS, error.to_string()),
         EditUserError::Precondition(error) => Problem::precondition(error),
         EditUserError::LastPlatformAdmin => Problem::new(LAST_PLATFORM_ADMIN, error.to_string()),
         EditUserError::NotAPerson => Problem::new(FORBIDDEN, error.to_string()),

@@ -16,12 +16,6 @@ async fn main() -> Result<(), Error> {
     let Wiring { table, system, .. } = wiring;
     let http = OutboundHttp::new().allow_loopback_if(env::allows_loopback_providers());
     let providers = gatehouse_providers::directory(table.clone(), secrets.clone(), system.clone(), http);
-    let state = AppState {
-        table,
-        write_secrets: secrets.clone(),
-        delete_secrets: secrets,
-        providers: Arc::new(providers),
-        system,
-    };
+    let state = AppState { table, secrets, providers: Arc::new(providers), system };
     lambda_http::run(jobs::router(state)).await
 }

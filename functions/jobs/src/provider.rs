@@ -84,7 +84,7 @@ pub(crate) async fn put(
     let audit = audited.context();
     let put = providers::put(
         &*state.table,
-        &*state.write_secrets,
+        &*state.secrets,
         &*state.system,
         &kinds,
         &audit,
@@ -126,7 +126,7 @@ pub(crate) async fn delete(
     _: NoQuery,
     Expected(expected): Expected,
 ) -> Result<StatusCode, Problem> {
-    let (store, secrets, audit) = (&*state.table, &*state.delete_secrets, audited.context());
+    let (store, secrets, audit) = (&*state.table, &*state.secrets, audited.context());
     let deleted = providers::delete(store, secrets, &*state.system, &audit, &name, &expected);
     deleted.await.map_err(|error| match error {
         DeleteProviderError::NotFound => not_found(),

@@ -2,10 +2,7 @@
 
 use std::sync::Arc;
 
-use gatehouse_domain::{
-    clock::System,
-    secret::{DeleteSecret, WriteSecret},
-};
+use gatehouse_domain::{clock::System, secret::ChangeSecret};
 use gatehouse_providers::Directory;
 use gatehouse_store::Table;
 
@@ -14,8 +11,7 @@ use gatehouse_store::Table;
 pub struct AppState {
     pub table: Arc<Table>,
     /// Keeps the credentials of providers.
-    pub write_secrets: Arc<dyn WriteSecret>,
-    pub delete_secrets: Arc<dyn DeleteSecret>,
+    pub secrets: Arc<dyn ChangeSecret>,
     pub providers: Arc<Directory>,
     pub system: Arc<dyn System>,
 }

@@ -90,7 +90,8 @@ impl Dependencies {
             updated_by: "test".into(),
         };
         table.save_provider(&provider, None, None).await.unwrap();
-        let credentials = ProviderCredentials { account, secret: "s3cret".to_owned().into() };
+        let credentials =
+            ProviderCredentials { account, secret: "s3cret".to_owned().into(), given_for: None };
         let name = SecretName::provider_credentials(&provider.name);
         secrets.write(&name, &credentials.to_secret()).await.unwrap();
         save_job(&table).await;
@@ -131,7 +132,12 @@ async fn save_job(table: &Table) {
         parameters: Vec::new(),
     };
     let kinds = ProviderKind::ALL.into();
-    let grant = Grant::ApiKey { scopes: [Scope::All].into(), tenants: Tenants::All };
+    let grant = Grant::ApiKey {
+        scopes: [Scope::All].into(),
+        tenants: Tenants::All,
+        expires_at: None,
+        minted_by: None,
+    };
     let caller = Caller { subject: "test".into(), grant };
     let draft = JobDraft { id: "talk".parse().unwrap(), spec };
     let tenant = "example".parse().unwrap();

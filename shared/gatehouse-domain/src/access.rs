@@ -74,6 +74,8 @@ scopes! {
     CatalogRead = "catalog:read",
     /// Create, replace and delete services.
     CatalogWrite = "catalog:write",
+    /// What is left to a tenant's admins in the catalog: take away what protects an environment, delete by force.
+    CatalogAdmin = "catalog:admin",
     /// Provision, deprovision, deploy, look for drift and cancel.
     OperationsWrite = "operations:write",
     /// Approve and reject what others asked for.
@@ -176,6 +178,14 @@ impl Endpoint {
     pub fn routes(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
         let path = self.path;
         self.methods.iter().map(move |method| (*method, path))
+    }
+
+    /// The role that it asks people for, where it asks keys for `scope`.
+    pub fn role_for(&self, scope: Scope) -> Option<Role> {
+        match self.admission {
+            Admission::Granted { scope: asked, role, .. } if asked == scope => Some(role),
+            Admission::Granted { .. } | Admission::Known | Admission::Person => None,
+        }
     }
 }
 

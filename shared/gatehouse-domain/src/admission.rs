@@ -178,7 +178,7 @@ mod tests {
         let account = records.account.clone().unwrap();
         let user = Grant::User { roles: account.roles, session: session(1).to_string() };
         let scopes = [Scope::RunsRead].into();
-        let key = Grant::ApiKey { scopes, tenants: Tenants::All };
+        let key = Grant::ApiKey { scopes, tenants: Tenants::All, expires_at: None, minted_by: None };
         let key_id = records.key.as_ref().unwrap().id.as_str();
         let service = Grant::Service {
             project: "payments".parse().unwrap(),
@@ -297,7 +297,8 @@ mod tests {
     #[test]
     fn what_no_credential_makes_is_not_admitted() {
         let table = Table(Mutex::new(Some(records())));
-        let operation = Grant::Operation { tenant: tenant(), requested_by: "user:ada".into() };
+        let operation =
+            Grant::Operation { tenant: tenant(), requested_by: "user:ada".into(), hand: "user:ada".into() };
         let [ada, ..] = callers(&records());
         let Grant::User { roles, .. } = ada.grant else { panic!("a person") };
         let strange = Grant::User { roles, session: "none".into() };

@@ -155,6 +155,9 @@ pub struct Entry {
     pub at: Timestamp,
     /// Who: `user:ada`, `api_key:key_1`, …
     pub actor: String,
+    /// The [`Caller::hand`] behind the actor, where that is somebody else: of a key, whoever minted it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_behalf_of: Option<String>,
     pub action: Action,
     /// To what: `job:job_hello`, `token:tok_1`, …
     pub target: String,
@@ -200,7 +203,10 @@ impl AuditContext<'_> {
         outcome: Outcome,
         audit_target: AuditTarget,
     ) -> Entry {
-        Entry::new(system, self.caller.actor(), self.origin, action, outcome, audit_target)
+        let (actor, hand) = (self.caller.actor(), self.caller.hand());
+        let on_behalf_of = (hand != actor).then_some(hand);
+        let entry = Entry::new(system, actor, self.origin, action, outcome, audit_target);
+        Entry { on_behalf_of, ..entry }
     }
 }
 
@@ -218,6 +224,7 @@ impl Entry {
             id: ordered_id(system, at, "aud"),
             at,
             actor,
+            on_behalf_of: None,
             action,
             target: audit_target.target,
             tenant: audit_target.tenant,

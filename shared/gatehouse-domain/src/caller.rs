@@ -6,6 +6,7 @@ use std::{
     str::FromStr,
 };
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -166,6 +167,10 @@ pub enum Grant {
         /// What it may do.
         scopes: BTreeSet<Scope>,
         tenants: Tenants,
+        /// When it ends, if ever.
+        expires_at: Option<Timestamp>,
+        /// The [`Caller::hand`] of whoever minted it; `None` of a key that came with the installation.
+        minted_by: Option<String>,
     },
     /// A service of a project: it may reach the project's routes.
     Service {
@@ -182,6 +187,8 @@ pub enum Grant {
         tenant: TenantId,
         /// Who asked for it: `user:ada`.
         requested_by: String,
+        /// Their [`Caller::hand`].
+        hand: String,
     },
 }
 
@@ -226,7 +233,7 @@ impl Caller {
                 Reach::Tenant => roles.greatest() >= Some(role),
                 Reach::Platform => roles.everywhere >= Some(role),
             },
-            Grant::ApiKey { scopes, tenants } => {
+            Grant::ApiKey { scopes, tenants, .. } => {
                 let scoped = scopes.contains(&Scope::All) || scopes.contains(&scope);
                 scoped && (reach == Reach::Tenant || *tenants == Tenants::All)
             }
@@ -246,11 +253,15 @@ impl Caller {
         enough && self.may(endpoint)
     }
 
-    /// Whether this caller may do what is left to the admins of `tenant`, beyond what an endpoint asks for.
+    /// Whether this caller may do what is left to the admins of `tenant` in the catalog, beyond what an endpoint asks
+    /// for.
     pub fn is_admin_in(&self, tenant: &TenantId) -> bool {
         match &self.grant {
             Grant::User { roles, .. } => roles.in_tenant(tenant) >= Some(Role::Admin),
-            Grant::ApiKey { scopes, tenants } => scopes.contains(&Scope::All) && tenants.include(tenant),
+            Grant::ApiKey { scopes, tenants, .. } => {
+                let scoped = scopes.contains(&Scope::All) || scopes.contains(&Scope::CatalogAdmin);
+                scoped && tenants.include(tenant)
+            }
             Grant::Service { .. } | Grant::Operation { .. } => false,
         }
     }
@@ -276,6 +287,17 @@ impl Caller {
             Grant::ApiKey { .. } => format!("api_key:{}", self.subject),
             Grant::Service { project, service, .. } => format!("service:{project}/{service}"),
             Grant::Operation { requested_by, .. } => requested_by.clone(),
+        }
+    }
+
+    /// Who is behind it: `user:ada` for a session of hers, and for a key that she minted, or that was minted with such
+    /// a key. Where two people are needed, two callers of one hand are one.
+    pub fn hand(&self) -> String {
+        match &self.grant {
+            Grant::ApiKey { minted_by: Some(hand), .. } | Grant::Operation { hand, .. } => hand.clone(),
+            Grant::User { .. } | Grant::ApiKey { minted_by: None, .. } | Grant::Service { .. } => {
+                self.actor()
+            }
         }
     }
 }

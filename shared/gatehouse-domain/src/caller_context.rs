@@ -30,9 +30,12 @@ fn grant(grant: &Grant) -> BTreeMap<&'static str, String> {
             ("session", session.clone()),
             ("token_id", session.clone()),
         ]),
-        Grant::ApiKey { scopes, .. } => {
+        Grant::ApiKey { scopes, expires_at, minted_by, .. } => {
             let scopes: Vec<_> = scopes.iter().map(|scope| scope.as_str()).collect();
-            BTreeMap::from([("kind", "api_key".to_owned()), ("scopes", scopes.join(" "))])
+            let expires_at = expires_at.map(|end| ("key_expires_at", end.to_string()));
+            let known = [("kind", "api_key".to_owned()), ("scopes", scopes.join(" "))];
+            let minted_by = minted_by.clone().map(|hand| ("minted_by", hand));
+            known.into_iter().chain(expires_at).chain(minted_by).collect()
         }
         Grant::Service { project, tenant, service } => BTreeMap::from([
             ("kind", "service".to_owned()),
@@ -53,7 +56,9 @@ pub fn read<'a>(text: impl Fn(&str) -> Option<&'a str>) -> Option<Caller> {
         "api_key" => {
             let scopes = text("scopes")?.split_ascii_whitespace().map(Scope::from_str);
             let scopes = scopes.collect::<Result<_, _>>().ok()?;
-            Grant::ApiKey { scopes, tenants: text("tenants")?.parse().ok()? }
+            let expires_at = text("key_expires_at").map(str::parse).transpose().ok()?;
+            let minted_by = text("minted_by").map(str::to_owned);
+            Grant::ApiKey { scopes, tenants: text("tenants")?.parse().ok()?, expires_at, minted_by }
         }
         "service" => Grant::Service {
             project: text("project")?.parse().ok()?,
@@ -73,6 +78,7 @@ pub fn read_token_expiry<'a>(text: impl Fn(&str) -> Option<&'a str>) -> Option<T
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::caller::Tenants;
 
     fn written_and_read(grant: Grant) -> Option<Caller> {
         let context = write(&Caller { subject: "x".into(), grant }, None);
@@ -82,10 +88,21 @@ mod tests {
     #[test]
     fn what_is_written_is_read() {
         let roles = "acme=developer,*=viewer".parse().unwrap();
-        let tenants = "acme,beta".parse().unwrap();
+        let tenants: Tenants = "acme,beta".parse().unwrap();
         for grant in [
             Grant::User { roles, session: "ses_1".into() },
-            Grant::ApiKey { scopes: [Scope::JobsRead, Scope::RunsWrite].into(), tenants },
+            Grant::ApiKey {
+                scopes: [Scope::JobsRead, Scope::RunsWrite].into(),
+                tenants: tenants.clone(),
+                expires_at: None,
+                minted_by: None,
+            },
+            Grant::ApiKey {
+                scopes: [Scope::All].into(),
+                tenants,
+                expires_at: Some(Timestamp::UNIX_EPOCH),
+                minted_by: Some("user:ada".into()),
+            },
             Grant::Service {
                 project: "payments".parse().unwrap(),
                 tenant: "acme".parse().unwrap(),
@@ -98,7 +115,11 @@ mod tests {
 
     #[test]
     fn an_operation_is_not_taken_from_outside() {
-        let operation = Grant::Operation { tenant: "acme".parse().unwrap(), requested_by: "user:ada".into() };
+        let operation = Grant::Operation {
+            tenant: "acme".parse().unwrap(),
+            requested_by: "user:ada".into(),
+            hand: "user:ada".into(),
+        };
         assert_eq!(written_and_read(operation), None);
     }
 }

@@ -14,6 +14,7 @@ pub mod ci;
 pub mod claims;
 pub mod clock;
 pub mod error;
+pub mod grants;
 pub mod id;
 pub mod idempotency;
 pub mod janitor;

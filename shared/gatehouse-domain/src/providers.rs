@@ -9,11 +9,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     audit::{Action, AuditContext, AuditTarget, Entry, Outcome},
-    ci::{Account, Connection, ProviderKind},
+    ci::{Account, Connection, KeptSecret, ProviderKind},
     clock::{System, random_id},
+    idempotency::Fingerprint,
     name::ProviderName,
     revision::{EditOutcome, Precondition, PreconditionError, Revision},
-    secret::{DeleteSecret, SecretError, SecretName, WriteSecret},
+    secret::{ChangeSecret, DeleteSecret, SecretError, SecretName},
     store::StoreError,
     validation::FieldError,
 };
@@ -43,6 +44,24 @@ pub struct Provider {
     pub updated_by: String,
 }
 
+impl Provider {
+    /// What its credentials are given for: the CI system, where it is, whom it is known by, and who we are there.
+    pub fn place(&self) -> Fingerprint {
+        let account = self.account.as_ref().and_then(|account| serde_json::to_string(account).ok());
+        let url = self.url.as_deref().map(same_url);
+        let parts = [url, account, self.ca_certificate.clone()].map(Option::unwrap_or_default);
+        Fingerprint::of(&[self.kind.as_str(), &parts[0], &parts[1], &parts[2]])
+    }
+}
+
+/// The URL in one spelling: without a trailing slash, scheme and host in lower case.
+fn same_url(url: &str) -> String {
+    let url = url.trim_end_matches('/');
+    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+    let host = rest.find('/').unwrap_or(rest.len());
+    format!("{}://{}{}", scheme.to_ascii_lowercase(), rest[..host].to_ascii_lowercase(), &rest[host..])
+}
+
 /// The secret half of an account, as it is kept in the secret store.
 #[derive(Debug)]
 pub struct Credentials {
@@ -50,6 +69,8 @@ pub struct Credentials {
     pub account: Account,
     /// The password or the client's secret.
     pub secret: SecretString,
+    /// The [`Provider::place`] that they were given for; unknown of those that were kept before it was noted.
+    pub given_for: Option<Fingerprint>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -57,6 +78,8 @@ struct StoredCredentials {
     #[serde(flatten)]
     account: Account,
     secret: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    given_for: Option<Fingerprint>,
 }
 
 /// Credentials that cannot be read.
@@ -70,6 +93,7 @@ impl Credentials {
         let stored = StoredCredentials {
             account: self.account.clone(),
             secret: self.secret.expose_secret().to_owned(),
+            given_for: self.given_for.clone(),
         };
         serde_json::to_string(&stored).unwrap_or_default().into()
     }
@@ -82,7 +106,13 @@ impl Credentials {
     pub fn from_secret(text: &SecretString) -> Result<Self, UnreadableCredentials> {
         let stored: StoredCredentials =
             serde_json::from_str(text.expose_secret()).map_err(|_| UnreadableCredentials)?;
-        Ok(Self { account: stored.account, secret: stored.secret.into() })
+        Ok(Self { account: stored.account, secret: stored.secret.into(), given_for: stored.given_for })
+    }
+
+    /// Whether they may be sent to `place`. Settings and credentials are kept apart, and are read some seconds apart:
+    /// what was given for one place must not follow settings that lead to another.
+    pub fn fit(&self, place: &Fingerprint) -> bool {
+        self.given_for.as_ref().is_none_or(|given_for| given_for == place)
     }
 }
 
@@ -132,7 +162,7 @@ pub struct ProviderDraft {
     /// How to speak with it.
     pub kind: ProviderKind,
     pub url: Option<String>,
-    /// Who we are there. The secret may be left out when the account stays the same.
+    /// Who we are there. The secret may be left out when the account and the place stay the same.
     pub account: Option<(Account, Option<SecretString>)>,
     /// A certificate authority in PEM.
     pub ca_certificate: Option<String>,
@@ -164,11 +194,15 @@ pub struct PutProvider {
 
 /// Registers a provider, or changes one.
 ///
-/// The credentials are written before the settings that name them: a crash between the two leaves old
-/// settings with credentials that are at least as new. `kinds` are those that this deployment has.
+/// A secret goes only where it was given for: another place or account needs it again, and the token that was made
+/// of the one before is forgotten.
+///
+/// The credentials are written before the settings that name them: a crash between the two leaves old settings with
+/// credentials that are refused there when they were given for another place. `kinds` are those that this deployment
+/// has.
 pub async fn put<S: FindProvider + SaveProvider>(
     store: &S,
-    secrets: &dyn WriteSecret,
+    secrets: &dyn ChangeSecret,
     system: &dyn System,
     kinds: &BTreeSet<ProviderKind>,
     audit: &AuditContext<'_>,
@@ -181,35 +215,35 @@ pub async fn put<S: FindProvider + SaveProvider>(
     if !errors.is_empty() {
         return Err(PutProviderError::Invalid(errors));
     }
-    let new_secret = match draft.account {
-        Some((ref account, Some(ref secret))) => {
-            Some(Credentials { account: account.clone(), secret: secret.clone() })
-        }
-        _ => None,
-    };
-    if let Some(credentials) = &new_secret {
-        secrets.write(&SecretName::provider_credentials(&draft.name), &credentials.to_secret()).await?;
-    }
+    let (account, secret) = draft.account.map_or((None, None), |(account, secret)| (Some(account), secret));
     // New credentials get a new version, so that no function keeps using a token made from the old ones.
-    let kept = previous.as_ref().filter(|_| new_secret.is_none()).map(|old| old.credentials_version.clone());
+    let kept = previous.as_ref().filter(|_| secret.is_none()).map(|old| old.credentials_version.clone());
     let provider = Provider {
         name: draft.name,
         kind: draft.kind,
         url: draft.url.map(|url| url.trim_end_matches('/').to_owned()),
-        account: draft.account.map(|(account, _)| account),
+        account,
         ca_certificate: draft.ca_certificate,
         revision: Revision::new(system),
         credentials_version: kept.unwrap_or_else(|| random_id(system, "cred")),
         updated_at: system.now(),
         updated_by: audit.caller.actor(),
     };
+    if let (Some(account), Some(secret)) = (provider.account.clone(), secret) {
+        let credentials = Credentials { account, secret, given_for: Some(provider.place()) };
+        secrets.write(&SecretName::provider_credentials(&provider.name), &credentials.to_secret()).await?;
+    }
     let revision = previous.as_ref().map(|provider| &provider.revision);
     let detail = changes(previous.as_ref(), &provider);
     let entry = audit.entry(system, Action::PutProvider, Outcome::Done, target(&provider.name, Some(detail)));
-    match store.save_provider(&provider, revision, Some(&entry)).await? {
-        EditOutcome::Done => Ok(PutProvider { provider, created: previous.is_none() }),
-        EditOutcome::Conflict => Err(PreconditionError::Failed.into()),
+    if store.save_provider(&provider, revision, Some(&entry)).await? == EditOutcome::Conflict {
+        return Err(PreconditionError::Failed.into());
     }
+    if previous.as_ref().is_some_and(|old| old.credentials_version != provider.credentials_version) {
+        // Nobody would use it any more; here it is also gone.
+        secrets.delete(&SecretName::provider_token(&provider.name)).await?;
+    }
+    Ok(PutProvider { provider, created: previous.is_none() })
 }
 
 fn target(name: &ProviderName, detail: Option<String>) -> AuditTarget {
@@ -242,9 +276,26 @@ fn check(
         url: draft.url.as_deref(),
         account: draft.account.as_ref().map(|(account, _)| account),
         secret: draft.account.as_ref().and_then(|(_, secret)| secret.as_ref()),
-        known_account: previous.and_then(|old| old.account.as_ref()),
+        kept: kept(draft, previous),
         ca_certificate: draft.ca_certificate.as_deref(),
     })
+}
+
+/// Whether the secret that is kept for the provider may be used for what the draft says.
+fn kept(draft: &ProviderDraft, previous: Option<&Provider>) -> KeptSecret {
+    let Some((old, old_account)) = previous.and_then(|old| Some((old, old.account.as_ref()?))) else {
+        return KeptSecret::None;
+    };
+    let url = |url: Option<&String>| url.map(|url| same_url(url));
+    let account = draft.account.as_ref().map(|(account, _)| account);
+    let changed = [
+        ("kind", old.kind != draft.kind),
+        ("url", url(old.url.as_ref()) != url(draft.url.as_ref())),
+        ("account", Some(old_account) != account),
+        ("ca_certificate", old.ca_certificate != draft.ca_certificate),
+    ];
+    let changed: Vec<_> = changed.into_iter().filter(|(_, is)| *is).map(|(name, _)| name).collect();
+    if changed.is_empty() { KeptSecret::Fits } else { KeptSecret::GivenForOther(changed) }
 }
 
 /// Why a provider cannot be deleted.
@@ -294,9 +345,25 @@ mod tests {
         let credentials = Credentials {
             account: Account::Password { username: "ci".into() },
             secret: "canary".to_owned().into(),
+            given_for: None,
         };
         assert!(!format!("{credentials:?}").contains("canary"));
         let read = Credentials::from_secret(&credentials.to_secret()).unwrap();
         assert_eq!(read.secret.expose_secret(), "canary");
+    }
+
+    #[test]
+    fn a_url_is_the_same_in_another_spelling_and_no_other() {
+        let url = same_url("https://ci.example.com/concourse");
+        assert_eq!(same_url("HTTPS://CI.example.com/concourse/"), url);
+        for other in [
+            "http://ci.example.com/concourse",
+            "https://ci.example.org/concourse",
+            "https://ci.example.com:8443/concourse",
+            "https://ci.example.com/Concourse",
+            "https://ci.example.com",
+        ] {
+            assert_ne!(same_url(other), url, "{other}");
+        }
     }
 }

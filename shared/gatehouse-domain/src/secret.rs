@@ -62,3 +62,8 @@ pub trait DeleteSecret: Send + Sync {
     /// Deletes the secret at once; a missing one is fine.
     async fn delete(&self, name: &SecretName) -> Result<(), SecretError>;
 }
+
+/// Writes secrets and deletes them.
+pub trait ChangeSecret: WriteSecret + DeleteSecret {}
+
+impl<S: WriteSecret + DeleteSecret> ChangeSecret for S {}

@@ -37,10 +37,11 @@ pub trait ListTenants: Send + Sync {
 /// Writes tenants. Needs `dynamodb:PutItem` and `DeleteItem`.
 #[async_trait]
 pub trait SaveTenant: Send + Sync {
-    /// Writes the tenant, whether there is one or not; when it was created stays.
-    async fn save_tenant(&self, tenant: &Tenant, entry: &Entry) -> Result<(), StoreError>;
+    /// Writes the tenant, whether there is one or not; when it was created stays. `Conflict` when one of this name was
+    /// deleted.
+    async fn save_tenant(&self, tenant: &Tenant, entry: &Entry) -> Result<EditOutcome, StoreError>;
 
-    /// Deletes the tenant; `Conflict` when there is none.
+    /// Deletes the tenant, whose name stays taken; `Conflict` when there is none.
     async fn delete_tenant(&self, id: &TenantId, entry: &Entry) -> Result<EditOutcome, StoreError>;
 
     /// Whether the tenant has a project. Needs `dynamodb:Query`.
@@ -64,6 +65,9 @@ pub enum EditTenantError {
     Invalid(Vec<FieldError>),
     #[error("there is no such tenant")]
     NotFound,
+    /// A tenant of this name was deleted.
+    #[error("a tenant of this name was deleted, and its name is not given again")]
+    NameSpent,
     /// It still has projects.
     #[error("the tenant still has projects; delete them first")]
     InUse,
@@ -71,7 +75,8 @@ pub enum EditTenantError {
     Store(#[from] StoreError),
 }
 
-/// Creates a tenant, or gives it another name.
+/// Creates a tenant, or gives it another name. The name of one that was deleted is not given again: people's roles,
+/// keys, runs and the trail of the one before are under it.
 pub async fn put<S: SaveTenant>(
     store: &S,
     system: &dyn System,
@@ -86,8 +91,10 @@ pub async fn put<S: SaveTenant>(
     let audit_target = audit_target(&id);
     let entry = audit.entry(system, Action::PutTenant, Outcome::Done, audit_target);
     let tenant = Tenant { id, display_name, created_at: entry.at, created_by: audit.caller.actor() };
-    store.save_tenant(&tenant, &entry).await?;
-    Ok(tenant)
+    match store.save_tenant(&tenant, &entry).await? {
+        EditOutcome::Done => Ok(tenant),
+        EditOutcome::Conflict => Err(EditTenantError::NameSpent),
+    }
 }
 
 /// Deletes a tenant that has no projects.

@@ -65,6 +65,8 @@ problems! {
     LOGIN_REFUSED = "login-refused", UNAUTHORIZED, "Login refused";
     /// The caller is known and may not do this.
     FORBIDDEN = "forbidden", FORBIDDEN, "Forbidden";
+    /// Nobody grants, or changes in others, more than they hold themselves.
+    BEYOND_OWN_RIGHTS = "beyond-own-rights", FORBIDDEN, "Beyond own rights";
     /// The callback token is for another operation or attempt.
     CALLBACK_TOKEN_MISMATCH = "callback-token-mismatch", FORBIDDEN, "Callback token for something else";
     /// The thing does not exist for this caller.

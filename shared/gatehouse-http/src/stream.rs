@@ -230,7 +230,10 @@ mod tests {
         let scopes = BTreeSet::from([Scope::RunsRead]);
         let (key, _) = ApiKey::generate(&*system, "test".into(), scopes.clone(), Tenants::All, system.now());
         let subject = key.id.as_str().to_owned();
-        let caller = Caller { subject, grant: Grant::ApiKey { scopes, tenants: Tenants::All } };
+        let caller = Caller {
+            subject,
+            grant: Grant::ApiKey { scopes, tenants: Tenants::All, expires_at: None, minted_by: None },
+        };
         let table = Arc::new(Table { key, down: AtomicBool::default(), asked: AtomicUsize::default() });
         let reader = Reader { caller, endpoint: &STREAM_RUN_EVENTS };
         let admission = Admission::new(table.clone(), system.clone(), reader, "acme".parse().unwrap());

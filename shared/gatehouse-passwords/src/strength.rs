@@ -28,12 +28,13 @@ pub(crate) fn weakness(password: &str, about: &[&str]) -> Option<Weakness> {
             | Warning::DatesAreOftenEasyToGuess,
         ) => Weakness::Pattern,
         Some(
-            Warning::AWordByItselfIsEasyToGuess
-            | Warning::NamesAndSurnamesByThemselvesAreEasyToGuess
-            | Warning::CommonNamesAndSurnamesAreEasyToGuess,
-        ) => Weakness::Words,
-        Some(_) => Weakness::Common,
-        None => Weakness::Words,
+            Warning::ThisIsATop10Password
+            | Warning::ThisIsATop100Password
+            | Warning::ThisIsACommonPassword
+            | Warning::ThisIsSimilarToACommonlyUsedPassword,
+        ) => Weakness::Common,
+        // Names and words, which it does not always warn of.
+        Some(_) | None => Weakness::Words,
     })
 }
 

@@ -58,7 +58,7 @@ fn credentials() -> Result<Credentials> {
         let client_id = required("CONCOURSE_CLIENT_ID").context("and no CONCOURSE_USERNAME either")?;
         (Account::ClientCredentials { client_id }, required("CONCOURSE_CLIENT_SECRET")?)
     };
-    Ok(Credentials { account, secret: secret.into() })
+    Ok(Credentials { account, secret: secret.into(), given_for: None })
 }
 
 async fn provider() -> Result<Arc<ConcourseProvider>> {

@@ -112,7 +112,7 @@ fn operation() -> Operation {
         work: Work::Deploy { version: "1.2.3".to_owned(), target: DeployTarget::Webhook(String::new()) },
         approval_required: false,
         fingerprint: Fingerprint::of(&["deploy"]),
-        requested: Asked { by: "user:ada".to_owned(), at },
+        requested: Asked::by("user:ada", at),
         deadline: at + Duration::from_hours(8),
         state: State::Requested,
         cancel: None,

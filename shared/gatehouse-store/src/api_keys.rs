@@ -34,6 +34,8 @@ struct StoredApiKey {
     created_at: Timestamp,
     #[serde(default = "gatehouse")]
     created_by: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    minted_by: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none", rename = "ends_at")]
     expires_at: Option<Timestamp>,
     /// In milliseconds, since it is compared.
@@ -63,6 +65,7 @@ impl StoredApiKey {
             tenants: key.tenants.to_string(),
             created_at: key.created_at,
             created_by: key.created_by.clone(),
+            minted_by: key.minted_by.clone(),
             expires_at: key.expires_at,
             last_used_at: key.last_used_at,
             revoked: key.revoked.clone(),
@@ -82,6 +85,10 @@ pub(crate) fn read(item: Item) -> Result<ApiKey, StoreError> {
         scopes: scopes.map_err(corrupt)?,
         tenants: stored.tenants.parse().map_err(corrupt)?,
         created_at: stored.created_at,
+        // Of keys that were written before it was noted, those that people minted themselves say so here.
+        minted_by: stored
+            .minted_by
+            .or_else(|| Some(&stored.created_by).filter(|by| by.starts_with("user:")).cloned()),
         created_by: stored.created_by,
         expires_at: stored.expires_at,
         last_used_at: stored.last_used_at,

@@ -103,6 +103,44 @@ async fn a_key_comes_in_for_one_read_and_a_write_in_five_minutes() {
 }
 
 #[tokio::test]
+async fn a_persons_key_comes_in_for_a_second_read_of_the_person() {
+    let stage = Stage::started().await;
+    stage.session("ada", "acme=developer");
+    let minted_by = Some("user:ada".to_owned());
+    let expires_at = Some(at(START + 3600));
+    stage.key(ApiKey { minted_by, expires_at, ..key(&[Scope::RunsWrite], "acme") });
+    let answer = stage.admits(KEY).await;
+    assert_eq!(answer["context"]["minted_by"], "user:ada");
+    assert_eq!(answer["context"]["key_expires_at"], "2026-01-01T02:00:00Z");
+    let id = answer["context"]["token_id"].as_str().unwrap();
+    let calls = [format!("find key {id}"), "find account ada".to_owned(), format!("record use of {id}")];
+    assert_eq!(stage.store.calls(), calls);
+    // Whoever does not have the key makes nobody read who is behind it.
+    stage.refuses("another-key-12345", "an unknown key").await;
+    assert_eq!(stage.store.calls().len(), 1);
+}
+
+#[tokio::test]
+async fn keys_of_people_who_may_not_log_in_or_hold_less_by_now_are_refused() {
+    let stage = Stage::started().await;
+    let minted_by = Some("user:ada".to_owned());
+    stage.key(ApiKey { minted_by, ..key(&[Scope::RunsWrite], "acme") });
+    stage.refuses(KEY, "a key of nobody").await;
+    for (roles, state, counts) in [
+        ("acme=developer", UserState::Active, true),
+        ("*=developer", UserState::Active, true),
+        ("acme=admin", UserState::Disabled, false),
+        ("acme=viewer", UserState::Active, false),
+        ("beta=admin", UserState::Active, false),
+        ("", UserState::Active, false),
+    ] {
+        stage.session("ada", roles);
+        stage.store.accounts.lock().unwrap().get_mut("ada").unwrap().state = state;
+        assert_eq!(stage.ask(KEY).await.is_ok(), counts, "{roles:?} {state:?}");
+    }
+}
+
+#[tokio::test]
 async fn keys_that_have_ended_or_were_revoked_are_refused() {
     let stage = Stage::started().await;
     stage.key(ApiKey { expires_at: Some(at(START)), ..key(&[Scope::All], "*") });

@@ -127,13 +127,16 @@ impl ApprovalView {
 #[derive(Debug, PartialEq, Serialize, ToSchema)]
 pub(crate) struct AskedView {
     by: String,
+    /// The person behind them: of a key, whoever minted it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    on_behalf_of: Option<String>,
     #[schema(value_type = String, format = DateTime)]
     at: Timestamp,
 }
 
 impl From<Asked> for AskedView {
-    fn from(Asked { by, at }: Asked) -> Self {
-        Self { by, at }
+    fn from(Asked { by, on_behalf_of, at }: Asked) -> Self {
+        Self { by, on_behalf_of, at }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use gatehouse_domain::{
+    catalog::{Category, DeployTarget, EnvironmentSpec},
     ci::{CiErrorKind, RunStatus},
     clock::Clock,
     operations::{
@@ -96,6 +97,65 @@ async fn a_run_that_began_too_late_is_stopped() {
         ("OperationEnded", "the operation has ended: it timed_out")
     );
     assert_eq!(site.ci.state().cancelled.len(), 1);
+}
+
+/// An edit of the environment that an admin makes before the deploy begins, and whether it may begin then.
+type Edit = (&'static str, fn(&mut EnvironmentSpec), bool);
+
+fn edits() -> [Edit; 4] {
+    [
+        ("nothing that protects it", |it| it.ttl_hours = Some(8), true),
+        ("approval", |it| it.approval_required = true, false),
+        (
+            "another target, without protection",
+            |it| it.deploy = Some(DeployTarget::Webhook("https://other.example/hook".to_owned())),
+            true,
+        ),
+        (
+            "another target, in prod",
+            |it| {
+                it.deploy = Some(DeployTarget::Webhook("https://other.example/hook".to_owned()));
+                it.category = Category::Prod;
+            },
+            false,
+        ),
+    ]
+}
+
+#[tokio::test]
+async fn nothing_is_deployed_under_a_weaker_rule_than_holds_now() {
+    for (what, edit, goes) in edits() {
+        let by_job = Site::by_job().await;
+        by_job.edit_environment(edit).await;
+        let triggered = by_job.trigger().await;
+        assert_eq!(triggered.is_ok(), goes, "{what}: {triggered:?}");
+        assert_eq!(by_job.ci.state().builds.len(), usize::from(goes), "{what}");
+        let by_webhook = Site::by_webhook().await;
+        by_webhook.edit_environment(edit).await;
+        let called = by_webhook.call().await;
+        assert_eq!(called.is_ok(), goes, "{what}: {called:?}");
+        assert_eq!(by_webhook.webhook().posted.len(), usize::from(goes), "{what}");
+        for refused in [triggered, called].into_iter().filter(Result::is_err) {
+            let (word, message) = failed(refused);
+            assert_eq!(word, "OutOfPlace", "{what}: {message}");
+            assert!(message.ends_with("by now; ask again"), "{what}: {message}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_has_begun_is_followed_whatever_the_rule_is_by_then() {
+    let by_job = Site::by_job().await;
+    by_job.ci.state().start_errors.push_back(CiErrorKind::OutcomeUnknown);
+    failed(by_job.trigger().await);
+    by_job.edit_environment(|it| it.approval_required = true).await;
+    by_job.ci.state().is_down = false;
+    assert_eq!(by_job.trigger().await.unwrap(), triggered());
+    let by_webhook = Site::by_webhook().await;
+    by_webhook.webhook().errors.push_back(WebhookError::Unavailable("lost".to_owned(), None));
+    failed(by_webhook.call().await);
+    by_webhook.edit_environment(|it| it.approval_required = true).await;
+    by_webhook.call().await.unwrap();
 }
 
 #[tokio::test]

@@ -19,8 +19,11 @@ fn id(minted: &Answer) -> &str {
     minted.body["api_key"]["key_id"].as_str().unwrap()
 }
 
-/// Whether the key opens anything.
+/// Whether the key opens anything while `root`, whose key it is, may log in.
 async fn opens(app: &TestApp, minted: &Answer) -> bool {
+    let root = json!({ "user_name": "root", "password": "blue skies only", "roles": { "*": "admin" } });
+    let created = app.as_platform_admin().post("/v1/users").json(&root).await;
+    assert!(matches!(created.status.as_u16(), 201 | 409), "{created}");
     let key = PresentedKey::parse(minted.body["key"].as_str().unwrap()).expect("a key of ours");
     authenticate(&*app.table.table, &key, app.system.now()).await.unwrap().is_some()
 }
@@ -40,6 +43,7 @@ mod mint {
             "created_by": "user:root",
             "expires_at": "2026-10-21T14:13:20Z",
             "key_id": "key_5e1a11387350eea88cc1",
+            "minted_by": "user:root",
             "name": "nightly",
             "scopes": [
               "jobs:read"
@@ -157,6 +161,7 @@ mod revoke {
             "created_by": "user:root",
             "expires_at": "2026-10-21T14:13:20Z",
             "key_id": "key_5e1a11387350eea88cc1",
+            "minted_by": "user:root",
             "name": "nightly",
             "revoked_at": "2026-09-21T14:13:20Z",
             "revoked_by": "user:root",

@@ -2,6 +2,7 @@
 
 mod api_keys;
 mod audit;
+mod escalation;
 mod projects;
 mod sessions;
 mod tenants;

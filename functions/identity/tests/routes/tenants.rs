@@ -39,6 +39,21 @@ async fn a_tenant_is_made_renamed_listed_and_deleted() {
     404 Not Found
     not-found: There is no such tenant.
     ");
+    assert_eq!(names(&root.get("/v1/tenants").await.body), ["beta"]);
+}
+
+#[tokio::test]
+async fn the_name_of_a_tenant_is_not_given_again() {
+    let app = start().await;
+    let root = app.as_platform_admin();
+    let put = || root.put("/v1/tenants/acme").json(&json!({ "display_name": "Other" }));
+    put().await;
+    root.delete("/v1/tenants/acme").await;
+    assert_snapshot!(put().await, @"
+    409 Conflict
+    conflict: A tenant of this name was deleted, and its name is not given again.
+    ");
+    assert_eq!(root.get("/v1/tenants").await.body["tenants"], json!([]));
 }
 
 #[tokio::test]

@@ -41,13 +41,7 @@ async fn start_with(extend: impl FnOnce(Directory) -> Directory) -> TestApp {
         let (table, secrets, system) = (deps.table, deps.secrets, deps.system);
         let http = OutboundHttp::new().allow_loopback();
         let providers = gatehouse_providers::directory(table.clone(), secrets.clone(), system.clone(), http);
-        jobs::router(AppState {
-            table,
-            write_secrets: secrets.clone(),
-            delete_secrets: secrets,
-            providers: Arc::new(extend(providers)),
-            system,
-        })
+        jobs::router(AppState { table, secrets, providers: Arc::new(extend(providers)), system })
     })
     .await
 }

@@ -180,17 +180,84 @@ mod put {
         assert_eq!(shown.body, changed.body);
     }
 
+    /// Each member of a provider that says where its secret goes, with another value, and how a refusal names it.
+    fn other_places() -> Vec<(&'static str, Value, &'static str)> {
+        let auth = |grant: &str, member: &str, name: &str| json!({ "grant": grant, member: name });
+        let client = auth("client_credentials", "client_id", "ci");
+        vec![
+            ("url", json!("http://ci.example.com"), "/auth/password for another url"),
+            ("url", json!("https://two.example.com"), "/auth/password for another url"),
+            ("url", json!("https://ci.example.com:8443"), "/auth/password for another url"),
+            ("url", json!("https://ci.example.com/other"), "/auth/password for another url"),
+            ("auth", auth("password", "username", "else"), "/auth/password for another account"),
+            ("auth", client, "/auth/client_secret for another account"),
+            ("ca_certificate", json!(format!("{CA}other")), "/auth/password for another ca_certificate"),
+            ("ca_certificate", Value::Null, "/auth/password for another ca_certificate"),
+        ]
+    }
+
+    const CA: &str = "-----BEGIN CERTIFICATE-----";
+
     #[tokio::test]
-    async fn takes_no_secret_while_the_account_stays() {
+    async fn a_secret_goes_only_where_it_was_given_for() {
+        for (member, value, expected) in other_places() {
+            let app = start().await;
+            let put = |tag: &str, body: &Value| {
+                let call = app.as_platform_admin().put("/v1/providers/concourse");
+                if tag.is_empty() { call.json(body) } else { call.if_match(tag).json(body) }
+            };
+            let token = SecretName::provider_token(&"concourse".parse().unwrap());
+            let mut body = concourse("https://ci.example.com");
+            body["ca_certificate"] = json!(CA);
+            let saved = put("", &body).await;
+            app.secrets.put(&token, &"a token of before".to_owned().into());
+            let mut moved = body.clone();
+            moved["auth"].as_object_mut().unwrap().remove("password");
+            moved[member] = value.clone();
+            let refused = put(saved.etag(), &moved).await;
+            assert_eq!(refused.problem(), "validation-failed", "{member}: {value}\n{refused}");
+            let error = &refused.body["errors"][0];
+            let (pointer, which) = expected.split_once(" for ").unwrap();
+            assert_eq!(error["pointer"], pointer, "{refused}");
+            let detail = format!("is needed again: what is kept was given for {which}");
+            assert_eq!(error["detail"], detail, "{refused}");
+            let shown = app.as_platform_admin().get("/v1/providers/concourse").await;
+            assert_eq!((shown.etag(), password(&app).as_deref()), (saved.etag(), Some("s3cret")));
+            assert!(app.secrets.get(&token).is_some());
+            // With its secret it goes there, and the token of before is forgotten.
+            let secret = pointer.trim_start_matches("/auth/");
+            moved["auth"][secret] = json!("another");
+            let changed = put(saved.etag(), &moved).await;
+            assert_eq!((changed.status.as_u16(), password(&app).as_deref()), (200, Some("another")));
+            assert_eq!(app.secrets.get(&token), None, "{member}: {value}");
+        }
+    }
+
+    #[tokio::test]
+    async fn takes_no_secret_while_the_account_and_the_place_stay() {
         let (app, saved) = with_a_provider().await;
-        let mut kept = concourse("https://two.example.com");
-        kept["auth"].as_object_mut().unwrap().remove("password");
         let put = |tag: &str| app.as_platform_admin().put("/v1/providers/concourse").if_match(tag);
-        let answer = put(saved.etag()).json(&kept).await;
-        assert_eq!((answer.status.as_u16(), password(&app).as_deref()), (200, Some("s3cret")));
-        assert!(!answer.text.contains("s3cret"));
-        kept["auth"]["username"] = json!("somebody-else");
-        assert_snapshot!(put(answer.etag()).json(&kept).await, @r#"
+        let mut tag = saved.etag().to_owned();
+        for spelling in ["https://ci.example.com", "https://ci.example.com/", "https://CI.example.com"] {
+            let mut kept = concourse(spelling);
+            kept["auth"].as_object_mut().unwrap().remove("password");
+            let answer = put(&tag).json(&kept).await;
+            assert_eq!(
+                (answer.status.as_u16(), password(&app).as_deref()),
+                (200, Some("s3cret")),
+                "{answer}"
+            );
+            assert!(!answer.text.contains("s3cret"));
+            tag = answer.etag().to_owned();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_new_provider_needs_its_secret() {
+        let app = start().await;
+        let mut body = concourse("https://ci.example.com");
+        body["auth"].as_object_mut().unwrap().remove("password");
+        assert_snapshot!(app.as_platform_admin().put("/v1/providers/concourse").json(&body).await, @r#"
         422 Unprocessable Entity
         validation-failed: Refused: `/auth`.
           "/auth": a new account needs its password or client_secret

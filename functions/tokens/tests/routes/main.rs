@@ -1,5 +1,6 @@
 //! Each route of the function with each of its refusals.
 
+mod escalation;
 mod signing_keys;
 mod tokens;
 

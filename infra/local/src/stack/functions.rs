@@ -65,8 +65,7 @@ fn authorizer(parts: &Parts) -> LambdaFunction {
 fn jobs_state(parts: &Parts, providers: Arc<Directory>) -> jobs::AppState {
     jobs::AppState {
         table: parts.table.clone(),
-        write_secrets: parts.secrets.clone(),
-        delete_secrets: parts.secrets.clone(),
+        secrets: parts.secrets.clone(),
         providers,
         system: parts.system.clone(),
     }

@@ -14,8 +14,10 @@ use crate::{
     access::Scope,
     caller::{Caller, Grant, Tenants},
     clock::{IdSource, random_id},
+    grants::{self, KeyRights},
     store::StoreError,
     tokens::USE_INTERVAL,
+    users::{FindAccount, UserState},
 };
 
 /// With what every key that Gatehouse makes begins, so that secret scanners know it.
@@ -139,6 +141,9 @@ pub struct ApiKey {
     /// When it was made.
     pub created_at: Timestamp,
     pub created_by: String,
+    /// The [`Caller::hand`] of whoever minted it: it counts for as long as they could mint it, and what is done with
+    /// it counts as theirs. `None` of a key that came with the installation.
+    pub minted_by: Option<String>,
     /// When it expires by itself, if ever.
     pub expires_at: Option<Timestamp>,
     /// When it was last seen in use, at most [`USE_INTERVAL`] ago more precisely.
@@ -170,6 +175,11 @@ impl ApiKey {
         (Self::of_text(&key, name, scopes, tenants, now), key.into())
     }
 
+    /// What it may do.
+    pub fn rights(&self) -> KeyRights<'_> {
+        KeyRights { scopes: &self.scopes, tenants: &self.tenants, expires_at: self.expires_at }
+    }
+
     /// How the key stands at `now`: `active`, `expired` or `revoked`.
     pub fn status(&self, now: Timestamp) -> crate::tokens::TokenStatus {
         use crate::tokens::TokenStatus;
@@ -181,10 +191,15 @@ impl ApiKey {
         }
     }
 
-    /// Who calls with this key: `None` when it does not count at `now`.
-    fn into_caller(self, now: Timestamp) -> Option<Caller> {
-        let grant = Grant::ApiKey { scopes: self.scopes.clone(), tenants: self.tenants.clone() };
-        self.status(now).is_valid().then_some(Caller { subject: self.id.0, grant })
+    /// Who calls with this key.
+    fn into_caller(self) -> Caller {
+        let grant = Grant::ApiKey {
+            scopes: self.scopes,
+            tenants: self.tenants,
+            expires_at: self.expires_at,
+            minted_by: self.minted_by,
+        };
+        Caller { subject: self.id.0, grant }
     }
 
     /// What is kept of a key whose text somebody else chose: for the local stack's well-known key.
@@ -204,6 +219,7 @@ impl ApiKey {
             tenants,
             created_at: now,
             created_by: "gatehouse".to_owned(),
+            minted_by: None,
             expires_at: None,
             last_used_at: None,
             revoked: None,
@@ -227,7 +243,11 @@ pub trait RecordKeyUse: Send + Sync {
 
 /// Finds out who presents a key: `None` when nobody does who may come in. The second part says whether
 /// that it was used is to be written down, at most once in [`USE_INTERVAL`].
-pub async fn authenticate<S: FindApiKey>(
+///
+/// A person's key counts only while the person may log in and holds what the key holds, so their record is read after
+/// the key's. To revoke the keys of whoever is disabled would take one read less, and miss a key that is minted at
+/// the same moment.
+pub async fn authenticate<S: FindApiKey + FindAccount>(
     store: &S,
     presented: &PresentedKey,
     now: Timestamp,
@@ -237,22 +257,40 @@ pub async fn authenticate<S: FindApiKey>(
         return Ok(None);
     }
     let is_news = key.last_used_at.is_none_or(|last| last + USE_INTERVAL <= now);
-    Ok(key.into_caller(now).map(|caller| (caller, is_news)))
+    Ok(admit(store, key, now).await?.map(|caller| (caller, is_news)))
 }
 
 /// Who calls with a key that was compared before: `None` when it does not count any more.
-pub async fn with_key<S: FindApiKey>(
+pub async fn with_key<S: FindApiKey + FindAccount>(
     store: &S,
     id: &ApiKeyId,
     now: Timestamp,
 ) -> Result<Option<Caller>, StoreError> {
-    Ok(store.find_api_key(id).await?.and_then(|key| key.into_caller(now)))
+    let Some(key) = store.find_api_key(id).await? else { return Ok(None) };
+    admit(store, key, now).await
+}
+
+async fn admit<S: FindAccount>(store: &S, key: ApiKey, now: Timestamp) -> Result<Option<Caller>, StoreError> {
+    let counts = key.status(now).is_valid() && is_backed(store, &key).await?;
+    Ok(counts.then(|| key.into_caller()))
+}
+
+/// Whether the person behind the key, where there is one, could still mint it.
+async fn is_backed<S: FindAccount>(store: &S, key: &ApiKey) -> Result<bool, StoreError> {
+    let Some(name) = key.minted_by.as_deref().and_then(|hand| hand.strip_prefix("user:")) else {
+        return Ok(true);
+    };
+    let Ok(name) = name.parse() else { return Ok(false) };
+    let account = store.find_account(&name).await?;
+    Ok(account.is_some_and(|it| it.state == UserState::Active && grants::could_mint(&it.roles, key.rights())))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
-    use crate::test_support::Fixed;
+    use crate::{name::UserName, test_support::Fixed, users::Account};
 
     fn minted() -> (ApiKey, SecretString) {
         ApiKey::generate(
@@ -264,7 +302,15 @@ mod tests {
         )
     }
 
-    struct Keys(ApiKey);
+    /// A key, and the person behind it.
+    struct Keys(ApiKey, Option<Account>);
+
+    #[async_trait]
+    impl FindAccount for Keys {
+        async fn find_account(&self, name: &UserName) -> Result<Option<Account>, StoreError> {
+            Ok(self.1.clone().filter(|_| name.as_str() == "ada"))
+        }
+    }
 
     #[async_trait]
     impl FindApiKey for Keys {
@@ -274,7 +320,7 @@ mod tests {
     }
 
     async fn who(key: ApiKey, text: &str, now: Timestamp) -> Option<Caller> {
-        let admitted = authenticate(&Keys(key), &PresentedKey::parse(text)?, now).await.unwrap();
+        let admitted = authenticate(&Keys(key, None), &PresentedKey::parse(text)?, now).await.unwrap();
         admitted.map(|(caller, _)| caller)
     }
 
@@ -325,13 +371,47 @@ mod tests {
         assert_eq!(ready(who(ApiKey { revoked, ..record }, key.expose_secret(), now())), None);
     }
 
+    fn account(roles: &str, state: UserState) -> Account {
+        Account { roles: roles.parse().unwrap(), state, sessions: BTreeMap::new() }
+    }
+
+    #[test]
+    fn a_persons_key_counts_for_as_long_as_they_could_mint_it() {
+        let (record, key) = minted();
+        let presented = PresentedKey::parse(key.expose_secret()).unwrap();
+        let opens = |minted_by: &str, scopes: &[Scope], tenants: &str, account: Option<Account>| {
+            let key = ApiKey {
+                minted_by: Some(minted_by.to_owned()),
+                scopes: scopes.iter().copied().collect(),
+                tenants: tenants.parse().unwrap(),
+                ..record.clone()
+            };
+            ready(authenticate(&Keys(key, account), &presented, now())).unwrap().is_some()
+        };
+        let active = |roles| Some(account(roles, UserState::Active));
+        assert!(opens("user:ada", &[Scope::All], "*", active("*=admin")));
+        assert!(opens("user:ada", &[Scope::RunsWrite], "acme", active("acme=developer")));
+        assert!(opens("api_key:key_0", &[Scope::All], "*", None), "nobody is behind it");
+        for (why, scopes, tenants, account) in [
+            ("disabled", Scope::JobsRead, "acme", Some(account("*=admin", UserState::Disabled))),
+            ("deleted", Scope::JobsRead, "acme", None),
+            ("demoted", Scope::All, "*", active("acme=admin")),
+            ("demoted in the tenant", Scope::RunsWrite, "acme", active("acme=viewer")),
+            ("out of one of the tenants", Scope::RunsWrite, "acme,beta", active("acme=developer")),
+        ] {
+            assert!(!opens("user:ada", &[scopes], tenants, account), "a key of a person who is {why}");
+        }
+        assert!(!opens("user:bob", &[Scope::JobsRead], "acme", active("*=admin")), "somebody else's account");
+        assert!(!opens("user:", &[Scope::JobsRead], "acme", active("*=admin")));
+    }
+
     #[test]
     fn a_use_is_news_once_in_five_minutes() {
         let (record, key) = minted();
         let presented = PresentedKey::parse(key.expose_secret()).unwrap();
         let is_news = |last_used_at, now| {
             let key = ApiKey { last_used_at, ..record.clone() };
-            ready(authenticate(&Keys(key), &presented, now)).unwrap().unwrap().1
+            ready(authenticate(&Keys(key, None), &presented, now)).unwrap().unwrap().1
         };
         assert!(is_news(None, now()));
         assert!(!is_news(Some(now()), now() + USE_INTERVAL - std::time::Duration::from_millis(1)));

@@ -11,6 +11,7 @@ use crate::{
     audit::{Action, AuditContext, AuditTarget, Entry, Outcome},
     caller::Tenants,
     clock::System,
+    grants::{self, BeyondOwnRights},
     paging::{ListError, Page, PageRequest},
     revision::EditOutcome,
     revocation::{self, Effective, FlushAuthorizer, FlushError, PendingFlush, check_reason},
@@ -60,11 +61,14 @@ pub struct KeyDraft {
 pub enum MintKeyError {
     #[error("the key is not valid")]
     Invalid(Vec<FieldError>),
+    /// The key would be worth more than whoever mints it.
+    #[error(transparent)]
+    Beyond(#[from] BeyondOwnRights),
     #[error("could not record the key")]
     Store(#[from] StoreError),
 }
 
-/// Mints a key: its record, and the key itself, to be shown once.
+/// Mints a key: its record, and the key itself, to be shown once. It may do nothing that the caller may not.
 pub async fn mint<S: SaveApiKey>(
     store: &S,
     system: &dyn System,
@@ -78,7 +82,9 @@ pub async fn mint<S: SaveApiKey>(
     let now = system.now();
     let expires_at = draft.days.map(|days| now + Duration::from_hours(u64::from(days) * 24));
     let (key, text) = ApiKey::generate(system, draft.name, draft.scopes, draft.tenants, now);
-    let key = ApiKey { created_by: audit.caller.actor(), expires_at, ..key };
+    let (created_by, minted_by) = (audit.caller.actor(), Some(audit.caller.hand()));
+    let key = ApiKey { created_by, minted_by, expires_at, ..key };
+    grants::check_key(audit.caller, key.rights())?;
     let entry = audit.entry(system, Action::MintApiKey, Outcome::Done, audit_target(&key));
     store.save_api_key(&key, Some(&entry)).await?;
     Ok((key, text))
@@ -108,6 +114,9 @@ pub enum RevokeKeyError {
     NotFound,
     #[error("the revocation is not valid")]
     Invalid(Vec<FieldError>),
+    /// The key is worth more than the caller.
+    #[error(transparent)]
+    Beyond(#[from] BeyondOwnRights),
     #[error("could not revoke the key")]
     Store(#[from] StoreError),
 }
@@ -133,6 +142,7 @@ pub async fn revoke<S: FindApiKey + SaveApiKey + PendingFlush>(
 ) -> Result<RevokedKey, RevokeKeyError> {
     check_reason(reason.as_deref()).map_err(RevokeKeyError::Invalid)?;
     let mut key = store.find_api_key(id).await?.ok_or(RevokeKeyError::NotFound)?;
+    grants::check_target_key(audit.caller, key.rights())?;
     let now = system.now();
     if key.revoked.is_none() {
         let audit_target =

@@ -6,7 +6,10 @@ use async_trait::async_trait;
 
 use super::{
     EnvironmentState, FindService, Infrastructure, Modules, Registered, Service, ServiceSpec,
-    ShowServiceError, show,
+    ShowServiceError,
+    diff::diff,
+    protection::{protected, weakened},
+    show,
 };
 use crate::{
     access::{CREATE_SERVICE, DELETE_SERVICE, PUT_SERVICE},
@@ -87,6 +90,9 @@ pub enum EditServiceError {
     /// Only an admin of this tenant deletes by force.
     #[error("only an admin of tenant `{0}` deletes a service by force")]
     ForceForbidden(TenantId),
+    /// Only an admin of this tenant takes this protection away.
+    #[error("only an admin of tenant `{tenant}` takes away what protects an environment: {}", .lost.join(", "))]
+    Protected { tenant: TenantId, lost: Vec<String> },
     /// Another service of the tenant has the name.
     #[error("another service of this tenant has this name")]
     NameTaken(ServiceId),
@@ -172,7 +178,10 @@ where
     };
     match store.create_service(&service, &entry).await? {
         CreateService::Created => Ok(CreatedService { service, replayed: false }),
-        CreateService::Exists(existing) if existing.fingerprint == service.fingerprint => {
+        // Whoever has left a tenant is not answered with what they created there.
+        CreateService::Exists(existing)
+            if existing.fingerprint == service.fingerprint && existing.tenant == service.tenant =>
+        {
             Ok(CreatedService { service: *existing, replayed: true })
         }
         CreateService::Exists(_) => Err(EditServiceError::KeyReused),
@@ -221,7 +230,8 @@ where
     if errors.is_empty() { Ok(()) } else { Err(EditServiceError::Invalid(errors)) }
 }
 
-/// Replaces a service. Environments that are provisioned, or in which an operation is open, cannot be removed.
+/// Replaces a service. Environments that are provisioned, or in which an operation is open, cannot be removed. What
+/// protects an environment is taken away by an admin only.
 ///
 /// # Errors
 ///
@@ -244,6 +254,7 @@ where
     }
     expected.admit(Some(&service.revision))?;
     stays(&service, &draft)?;
+    guard(audit.caller, &service.tenant, weakened(&service.spec, &draft.spec))?;
     check(store, modules, &draft.spec, &service.tenant).await?;
     let kept: BTreeSet<_> = draft.spec.environments.iter().map(|environment| &environment.name).collect();
     let going: Vec<_> = environments.into_values().filter(|state| !kept.contains(&state.name)).collect();
@@ -254,7 +265,8 @@ where
     let before = service.spec.environments.iter().map(|environment| &environment.name);
     let before = before.chain(going.iter().map(|state| &state.name));
     let removed = before.filter(|name| !kept.contains(name)).cloned().collect();
-    let audit_target = audit_target(&service.name, &service.tenant);
+    let detail = diff(&service.spec, &draft.spec);
+    let audit_target = AuditTarget { detail, ..audit_target(&service.name, &service.tenant) };
     let entry = audit.entry(system, Action::PutService, Outcome::Done, audit_target);
     let previous = service.revision.clone();
     let service = Service {
@@ -268,6 +280,14 @@ where
         EditOutcome::Done => Ok(service),
         EditOutcome::Conflict => Err(PreconditionError::Failed.into()),
     }
+}
+
+/// Leaves it to the tenant's admins to take protection away.
+fn guard(caller: &Caller, tenant: &TenantId, lost: Vec<String>) -> Result<(), EditServiceError> {
+    if lost.is_empty() || caller.is_admin_in(tenant) {
+        return Ok(());
+    }
+    Err(EditServiceError::Protected { tenant: tenant.clone(), lost })
 }
 
 /// Refuses another tenant or name.
@@ -312,7 +332,8 @@ pub struct DeletedService {
     pub remains: Vec<EnvironmentState>,
 }
 
-/// Deletes a service. The records of its operations stay until they expire.
+/// Deletes a service; one with a protected environment only as an admin. The records of its operations stay until they
+/// expire.
 ///
 /// # Errors
 ///
@@ -335,6 +356,7 @@ where
     if force == Force::Yes && !audit.caller.is_admin_in(&service.tenant) {
         return Err(EditServiceError::ForceForbidden(service.tenant));
     }
+    guard(audit.caller, &service.tenant, protected(&service.spec))?;
     expected.admit(Some(&service.revision))?;
     let states: Vec<_> = environments.into_values().collect();
     // Also by force: the operation's end has to find the environment that it locked.

@@ -1,8 +1,10 @@
 //! The catalog: the services of a tenant, and the environments they are provisioned in and deployed to.
 
+mod diff;
 mod edit;
 mod environment;
 mod list;
+mod protection;
 mod service;
 mod spec;
 #[cfg(test)]

@@ -38,7 +38,7 @@ const MAX_TTL_HOURS: u32 = 8784;
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident { $($(#[$item_doc:meta])* $item:ident = $text:literal,)* }) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
         #[serde(rename_all = "snake_case")]
         pub enum $name {
             $($(#[$item_doc])* $item,)*
@@ -85,7 +85,7 @@ words! {
 }
 
 words! {
-    /// What an environment is for.
+    /// What an environment is for; each is guarded more than the ones before it.
     Category {
         Dev = "dev",
         Test = "test",

@@ -24,6 +24,17 @@ pub enum Account {
     ClientCredentials { client_id: String },
 }
 
+/// A secret that is kept already, and whether it may be used on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeptSecret {
+    None,
+    /// It was given for the same place and account.
+    Fits,
+    /// It was given for something that differs in these members of the request: whoever gave it has not agreed that
+    /// it goes there.
+    GivenForOther(Vec<&'static str>),
+}
+
 /// What somebody wants to register a CI system with. Each kind composes its rules from those below; their
 /// pointers start at the body of the request.
 #[derive(Debug)]
@@ -32,8 +43,8 @@ pub struct Connection<'a> {
     pub account: Option<&'a Account>,
     /// The password or client secret, where one was given.
     pub secret: Option<&'a SecretString>,
-    /// The account whose secret is kept already.
-    pub known_account: Option<&'a Account>,
+    /// Whether a secret is kept already.
+    pub kept: KeptSecret,
     pub ca_certificate: Option<&'a str>,
 }
 
@@ -52,12 +63,18 @@ impl Connection<'_> {
 
     /// Requires an account, of any grant, and its secret unless that is kept already.
     pub(super) fn check_account(&self) -> Vec<FieldError> {
-        match (self.account, self.secret) {
-            (None, _) => vec![FieldError::new("/auth", "is required")],
-            (Some(account), None) if self.known_account != Some(account) => {
+        match (self.account, self.secret, &self.kept) {
+            (None, _, _) => vec![FieldError::new("/auth", "is required")],
+            (Some(_), None, KeptSecret::None) => {
                 vec![FieldError::new("/auth", "a new account needs its password or client_secret")]
             }
-            (Some(account), secret) => account.check(secret),
+            (Some(account), None, KeptSecret::GivenForOther(changed)) => {
+                let pointer = format!("/auth/{}", account.secret_member());
+                let detail =
+                    format!("is needed again: what is kept was given for another {}", changed.join(" and "));
+                vec![FieldError::new(pointer, detail)]
+            }
+            (Some(account), secret, _) => account.check(secret),
         }
     }
 
@@ -76,10 +93,18 @@ impl Connection<'_> {
 }
 
 impl Account {
+    /// The member of `auth` that holds the secret half.
+    fn secret_member(&self) -> &'static str {
+        match self {
+            Self::Password { .. } => "password",
+            Self::ClientCredentials { .. } => "client_secret",
+        }
+    }
+
     fn check(&self, secret: Option<&SecretString>) -> Vec<FieldError> {
-        let (field, name, secret_field) = match self {
-            Self::Password { username } => ("username", username, "password"),
-            Self::ClientCredentials { client_id } => ("client_id", client_id, "client_secret"),
+        let (field, name) = match self {
+            Self::Password { username } => ("username", username),
+            Self::ClientCredentials { client_id } => ("client_id", client_id),
         };
         let mut errors = Vec::new();
         if !(1..=MAX_ACCOUNT).contains(&name.len()) {
@@ -88,7 +113,7 @@ impl Account {
         }
         if secret.is_some_and(|secret| !(1..=MAX_SECRET).contains(&secret.expose_secret().len())) {
             let detail = format!("must be 1 to {MAX_SECRET} bytes");
-            errors.push(FieldError::new(format!("/auth/{secret_field}"), detail));
+            errors.push(FieldError::new(format!("/auth/{}", self.secret_member()), detail));
         }
         errors
     }

@@ -17,7 +17,7 @@ pub mod targets;
 pub use self::{
     build::{Build, BuildId, Reason, ReasonCode, RunStatus},
     check::{CheckReport, ScopeCheck},
-    connection::{Account, Connection},
+    connection::{Account, Connection, KeptSecret},
     delivery::Delivery,
     directory::{ProviderDirectory, ProviderLookupError},
     error::{CiError, CiErrorKind},

@@ -141,13 +141,11 @@ impl Planner<'_> {
     /// What the trail says of it: one entry for each tenant that is touched.
     fn entries(&self, job: &Job, previous: Option<&Job>, creates_project: bool) -> Vec<Entry> {
         let moved_from = previous.map(|old| &old.tenant).filter(|tenant| **tenant != job.tenant);
-        let mut detail = if previous.is_some() { "changed" } else { "created" }.to_owned();
-        if creates_project {
-            detail.push_str(&format!("; creates project {}", job.spec.project));
-        }
-        if let Some(tenant) = moved_from {
-            detail.push_str(&format!("; moved from tenant {tenant} to {}", job.tenant));
-        }
+        let done = if previous.is_some() { "changed" } else { "created" };
+        let project = creates_project.then(|| format!("creates project {}", job.spec.project));
+        let moved = moved_from.map(|tenant| format!("moved from tenant {tenant} to {}", job.tenant));
+        let detail: Vec<_> = std::iter::once(done.to_owned()).chain(project).chain(moved).collect();
+        let detail = detail.join("; ");
         let entry = |tenant: &TenantId| {
             self.audit.entry(
                 self.system,

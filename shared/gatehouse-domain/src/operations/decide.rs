@@ -3,6 +3,7 @@
 use crate::{
     access::{self, APPROVE_OPERATION, CANCEL_OPERATION, REJECT_OPERATION},
     audit::{Action, AuditContext, AuditTarget, Outcome},
+    catalog::FindService,
     clock::{Clock, System},
     id::{OperationId, ServiceId},
     name::TenantId,
@@ -29,11 +30,16 @@ pub enum DecideError {
     /// The caller's role in the service's tenant is too small.
     #[error("your role in tenant `{0}` does not allow this")]
     Forbidden(TenantId),
-    /// The caller asked for the operation.
-    #[error("you asked for this operation; somebody else has to decide about it")]
+    /// The caller asked for the operation, or the same person did.
+    #[error(
+        "you asked for this operation, yourself or with a key of yours; somebody else has to decide about it"
+    )]
     OwnRequest,
     #[error("the decision is not valid")]
     Invalid(Vec<FieldError>),
+    /// What it was asked for under is not so any more.
+    #[error("{0}")]
+    Superseded(&'static str),
     #[error("the operation does not wait for approval: it is {0}")]
     NotAsked(&'static str),
     /// It has ended already.
@@ -82,8 +88,8 @@ impl Answer {
     }
 }
 
-/// Approves or rejects an operation that waits for it. Nobody decides about what they asked for. Deciding
-/// the same again changes nothing.
+/// Approves or rejects an operation that waits for it. Nobody decides about what they asked for, whichever session or
+/// key of theirs asked, and whichever decides. Deciding the same again changes nothing.
 ///
 /// # Errors
 ///
@@ -99,7 +105,7 @@ pub async fn decide<S>(
     decision: &Decision,
 ) -> Result<Decided, DecideError>
 where
-    S: FindOperation + SaveOperation,
+    S: FindOperation + SaveOperation + FindService,
 {
     let Decision { answer, comment } = decision;
     let operation = show(store, audit.caller, service, id).await?;
@@ -111,10 +117,19 @@ where
         return Err(DecideError::Invalid(vec![error]));
     }
     let actor = audit.caller.actor();
-    if operation.requested.by == actor {
+    // The hand and not the actor: a key decides for whoever minted it.
+    if operation.requested.hand() == audit.caller.hand() {
         return Err(DecideError::OwnRequest);
     }
     let approved = *answer == Answer::Approve;
+    if approved && operation.is_open() && operation.verdict.is_none() {
+        let found = store.find_service(service).await?.map(|found| found.service);
+        let spec = found.as_ref().and_then(|service| service.environment(&operation.environment));
+        let Some((found, spec)) = found.as_ref().zip(spec) else {
+            return Err(DecideError::Superseded("the environment does not exist any more"));
+        };
+        operation.is_up_to_date(found, spec).map_err(DecideError::Superseded)?;
+    }
     // The same decision again is fine also after it took effect, when nothing waits any more: the answer to the
     // first one may have been lost.
     let repeated = |operation: &Operation| {
@@ -129,7 +144,7 @@ where
         if repeated(operation) {
             return Ok(Changed::Nothing);
         }
-        let asked = Asked { by: actor.clone(), at: entry.at };
+        let asked = Asked::new(audit.caller, entry.at);
         let verdict = Verdict { approved, asked, comment: comment.clone() };
         operation.decide(verdict, entry.at).ok_or_else(|| DecideError::NotAsked(operation.status()))
     });
@@ -162,7 +177,7 @@ where
         if operation.ending() == Some(super::OperationOutcome::Cancelled) {
             return Ok(Changed::Nothing);
         }
-        let asked = Asked { by: audit.caller.actor(), at: entry.at };
+        let asked = Asked::new(audit.caller, entry.at);
         operation.ask_to_stop(asked).ok_or_else(|| DecideError::Ended(operation.status()))
     });
     decided(store, workflow, system, changed.await).await

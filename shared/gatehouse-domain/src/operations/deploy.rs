@@ -16,7 +16,7 @@ use super::{
 use crate::{
     audit::{AppendAudit, AuditContext, Origin},
     caller::{Caller, Grant},
-    catalog::{DeployTarget, Link},
+    catalog::{DeployTarget, FindService, Link},
     ci::{CancelMode, ProviderDirectory, ProviderLookupError, RunStatus},
     clock::{Clock, System},
     id::OperationId,
@@ -74,13 +74,22 @@ pub enum WebhookError {
 
 /// Where a deploy by a job keeps what it does: the operation, the run, and the trail.
 pub trait DeployStore:
-    FindOperation + SaveOperation + FindJob + FindJobsByTarget + FindRun + RecordRun + RunRequests + AppendAudit
+    FindOperation
+    + SaveOperation
+    + FindService
+    + FindJob
+    + FindJobsByTarget
+    + FindRun
+    + RecordRun
+    + RunRequests
+    + AppendAudit
 {
 }
 
 impl<T> DeployStore for T where
     T: FindOperation
         + SaveOperation
+        + FindService
         + FindJob
         + FindJobsByTarget
         + FindRun
@@ -152,7 +161,7 @@ where
     let key = id.as_str().parse::<IdempotencyKey>().ok();
     // What must not begin is refused, unless it has begun: an earlier try may have reached the CI system before
     // somebody cancelled.
-    if let Err(refusal) = operation.may_deploy()
+    if let Err(refusal) = may_begin(store, &operation).await?
         && (operation.run.is_some() || !is_begun(store, system, &caller, key.as_ref()).await?)
     {
         return Err(refused(refusal));
@@ -172,6 +181,18 @@ where
 {
     let found = store.find_operation(id).await?;
     found.ok_or(DeployError::Step(ChangeError::NotFound))
+}
+
+/// Whether the deploy may begin: by its own record, and by the rule that holds now.
+async fn may_begin<S>(store: &S, operation: &Operation) -> Result<Result<(), StepRefused>, DeployError>
+where
+    S: FindService,
+{
+    if let Err(refusal) = operation.may_deploy() {
+        return Ok(Err(refusal));
+    }
+    let found = store.find_service(&operation.service).await?.map(|found| found.service);
+    Ok(operation.keeps_to(found.as_ref()).map_err(StepRefused::OutOfPlace))
 }
 
 /// Whether the CI system was, or may have been, asked to start the run.
@@ -227,8 +248,11 @@ fn out_of_place(what: &'static str) -> DeployError {
 
 /// Who triggers the run: this operation, for whoever asked for it.
 fn deployer(operation: &Operation) -> Caller {
-    let grant =
-        Grant::Operation { tenant: operation.tenant.clone(), requested_by: operation.requested.by.clone() };
+    let grant = Grant::Operation {
+        tenant: operation.tenant.clone(),
+        requested_by: operation.requested.by.clone(),
+        hand: operation.requested.hand().to_owned(),
+    };
     Caller { subject: operation.id.to_string(), grant }
 }
 
@@ -243,7 +267,8 @@ async fn parameters<S>(
 where
     S: FindJob,
 {
-    let found = store.find_job(job).await?;
+    // The id may be another tenant's job by now; then the trigger finds none.
+    let found = store.find_job(job).await?.filter(|job| job.tenant == operation.tenant);
     let declared: BTreeSet<String> = found
         .iter()
         .flat_map(|job| &job.spec.parameters)
@@ -379,8 +404,13 @@ pub async fn call_webhook<S>(
     token: &TaskToken,
 ) -> Result<(), DeployError>
 where
-    S: FindOperation + SaveOperation,
+    S: FindOperation + SaveOperation + FindService,
 {
+    let operation = find(store, id).await?;
+    // A call that was made before may have been taken: then its receiver deploys already.
+    if operation.attempt.is_none() {
+        may_begin(store, &operation).await?.map_err(refused)?;
+    }
     let begun = change(store, clock, id, None, |operation| {
         operation.may_deploy()?;
         by_webhook(&operation.work)?;

@@ -15,7 +15,8 @@ use super::{
 use crate::{
     audit::JANITOR,
     catalog::{
-        Deployed, Drift, DriftState, Infrastructure, Link, OutputValue, PlanSummary, Provisioned, Settled,
+        Deployed, Drift, DriftState, EnvironmentSpec, Infrastructure, Link, OutputValue, PlanSummary,
+        Provisioned, Service, Settled,
     },
 };
 
@@ -173,6 +174,38 @@ impl Operation {
     /// Whether nobody has to agree any more.
     pub(super) fn is_agreed(&self) -> bool {
         !self.approval_required || self.verdict.as_ref().is_some_and(|verdict| verdict.approved)
+    }
+
+    /// Refuses to go on under a weaker rule than holds in its service now. The rule that held when it was asked for is
+    /// in the record, and holds in any case. What the janitor asks for was agreed to with what it takes away.
+    pub(super) fn keeps_to(&self, service: Option<&Service>) -> Result<(), &'static str> {
+        let environment =
+            service.and_then(|service| Some((service, service.environment(&self.environment)?)));
+        let Some((service, spec)) = environment else {
+            return Err("the environment does not exist any more");
+        };
+        let agreed = self.verdict.as_ref().is_some_and(|verdict| verdict.approved);
+        if spec.approval_required && !agreed && self.requested.by != JANITOR {
+            return Err("the environment asks for approval by now; ask again");
+        }
+        self.is_up_to_date(service, spec)
+    }
+
+    /// Refuses what was asked for while something else deployed to a protected environment, or provisioned it.
+    pub(super) fn is_up_to_date(
+        &self,
+        service: &Service,
+        spec: &EnvironmentSpec,
+    ) -> Result<(), &'static str> {
+        let other = match &self.work {
+            Work::Deploy { target, .. } => service.spec.target_of(spec) != Some(target),
+            Work::Provision(given) => spec.module.as_ref() != Some(&given.module),
+            Work::Deprovision(_) | Work::Drift(_) => false,
+        };
+        if other && spec.is_protected() {
+            return Err("the environment is deployed or provisioned by something else by now; ask again");
+        }
+        Ok(())
     }
 
     /// Opens an attempt, which supersedes the one before.

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     audit::AuditTarget,
+    caller::Caller,
     catalog::{DeployTarget, Link, OutputValue, PlanSummary},
     id::{OperationId, ServiceId},
     idempotency::Fingerprint,
@@ -155,7 +156,28 @@ pub enum State {
 pub struct Asked {
     /// Who: `user:ada`.
     pub by: String,
+    /// The [`Caller::hand`] behind them, where that is somebody else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_behalf_of: Option<String>,
     pub at: Timestamp,
+}
+
+impl Asked {
+    pub fn new(caller: &Caller, at: Timestamp) -> Self {
+        let (by, hand) = (caller.actor(), caller.hand());
+        let on_behalf_of = (hand != by).then_some(hand);
+        Self { by, on_behalf_of, at }
+    }
+
+    /// Whoever belongs to no caller: the janitor, and who asked before hands were noted.
+    pub fn by(actor: impl Into<String>, at: Timestamp) -> Self {
+        Self { by: actor.into(), on_behalf_of: None, at }
+    }
+
+    /// The hand that asked.
+    pub fn hand(&self) -> &str {
+        self.on_behalf_of.as_deref().unwrap_or(&self.by)
+    }
 }
 
 /// What somebody said to an operation that needs approval.

@@ -184,9 +184,10 @@ where
         if key.is_some()
             && let Some(existing) = store.find_operation(&id).await?
         {
-            return replay(store, start, system, existing, &ask.fingerprint(service, environment)).await;
+            let wanted = (&found.service.tenant, &ask.fingerprint(service, environment));
+            return replay(store, start, system, existing, wanted).await;
         }
-        let asked = Asked { by: actor, at: system.now() };
+        let asked = Asked::new(audit.caller, system.now());
         let operation = draft(&found, environment, ask, id, asked)?;
         start.ready(operation.workflow())?;
         let entry = audit.entry(system, ask.action(), Outcome::Requested, audit_target(&operation));
@@ -232,7 +233,7 @@ where
         return Ok(None);
     }
     start.ready(Workflow::Provision)?;
-    let asked = Asked { by: JANITOR.to_owned(), at: now };
+    let asked = Asked::by(JANITOR, now);
     let id = OperationId::new(system, now);
     let operation = draft(&found, environment, &Ask::Deprovision, id, asked)?;
     let operation = Operation { approval_required: false, deadline: now + LIMIT, ..operation };
@@ -266,12 +267,13 @@ async fn replay<S>(
     start: &dyn StartWorkflow,
     clock: &dyn Clock,
     existing: Operation,
-    fingerprint: &Fingerprint,
+    (tenant, fingerprint): (&TenantId, &Fingerprint),
 ) -> Result<Requested, RequestError>
 where
     S: FindOperation + SaveOperation,
 {
-    if existing.fingerprint != *fingerprint {
+    // The operation outlives its service, whose id another tenant's service may have by now.
+    if existing.fingerprint != *fingerprint || existing.tenant != *tenant {
         return Err(RequestError::KeyReused);
     }
     let unsettled = start_workflow(store, start, clock, &existing).await.err();
@@ -297,7 +299,8 @@ where
         }
         // The same request at the same time, or this one, whose answer from the table was lost.
         BeginOutcome::Exists(existing) => {
-            replay(store, start, clock, *existing, &operation.fingerprint).await.map(Some)
+            let wanted = (&operation.tenant, &operation.fingerprint);
+            replay(store, start, clock, *existing, wanted).await.map(Some)
         }
         BeginOutcome::Busy(operation) => Err(RequestError::Busy { service: service.id.clone(), operation }),
         BeginOutcome::ServiceChanged => Ok(None),

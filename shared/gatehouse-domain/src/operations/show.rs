@@ -53,7 +53,7 @@ where
     seen.ok_or(ShowOperationError::NotFound)
 }
 
-/// Lists the operations of a service, the newest first.
+/// Lists the operations of a service, the newest first. A page may be short, or empty, and still have a next one.
 ///
 /// # Errors
 ///
@@ -67,8 +67,11 @@ pub async fn history<S>(
 where
     S: FindService + ListOperations,
 {
-    crate::catalog::show(store, caller, service).await?;
-    Ok(store.list_operations(service, page).await?)
+    let service = crate::catalog::show(store, caller, service).await?.service;
+    let mut page = store.list_operations(&service.id, page).await?;
+    // An Idempotency-Key makes a service's id, so that it can be given again, to a service of another tenant.
+    page.items.retain(|operation| operation.tenant == service.tenant);
+    Ok(page)
 }
 
 /// Why the operations of a service cannot be listed.
@@ -129,7 +132,8 @@ where
         .collect();
     ids.sort();
     ids.dedup();
-    let found = if ids.is_empty() { Vec::new() } else { store.find_operations(&ids).await? };
+    let mut found = if ids.is_empty() { Vec::new() } else { store.find_operations(&ids).await? };
+    found.retain(|operation| operation.tenant == service.tenant);
     let find = |id: &Option<OperationId>| {
         id.as_ref().and_then(|id| found.iter().find(|operation| operation.id == *id).cloned())
     };

@@ -11,7 +11,11 @@ use super::{
     lifecycle::StepRefused,
     store::{FindOperation, SaveOperation},
 };
-use crate::{catalog::DeployTarget, clock::Clock, id::OperationId};
+use crate::{
+    catalog::{DeployTarget, FindService},
+    clock::Clock,
+    id::OperationId,
+};
 
 /// Why a command is refused.
 pub type SteerError = ChangeError<StepRefused>;
@@ -47,7 +51,8 @@ pub struct BegunAttempt {
 ///
 /// # Errors
 ///
-/// When the operation has ended, is to stop, or is not at this phase.
+/// When the operation has ended, is to stop, is not at this phase, or would change something under a weaker rule than
+/// holds now.
 pub async fn begin_attempt<S>(
     store: &S,
     clock: &dyn Clock,
@@ -56,8 +61,16 @@ pub async fn begin_attempt<S>(
     phase: Phase,
 ) -> Result<BegunAttempt, SteerError>
 where
-    S: FindOperation + SaveOperation,
+    S: FindOperation + SaveOperation + FindService,
 {
+    if phase == Phase::Apply {
+        let operation = store.find_operation(id).await?.ok_or(ChangeError::NotFound)?;
+        let found = store.find_service(&operation.service).await?.map(|found| found.service);
+        operation.going_on().map_err(ChangeError::Refused)?;
+        operation
+            .keeps_to(found.as_ref())
+            .map_err(|why| ChangeError::Refused(StepRefused::OutOfPlace(why)))?;
+    }
     let rule = |operation: &mut Operation| operation.begin_attempt(phase, clock.now());
     let operation = change(store, clock, id, None, rule).await?;
     let Some(attempt) = &operation.attempt else {

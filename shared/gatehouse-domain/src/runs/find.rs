@@ -136,7 +136,8 @@ pub enum ListRunsError {
 }
 
 /// Lists the runs of a job that were started through Gatehouse, the newest first. Those at the top that
-/// have not ended are looked up; where the CI system does not answer they are shown as last seen.
+/// have not ended are looked up; where the CI system does not answer they are shown as last seen. A page may be short, or
+/// empty, and still have a next one.
 pub async fn list<S>(
     store: &S,
     providers: &dyn ProviderDirectory,
@@ -148,7 +149,9 @@ where
     S: FindJob + ListRuns + RecordRun,
 {
     let job: Job = crate::jobs::show(store, caller, job).await?;
-    let page = store.list_runs(&job.id, page).await?;
+    let mut page = store.list_runs(&job.id, page).await?;
+    // A job's id can be given again, and the list of it goes on: the runs of an earlier job of another tenant are in it.
+    page.items.retain(|run| run.tenant == job.tenant);
     // The newest come first, and they are the ones that have not ended.
     let mut budget = REFRESHED_PER_LIST;
     let lookups = page.items.into_iter().map(|run| {

@@ -132,7 +132,9 @@ async fn replay<S: FindToken>(
     let vanished = || StoreError::Unavailable("the token that exists was not found".into());
     let record = store.find_token(&wanted.jti).await?.ok_or_else(vanished)?;
     let life = |token: &ServiceToken| token.expires_at.duration_since(token.created_at);
-    let same = record.project == wanted.project
+    // The project's name may be another tenant's by now.
+    let same = record.tenant == wanted.tenant
+        && record.project == wanted.project
         && record.service == wanted.service
         && record.description == wanted.description
         && record.replaces == wanted.replaces

@@ -1,4 +1,5 @@
-//! Creating users and changing them. The last platform admin cannot be removed.
+//! Creating users and changing them: nobody gives, or changes in others, more than they hold themselves. The
+//! last platform admin cannot be removed.
 
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use crate::{
     audit::{Action, AppendAudit, AuditContext, AuditTarget, CountAudit, Outcome},
     caller::{Grant, Roles},
     clock::System,
+    grants::{self, BeyondOwnRights},
     id::SessionId,
     name::UserName,
     revision::{Precondition, PreconditionError, Revision},
@@ -53,6 +55,9 @@ pub enum CreateUserError {
     /// The name is taken.
     #[error("there is a user `{0}` already")]
     Taken(UserName),
+    /// The user would be worth more than whoever creates them.
+    #[error(transparent)]
+    Beyond(#[from] BeyondOwnRights),
     /// The password could not be hashed.
     #[error(transparent)]
     Hash(#[from] HashPasswordError),
@@ -72,6 +77,7 @@ pub async fn create<S: SaveUser>(
     if !errors.is_empty() {
         return Err(CreateUserError::Invalid(errors));
     }
+    grants::check_roles(audit.caller, &draft.roles)?;
     let password = passwords.hash_password(&draft.password).await?;
     let audit_target = audit_target(&draft.name, Some(draft.roles.to_string()));
     let entry = audit.entry(system, Action::CreateUser, Outcome::Done, audit_target);
@@ -95,6 +101,9 @@ pub enum EditUserError {
     /// The user is not as the caller expects.
     #[error(transparent)]
     Precondition(#[from] PreconditionError),
+    /// The user is, or would be, worth more than whoever changes them.
+    #[error(transparent)]
+    Beyond(#[from] BeyondOwnRights),
     /// Nobody could administer the platform any more.
     #[error("this is the last platform admin; make somebody else one first")]
     LastPlatformAdmin,
@@ -143,7 +152,11 @@ pub async fn edit<S: FindUser + SaveUser + PendingFlush>(
         return Err(EditUserError::Invalid(errors));
     }
     let previous = store.find_user(name).await?.ok_or(EditUserError::NotFound)?;
+    grants::check_target(audit.caller, &previous.roles)?;
     expected.admit(Some(&previous.revision))?;
+    if let Some(roles) = &patch.roles {
+        grants::check_roles(audit.caller, roles)?;
+    }
     let action = match (patch.state, &patch.roles) {
         (Some(UserState::Disabled), _) => Action::DisableUser,
         (Some(UserState::Active), _) if previous.state == UserState::Disabled => Action::EnableUser,
@@ -176,6 +189,7 @@ pub async fn reset_password<S: FindUser + SaveUser + PendingFlush>(
         return Err(EditUserError::Invalid(errors));
     }
     let previous = store.find_user(name).await?.ok_or(EditUserError::NotFound)?;
+    grants::check_target(audit.caller, &previous.roles)?;
     let password = passwords.hash_password(password).await?;
     let mut edit = with_password(previous, password, Vec::new());
     // Whoever had the old password may be known from where they used it.

@@ -84,8 +84,11 @@ async fn builds_of_others_are_not_taken_for_ours() {
             Bench { settings: bench.settings.clone(), ..Bench::new(ConcourseTwin::builder()).await };
         other.settings.name = "other".parse().unwrap();
         let account = gatehouse_domain::ci::Account::Password { username: "somebody".into() };
-        let credentials =
-            gatehouse_domain::providers::Credentials { account, secret: "else".to_owned().into() };
+        let credentials = gatehouse_domain::providers::Credentials {
+            account,
+            secret: "else".to_owned().into(),
+            given_for: None,
+        };
         let name = gatehouse_domain::secret::SecretName::provider_credentials(&other.settings.name);
         other.secrets.put(&name, &credentials.to_secret());
         trigger(&other.provider(), deploy()).await.unwrap();

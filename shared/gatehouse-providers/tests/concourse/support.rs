@@ -153,7 +153,8 @@ impl Bench {
         let twin = builder.start().await;
         let settings = settings(twin.url(), &account);
         let secrets = Arc::new(MemorySecrets::default());
-        let credentials = Credentials { account, secret: secret.to_owned().into() };
+        let given_for = Some(settings.place());
+        let credentials = Credentials { account, secret: secret.to_owned().into(), given_for };
         secrets.put(&SecretName::provider_credentials(&settings.name), &credentials.to_secret());
         let (leases, clock) = (Arc::new(LeaseBook::default()), Arc::new(TestClock::default()));
         Self { twin, settings, secrets, leases, clock }

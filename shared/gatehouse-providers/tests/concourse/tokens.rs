@@ -6,6 +6,8 @@ use futures_util::future::join_all;
 use gatehouse_domain::{
     ci::{Account, CiError, CiErrorKind, CiProvider},
     lease::Leases,
+    providers::{Credentials, Provider},
+    secret::SecretName,
 };
 use gatehouse_providers::concourse::ConcourseProvider;
 use gatehouse_testkit::concourse::{ConcourseTwin, Fault, Role, Route, Script, TwinBuilder};
@@ -99,6 +101,26 @@ async fn a_token_that_is_refused_at_once_is_not_renewed_for_ever() {
     let error = call(&bench.provider()).await.unwrap_err();
     assert_eq!(error.kind, CiErrorKind::CredentialsRefused);
     assert_eq!(bench.twin.token_requests(), 2);
+}
+
+#[tokio::test]
+async fn credentials_are_sent_only_where_they_were_given_for() {
+    let bench = Bench::new(concourse(Script::quick())).await;
+    let other = Provider { url: Some("https://ci.example.com".to_owned()), ..bench.settings.clone() };
+    for (settings, is_sent) in [(&other, false), (&bench.settings, true)] {
+        let credentials = Credentials {
+            account: bench.settings.account.clone().unwrap(),
+            secret: PASSWORD.to_owned().into(),
+            given_for: Some(settings.place()),
+        };
+        bench.secrets.put(&SecretName::provider_credentials(&bench.settings.name), &credentials.to_secret());
+        let outcome = call(&bench.provider()).await;
+        assert_eq!(
+            outcome.as_ref().err().map(|error| error.kind),
+            (!is_sent).then_some(CiErrorKind::CredentialsRefused)
+        );
+        assert_eq!(bench.twin.token_requests(), usize::from(is_sent));
+    }
 }
 
 #[tokio::test]

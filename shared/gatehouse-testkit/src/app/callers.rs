@@ -19,7 +19,12 @@ pub fn person(name: &str, roles: &str, session: &str) -> Caller {
 
 /// An API key with these scopes for these tenants.
 pub fn api_key(scopes: &[Scope], tenants: Tenants) -> Caller {
-    let grant = Grant::ApiKey { scopes: scopes.iter().copied().collect(), tenants };
+    let grant = Grant::ApiKey {
+        scopes: scopes.iter().copied().collect(),
+        tenants,
+        expires_at: None,
+        minted_by: None,
+    };
     Caller { subject: "key_test".to_owned(), grant }
 }
 

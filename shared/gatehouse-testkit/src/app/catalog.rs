@@ -98,7 +98,7 @@ pub fn operation(table: &TestTable, service: &Service, environment: &str) -> Ope
         environment: environment.parse().expect("an environment"),
         work: Work::Provision(configuration()),
         approval_required: false,
-        requested: Asked { by: "user:ada".into(), at: now },
+        requested: Asked::by("user:ada", now),
         fingerprint: Fingerprint::of(&[environment]),
         deadline: now + std::time::Duration::from_hours(8),
         state: State::Requested,

@@ -203,7 +203,7 @@ impl Call<'_> {
     /// The same call from another address.
     #[must_use]
     pub fn from_address(mut self, address: &str) -> Self {
-        self.request.source_ip = address.to_owned();
+        address.clone_into(&mut self.request.source_ip);
         self
     }
 

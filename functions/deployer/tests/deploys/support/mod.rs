@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use deployer::{Answer, Deployer};
 use gatehouse_commands::CommandFailed;
 use gatehouse_domain::{
-    catalog::DeployTarget,
+    catalog::{DeployTarget, EnvironmentSpec, FindService, RemovedEnvironments, SaveService},
     id::OperationId,
     jobs::{JobEdit, SaveJobs},
     operations::{Asked, CallWebhook, FindOperation, Operation, SaveOperation, Webhook, WebhookError, Work},
@@ -118,6 +118,20 @@ impl Site {
         change(&self.table.table, edit).await;
     }
 
+    /// Edits the operation's environment, as an admin may while it is open.
+    pub async fn edit_environment(&self, edit: impl FnOnce(&mut EnvironmentSpec)) {
+        let operation = self.operation().await;
+        let table = &self.table.table;
+        let service = table.find_service(&operation.service).await.unwrap().unwrap().service;
+        let mut edited = catalog::edited(&self.table, &service);
+        let specs = &mut edited.spec.environments;
+        edit(specs.iter_mut().find(|spec| spec.name == operation.environment).unwrap());
+        let entry = catalog::entry_of(&self.table, &edited);
+        let saved =
+            table.replace_service(&edited, &service.revision, &RemovedEnvironments::new(), &entry).await;
+        assert_eq!(saved.unwrap(), EditOutcome::Done);
+    }
+
     pub async fn forget_operation(&self) {
         self.forget(keys::operation(&OPERATION.parse().unwrap())).await;
     }
@@ -204,7 +218,7 @@ pub fn failed(answer: Result<Value, Diagnostic>) -> (String, String) {
 
 /// That Ada asked for something when the operation was last changed.
 pub fn asked(operation: &Operation) -> Asked {
-    Asked { by: "user:ada".to_owned(), at: operation.updated_at }
+    Asked::by("user:ada", operation.updated_at)
 }
 
 /// The answer to a command that triggered.

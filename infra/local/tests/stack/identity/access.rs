@@ -7,6 +7,7 @@ use gatehouse_domain::access::ENDPOINTS;
 use http::Method;
 use serde_json::{Value, json};
 
+use super::previous_owner::{OwnedBefore, REBORN};
 use crate::support::{
     Anonymous, Call, Client, Key, Resume, TestStack,
     catalog::deployed_by,
@@ -19,7 +20,8 @@ use crate::support::{
 /// 401 nor 403 nor 404. `.` is 404, as if the thing had never been. `x` is 403. `-` is 401.
 ///
 /// Nobody stands for everybody whose credential opens nothing: none at all, malformed, expired, revoked,
-/// of a wrong audience, of a wrong kind.
+/// of a wrong audience, of a wrong kind, a key of somebody who may not log in or holds less by now. The other admin stands
+/// for everybody of another tenant, which also had the names of the job and the project that requests are about before.
 const TABLE: &str = "
                        nobody viewer developer admin other-admin root key key-without service
     list_jobs              -      +       +       +       +       +    +       x         x
@@ -122,7 +124,7 @@ fn call(operation: &str, things: &Things) -> Call {
     let op = ENDPOINTS.iter().find(|endpoint| endpoint.id == operation).expect("an operation of the table");
     let path = op
         .path
-        .replace("{job_id}", "hello")
+        .replace("{job_id}", REBORN)
         .replace("{name}", "process")
         .replace("{run_id}", &things.run)
         .replace("{user_name}", "viewer")
@@ -131,7 +133,7 @@ fn call(operation: &str, things: &Things) -> Call {
         .replace("{service_id}", &things.service)
         .replace("{operation_id}", &things.operation)
         .replace("{tenant}", "example")
-        .replace("{project}", "example");
+        .replace("{project}", REBORN);
     let method: Method = op.methods[0].parse().expect("a method");
     match (operation, body(operation)) {
         ("list_audit", _) => Call::get("/v1/audit?actor=user:nobody"),
@@ -242,7 +244,10 @@ async fn only_people_log_out() {
 
 async fn things(stack: &TestStack) -> Things {
     let platform = stack.client(&Key::PLATFORM);
-    let run = platform.trigger("hello").await;
+    let before = OwnedBefore::begin(stack).await;
+    before.end(stack).await;
+    stack.client(&Key::EXAMPLE).put_reborn_job().await;
+    let run = platform.trigger(REBORN).await;
     platform.ended(&run).await;
     let keys = platform.all("/v1/api-keys", "api_keys").await;
     let key_id = keys[0]["key_id"].as_str().expect("a key has an id").to_owned();
@@ -285,6 +290,7 @@ async fn worthless(stack: &TestStack) -> Vec<(&'static str, Option<String>)> {
     let claims = forger::claims(&live.bearer);
     let session = stack.session(Person::ROOT).await;
     let session_claims = forger::claims(&session);
+    let keys = keys_that_count_no_more(stack).await;
     let ended = stack.session(Person::ROOT).await;
     stack.client(&ended).send(Call::post("/auth/logout")).await.expect(200);
     let thief = Forger::new(&stack.data());
@@ -292,7 +298,7 @@ async fn worthless(stack: &TestStack) -> Vec<(&'static str, Option<String>)> {
     let expired =
         with(with(claims.clone(), "iat", json!(forger::now() - 7200)), "exp", json!(forger::now() - 60));
     let Bearer(truncated) = &live.bearer;
-    vec![
+    let others = vec![
         ("nobody", None),
         ("a malformed token", Some(truncated[..truncated.len() - 2].to_owned())),
         ("a malformed key", Some("gh_00000000000000000000000000000000000000".to_owned())),
@@ -311,7 +317,40 @@ async fn worthless(stack: &TestStack) -> Vec<(&'static str, Option<String>)> {
             "a session that never began",
             forged("session", &with(session_claims, "jti", json!(format!("ses_{}", "0".repeat(26))))),
         ),
-    ]
+    ];
+    others.into_iter().chain(keys).collect()
+}
+
+/// Keys whose person may not log in any more, or holds less than they do: each of an own person.
+async fn keys_that_count_no_more(stack: &TestStack) -> Vec<(&'static str, Option<String>)> {
+    let root = stack.log_in(Person::ROOT).await;
+    let mut keys = Vec::new();
+    for (what, user, change) in [
+        ("a key of somebody who was disabled", "leaves", json!({ "state": "disabled" })),
+        ("a key of somebody who was demoted", "falls", json!({ "roles": { "example": "admin" } })),
+        ("a key of somebody without roles", "ends", json!({ "roles": {} })),
+    ] {
+        let body = json!({ "user_name": user, "password": "blue skies only", "roles": { "*": "admin" } });
+        root.send(Call::post("/v1/users").json(&body)).await.expect(201);
+        let body = json!({ "username": user, "password": "blue skies only" });
+        let session = root.send(Call::post("/auth/login").json(&body)).await.expect(200).json();
+        let session = Bearer(session["token"].as_str().expect("a session has a token").to_owned());
+        let body = json!({ "name": "theirs", "scopes": ["*"], "tenants": "*" });
+        let minted =
+            stack.client(&session).send(Call::post("/v1/api-keys").json(&body)).await.expect(201).json();
+        let key = Bearer(minted["key"].as_str().expect("a key was minted").to_owned());
+        // A key that their key minted is theirs as well.
+        let minted = stack.client(&key).send(Call::post("/v1/api-keys").json(&body)).await.expect(201).json();
+        let second = minted["key"].as_str().expect("a key was minted").to_owned();
+        for key in [&key.0, &second] {
+            stack.client(&Bearer(key.clone())).get("/v1/jobs").await.expect(200);
+        }
+        let path = format!("/v1/users/{user}");
+        let etag = root.get(&path).await.expect(200).header("etag").expect("an ETag").to_owned();
+        root.send(Call::patch(&path).header("if-match", etag).json(&change)).await.expect(200);
+        keys.extend([(what, Some(key.0)), (what, Some(second))]);
+    }
+    keys
 }
 
 /// Who reads a stream while it is decided that they may not: their client, and what to change.

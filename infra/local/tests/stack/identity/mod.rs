@@ -5,6 +5,7 @@ mod audit;
 mod canary;
 mod janitor;
 mod keys;
+mod previous_owner;
 mod projects;
 mod rotation;
 mod sessions;

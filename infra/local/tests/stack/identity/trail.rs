@@ -119,7 +119,9 @@ async fn tenants_and_jobs(driver: &mut Driver, root: &Client) {
         let delete = matching(root, &path, Call::delete(&path)).await;
         driver.drive("delete_job", root, delete).await;
     }
-    driver.drive("delete_project", root, Call::delete("/v1/projects/rockets")).await;
+    let path = "/v1/projects/rockets";
+    let delete = matching(root, path, Call::delete(path)).await;
+    driver.drive("delete_project", root, delete).await;
     driver.drive("delete_tenant", root, Call::delete("/v1/tenants/third")).await;
     let path = "/v1/providers/elsewhere";
     let provider = json!({
@@ -141,8 +143,8 @@ async fn credentials(driver: &mut Driver, root: &Client) {
         json!({ "state": "disabled" }),
         json!({ "state": "active" }),
     ] {
-        let patch = matching(root, path, Call::patch(path).json(&change)).await;
-        driver.drive("edit_user", root, patch).await;
+        let edit = matching(root, path, Call::patch(path).json(&change)).await;
+        driver.drive("edit_user", root, edit).await;
     }
     let reset = json!({ "password": "green fields only" });
     driver.drive("reset_password", root, post("/v1/users/grace/password").json(&reset)).await;

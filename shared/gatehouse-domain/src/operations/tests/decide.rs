@@ -1,14 +1,19 @@
 use futures_util::FutureExt;
+use serde_json::Map;
 
 use super::support::{Site, person, token};
 use crate::{
+    access::Scope,
     audit::{Action, AuditContext},
-    caller::Caller,
-    catalog::PlanSummary,
+    caller::{Caller, Grant},
+    catalog::{EnvironmentSpec, PlanSummary},
     id::OperationId,
     operations::{
-        OperationOutcome, State,
+        OperationOutcome, Phase, State,
+        attempt::CallbackKey,
         decide::{Answer, DecideError, Decided, Decision, cancel, decide},
+        request::Ask,
+        steer,
     },
 };
 
@@ -33,9 +38,21 @@ impl Site {
         cancel(&self.memory, workflow, &self.hand, &audit, service, id).now_or_never().unwrap()
     }
 
+    /// Edits an environment, as an admin may.
+    fn edit(&self, environment: &str, edit: fn(&mut EnvironmentSpec)) {
+        let mut items = self.memory.items();
+        let service = items.services.get_mut(&self.service).unwrap();
+        let specs = &mut service.spec.environments;
+        edit(specs.iter_mut().find(|spec| spec.name.as_str() == environment).unwrap());
+    }
+
     /// An operation of ada's that waits for approval.
     fn awaiting(&self) -> OperationId {
-        let id = self.provisioning("prod");
+        self.awaiting_of(&person("ada", "acme=developer"))
+    }
+
+    fn awaiting_of(&self, requester: &Caller) -> OperationId {
+        let id = self.asked(requester, "prod", &Ask::Provision(Map::new()), None).unwrap().operation.id;
         let mut items = self.memory.items();
         let operation = items.operations.get_mut(&id).unwrap();
         operation.plan = Some(PlanSummary { add: 1, change: 0, destroy: 0 });
@@ -89,6 +106,149 @@ fn nobody_decides_about_what_they_asked_for() {
         assert!(matches!(refused, Err(DecideError::OwnRequest)));
     }
     assert_eq!(site.actions(), [Action::ProvisionService]);
+}
+
+/// An edit of an environment while an operation is open, and whether the operation may go on.
+type Edit = (&'static str, fn(&mut EnvironmentSpec), bool);
+
+/// A session of somebody's, a key that they minted, and a key that was minted with that one.
+fn callers_of(name: &str) -> Vec<Caller> {
+    let key = |id: &str| {
+        let grant = Grant::ApiKey {
+            scopes: [Scope::OperationsWrite, Scope::OperationsApprove, Scope::CatalogRead].into(),
+            tenants: "acme".parse().unwrap(),
+            expires_at: None,
+            minted_by: Some(format!("user:{name}")),
+        };
+        Caller { subject: format!("key_{id}_of_{name}"), grant }
+    };
+    vec![person(name, "acme=developer"), key("a"), key("b")]
+}
+
+#[test]
+fn one_hand_does_not_approve_what_it_asked_for_by_whatever_session_or_key() {
+    let all: Vec<_> = ["ada", "bob"].into_iter().flat_map(callers_of).collect();
+    for requester in &all {
+        for approver in &all {
+            for answer in [Answer::Approve, Answer::Reject] {
+                let site = Site::default();
+                let id = site.awaiting_of(requester);
+                let decided = site.says(approver, &id, answer, None);
+                let (first, second) = (requester.actor(), approver.actor());
+                if requester.hand() == approver.hand() {
+                    let refused = matches!(decided, Err(DecideError::OwnRequest));
+                    assert!(refused, "{second} decided about what {first} asked for: {decided:?}");
+                    assert_eq!(site.actions(), [Action::ProvisionService]);
+                } else {
+                    assert!(decided.is_ok(), "{second} could not decide about what {first} asked for");
+                    let items = site.memory.items();
+                    let [requested, decision] = &items.trail[..] else { panic!("{:?}", items.trail) };
+                    for (entry, caller) in [(requested, requester), (decision, approver)] {
+                        let behind = entry.on_behalf_of.as_ref().unwrap_or(&entry.actor);
+                        assert_eq!((&entry.actor, behind), (&caller.actor(), &caller.hand()));
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_key_that_came_with_the_installation_is_a_hand_of_its_own() {
+    let key = |subject: &str, minted_by: Option<&str>| {
+        let (scopes, tenants) = ([Scope::All].into(), "*".parse().unwrap());
+        let minted_by = minted_by.map(str::to_owned);
+        Caller {
+            subject: subject.into(),
+            grant: Grant::ApiKey { scopes, tenants, expires_at: None, minted_by },
+        }
+    };
+    let (first, other) = (key("key_1", None), key("key_2", None));
+    let minted = key("key_3", Some("api_key:key_1"));
+    for (requester, approver, is_one) in
+        [(&first, &first, true), (&first, &minted, true), (&minted, &first, true), (&first, &other, false)]
+    {
+        let site = Site::default();
+        let id = site.awaiting_of(requester);
+        let decided = site.says(approver, &id, Answer::Approve, None);
+        assert_eq!(decided.is_err(), is_one, "{} and {}", requester.subject, approver.subject);
+    }
+}
+
+#[test]
+fn nothing_is_approved_that_something_else_would_do_by_now() {
+    let edits: [Edit; 4] = [
+        ("another module", |it| it.module = Some("static".parse().unwrap()), false),
+        ("no module", |it| it.module = None, false),
+        ("other inputs", |it| it.inputs.clear(), true),
+        ("another category", |it| it.category = crate::catalog::Category::Staging, true),
+    ];
+    for (what, edit, goes) in edits {
+        let site = Site::default();
+        let id = site.awaiting();
+        site.edit("prod", edit);
+        let decided = site.says(&bob(), &id, Answer::Approve, None);
+        assert_eq!(decided.is_ok(), goes, "{what}: {decided:?}");
+        assert_eq!(site.memory.operation(&id).verdict.is_some(), goes, "{what}");
+        if !goes {
+            assert!(matches!(decided, Err(DecideError::Superseded(_))), "{what}: {decided:?}");
+            assert!(site.says(&bob(), &id, Answer::Reject, None).is_ok(), "{what}: it can be rejected");
+        }
+    }
+}
+
+#[test]
+fn a_decision_that_took_effect_is_repeated_whatever_was_edited_since() {
+    let site = Site::default();
+    let id = site.awaiting();
+    site.says(&bob(), &id, Answer::Approve, None).unwrap();
+    site.edit("prod", |it| it.module = Some("static".parse().unwrap()));
+    site.says(&bob(), &id, Answer::Approve, None).unwrap();
+}
+
+#[test]
+fn nothing_is_applied_under_a_weaker_rule_than_holds_now() {
+    let key = CallbackKey::new(&"k".repeat(32).into()).unwrap();
+    let apply = |site: &Site, id: &OperationId| {
+        let begun = steer::begin_attempt(&site.memory, &site.hand, &key, id, Phase::Apply);
+        begun.now_or_never().unwrap().map(drop)
+    };
+    let edits: [Edit; 4] = [
+        ("nothing", |_| {}, true),
+        ("approval", |it| it.approval_required = true, false),
+        ("another module, unprotected", |it| it.module = Some("static".parse().unwrap()), true),
+        (
+            "another module, in prod",
+            |it| {
+                it.module = Some("static".parse().unwrap());
+                it.category = crate::catalog::Category::Prod;
+            },
+            false,
+        ),
+    ];
+    for (what, edit, goes) in edits {
+        let site = Site::default();
+        let id = site.provisioning("dev");
+        site.memory.items().operations.get_mut(&id).unwrap().plan =
+            Some(PlanSummary { add: 1, change: 0, destroy: 0 });
+        site.memory.items().operations.get_mut(&id).unwrap().state = State::Running { phase: Phase::Plan };
+        site.edit("dev", edit);
+        let begun = apply(&site, &id);
+        assert_eq!(begun.is_ok(), goes, "{what}: {begun:?}");
+        if let Err(error) = begun {
+            assert_eq!(error.word(), "OutOfPlace", "{what}: {error}");
+            assert_eq!(site.memory.operation(&id).attempt, None, "{what}");
+        }
+    }
+    // What was approved stays so, and a rule that was loosened since does not loosen what was asked for before.
+    let site = Site::default();
+    let id = site.awaiting();
+    site.edit("prod", |it| it.approval_required = false);
+    let early = apply(&site, &id);
+    assert!(early.is_err(), "an apply began before anybody approved");
+    site.says(&bob(), &id, Answer::Approve, None).unwrap();
+    site.edit("prod", |it| it.approval_required = true);
+    apply(&site, &id).unwrap();
 }
 
 #[test]

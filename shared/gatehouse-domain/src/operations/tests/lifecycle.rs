@@ -39,11 +39,11 @@ fn success(add: u32) -> Report {
 }
 
 fn verdict(approved: bool) -> Verdict {
-    Verdict { approved, asked: Asked { by: "user:bob".into(), at: after(20) }, comment: None }
+    Verdict { approved, asked: Asked::by("user:bob", after(20)), comment: None }
 }
 
 fn stop() -> Asked {
-    Asked { by: "user:eve".into(), at: after(30) }
+    Asked::by("user:eve", after(30))
 }
 
 /// How far to bring an operation.

@@ -15,7 +15,7 @@ use crate::{
     ci::{ProviderDirectory, StartKind},
     clock::{System, ordered_id},
     idempotency::{Fingerprint, IdempotencyKey, RequestKey},
-    jobs::{self, FindJob, FindJobsByTarget, Job, JobSpec},
+    jobs::{self, FindJob, FindJobsByTarget, Job, JobSpec, ShowJobError},
     name::{JobId, TenantId},
     parameter::{ResolvedParameters, resolve},
     runs::{
@@ -43,11 +43,11 @@ where
     admit(audit, &TRIGGER_RUN, &job.tenant)?;
     let resolved =
         resolve(&job.spec.parameters, &job.spec.target, parameters).map_err(StartError::Parameters)?;
-    // Of what the caller wrote, not of what the job makes of it: a repetition stays one when the job's
+    // With the tenant, since the job's id may have been another tenant's job a moment ago. Of what the caller wrote, not of what the job makes of it: a repetition stays one when the job's
     // defaults are edited in between.
     let given = serde_json::to_string(parameters).unwrap_or_default();
     let wanted = Wanted {
-        fingerprint: Fingerprint::of(&["trigger", job.id.as_str(), &given]),
+        fingerprint: Fingerprint::of(&["trigger", job.tenant.as_str(), job.id.as_str(), &given]),
         kind: StartKind::Trigger,
         rerun_of: None,
         resolved,
@@ -74,6 +74,10 @@ where
         return Err(StartError::StillRunning);
     }
     let job = jobs::show(store, audit.caller, &found.job_id).await?;
+    // The id may be another tenant's job by now, whose run it would become.
+    if job.tenant != found.tenant {
+        return Err(ShowJobError::NotFound.into());
+    }
     // The run's own provider and values count: the job may have been edited since.
     let spec = JobSpec { provider: found.provider, target: found.target.clone(), ..job.spec };
     let job = Job { spec, ..job };

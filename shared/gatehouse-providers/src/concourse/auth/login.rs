@@ -5,6 +5,7 @@ use std::time::Duration;
 use gatehouse_domain::{
     ci::{Account, CiError, CiErrorKind},
     clock::Clock,
+    idempotency::Fingerprint,
     name::ProviderName,
     providers::Credentials,
     secret::{ReadSecret, SecretName},
@@ -56,6 +57,8 @@ pub(super) struct Login<'a> {
     pub(super) secrets: &'a dyn ReadSecret,
     pub(super) clock: &'a dyn Clock,
     pub(super) provider: &'a ProviderName,
+    /// Where it leads.
+    pub(super) place: &'a Fingerprint,
 }
 
 impl Login<'_> {
@@ -80,8 +83,14 @@ impl Login<'_> {
             CiError::new(CiErrorKind::Unavailable, OPERATION, advice).caused_by(error)
         })?;
         let text = text.ok_or_else(|| self.refused("there are no credentials for Concourse"))?;
-        Credentials::from_secret(&text)
-            .map_err(|error| self.refused("the credentials for Concourse are unreadable").caused_by(error))
+        let credentials = Credentials::from_secret(&text)
+            .map_err(|error| self.refused("the credentials for Concourse are unreadable").caused_by(error))?;
+        if credentials.fit(self.place) {
+            Ok(credentials)
+        } else {
+            Err(self
+                .refused("the credentials for Concourse were given for another URL, account or authority"))
+        }
     }
 
     fn refused(&self, what: &str) -> CiError {

@@ -13,6 +13,7 @@ use gatehouse_domain::{
     ci::{CiError, CiErrorKind},
     clock::random_id,
     error::Chain,
+    idempotency::Fingerprint,
     lease::LeaseOutcome,
     name::ProviderName,
     providers::Provider,
@@ -55,6 +56,8 @@ pub(in crate::concourse) struct TokenSource {
     dependencies: Dependencies,
     provider: ProviderName,
     credentials_version: String,
+    /// What the credentials have to be given for.
+    place: Fingerprint,
     current: Mutex<Option<Token>>,
     /// Held while a token is obtained. Holds the last refusal of the credentials.
     renewal: tokio::sync::Mutex<Option<Refused>>,
@@ -77,6 +80,7 @@ impl TokenSource {
             dependencies,
             provider: provider.name.clone(),
             credentials_version: provider.credentials_version.clone(),
+            place: provider.place(),
             current: Mutex::new(None),
             renewal: tokio::sync::Mutex::new(None),
         }
@@ -232,6 +236,7 @@ impl TokenSource {
             secrets: &*self.dependencies.read_secrets,
             clock: &*self.dependencies.system,
             provider: &self.provider,
+            place: &self.place,
         }
     }
 

@@ -1,5 +1,7 @@
 //! The rules of services.
 
+mod protection;
+
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
@@ -217,6 +219,16 @@ fn a_service_is_created_once_under_a_key_and_a_name() {
     let items = site.memory.items();
     let actions: Vec<_> = items.trail.iter().map(|entry| entry.action).collect();
     assert_eq!((items.services.len(), actions), (1, vec![Action::CreateService]));
+}
+
+#[test]
+fn a_repetition_is_not_answered_with_a_service_of_another_tenant() {
+    let site = Site::empty();
+    let created = site.creates(&developer(), draft(spec()), Some("k")).unwrap().service;
+    let tenant = "beta".parse().unwrap();
+    site.memory.items().services.insert(created.id.clone(), Service { tenant, ..created });
+    let repeated = site.creates(&developer(), draft(spec()), Some("k"));
+    assert!(matches!(repeated, Err(EditServiceError::KeyReused)), "{repeated:?}");
 }
 
 #[test]
