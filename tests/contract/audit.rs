@@ -2,8 +2,9 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
+use futures_util::future::join_all;
 use gatehouse_domain::{
-    audit::{Action, AppendAudit, AuditFilter, Entry, ListAudit, Origin, Outcome},
+    audit::{Action, AppendAudit, AuditFilter, CountAudit, Entry, ListAudit, Origin, Outcome},
     caller::Tenants,
     clock::Clock,
     paging::{Cursor, ListError, PageRequest},
@@ -170,5 +171,27 @@ async fn a_cursor_of_another_trail_is_refused() {
         let page = PageRequest { cursor: Some(Cursor::encode(garbage)), ..PageRequest::default() };
         let refused = table.table.list_audit(&AuditFilter::Everything, now, &page).await;
         assert!(matches!(refused, Err(ListError::Cursor(_))), "{garbage:?}: {refused:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_counted_is_one_entry_however_many_come_at_once() {
+    let table = TestTable::new().await;
+    let entry = || table.entry("user:ada", "user:ada", None).counted(Duration::from_mins(15), "ada");
+    join_all((0..50).map(async |_| table.table.count_audit(&entry()).await.unwrap())).await;
+    table
+        .table
+        .count_audit(&table.entry("user:bob", "user:bob", None).counted(Duration::from_mins(15), "bob"))
+        .await
+        .unwrap();
+    for filter in [
+        AuditFilter::Everything,
+        AuditFilter::Actor { actor: "user:ada".into(), tenants: "*".parse().unwrap() },
+    ] {
+        let page = PageRequest::default();
+        let trail = table.table.list_audit(&filter, table.system.now(), &page).await.unwrap();
+        let counts: Vec<_> =
+            trail.items.iter().filter(|it| it.actor == "user:ada").map(|entry| entry.count).collect();
+        assert_eq!(counts, [Some(50)], "{filter:?}");
     }
 }

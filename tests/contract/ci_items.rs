@@ -46,7 +46,7 @@ fn job(id: &str) -> Job {
 }
 
 async fn save(table: &TestTable, job: Job) -> Value {
-    let edit = JobEdit { job: job.clone(), previous: None, new_project: None };
+    let edit = JobEdit { job: job.clone(), previous: None, new_project: None, entries: Vec::new() };
     table.table.save_jobs(&[edit]).await.unwrap();
     assert_eq!(table.table.find_job(&job.id).await.unwrap().as_ref(), Some(&job));
     item(table, &format!("JOB#{}", job.id), "JOB").await
@@ -113,7 +113,7 @@ async fn a_provider() {
     });
     let key = gatehouse_store::keys::provider(&provider.name);
     (expected["pk"], expected["sk"]) = (json!(key.pk), json!(key.sk));
-    table.table.save_provider(&provider, None).await.unwrap();
+    table.table.save_provider(&provider, None, None).await.unwrap();
     assert_eq!(item(&table, &key.pk, &key.sk).await, expected);
     assert_eq!(table.table.find_provider(&provider.name).await.unwrap(), Some(provider.clone()));
     for (account, stored) in [
@@ -126,7 +126,7 @@ async fn a_provider() {
         provider.url = Some("https://ci.example.com".into());
         provider.account = Some(account);
         provider.ca_certificate = Some("PEM".into());
-        table.table.save_provider(&provider, Some(&provider.revision)).await.unwrap();
+        table.table.save_provider(&provider, Some(&provider.revision), None).await.unwrap();
         expected["url"] = json!("https://ci.example.com");
         expected["account"] = stored;
         expected["ca_certificate"] = json!("PEM");
@@ -140,7 +140,7 @@ async fn a_provider() {
         (Sharing::Scopes(serde_json::from_value(scopes.clone()).unwrap()), json!({ "scopes": scopes })),
     ] {
         provider.sharing = sharing;
-        table.table.save_provider(&provider, Some(&provider.revision)).await.unwrap();
+        table.table.save_provider(&provider, Some(&provider.revision), None).await.unwrap();
         expected["sharing"] = stored;
         assert_eq!(item(&table, &key.pk, &key.sk).await, expected);
         assert_eq!(table.table.find_provider(&provider.name).await.unwrap(), Some(provider.clone()));

@@ -47,6 +47,7 @@ fn entry(table: &TestTable) -> Entry {
 async fn a_user() {
     let table = TestTable::new().await;
     let least = User {
+        known_networks: BTreeMap::new(),
         name: "ada".parse().unwrap(),
         display_name: None,
         roles: "".parse().unwrap(),
@@ -325,6 +326,7 @@ async fn the_ring_of_signing_keys() {
 async fn an_entry_of_the_trail() {
     let table = TestTable::new().await;
     let least = Entry {
+        count: None,
         id: "aud_1".into(),
         at: noon(),
         actor: "user:ada".into(),

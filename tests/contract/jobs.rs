@@ -23,7 +23,7 @@ fn edited(job: &Job) -> Job {
 }
 
 fn edit(previous: Option<Job>, job: Job) -> JobEdit {
-    JobEdit { job, previous, new_project: None }
+    JobEdit { job, previous, new_project: None, entries: Vec::new() }
 }
 
 async fn list(table: &TestTable, filter: &JobFilter, limit: u8) -> Vec<Vec<String>> {
@@ -62,7 +62,7 @@ async fn only_one_of_two_edits_of_the_same_revision_is_made() {
     let job = table.save_job("build").await;
     let first = table.table.save_jobs(&[edit(Some(job.clone()), edited(&job))]).await.unwrap();
     let second = table.table.save_jobs(&[edit(Some(job.clone()), edited(&job))]).await.unwrap();
-    let deleted = table.table.delete_job(&job).await.unwrap();
+    let deleted = table.table.delete_job(&job, &table.entry("user:ada", "job:x", None)).await.unwrap();
     assert_eq!((first, second, deleted), (EditOutcome::Done, EditOutcome::Conflict, EditOutcome::Conflict));
 }
 
@@ -90,7 +90,7 @@ async fn jobs_are_found_by_what_they_point_at_until_they_point_elsewhere() {
     table.table.save_jobs(&[edit(Some(job), moved.clone())]).await.unwrap();
     assert_eq!(table.table.jobs_with_target(&provider, &target("build")).await.unwrap(), []);
     assert_eq!(table.table.jobs_with_target(&provider, &target("other")).await.unwrap(), [moved.clone()]);
-    table.table.delete_job(&moved).await.unwrap();
+    table.table.delete_job(&moved, &table.entry("user:ada", "job:x", None)).await.unwrap();
     assert_eq!(table.table.jobs_with_target(&provider, &target("other")).await.unwrap(), []);
 }
 
@@ -102,13 +102,14 @@ async fn a_project_belongs_to_the_tenant_that_had_it_first() {
     let mut other = job.clone();
     other.id = "other".parse().unwrap();
     let described = Project { description: Some("late".into()), ..project.clone() };
-    let same = JobEdit { job: other.clone(), previous: None, new_project: Some(described) };
+    let same =
+        JobEdit { job: other.clone(), previous: None, new_project: Some(described), entries: Vec::new() };
     assert_eq!(table.table.save_jobs(&[same]).await.unwrap(), EditOutcome::Done);
     let kept = table.table.find_project(&project.name).await.unwrap();
     assert_eq!(kept.as_ref(), Some(&project), "the job changed a project that was there");
     project.tenant = "thief".parse().unwrap();
     other.id = "third".parse().unwrap();
-    let stolen = JobEdit { job: other, previous: None, new_project: Some(project) };
+    let stolen = JobEdit { job: other, previous: None, new_project: Some(project), entries: Vec::new() };
     assert_eq!(table.table.save_jobs(&[stolen]).await.unwrap(), EditOutcome::Conflict);
 }
 
@@ -184,18 +185,26 @@ async fn providers_are_replaced_and_deleted_only_as_they_were_seen() {
     let table = TestTable::new().await;
     let first = provider("concourse", "r1");
     let r1 = &first.revision;
-    assert_eq!(table.table.save_provider(&first, None).await.unwrap(), EditOutcome::Done);
-    assert_eq!(table.table.save_provider(&first, None).await.unwrap(), EditOutcome::Conflict);
+    assert_eq!(table.table.save_provider(&first, None, None).await.unwrap(), EditOutcome::Done);
+    assert_eq!(table.table.save_provider(&first, None, None).await.unwrap(), EditOutcome::Conflict);
     let second = provider("concourse", "r2");
-    assert_eq!(table.table.save_provider(&second, Some(r1)).await.unwrap(), EditOutcome::Done);
-    assert_eq!(table.table.save_provider(&first, Some(r1)).await.unwrap(), EditOutcome::Conflict);
+    assert_eq!(table.table.save_provider(&second, Some(r1), None).await.unwrap(), EditOutcome::Done);
+    assert_eq!(table.table.save_provider(&first, Some(r1), None).await.unwrap(), EditOutcome::Conflict);
     assert_eq!(table.table.find_provider(&first.name).await.unwrap(), Some(second.clone()));
-    table.table.save_provider(&provider("another", "r1"), None).await.unwrap();
+    table.table.save_provider(&provider("another", "r1"), None, None).await.unwrap();
     let names: Vec<_> =
         table.table.list_providers().await.unwrap().into_iter().map(|p| p.name.to_string()).collect();
     assert_eq!(names, ["another", "concourse"]);
-    let stale = table.table.delete_provider(&first.name, r1).await.unwrap();
-    let done = table.table.delete_provider(&first.name, &second.revision).await.unwrap();
+    let stale = table
+        .table
+        .delete_provider(&first.name, r1, &table.entry("user:ada", "provider:x", None))
+        .await
+        .unwrap();
+    let done = table
+        .table
+        .delete_provider(&first.name, &second.revision, &table.entry("user:ada", "provider:x", None))
+        .await
+        .unwrap();
     assert_eq!((stale, done), (EditOutcome::Conflict, EditOutcome::Done));
     assert_eq!(table.table.find_provider(&first.name).await.unwrap(), None);
 }

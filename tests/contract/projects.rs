@@ -177,7 +177,7 @@ async fn a_project_is_used_while_it_has_a_job_a_service_or_a_live_token() {
     let is_used = async |project: &Project| table.table.is_used(project, table.system.now()).await.unwrap();
     assert!(is_used(&payments).await);
     assert!(!is_used(&pay).await, "a longer name's job counts");
-    table.table.delete_job(&job).await.unwrap();
+    table.table.delete_job(&job, &table.entry("user:ada", "job:x", None)).await.unwrap();
     assert!(!is_used(&payments).await);
     let shop = saved(&table, "acme", "shop").await;
     assert!(is_used(&payments).await);

@@ -108,7 +108,7 @@ impl World {
             updated_by: "user:root".into(),
         };
         let previous = previous.as_ref().map(|provider| &provider.revision);
-        let saved = self.table.table.save_provider(&provider, previous).await.unwrap();
+        let saved = self.table.table.save_provider(&provider, previous, None).await.unwrap();
         assert_eq!(saved, EditOutcome::Done);
     }
 
@@ -117,9 +117,9 @@ impl World {
     }
 
     async fn put(&self, tenant: &str, draft: JobDraft, expected: Precondition) -> Result<Job, PutJobError> {
-        let (kinds, caller) = (BTreeSet::from(ProviderKind::ALL), admin(tenant));
-        let (store, system) = (&*self.table.table, &*self.table.system);
-        let put = jobs::put(store, system, &kinds, &caller, draft, None, &expected);
+        let (kinds, caller, origin) = (BTreeSet::from(ProviderKind::ALL), admin(tenant), origin());
+        let (store, system, audit) = (&*self.table.table, &*self.table.system, audit(&caller, &origin));
+        let put = jobs::put(store, system, &kinds, &audit, draft, None, &expected);
         put.await.map(|put| put.job)
     }
 
@@ -203,10 +203,11 @@ impl<'a> Case<'a> {
     async fn import(&self) -> Option<ScopeClosed> {
         let draft = self.new_job("imported");
         let entry = ImportEntry { written_id: draft.id.to_string(), draft: Ok(draft) };
-        let (kinds, caller) = (BTreeSet::from(ProviderKind::ALL), admin(self.tenant));
-        let (store, system) = (&*self.world.table.table, &*self.world.table.system);
+        let (kinds, caller, origin) = (BTreeSet::from(ProviderKind::ALL), admin(self.tenant), origin());
+        let (store, system, audit) =
+            (&*self.world.table.table, &*self.world.table.system, audit(&caller, &origin));
         let mode = ImportMode::EachOnItsOwn;
-        let imported = jobs::import(store, system, &kinds, &caller, vec![entry], None, mode).await.unwrap();
+        let imported = jobs::import(store, system, &kinds, &audit, vec![entry], None, mode).await.unwrap();
         match &imported[..] {
             [Imported::Created] => None,
             [Imported::Refused(ImportRefusal::Job(Refusal::Scope(closed)))] => Some(closed.clone()),

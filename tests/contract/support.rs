@@ -14,7 +14,7 @@ use gatehouse_domain::{
     secret::SecretError,
     sign::{SignError, SignToken},
     signing::MakeKeyPair,
-    users::{HashPassword, HashPasswordError, PasswordHash},
+    users::{HashPassword, HashPasswordError, JudgePassword, PasswordHash, Weakness},
 };
 pub use gatehouse_testkit::app::{
     Flushes, TestSystem, TestTable,
@@ -93,6 +93,12 @@ impl HashPassword for Pretend {
         hash: Option<&PasswordHash>,
     ) -> Result<bool, HashPasswordError> {
         Ok(hash.is_some_and(|hash| hash.expose() == format!("hash of {}", password.expose_secret())))
+    }
+}
+
+impl JudgePassword for Pretend {
+    fn weakness(&self, _password: &SecretString, _about: &[&str]) -> Option<Weakness> {
+        None
     }
 }
 

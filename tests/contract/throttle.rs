@@ -8,16 +8,22 @@ use gatehouse_domain::{
     id::SessionId,
     revision::Revision,
     users::{
-        Attempt, Begun, PasswordHash, Permit, SaveSession, SaveUser, Session, Throttle, User, UserState,
-        WINDOW,
+        Attempt, Begun, FindUser, PasswordHash, Permit, SaveSession, SaveUser, Session, Throttle, User,
+        UserState,
     },
 };
 use jiff::Timestamp;
 
 use crate::support::TestTable;
 
+const WINDOW: Duration = Duration::from_mins(15);
+
+fn networks() -> BTreeMap<String, Timestamp> {
+    BTreeMap::from([("192.0.2.1".to_owned(), Timestamp::UNIX_EPOCH)])
+}
+
 fn permit(of: &str, limit: u32) -> Permit {
-    Permit { of: of.to_owned(), window: Timestamp::from_second(900).unwrap(), limit }
+    Permit { of: of.to_owned(), window: Timestamp::from_second(900).unwrap(), length: WINDOW, limit }
 }
 
 async fn take(table: &TestTable, permits: &[Permit]) -> bool {
@@ -79,6 +85,7 @@ async fn who_logs_in_gives_their_permits_back() {
         state: UserState::Active,
         password: PasswordHash::unverified("hash".into()),
         sessions: BTreeMap::new(),
+        known_networks: BTreeMap::new(),
         revision: Revision::new(&*table.system),
         created_at: now,
         updated_at: now,
@@ -91,13 +98,31 @@ async fn who_logs_in_gives_their_permits_back() {
     for _ in 0..10 {
         assert!(take(&table, &permits).await);
         let id = SessionId::generate(&*table.system);
-        let begun = Begun { user: &user, id: &id, session: &session, forgotten: Vec::new() };
+        let begun = Begun {
+            user: &user,
+            id: &id,
+            session: &session,
+            forgotten: Vec::new(),
+            known_networks: networks(),
+        };
         assert!(table.table.begin_session(&begun, &permits, &entry()).await.unwrap());
     }
+    let known = table.table.find_user(&user.name).await.unwrap().unwrap().known_networks;
+    assert_eq!(known, networks());
     let stale = User { revision: Revision::new(&*table.system), ..user.clone() };
     let id = SessionId::generate(&*table.system);
-    let begun = Begun { user: &stale, id: &id, session: &session, forgotten: Vec::new() };
+    let begun =
+        Begun { user: &stale, id: &id, session: &session, forgotten: Vec::new(), known_networks: networks() };
     assert!(take(&table, &permits).await);
     assert!(!table.table.begin_session(&begun, &permits, &entry()).await.unwrap());
     assert_eq!(take_until_refused(&table, &permits[0]).await, 2, "a failed attempt gave its permit back");
+}
+
+#[tokio::test]
+async fn what_is_refused_names_the_permit_that_is_missing() {
+    let table = TestTable::new().await;
+    let (few, many) = (permit("account:ada", 1), permit("address:192.0.2.1", 9));
+    assert!(take(&table, &[few.clone(), many.clone()]).await);
+    let refused = table.table.take_permits(&[many, few]).await.unwrap();
+    assert_eq!(refused, Attempt::Refused(1));
 }

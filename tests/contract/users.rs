@@ -27,6 +27,7 @@ fn user(table: &TestTable, name: &str, roles: &str) -> User {
         state: UserState::Active,
         password: PasswordHash::unverified("first".into()),
         sessions: BTreeMap::new(),
+        known_networks: BTreeMap::new(),
         revision: Revision::new(&*table.system),
         created_at: now,
         updated_at: now,
@@ -70,7 +71,7 @@ fn session(table: &TestTable) -> (SessionId, Session) {
 
 async fn begin(table: &TestTable, user: &User, forgotten: Vec<SessionId>) -> (SessionId, bool) {
     let (id, session) = session(table);
-    let begun = Begun { user, id: &id, session: &session, forgotten };
+    let begun = Begun { user, id: &id, session: &session, forgotten, known_networks: BTreeMap::new() };
     let begun = table.table.begin_session(&begun, &[], &entry(table, user.name.as_str())).await.unwrap();
     (id, begun)
 }
@@ -280,7 +281,13 @@ async fn what_the_trail_cannot_take_does_not_happen_to_a_user() {
     assert_eq!(table.table.find_user(&ada.name).await.unwrap().unwrap().revision, ada.revision);
     assert_eq!(table.table.pending_flush().await.unwrap(), None);
     let (id, session) = session(&table);
-    let begun = Begun { user: &ada, id: &id, session: &session, forgotten: Vec::new() };
+    let begun = Begun {
+        user: &ada,
+        id: &id,
+        session: &session,
+        forgotten: Vec::new(),
+        known_networks: BTreeMap::new(),
+    };
     table.table.begin_session(&begun, &[], &used).await.expect_err("ada logged in without an entry");
     assert_eq!(sessions(&table, &ada).await, []);
     let (id, _) = begin(&table, &ada, Vec::new()).await;

@@ -1,5 +1,7 @@
 //! `docs/TABLE.md` shows the keys that the code makes.
 
+use std::time::Duration;
+
 use gatehouse_domain::{
     api_key::{ApiKey, ApiKeyId, KeyHash},
     audit::{Action, Entry, Origin, Outcome},
@@ -202,6 +204,7 @@ fn entry(job: &Job) -> Entry {
         tenant: Some(job.tenant.clone()),
         outcome: Outcome::Done,
         detail: None,
+        count: None,
         origin: Origin::default(),
     }
 }
@@ -232,7 +235,8 @@ fn the_documentation_shows_the_keys_that_the_code_makes() {
     let operation = operation(&service);
     let state = environment(&operation);
     let ada = "ada".parse().unwrap();
-    let permit = Permit { of: "account:ada".into(), window: morning(), limit: 20 };
+    let permit =
+        Permit { of: "account:ada".into(), window: morning(), length: Duration::from_mins(15), limit: 20 };
     let of_tenant = keys::audit_of_tenant(&entry);
     let rows = [
         row("Job", &keys::job(&job.id), Some(&keys::job_in_list(&job))),

@@ -43,6 +43,9 @@ pub(crate) struct EntryView {
     outcome: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     detail: Option<String>,
+    /// How often it happened, of what is counted by the quarter of an hour: the rest is of the first time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    count: Option<u64>,
     /// Id of the request.
     request_id: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -63,6 +66,7 @@ impl From<Entry> for EntryView {
             tenant: entry.tenant.map(|tenant| tenant.to_string()),
             outcome: entry.outcome.as_str(),
             detail: entry.detail,
+            count: entry.count,
             request_id: entry.origin.request_id,
             source_ip: entry.origin.source_ip,
             user_agent: entry.origin.user_agent,

@@ -6,7 +6,7 @@ use gatehouse_domain::{
     revocation::FlushStage,
     secret::{ReadSecret, WriteSecret},
     sign::SignToken,
-    users::HashPassword,
+    users::Passwords,
 };
 use gatehouse_jwt::{Issuer, SecretKeyPairs, Signer};
 use gatehouse_passwords::Argon2id;
@@ -16,7 +16,7 @@ use gatehouse_store::Table;
 #[derive(Clone)]
 pub struct AppState {
     pub(crate) table: Arc<Table>,
-    pub(crate) passwords: Arc<dyn HashPassword>,
+    pub(crate) passwords: Arc<dyn Passwords>,
     pub(crate) sign: Arc<dyn SignToken>,
     pub(crate) flush: Arc<dyn FlushStage>,
     pub(crate) system: Arc<dyn System>,

@@ -169,7 +169,7 @@ async fn a_provider_from_before_it_was_asked_who_may_use_it_is_filled_in() {
         updated_at: table.system.now(),
         updated_by: "user:root".to_owned(),
     };
-    table.table.save_provider(&provider, None).await.unwrap();
+    table.table.save_provider(&provider, None, None).await.unwrap();
     janitor(&table, &idle, Flushes::default()).handle(event(&table, 20)).await.unwrap();
     assert_eq!(sharing(&table).await, Sharing::NotAsked, "too late to begin anything");
     janitor(&table, &idle, Flushes::default()).handle(event(&table, 120)).await.unwrap();

@@ -12,7 +12,7 @@ use gatehouse_domain::{
 };
 use gatehouse_http::{
     Problem,
-    extract::{Admitted, QueryParameters, RawBody},
+    extract::{Audited, QueryParameters, RawBody},
     problem::{BODY_TOO_LARGE, ProblemBody},
 };
 use serde::{Deserialize, Serialize};
@@ -111,7 +111,7 @@ struct EntryError {
 )]
 pub(crate) async fn import(
     State(state): State<AppState>,
-    Admitted(caller): Admitted,
+    audited: Audited,
     QueryParameters(query): QueryParameters<ImportQuery>,
     headers: HeaderMap,
     RawBody(body): RawBody,
@@ -121,10 +121,12 @@ pub(crate) async fn import(
     let ids: Vec<_> = entries.iter().map(|entry| entry.written_id.clone()).collect();
     let mode = if query.atomic { ImportMode::AllOrNothing } else { ImportMode::EachOnItsOwn };
     let kinds = state.providers.kinds();
-    let imported =
-        jobs::import(&*state.table, &*state.system, &kinds, &caller, entries, query.tenant.as_ref(), mode);
+    let (store, system, audit) = (&*state.table, &*state.system, audited.context());
+    let imported = jobs::import(store, system, &kinds, &audit, entries, query.tenant.as_ref(), mode);
     let imported = imported.await.map_err(|error| match error {
-        ImportError::TooMany { .. } => Problem::new(BODY_TOO_LARGE, error.to_string()),
+        ImportError::TooMany { .. } | ImportError::TooMuch { .. } => {
+            Problem::new(BODY_TOO_LARGE, error.to_string())
+        }
         ImportError::Store(error) => Problem::store(error),
     })?;
     Ok(Json(report(ids, imported)))

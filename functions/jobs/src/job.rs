@@ -7,7 +7,7 @@ use gatehouse_domain::{
 };
 use gatehouse_http::{
     Problem,
-    extract::{Admitted, Expected, JsonBody, NoQuery, PathParameter, QueryParameters, etag},
+    extract::{Admitted, Audited, Expected, JsonBody, NoQuery, PathParameter, QueryParameters, etag},
     page,
     problem::{self, CONFLICT, NOT_FOUND, ProblemBody, VALIDATION_FAILED},
 };
@@ -117,7 +117,7 @@ pub(crate) struct PutQuery {
 )]
 pub(crate) async fn put(
     State(state): State<AppState>,
-    Admitted(caller): Admitted,
+    audited: Audited,
     PathParameter(id): PathParameter<JobId>,
     QueryParameters(query): QueryParameters<PutQuery>,
     Expected(expected): Expected,
@@ -125,8 +125,8 @@ pub(crate) async fn put(
 ) -> Result<impl IntoResponse, Problem> {
     let draft = body.into_draft(id).map_err(|error| Problem::invalid(vec![error]))?;
     let kinds = state.providers.kinds();
-    let put =
-        jobs::put(&*state.table, &*state.system, &kinds, &caller, draft, query.tenant.as_ref(), &expected);
+    let (store, system, audit) = (&*state.table, &*state.system, audited.context());
+    let put = jobs::put(store, system, &kinds, &audit, draft, query.tenant.as_ref(), &expected);
     let put = put.await.map_err(|error| match error {
         PutJobError::Refused(refusal) => refusal_problem(refusal),
         PutJobError::Precondition(error) => Problem::precondition(error),
@@ -152,12 +152,14 @@ pub(crate) async fn put(
 )]
 pub(crate) async fn delete(
     State(state): State<AppState>,
-    Admitted(caller): Admitted,
+    audited: Audited,
     PathParameter(id): PathParameter<JobId>,
     _: NoQuery,
     Expected(expected): Expected,
 ) -> Result<StatusCode, Problem> {
-    jobs::delete(&*state.table, &caller, &id, &expected).await.map_err(|error| match error {
+    let audit = audited.context();
+    let deleted = jobs::delete(&*state.table, &*state.system, &audit, &id, &expected);
+    deleted.await.map_err(|error| match error {
         DeleteJobError::NotFound => not_found(),
         DeleteJobError::Forbidden(tenant) => Problem::forbidden_in(&tenant),
         DeleteJobError::Precondition(error) => Problem::precondition(error),

@@ -9,7 +9,7 @@ use gatehouse_domain::{
 };
 use gatehouse_http::{
     Problem,
-    extract::{Admitted, Expected, JsonBody, NoQuery, PathParameter, etag},
+    extract::{Admitted, Audited, Expected, JsonBody, NoQuery, PathParameter, etag},
     problem::{NOT_FOUND, ProblemBody},
 };
 
@@ -75,7 +75,7 @@ pub(crate) async fn show(
 )]
 pub(crate) async fn put(
     State(state): State<AppState>,
-    Admitted(caller): Admitted,
+    audited: Audited,
     PathParameter(name): PathParameter<ProviderName>,
     _: NoQuery,
     Expected(expected): Expected,
@@ -86,8 +86,9 @@ pub(crate) async fn put(
         return Err(Problem::invalid(vec![error]));
     }
     let kinds = state.providers.kinds();
+    let audit = audited.context();
     let put =
-        providers::put(&*state.table, &*state.secrets, &*state.system, &kinds, &caller, draft, &expected);
+        providers::put(&*state.table, &*state.secrets, &*state.system, &kinds, &audit, draft, &expected);
     let put = put.await.map_err(|error| match error {
         PutProviderError::Invalid(errors) => Problem::invalid(errors),
         PutProviderError::Precondition(error) => Problem::precondition(error),
@@ -98,7 +99,7 @@ pub(crate) async fn put(
     let tag = etag(&put.provider.revision);
     // From here on calls of this function go where the edit says.
     let ci = state.providers.provider_now(&put.provider.name).await.ok();
-    let provider = ProviderView::new(put.provider, ci.map(|ci| ci.capabilities()), &caller);
+    let provider = ProviderView::new(put.provider, ci.map(|ci| ci.capabilities()), audit.caller);
     Ok((status, [tag], Json(ProviderAnswer { provider })))
 }
 
@@ -118,12 +119,13 @@ pub(crate) async fn put(
 )]
 pub(crate) async fn delete(
     State(state): State<AppState>,
-    Admitted(_caller): Admitted,
+    audited: Audited,
     PathParameter(name): PathParameter<ProviderName>,
     _: NoQuery,
     Expected(expected): Expected,
 ) -> Result<StatusCode, Problem> {
-    let deleted = providers::delete(&*state.table, &*state.secrets, &name, &expected);
+    let (store, secrets, audit) = (&*state.table, &*state.secrets, audited.context());
+    let deleted = providers::delete(store, secrets, &*state.system, &audit, &name, &expected);
     deleted.await.map_err(|error| match error {
         DeleteProviderError::NotFound => not_found(),
         DeleteProviderError::Precondition(error) => Problem::precondition(error),

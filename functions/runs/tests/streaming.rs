@@ -7,6 +7,7 @@ use futures_util::StreamExt;
 use gatehouse_domain::{
     access::Scope,
     api_key::{ApiKey, ApiKeyId, SaveApiKey},
+    audit::{AuditContext, Origin},
     caller::{Caller, Grant, Tenants},
     ci::{Account, ConcourseTarget, ProviderKind, Sharing, Target},
     clock::Clock,
@@ -89,7 +90,7 @@ impl Dependencies {
             updated_at: SystemClock.now(),
             updated_by: "test".into(),
         };
-        table.save_provider(&provider, None).await.unwrap();
+        table.save_provider(&provider, None, None).await.unwrap();
         let credentials =
             ProviderCredentials { account, secret: "s3cret".to_owned().into(), given_for: None };
         let name = SecretName::provider_credentials(&provider.name);
@@ -142,7 +143,8 @@ async fn save_job(table: &Table) {
     let draft = JobDraft { id: "talk".parse().unwrap(), spec };
     let tenant = "example".parse().unwrap();
     let expected = Precondition::Absent;
-    let put = gatehouse_domain::jobs::put(table, &System, &kinds, &caller, draft, Some(&tenant), &expected);
+    let audit = AuditContext { caller: &caller, origin: &Origin::default() };
+    let put = gatehouse_domain::jobs::put(table, &System, &kinds, &audit, draft, Some(&tenant), &expected);
     put.await.unwrap();
 }
 

@@ -4,13 +4,16 @@
 //! back. So nothing happens that the trail does not have: if the trail cannot be written, neither can the
 //! act.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use crate::{
     caller::{Caller, Tenants},
-    clock::{System, ordered_id},
+    clock::{IdSource, System, ordered_id},
     name::TenantId,
     paging::{ListError, Page, PageRequest},
     store::StoreError,
@@ -86,6 +89,14 @@ actions! {
     PutProject = "project.put",
     /// A project was deleted.
     DeleteProject = "project.delete",
+    /// A job was created or changed.
+    PutJob = "job.put",
+    /// A job was deleted.
+    DeleteJob = "job.delete",
+    /// A provider was registered or changed.
+    PutProvider = "provider.put",
+    /// A provider was deleted.
+    DeleteProvider = "provider.delete",
     /// A run was triggered, or run again.
     TriggerRun = "run.trigger",
     /// A run was asked to stop.
@@ -158,6 +169,9 @@ pub struct Entry {
     /// More, for people; never a secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
+    /// How often it happened, of what is counted; once without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub count: Option<u64>,
     #[serde(flatten)]
     pub origin: Origin,
 }
@@ -216,8 +230,30 @@ impl Entry {
             tenant: audit_target.tenant,
             outcome,
             detail: audit_target.detail,
+            count: None,
             origin: origin.clone(),
         }
+    }
+
+    /// The entry as it is counted: one for each window of this length and each `of`, whatever the request. It is of
+    /// the beginning of its window.
+    #[must_use]
+    pub fn counted(self, length: Duration, of: &str) -> Self {
+        let second = self.at.as_second();
+        let length = i64::try_from(length.as_secs()).unwrap_or(i64::MAX);
+        let at = Timestamp::from_second(second - second.rem_euclid(length)).unwrap_or(self.at);
+        let what = format!("{}\0{}\0{of}", self.action.as_str(), self.outcome.as_str());
+        Self { id: ordered_id(&Same(what), at, "aud"), at, count: Some(1), ..self }
+    }
+}
+
+/// The same bits for the same text.
+struct Same(String);
+
+impl IdSource for Same {
+    fn random(&self) -> [u8; 16] {
+        let digest: [u8; 32] = Sha256::digest(self.0.as_bytes()).into();
+        std::array::from_fn(|place| digest[place])
     }
 }
 
@@ -226,6 +262,14 @@ impl Entry {
 pub trait AppendAudit: Send + Sync {
     /// Writes the entry; writing it again changes nothing.
     async fn append_audit(&self, entry: &Entry) -> Result<(), StoreError>;
+}
+
+/// Counts what happens too often for an entry each. Needs `dynamodb:UpdateItem`.
+#[async_trait]
+pub trait CountAudit: Send + Sync {
+    /// Adds one to the count of this entry, which is written first where there is none yet. An answer that is lost
+    /// may let it count twice.
+    async fn count_audit(&self, entry: &Entry) -> Result<(), StoreError>;
 }
 
 /// Which entries are wanted.

@@ -41,5 +41,6 @@ pub mod tenant;
 mod test_support;
 mod text;
 pub mod tokens;
+pub mod trail;
 pub mod users;
 pub mod validation;

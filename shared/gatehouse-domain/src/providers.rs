@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    caller::Caller,
+    audit::{Action, AuditContext, AuditTarget, Entry, Outcome},
     ci::{Account, Connection, KeptSecret, ProviderKind, Scopes, Sharing},
     clock::{System, random_id},
     idempotency::Fingerprint,
@@ -136,22 +136,25 @@ pub trait ListProviders: Send + Sync {
 /// Saves providers. Needs `dynamodb:PutItem`.
 #[async_trait]
 pub trait SaveProvider: Send + Sync {
-    /// Writes `provider` where `previous` still stands; where nothing stands without it.
+    /// Writes `provider` where `previous` still stands; where nothing stands without it. Without an entry of the
+    /// trail where no caller is behind it: the local stack registers its own, and the janitor fills in what is missing.
     async fn save_provider(
         &self,
         provider: &Provider,
         previous: Option<&Revision>,
+        entry: Option<&Entry>,
     ) -> Result<EditOutcome, StoreError>;
 }
 
-/// Deletes providers. Needs `dynamodb:DeleteItem`.
+/// Deletes providers. Needs `dynamodb:DeleteItem` and `dynamodb:PutItem`.
 #[async_trait]
 pub trait DeleteProvider: Send + Sync {
-    /// Deletes the provider where `revision` still stands.
+    /// Deletes the provider where `revision` still stands, with the entry of the trail.
     async fn delete_provider(
         &self,
         name: &ProviderName,
         revision: &Revision,
+        entry: &Entry,
     ) -> Result<EditOutcome, StoreError>;
 }
 
@@ -209,7 +212,7 @@ pub async fn put<S: FindProvider + SaveProvider>(
     secrets: &dyn ChangeSecret,
     system: &dyn System,
     kinds: &BTreeSet<ProviderKind>,
-    caller: &Caller,
+    audit: &AuditContext<'_>,
     draft: ProviderDraft,
     expected: &Precondition,
 ) -> Result<PutProvider, PutProviderError> {
@@ -233,14 +236,16 @@ pub async fn put<S: FindProvider + SaveProvider>(
         revision: Revision::new(system),
         credentials_version: kept.unwrap_or_else(|| random_id(system, "cred")),
         updated_at: system.now(),
-        updated_by: caller.actor(),
+        updated_by: audit.caller.actor(),
     };
     if let (Some(account), Some(secret)) = (provider.account.clone(), secret) {
         let credentials = Credentials { account, secret, given_for: Some(provider.place()) };
         secrets.write(&SecretName::provider_credentials(&provider.name), &credentials.to_secret()).await?;
     }
     let revision = previous.as_ref().map(|provider| &provider.revision);
-    if store.save_provider(&provider, revision).await? == EditOutcome::Conflict {
+    let detail = changes(previous.as_ref(), &provider);
+    let entry = audit.entry(system, Action::PutProvider, Outcome::Done, target(&provider.name, Some(detail)));
+    if store.save_provider(&provider, revision, Some(&entry)).await? == EditOutcome::Conflict {
         return Err(PreconditionError::Failed.into());
     }
     if previous.as_ref().is_some_and(|old| old.credentials_version != provider.credentials_version) {
@@ -248,6 +253,24 @@ pub async fn put<S: FindProvider + SaveProvider>(
         secrets.delete(&SecretName::provider_token(&provider.name)).await?;
     }
     Ok(PutProvider { provider, created: previous.is_none() })
+}
+
+fn target(name: &ProviderName, detail: Option<String>) -> AuditTarget {
+    AuditTarget { target: format!("provider:{name}"), tenant: None, detail }
+}
+
+/// What the trail says of an edit: what is otherwise than before, and nothing of what is secret.
+fn changes(previous: Option<&Provider>, provider: &Provider) -> String {
+    let Some(old) = previous else { return "registered".to_owned() };
+    let members = [
+        ("kind", old.kind != provider.kind),
+        ("url", old.url != provider.url),
+        ("account", old.account != provider.account),
+        ("ca_certificate", old.ca_certificate != provider.ca_certificate),
+        ("credentials", old.credentials_version != provider.credentials_version),
+    ];
+    let changed: Vec<_> = members.into_iter().filter_map(|(name, changed)| changed.then_some(name)).collect();
+    if changed.is_empty() { "nothing changed".to_owned() } else { format!("changed: {}", changed.join(", ")) }
 }
 
 fn check(
@@ -320,12 +343,15 @@ pub enum DeleteProviderError {
 pub async fn delete<S: FindProvider + DeleteProvider>(
     store: &S,
     secrets: &dyn DeleteSecret,
+    system: &dyn System,
+    audit: &AuditContext<'_>,
     name: &ProviderName,
     expected: &Precondition,
 ) -> Result<(), DeleteProviderError> {
     let Some(current) = store.find_provider(name).await? else { return Err(DeleteProviderError::NotFound) };
     expected.admit(Some(&current.revision))?;
-    if store.delete_provider(name, &current.revision).await? == EditOutcome::Conflict {
+    let entry = audit.entry(system, Action::DeleteProvider, Outcome::Done, target(name, None));
+    if store.delete_provider(name, &current.revision, &entry).await? == EditOutcome::Conflict {
         return Err(PreconditionError::Failed.into());
     }
     // After the settings: a crash in between leaves secrets that nothing names, which the next provider of

@@ -1,4 +1,6 @@
-//! Password hashes: Argon2id with the parameters of OWASP ASVS 5.0 (appendix C): 19 MiB, two passes, one lane.
+//! Passwords: how soon one would be guessed, and hashes, Argon2id with the parameters of OWASP ASVS 5.0 (appendix C): 19 MiB, two passes, one lane.
+
+mod strength;
 
 use std::sync::Arc;
 
@@ -9,7 +11,7 @@ use argon2::{
 use async_trait::async_trait;
 use gatehouse_domain::{
     clock::IdSource,
-    users::{HashPassword, HashPasswordError, PasswordHash},
+    users::{HashPassword, HashPasswordError, JudgePassword, PasswordHash, Weakness},
 };
 use secrecy::{ExposeSecret, SecretString};
 
@@ -77,6 +79,12 @@ impl HashPassword for Argon2id {
         let work = move || compare(password.expose_secret(), &hash);
         let same = tokio::task::spawn_blocking(work).await.map_err(|_| HashPasswordError)??;
         Ok(same && known)
+    }
+}
+
+impl JudgePassword for Argon2id {
+    fn weakness(&self, password: &SecretString, about: &[&str]) -> Option<Weakness> {
+        strength::weakness(password.expose_secret(), about)
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use gatehouse_domain::{
-    audit::{AppendAudit, AuditFilter, Entry, ListAudit},
+    audit::{AppendAudit, AuditFilter, CountAudit, Entry, ListAudit},
     caller::Tenants,
     paging::{InvalidCursor, ListError, Page, PageRequest},
     store::StoreError,
@@ -13,11 +13,15 @@ use jiff::Timestamp;
 
 use crate::{
     Table,
-    item::{EXPIRES_AT, IF_ABSENT, Item, compose, decompose, number},
+    error::unavailable,
+    item::{EXPIRES_AT, IF_ABSENT, Item, PK, SK, compose, decompose, number},
     keys,
     lists::{ByTime, end_of},
     transaction::{self, Transaction},
 };
+
+/// The attribute that says how often something happened.
+const COUNT: &str = "count";
 
 /// How long an entry is kept.
 const RETENTION: Duration = Duration::from_hours(400 * 24);
@@ -41,8 +45,20 @@ impl Table {
         transaction: Transaction,
         entry: &Entry,
     ) -> Result<transaction::Outcome, StoreError> {
+        self.write_with_entries(transaction, std::slice::from_ref(entry)).await
+    }
+
+    /// Writes `transaction` with entries of the trail: all or none.
+    pub(crate) async fn write_with_entries(
+        &self,
+        mut transaction: Transaction,
+        entries: &[Entry],
+    ) -> Result<transaction::Outcome, StoreError> {
         let act = transaction.len();
-        match self.with_entry(transaction, entry)?.write(self).await? {
+        for entry in entries {
+            transaction = self.with_entry(transaction, entry)?;
+        }
+        match transaction.write(self).await? {
             transaction::Outcome::Refused { place, .. } if place >= act => {
                 Err(StoreError::Unavailable("the trail has another entry in this place".into()))
             }
@@ -63,6 +79,41 @@ impl AppendAudit for Table {
     async fn append_audit(&self, entry: &Entry) -> Result<(), StoreError> {
         // Refused means that it is there already.
         self.with_entry(Transaction::default(), entry)?.write(self).await.map(drop)
+    }
+}
+
+#[async_trait]
+impl CountAudit for Table {
+    async fn count_audit(&self, entry: &Entry) -> Result<(), StoreError> {
+        for item in items(entry)? {
+            self.count(item).await?;
+        }
+        Ok(())
+    }
+}
+
+impl Table {
+    /// Adds one to the count of an item; its other attributes are those of whoever wrote it first. No condition:
+    /// writers at the same moment are all to be counted.
+    async fn count(&self, mut item: Item) -> Result<(), StoreError> {
+        let key = [PK, SK].into_iter().filter_map(|name| item.remove_entry(name)).collect();
+        item.remove(COUNT);
+        let mut call = self
+            .client
+            .update_item()
+            .table_name(&self.name)
+            .set_key(Some(key))
+            .expression_attribute_names("#count", COUNT)
+            .expression_attribute_values(":one", number(1));
+        let mut sets = Vec::new();
+        for (place, (name, value)) in item.into_iter().enumerate() {
+            sets.push(format!("#n{place} = if_not_exists(#n{place}, :v{place})"));
+            call = call
+                .expression_attribute_names(format!("#n{place}"), name)
+                .expression_attribute_values(format!(":v{place}"), value);
+        }
+        let expression = format!("SET {} ADD #count :one", sets.join(", "));
+        call.update_expression(expression).send().await.map_err(unavailable).map(drop)
     }
 }
 

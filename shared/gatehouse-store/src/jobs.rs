@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use async_trait::async_trait;
 use aws_sdk_dynamodb::{operation::query::builders::QueryFluentBuilder, types::KeysAndAttributes};
 use gatehouse_domain::{
+    audit::Entry,
     caller::Tenants,
     ci::Target,
     jobs::{
@@ -134,13 +135,14 @@ impl SaveJobs for Table {
         for edit in edits {
             self.add_edit(&mut transaction, edit)?;
         }
-        transaction.write(self).await.map(Outcome::of_edit)
+        let entries: Vec<_> = edits.iter().flat_map(|edit| edit.entries.iter().cloned()).collect();
+        self.write_with_entries(transaction, &entries).await.map(Outcome::of_edit)
     }
 }
 
 #[async_trait]
 impl DeleteJob for Table {
-    async fn delete_job(&self, job: &Job) -> Result<EditOutcome, StoreError> {
+    async fn delete_job(&self, job: &Job, entry: &Entry) -> Result<EditOutcome, StoreError> {
         let mut transaction = Transaction::default();
         let delete = self
             .transact_delete(key_attributes(keys::job(&job.id)))
@@ -151,7 +153,7 @@ impl DeleteJob for Table {
             // No condition: the pointer belongs to the job, whose own condition decides.
             transaction.delete(self.transact_delete(key_attributes(pointer)))?;
         }
-        transaction.write(self).await.map(Outcome::of_edit)
+        self.write_with_entry(transaction, entry).await.map(Outcome::of_edit)
     }
 }
 

@@ -1,8 +1,8 @@
 //! Providers.
 
 use async_trait::async_trait;
-use aws_sdk_dynamodb::operation::{delete_item::DeleteItemError, put_item::PutItemError};
 use gatehouse_domain::{
+    audit::Entry,
     name::ProviderName,
     providers::{DeleteProvider, FindProvider, ListProviders, Provider, SaveProvider},
     revision::{EditOutcome, Revision},
@@ -11,9 +11,10 @@ use gatehouse_domain::{
 
 use crate::{
     Table,
-    error::{conditional, unavailable},
+    error::unavailable,
     item::{IF_ABSENT, IF_REVISION, Item, compose, decompose, key_attributes, text},
     keys,
+    transaction::{Outcome, Transaction},
 };
 
 #[async_trait]
@@ -37,16 +38,20 @@ impl SaveProvider for Table {
         &self,
         provider: &Provider,
         previous: Option<&Revision>,
+        entry: Option<&Entry>,
     ) -> Result<EditOutcome, StoreError> {
-        let item = compose(keys::provider(&provider.name), None, provider)?;
-        let call = self.client.put_item().table_name(&self.name).set_item(Some(item));
-        let call = match previous {
-            None => call.condition_expression(IF_ABSENT),
-            Some(revision) => call
+        let put = self.transact_put(compose(keys::provider(&provider.name), None, provider)?);
+        let put = match previous {
+            None => put.condition_expression(IF_ABSENT),
+            Some(revision) => put
                 .condition_expression(IF_REVISION)
                 .expression_attribute_values(":revision", text(revision.as_str())),
         };
-        conditional(call.send().await, PutItemError::is_conditional_check_failed_exception).map(outcome)
+        let mut transaction = Transaction::default();
+        transaction.put(put)?;
+        self.write_with_entries(transaction, entry.map(std::slice::from_ref).unwrap_or_default())
+            .await
+            .map(Outcome::of_edit)
     }
 }
 
@@ -56,20 +61,16 @@ impl DeleteProvider for Table {
         &self,
         name: &ProviderName,
         revision: &Revision,
+        entry: &Entry,
     ) -> Result<EditOutcome, StoreError> {
-        let call = self
-            .client
-            .delete_item()
-            .table_name(&self.name)
-            .set_key(Some(key_attributes(keys::provider(name))))
+        let delete = self
+            .transact_delete(key_attributes(keys::provider(name)))
             .condition_expression(IF_REVISION)
             .expression_attribute_values(":revision", text(revision.as_str()));
-        conditional(call.send().await, DeleteItemError::is_conditional_check_failed_exception).map(outcome)
+        let mut transaction = Transaction::default();
+        transaction.delete(delete)?;
+        self.write_with_entry(transaction, entry).await.map(Outcome::of_edit)
     }
-}
-
-fn outcome(done: bool) -> EditOutcome {
-    if done { EditOutcome::Done } else { EditOutcome::Conflict }
 }
 
 impl Table {

@@ -27,7 +27,7 @@ impl SaveSession for Table {
     ) -> Result<bool, StoreError> {
         let forgotten = begun.forgotten.iter().enumerate();
         let removed: Vec<_> = forgotten.clone().map(|(place, _)| format!("#sessions.#old{place}")).collect();
-        let mut expression = "SET #sessions.#id = :session".to_owned();
+        let mut expression = "SET #sessions.#id = :session, known_networks = :known_networks".to_owned();
         if !removed.is_empty() {
             expression = format!("{expression} REMOVE {}", removed.join(", "));
         }
@@ -43,6 +43,11 @@ impl SaveSession for Table {
             .expression_attribute_values(
                 ":session",
                 serde_dynamo::to_attribute_value(begun.session).map_err(corrupt)?,
+            )
+            // Of two logins at the same moment the network of one is forgotten, and known again with the next.
+            .expression_attribute_values(
+                ":known_networks",
+                serde_dynamo::to_attribute_value(&begun.known_networks).map_err(corrupt)?,
             )
             .expression_attribute_values(":active", text(UserState::Active.as_str()))
             .expression_attribute_values(":seen", text(begun.user.password.expose()))

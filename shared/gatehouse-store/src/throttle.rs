@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use aws_sdk_dynamodb::types::builders::UpdateBuilder;
 use gatehouse_domain::{
     store::StoreError,
-    users::{Attempt, Permit, Throttle, WINDOW},
+    users::{Attempt, Permit, Throttle},
 };
 
 use crate::{
@@ -23,7 +23,7 @@ impl Throttle for Table {
         let mut transaction = Transaction::default();
         for permit in permits {
             // Forgotten a window after its own, when nobody who took one can still give it back.
-            let expires_at = (permit.window + 2 * WINDOW).as_second();
+            let expires_at = (permit.window + 2 * permit.length).as_second();
             let update = self
                 .transact_update(key_attributes(keys::permits(permit)))
                 .update_expression("ADD taken :one SET expires_at = :expires_at")
@@ -35,7 +35,7 @@ impl Throttle for Table {
         }
         match transaction.write(self).await? {
             Outcome::Written => Ok(Attempt::Permitted),
-            Outcome::Refused { .. } => Ok(Attempt::Refused),
+            Outcome::Refused { place, .. } => Ok(Attempt::Refused(place)),
         }
     }
 }

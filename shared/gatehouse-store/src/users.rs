@@ -45,6 +45,8 @@ struct StoredUser {
     password_hash: String,
     #[serde(flatten)]
     account: Account,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    known_networks: BTreeMap<String, Timestamp>,
     revision: Revision,
     created_at: Timestamp,
     updated_at: Timestamp,
@@ -60,6 +62,7 @@ impl StoredUser {
             display_name: user.display_name.clone(),
             password_hash: user.password.expose().to_owned(),
             account,
+            known_networks: user.known_networks.clone(),
             revision: user.revision.clone(),
             created_at: user.created_at,
             updated_at: user.updated_at,
@@ -78,6 +81,7 @@ impl StoredUser {
             state,
             password: PasswordHash::unverified(stored.password_hash),
             sessions,
+            known_networks: stored.known_networks,
             revision: stored.revision,
             created_at: stored.created_at,
             updated_at: stored.updated_at,
@@ -174,7 +178,7 @@ impl Table {
     fn apply(&self, edit: &UserEdit) -> Result<UpdateBuilder, StoreError> {
         let user = &edit.user;
         let mut sets = "SET #roles = :roles, #state = :state, password_hash = :password_hash, \
-                        revision = :new_revision, updated_at = :updated_at, updated_by = :updated_by"
+                        known_networks = :known_networks, revision = :new_revision, updated_at = :updated_at, updated_by = :updated_by"
             .to_owned();
         let mut condition = IF_REVISION.to_owned();
         let mut update = self
@@ -185,6 +189,10 @@ impl Table {
             .expression_attribute_values(":state", text(user.state.as_str()))
             .expression_attribute_values(":password_hash", text(user.password.expose()))
             .expression_attribute_values(":revision", text(edit.previous.revision.as_str()))
+            .expression_attribute_values(
+                ":known_networks",
+                serde_dynamo::to_attribute_value(&user.known_networks).map_err(corrupt)?,
+            )
             .expression_attribute_values(":new_revision", text(user.revision.as_str()))
             .expression_attribute_values(":updated_at", text(user.updated_at.to_string()))
             .expression_attribute_values(":updated_by", text(&user.updated_by));

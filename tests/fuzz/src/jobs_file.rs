@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use axum::response::IntoResponse;
 use gatehouse_domain::{
     access::Scope,
+    audit::{AuditContext, Origin},
     caller::{Caller, Grant, Tenants},
     ci::ProviderKind,
     jobs::{self, Existing, FindForEdit, ImportEntry, ImportMode, Imported, Job, JobEdit, SaveJobs},
@@ -120,7 +121,9 @@ fn import(saved: &Saved, entries: &[ImportEntry], mode: ImportMode) -> Option<Ve
     let grant = Grant::ApiKey { scopes: [Scope::All].into(), tenants, expires_at: None, minted_by: None };
     let caller = Caller { subject: "key".to_owned(), grant };
     let kinds = BTreeSet::from(ProviderKind::ALL);
-    let report = ready(jobs::import(saved, &Still, &kinds, &caller, entries.to_vec(), None, mode)).ok()?;
+    let origin = Origin::default();
+    let audit = AuditContext { caller: &caller, origin: &origin };
+    let report = ready(jobs::import(saved, &Still, &kinds, &audit, entries.to_vec(), None, mode)).ok()?;
     assert_eq!(report.len(), entries.len());
     Some(report)
 }

@@ -1,5 +1,7 @@
+use std::time::Duration;
+
 use futures_util::future::join_all;
-use gatehouse_domain::{access::Scope, clock::Clock, users::WINDOW};
+use gatehouse_domain::{access::Scope, clock::Clock, users::LONGEST_WAIT};
 use gatehouse_testkit::app::{Call, Client, TestApp, callers};
 use insta::assert_snapshot;
 use serde_json::json;
@@ -70,29 +72,73 @@ mod login {
             statuses.push(log_in(&app, "grace", "blue canary only").await.status.as_u16());
         }
         assert_eq!(statuses, [200; 25]);
-        // However many come at once.
+        // However many come at once: the six of where she is known, and the five that strangers have at once.
         let guesses = join_all((0..40).map(async |_| log_in(&app, "grace", "a wrong guess").await)).await;
-        assert_eq!(guesses.iter().filter(|answer| answer.status == 401).count(), 20);
-        assert_eq!(guesses.iter().filter(|answer| answer.problem() == "throttled").count(), 20);
+        assert_eq!(guesses.iter().filter(|answer| answer.status == 401).count(), 11);
+        assert_eq!(guesses.iter().filter(|answer| answer.problem() == "throttled").count(), 29);
         // The right password makes no difference, until the window ends.
         let throttled = log_in(&app, "grace", "blue canary only").await;
         assert_snapshot!(throttled, @"
         429 Too Many Requests
-        retry-after: 101
+        retry-after: 41
         throttled: Too many attempts failed; try again later.
         ");
-        app.system.advance(WINDOW);
+        app.system.advance(LONGEST_WAIT);
         assert_eq!(log_in(&app, "grace", "blue canary only").await.status, 200);
     }
 
     #[tokio::test]
     async fn the_limit_of_an_account_does_not_touch_other_accounts() {
         let (app, _) = with_grace().await;
-        for _ in 0..20 {
+        for _ in 0..5 {
             assert_eq!(log_in(&app, "nobody", "a wrong guess").await.status, 401);
         }
         assert_eq!(log_in(&app, "nobody", "a wrong guess").await.problem(), "throttled");
         assert_eq!(log_in(&app, "grace", "blue canary only").await.status, 200);
+    }
+
+    #[tokio::test]
+    async fn an_owner_gets_in_from_where_they_did_before_while_their_account_is_attacked() {
+        let (app, _) = with_grace().await;
+        let from = |address: &str, password: &str| log_in(&app, "grace", password).from_address(address);
+        assert_eq!(from("198.51.100.7", "blue canary only").await.status, 200);
+        assert_eq!(from("2001:db8:1:2::3", "blue canary only").await.status, 200);
+        for guess in 0..60 {
+            from(&format!("203.0.113.{guess}"), "a wrong guess").await;
+        }
+        let stranger = from("203.0.113.200", "blue canary only").await;
+        assert_eq!(stranger.problem(), "throttled");
+        let wait = stranger.header("retry-after").parse().map(Duration::from_secs).unwrap();
+        assert!(wait <= LONGEST_WAIT + Duration::from_secs(1), "{wait:?}");
+        for address in ["198.51.100.7", "2001:db8:1:2::3", "2001:db8:1:2:ffff::1"] {
+            assert_eq!(from(address, "blue canary only").await.status, 200, "{address}");
+        }
+        assert_eq!(from("2001:db8:1:3::3", "blue canary only").await.problem(), "throttled");
+    }
+
+    #[tokio::test]
+    async fn a_password_that_is_reset_makes_every_network_strange() {
+        let (app, _) = with_grace().await;
+        assert_eq!(log_in(&app, "grace", "blue canary only").await.status, 200);
+        let reset = json!({ "password": "green canary only" });
+        let root = app.as_platform_admin();
+        assert_eq!(root.post("/v1/users/grace/password").json(&reset).await.status, 200);
+        let guesses = join_all((0..40).map(async |_| log_in(&app, "grace", "a wrong guess").await)).await;
+        assert_eq!(guesses.iter().filter(|answer| answer.status == 401).count(), 5);
+    }
+
+    #[tokio::test]
+    async fn attempts_that_are_throttled_are_counted_in_one_entry_of_the_trail() {
+        let (app, _) = with_grace().await;
+        join_all((0..40).map(async |_| log_in(&app, "grace", "a wrong guess").await)).await;
+        let trail = app.as_platform_admin().get("/v1/audit?actor=user:grace&limit=100").await;
+        let entries = trail.body["entries"].as_array().unwrap();
+        let (counted, single): (Vec<_>, Vec<_>) = entries.iter().partition(|entry| entry["count"].is_u64());
+        assert_eq!((counted.len(), single.len()), (1, 5), "{trail}");
+        let entry = counted[0];
+        assert_eq!((&entry["count"], &entry["detail"]), (&json!(35), &json!("too many attempts")));
+        assert_eq!((&entry["action"], &entry["outcome"]), (&json!("session.login"), &json!("refused")));
+        assert_eq!(entry["at"], "2026-09-21T14:00:00Z", "it is of its window");
     }
 
     #[tokio::test]
@@ -274,7 +320,7 @@ mod change_password {
         assert_snapshot!(change(&app, "blue canary only", "password").await, @r#"
         422 Unprocessable Entity
         validation-failed: Refused: `/new_password`.
-          "/new_password": is one of the first that anybody would try
+          "/new_password": is one of the first that anybody would try: it is, or resembles, a common password
         "#);
         let body = json!({ "current_password": "blue canary only" });
         let incomplete = app.as_person("grace", "acme=developer").post("/auth/password").json(&body);
@@ -287,13 +333,27 @@ mod change_password {
         let (app, _) = with_grace().await;
         let guesses = (0..40).map(async |_| change(&app, "a wrong guess", "green canary only").await);
         let guesses = join_all(guesses).await;
-        assert_eq!(guesses.iter().filter(|answer| answer.problem() == "login-refused").count(), 20);
-        assert_eq!(guesses.iter().filter(|answer| answer.problem() == "throttled").count(), 20);
+        assert_eq!(guesses.iter().filter(|answer| answer.problem() == "login-refused").count(), 6);
+        assert_eq!(guesses.iter().filter(|answer| answer.problem() == "throttled").count(), 34);
         assert_snapshot!(change(&app, "blue canary only", "green canary only").await, @"
         429 Too Many Requests
-        retry-after: 101
+        retry-after: 2801
         throttled: Too many attempts failed; try again later.
         ");
+    }
+
+    #[tokio::test]
+    async fn guesses_with_a_session_are_in_the_trail_and_take_nothing_from_logging_in() {
+        let (app, _) = with_grace().await;
+        join_all((0..9).map(async |_| change(&app, "a wrong guess", "green canary only").await)).await;
+        let trail = app.as_platform_admin().get("/v1/audit?actor=user:grace&limit=100").await;
+        let entries = trail.body["entries"].as_array().unwrap();
+        let refused =
+            entries.iter().filter(|it| it["action"] == "user.password_change" && it["outcome"] == "refused");
+        let counts: Vec<_> = refused.map(|entry| entry["count"].as_u64().unwrap_or(1)).collect();
+        assert_eq!((counts.len(), counts.iter().sum::<u64>()), (7, 9), "{trail}");
+        let logins = join_all((0..5).map(async |_| log_in(&app, "grace", "a wrong guess").await)).await;
+        assert!(logins.iter().all(|answer| answer.problem() == "login-refused"));
     }
 
     #[tokio::test]

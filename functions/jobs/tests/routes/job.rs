@@ -208,7 +208,7 @@ mod put {
             app.as_admin("acme").put("/v1/jobs/deploy").if_match(saved.etag()).json(&changed).await;
         assert_snapshot!(replaced, @r#"
         200 OK
-        etag: "rev_7hnf6snuijs2knuijs2kf3eudo"
+        etag: "rev_raj6qb3trtq3v3trtq3vml6dkk"
         {
           "job": {
             "created_at": "2026-09-21T14:13:20Z",

@@ -26,7 +26,7 @@ async fn take_main_away(app: &TestApp) {
         updated_at: app.system.now(),
         updated_by: "user:root".to_owned(),
     };
-    app.table.table.save_provider(&provider, None).await.unwrap();
+    app.table.table.save_provider(&provider, None, None).await.unwrap();
 }
 
 #[tokio::test]

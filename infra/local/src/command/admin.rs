@@ -36,7 +36,8 @@ pub struct CreateAdminArgs {
 pub(super) async fn create(args: CreateAdminArgs) -> anyhow::Result<()> {
     let name: UserName = args.name.parse().context("--name")?;
     let password = password(args.password_stdin)?;
-    if let Some(error) = check_password("", &password, &name).first() {
+    let passwords = Argon2id::new(Arc::new(System));
+    if let Some(error) = check_password(&passwords, "", &password, &name).first() {
         bail!("the password {}", error.detail);
     }
     let user = user(name, &password).await?;

@@ -200,7 +200,7 @@ async fn save_process_provider(parts: &Parts) -> anyhow::Result<()> {
         updated_at: parts.system.now(),
         updated_by: SEEDER.to_owned(),
     };
-    parts.table.save_provider(&provider, None).await?;
+    parts.table.save_provider(&provider, None, None).await?;
     Ok(())
 }
 

@@ -47,7 +47,7 @@ where
         let sharing = sharing(provider.kind, scopes, &population);
         let revised = Provider { sharing, revision: Revision::new(ids), ..provider.clone() };
         // Refused means that somebody edited or deleted it at the same moment; the next sweep looks again.
-        let outcome = store.save_provider(&revised, Some(&provider.revision)).await?;
+        let outcome = store.save_provider(&revised, Some(&provider.revision), None).await?;
         filled += usize::from(outcome == EditOutcome::Done);
     }
     Ok(filled)

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     access::{DELETE_JOB, PUT_JOB},
-    caller::Caller,
+    audit::{Action, AuditContext, AuditTarget, Entry, Outcome},
     ci::ProviderKind,
     clock::System,
     name::{JobId, ProjectName, TenantId},
@@ -81,7 +81,7 @@ pub async fn put<S: FindForEdit + SaveJobs + FindProvider + CountTenants>(
     store: &S,
     system: &dyn System,
     kinds: &BTreeSet<ProviderKind>,
-    caller: &Caller,
+    audit: &AuditContext<'_>,
     draft: JobDraft,
     tenant: Option<&TenantId>,
     expected: &Precondition,
@@ -92,10 +92,10 @@ pub async fn put<S: FindForEdit + SaveJobs + FindProvider + CountTenants>(
     let current = existing.jobs.get(&draft.id);
     // A job that the caller may not see is none: only where one would be created, the refusal below says that this id
     // cannot be had, and no more.
-    let seen = current.filter(|job| caller.sees(&job.tenant));
+    let seen = current.filter(|job| audit.caller.sees(&job.tenant));
     expected.admit(seen.map(|job| &job.revision))?;
     let shares = Shares::of(store, &draft.spec.provider).await?;
-    let edit = Planner { system, kinds, caller, existing: &existing, shares: &shares, tenant }.plan(draft)?;
+    let edit = Planner { system, kinds, audit, existing: &existing, shares: &shares, tenant }.plan(draft)?;
     let created = edit.previous.is_none();
     let job = edit.job.clone();
     match store.save_jobs(&[edit]).await? {
@@ -108,7 +108,7 @@ pub async fn put<S: FindForEdit + SaveJobs + FindProvider + CountTenants>(
 pub(super) struct Planner<'a> {
     pub(super) system: &'a dyn System,
     pub(super) kinds: &'a BTreeSet<ProviderKind>,
-    pub(super) caller: &'a Caller,
+    pub(super) audit: &'a AuditContext<'a>,
     pub(super) existing: &'a Existing,
     /// Which tenants may use what.
     pub(super) shares: &'a Shares,
@@ -123,13 +123,13 @@ impl Planner<'_> {
             return Err(Refusal::Invalid(errors));
         }
         let previous = self.existing.jobs.get(&draft.id).cloned();
-        if previous.as_ref().is_some_and(|job| !self.caller.sees(&job.tenant)) {
+        if previous.as_ref().is_some_and(|job| !self.audit.caller.sees(&job.tenant)) {
             return Err(Refusal::IdTaken(draft.id));
         }
         let (project, is_new) = self.owner(&draft.spec.project)?;
         // Both tenants: a job that moves to another project is taken from one and given to the other.
         let touched = previous.iter().map(|job| &job.tenant).chain([&project.tenant]);
-        if let Some(tenant) = touched.into_iter().find(|tenant| !self.caller.may_in(&PUT_JOB, tenant)) {
+        if let Some(tenant) = touched.into_iter().find(|tenant| !self.audit.caller.may_in(&PUT_JOB, tenant)) {
             return Err(Refusal::Forbidden(tenant.clone()));
         }
         self.admit_target(&draft.spec, previous.as_ref(), &project.tenant)?;
@@ -141,9 +141,29 @@ impl Planner<'_> {
             revision: Revision::new(self.system),
             created_at: previous.as_ref().map_or(now, |job| job.created_at),
             updated_at: now,
-            updated_by: self.caller.actor(),
+            updated_by: self.audit.caller.actor(),
         };
-        Ok(JobEdit { job, previous, new_project: is_new.then_some(project) })
+        let entries = self.entries(&job, previous.as_ref(), is_new);
+        Ok(JobEdit { job, previous, new_project: is_new.then_some(project), entries })
+    }
+
+    /// What the trail says of it: one entry for each tenant that is touched.
+    fn entries(&self, job: &Job, previous: Option<&Job>, creates_project: bool) -> Vec<Entry> {
+        let moved_from = previous.map(|old| &old.tenant).filter(|tenant| **tenant != job.tenant);
+        let done = if previous.is_some() { "changed" } else { "created" };
+        let project = creates_project.then(|| format!("creates project {}", job.spec.project));
+        let moved = moved_from.map(|tenant| format!("moved from tenant {tenant} to {}", job.tenant));
+        let detail: Vec<_> = std::iter::once(done.to_owned()).chain(project).chain(moved).collect();
+        let detail = detail.join("; ");
+        let entry = |tenant: &TenantId| {
+            self.audit.entry(
+                self.system,
+                Action::PutJob,
+                Outcome::Done,
+                target(job, tenant, Some(detail.clone())),
+            )
+        };
+        std::iter::once(&job.tenant).chain(moved_from).map(entry).collect()
     }
 
     /// Refuses a target that the tenant may not use.
@@ -164,7 +184,7 @@ impl Planner<'_> {
     /// The project that a job is for, and whether it is to be created.
     fn owner(&self, name: &ProjectName) -> Result<(Project, bool), Refusal> {
         if let Some(project) = self.existing.projects.get(name) {
-            let known = self.caller.sees(&project.tenant);
+            let known = self.audit.caller.sees(&project.tenant);
             return if known {
                 Ok((project.clone(), false))
             } else {
@@ -175,15 +195,19 @@ impl Planner<'_> {
             let detail = "is reserved: it is a first path segment of the API";
             return Err(Refusal::Invalid(vec![FieldError::new("/project", detail)]));
         }
-        let own = self.caller.tenants_for(&PUT_JOB);
+        let own = self.audit.caller.tenants_for(&PUT_JOB);
         let tenant = self.tenant.or_else(|| own.sole());
         let tenant = tenant.ok_or_else(|| Refusal::TenantUnclear(name.clone()))?;
-        if !self.caller.sees(tenant) {
+        if !self.audit.caller.sees(tenant) {
             return Err(Refusal::TenantForeign(tenant.clone()));
         }
         let (revision, now) = (Revision::new(self.system), self.system.now());
         Ok((Project::new(name.clone(), tenant.clone(), revision, now), true))
     }
+}
+
+fn target(job: &Job, tenant: &TenantId, detail: Option<String>) -> AuditTarget {
+    AuditTarget { target: format!("job:{}", job.id), tenant: Some(tenant.clone()), detail }
 }
 
 fn check(spec: &JobSpec, kinds: &BTreeSet<ProviderKind>) -> Vec<FieldError> {
@@ -208,19 +232,21 @@ fn check(spec: &JobSpec, kinds: &BTreeSet<ProviderKind>) -> Vec<FieldError> {
 /// Deletes a job. Its runs stay until their time ends.
 pub async fn delete<S: FindJob + DeleteJob>(
     store: &S,
-    caller: &Caller,
+    system: &dyn System,
+    audit: &AuditContext<'_>,
     id: &JobId,
     expected: &Precondition,
 ) -> Result<(), DeleteJobError> {
-    let job = show(store, caller, id).await.map_err(|error| match error {
+    let job = show(store, audit.caller, id).await.map_err(|error| match error {
         ShowJobError::NotFound => DeleteJobError::NotFound,
         ShowJobError::Store(error) => error.into(),
     })?;
-    if !caller.may_in(&DELETE_JOB, &job.tenant) {
+    if !audit.caller.may_in(&DELETE_JOB, &job.tenant) {
         return Err(DeleteJobError::Forbidden(job.tenant));
     }
     expected.admit(Some(&job.revision))?;
-    match store.delete_job(&job).await? {
+    let entry = audit.entry(system, Action::DeleteJob, Outcome::Done, target(&job, &job.tenant, None));
+    match store.delete_job(&job, &entry).await? {
         EditOutcome::Done => Ok(()),
         EditOutcome::Conflict => Err(PreconditionError::Failed.into()),
     }

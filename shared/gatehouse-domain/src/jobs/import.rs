@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use super::{
     edit::{JobDraft, Planner, Refusal},
-    job::{FindForEdit, JobEdit, MAX_ATOMIC_IMPORT, SaveJobs},
+    job::{FindForEdit, JobEdit, MAX_ATOMIC_IMPORT, MAX_WRITES, SaveJobs},
 };
 use crate::{
-    caller::Caller,
+    audit::AuditContext,
     ci::ProviderKind,
     clock::System,
     name::{JobId, TenantId},
@@ -79,6 +79,14 @@ pub enum ImportError {
         /// How many it may have.
         max: usize,
     },
+    /// All or nothing is one transaction, and the entries take more writes than it has.
+    #[error(
+        "all or nothing takes at most {MAX_WRITES} writes, and these jobs and what is recorded of them need {writes}; split the file"
+    )]
+    TooMuch {
+        /// How many writes they need.
+        writes: usize,
+    },
     /// The store failed before anything, or everything, was written.
     #[error("could not import the jobs")]
     Store(#[from] StoreError),
@@ -90,7 +98,7 @@ pub async fn import<S: FindForEdit + SaveJobs + ListProviders + CountTenants>(
     store: &S,
     system: &dyn System,
     kinds: &BTreeSet<ProviderKind>,
-    caller: &Caller,
+    audit: &AuditContext<'_>,
     entries: Vec<ImportEntry>,
     tenant: Option<&TenantId>,
     mode: ImportMode,
@@ -105,7 +113,7 @@ pub async fn import<S: FindForEdit + SaveJobs + ListProviders + CountTenants>(
     // One read for the whole file. What changes between it and a write is found by the write's condition.
     let existing = store.find_for_edit(&ids, &projects).await?;
     let shares = Shares::of_all(store).await?;
-    let planner = Planner { system, kinds, caller, existing: &existing, shares: &shares, tenant };
+    let planner = Planner { system, kinds, audit, existing: &existing, shares: &shares, tenant };
     let mut seen = BTreeSet::new();
     let plan: Vec<_> = entries.into_iter().map(|entry| plan_entry(&planner, &mut seen, entry)).collect();
     match mode {
@@ -158,6 +166,13 @@ async fn import_each<S: SaveJobs>(store: &S, plan: Vec<Planned>) -> Result<Vec<I
     Ok(report)
 }
 
+/// How many writes the edits take together. Several jobs may be the first of a project, which is created once.
+fn writes(edits: &[JobEdit]) -> usize {
+    let projects: BTreeSet<_> =
+        edits.iter().filter_map(|edit| Some(&edit.new_project.as_ref()?.name)).collect();
+    edits.iter().map(JobEdit::writes).sum::<usize>() + projects.len()
+}
+
 async fn import_all<S: SaveJobs>(store: &S, plan: Vec<Planned>) -> Result<Vec<Imported>, ImportError> {
     let is_refused = |planned: &Planned| matches!(planned, Planned::Nothing(Imported::Refused(_)));
     let hindered = plan.iter().any(is_refused);
@@ -168,6 +183,10 @@ async fn import_all<S: SaveJobs>(store: &S, plan: Vec<Planned>) -> Result<Vec<Im
             _ => None,
         })
         .collect();
+    let writes = writes(&edits);
+    if writes > MAX_WRITES {
+        return Err(ImportError::TooMuch { writes });
+    }
     let outcome = if edits.is_empty() { EditOutcome::Done } else { store.save_jobs(&edits).await? };
     let report = plan.into_iter().map(|planned| match (planned, outcome) {
         (Planned::Nothing(outcome), _) => outcome,

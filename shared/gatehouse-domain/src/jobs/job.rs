@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    audit::Entry,
     caller::Tenants,
     ci::Target,
     name::{EnvironmentName, JobId, ProjectName, ProviderName, TenantId},
@@ -126,19 +127,38 @@ pub struct JobEdit {
     pub previous: Option<Job>,
     /// Its project, when that did not exist; another edit may create it first.
     pub new_project: Option<Project>,
+    /// What the trail says of it.
+    pub entries: Vec<Entry>,
+}
+
+/// The most writes of one transaction.
+pub(super) const MAX_WRITES: usize = 100;
+
+impl JobEdit {
+    /// How many writes it takes, without those of its project: the job, pointers from what it points at, and two for
+    /// each entry.
+    pub(super) fn writes(&self) -> usize {
+        let points_at = |job: &Job| (job.spec.provider.clone(), job.spec.target.clone());
+        let pointers = match &self.previous {
+            None => 1,
+            Some(previous) if points_at(previous) == points_at(&self.job) => 0,
+            Some(_) => 2,
+        };
+        1 + pointers + 2 * self.entries.len()
+    }
 }
 
 /// Saves jobs. Needs `dynamodb:PutItem` and `dynamodb:DeleteItem`.
 #[async_trait]
 pub trait SaveJobs: Send + Sync {
-    /// Makes all of these edits or none, where every `previous` still stands. At most
-    /// [`MAX_ATOMIC_IMPORT`] at once.
+    /// Makes all of these edits or none, where every `previous` still stands, with their entries of the trail. At
+    /// most [`MAX_ATOMIC_IMPORT`] at once.
     async fn save_jobs(&self, edits: &[JobEdit]) -> Result<EditOutcome, StoreError>;
 }
 
-/// Deletes jobs. Needs `dynamodb:DeleteItem`.
+/// Deletes jobs. Needs `dynamodb:DeleteItem` and `dynamodb:PutItem`.
 #[async_trait]
 pub trait DeleteJob: Send + Sync {
-    /// Deletes the job where its revision still stands.
-    async fn delete_job(&self, job: &Job) -> Result<EditOutcome, StoreError>;
+    /// Deletes the job where its revision still stands, with the entry of the trail.
+    async fn delete_job(&self, job: &Job, entry: &Entry) -> Result<EditOutcome, StoreError>;
 }

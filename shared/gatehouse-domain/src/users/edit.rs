@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 
 use crate::{
-    audit::{Action, AuditContext, AuditTarget, Outcome},
+    audit::{Action, AppendAudit, AuditContext, AuditTarget, CountAudit, Outcome},
     caller::{Grant, Roles},
     clock::System,
     grants::{self, BeyondOwnRights},
@@ -16,10 +16,10 @@ use crate::{
     revocation::{self, Effective, FlushAuthorizer, FlushError, PendingFlush},
     store::StoreError,
     users::{
-        Attempt, FindUser, HashPassword, HashPasswordError, MAX_PASSWORD, MIN_PASSWORD, PasswordHash,
-        SaveUser, Throttle, User, UserState,
-        login::{account_permit, until_next_window},
+        Attempt, FindUser, HashPasswordError, PasswordHash, SaveUser, Throttle, User, UserState,
+        password::{Passwords, check_password},
         store::{UserEdit, UserEditOutcome},
+        throttle::{self, COUNTED_IN},
     },
     validation::FieldError,
 };
@@ -67,12 +67,12 @@ pub enum CreateUserError {
 
 pub async fn create<S: SaveUser>(
     store: &S,
-    passwords: &dyn HashPassword,
+    passwords: &dyn Passwords,
     system: &dyn System,
     audit: &AuditContext<'_>,
     draft: UserDraft,
 ) -> Result<User, CreateUserError> {
-    let mut errors = check_password("/password", &draft.password, &draft.name);
+    let mut errors = check_password(passwords, "/password", &draft.password, &draft.name);
     errors.extend(check_display_name(draft.display_name.as_deref()));
     if !errors.is_empty() {
         return Err(CreateUserError::Invalid(errors));
@@ -177,47 +177,60 @@ pub async fn edit<S: FindUser + SaveUser + PendingFlush>(
 /// Gives a user another password and ends all their sessions.
 pub async fn reset_password<S: FindUser + SaveUser + PendingFlush>(
     store: &S,
-    passwords: &dyn HashPassword,
+    passwords: &dyn Passwords,
     flush: &dyn FlushAuthorizer,
     system: &dyn System,
     audit: &AuditContext<'_>,
     name: &UserName,
     password: &SecretString,
 ) -> Result<Edited, EditUserError> {
-    let errors = check_password("/password", password, name);
+    let errors = check_password(passwords, "/password", password, name);
     if !errors.is_empty() {
         return Err(EditUserError::Invalid(errors));
     }
     let previous = store.find_user(name).await?.ok_or(EditUserError::NotFound)?;
     grants::check_target(audit.caller, &previous.roles)?;
     let password = passwords.hash_password(password).await?;
-    let edit = with_password(previous, password, Vec::new());
+    let mut edit = with_password(previous, password, Vec::new());
+    // Whoever had the old password may be known from where they used it.
+    edit.user.known_networks.clear();
     save(store, flush, system, audit, edit, Action::ResetPassword, None).await
 }
 
 /// Changes the caller's own password and ends their other sessions.
-pub async fn change_password<S: FindUser + SaveUser + Throttle + PendingFlush>(
+pub async fn change_password<S>(
     store: &S,
-    passwords: &dyn HashPassword,
+    passwords: &dyn Passwords,
     flush: &dyn FlushAuthorizer,
     system: &dyn System,
     audit: &AuditContext<'_>,
     current: &SecretString,
     new: &SecretString,
-) -> Result<Edited, EditUserError> {
+) -> Result<Edited, EditUserError>
+where
+    S: FindUser + SaveUser + Throttle + PendingFlush + AppendAudit + CountAudit,
+{
     let Grant::User { session, .. } = &audit.caller.grant else { return Err(EditUserError::NotAPerson) };
     let name: UserName = audit.caller.subject.parse().map_err(|_| EditUserError::NotAPerson)?;
-    let errors = check_password("/new_password", new, &name);
+    let errors = check_password(passwords, "/new_password", new, &name);
     if !errors.is_empty() {
         return Err(EditUserError::Invalid(errors));
     }
     // Whoever has stolen a session may not guess faster than anybody else.
     let now = system.now();
-    if store.take_permits(&[account_permit(&name, now)]).await? == Attempt::Refused {
-        return Err(EditUserError::Throttled { retry_after: until_next_window(now) });
+    let permit = throttle::own(&name, now);
+    let refused = |detail: &str| {
+        let audit_target = audit_target(&name, Some(detail.to_owned()));
+        audit.entry(system, Action::ChangePassword, Outcome::Refused, audit_target)
+    };
+    if store.take_permits(std::slice::from_ref(&permit)).await? != Attempt::Permitted {
+        let entry = refused("too many attempts").counted(COUNTED_IN, name.as_str());
+        store.count_audit(&entry).await?;
+        return Err(EditUserError::Throttled { retry_after: permit.wait(now) });
     }
     let previous = store.find_user(&name).await?.ok_or(EditUserError::NotFound)?;
     if !passwords.matches(current, Some(&previous.password)).await? {
+        store.append_audit(&refused("wrong password")).await?;
         return Err(EditUserError::WrongPassword);
     }
     let password = passwords.hash_password(new).await?;
@@ -260,116 +273,4 @@ fn audit_target(name: &UserName, detail: Option<String>) -> AuditTarget {
 fn check_display_name(name: Option<&str>) -> Vec<FieldError> {
     let bad = name.is_some_and(|name| name.trim().is_empty() || name.len() > 200);
     bad.then(|| FieldError::new("/display_name", "must be 1 to 200 bytes of text")).into_iter().collect()
-}
-
-/// Whether somebody may choose this password: long enough, and not what everybody tries first (ASVS 5.0,
-/// 6.2). No rules about kinds of characters.
-pub fn check_password(pointer: &str, password: &SecretString, user: &UserName) -> Vec<FieldError> {
-    let text = password.expose_secret();
-    let detail = if text.chars().count() < MIN_PASSWORD {
-        "must have at least 8 characters"
-    } else if text.len() > MAX_PASSWORD {
-        "must be at most 1,024 bytes"
-    } else if is_common(text, user) {
-        "is one of the first that anybody would try"
-    } else {
-        return Vec::new();
-    };
-    vec![FieldError::new(pointer, detail)]
-}
-
-/// Passwords of eight characters and more from the top of every list of leaked ones.
-const COMMON: &[&str] = &[
-    "password",
-    "password1",
-    "password12",
-    "password123",
-    "passw0rd",
-    "12345678",
-    "123456789",
-    "1234567890",
-    "87654321",
-    "11111111",
-    "00000000",
-    "88888888",
-    "qwertyui",
-    "qwertyuiop",
-    "qwerty123",
-    "1q2w3e4r",
-    "1q2w3e4r5t",
-    "1qaz2wsx",
-    "q1w2e3r4",
-    "zaq12wsx",
-    "asdfghjk",
-    "asdfghjkl",
-    "zxcvbnm1",
-    "iloveyou",
-    "sunshine",
-    "princess",
-    "football",
-    "baseball",
-    "superman",
-    "trustno1",
-    "whatever",
-    "computer",
-    "internet",
-    "starwars",
-    "michelle",
-    "jennifer",
-    "samantha",
-    "danielle",
-    "corvette",
-    "mercedes",
-    "changeme",
-    "changeit",
-    "changeme1",
-    "welcome1",
-    "welcome123",
-    "administrator",
-    "admin123",
-    "admin1234",
-    "letmein1",
-    "letmein123",
-    "abcd1234",
-    "abc12345",
-    "aaaaaaaa",
-    "a1b2c3d4",
-    "test1234",
-    "testtest",
-    "default1",
-    "secret123",
-];
-
-fn is_common(password: &str, user: &UserName) -> bool {
-    let lower = password.to_lowercase();
-    let mut characters = lower.chars();
-    let first = characters.next();
-    let trivial = characters.all(|next| Some(next) == first);
-    COMMON.contains(&lower.as_str()) || trivial || lower.contains("gatehouse") || lower == user.as_str()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn refusal(password: &str) -> Option<String> {
-        let errors = check_password("/password", &password.into(), &"ada@example.com".parse().unwrap());
-        errors.into_iter().next().map(|error| error.detail)
-    }
-
-    #[test]
-    fn short_and_common_passwords_are_refused() {
-        assert!(refusal("seven77").unwrap().contains("8 characters"));
-        for common in ["Password1", "12345678", "zzzzzzzzzz", "Gatehouse-2026", "ada@example.com"] {
-            assert!(refusal(common).unwrap().contains("anybody would try"), "{common}");
-        }
-        assert!(refusal(&"x".repeat(1025)).is_some());
-    }
-
-    #[test]
-    fn any_kind_of_characters_is_fine() {
-        for good in ["correct horse battery", "ÄÖÜäöüß1", "ñandú éxito", "blue skies only"] {
-            assert_eq!(refusal(good), None, "{good}");
-        }
-    }
 }

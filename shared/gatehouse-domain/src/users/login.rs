@@ -1,18 +1,16 @@
 //! Logging in.
 //!
-//! An attempt takes a permit of the account and one of the address before the password is looked at, and
-//! gives them back when it was right. So no number of simultaneous guesses gets past the limit, and
-//! nobody who knows their password is limited. A permit comes back by itself when its window ends:
-//! nobody is locked out for good.
+//! An attempt takes its permits (`throttle`) before the password is looked at, and gives them back when it was right.
+//! So no number of simultaneous guesses gets past the limit, and somebody who knows their password is not counted.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::{
-    audit::{Action, AppendAudit, AuditTarget, Entry, Origin, Outcome},
+    audit::{Action, AppendAudit, AuditTarget, CountAudit, Entry, Origin, Outcome},
     claims::SessionClaims,
     clock::System,
     id::SessionId,
@@ -20,22 +18,14 @@ use crate::{
     sign::{SignError, SignToken},
     store::StoreError,
     users::{
-        Attempt, FindUser, MAX_PASSWORD, PasswordHash, Permit, SaveSession, Session, Throttle, User,
-        UserState, store::Begun,
+        FindUser, MAX_PASSWORD, PasswordHash, Permit, SaveSession, Session, Throttle, User, UserState,
+        store::Begun,
+        throttle::{self, Attempted, COUNTED_IN, MAX_KNOWN_NETWORKS},
     },
 };
 
 /// How long a session lasts: a working day.
 pub const SESSION: Duration = Duration::from_hours(12);
-
-/// Within which time attempts are counted.
-pub const WINDOW: Duration = Duration::from_mins(15);
-
-/// How many failed attempts an account allows in a window: 80 an hour, below the 100 of ASVS 4.
-const ACCOUNT_LIMIT: u32 = 20;
-
-/// How many failed attempts an address allows in a window: whole offices share one.
-const ADDRESS_LIMIT: u32 = 100;
 
 #[derive(Debug, thiserror::Error)]
 #[error("the password could not be hashed")]
@@ -107,26 +97,31 @@ pub async fn log_in<S>(
     wanted: &LogIn<'_>,
 ) -> Result<LoggedIn, LoginError>
 where
-    S: FindUser + SaveSession + Throttle + AppendAudit,
+    S: FindUser + SaveSession + Throttle + AppendAudit + CountAudit,
 {
     let now = system.now();
     let name = wanted.user.parse::<UserName>().ok();
-    let permits = permits(name.as_ref(), origin, now);
-    if store.take_permits(&permits).await? == Attempt::Refused {
-        let entry = entry(system, origin, wanted, name.as_ref(), "too many attempts");
-        store.append_audit(&entry).await?;
-        return Err(LoginError::Throttled { retry_after: until_next_window(now) });
-    }
     let user = match &name {
         Some(name) => store.find_user(name).await?,
         None => None,
+    };
+    let network = throttle::network(origin);
+    let is_known =
+        user.as_ref().zip(network.as_ref()).is_some_and(|(user, it)| user.known_networks.contains_key(it));
+    let attempted = Attempted { name: name.as_ref(), network: network.as_deref(), is_known };
+    let permits = match throttle::take(store, &attempted, now).await? {
+        Ok(permits) => permits,
+        Err(missing) => {
+            store.count_audit(&throttled(system, origin, name.as_ref(), &missing)).await?;
+            return Err(LoginError::Throttled { retry_after: missing.wait(now) });
+        }
     };
     let Some(user) = compare(passwords, user, wanted.password).await? else {
         let entry = entry(system, origin, wanted, name.as_ref(), "refused");
         store.append_audit(&entry).await?;
         return Err(LoginError::Refused);
     };
-    begin(store, sign, system, origin, user, &permits).await
+    begin(store, sign, system, origin, user, network, &permits).await
 }
 
 /// The user, when the password is theirs and they may log in. The same work is done for everybody.
@@ -148,6 +143,7 @@ async fn begin<S: SaveSession>(
     system: &dyn System,
     origin: &Origin,
     user: User,
+    network: Option<String>,
     permits: &[Permit],
 ) -> Result<LoggedIn, LoginError> {
     let now = system.now();
@@ -164,7 +160,13 @@ async fn begin<S: SaveSession>(
     let actor = format!("user:{}", user.name);
     let audit_target = AuditTarget { target: actor.clone(), ..AuditTarget::default() };
     let entry = Entry::new(system, actor, origin, Action::Login, Outcome::Done, audit_target);
-    let begun = Begun { user: &user, id: &id, session: &session, forgotten: forgotten(&user, now) };
+    let begun = Begun {
+        user: &user,
+        id: &id,
+        session: &session,
+        forgotten: forgotten(&user, now),
+        known_networks: known_networks(&user, network, now),
+    };
     if store.begin_session(&begun, permits, &entry).await? {
         Ok(LoggedIn { token, claims, user })
     } else {
@@ -182,31 +184,27 @@ fn forgotten(user: &User, now: Timestamp) -> Vec<SessionId> {
     over.into_iter().chain(on.into_iter().take(too_many)).map(|(id, _)| id.clone()).collect()
 }
 
-fn permits(name: Option<&UserName>, origin: &Origin, now: Timestamp) -> Vec<Permit> {
-    let window = window(now);
-    let permit = |of: String, limit| Permit { of, window, limit };
-    // A name that nobody can have is counted by its address only.
-    let account = name.map(|name| account_permit(name, now));
-    let address = origin.source_ip.as_ref().map(|ip| permit(format!("address:{ip}"), ADDRESS_LIMIT));
-    account.into_iter().chain(address).collect()
+/// From where the user has logged in with this login: the last few networks.
+fn known_networks(user: &User, network: Option<String>, now: Timestamp) -> BTreeMap<String, Timestamp> {
+    let mut known = user.known_networks.clone();
+    known.extend(network.map(|network| (network, now)));
+    while known.len() > MAX_KNOWN_NETWORKS {
+        let oldest = known.iter().min_by_key(|(_, at)| **at).map(|(network, _)| network.clone());
+        known.remove(&oldest.unwrap_or_default());
+    }
+    known
 }
 
-/// Leave to try the password of an account once, wherever it is asked for.
-pub(super) fn account_permit(name: &UserName, now: Timestamp) -> Permit {
-    Permit { of: format!("account:{name}"), window: window(now), limit: ACCOUNT_LIMIT }
-}
-
-/// When the window that `now` lies in began.
-fn window(now: Timestamp) -> Timestamp {
-    let length = i64::try_from(WINDOW.as_secs()).unwrap_or(i64::MAX);
-    let second = now.as_second();
-    Timestamp::from_second(second - second.rem_euclid(length)).unwrap_or(now)
-}
-
-pub(super) fn until_next_window(now: Timestamp) -> Duration {
-    let left = (window(now) + WINDOW).duration_since(now).unsigned_abs();
-    // A little more, so that not everybody who waits comes at the same moment as the window opens.
-    left + Duration::from_secs(1)
+/// The entry in which attempts are counted that want this permit: of an account, or of an address that tries many.
+fn throttled(system: &dyn System, origin: &Origin, name: Option<&UserName>, missing: &Permit) -> Entry {
+    let (actor, target) = match name.filter(|_| !missing.is_of_address()) {
+        Some(name) => (format!("user:{name}"), format!("user:{name}")),
+        None => ("user:?".to_owned(), missing.of.clone()),
+    };
+    let audit_target =
+        AuditTarget { target: target.clone(), tenant: None, detail: Some("too many attempts".into()) };
+    let entry = Entry::new(system, actor, origin, Action::Login, Outcome::Refused, audit_target);
+    entry.counted(COUNTED_IN, &target)
 }
 
 /// The entry for an attempt that came to nothing.
@@ -248,6 +246,7 @@ mod tests {
             state: UserState::Active,
             password: PasswordHash::unverified(String::new()),
             sessions: sessions.into_iter().collect(),
+            known_networks: BTreeMap::new(),
             revision: Revision::unverified("r".into()),
             created_at: at(0),
             updated_at: at(0),
@@ -265,19 +264,13 @@ mod tests {
     }
 
     #[test]
-    fn attempts_of_one_window_share_their_permits() {
-        let origin = Origin { source_ip: Some("192.0.2.1".into()), ..Origin::default() };
-        let name = "ada".parse().ok();
-        let first = permits(name.as_ref(), &origin, at(900));
-        assert_eq!(first, permits(name.as_ref(), &origin, at(1799)));
-        assert_ne!(first, permits(name.as_ref(), &origin, at(1800)));
-        assert_eq!(until_next_window(at(1799)), Duration::from_secs(2));
-    }
-
-    #[test]
-    fn a_name_that_is_none_is_not_kept() {
-        let origin = Origin { source_ip: Some("192.0.2.1".into()), ..Origin::default() };
-        let of: Vec<_> = permits(None, &origin, at(0)).into_iter().map(|permit| permit.of).collect();
-        assert_eq!(of, ["address:192.0.2.1"]);
+    fn the_networks_of_the_last_logins_are_known() {
+        let mut ada = user([]);
+        for (second, network) in ["a", "b", "c", "a", "d", "e", "f"].into_iter().enumerate() {
+            ada.known_networks =
+                known_networks(&ada, Some(network.into()), at(i64::try_from(second).unwrap()));
+        }
+        assert_eq!(ada.known_networks.keys().collect::<Vec<_>>(), ["a", "c", "d", "e", "f"]);
+        assert_eq!(known_networks(&ada, None, at(9)), ada.known_networks);
     }
 }

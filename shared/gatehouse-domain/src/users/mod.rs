@@ -6,6 +6,7 @@
 
 mod edit;
 mod login;
+mod password;
 mod session;
 mod store;
 mod throttle;
@@ -13,14 +14,15 @@ mod user;
 
 pub use self::{
     edit::{
-        CreateUserError, EditUserError, Edited, UserDraft, UserPatch, change_password, check_password,
-        create, edit, reset_password,
+        CreateUserError, EditUserError, Edited, UserDraft, UserPatch, change_password, create, edit,
+        reset_password,
     },
-    login::{HashPassword, HashPasswordError, LogIn, LoggedIn, LoginError, SESSION, WINDOW, log_in},
+    login::{HashPassword, HashPasswordError, LogIn, LoggedIn, LoginError, SESSION, log_in},
+    password::{JudgePassword, Passwords, Weakness, check_password},
     session::{LogOutError, authenticate, in_session, log_out},
     store::{
         Begun, CreateFirstAdmin, FindAccount, FindUser, SaveSession, SaveUser, UserEdit, UserEditOutcome,
     },
-    throttle::{Attempt, Permit, Throttle},
+    throttle::{Attempt, LONGEST_WAIT, MAX_KNOWN_NETWORKS, Permit, Throttle},
     user::{Account, MAX_PASSWORD, MAX_SESSIONS, MIN_PASSWORD, PasswordHash, Session, User, UserState},
 };

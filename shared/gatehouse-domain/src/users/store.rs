@@ -1,6 +1,9 @@
 //! Where users and sessions are kept.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
+use jiff::Timestamp;
 
 use crate::{
     audit::Entry,
@@ -102,4 +105,6 @@ pub struct Begun<'a> {
     pub session: &'a Session,
     /// Those that it takes the place of: ended ones, and the oldest where there are too many.
     pub forgotten: Vec<SessionId>,
+    /// From where the user has logged in by then.
+    pub known_networks: BTreeMap<String, Timestamp>,
 }

@@ -79,6 +79,8 @@ pub struct User {
     /// The hash of their password.
     pub password: PasswordHash,
     pub sessions: BTreeMap<SessionId, Session>,
+    /// From where they logged in, with when they last did: an address, or the /64 of an IPv6 one.
+    pub known_networks: BTreeMap<String, Timestamp>,
     /// Changes with every edit. Beginning or ending a session is not one.
     pub revision: Revision,
     /// When they were created.
@@ -105,6 +107,7 @@ impl User {
             state: UserState::Active,
             password,
             sessions: BTreeMap::new(),
+            known_networks: BTreeMap::new(),
             revision: Revision::new(ids),
             created_at: now,
             updated_at: now,

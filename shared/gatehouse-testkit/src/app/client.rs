@@ -13,8 +13,14 @@ use serde_json::Value;
 use tower::ServiceExt;
 
 use super::{
-    answer::Answer, callers, event::Request, flush::Flushes, secrets::MemorySecrets, sse::EventStream,
-    system::TestSystem, table::TestTable,
+    answer::Answer,
+    callers::{self, SOURCE_IP},
+    event::Request,
+    flush::Flushes,
+    secrets::MemorySecrets,
+    sse::EventStream,
+    system::TestSystem,
+    table::TestTable,
 };
 
 /// How long an invocation may take, by the clock of the test.
@@ -145,7 +151,18 @@ impl<'a> Client<'a> {
     pub fn call(&self, method: Method, path: impl Into<String>) -> Call<'a> {
         let (path, headers, body) = (path.into(), HeaderMap::new(), Vec::new());
         let (caller, token_expires_at) = (self.caller.clone(), self.token_expires_at);
-        Call { app: self.app, request: Request { method, path, headers, body, caller, token_expires_at } }
+        Call {
+            app: self.app,
+            request: Request {
+                method,
+                path,
+                headers,
+                body,
+                caller,
+                token_expires_at,
+                source_ip: SOURCE_IP.to_owned(),
+            },
+        }
     }
 }
 
@@ -181,6 +198,13 @@ impl Call<'_> {
     #[must_use]
     pub fn json(self, body: &Value) -> Self {
         self.body("application/json", body.to_string())
+    }
+
+    /// The same call from another address.
+    #[must_use]
+    pub fn from_address(mut self, address: &str) -> Self {
+        address.clone_into(&mut self.request.source_ip);
+        self
     }
 
     /// A body of any type, which may be malformed.

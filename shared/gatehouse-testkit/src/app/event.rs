@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use url::form_urlencoded;
 
 use super::{
-    callers::{REQUEST_ID, SOURCE_IP, USER_AGENT},
+    callers::{REQUEST_ID, USER_AGENT},
     template::{routes, template},
 };
 
@@ -21,6 +21,8 @@ pub(super) struct Request {
     /// Whom the authorizer knows. Nobody gets further than an open route.
     pub caller: Option<Caller>,
     pub token_expires_at: Option<Timestamp>,
+    /// From where it comes.
+    pub source_ip: String,
 }
 
 impl Request {
@@ -65,7 +67,7 @@ impl Request {
             "accountId": "000000000000",
             "apiId": "api0example",
             "httpMethod": self.method.as_str(),
-            "identity": { "sourceIp": SOURCE_IP, "userAgent": USER_AGENT },
+            "identity": { "sourceIp": self.source_ip, "userAgent": USER_AGENT },
             "path": format!("/{stage}{path}"),
             "protocol": "HTTP/1.1",
             "requestId": REQUEST_ID,

@@ -11,7 +11,7 @@ use aws_sdk_dynamodb::{
     config::{Credentials, Intercept, Region, SharedCredentialsProvider},
 };
 use gatehouse_domain::{
-    audit::{Action, AuditTarget, Entry, Outcome},
+    audit::{Action, AuditContext, AuditTarget, Entry, Outcome},
     caller::Caller,
     ci::{ConcourseTarget, ProviderKind, Target},
     clock::Clock,
@@ -94,7 +94,8 @@ impl TestTable {
     pub async fn save_draft(&self, caller: &Caller, draft: JobDraft) -> Job {
         let kinds = BTreeSet::from(ProviderKind::ALL);
         let (store, system) = (&*self.table, &*self.system);
-        let put = jobs::put(store, system, &kinds, caller, draft, None, &Precondition::Absent).await;
+        let audit = AuditContext { caller, origin: &callers::origin() };
+        let put = jobs::put(store, system, &kinds, &audit, draft, None, &Precondition::Absent).await;
         put.expect("the job is saved").job
     }
 

@@ -89,7 +89,7 @@ impl Site {
             ..catalog::operation(&table, &service, "dev")
         };
         catalog::begin(&table, &operation, &service).await;
-        let edit = JobEdit { job: ci::job(), previous: None, new_project: None };
+        let edit = JobEdit { job: ci::job(), previous: None, new_project: None, entries: Vec::new() };
         assert_eq!(table.table.save_jobs(&[edit]).await.unwrap(), EditOutcome::Done);
         let secrets = Arc::new(MemorySecrets::default());
         secrets.put(&SecretName::callback_key(), &CALLBACK_KEY.into());

@@ -40,6 +40,7 @@ async fn what_people_do_is_in_the_trail_in_its_order() {
         format!("user:admin token.mint token:{jti} done"),
         format!("user:admin token.revoke token:{jti} done"),
         "user:admin run.trigger job:hello requested".to_owned(),
+        "user:admin job.put job:endless done".to_owned(),
         "user:admin run.trigger job:endless requested".to_owned(),
         format!("user:admin run.cancel run:{endless} requested"),
         "user:admin project.put project:payments done".to_owned(),

@@ -12,4 +12,5 @@ mod rotation;
 mod sessions;
 mod surface;
 mod tokens;
+mod trail;
 mod users;
