@@ -2,27 +2,12 @@
 //!
 //! A sort key can tell what the page left out: when something happened that its reader may not see, and what it is
 //! called. So a cursor is encrypted, and authenticated together with the list it is of and with what was asked of that
-//! list by whom ([`PageRequest::asked`]): it leads nowhere else. What ADR 16 says of the key is here.
+//! list by whom: it leads nowhere else. ADR 16 says why.
 
-use std::sync::OnceLock;
-
-use aws_sdk_dynamodb::operation::put_item::PutItemError;
-use data_encoding::BASE64;
-use gatehouse_domain::{
-    paging::{Cursor, InvalidCursor, ListError, PageRequest},
-    store::StoreError,
-};
+use gatehouse_domain::paging::{Cursor, InvalidCursor};
 use ring::{
     aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey},
     hmac,
-};
-use serde::{Deserialize, Serialize};
-
-use crate::{
-    Table,
-    error::conditional,
-    item::{IF_ABSENT, compose, corrupt, decompose},
-    keys,
 };
 
 /// The longest sort key in a cursor, in bytes: the table refuses to compare with one of more than 1,024.
@@ -33,17 +18,6 @@ const BLOCK: usize = 128;
 
 /// How many random bytes a cursor begins with.
 const SALT: usize = 16;
-
-/// The key as it is stored.
-#[derive(Serialize, Deserialize)]
-struct StoredKey {
-    secret: String,
-}
-
-/// A stored key that is none.
-#[derive(Debug, thiserror::Error)]
-#[error("the stored key of cursors is not base64")]
-struct UnreadableKey;
 
 /// What cursors are sealed with.
 pub struct CursorKey(hmac::Key);
@@ -94,75 +68,6 @@ fn padded(text: &str) -> Option<Vec<u8>> {
     bytes.resize(bytes.len().next_multiple_of(BLOCK), 0);
     Some(bytes)
 }
-
-/// What a cursor of this page is good for.
-fn bound_to(list: &str, page: &PageRequest) -> String {
-    format!("{list}\n{}", page.asked)
-}
-
-impl Table {
-    /// The sort key of `list` that the page's cursor stands behind, if it has one.
-    pub(crate) async fn place(&self, list: &str, page: &PageRequest) -> Result<Option<String>, ListError> {
-        let Some(cursor) = &page.cursor else { return Ok(None) };
-        // Where there is no key yet, nothing was ever sealed; and none is made for whatever somebody sends.
-        let key = self.known_cursor_key().await?.ok_or(InvalidCursor)?;
-        Ok(Some(key.open(&bound_to(list, page), cursor)?))
-    }
-
-    /// The cursor of the page behind the one that ended with this sort key of `list`, if one does.
-    pub(crate) async fn next(
-        &self,
-        list: &str,
-        page: &PageRequest,
-        end: Option<String>,
-    ) -> Result<Option<Cursor>, StoreError> {
-        let Some(end) = end else { return Ok(None) };
-        let salt = self.system.random();
-        let sealed = self.cursor_key().await?.seal(salt, &bound_to(list, page), &end);
-        sealed.map(Some).ok_or_else(|| corrupt(InvalidCursor))
-    }
-
-    /// The key that all functions of an installation share, made by the first that needs it.
-    async fn cursor_key(&self) -> Result<&CursorKey, StoreError> {
-        if let Some(key) = self.known_cursor_key().await? {
-            return Ok(key);
-        }
-        let secret = self.make_cursor_key().await?;
-        Ok(self.cursor_key.get_or_init(|| CursorKey::new(&secret)))
-    }
-
-    /// The same, if it was made: read once by each process that turns a page.
-    async fn known_cursor_key(&self) -> Result<Option<&CursorKey>, StoreError> {
-        if let Some(key) = self.cursor_key.get() {
-            return Ok(Some(key));
-        }
-        let secret = self.stored_cursor_key().await?;
-        Ok(secret.map(|secret| self.cursor_key.get_or_init(|| CursorKey::new(&secret))))
-    }
-
-    async fn stored_cursor_key(&self) -> Result<Option<Vec<u8>>, StoreError> {
-        let Some(item) = self.find(keys::cursor_key()).await? else { return Ok(None) };
-        let StoredKey { secret } = decompose(item)?;
-        BASE64.decode(secret.as_bytes()).map(Some).map_err(|_| corrupt(UnreadableKey))
-    }
-
-    async fn make_cursor_key(&self) -> Result<Vec<u8>, StoreError> {
-        let secret = [self.system.random(), self.system.random()].concat();
-        let stored = StoredKey { secret: BASE64.encode(&secret) };
-        let call = self
-            .client
-            .put_item()
-            .table_name(&self.name)
-            .set_item(Some(compose(keys::cursor_key(), None, &stored)?))
-            .condition_expression(IF_ABSENT);
-        let own = conditional(call.send().await, PutItemError::is_conditional_check_failed_exception)?;
-        // Refused means that another process was faster: its key counts.
-        if own { Ok(secret) } else { self.stored_cursor_key().await?.ok_or_else(|| corrupt(UnreadableKey)) }
-    }
-}
-
-/// Where a process keeps the key.
-pub(crate) type CursorKeyCell = OnceLock<CursorKey>;
 
 #[cfg(test)]
 mod tests {

@@ -6,6 +6,7 @@
 mod api_keys;
 mod audit;
 pub mod cursor;
+mod cursor_key;
 mod environments;
 mod error;
 mod flush;
@@ -30,12 +31,12 @@ mod tokens;
 mod transaction;
 mod users;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use aws_sdk_dynamodb::Client;
 use gatehouse_domain::clock::System;
 
-use self::cursor::CursorKeyCell;
+use self::cursor::CursorKey;
 
 /// The table, behind every port of the domain that needs it.
 #[derive(Clone)]
@@ -43,7 +44,7 @@ pub struct Table {
     client: Client,
     name: String,
     system: Arc<dyn System>,
-    cursor_key: Arc<CursorKeyCell>,
+    cursor_key: Arc<OnceLock<CursorKey>>,
 }
 
 impl Table {
