@@ -112,7 +112,7 @@ async fn answer(
     let status = operations::status(&*state.table, &reader.caller, &service).await;
     let status = status.map_err(problems::show_service)?;
     if wants_stream(headers) {
-        return Watch { state, reader, service, view, deadline: deadline.0 }.answer(status, headers);
+        return Watch { state, reader, service, view, deadline }.answer(status, headers);
     }
     let headers = [(header::CONTENT_TYPE, "application/json")];
     Ok((headers, (view.render)(status)).into_response())

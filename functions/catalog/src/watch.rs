@@ -21,10 +21,10 @@ use gatehouse_domain::{
 use gatehouse_http::{
     Problem,
     extract::single,
+    gateway::Deadline,
     sse::{self, frame, frame_of},
     stream::{Admission, Cut, Reader},
 };
-use jiff::Timestamp;
 use serde_json::json;
 
 use crate::state::AppState;
@@ -47,7 +47,7 @@ pub(crate) struct Watch {
     pub(crate) service: ServiceId,
     pub(crate) view: View,
     /// When the stream has to end.
-    pub(crate) deadline: Option<Timestamp>,
+    pub(crate) deadline: Deadline,
 }
 
 /// What one look found.
@@ -115,8 +115,8 @@ impl Watch {
     }
 
     fn is_late(&self) -> bool {
-        let now = self.state.system.now();
-        self.deadline.is_some_and(|deadline| sse::time_left(deadline, now) <= LOOK_INTERVAL)
+        let left = self.deadline.time_left(self.state.system.now());
+        left.is_some_and(|left| left <= LOOK_INTERVAL)
     }
 
     async fn look(&self) -> Look {

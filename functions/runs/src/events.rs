@@ -97,7 +97,7 @@ pub(crate) async fn stream(
         run,
         table: state.table,
         clock: state.system,
-        deadline: deadline.0,
+        deadline,
     };
     Ok((sse::headers(), admission.body(source.into_stream(), Cut::event)).into_response())
 }
@@ -119,7 +119,7 @@ struct Source {
     run: Run,
     table: Arc<Table>,
     clock: Arc<dyn Clock>,
-    deadline: Option<Timestamp>,
+    deadline: Deadline,
 }
 
 /// What the stream waited for.
@@ -162,7 +162,7 @@ impl Source {
     }
 
     async fn next(&mut self) -> Next {
-        let left = self.deadline.map(|deadline| sse::time_left(deadline, self.clock.now()));
+        let left = self.deadline.time_left(self.clock.now());
         let wait = left.map_or(sse::HEARTBEAT, |left| left.min(sse::HEARTBEAT));
         tokio::select! {
             biased;

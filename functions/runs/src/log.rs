@@ -24,7 +24,6 @@ use gatehouse_http::{
     problem::ProblemBody,
     stream::{Admission, Cut, Reader},
 };
-use jiff::Timestamp;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -32,9 +31,6 @@ use crate::{AppState, plain_text::PlainText};
 
 /// How long a run that has not ended may be silent before what there is now is taken for all there is.
 const CAUGHT_UP: Duration = Duration::from_secs(1);
-
-/// How long before the function's end the log ends.
-const MARGIN: Duration = Duration::from_secs(5);
 
 /// The run's status when the log was asked for: whether this is all of it.
 const RUN_STATUS: HeaderName = HeaderName::from_static("gatehouse-run-status");
@@ -82,7 +78,7 @@ pub(crate) async fn show(
         events: provider.events(run.target, run.build, None),
         patience: (!query.follow && !run.status.is_terminal()).then_some(CAUGHT_UP),
         clock: state.system,
-        deadline: deadline.0,
+        deadline,
     };
     Ok((headers, admission.body(log.into_stream(), Cut::line)).into_response())
 }
@@ -92,7 +88,7 @@ struct Log {
     /// How long to wait for more; for ever without it.
     patience: Option<Duration>,
     clock: Arc<dyn Clock>,
-    deadline: Option<Timestamp>,
+    deadline: Deadline,
 }
 
 impl Log {
@@ -124,12 +120,7 @@ impl Log {
     }
 
     async fn next(&mut self) -> Option<Result<RunEvent, gatehouse_domain::ci::CiError>> {
-        let left = self.deadline.map(|deadline| {
-            Duration::try_from(deadline.duration_since(self.clock.now()))
-                .unwrap_or_default()
-                .saturating_sub(MARGIN)
-        });
-        let wait = match (self.patience, left) {
+        let wait = match (self.patience, self.deadline.time_left(self.clock.now())) {
             (Some(patience), Some(left)) => patience.min(left),
             (Some(wait), None) | (None, Some(wait)) => wait,
             (None, None) => return self.events.next().await,

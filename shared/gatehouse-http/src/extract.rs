@@ -37,8 +37,13 @@ impl<S: Sync> FromRequestParts<S> for Admitted {
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
         let caller = parts.extensions.get::<Caller>().cloned();
-        caller.map(Self).ok_or_else(|| Problem::new(problem::UNAUTHORIZED, "Nobody was admitted."))
+        caller.map(Self).ok_or_else(nobody_was_admitted)
     }
+}
+
+/// The refusal of a request that passed no endpoint's admission.
+pub(crate) fn nobody_was_admitted() -> Problem {
+    Problem::new(problem::UNAUTHORIZED, "Nobody was admitted.")
 }
 
 /// From where the request comes, for the audit trail.

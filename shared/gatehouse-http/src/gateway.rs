@@ -128,6 +128,17 @@ fn matched_path<B>(request: &http::Request<B>) -> Option<(String, Option<String>
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Deadline(pub Option<Timestamp>);
 
+impl Deadline {
+    /// How long before the deadline an answer that lasts ends itself.
+    const MARGIN: Duration = Duration::from_secs(5);
+
+    /// How long an answer may still last; `None` outside Lambda, where nothing ends it.
+    pub fn time_left(self, now: Timestamp) -> Option<Duration> {
+        let left = |deadline: Timestamp| Duration::try_from(deadline.duration_since(now)).unwrap_or_default();
+        self.0.map(|deadline| left(deadline).saturating_sub(Self::MARGIN))
+    }
+}
+
 impl<S: Sync> FromRequestParts<S> for Deadline {
     type Rejection = Infallible;
 

@@ -7,15 +7,11 @@ use std::time::Duration;
 
 use axum::http::{HeaderName, HeaderValue, header};
 use bytes::Bytes;
-use jiff::Timestamp;
 use serde::Serialize;
 
 /// How long a silent stream stays silent: below the 30 s after which the strictest front between a reader
 /// and us ends idle connections.
 pub const HEARTBEAT: Duration = Duration::from_secs(15);
-
-/// How long before the function's end the stream ends itself.
-const MARGIN: Duration = Duration::from_secs(5);
 
 /// What a stream begins with: readers wait this long, in milliseconds, before they come back.
 pub const OPENING: Bytes = Bytes::from_static(b": gatehouse\nretry: 1000\n\n");
@@ -50,9 +46,4 @@ pub fn frame_of(event: &str, id: Option<&str>, data: &str) -> Bytes {
 /// Tells the reader to come back.
 pub fn reconnect() -> Bytes {
     frame("reconnect", None, &serde_json::json!({}))
-}
-
-/// How long a stream may still last that must end before `deadline`.
-pub fn time_left(deadline: Timestamp, now: Timestamp) -> Duration {
-    Duration::try_from(deadline.duration_since(now)).unwrap_or_default().saturating_sub(MARGIN)
 }

@@ -22,7 +22,8 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use crate::{
-    problem::{self, Problem},
+    extract::{Admitted, nobody_was_admitted},
+    problem::Problem,
     sse,
 };
 
@@ -47,11 +48,10 @@ pub struct Reader {
 impl<S: Sync> FromRequestParts<S> for Reader {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
-        let caller = parts.extensions.get::<Caller>().cloned();
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let Admitted(caller) = Admitted::from_request_parts(parts, state).await?;
         let endpoint = parts.extensions.get::<&'static Endpoint>().copied();
-        let admitted = caller.zip(endpoint).map(|(caller, endpoint)| Self { caller, endpoint });
-        admitted.ok_or_else(|| Problem::new(problem::UNAUTHORIZED, "Nobody was admitted."))
+        endpoint.map(|endpoint| Self { caller, endpoint }).ok_or_else(nobody_was_admitted)
     }
 }
 

@@ -292,7 +292,6 @@ pub async fn blocking<T: Send + 'static>(
 }
 
 #[cfg(test)]
-#[cfg(test)]
 mod tests {
     use super::*;
 
