@@ -144,6 +144,7 @@ async fn settings_that_cannot_work_say_so_in_every_call() {
 async fn a_name_that_leads_to_this_host_is_refused_when_it_is_resolved() {
     let mut bench = Bench::new(concourse(Script::quick())).await;
     bench.settings.url = Some(bench.twin.url().replace("127.0.0.1", "localhost"));
+    bench.give_password();
     assert_eq!(check(&bench).await.problems, Vec::<String>::new());
     let provider = ConcourseProvider::new(
         &bench.settings,

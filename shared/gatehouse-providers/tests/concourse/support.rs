@@ -161,6 +161,17 @@ impl Bench {
         Self { twin, settings, secrets, leases, clock }
     }
 
+    /// Gives the password for where the settings lead, as an edit of the provider would have to.
+    pub fn give_password(&self) {
+        let credentials = Credentials {
+            account: self.settings.account.clone().unwrap(),
+            secret: PASSWORD.to_owned().into(),
+            given_for: Some(self.settings.place()),
+        };
+        let name = SecretName::provider_credentials(&self.settings.name);
+        self.secrets.put(&name, &credentials.to_secret());
+    }
+
     pub fn dependencies(&self) -> Dependencies {
         Dependencies {
             read_secrets: self.secrets.clone(),
