@@ -67,7 +67,7 @@ mod approve {
         let deploy = Deploy::waiting().await;
         assert_snapshot!(deploy.developer("approve").await, @"
         403 Forbidden
-        forbidden: You asked for this operation; somebody else has to decide about it.
+        forbidden: You asked for this operation, yourself or with a key of yours; somebody else has to decide about it.
         ");
         assert_eq!(deploy.status().await, "awaiting_approval");
         let approved =
@@ -137,7 +137,7 @@ mod reject {
         let deploy = Deploy::waiting().await;
         assert_snapshot!(deploy.developer("reject").await, @"
         403 Forbidden
-        forbidden: You asked for this operation; somebody else has to decide about it.
+        forbidden: You asked for this operation, yourself or with a key of yours; somebody else has to decide about it.
         ");
         let rejected = deploy
             .call(&deploy.app.as_admin("acme"), "reject")
