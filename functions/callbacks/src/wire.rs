@@ -6,6 +6,7 @@ use gatehouse_domain::{
     catalog::{Link, OutputValue, PlanSummary},
     id::OperationId,
     idempotency::Fingerprint,
+    json::{Json, Object},
     operations::{
         Operation, StepState, TaskToken,
         report::{Message, Progress, Report, Success, Taken},
@@ -13,7 +14,6 @@ use gatehouse_domain::{
     validation::FieldError,
 };
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use utoipa::ToSchema;
 
 /// The longest name of a step, in bytes.
@@ -79,7 +79,7 @@ pub struct ReportBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     plan: Option<PlanSummary>,
-    /// With `success` of an apply: what came out.
+    /// With `success` of an apply, and of a plan that would change nothing: what came out.
     #[serde(skip_serializing_if = "Option::is_none")]
     outputs: Option<BTreeMap<String, OutputBody>>,
     /// With `failure`: why.
@@ -88,23 +88,34 @@ pub struct ReportBody {
     /// With `failure`: that the worker was stopped.
     #[serde(skip_serializing_if = "Option::is_none")]
     cancelled: Option<bool>,
+    /// With `failure` of an apply: that nothing was changed for sure, so the environment is what it was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unchanged: Option<bool>,
 }
 
-/// What came out under one name: a value, or that it is sensitive.
+/// What came out under one name: a value, or that it is sensitive or too large.
 #[derive(Debug, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct OutputBody {
     /// The value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    value: Option<Value>,
+    #[schema(value_type = Option<serde_json::Value>)]
+    value: Option<Json>,
     /// `true`, with no value.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     sensitive: bool,
+    /// `true`, with no value.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    too_large: bool,
 }
 
 impl From<OutputBody> for OutputValue {
     fn from(output: OutputBody) -> Self {
-        if output.sensitive { Self::Sensitive } else { Self::Value(output.value.unwrap_or_default()) }
+        match output {
+            OutputBody { sensitive: true, .. } => Self::Sensitive,
+            OutputBody { too_large: true, .. } => Self::TooLarge,
+            OutputBody { value, .. } => Self::Value(value.unwrap_or_default()),
+        }
     }
 }
 
@@ -198,6 +209,7 @@ impl ReportBody {
             ("outputs", self.outputs.is_some(), &["success"]),
             ("reason", self.reason.is_some(), &["failure"]),
             ("cancelled", self.cancelled.is_some(), &["failure"]),
+            ("unchanged", self.unchanged.is_some(), &["failure"]),
         ];
         for (name, given, commands) in members {
             if given && !commands.contains(&self.command.as_str()) {
@@ -224,7 +236,9 @@ impl ReportBody {
             "heartbeat" => Some(Report::Heartbeat),
             "success" => Some(Report::Success(Success {
                 plan: self.plan,
-                outputs: self.outputs.unwrap_or_default().into_iter().map(|(k, v)| (k, v.into())).collect(),
+                outputs: self
+                    .outputs
+                    .map(|outputs| outputs.into_iter().map(|(name, output)| (name, output.into())).collect()),
                 links: self.links.unwrap_or_default(),
                 message: self.message,
             })),
@@ -233,7 +247,8 @@ impl ReportBody {
                 if reason.is_none() {
                     errors.add("/reason", "say why");
                 }
-                reason.map(|reason| Report::Failure { reason })
+                let unchanged = self.unchanged.unwrap_or_default();
+                reason.map(|reason| Report::Failure { reason, unchanged })
             }
             _ => {
                 errors.add("/command", "must be one of started, progress, heartbeat, success, failure");
@@ -268,7 +283,7 @@ pub(crate) struct WorkView {
     environment: String,
     module: String,
     #[schema(value_type = Object)]
-    inputs: serde_json::Map<String, Value>,
+    inputs: Object,
     /// How often to say that it works, in seconds.
     heartbeat_seconds: u32,
 }

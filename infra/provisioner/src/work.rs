@@ -2,8 +2,8 @@
 
 use std::{fmt, str::FromStr};
 
+use gatehouse_domain::json::Object;
 use serde::Deserialize;
-use serde_json::{Map, Value};
 
 #[derive(Clone, Deserialize)]
 pub struct WorkOrder {
@@ -18,7 +18,7 @@ pub struct WorkOrder {
     pub environment: String,
     pub module: String,
     /// Values of the module's variables. They may hold secrets.
-    pub inputs: Map<String, Value>,
+    pub inputs: Object,
     /// How often Gatehouse wants to hear of the worker.
     pub heartbeat_seconds: u32,
 }
@@ -142,7 +142,7 @@ fn is_plain(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 

@@ -13,7 +13,7 @@ mod tests;
 pub(crate) use self::spec::check_inputs;
 pub use self::{
     edit::{
-        CreateService, CreatedService, DeletedService, EditServiceError, Force, RemovedEnvironments,
+        CreateService, CreatedService, DeletedService, EditServiceError, EnvironmentEdits, Force,
         SaveService, ServiceDraft, create, delete, replace,
     },
     environment::{

@@ -3,9 +3,9 @@
 use std::{collections::BTreeSet, fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
 use crate::{
+    json::Object,
     json_text,
     name::{EnvironmentName, JobId, ModuleName, ProjectName},
     validation::FieldError,
@@ -130,7 +130,7 @@ pub struct EnvironmentSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub module: Option<ModuleName>,
     #[serde(with = "json_text")]
-    pub inputs: Map<String, Value>,
+    pub inputs: Object,
     /// How long after it was provisioned it is deprovisioned by itself, in hours.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ttl_hours: Option<u32>,
@@ -294,11 +294,11 @@ impl Errors {
 }
 
 /// What is wrong with a module's inputs, if anything is.
-pub(crate) fn check_inputs(inputs: &Map<String, Value>) -> Result<(), &'static str> {
+pub(crate) fn check_inputs(inputs: &Object) -> Result<(), &'static str> {
     if size(inputs) > MAX_INPUTS { Err("must be at most 16 KiB as JSON") } else { Ok(()) }
 }
 
-fn size(inputs: &Map<String, Value>) -> usize {
+fn size(inputs: &Object) -> usize {
     serde_json::to_string(inputs).map_or(MAX_INPUTS + 1, |text| text.len())
 }
 
