@@ -352,7 +352,7 @@ async fn a_service_is_shown_with_all_its_environments_however_large_they_are() {
     for spec in &shop.spec.environments {
         let operation = begun(&table, &shop, spec.name.as_str()).await;
         let mut provisioned = provisioned(&table, &operation);
-        provisioned.inputs.insert("text".into(), "x".repeat(60 * 1024).into());
+        provisioned.inputs.insert("text".into(), "x".repeat(60 * 1024).as_str().into());
         let infrastructure = Some(Infrastructure::Present(provisioned));
         end(&table, &operation, &Settled { infrastructure, ..Settled::default() }).await;
     }
