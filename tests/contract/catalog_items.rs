@@ -313,6 +313,7 @@ fn made(operation: &Operation) -> Provisioned {
         operation: operation.id.clone(),
         at: noon(),
         module: "example".parse().unwrap(),
+        artifact: None,
         inputs: configuration().inputs,
         outputs: BTreeMap::from([
             ("url".into(), OutputValue::Value(json!(1.0).into())),

@@ -13,8 +13,8 @@ use gatehouse_domain::{
     },
     clock::Clock,
     operations::{
-        Asked, Attempt, BeginOutcome, FindOperation, ListOperations, Operation, OperationOutcome, Phase,
-        SaveOperation, Signal, State, Step, StepState, TaskToken, Verdict, Work,
+        Asked, Attempt, BeginOutcome, Configuration, FindOperation, ListOperations, Operation,
+        OperationOutcome, Phase, SaveOperation, Signal, State, Step, StepState, TaskToken, Verdict, Work,
         reconcile::ListOpenOperations,
     },
     paging::{ListError, PageRequest},
@@ -124,7 +124,10 @@ fn every_work() -> [Work; 5] {
     let job = DeployTarget::Job("job_deploy".parse().unwrap());
     [
         Work::Provision(configuration()),
-        Work::Deprovision(configuration()),
+        Work::Deprovision(Configuration {
+            artifact: Some("a0".repeat(32).try_into().unwrap()),
+            ..configuration()
+        }),
         Work::Drift(configuration()),
         Work::Deploy { version: "1.2".into(), target: webhook },
         Work::Deploy { version: "1.3".into(), target: job },

@@ -152,6 +152,7 @@ fn environment(operation: &Operation) -> EnvironmentState {
         operation: operation.id.clone(),
         at: morning(),
         module: "example".parse().unwrap(),
+        artifact: None,
         inputs: gatehouse_domain::json::Object::new(),
         outputs: std::collections::BTreeMap::new(),
         expires_at: Some(morning()),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use gatehouse_domain::{
-    catalog::{Link, OutputValue, PlanSummary},
+    catalog::{Link, ModuleArtifact, OutputValue, PlanSummary},
     id::OperationId,
     idempotency::Fingerprint,
     json::{Json, Object},
@@ -79,6 +79,10 @@ pub struct ReportBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     plan: Option<PlanSummary>,
+    /// With `success` of a plan: under which SHA-256 the module is kept, in 64 hexadecimal digits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    artifact: Option<ModuleArtifact>,
     /// With `success` of an apply, and of a plan that would change nothing: what came out.
     #[serde(skip_serializing_if = "Option::is_none")]
     outputs: Option<BTreeMap<String, OutputBody>>,
@@ -206,6 +210,7 @@ impl ReportBody {
             ("message", self.message.is_some(), &["progress", "success"]),
             ("log", self.log.is_some(), &["progress"]),
             ("plan", self.plan.is_some(), &["success"]),
+            ("artifact", self.artifact.is_some(), &["success"]),
             ("outputs", self.outputs.is_some(), &["success"]),
             ("reason", self.reason.is_some(), &["failure"]),
             ("cancelled", self.cancelled.is_some(), &["failure"]),
@@ -236,6 +241,7 @@ impl ReportBody {
             "heartbeat" => Some(Report::Heartbeat),
             "success" => Some(Report::Success(Success {
                 plan: self.plan,
+                artifact: self.artifact,
                 outputs: self
                     .outputs
                     .map(|outputs| outputs.into_iter().map(|(name, output)| (name, output.into())).collect()),
@@ -282,6 +288,10 @@ pub(crate) struct WorkView {
     service: String,
     environment: String,
     module: String,
+    /// Where the module is kept as it is to be used; without it, it is taken as it stands.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    artifact: Option<ModuleArtifact>,
     #[schema(value_type = Object)]
     inputs: Object,
     /// How often to say that it works, in seconds.
@@ -307,6 +317,7 @@ fn work(operation: &Operation) -> Option<WorkView> {
         service: operation.service_name.to_string(),
         environment: operation.environment.to_string(),
         module: configuration.module.to_string(),
+        artifact: configuration.artifact.clone(),
         inputs: configuration.inputs.clone(),
         heartbeat_seconds: HEARTBEAT_SECONDS,
     })

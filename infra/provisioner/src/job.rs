@@ -1,6 +1,6 @@
 //! The work itself: from a work order to a result.
 
-use std::{collections::BTreeMap, num::NonZeroU32};
+use std::{collections::BTreeMap, num::NonZeroU32, path::Path};
 
 use gatehouse_domain::{error::Chain, json::Json};
 
@@ -8,7 +8,7 @@ use crate::{
     artifacts::{ArtifactError, Artifacts},
     backend::Backend,
     callbacks::{Command, PlanCounts},
-    module::{self, InputError, Module, ModuleError, UnknownModule, Variables},
+    module::{self, InputError, Module, ModuleError, PackedModule, UnknownModule, Variables},
     reporter::Reporter,
     settings::{SettingsError, WorkerConfig},
     stop::Stop,
@@ -67,13 +67,14 @@ impl From<Unapplied> for JobError {
 impl Job<'_> {
     /// Does the work, and returns what to tell Gatehouse.
     pub(crate) async fn work(&self) -> Result<Command, JobError> {
-        let module = Module::find(&self.config.modules, &self.order.module)?;
+        let artifacts = Artifacts::open(&self.config.artifacts, self.config.region.as_deref())?;
+        let unpacked = tempfile::Builder::new().prefix("gatehouse-module-").tempdir()?;
+        let module = self.module(&artifacts, unpacked.path()).await?;
         let variables = module.variables()?;
         self.hide_secrets(&variables);
         let told = module::told(&variables, self.order);
         module::check(module.name(), &variables, &told, &self.order.inputs)?;
         self.say_what_is_ignored(&module);
-        let artifacts = Artifacts::open(&self.config.artifacts, self.config.region.as_deref())?;
         let backend = Backend::of(&self.config.state, self.config.region.as_deref(), self.order);
         let values = self.order.inputs.clone().into_iter().chain(told).collect();
         let workspace = Workspace::prepare(&module, &values, &backend.configuration())?;
@@ -88,6 +89,19 @@ impl Job<'_> {
             Phase::Plan => self.plan(&terraform, &artifacts).await,
             Phase::Apply => self.apply(&terraform, &artifacts).await,
         }
+    }
+
+    /// The module: as it was when this was planned, or applied, where that was kept.
+    async fn module(&self, artifacts: &Artifacts, directory: &Path) -> Result<Module, JobError> {
+        let WorkOrder { module, artifact, .. } = self.order;
+        if let Some(digest) = artifact {
+            if let Some(packed) = artifacts.fetch_module(digest).await? {
+                packed.unpack(directory)?;
+                return Ok(Module::kept(module, directory));
+            }
+            self.reporter.log("the module as it was applied is not kept any more; it is taken as it stands");
+        }
+        Ok(Module::find(&self.config.modules, module)?)
     }
 
     /// Values of sensitive variables are secrets from now on, their defaults too. What the environment is called is none.
@@ -135,11 +149,15 @@ impl Job<'_> {
         }
         let (plan_file, lock_file) = (terraform.plan_file(), terraform.workspace.lock_file());
         artifacts.keep(&self.order.operation_id, self.attempt, &plan_file, &lock_file).await?;
+        let artifact = match self.order.kind {
+            Kind::Provision => Some(keep_module(terraform, artifacts).await?),
+            Kind::Deprovision | Kind::Drift => None,
+        };
         let counts = plan.to_apply();
         let PlanCounts { add, change, destroy, moved, .. } = counts;
         let moved = if moved > 0 { format!(", {moved} to move") } else { String::new() };
         let message = format!("{add} to add, {change} to change, {destroy} to destroy{moved}");
-        Ok(Command::Success { plan: Some(counts), outputs, message })
+        Ok(Command::Success { plan: Some(counts), artifact, outputs, message })
     }
 
     async fn apply(&self, terraform: &Terraform<'_>, artifacts: &Artifacts) -> Result<Command, JobError> {
@@ -158,7 +176,8 @@ impl Job<'_> {
             tracing::warn!(cause = %Chain(&error), "an applied plan could not be deleted");
         }
         let outputs = Some(self.outputs(&printed));
-        Ok(Command::Success { plan: None, outputs, message: format!("{total} changes made") })
+        let message = format!("{total} changes made");
+        Ok(Command::Success { plan: None, artifact: None, outputs, message })
     }
 
     fn outputs(&self, printed: &Json) -> BTreeMap<String, Json> {
@@ -168,6 +187,13 @@ impl Job<'_> {
         }
         shown
     }
+}
+
+/// Keeps the module that a plan was made with, with the providers that it took, and returns under which hash.
+async fn keep_module(terraform: &Terraform<'_>, artifacts: &Artifacts) -> Result<String, JobError> {
+    let packed = PackedModule::pack(terraform.workspace.module())?;
+    artifacts.keep_module(&packed).await?;
+    Ok(packed.digest().to_owned())
 }
 
 /// What a drift check found; nothing differs where nothing could be applied.
@@ -185,5 +211,5 @@ fn drift(plan: Plan) -> Command {
         Plan { .. } => (0, "nothing has drifted".to_owned()),
     };
     let counts = PlanCounts { change, ..PlanCounts::default() };
-    Command::Success { plan: Some(counts), outputs: None, message }
+    Command::Success { plan: Some(counts), artifact: None, outputs: None, message }
 }

@@ -17,6 +17,9 @@ pub struct WorkOrder {
     pub service: String,
     pub environment: String,
     pub module: String,
+    /// Under which SHA-256 the module is kept as it is to be used; without it, it is taken as it stands.
+    #[serde(default)]
+    pub artifact: Option<String>,
     /// Values of the module's variables. They may hold secrets.
     pub inputs: Object,
     /// How often Gatehouse wants to hear of the worker.
@@ -117,7 +120,8 @@ impl WorkOrder {
             ("environment", &self.environment),
             ("module", &self.module),
         ];
-        for (what, name) in names {
+        let artifact = self.artifact.iter().map(|name| ("artifact", name));
+        for (what, name) in names.into_iter().chain(artifact) {
             if !is_plain(name) {
                 return Err(OrderError::NotPlain { what, name: name.clone() });
             }

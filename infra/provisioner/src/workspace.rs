@@ -18,7 +18,7 @@ use crate::module::Module;
 const VARIABLES_FILE: &str = "gatehouse.auto.tfvars.json";
 
 /// Says where the state is.
-const BACKEND_FILE: &str = "gatehouse_override.tf.json";
+pub(crate) const BACKEND_FILE: &str = "gatehouse_override.tf.json";
 
 /// Where `init` writes down which backend it took.
 const BACKEND_IN_FORCE: &str = ".terraform/terraform.tfstate";

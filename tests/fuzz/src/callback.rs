@@ -167,7 +167,12 @@ fn operation(attempt: &Attempt) -> Operation {
         tenant: "acme".parse().expect("a tenant"),
         project: "payments".parse().expect("a project"),
         environment: "dev".parse().expect("an environment"),
-        work: Work::Provision(Configuration { module, inputs: Object::new(), ttl_hours: None }),
+        work: Work::Provision(Configuration {
+            module,
+            artifact: None,
+            inputs: Object::new(),
+            ttl_hours: None,
+        }),
         approval_required: false,
         requested: Asked::by("user:ada", now),
         fingerprint: Fingerprint::of(&["dev"]),

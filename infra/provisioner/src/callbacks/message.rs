@@ -32,6 +32,9 @@ pub(crate) enum Command {
     Success {
         #[serde(skip_serializing_if = "Option::is_none")]
         plan: Option<PlanCounts>,
+        /// Under which SHA-256 the module is kept that the plan was made with.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        artifact: Option<String>,
         #[serde(skip_serializing_if = "Option::is_none")]
         outputs: Option<BTreeMap<String, Json>>,
         message: String,

@@ -4,6 +4,7 @@ mod backends;
 mod context;
 mod files;
 mod inputs;
+mod packed;
 mod variables;
 
 use std::{
@@ -13,7 +14,7 @@ use std::{
 
 use self::files::is_configuration;
 pub use self::{backends::ForeignBackend, files::UnreadableModule, inputs::InputError};
-pub(crate) use self::{context::told, inputs::check, variables::Variables};
+pub(crate) use self::{context::told, inputs::check, packed::PackedModule, variables::Variables};
 
 #[derive(Debug)]
 pub(crate) struct Module {
@@ -54,6 +55,11 @@ impl Module {
         known.sort();
         let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
         Err(UnknownModule { name: name.to_owned(), known })
+    }
+
+    /// The module of this name as it was kept, unpacked in this directory.
+    pub(crate) fn kept(name: &str, directory: &Path) -> Self {
+        Self { name: name.to_owned(), directory: directory.to_owned() }
     }
 
     pub(crate) fn name(&self) -> &str {

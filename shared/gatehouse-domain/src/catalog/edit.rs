@@ -163,7 +163,7 @@ where
     if !audit.caller.may_in(&CREATE_SERVICE, &tenant) {
         return Err(refused(audit.caller, tenant));
     }
-    check(store, modules, &draft.spec, &tenant).await?;
+    check(store, modules, &draft.spec, None, &tenant).await?;
     let audit_target = audit_target(&draft.name, &tenant);
     let entry = audit.entry(system, Action::CreateService, Outcome::Done, audit_target);
     let id = match key {
@@ -219,12 +219,13 @@ async fn check<S>(
     store: &S,
     modules: &Modules,
     spec: &ServiceSpec,
+    before: Option<&ServiceSpec>,
     tenant: &TenantId,
 ) -> Result<(), EditServiceError>
 where
     S: FindForEdit,
 {
-    spec.check(modules).map_err(EditServiceError::Invalid)?;
+    spec.check(modules, before).map_err(EditServiceError::Invalid)?;
     let jobs = spec.jobs();
     let ids: BTreeSet<JobId> = jobs.iter().map(|(_, id)| (*id).clone()).collect();
     let found = store.find_for_edit(&ids, &[spec.project.clone()].into()).await?;
@@ -263,7 +264,7 @@ where
     expected.admit(Some(&service.revision))?;
     stays(&service, &draft)?;
     guard(audit.caller, &service.tenant, weakened(&service.spec, &draft.spec))?;
-    check(store, modules, &draft.spec, &service.tenant).await?;
+    check(store, modules, &draft.spec, Some(&service.spec), &service.tenant).await?;
     let kept: BTreeSet<_> = draft.spec.environments.iter().map(|environment| &environment.name).collect();
     let endless = endless(&draft.spec, &environments);
     let going: Vec<_> = environments.into_values().filter(|state| !kept.contains(&state.name)).collect();

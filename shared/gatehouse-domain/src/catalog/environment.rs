@@ -52,11 +52,37 @@ pub enum OutputValue {
     TooLarge,
 }
 
+/// A module as a plan was made with it: its files are kept by the worker under this, their SHA-256 in 64 digits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String")]
+pub struct ModuleArtifact(String);
+
+impl ModuleArtifact {
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for ModuleArtifact {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, &'static str> {
+        let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        if text.len() == 64 && text.bytes().all(is_digit) {
+            return Ok(Self(text));
+        }
+        Err("must be a SHA-256 of 64 hexadecimal digits in lower case")
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Provisioned {
     pub operation: OperationId,
     pub at: Timestamp,
     pub module: ModuleName,
+    /// That module as it was applied; what was applied before artifacts were kept has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub artifact: Option<ModuleArtifact>,
     #[serde(with = "json_text")]
     pub inputs: Object,
     /// What came out of it.

@@ -17,8 +17,8 @@ pub use self::{
         SaveService, ServiceDraft, create, delete, replace,
     },
     environment::{
-        Deployed, Drift, DriftState, EnvironmentState, Infrastructure, OutputValue, PlanSummary, Provisioned,
-        Settled,
+        Deployed, Drift, DriftState, EnvironmentState, Infrastructure, ModuleArtifact, OutputValue,
+        PlanSummary, Provisioned, Settled,
     },
     list::{ListServices, ServiceFilter, ServiceQuery, list},
     service::{FindService, Registered, Service, ShowServiceError, show},

@@ -15,8 +15,8 @@ use super::{
 use crate::{
     audit::JANITOR,
     catalog::{
-        DeployTarget, Deployed, Drift, DriftState, EnvironmentSpec, Infrastructure, Link, OutputValue,
-        PlanSummary, Provisioned, Service, Settled,
+        DeployTarget, Deployed, Drift, DriftState, EnvironmentSpec, Infrastructure, Link, ModuleArtifact,
+        OutputValue, PlanSummary, Provisioned, Service, Settled,
     },
 };
 
@@ -115,6 +115,8 @@ pub struct Progress {
 pub struct Success {
     /// What the plan would do.
     pub plan: Option<PlanSummary>,
+    /// The module as the plan was made with it.
+    pub artifact: Option<ModuleArtifact>,
     /// What came out, where it is known: after an apply, and of a plan that would change nothing.
     pub outputs: Option<BTreeMap<String, OutputValue>>,
     /// Where to read on.
@@ -239,6 +241,7 @@ impl Operation {
             // The attempt before may have reported after its task had timed out. Its plan is of a worker that nobody
             // waits for any more; approving that one and applying this one must not happen.
             self.plan = None;
+            self.fix_module(None);
             self.failure = None;
         }
         self.close_steps(StepState::Failed, now);
@@ -548,6 +551,7 @@ impl Operation {
         match phase {
             Phase::Plan => {
                 self.plan = success.plan;
+                self.fix_module(success.artifact);
                 if let Some(outputs) = success.outputs {
                     self.outputs = outputs;
                 }
@@ -558,6 +562,14 @@ impl Operation {
                 json!({ "applied": true })
             }
             Phase::Deploy => json!({ "deployed": true }),
+        }
+    }
+
+    /// What is provisioned is applied with the module that was planned with, whatever becomes of it meanwhile. What is
+    /// taken away or compared was fixed when it was applied.
+    fn fix_module(&mut self, artifact: Option<ModuleArtifact>) {
+        if let Work::Provision(given) = &mut self.work {
+            given.artifact = artifact;
         }
     }
 
@@ -758,6 +770,7 @@ impl Operation {
             operation: self.id.clone(),
             at: now,
             module: given.module.clone(),
+            artifact: given.artifact.clone(),
             inputs: given.inputs.clone(),
             outputs: self.outputs.clone(),
             expires_at: ttl.map(|ttl| now + ttl),

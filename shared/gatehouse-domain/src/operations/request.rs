@@ -390,6 +390,7 @@ fn work(
     // Not what the service says now: what exists was made with these, and can only be taken away or compared so.
     let before = infrastructure.provisioned().map(|provisioned| Configuration {
         module: provisioned.module.clone(),
+        artifact: provisioned.artifact.clone(),
         inputs: provisioned.inputs.clone(),
         ttl_hours: spec.ttl_hours,
     });
@@ -424,7 +425,7 @@ fn provision(spec: &EnvironmentSpec, given: &Object) -> Result<Configuration, Re
     let mut inputs = spec.inputs.clone();
     inputs.extend(given.clone());
     check_inputs(&inputs).map_err(|detail| invalid("/inputs", detail))?;
-    Ok(Configuration { module, inputs, ttl_hours: spec.ttl_hours })
+    Ok(Configuration { module, artifact: None, inputs, ttl_hours: spec.ttl_hours })
 }
 
 fn check_version(version: &str) -> Result<(), RequestError> {

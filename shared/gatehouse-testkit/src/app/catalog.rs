@@ -81,6 +81,7 @@ pub fn entry_of(table: &TestTable, service: &Service) -> gatehouse_domain::audit
 pub fn configuration() -> Configuration {
     Configuration {
         module: "example".parse().expect("a module"),
+        artifact: None,
         inputs: json::object(serde_json::Map::from_iter([("size".to_owned(), 3.into())])),
         ttl_hours: Some(8),
     }
@@ -168,6 +169,7 @@ pub fn provisioned(table: &TestTable, operation: &Operation) -> Provisioned {
         operation: operation.id.clone(),
         at: table.system.now(),
         module: given.module.clone(),
+        artifact: given.artifact.clone(),
         inputs: given.inputs.clone(),
         outputs: BTreeMap::new(),
         expires_at: None,

@@ -127,7 +127,8 @@ async fn a_new_plan_works_after_everything_was_killed() {
     .await;
     let inputs = json!({ "replicas": 1 });
     let plan = succeeds(&place, &terraform, "provision", "plan", inputs.clone()).await;
-    assert_ne!(plan["plan"]["add"], 0, "{plan}");
+    // How much was written down before the kill is a matter of luck, but for the outputs, which come last.
+    assert_eq!(plan["plan"]["applyable"], true, "{plan}");
     succeeds(&place, &terraform, "provision", "apply", inputs.clone()).await;
     let plan = succeeds(&place, &terraform, "provision", "plan", inputs).await;
     assert_eq!(counts(&plan), [0, 0, 0]);

@@ -2,6 +2,7 @@
 //! `GATEHOUSE_TEST_TERRAFORM=required` makes that a failure.
 
 mod interruptions;
+mod kept;
 mod life;
 mod modules;
 mod outcomes;

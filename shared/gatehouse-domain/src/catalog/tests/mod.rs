@@ -199,6 +199,7 @@ impl Site {
             operation: id,
             at: after(0),
             module: given.module,
+            artifact: given.artifact,
             inputs: given.inputs,
             outputs: std::collections::BTreeMap::new(),
             expires_at: None,
@@ -366,6 +367,28 @@ fn an_environment_in_use_cannot_be_taken_away() {
     });
     site.replaces(&developer(), draft(without_dev), "r1").unwrap();
     assert!(site.memory.items().environments.is_empty(), "its state is forgotten");
+}
+
+#[test]
+fn a_module_that_is_gone_blocks_no_edit() {
+    let site = Site::default();
+    let gone = |spec: &mut ServiceSpec, environment: usize| {
+        spec.environments[environment].module = Some("gone".parse().unwrap());
+    };
+    let service = site.service.clone();
+    gone(&mut site.memory.items().services.get_mut(&service).unwrap().spec, 0);
+    let mut changed = ServiceSpec { owner: "team-b".into(), ..spec() };
+    gone(&mut changed, 0);
+    let replaced = site.replaces(&developer(), draft(changed.clone()), "r1").unwrap();
+    assert_eq!(replaced.spec.owner, "team-b");
+    // It is asked for where it is new.
+    gone(&mut changed, 2);
+    let Err(EditServiceError::Invalid(errors)) =
+        site.replaces(&developer(), draft(changed), replaced.revision.as_str())
+    else {
+        panic!("a module that is not there was taken")
+    };
+    assert_eq!(errors[0].pointer, "/environments/2/module");
 }
 
 #[test]

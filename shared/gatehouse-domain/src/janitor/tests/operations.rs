@@ -39,6 +39,7 @@ impl World {
             operation: id.clone(),
             at: after(0),
             module: given.module,
+            artifact: given.artifact,
             inputs: given.inputs,
             outputs: operation.outputs,
             expires_at: Some(after(2 * 3600)),

@@ -448,3 +448,38 @@ fn a_webhook_that_is_cancelled_ends_at_once() {
     deploy.ask_to_stop(stop()).unwrap();
     assert_eq!(deploy.pending_signal, Some(Signal::Stop));
 }
+
+#[test]
+fn what_is_applied_is_the_module_that_was_planned_with() {
+    let artifact = |digit: &str| Some(crate::catalog::ModuleArtifact::try_from(digit.repeat(64)).unwrap());
+    let plan = Some(PlanSummary { applyable: Some(true), ..PlanSummary::default() });
+    let success = |digit| Report::Success(Success { plan, artifact: artifact(digit), ..Success::default() });
+    let mut operation = Operation { approval_required: false, ..at_stage("planning") };
+    say(&mut operation, success("a"));
+    // A plan that nobody waited for is not what is applied.
+    operation.begin_attempt(Phase::Plan, after(12)).unwrap();
+    assert_eq!(operation.work.configuration().unwrap().artifact, None);
+    say(&mut operation, started());
+    say(&mut operation, success("b"));
+    operation.begin_attempt(Phase::Apply, after(15)).unwrap();
+    assert_eq!(operation.work.configuration().unwrap().artifact, artifact("b"));
+    say(&mut operation, started());
+    say(&mut operation, Report::Success(Success::default()));
+    let Ok(Changed::Ended(settled)) = operation.finish(after(50)) else { panic!("it goes on") };
+    let Some(Infrastructure::Present(provisioned)) = settled.infrastructure else { panic!("{settled:?}") };
+    assert_eq!(provisioned.artifact, artifact("b"));
+
+    // What exists is taken away and compared with it.
+    let site = Site::default();
+    site.provisioning("dev");
+    let mut items = site.memory.items();
+    let state = items.environments.values_mut().next().unwrap();
+    state.running = None;
+    state.infrastructure = Infrastructure::Partial(provisioned);
+    drop(items);
+    for ask in [Ask::Deprovision, Ask::Drift] {
+        let id = site.requested("dev", &ask);
+        assert_eq!(site.memory.operation(&id).work.configuration().unwrap().artifact, artifact("b"));
+        site.memory.items().environments.values_mut().for_each(|state| state.running = None);
+    }
+}
