@@ -1,12 +1,16 @@
 //! The API description, made from the routes of every function.
 
 mod answers;
+mod bounds;
 mod flatten;
 
 use anyhow::{Context, ensure};
 use utoipa::{
     Modify, OpenApi,
-    openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
+    openapi::{
+        path::Operation,
+        security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
+    },
 };
 
 #[derive(OpenApi)]
@@ -69,6 +73,7 @@ pub fn description() -> anyhow::Result<String> {
     }
     answers::describe(&mut whole);
     flatten::flatten(&mut whole);
+    bounds::bound(&mut whole);
     whole.to_pretty_json().context("the routes cannot be described")
 }
 
@@ -84,4 +89,12 @@ fn add(whole: &mut utoipa::openapi::OpenApi, part: utoipa::openapi::OpenApi) -> 
     }
     whole.merge(part);
     Ok(())
+}
+
+fn operations(description: &mut utoipa::openapi::OpenApi) -> impl Iterator<Item = &mut Operation> {
+    description.paths.paths.values_mut().flat_map(|path| {
+        [&mut path.get, &mut path.put, &mut path.post, &mut path.delete, &mut path.patch]
+            .into_iter()
+            .flatten()
+    })
 }
