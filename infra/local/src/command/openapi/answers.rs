@@ -6,7 +6,7 @@ use utoipa::openapi::{
     path::{Operation, ParameterIn},
 };
 
-use super::operations;
+use super::operations::operations;
 
 /// The media type of every problem, RFC 9457.
 const PROBLEM: &str = "application/problem+json";

@@ -11,7 +11,7 @@ use utoipa::openapi::{
     schema::{AdditionalProperties, ArrayItems},
 };
 
-use super::operations;
+use super::operations::operations;
 
 /// Bounds each list and map that a request may bring.
 pub(super) fn bound(description: &mut OpenApi) {

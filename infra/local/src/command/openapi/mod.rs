@@ -3,14 +3,12 @@
 mod answers;
 mod bounds;
 mod flatten;
+mod operations;
 
 use anyhow::{Context, ensure};
 use utoipa::{
     Modify, OpenApi,
-    openapi::{
-        path::Operation,
-        security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
-    },
+    openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
 };
 
 #[derive(OpenApi)]
@@ -89,12 +87,4 @@ fn add(whole: &mut utoipa::openapi::OpenApi, part: utoipa::openapi::OpenApi) -> 
     }
     whole.merge(part);
     Ok(())
-}
-
-fn operations(description: &mut utoipa::openapi::OpenApi) -> impl Iterator<Item = &mut Operation> {
-    description.paths.paths.values_mut().flat_map(|path| {
-        [&mut path.get, &mut path.put, &mut path.post, &mut path.delete, &mut path.patch]
-            .into_iter()
-            .flatten()
-    })
 }
