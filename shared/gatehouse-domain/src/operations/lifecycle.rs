@@ -338,7 +338,7 @@ impl Operation {
             State::Ended { .. } => return None,
             // Whoever got the call need not ask again before they are done, and their environment would be locked until
             // then. If they do, they learn that the operation has ended.
-            State::Running { .. } if self.is_by_webhook() => {
+            State::Running { .. } if self.waits_for_webhook() => {
                 match self.attempt.as_ref().and_then(|attempt| attempt.token.clone()) {
                     Some(token) => Signal::Fail { token, error: CANCELLED.to_owned(), cause: reason.clone() },
                     None => Signal::Stop,
@@ -362,8 +362,10 @@ impl Operation {
         Some(self.end(OperationOutcome::Cancelled, Some(reason), now))
     }
 
-    fn is_by_webhook(&self) -> bool {
-        matches!(&self.work, Work::Deploy { target: DeployTarget::Webhook(_), .. })
+    /// Whether a webhook deploys, and whoever it called has not said yet how that came out.
+    fn waits_for_webhook(&self) -> bool {
+        let by_webhook = matches!(&self.work, Work::Deploy { target: DeployTarget::Webhook(_), .. });
+        by_webhook && self.attempt.as_ref().is_none_or(|attempt| !attempt.reported)
     }
 
     /// Records that what was asked for was done.

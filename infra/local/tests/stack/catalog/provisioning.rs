@@ -44,6 +44,9 @@ async fn an_environment_is_made_changed_looked_at_and_taken_away() {
     let made = provision(&client, &service, json!({})).await;
     let made = client.operation_is(&service, &made, "succeeded").await;
     assert_eq!(made["plan"], json!({ "add": 3, "change": 0, "destroy": 0, "applyable": true }));
+    let steps = made["steps"].as_array().expect("steps");
+    let apply = steps.iter().find(|step| step["name"] == "apply").expect("a step");
+    assert_eq!((&apply["state"], &apply["percentage"]), (&json!("succeeded"), &json!(100)));
     assert_eq!(made["outputs"]["greeting"], json!({ "value": "hello" }));
     assert_eq!(made["outputs"]["connection"], json!({ "sensitive": true }));
     let environment = client.environment(&service).await;

@@ -442,6 +442,13 @@ fn a_webhook_that_is_cancelled_ends_at_once() {
     let cause = "cancelled by user:eve".to_owned();
     let fail = Signal::Fail { token: token("webhook"), error: "Cancelled".to_owned(), cause };
     assert_eq!((called.ending(), called.pending_signal), (Some(OperationOutcome::Cancelled), Some(fail)));
+    // What is done is done.
+    let mut done = deploy.clone();
+    done.begin_webhook(token("webhook"), after(1)).unwrap();
+    say(&mut done, Report::Success(Success::default()));
+    assert_eq!(done.ask_to_stop(stop()), Some(Changed::Record));
+    done.finish(after(50)).unwrap();
+    assert_eq!(done.ending(), Some(OperationOutcome::Succeeded));
     // Agreed to, and not called yet.
     deploy.state = State::Running { phase: Phase::Deploy };
     deploy.attempt = None;
