@@ -161,7 +161,7 @@ async fn numbers_come_and_go_as_they_were_written() {
     assert!(shown.contains(&format!(r#""inputs":{{"given":{given},"own":{own}}}"#)), "{shown}");
     let outputs = format!(r#""outputs":{{"both":{{"value":[{own},{given}]}}}}"#);
     assert!(shown.contains(&outputs), "{shown}");
-    let status = client.get(format!("/services/{service}/status")).await.text();
+    let status = client.get(format!("/services/{service}/actions/status")).await.text();
     assert!(status.contains(&outputs), "{status}");
     stack.stop().await;
 }
