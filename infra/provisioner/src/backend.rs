@@ -8,6 +8,9 @@ use crate::{
     work::WorkOrder,
 };
 
+/// The file of a workspace that says where the state is.
+pub(crate) const BACKEND_FILE: &str = "gatehouse_override.tf.json";
+
 /// A backend of Terraform.
 pub(crate) struct Backend {
     kind: &'static str,

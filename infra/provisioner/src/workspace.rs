@@ -12,13 +12,10 @@ use serde::Serialize;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::module::Module;
+use crate::{backend::BACKEND_FILE, module::Module};
 
 /// Values of the variables, under a name that Terraform looks for by itself.
 const VARIABLES_FILE: &str = "gatehouse.auto.tfvars.json";
-
-/// Says where the state is.
-pub(crate) const BACKEND_FILE: &str = "gatehouse_override.tf.json";
 
 /// Where `init` writes down which backend it took.
 const BACKEND_IN_FORCE: &str = ".terraform/terraform.tfstate";

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::is_left_over;
-use crate::workspace::BACKEND_FILE;
+use crate::backend::BACKEND_FILE;
 
 /// The files of a module, packed.
 pub(crate) struct PackedModule {
