@@ -96,14 +96,8 @@ pub enum ReasonCode {
     WaitingForInputs,
     /// As many builds run as may.
     WaitingForSlot,
-    /// No worker took it yet.
-    WaitingForWorker,
-    /// Somebody must approve it.
-    NeedsApproval,
     /// What ran it is gone.
     Interrupted,
-    /// The CI system no longer has it.
-    Forgotten,
     /// It could not be started.
     CouldNotStart,
 }

@@ -4,6 +4,7 @@ mod checking;
 mod cutting;
 mod directory;
 mod discovering;
+mod recordings;
 mod runs;
 mod starting;
 mod suite;

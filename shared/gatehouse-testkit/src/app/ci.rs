@@ -11,6 +11,7 @@ use gatehouse_domain::ci::{
     Build, BuildId, CancelMode, Capabilities, CheckReport, Checkpoint, CiError, CiErrorKind, CiProvider,
     DiscoveredJob, EventStream, Position, RunEvent, RunEventBody, RunStatus, StartKind, StartRequest, Target,
 };
+use jiff::Timestamp;
 
 /// What becomes of one start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,6 +118,13 @@ impl ScriptedCi {
             RunEvent { position, body, time: None }
         };
         self.state().events = bodies.into_iter().enumerate().map(positioned).collect();
+    }
+
+    /// When the first of what happens in every build happened.
+    pub fn set_event_times(&self, times: &[Timestamp]) {
+        for (event, time) in self.state().events.iter_mut().zip(times) {
+            event.time = Some(*time);
+        }
     }
 
     /// Lets streams of events fail when everything was sent.
