@@ -95,6 +95,8 @@ fn kind(failure: &Failure, effect: Effect) -> CiErrorKind {
     match failure {
         Failure::Settings(_) | Failure::Forbidden(_) | Failure::NotConnected(_) => CiErrorKind::Unavailable,
         Failure::Refused(refusal) => kind_of_refusal(refusal, effect),
+        // A proxy that lets a request pass does not put a page in the place of its answer.
+        Failure::WebPage => CiErrorKind::Protocol,
         // What follows is about requests that were sent.
         _ if effect.starts() => CiErrorKind::OutcomeUnknown,
         Failure::TimedOut(_) | Failure::Lost(_) => CiErrorKind::Unavailable,
@@ -141,6 +143,11 @@ fn advice(failure: &Failure, call: &Call<'_>, server: &str) -> String {
         Failure::Garbled(_) => {
             format!("what answers at {server} does not speak as Concourse does; is the provider's URL right?")
         }
+        Failure::WebPage => format!(
+            "a web page came from {server} instead of an answer of Concourse's API: what stands before Concourse wants \
+             people to sign in there and must let calls with Concourse's tokens pass, or the provider's URL is not \
+             Concourse's own"
+        ),
         Failure::Refused(refusal) => advice_on_refusal(refusal, call, server),
     }
 }
@@ -260,6 +267,13 @@ mod tests {
         assert_eq!(error(garbled(), Effect::Reruns).kind, CiErrorKind::OutcomeUnknown);
         assert_eq!(error(garbled(), Effect::Reads).kind, CiErrorKind::Protocol);
         assert_eq!(error(Failure::TooLong(1), Effect::Triggers).kind, CiErrorKind::OutcomeUnknown);
+    }
+
+    #[test]
+    fn a_web_page_starts_nothing() {
+        let error = error(Failure::WebPage, Effect::Triggers);
+        assert_eq!(error.kind, CiErrorKind::Protocol);
+        assert!(!error.advice.contains("may have been started"), "{}", error.advice);
     }
 
     #[test]

@@ -3,14 +3,15 @@
 use std::{collections::BTreeSet, num::ParseIntError};
 
 use gatehouse_domain::ci::{
-    Build, BuildId, Checkpoint, CiError, CiErrorKind, ConcourseTarget, StartKind, StartRequest, Target,
+    Build, BuildId, Checkpoint, CiError, CiErrorKind, ConcourseTarget, RunStatus, StartKind, StartRequest,
+    Target,
 };
 
 use super::show::{Found, find, shown, translated};
 use crate::concourse::{
     client::{Client, Limits},
     error::{About, Call, Effect},
-    path,
+    path, status,
     version::NAMES_CREATORS,
     wire,
 };
@@ -31,9 +32,15 @@ pub(in crate::concourse) async fn checkpoint(
     let newest = greatest(&list(client, target, operation, "limit=1").await?);
     let newer = match newest {
         0 => Vec::new(),
-        newest => list(client, target, operation, &format!("from={}&limit={WINDOW}", newest + 1)).await?,
+        newest => list(client, target, operation, &from(newest + 1)).await?,
     };
     Ok(Checkpoint(greatest(&newer).max(newest).to_string()))
+}
+
+/// The query for the builds next to and above `id`, itself included. 6.5.0 and 6.5.1 know `until` instead of `from`,
+/// which leaves its own build out; all others know `from` only, and each overlooks the other's.
+fn from(id: u64) -> String {
+    format!("from={id}&until={}&limit={WINDOW}", id.saturating_sub(1))
 }
 
 fn greatest(builds: &[wire::Build]) -> u64 {
@@ -65,6 +72,7 @@ pub(in crate::concourse) async fn start(
         StartKind::Trigger => (Effect::Triggers, path::job_builds(target, "", "")),
         StartKind::Rerun { build } => {
             let original = find(client, request.target, build, operation).await?.build;
+            admit_rerun(&original)?;
             (Effect::Reruns, path::job_builds(target, &format!("/{}", path::escape(&original.name)), ""))
         }
     };
@@ -73,6 +81,23 @@ pub(in crate::concourse) async fn start(
     // never repeated here: `started_since` finds out.
     let build = client.post(&call, &path).await?;
     Ok(shown(client, Found { target, build }).await)
+}
+
+/// Refuses to rerun a build that never began: it has no inputs, and Concourse answers 500 each time, which says as
+/// little as an answer that was lost.
+fn admit_rerun(original: &wire::Build) -> Result<(), CiError> {
+    let name = &original.name;
+    let advice = match status::common(&original.status) {
+        _ if original.start_time.is_some() => return Ok(()),
+        RunStatus::Queued => format!("build {name} has not begun, so there is nothing to run again"),
+        RunStatus::Cancelled => format!(
+            "build {name} was cancelled before it began, so it has no inputs to run with again: trigger the job \
+             instead"
+        ),
+        // It may have had its inputs, and failed to begin for another reason.
+        _ => return Ok(()),
+    };
+    Err(CiError::new(CiErrorKind::Refused, "rerun the build", advice))
 }
 
 fn operation(kind: &StartKind) -> &'static str {
@@ -94,7 +119,7 @@ pub(in crate::concourse) async fn started_since(
         StartKind::Trigger => (None, format!("limit={WINDOW}")),
         StartKind::Rerun { build } => {
             let original = original(client, request.target, build, operation).await?;
-            (Some(original), format!("from={original}&limit={WINDOW}"))
+            (Some(original), from(original))
         }
     };
     let mut builds = list(client, target, operation, &query).await?;
