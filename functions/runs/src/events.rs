@@ -149,6 +149,10 @@ impl Source {
                             break;
                         }
                     }
+                    Next::Event(Some(Err(error))) if error.kind == CiErrorKind::NotFound => {
+                        yield self.tell_gone(error).await;
+                        break;
+                    }
                     Next::Event(Some(Err(error))) => {
                         yield failure(&error);
                         break;
@@ -186,6 +190,28 @@ impl Source {
         self.run.provider_status.clone_from(provider_status);
         self.run.reason.clone_from(reason);
         self.run.finished_at = event.time;
+        self.record().await;
+    }
+
+    /// The end of a run whose build the CI system no longer has.
+    async fn tell_gone(&mut self, error: CiError) -> Bytes {
+        let message = error.advice.clone();
+        if !self.run.status.is_terminal() {
+            self.run = self.run.clone().gone(error.advice);
+            self.record().await;
+        }
+        let Run { status, provider_status, reason, .. } = self.run.clone();
+        let bodies = [
+            RunEventBody::Error { step: None, message },
+            RunEventBody::Status { status, provider_status, reason },
+            RunEventBody::End,
+        ];
+        let events = bodies.map(|body| RunEvent { position: None, body, time: None });
+        events.into_iter().flat_map(|event| render(&self.run, event)).collect()
+    }
+
+    /// Writes down how the run stands. (`&mut`, since events cannot be shared between threads.)
+    async fn record(&mut self) {
         if let Err(error) = self.table.record_observation(&self.run).await {
             tracing::warn!(run_id = %self.run.id, error = %Chain(&error), "could not record how run {} ended", self.run.id);
         }

@@ -175,7 +175,10 @@ async fn shows_all_that_is_known_of_a_step() {
         RunEventBody::End,
     ]);
     let_time_stand_still(&app);
-    assert_snapshot!(lines(&app.as_viewer("acme").get(format!("/v1/runs/{run}/events")).await), @"");
+    assert_snapshot!(lines(&app.as_viewer("acme").get(format!("/v1/runs/{run}/events")).await), @r#"
+    step e1 {"across":[{"name":"go","value":1.22}],"attempt":2,"changed":true,"command":["in"],"detail":"on worker w1","exit_status":null,"image":"git","kind":"get","metadata":[{"name":"author","value":"Zoë"}],"name":null,"phase":"finished","step":"task","succeeded":false,"version":{"ref":"abc123"},"worker":"w1"}
+    end end {"status":"queued"}
+    "#);
 }
 
 #[tokio::test]

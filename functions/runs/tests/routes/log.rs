@@ -121,12 +121,32 @@ async fn log_of_two_steps(query: &str) -> String {
 
 #[tokio::test]
 async fn has_whole_lines_of_steps_that_write_at_the_same_time() {
-    assert_snapshot!(log_of_two_steps("").await, @"");
+    assert_snapshot!(log_of_two_steps("").await, @"
+    one
+    out-half and whole
+    two
+    three
+    half
+    err-half
+    no luck
+    today
+    the build is lost
+    ");
 }
 
 #[tokio::test]
 async fn marks_lines_by_step() {
-    assert_snapshot!(log_of_two_steps("?prefix=steps").await, @"");
+    assert_snapshot!(log_of_two_steps("?prefix=steps").await, @"
+    [task lint] one
+    [task unit (attempt 1)] out-half and whole
+    [task lint] two
+    [task lint] three
+    [task unit (attempt 1)] half
+    [task unit (attempt 1)] err-half
+    [task unit (attempt 1)] no luck
+    [task unit (attempt 1)] today
+    the build is lost
+    ");
 }
 
 #[tokio::test]
@@ -143,10 +163,11 @@ async fn says_that_it_is_cut_while_the_ci_system_is_away() {
     let path = format!("/v1/runs/{run}");
     assert_eq!(app.as_viewer("acme").get(&path).await.body["run"]["status"], "running");
     ci.fail(Some(CiErrorKind::Unavailable));
+    let vera = app.person_on_record("vera", Duration::from_hours(12)).await;
     // A stream that is opened again and again is silent.
     for events in [Vec::new(), events()[..3].to_vec()] {
         ci.set_events(events);
-        let log = app.as_viewer("acme").get(format!("{path}/log")).await;
+        let log = app.as_caller(vera.clone()).get(format!("{path}/log")).await;
         let last = log.text.lines().last();
         assert_eq!(last, Some("[the log is cut here: the CI system says why]"), "{log}");
     }

@@ -98,6 +98,8 @@ pub enum ReasonCode {
     WaitingForSlot,
     /// What ran it is gone.
     Interrupted,
+    /// The CI system no longer has it: how it ended is not known.
+    GoneFromProvider,
     /// It could not be started.
     CouldNotStart,
 }

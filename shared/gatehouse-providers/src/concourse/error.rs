@@ -108,7 +108,7 @@ fn kind_of_refusal(refusal: &Refusal, effect: Effect) -> CiErrorKind {
     match refusal.status {
         StatusCode::UNAUTHORIZED => CiErrorKind::CredentialsRefused,
         StatusCode::FORBIDDEN => CiErrorKind::Forbidden,
-        StatusCode::NOT_FOUND => CiErrorKind::NotFound,
+        StatusCode::NOT_FOUND if refusal.by_concourse => CiErrorKind::NotFound,
         StatusCode::CONFLICT => CiErrorKind::Refused,
         StatusCode::TOO_MANY_REQUESTS => CiErrorKind::Throttled,
         // Concourse's own limiter turns requests away before it looks at them. From a proxy the same
@@ -288,6 +288,8 @@ mod tests {
 
     #[test]
     fn refusals_start_nothing() {
+        let stranger = error(refused(404, false, ""), Effect::Triggers);
+        assert_eq!(stranger.kind, CiErrorKind::Protocol, "only Concourse knows what it has");
         let kinds = [401, 403, 404, 409, 429, 400, 302].map(|status| kind_of(status, Effect::Triggers));
         let expected = [
             CiErrorKind::CredentialsRefused,

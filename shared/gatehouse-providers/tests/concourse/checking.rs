@@ -118,7 +118,7 @@ async fn a_concourse_that_cannot_be_reached_or_is_none_is_a_problem_of_the_repor
     let bench = Bench::new(concourse(Script::quick())).await;
     bench.twin.fault(Fault::on(Route::Info).html_page(200).always());
     let report = check(&bench).await;
-    insta::assert_snapshot!(neutral(&bench, &report.problems[0]), @"what answers at https://ci.example.com does not speak as Concourse does; is the provider's URL right?");
+    insta::assert_snapshot!(neutral(&bench, &report.problems[0]), @"a web page came from https://ci.example.com instead of an answer of Concourse's API: what stands before Concourse wants people to sign in there and must let calls with Concourse's tokens pass, or the provider's URL is not Concourse's own");
 }
 
 #[tokio::test]

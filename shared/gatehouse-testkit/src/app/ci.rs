@@ -104,6 +104,11 @@ impl ScriptedCi {
         self.state().begin(target)
     }
 
+    /// Deletes everything that was built.
+    pub fn forget_builds(&self) {
+        self.state().builds.clear();
+    }
+
     pub fn set_status(&self, build: &str, status: RunStatus) {
         let mut state = self.state();
         let build = state.builds.iter_mut().find(|kept| kept.id.0 == build).expect("a build");

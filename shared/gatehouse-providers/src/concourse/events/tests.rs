@@ -68,6 +68,7 @@ fn of(id: &str, more: Value) -> Value {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "it is a table")]
 fn every_event_of_every_version_becomes_something() {
     let plan = json!({"id": "0", "do": [
         {"id": "g", "get": {"name": "repo"}}, {"id": "t", "task": {"name": "unit"}},

@@ -71,24 +71,31 @@ pub(in crate::concourse) async fn start(
     let (effect, path) = match request.kind {
         StartKind::Trigger => (Effect::Triggers, path::job_builds(target, "", "")),
         StartKind::Rerun { build } => {
-            let original = find(client, request.target, build, operation).await?.build;
-            admit_rerun(&original)?;
-            (Effect::Reruns, path::job_builds(target, &format!("/{}", path::escape(&original.name)), ""))
+            let original = original(client, request.target, build, operation).await?;
+            admit_rerun(target, &original)?;
+            let name = path::escape(&original.build.name);
+            (Effect::Reruns, path::job_builds(target, &format!("/{name}"), ""))
         }
     };
     let call = Call { operation, about: About::Job(target), effect };
     // Concourse has no idempotency keys. An answer that is lost, and even a 500, may stand for a build, so this request is
     // never repeated here: `started_since` finds out.
     let build = client.post(&call, &path).await?;
-    Ok(shown(client, Found { target, build }).await)
+    Ok(shown(client, Found::new(target, build)).await)
 }
 
-/// Refuses to rerun a build that never began: it has no inputs, and Concourse answers 500 each time, which says as
-/// little as an answer that was lost.
-fn admit_rerun(original: &wire::Build) -> Result<(), CiError> {
-    let name = &original.name;
-    let advice = match status::common(&original.status) {
-        _ if original.start_time.is_some() => return Ok(()),
+/// Refuses to rerun a build of a job that has another name now, which may be another team's business; and one that
+/// never began: it has no inputs, and Concourse answers 500 each time, which says as little as an answer that was
+/// lost.
+fn admit_rerun(target: &ConcourseTarget, original: &Found) -> Result<(), CiError> {
+    let Found { target: now, build } = original;
+    let name = &build.name;
+    let advice = match status::common(&build.status) {
+        _ if !original.is_of(target) => format!(
+            "build {name} is one of job `{}` in pipeline `{}` of team `{}` by now: correct the job, and trigger it",
+            now.job, now.pipeline, now.team
+        ),
+        _ if build.start_time.is_some() => return Ok(()),
         RunStatus::Queued => format!("build {name} has not begun, so there is nothing to run again"),
         RunStatus::Cancelled => format!(
             "build {name} was cancelled before it began, so it has no inputs to run with again: trigger the job \
@@ -118,7 +125,9 @@ pub(in crate::concourse) async fn started_since(
     let (original, query) = match request.kind {
         StartKind::Trigger => (None, format!("limit={WINDOW}")),
         StartKind::Rerun { build } => {
-            let original = original(client, request.target, build, operation).await?;
+            let build = original(client, request.target, build, operation).await?.build;
+            // A rerun of a rerun names the first of them as its original.
+            let original = build.rerun_of.map_or(build.id, |original| original.id);
             (Some(original), from(original))
         }
     };
@@ -128,7 +137,7 @@ pub(in crate::concourse) async fn started_since(
     builds.retain(|build| build.id > checkpoint && build.rerun_of.as_ref().map(|it| it.id) == original);
     keep_ours(client, &mut builds).await?;
     builds.sort_unstable_by_key(|build| build.id);
-    Ok(builds.into_iter().map(|build| translated(client, Found { target, build }, None)).collect())
+    Ok(builds.into_iter().map(|build| translated(client, Found::new(target, build), None)).collect())
 }
 
 fn number(checkpoint: &Checkpoint) -> Result<u64, CiError> {
@@ -138,15 +147,21 @@ fn number(checkpoint: &Checkpoint) -> Result<u64, CiError> {
     })
 }
 
-/// The build that a rerun of `build` names as its original: a rerun of a rerun names the first of them.
+/// The build that is to be run again.
 async fn original(
     client: &Client,
     target: &Target,
     build: &BuildId,
     operation: &'static str,
-) -> Result<u64, CiError> {
-    let build = find(client, target, build, operation).await?.build;
-    Ok(build.rerun_of.map_or(build.id, |original| original.id))
+) -> Result<Found, CiError> {
+    find(client, target, build, operation).await.map_err(|error| match error.kind {
+        CiErrorKind::NotFound => CiError {
+            kind: CiErrorKind::Refused,
+            advice: format!("{}: what is gone cannot be run again; trigger the job instead", error.advice),
+            ..error
+        },
+        _ => error,
+    })
 }
 
 /// Keeps the builds that our account made. Concourse does not say who did before 7.0.
