@@ -58,6 +58,7 @@ pub(crate) struct LogQuery {
     /// Only what this step wrote: its id or its name, as the run's events have them.
     step: Option<String>,
     /// What stands before each line.
+    #[param(inline)]
     prefix: Option<Prefix>,
 }
 

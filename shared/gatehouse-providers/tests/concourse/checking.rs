@@ -23,6 +23,11 @@ fn in_team(team: &str) -> Target {
     Target::Concourse(ConcourseTarget { team: team.into(), pipeline, job, vars: serde_json::Map::new() })
 }
 
+fn app_deploy() -> ConcourseTarget {
+    let Target::Concourse(target) = deploy() else { panic!("it is one of Concourse") };
+    target
+}
+
 fn neutral(bench: &Bench, text: &str) -> String {
     text.replace(bench.twin.url(), "https://ci.example.com")
 }
@@ -93,6 +98,25 @@ async fn a_wrong_password_is_a_problem_of_the_report() {
     assert_eq!(able(&report.scopes[0]), [false; 4]);
     let [problem] = &report.problems[..] else { panic!("{:?}", report.problems) };
     assert!(problem.starts_with("Concourse refuses the password of user `ci-gateway`"), "{problem}");
+}
+
+/// The advice to make the team would replace the roles of the one that is there.
+#[tokio::test]
+async fn a_team_that_is_spelled_otherwise_is_named_as_concourse_spells_it() {
+    for role in [Role::PipelineOperator, Role::Owner] {
+        let builder = concourse(Script::quick()).team("main", |team| team.role(USER, role));
+        let bench = Bench::new(builder).await;
+        let report = bench.provider().check(&[in_team("MAIN")]).await.unwrap();
+        assert_eq!(able(&report.scopes[0]), [false; 4]);
+        let expected = "Concourse spells team `MAIN` as `main`, and roles go by that name: correct the jobs";
+        assert_eq!(report.scopes[0].remedy.as_deref(), Some(expected));
+        if role == Role::PipelineOperator {
+            let shouted = Target::Concourse(ConcourseTarget { team: "MAIN".into(), ..app_deploy() });
+            let error = trigger(&bench.provider(), shouted).await.unwrap_err();
+            assert_eq!(error.kind, CiErrorKind::Forbidden);
+            assert!(error.advice.ends_with(expected), "{}", error.advice);
+        }
+    }
 }
 
 #[tokio::test]
