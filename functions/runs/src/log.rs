@@ -41,6 +41,9 @@ const CAUGHT_UP: Duration = Duration::from_secs(1);
 /// How long the first event of a run that has begun may take: it is there, and only has to be fetched.
 const FIRST_EVENT: Duration = Duration::from_secs(20);
 
+/// How long it may take to ask the CI system whether it is there.
+const ASKING: Duration = Duration::from_secs(10);
+
 /// How many steps are remembered.
 const MAX_STEPS: usize = 10_000;
 
@@ -209,7 +212,9 @@ impl Log {
                     biased;
                     event = self.events.next() => event,
                     () = self.clock.sleep(pause) => return match &self.patience {
-                        Some(patience) if left.is_none_or(|left| left > patience.wait) => patience.doubt().await,
+                        Some(patience) if left.is_none_or(|left| left > patience.wait + ASKING) => {
+                            patience.doubt().await
+                        }
                         _ => Next::Over,
                     },
                 }
