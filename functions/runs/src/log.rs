@@ -106,7 +106,7 @@ pub(crate) async fn show(
     let admission = Admission::new(state.table, state.system.clone(), reader, run.tenant);
     let log = Log {
         events: provider.clone().events(run.target.clone(), run.build.clone(), None),
-        patience: (!query.follow && !run.status.is_terminal()).then_some(Patience {
+        catch_up: (!query.follow && !run.status.is_terminal()).then_some(CatchUp {
             wait: FIRST_EVENT,
             provider,
             target: run.target,
@@ -123,7 +123,7 @@ pub(crate) async fn show(
 struct Log {
     events: EventStream,
     /// Without it, the run's end is waited for.
-    patience: Option<Patience>,
+    catch_up: Option<CatchUp>,
     clock: Arc<dyn Clock>,
     deadline: Deadline,
     text: PlainText,
@@ -131,7 +131,7 @@ struct Log {
 }
 
 /// How long more is waited for, and who says whether silence means that there is no more.
-struct Patience {
+struct CatchUp {
     wait: Duration,
     provider: Arc<dyn CiProvider>,
     target: Target,
@@ -202,7 +202,7 @@ impl Log {
     }
 
     async fn next(&mut self) -> Next {
-        let wait = self.patience.as_ref().map(|patience| patience.wait);
+        let wait = self.catch_up.as_ref().map(|catch_up| catch_up.wait);
         let left = self.deadline.time_left(self.clock.now());
         let event = match (wait, left) {
             (None, None) => self.events.next().await,
@@ -211,9 +211,9 @@ impl Log {
                 tokio::select! {
                     biased;
                     event = self.events.next() => event,
-                    () = self.clock.sleep(pause) => return match &self.patience {
-                        Some(patience) if left.is_none_or(|left| left > patience.wait + ASKING) => {
-                            patience.doubt().await
+                    () = self.clock.sleep(pause) => return match &self.catch_up {
+                        Some(catch_up) if left.is_none_or(|left| left > catch_up.wait + ASKING) => {
+                            catch_up.doubt().await
                         }
                         _ => Next::Over,
                     },
@@ -223,8 +223,8 @@ impl Log {
         match event {
             None | Some(Ok(RunEvent { body: RunEventBody::End, .. })) => Next::Over,
             Some(Ok(event)) => {
-                if let Some(patience) = &mut self.patience {
-                    patience.wait = CAUGHT_UP;
+                if let Some(catch_up) = &mut self.catch_up {
+                    catch_up.wait = CAUGHT_UP;
                 }
                 Next::Event(event)
             }
@@ -233,7 +233,7 @@ impl Log {
     }
 }
 
-impl Patience {
+impl CatchUp {
     /// Silence means that there is no more, unless the CI system is away: then the stream is silent too, while it is
     /// opened again.
     async fn doubt(&self) -> Next {
