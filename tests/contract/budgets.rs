@@ -29,7 +29,7 @@ use gatehouse_domain::{
         start::{self, StartError},
     },
     tokens::{self, Minted, RecordUse, Rotation},
-    users::{self, LogIn, LoggedIn, UserDraft, UserPatch},
+    users::{self, LogIn, LoggedIn, RecordSessionUse, UserDraft, UserPatch},
 };
 use secrecy::ExposeSecret;
 
@@ -170,6 +170,21 @@ async fn log_in(table: &TestTable, password: &str) -> Result<LoggedIn, users::Lo
     users::log_in(store, &pretend, &pretend, system, &origin(), &wanted).await
 }
 
+/// A table with the user `ada`, a platform admin.
+async fn with_ada() -> TestTable {
+    let table = TestTable::new().await;
+    let (root, origin, pretend) = (person("root", "*=admin", "s"), origin(), Pretend::default());
+    let draft = UserDraft {
+        name: "ada".parse().unwrap(),
+        display_name: None,
+        roles: "*=admin".parse().unwrap(),
+        password: "correct horse".into(),
+    };
+    let audit = audit(&root, &origin);
+    users::create(&*table.table, &pretend, &*table.system, &audit, draft).await.unwrap();
+    table
+}
+
 #[tokio::test]
 async fn people_log_in_with_one_read_and_two_transactions_and_out_with_one() {
     let table = TestTable::new().await;
@@ -188,8 +203,9 @@ async fn people_log_in_with_one_read_and_two_transactions_and_out_with_one() {
     assert_eq!(table.calls.take(), login);
     log_in(&table, "wrong").await.unwrap_err();
     assert_eq!(table.calls.take(), login, "a refused login makes other calls than an admitted one");
-    let caller = users::authenticate(&*table.table, &claims, table.system.now()).await.unwrap().unwrap();
-    assert_eq!(table.calls.take(), ["GetItem"]);
+    let admitted = users::authenticate(&*table.table, &claims, table.system.now()).await.unwrap();
+    let (caller, used) = admitted.expect("ada is admitted");
+    assert_eq!((table.calls.take(), used), (vec!["GetItem"], None));
     let expected = Precondition::Revision(ada.revision);
     let patch = UserPatch { display_name: Some("Ada".into()), ..UserPatch::default() };
     users::edit(store, flush, system, &audit(&root, &origin), &ada.name, patch, &expected).await.unwrap();
@@ -198,6 +214,61 @@ async fn people_log_in_with_one_read_and_two_transactions_and_out_with_one() {
     assert_eq!(table.calls.take(), ["TransactWriteItems", "DeleteItem"]);
     let ended = users::authenticate(&*table.table, &claims, table.system.now()).await.unwrap();
     assert_eq!(ended, None);
+}
+
+#[tokio::test]
+async fn an_authorizer_that_does_not_remember_reads_a_session_once_and_writes_its_use_once_in_five_minutes() {
+    let table = with_ada().await;
+    let LoggedIn { claims, .. } = log_in(&table, "correct horse").await.unwrap();
+    table.calls.take();
+    let store = &*table.table;
+    let mut writes = Vec::new();
+    for minute in 0..24 {
+        let (_, used) = users::authenticate(store, &claims, table.system.now()).await.unwrap().expect("ada");
+        assert_eq!(table.calls.take(), ["GetItem"]);
+        if let Some(used) = used {
+            store.record_session_use(&used).await.unwrap();
+            assert_eq!(table.calls.take(), ["UpdateItem"]);
+            writes.push(minute);
+        }
+        table.system.advance(Duration::from_mins(1));
+    }
+    assert_eq!(writes, [5, 10, 15, 20]);
+}
+
+#[tokio::test]
+async fn sessions_are_listed_with_one_read_and_ended_with_one_transaction() {
+    let table = with_ada().await;
+    let (store, system, origin, pretend) = (&*table.table, &*table.system, origin(), Pretend::default());
+    let mut sessions = Vec::new();
+    for _ in 0..3 {
+        sessions.push(log_in(&table, "correct horse").await.unwrap().claims.id);
+    }
+    table.calls.take();
+    let ada = person("ada", "*=admin", sessions[0].as_str());
+    let audit = audit(&ada, &origin);
+    let own = users::list_sessions(store, &ada, system.now()).await.unwrap();
+    assert_eq!((table.calls.take(), own.len()), (vec!["GetItem"], 3));
+    let ended = ["GetItem", "TransactWriteItems", "DeleteItem"];
+    users::end_session(store, &pretend.flushes, system, &audit, &sessions[1]).await.unwrap();
+    assert_eq!(table.calls.take(), ended);
+    users::end_other_sessions(store, &pretend.flushes, system, &audit).await.unwrap();
+    assert_eq!(table.calls.take(), ended);
+    let name = "ada".parse().unwrap();
+    users::end_sessions_of(store, &pretend.flushes, system, &audit, &name).await.unwrap();
+    assert_eq!(table.calls.take(), ended);
+}
+
+#[tokio::test]
+async fn a_password_is_said_again_with_one_read_and_two_transactions() {
+    let table = with_ada().await;
+    let (store, system, origin, pretend) = (&*table.table, &*table.system, origin(), Pretend::default());
+    let session = log_in(&table, "correct horse").await.unwrap().claims.id;
+    let ada = person("ada", "*=admin", session.as_str());
+    let (audit, password) = (audit(&ada, &origin), "correct horse".into());
+    table.calls.take();
+    users::reauthenticate(store, &pretend, &pretend.flushes, system, &audit, &password).await.unwrap();
+    assert_eq!(table.calls.take(), ["TransactWriteItems", "GetItem", "TransactWriteItems", "DeleteItem"]);
 }
 
 #[tokio::test]

@@ -84,6 +84,7 @@ async fn who_logs_in_gives_their_permits_back() {
         roles: "acme=viewer".parse().unwrap(),
         state: UserState::Active,
         password: PasswordHash::unverified("hash".into()),
+        must_change_password: false,
         sessions: BTreeMap::new(),
         known_networks: BTreeMap::new(),
         revision: Revision::new(&*table.system),
@@ -94,7 +95,7 @@ async fn who_logs_in_gives_their_permits_back() {
     let entry = || table.entry("user:ada", "user:ada", None);
     table.table.create_user(&user, &entry()).await.unwrap();
     let permits = [permit("account:ada", 3), permit("address:192.0.2.1", 5)];
-    let session = Session { started_at: now, expires_at: now + Duration::from_hours(12) };
+    let session = Session::new(now, now + Duration::from_hours(12));
     for _ in 0..10 {
         assert!(take(&table, &permits).await);
         let id = SessionId::generate(&*table.system);

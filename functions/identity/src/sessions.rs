@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use axum::{Json, extract::State, response::IntoResponse};
 use gatehouse_domain::{
-    caller::{Caller, Grant, Tenants},
-    users::{self, LogIn, LogOutError, LoginError},
+    caller::{Caller, Grant, RequiredAction, Tenants},
+    users::{self, LogIn, LoginError, SessionsError},
 };
 use gatehouse_http::{
     Problem,
     extract::{Admitted, Audited, CalledFrom, JsonBody, NoQuery},
-    problem::{CONFLICT, FORBIDDEN, LOGIN_REFUSED, ProblemBody, THROTTLED},
+    problem::{BEYOND_OWN_RIGHTS, CONFLICT, FORBIDDEN, LOGIN_REFUSED, NOT_FOUND, ProblemBody, THROTTLED},
     revocation::{EffectiveAnswer, Flush},
 };
 use jiff::Timestamp;
@@ -21,7 +21,7 @@ use utoipa::ToSchema;
 
 use crate::{
     AppState,
-    users::{UserView, edit_problem, roles_view},
+    users::{UserView, edit_problem, not_found, own_password_problem, roles_view},
 };
 
 /// What somebody logs in with.
@@ -44,6 +44,9 @@ pub(crate) struct SessionAnswer {
     /// When the session ends by itself.
     #[schema(value_type = String, format = DateTime)]
     expires_at: Timestamp,
+    /// What is to be done before anything else is open: `change_password` with `POST /auth/password`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    required_action: Option<&'static str>,
     /// Who is logged in.
     user: UserView,
 }
@@ -53,7 +56,7 @@ pub(crate) struct SessionAnswer {
     post, path = "/auth/login", operation_id = "log_in", tag = "identity", security(()),
     request_body = LoginBody,
     responses(
-        (status = 200, description = "A session, for twelve hours.", body = SessionAnswer),
+        (status = 200, description = "A session, for twelve hours, or until it is not used for two.", body = SessionAnswer),
         (status = 401, description = "The user name or the password is wrong.", body = ProblemBody),
         (status = 429, description = "Too many attempts failed.", body = ProblemBody),
     )
@@ -73,6 +76,7 @@ pub(crate) async fn log_in(
         token: logged_in.token.expose_secret().to_owned(),
         token_type: "Bearer",
         expires_at: logged_in.claims.expires_at,
+        required_action: logged_in.user.required_action().map(RequiredAction::as_str),
         user: UserView::new(&logged_in.user),
     }))
 }
@@ -100,6 +104,9 @@ pub(crate) struct CallerAnswer {
     /// The tenants whose things exist for the caller: `*` for all, or a list.
     #[schema(value_type = WrittenTenants, example = json!(["acme"]))]
     tenants: Value,
+    /// What a person has to do before anything else is open to them: `change_password`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    required_action: Option<&'static str>,
     /// What a person may do, by tenant; `*` is every tenant.
     #[serde(skip_serializing_if = "Option::is_none")]
     roles: Option<BTreeMap<String, &'static str>>,
@@ -140,6 +147,7 @@ impl CallerAnswer {
             kind: "user",
             subject: caller.subject.clone(),
             tenants: tenants_view(&caller.tenants()),
+            required_action: caller.required_action().map(RequiredAction::as_str),
             roles: None,
             scopes: None,
             minted_by: None,
@@ -186,12 +194,52 @@ pub(crate) async fn log_out(
     _: NoQuery,
 ) -> Result<impl IntoResponse, Problem> {
     let audit = audited.context();
-    let (effective, error) = users::log_out(&*state.table, &*flush, &*state.system, &audit).await.map_err(
-        |error| match error {
-            LogOutError::NotAPerson => Problem::new(FORBIDDEN, "Only people log out."),
-            LogOutError::Store(error) => Problem::store(error),
-        },
-    )?;
+    let ended =
+        users::log_out(&*state.table, &*flush, &*state.system, &audit).await.map_err(sessions_problem)?;
+    Ok(Json(EffectiveAnswer::new(ended.effective, ended.flush_error.as_ref())))
+}
+
+pub(crate) fn sessions_problem(error: SessionsError) -> Problem {
+    match error {
+        SessionsError::NotAPerson => Problem::new(FORBIDDEN, error.to_string()),
+        SessionsError::NotFound => Problem::new(NOT_FOUND, error.to_string()),
+        SessionsError::NoSuchUser => not_found(),
+        SessionsError::Beyond(error) => Problem::new(BEYOND_OWN_RIGHTS, error.to_string()),
+        SessionsError::Store(error) => Problem::store(error),
+    }
+}
+
+/// The caller's password.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ReauthenticateBody {
+    #[schema(value_type = String)]
+    password: SecretString,
+}
+
+/// Proves again who the caller is. For ten minutes they may then do in this session what asks for it.
+#[utoipa::path(
+    post, path = "/auth/reauthenticate", operation_id = "reauthenticate", tag = "identity",
+    request_body = ReauthenticateBody,
+    responses(
+        (status = 200, description = "The session is as if it had just begun.", body = EffectiveAnswer),
+        (status = 401, description = "The password is wrong.", body = ProblemBody),
+        (status = 409, description = "The user was changed at the same moment.", body = ProblemBody),
+        (status = 429, description = "Too many attempts failed.", body = ProblemBody),
+    )
+)]
+pub(crate) async fn reauthenticate(
+    State(state): State<AppState>,
+    audited: Audited,
+    Flush(flush): Flush,
+    _: NoQuery,
+    JsonBody(body): JsonBody<ReauthenticateBody>,
+) -> Result<impl IntoResponse, Problem> {
+    let (table, passwords, system) = (&*state.table, &*state.passwords, &*state.system);
+    let audit = audited.context();
+    let (effective, error) = users::reauthenticate(table, passwords, &*flush, system, &audit, &body.password)
+        .await
+        .map_err(own_password_problem)?;
     Ok(Json(EffectiveAnswer::new(effective, error.as_ref())))
 }
 

@@ -24,6 +24,7 @@ mod runs;
 mod server_url;
 mod services;
 mod session;
+mod sessions;
 mod tokens;
 mod users;
 

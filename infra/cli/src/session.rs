@@ -1,4 +1,4 @@
-//! `login`, `logout`, `whoami`.
+//! `login`, `logout`, `whoami`, `reauthenticate`, `password`.
 
 use clap::Args;
 use secrecy::ExposeSecret;
@@ -25,6 +25,22 @@ pub struct LoginArgs {
     password_stdin: bool,
 }
 
+/// How somebody says their password again.
+#[derive(Debug, Args)]
+pub struct ReauthenticateArgs {
+    /// Read the password from standard input instead of asking for it.
+    #[arg(long)]
+    password_stdin: bool,
+}
+
+/// How somebody changes their password.
+#[derive(Debug, Args)]
+pub struct PasswordArgs {
+    /// Read the current password and the new one from standard input, one line each, instead of asking for them.
+    #[arg(long)]
+    passwords_stdin: bool,
+}
+
 pub(crate) async fn login(
     context: &mut Context<'_, '_>,
     site: ServerUrl,
@@ -43,6 +59,11 @@ pub(crate) async fn login(
         format!("logged in at {} as {} until {}", client.site(), session.user_name, session.expires_at);
     context.credentials()?.keep(client.site(), session)?;
     context.output.answer(&answer, |output, _| output.note(&note))?;
+    if text_at(&answer.body, "/required_action") == "change_password" {
+        context
+            .output
+            .warn("somebody else chose your password; change it first, with `gatehouse password`")?;
+    }
     if context.environment.token.is_some() {
         context.output.warn("GATEHOUSE_TOKEN is set, and is used instead of this session")?;
     }
@@ -88,6 +109,42 @@ pub(crate) async fn logout(context: &mut Context<'_, '_>, site: ServerUrl) -> Re
         }
         Err(failure) => return Err(failure),
     }
+    Ok(Exit::Done)
+}
+
+pub(crate) async fn reauthenticate(
+    context: &mut Context<'_, '_>,
+    client: &Client,
+    args: ReauthenticateArgs,
+) -> Result<Exit, Failure> {
+    let prompt = format!("Your password at {}: ", client.site());
+    let password = context.password(args.password_stdin, &prompt)?;
+    let answer = context.reauthenticate(client, &password).await?;
+    context.output.answer(&answer, |output, body| {
+        output.note("the password counts for ten minutes")?;
+        output.effect(body)
+    })?;
+    Ok(Exit::Done)
+}
+
+/// Changes the password; the session that asks for it goes on.
+pub(crate) async fn password(
+    context: &mut Context<'_, '_>,
+    client: &Client,
+    args: PasswordArgs,
+) -> Result<Exit, Failure> {
+    let (current, new) = if args.passwords_stdin {
+        context.two_passwords_from_stdin()?
+    } else {
+        let current = context.password(false, &format!("Your current password at {}: ", client.site()))?;
+        (current, context.new_password(false, "Your new password: ")?)
+    };
+    let body = json!({ "current_password": current.expose_secret(), "new_password": new.expose_secret() });
+    let answer = client.post(&["auth", "password"], &body).await?;
+    context.output.answer(&answer, |output, body| {
+        output.note("you have another password, and your other sessions have ended")?;
+        output.effect(body)
+    })?;
     Ok(Exit::Done)
 }
 

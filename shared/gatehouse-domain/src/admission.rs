@@ -146,7 +146,7 @@ mod tests {
     }
 
     fn records() -> Records {
-        let lasting = Session { started_at: at(0), expires_at: at(1000) };
+        let lasting = Session::new(at(0), at(1000));
         let sessions = BTreeMap::from([(session(1), lasting.clone()), (session(2), lasting)]);
         let scopes = [Scope::RunsRead].into();
         let (key, _) = ApiKey::generate(&Hand::default(), "key".into(), scopes, Tenants::All, at(0));
@@ -154,6 +154,7 @@ mod tests {
             account: Some(Account {
                 roles: "acme=developer,beta=admin".parse().unwrap(),
                 state: UserState::Active,
+                must_change_password: false,
                 sessions,
             }),
             key: Some(ApiKey { expires_at: Some(at(1000)), ..key }),
@@ -176,7 +177,7 @@ mod tests {
     /// The callers of these records, as the authorizer knows them.
     fn callers(records: &Records) -> [Caller; 3] {
         let account = records.account.clone().unwrap();
-        let user = Grant::User { roles: account.roles, session: session(1).to_string() };
+        let user = Grant::person(account.roles, session(1).as_str(), at(0));
         let scopes = [Scope::RunsRead].into();
         let key = Grant::ApiKey { scopes, tenants: Tenants::All, expires_at: None, minted_by: None };
         let key_id = records.key.as_ref().unwrap().id.as_str();
@@ -278,7 +279,7 @@ mod tests {
                     endpoint,
                     at(10),
                 );
-                let now = Grant::User { roles: role.parse().unwrap(), session: session(1).to_string() };
+                let now = Grant::person(role.parse().unwrap(), session(1).as_str(), at(0));
                 let fresh = Caller { subject: "ada".into(), grant: now };
                 let expected = if fresh.may_in(endpoint, &tenant()) { Admitted } else { RoleLost };
                 assert_eq!(person, expected, "{} with {role:?}", endpoint.id);
@@ -301,7 +302,7 @@ mod tests {
             Grant::Operation { tenant: tenant(), requested_by: "user:ada".into(), hand: "user:ada".into() };
         let [ada, ..] = callers(&records());
         let Grant::User { roles, .. } = ada.grant else { panic!("a person") };
-        let strange = Grant::User { roles, session: "none".into() };
+        let strange = Grant::person(roles, "none", at(0));
         for (subject, grant) in [("ada", operation), ("ada", strange)] {
             let caller = Caller { subject: subject.into(), grant };
             let status =

@@ -57,6 +57,10 @@ actions! {
     /// Somebody logged in, or tried to.
     Login = "session.login",
     Logout = "session.logout",
+    /// Sessions of a user were ended.
+    EndSessions = "session.end",
+    /// Somebody said their password again within a session, or tried to.
+    Reauthenticate = "session.reauthenticate",
     /// A user was created.
     CreateUser = "user.create",
     /// A user's roles were changed.

@@ -32,6 +32,8 @@ use crate::{
 const ROLES: &str = "roles";
 /// The attribute that says whether a user may log in.
 pub(crate) const STATE: &str = "state";
+/// The attribute that says whether a user has to change their password before anything else.
+const MUST_CHANGE_PASSWORD: &str = "must_change_password";
 /// The attribute with the sessions of a user, by id.
 pub(crate) const SESSIONS: &str = "sessions";
 
@@ -55,8 +57,12 @@ struct StoredUser {
 
 impl StoredUser {
     fn item(user: &User) -> Result<Item, StoreError> {
-        let account =
-            Account { roles: user.roles.clone(), state: user.state, sessions: user.sessions.clone() };
+        let account = Account {
+            roles: user.roles.clone(),
+            state: user.state,
+            must_change_password: user.must_change_password,
+            sessions: user.sessions.clone(),
+        };
         let stored = Self {
             user_name: user.name.clone(),
             display_name: user.display_name.clone(),
@@ -73,13 +79,14 @@ impl StoredUser {
 
     fn read(item: Item) -> Result<User, StoreError> {
         let stored: Self = decompose(item)?;
-        let Account { roles, state, sessions } = stored.account;
+        let Account { roles, state, must_change_password, sessions } = stored.account;
         Ok(User {
             name: stored.user_name,
             display_name: stored.display_name,
             roles,
             state,
             password: PasswordHash::unverified(stored.password_hash),
+            must_change_password,
             sessions,
             known_networks: stored.known_networks,
             revision: stored.revision,
@@ -99,9 +106,10 @@ impl FindAccount for Table {
             .table_name(&self.name)
             .set_key(Some(key_attributes(keys::user(name))))
             .consistent_read(true)
-            .projection_expression("#roles, #state, #sessions")
+            .projection_expression("#roles, #state, #must_change_password, #sessions")
             .expression_attribute_names("#roles", ROLES)
             .expression_attribute_names("#state", STATE)
+            .expression_attribute_names("#must_change_password", MUST_CHANGE_PASSWORD)
             .expression_attribute_names("#sessions", SESSIONS);
         let item = call.send().await.map_err(unavailable)?.item;
         item.map(decompose).transpose()
@@ -178,7 +186,8 @@ impl Table {
     fn apply(&self, edit: &UserEdit) -> Result<UpdateBuilder, StoreError> {
         let user = &edit.user;
         let mut sets = "SET #roles = :roles, #state = :state, password_hash = :password_hash, \
-                        known_networks = :known_networks, revision = :new_revision, updated_at = :updated_at, updated_by = :updated_by"
+                        must_change_password = :must_change_password, known_networks = :known_networks, \
+                        revision = :new_revision, updated_at = :updated_at, updated_by = :updated_by"
             .to_owned();
         let mut condition = IF_REVISION.to_owned();
         let mut update = self
@@ -188,6 +197,10 @@ impl Table {
             .expression_attribute_values(":roles", text(user.roles.to_string()))
             .expression_attribute_values(":state", text(user.state.as_str()))
             .expression_attribute_values(":password_hash", text(user.password.expose()))
+            .expression_attribute_values(
+                ":must_change_password",
+                AttributeValue::Bool(user.must_change_password),
+            )
             .expression_attribute_values(":revision", text(edit.previous.revision.as_str()))
             .expression_attribute_values(
                 ":known_networks",

@@ -19,7 +19,7 @@ use gatehouse_domain::{
     signing::{FindKeyRing, KeyRing, SigningKey},
     store::StoreError,
     tokens::{FindToken, RecordUse, ServiceToken, TokenState, Use},
-    users::{Account, FindAccount, Session, UserState},
+    users::{Account, FindAccount, RecordSessionUse, Session, SessionUse, UserState},
 };
 use gatehouse_jwt::{Issuer, KeyPair, thumbprint};
 use gatehouse_testkit::app::TestSystem;
@@ -69,6 +69,17 @@ impl FindAccount for Store {
     async fn find_account(&self, name: &UserName) -> Result<Option<Account>, StoreError> {
         self.call(format!("find account {name}"), &self.no_records)?;
         Ok(self.accounts.lock().unwrap().get(name.as_str()).cloned())
+    }
+}
+
+#[async_trait]
+impl RecordSessionUse for Store {
+    async fn record_session_use(&self, used: &SessionUse) -> Result<(), StoreError> {
+        self.call(format!("record use of {}", used.session), &self.no_writes)?;
+        let mut accounts = self.accounts.lock().unwrap();
+        let account = accounts.get_mut(used.user.as_str()).unwrap();
+        account.sessions.get_mut(&used.session).unwrap().last_used_at = Some(used.at);
+        Ok(())
     }
 }
 
@@ -159,10 +170,11 @@ impl Stage {
     /// Registers a user with one session and signs that.
     pub fn session(&self, user: &str, roles: &str) -> String {
         let claims = session_claims(user);
-        let session = Session { started_at: claims.issued_at, expires_at: claims.expires_at };
+        let session = Session::new(claims.issued_at, claims.expires_at);
         let account = Account {
             roles: roles.parse().unwrap(),
             state: UserState::Active,
+            must_change_password: false,
             sessions: BTreeMap::from([(claims.id.clone(), session)]),
         };
         self.store.accounts.lock().unwrap().insert(user.to_owned(), account);

@@ -123,6 +123,7 @@ fn each_endpoint_that_grants_is_tried() {
             "create_user",
             "edit_user",
             "reset_password",
+            "end_user_sessions",
             "mint_api_key",
             "revoke_api_key",
             "put_tenant",
@@ -258,6 +259,8 @@ async fn nobody_changes_somebody_who_holds_more_or_makes_them_hold_more() {
             assert_verdict(&answer, expected(worth(holds)), &format!("{caller:?} resets {name}"));
             let after = root.get(&path).await;
             assert_eq!(after.etag() == before.etag(), answer.status != 200);
+            let answer = caller.client(&app).delete(format!("{path}/sessions")).await;
+            assert_verdict(&answer, expected(worth(holds)), &format!("{caller:?} ends sessions of {name}"));
         }
     }
 }

@@ -3,7 +3,9 @@
 mod api_keys;
 mod audit;
 mod escalation;
+mod own_sessions;
 mod projects;
+mod reauthentication;
 mod sessions;
 mod tenants;
 mod users;

@@ -22,11 +22,13 @@ mod login {
         200 OK
         {
           "expires_at": "2026-09-22T02:13:20Z",
+          "required_action": "change_password",
           "token": "(a token)",
           "token_type": "Bearer",
           "user": {
             "created_at": "2026-09-21T14:13:20Z",
             "display_name": "Grace",
+            "must_change_password": true,
             "roles": {
               "acme": "developer"
             },

@@ -33,6 +33,7 @@ mod create {
           "user": {
             "created_at": "2026-09-21T14:13:20Z",
             "display_name": "Grace",
+            "must_change_password": true,
             "roles": {
               "acme": "developer"
             },
@@ -139,6 +140,7 @@ mod edit {
           "user": {
             "created_at": "2026-09-21T14:13:20Z",
             "display_name": "Grace",
+            "must_change_password": true,
             "roles": {
               "acme": "admin"
             },

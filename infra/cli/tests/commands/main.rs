@@ -10,6 +10,7 @@ mod providers;
 mod runs;
 mod services;
 mod session;
+mod sessions;
 mod support;
 mod tokens;
 mod users;

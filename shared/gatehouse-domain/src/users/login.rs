@@ -24,9 +24,6 @@ use crate::{
     },
 };
 
-/// How long a session lasts: a working day.
-pub const SESSION: Duration = Duration::from_hours(12);
-
 #[derive(Debug, thiserror::Error)]
 #[error("the password could not be hashed")]
 pub struct HashPasswordError;
@@ -147,8 +144,7 @@ async fn begin<S: SaveSession>(
     permits: &[Permit],
 ) -> Result<LoggedIn, LoginError> {
     let now = system.now();
-    let started_at = crate::claims::whole_seconds(now);
-    let session = Session { started_at, expires_at: started_at + SESSION };
+    let session = Session::begin(now, origin);
     let id = SessionId::generate(system);
     let claims = SessionClaims {
         id: id.clone(),
@@ -176,8 +172,7 @@ async fn begin<S: SaveSession>(
 
 /// The sessions that are over, and the oldest ones where there would be too many.
 fn forgotten(user: &User, now: Timestamp) -> Vec<SessionId> {
-    let (over, on): (Vec<_>, Vec<_>) =
-        user.sessions.iter().partition(|(_, session)| session.expires_at <= now);
+    let (over, on): (Vec<_>, Vec<_>) = user.sessions.iter().partition(|(_, session)| !session.is_open(now));
     let mut on: Vec<_> = on.into_iter().collect();
     on.sort_by_key(|(_, session)| session.started_at);
     let too_many = (on.len() + 1).saturating_sub(super::MAX_SESSIONS);
@@ -245,6 +240,7 @@ mod tests {
             roles: crate::caller::Roles::default(),
             state: UserState::Active,
             password: PasswordHash::unverified(String::new()),
+            must_change_password: false,
             sessions: sessions.into_iter().collect(),
             known_networks: BTreeMap::new(),
             revision: Revision::unverified("r".into()),
@@ -256,9 +252,8 @@ mod tests {
 
     #[test]
     fn sessions_that_are_over_are_forgotten_and_so_are_the_oldest_of_too_many() {
-        let over = (session("0"), Session { started_at: at(0), expires_at: at(10) });
-        let on = (1..=20)
-            .map(|n| (session(&n.to_string()), Session { started_at: at(100 - n), expires_at: at(1000) }));
+        let over = (session("0"), Session::new(at(0), at(10)));
+        let on = (1..=20).map(|n| (session(&n.to_string()), Session::new(at(100 - n), at(1000))));
         let user = user(std::iter::once(over).chain(on));
         assert_eq!(forgotten(&user, at(10)), [session("0"), session("20")]);
     }

@@ -12,8 +12,9 @@ use crate::{
     paging::{ListError, Page, PageRequest},
     store::StoreError,
     users::{
+        session::Session,
         throttle::Permit,
-        user::{Account, Session, User},
+        user::{Account, User},
     },
 };
 
@@ -65,14 +66,24 @@ pub trait SaveSession: Send + Sync {
         entry: &Entry,
     ) -> Result<bool, StoreError>;
 
-    /// Ends a session, with the entry of the trail, and marks a flush as pending since then. Ending one that has ended
+    /// Ends sessions, with the entry of the trail, and marks a flush as pending since then. Ending one that has ended
     /// succeeds.
-    async fn end_session(
+    async fn end_sessions(
         &self,
         user: &UserName,
-        session: &SessionId,
+        sessions: &[SessionId],
         entry: &Entry,
     ) -> Result<(), StoreError>;
+
+    /// Records that the password was said again in a session of a user who is active and has still the password that
+    /// was compared, gives the permit back, and marks a flush as pending; with the entry of the trail. `false` when the
+    /// user was changed or the session ended meanwhile.
+    async fn save_reauthentication(
+        &self,
+        reauthenticated: &Reauthenticated<'_>,
+        permit: &Permit,
+        entry: &Entry,
+    ) -> Result<bool, StoreError>;
 }
 
 /// An edit, as the store makes it.
@@ -94,6 +105,15 @@ pub enum UserEditOutcome {
     Conflict,
     /// It would have removed the last platform admin.
     LastPlatformAdmin,
+}
+
+/// A session whose owner has said their password again.
+#[derive(Debug)]
+pub struct Reauthenticated<'a> {
+    /// Whose it is, as they were when the password was compared.
+    pub user: &'a User,
+    pub session: &'a SessionId,
+    pub at: Timestamp,
 }
 
 /// A session that is to begin.

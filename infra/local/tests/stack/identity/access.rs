@@ -44,12 +44,17 @@ const TABLE: &str = "
     rerun_run              -      x       +       +       .       +    +       x         x
     show_caller            -      +       +       +       +       +    +       +         +
     log_out                -      +       +       +       +       +    x       x         x
+    reauthenticate         -      +       +       +       +       +    x       x         x
+    list_sessions          -      +       +       +       +       +    x       x         x
+    end_other_sessions     -      +       +       +       +       +    x       x         x
+    end_session            -      .       .       .       .       .    x       x         x
     change_password        -      +       +       +       +       +    x       x         x
     list_users             -      x       x       x       x       +    x       x         x
     create_user            -      x       x       x       x       +    x       x         x
     show_user              -      x       x       x       x       +    x       x         x
     edit_user              -      x       x       x       x       +    x       x         x
     reset_password         -      x       x       x       x       +    x       x         x
+    end_user_sessions      -      x       x       x       x       +    x       x         x
     list_api_keys          -      x       x       x       x       +    x       x         x
     mint_api_key           -      x       x       x       x       +    x       x         x
     show_api_key           -      x       x       x       x       +    x       x         x
@@ -127,7 +132,8 @@ pub(super) fn call(operation: &str, things: &Things) -> Call {
         .replace("{job_id}", REBORN)
         .replace("{name}", "process")
         .replace("{run_id}", &things.run)
-        .replace("{user_name}", "viewer")
+        .replace("{user_name}", if operation == "end_user_sessions" { NEVER_LOGGED_IN } else { "viewer" })
+        .replace("{session_id}", "ses_00000000000000000000000000")
         .replace("{key_id}", &things.key_id)
         .replace("{jti}", &things.jti)
         .replace("{service_id}", &things.service)
@@ -151,6 +157,7 @@ fn body(operation: &str) -> Option<Value> {
         "import_jobs" => json!({ "jobs": [] }),
         "discover_jobs" => json!({ "project": "example", "provider": "absent" }),
         "trigger_run" => json!({ "parameters": { "unknown": 1 } }),
+        "reauthenticate" => json!({ "password": 1 }),
         "change_password" => json!({ "current_password": "x", "new_password": "short" }),
         "reset_password" => json!({ "password": "short" }),
         "mint_token" => json!({ "project": "example", "service": "worker", "expiresInDays": 0 }),
@@ -242,8 +249,13 @@ async fn only_people_log_out() {
     stack.stop().await;
 }
 
+/// A user whose sessions nobody misses.
+const NEVER_LOGGED_IN: &str = "never-logged-in";
+
 pub(super) async fn things(stack: &TestStack) -> Things {
     let platform = stack.client(&Key::PLATFORM);
+    let user = json!({ "user_name": NEVER_LOGGED_IN, "password": "blue canary only" });
+    platform.send(Call::post("/v1/users").json(&user)).await.expect(201);
     let before = OwnedBefore::begin(stack).await;
     before.end(stack).await;
     stack.client(&Key::EXAMPLE).put_reborn_job().await;
@@ -335,6 +347,10 @@ async fn keys_that_count_no_more(stack: &TestStack) -> Vec<(&'static str, Option
         let body = json!({ "username": user, "password": "blue canary only" });
         let session = root.send(Call::post("/auth/login").json(&body)).await.expect(200).json();
         let session = Bearer(session["token"].as_str().expect("a session has a token").to_owned());
+        // Somebody else chose the password.
+        let chosen =
+            json!({ "current_password": "blue canary only", "new_password": "their own canary only" });
+        stack.client(&session).send(Call::post("/auth/password").json(&chosen)).await.expect(200);
         let body = json!({ "name": "theirs", "scopes": ["*"], "tenants": "*" });
         let minted =
             stack.client(&session).send(Call::post("/v1/api-keys").json(&body)).await.expect(201).json();

@@ -83,3 +83,46 @@ async fn a_changed_password_ends_the_other_sessions_and_keeps_this_one() {
     anonymous.send(log_in("dev", "green canary only")).await.expect(200);
     stack.stop().await;
 }
+
+#[tokio::test]
+async fn a_session_is_ended_from_another_one_and_by_an_admin() {
+    let stack = TestStack::start_with_people().await;
+    let (this, other) = (stack.log_in(Person::VIEWER).await, stack.log_in(Person::VIEWER).await);
+    other.get("/auth/me").await.expect(200);
+    let listed = this.get("/auth/sessions").await.expect(200).json();
+    let sessions = listed["sessions"].as_array().unwrap();
+    assert_eq!(sessions.len(), 2, "{listed}");
+    assert!(sessions.iter().all(|session| session["source_ip"] == "127.0.0.1"), "{listed}");
+    let theirs = sessions.iter().find(|session| session["current"] == false).unwrap();
+    let path = format!("/auth/sessions/{}", theirs["session_id"].as_str().unwrap());
+    assert_eq!(this.send(Call::delete(path)).await.expect(200).json()["flushed"], true);
+    other.get("/auth/me").await.problem(401, "unauthorized");
+    this.get("/auth/me").await.expect(200);
+    let root = stack.log_in(Person::ROOT).await;
+    let ended = root.send(Call::delete("/v1/users/viewer/sessions")).await.expect(200).json();
+    assert_eq!(ended["ended"], 1);
+    this.get("/auth/me").await.problem(401, "unauthorized");
+    stack.stop().await;
+}
+
+#[tokio::test]
+async fn whoever_did_not_choose_their_password_gets_no_further_than_choosing_one() {
+    let stack = TestStack::start_with_people().await;
+    let root = stack.log_in(Person::ROOT).await;
+    let user =
+        json!({ "user_name": "grace", "password": "blue canary only", "roles": { "example": "admin" } });
+    root.send(Call::post("/v1/users").json(&user)).await.expect(201);
+    let login = stack.client(&Anonymous).send(log_in("grace", "blue canary only")).await.expect(200).json();
+    assert_eq!(login["required_action"], "change_password");
+    let grace = stack.client(&Bearer(login["token"].as_str().unwrap().to_owned()));
+    assert_eq!(grace.get("/auth/me").await.expect(200).json()["required_action"], "change_password");
+    grace.get("/v1/jobs").await.problem(403, "forbidden");
+    grace.get("/auth/sessions").await.problem(403, "forbidden");
+    let mint = json!({ "project": "example", "service": "worker" });
+    grace.send(Call::post("/v1/tokens").json(&mint)).await.problem(403, "forbidden");
+    let change = json!({ "current_password": "blue canary only", "new_password": "green canary only" });
+    grace.send(Call::post("/auth/password").json(&change)).await.expect(200);
+    grace.get("/v1/jobs").await.expect(200);
+    grace.send(Call::post("/v1/tokens").json(&mint)).await.expect(201);
+    stack.stop().await;
+}
