@@ -29,7 +29,7 @@ use gatehouse_domain::{
         start::{self, StartError},
     },
     tokens::{self, Minted, RecordUse, Rotation},
-    users::{self, LogIn, LoggedIn, RecordSessionUse, UserDraft, UserPatch},
+    users::{self, LogIn, LoggedIn, LoginError, Proof, RecordSessionUse, UserDraft, UserPatch},
 };
 use secrecy::ExposeSecret;
 
@@ -164,10 +164,19 @@ async fn a_token_is_revoked_with_one_read_one_transaction_and_its_flush_is_forgo
 }
 
 async fn log_in(table: &TestTable, password: &str) -> Result<LoggedIn, users::LoginError> {
+    log_in_with(table, password, None).await
+}
+
+async fn log_in_with(
+    table: &TestTable,
+    password: &str,
+    code: Option<&str>,
+) -> Result<LoggedIn, users::LoginError> {
     let pretend = Pretend::default();
-    let (store, system, wanted) =
-        (&*table.table, &*table.system, LogIn { user: "ada", password: &password.into() });
-    users::log_in(store, &pretend, &pretend, system, &origin(), &wanted).await
+    let (password, code) = (password.into(), code.map(Into::into));
+    let wanted = LogIn { user: "ada", password: &password, code: code.as_ref() };
+    let (store, system) = (&*table.table, &*table.system);
+    users::log_in(store, &pretend, &pretend, &pretend, system, &origin(), &wanted).await
 }
 
 /// A table with the user `ada`, a platform admin.
@@ -200,12 +209,14 @@ async fn people_log_in_with_one_read_and_two_transactions_and_out_with_one() {
     assert_eq!(table.calls.take(), ["TransactWriteItems"]);
     let LoggedIn { claims, .. } = log_in(&table, "correct horse").await.unwrap();
     let login = ["GetItem", "TransactWriteItems", "TransactWriteItems"];
-    assert_eq!(table.calls.take(), login);
+    let calls = table.calls.take();
+    assert_eq!((&calls[..3], &calls[3..]), (&login[..], &["Query"][..]), "whether a tenant wants a code");
     log_in(&table, "wrong").await.unwrap_err();
-    assert_eq!(table.calls.take(), login, "a refused login makes other calls than an admitted one");
+    assert_eq!(table.calls.take(), login, "a refused login makes other calls until it is refused");
     let admitted = users::authenticate(&*table.table, &claims, table.system.now()).await.unwrap();
     let (caller, used) = admitted.expect("ada is admitted");
-    assert_eq!((table.calls.take(), used), (vec!["GetItem"], None));
+    assert_eq!(table.calls.take(), ["GetItem", "Query"]);
+    assert_eq!(used, None);
     let expected = Precondition::Revision(ada.revision);
     let patch = UserPatch { display_name: Some("Ada".into()), ..UserPatch::default() };
     users::edit(store, flush, system, &audit(&root, &origin), &ada.name, patch, &expected).await.unwrap();
@@ -225,7 +236,7 @@ async fn an_authorizer_that_does_not_remember_reads_a_session_once_and_writes_it
     let mut writes = Vec::new();
     for minute in 0..24 {
         let (_, used) = users::authenticate(store, &claims, table.system.now()).await.unwrap().expect("ada");
-        assert_eq!(table.calls.take(), ["GetItem"]);
+        assert_eq!(table.calls.take(), ["GetItem", "Query"], "who has a second factor needs no second read");
         if let Some(used) = used {
             store.record_session_use(&used).await.unwrap();
             assert_eq!(table.calls.take(), ["UpdateItem"]);
@@ -248,7 +259,8 @@ async fn sessions_are_listed_with_one_read_and_ended_with_one_transaction() {
     let ada = person("ada", "*=admin", sessions[0].as_str());
     let audit = audit(&ada, &origin);
     let own = users::list_sessions(store, &ada, system.now()).await.unwrap();
-    assert_eq!((table.calls.take(), own.len()), (vec!["GetItem"], 3));
+    assert_eq!(table.calls.take(), ["GetItem"]);
+    assert_eq!(own.len(), 3);
     let ended = ["GetItem", "TransactWriteItems", "DeleteItem"];
     users::end_session(store, &pretend.flushes, system, &audit, &sessions[1]).await.unwrap();
     assert_eq!(table.calls.take(), ended);
@@ -267,8 +279,37 @@ async fn a_password_is_said_again_with_one_read_and_two_transactions() {
     let ada = person("ada", "*=admin", session.as_str());
     let (audit, password) = (audit(&ada, &origin), "correct horse".into());
     table.calls.take();
-    users::reauthenticate(store, &pretend, &pretend.flushes, system, &audit, &password).await.unwrap();
+    let proof = Proof { password: &password, code: None };
+    let flush = &pretend.flushes;
+    users::reauthenticate(store, &pretend, &pretend, flush, system, &audit, &proof).await.unwrap();
     assert_eq!(table.calls.take(), ["TransactWriteItems", "GetItem", "TransactWriteItems", "DeleteItem"]);
+}
+
+#[tokio::test]
+async fn a_second_factor_takes_one_read_and_one_transaction_and_spares_the_look_at_tenants() {
+    let table = with_ada().await;
+    let (store, system, origin, pretend) = (&*table.table, &*table.system, origin(), Pretend::default());
+    let session = log_in(&table, "correct horse").await.unwrap().claims.id;
+    let ada = person("ada", "*=admin", session.as_str());
+    let (audit, flush) = (audit(&ada, &origin), &pretend.flushes);
+    table.calls.take();
+    let edited = ["GetItem", "TransactWriteItems", "DeleteItem"];
+    users::enrol_second_factor(store, &pretend, flush, system, &audit).await.unwrap();
+    assert_eq!(table.calls.take(), edited);
+    let code = |steps: i64| (system.now().as_second() / 30 + steps).to_string();
+    let first = code(-1).into();
+    users::confirm_second_factor(store, &pretend, flush, system, &audit, &first).await.unwrap();
+    assert_eq!(table.calls.take()[1..], edited, "behind the permit");
+    let login = ["GetItem", "TransactWriteItems", "TransactWriteItems"];
+    let asked = log_in(&table, "correct horse").await;
+    assert!(matches!(asked, Err(LoginError::CodeRequired)), "{asked:?}");
+    assert_eq!(table.calls.take(), login, "the permits are given back");
+    let LoggedIn { claims, .. } = log_in_with(&table, "correct horse", Some(&code(0))).await.unwrap();
+    assert_eq!(table.calls.take(), login);
+    users::authenticate(store, &claims, system.now()).await.unwrap().expect("ada");
+    assert_eq!(table.calls.take(), ["GetItem"]);
+    users::remove_second_factor(store, flush, system, &audit).await.unwrap();
+    assert_eq!(table.calls.take(), edited);
 }
 
 #[tokio::test]

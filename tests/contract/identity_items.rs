@@ -13,7 +13,9 @@ use gatehouse_domain::{
     signing::{FindKeyRing, KeyRing, SaveKeyRing, SigningKey},
     tenant::{ListTenants, SaveTenant, Tenant},
     tokens::{FindToken, RecordUse, Replaces, SaveToken, ServiceToken, TokenState, Use},
-    users::{FindAccount, FindUser, PasswordHash, SaveUser, Session, User, UserState},
+    users::{
+        FindAccount, FindUser, PasswordHash, SaveUser, SealedSecret, SecondFactor, Session, User, UserState,
+    },
 };
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -54,12 +56,15 @@ async fn a_user() {
         state: UserState::Active,
         password: PasswordHash::unverified("$argon2id$1".into()),
         must_change_password: false,
+        second_factor: None,
+        second_factor_since: None,
         sessions: BTreeMap::new(),
         revision: Revision::unverified("rev_1".into()),
         created_at: noon(),
         updated_at: noon(),
         updated_by: "user:root".into(),
     };
+    let factor = SecondFactor { last_step: Some(7), ..SecondFactor::new(SealedSecret::unverified("s".into())) };
     let (older, session) = ("ses_00000000000000000000000001", "ses_00000000000000000000000002");
     let full = User {
         name: "bob".parse().unwrap(),
@@ -67,6 +72,8 @@ async fn a_user() {
         roles: "*=viewer,acme=developer".parse().unwrap(),
         state: UserState::Disabled,
         must_change_password: true,
+        second_factor: Some(factor),
+        second_factor_since: Some(noon()),
         sessions: BTreeMap::from([
             (older.parse().unwrap(), Session::new(noon(), later())),
             (
@@ -93,7 +100,8 @@ async fn a_user() {
     };
     let more = json!({
         "display_name": "Bob", "roles": "*=viewer,acme=developer", "state": "disabled",
-        "must_change_password": true,
+        "must_change_password": true, "second_factor_since": NOON,
+        "second_factor": { "secret": "s", "last_step": 7 },
         "sessions": {
             older: { "started_at": NOON, "ends_at": LATER },
             session: {
@@ -308,13 +316,14 @@ async fn a_project_and_its_tenant() {
     let tenant = Tenant {
         id: "acme".parse().unwrap(),
         display_name: "Acme".into(),
+        require_second_factor: true,
         created_at: noon(),
         created_by: "user:root".into(),
     };
     table.table.save_tenant(&tenant, &entry(&table)).await.unwrap();
     let expected = json!({
         "pk": "TENANTS", "sk": "TENANT#acme", "tenant": "acme", "display_name": "Acme",
-        "created_at": NOON, "created_by": "user:root",
+        "require_second_factor": true, "created_at": NOON, "created_by": "user:root",
     });
     assert_eq!(item(&table, "TENANTS", "TENANT#acme").await, expected);
     assert_eq!(table.table.list_tenants().await.unwrap(), [tenant]);

@@ -85,6 +85,8 @@ async fn who_logs_in_gives_their_permits_back() {
         state: UserState::Active,
         password: PasswordHash::unverified("hash".into()),
         must_change_password: false,
+        second_factor: None,
+        second_factor_since: None,
         sessions: BTreeMap::new(),
         known_networks: BTreeMap::new(),
         revision: Revision::new(&*table.system),
@@ -105,6 +107,7 @@ async fn who_logs_in_gives_their_permits_back() {
             session: &session,
             forgotten: Vec::new(),
             known_networks: networks(),
+            spent: None,
         };
         assert!(table.table.begin_session(&begun, &permits, &entry()).await.unwrap());
     }

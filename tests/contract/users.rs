@@ -12,7 +12,8 @@ use gatehouse_domain::{
     revocation::PendingFlush,
     users::{
         Attempt, Begun, FindAccount, FindUser, MAX_SESSIONS, PasswordHash, Permit, Reauthenticated,
-        RecordSessionUse, SaveSession, SaveUser, Session, SessionUse, Throttle, User, UserEdit,
+        RecordSessionUse, RecoveryCodeHash, SaveSession, SaveUser, SealedSecret, SecondFactor, Session,
+        SessionUse, SpentCode, Throttle, User, UserEdit,
         UserEditOutcome, UserState,
     },
 };
@@ -28,6 +29,8 @@ fn user(table: &TestTable, name: &str, roles: &str) -> User {
         state: UserState::Active,
         password: PasswordHash::unverified("first".into()),
         must_change_password: false,
+        second_factor: None,
+        second_factor_since: None,
         sessions: BTreeMap::new(),
         known_networks: BTreeMap::new(),
         revision: Revision::new(&*table.system),
@@ -70,7 +73,7 @@ fn session(table: &TestTable) -> (SessionId, Session) {
 
 async fn begin(table: &TestTable, user: &User, forgotten: Vec<SessionId>) -> (SessionId, bool) {
     let (id, session) = session(table);
-    let begun = Begun { user, id: &id, session: &session, forgotten, known_networks: BTreeMap::new() };
+    let begun = Begun { user, id: &id, session: &session, forgotten, known_networks: BTreeMap::new(), spent: None };
     let begun = table.table.begin_session(&begun, &[], &entry(table, user.name.as_str())).await.unwrap();
     (id, begun)
 }
@@ -285,8 +288,7 @@ async fn of_the_uses_of_a_session_the_latest_is_kept_and_an_ended_one_stays_ende
         table.table.record_session_use(&used(written)).await.unwrap();
         assert_eq!(kept(&table, &ada, &id).await.unwrap().last_used_at, Some(used(latest).at));
     }
-    let end = table.table.end_sessions(&ada.name, std::slice::from_ref(&id), &entry(&table, "ada"));
-    end.await.unwrap();
+    table.table.end_sessions(&ada.name, std::slice::from_ref(&id), &entry(&table, "ada")).await.unwrap();
     table.table.record_session_use(&used(20)).await.unwrap();
     assert_eq!(kept(&table, &ada, &id).await, None);
     let nobody = SessionUse { user: "nobody".parse().unwrap(), ..used(20) };
@@ -325,7 +327,7 @@ async fn a_password_is_said_again_only_in_a_session_of_whoever_has_it_still() {
     let permits = std::slice::from_ref(&permit);
     let at = table.system.now() + Duration::from_mins(20);
     let save = async |user: &User, session: &SessionId| {
-        let said = Reauthenticated { user, session, at };
+        let said = Reauthenticated { user, session, at, spent: None };
         table.table.save_reauthentication(&said, &permit, &entry(&table, "ada")).await.unwrap()
     };
     assert_eq!(table.table.take_permits(permits).await.unwrap(), Attempt::Permitted);
@@ -337,6 +339,94 @@ async fn a_password_is_said_again_only_in_a_session_of_whoever_has_it_still() {
     assert_eq!(kept(&table, &ada, &id).await.unwrap().authenticated_at(), at);
     assert_eq!(table.table.take_permits(permits).await.unwrap(), Attempt::Permitted, "it is given back");
     assert!(table.table.pending_flush().await.unwrap().is_some());
+}
+
+/// `ada` with a second factor, whose one recovery code has this hash.
+async fn with_factor(table: &TestTable, hash: &RecoveryCodeHash) -> User {
+    let ada = create(table, "ada", "acme=viewer").await;
+    let mut factor = SecondFactor::new(SealedSecret::unverified("sealed".into()));
+    factor.recovery_codes.insert(hash.clone(), table.system.now());
+    let enrolled = edit(table, &ada, |user| {
+        user.second_factor = Some(factor);
+        user.second_factor_since = Some(table.system.now());
+    });
+    assert_eq!(save(table, &enrolled).await, UserEditOutcome::Done);
+    table.table.find_user(&ada.name).await.unwrap().unwrap()
+}
+
+#[tokio::test]
+async fn a_code_is_spent_once_by_whatever_it_is_used_for() {
+    let table = TestTable::new().await;
+    let hash: RecoveryCodeHash = serde_json::from_value(serde_json::json!("00ff")).unwrap();
+    let ada = with_factor(&table, &hash).await;
+    let begin = async |spent: &SpentCode| {
+        let (id, session) = session(&table);
+        let begun = Begun {
+            user: &ada,
+            id: &id,
+            session: &session,
+            forgotten: Vec::new(),
+            known_networks: BTreeMap::new(),
+            spent: Some(spent),
+        };
+        let begun = table.table.begin_session(&begun, &[], &entry(&table, "ada")).await.unwrap();
+        begun.then_some(id)
+    };
+    let recovery = SpentCode::Recovery(hash);
+    let own = begin(&SpentCode::Step(7)).await.expect("the first use");
+    for (spent, good) in [
+        (&SpentCode::Step(7), false),
+        (&SpentCode::Step(6), false),
+        (&SpentCode::Step(8), true),
+        (&recovery, true),
+        (&recovery, false),
+    ] {
+        assert_eq!(begin(spent).await.is_some(), good, "{spent:?}");
+    }
+    let permit = Permit {
+        of: "own:ada".into(),
+        window: table.system.now(),
+        length: Duration::from_hours(1),
+        limit: 9,
+    };
+    for (step, good) in [(8, false), (9, true), (9, false)] {
+        let spent = SpentCode::Step(step);
+        let said =
+            Reauthenticated { user: &ada, session: &own, at: table.system.now(), spent: Some(&spent) };
+        let saved = table.table.save_reauthentication(&said, &permit, &entry(&table, "ada")).await.unwrap();
+        assert_eq!(saved, good, "{step}");
+    }
+    // Of many at once, with one code, one begins.
+    let tenth = SpentCode::Step(10);
+    let at_once = join_all((0..20).map(|_| begin(&tenth))).await;
+    assert_eq!(at_once.iter().flatten().count(), 1);
+    let found = table.table.find_user(&ada.name).await.unwrap().unwrap();
+    assert_eq!(found.second_factor.unwrap().last_step, Some(10));
+}
+
+#[tokio::test]
+async fn an_edit_of_something_else_brings_no_spent_code_back() {
+    let table = TestTable::new().await;
+    let hash: RecoveryCodeHash = serde_json::from_value(serde_json::json!("00ff")).unwrap();
+    let ada = with_factor(&table, &hash).await;
+    let (id, session) = session(&table);
+    let begun = Begun {
+        user: &ada,
+        id: &id,
+        session: &session,
+        forgotten: Vec::new(),
+        known_networks: BTreeMap::new(),
+        spent: Some(&SpentCode::Step(7)),
+    };
+    assert!(table.table.begin_session(&begun, &[], &entry(&table, "ada")).await.unwrap());
+    let demoted = roles(&table, &ada, "");
+    assert_eq!(save(&table, &demoted).await, UserEditOutcome::Done);
+    let found = table.table.find_user(&ada.name).await.unwrap().unwrap();
+    assert_eq!(found.second_factor.as_ref().unwrap().last_step, Some(7));
+    let removed = edit(&table, &found, |user| (user.second_factor, user.second_factor_since) = (None, None));
+    assert_eq!(save(&table, &removed).await, UserEditOutcome::Done);
+    let found = table.table.find_user(&ada.name).await.unwrap().unwrap();
+    assert_eq!((found.second_factor, found.second_factor_since), (None, None));
 }
 
 #[tokio::test]
@@ -359,6 +449,7 @@ async fn what_the_trail_cannot_take_does_not_happen_to_a_user() {
         session: &session,
         forgotten: Vec::new(),
         known_networks: BTreeMap::new(),
+        spent: None,
     };
     table.table.begin_session(&begun, &[], &used).await.expect_err("ada logged in without an entry");
     assert_eq!(sessions(&table, &ada).await, []);

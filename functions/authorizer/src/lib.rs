@@ -20,6 +20,7 @@ use gatehouse_domain::{
     error::Chain,
     signing::FindKeyRing,
     store::StoreError,
+    tenant::ListTenants,
     tokens::{self, FindToken, RecordUse, Use},
     users::{self, FindAccount, RecordSessionUse, SessionUse},
 };
@@ -49,12 +50,12 @@ pub struct Request {
 
 /// The records that the authorizer reads, and what it writes into them.
 pub trait Records:
-    FindAccount + RecordSessionUse + FindToken + RecordUse + FindApiKey + RecordKeyUse + FindKeyRing
+    FindAccount + ListTenants + RecordSessionUse + FindToken + RecordUse + FindApiKey + RecordKeyUse + FindKeyRing
 {
 }
 
 impl<S> Records for S where
-    S: FindAccount + RecordSessionUse + FindToken + RecordUse + FindApiKey + RecordKeyUse + FindKeyRing
+    S: FindAccount + ListTenants + RecordSessionUse + FindToken + RecordUse + FindApiKey + RecordKeyUse + FindKeyRing
 {
 }
 

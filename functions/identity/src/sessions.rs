@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use axum::{Json, extract::State, response::IntoResponse};
 use gatehouse_domain::{
     caller::{Caller, Grant, RequiredAction, Tenants},
-    users::{self, LogIn, LoginError, SessionsError},
+    users::{self, LogIn, LoginError, Proof, SessionsError},
 };
 use gatehouse_http::{
     Problem,
     extract::{Admitted, Audited, CalledFrom, JsonBody, NoQuery},
-    problem::{BEYOND_OWN_RIGHTS, CONFLICT, FORBIDDEN, LOGIN_REFUSED, NOT_FOUND, ProblemBody, THROTTLED},
+    problem::{BEYOND_OWN_RIGHTS, CONFLICT, FORBIDDEN, LOGIN_REFUSED, NOT_FOUND, ProblemBody, SECOND_FACTOR_REQUIRED, THROTTLED},
     revocation::{EffectiveAnswer, Flush},
 };
 use jiff::Timestamp;
@@ -32,6 +32,10 @@ pub(crate) struct LoginBody {
     username: String,
     #[schema(value_type = String)]
     password: SecretString,
+    /// The code of the user's device, or a recovery code; wanted where they have a second factor.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, example = "123456")]
+    code: Option<SecretString>,
 }
 
 /// A session.
@@ -44,7 +48,8 @@ pub(crate) struct SessionAnswer {
     /// When the session ends by itself.
     #[schema(value_type = String, format = DateTime)]
     expires_at: Timestamp,
-    /// What is to be done before anything else is open: `change_password` with `POST /auth/password`.
+    /// What is to be done before anything else is open: `change_password` with `POST /auth/password`, or
+    /// `enrol_second_factor` with `POST /auth/second-factor`.
     #[serde(skip_serializing_if = "Option::is_none")]
     required_action: Option<&'static str>,
     /// Who is logged in.
@@ -57,7 +62,7 @@ pub(crate) struct SessionAnswer {
     request_body = LoginBody,
     responses(
         (status = 200, description = "A session, for twelve hours, or until it is not used for two.", body = SessionAnswer),
-        (status = 401, description = "The user name or the password is wrong.", body = ProblemBody),
+        (status = 401, description = "The user name, the password or the code is wrong, or a code is wanted.", body = ProblemBody),
         (status = 429, description = "Too many attempts failed.", body = ProblemBody),
     )
 )]
@@ -67,16 +72,16 @@ pub(crate) async fn log_in(
     _: NoQuery,
     JsonBody(body): JsonBody<LoginBody>,
 ) -> Result<Json<SessionAnswer>, Problem> {
-    let wanted = LogIn { user: &body.username, password: &body.password };
-    let logged_in =
-        users::log_in(&*state.table, &*state.passwords, &*state.sign, &*state.system, &origin, &wanted)
-            .await
-            .map_err(login_problem)?;
+    let wanted = LogIn { user: &body.username, password: &body.password, code: body.code.as_ref() };
+    let AppState { table, passwords, codes, sign, system, .. } = &state;
+    let logged_in = users::log_in(&**table, &**passwords, &**codes, &**sign, &**system, &origin, &wanted)
+        .await
+        .map_err(login_problem)?;
     Ok(Json(SessionAnswer {
         token: logged_in.token.expose_secret().to_owned(),
         token_type: "Bearer",
         expires_at: logged_in.claims.expires_at,
-        required_action: logged_in.user.required_action().map(RequiredAction::as_str),
+        required_action: logged_in.required_action.map(RequiredAction::as_str),
         user: UserView::new(&logged_in.user),
     }))
 }
@@ -84,11 +89,14 @@ pub(crate) async fn log_in(
 fn login_problem(error: LoginError) -> Problem {
     match error {
         LoginError::Refused => Problem::new(LOGIN_REFUSED, "The user name or the password is wrong."),
+        LoginError::CodeRequired => Problem::new(SECOND_FACTOR_REQUIRED, error.to_string()),
+        LoginError::WrongCode => Problem::new(LOGIN_REFUSED, error.to_string()),
         LoginError::Throttled { retry_after } => {
             Problem::new(THROTTLED, "Too many attempts failed; try again later.").retry_after(retry_after)
         }
         LoginError::Changed => Problem::new(CONFLICT, error.to_string()),
         LoginError::Hash(error) => Problem::internal(error),
+        LoginError::Codes(error) => Problem::internal(error),
         LoginError::Sign(error) => Problem::internal(error),
         LoginError::Store(error) => Problem::store(error),
     }
@@ -104,7 +112,7 @@ pub(crate) struct CallerAnswer {
     /// The tenants whose things exist for the caller: `*` for all, or a list.
     #[schema(value_type = WrittenTenants, example = json!(["acme"]))]
     tenants: Value,
-    /// What a person has to do before anything else is open to them: `change_password`.
+    /// What a person has to do before anything else is open to them: `change_password` or `enrol_second_factor`.
     #[serde(skip_serializing_if = "Option::is_none")]
     required_action: Option<&'static str>,
     /// What a person may do, by tenant; `*` is every tenant.
@@ -215,6 +223,10 @@ pub(crate) fn sessions_problem(error: SessionsError) -> Problem {
 pub(crate) struct ReauthenticateBody {
     #[schema(value_type = String)]
     password: SecretString,
+    /// The code of the caller's device, or a recovery code; wanted where they have a second factor.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, example = "123456")]
+    code: Option<SecretString>,
 }
 
 /// Proves again who the caller is. For ten minutes they may then do in this session what asks for it.
@@ -223,7 +235,7 @@ pub(crate) struct ReauthenticateBody {
     request_body = ReauthenticateBody,
     responses(
         (status = 200, description = "The session is as if it had just begun.", body = EffectiveAnswer),
-        (status = 401, description = "The password is wrong.", body = ProblemBody),
+        (status = 401, description = "The password or the code is wrong, or a code is wanted.", body = ProblemBody),
         (status = 409, description = "The user was changed at the same moment.", body = ProblemBody),
         (status = 429, description = "Too many attempts failed.", body = ProblemBody),
     )
@@ -235,11 +247,12 @@ pub(crate) async fn reauthenticate(
     _: NoQuery,
     JsonBody(body): JsonBody<ReauthenticateBody>,
 ) -> Result<impl IntoResponse, Problem> {
-    let (table, passwords, system) = (&*state.table, &*state.passwords, &*state.system);
-    let audit = audited.context();
-    let (effective, error) = users::reauthenticate(table, passwords, &*flush, system, &audit, &body.password)
-        .await
-        .map_err(own_password_problem)?;
+    let AppState { table, passwords, codes, system, .. } = &state;
+    let (audit, proof) = (audited.context(), Proof { password: &body.password, code: body.code.as_ref() });
+    let (effective, error) =
+        users::reauthenticate(&**table, &**passwords, &**codes, &*flush, &**system, &audit, &proof)
+            .await
+            .map_err(own_password_problem)?;
     Ok(Json(EffectiveAnswer::new(effective, error.as_ref())))
 }
 

@@ -18,7 +18,7 @@ use gatehouse_http::{
     extract::{Admitted, Audited, Expected, JsonBody, NoQuery, PathParameter, QueryParameters, etag},
     page::{self, PageQuery},
     problem::{
-        BEYOND_OWN_RIGHTS, CONFLICT, FORBIDDEN, LAST_PLATFORM_ADMIN, LOGIN_REFUSED, NOT_FOUND, ProblemBody,
+        BEYOND_OWN_RIGHTS, CONFLICT, FORBIDDEN, LAST_PLATFORM_ADMIN, LOGIN_REFUSED, NOT_FOUND, ProblemBody, SECOND_FACTOR_REQUIRED,
         THROTTLED,
     },
     revocation::{EffectiveAnswer, Flush},
@@ -45,6 +45,8 @@ pub(crate) struct UserView {
     state: &'static str,
     /// Whether somebody else chose their password, so that they have to change it at their next login.
     must_change_password: bool,
+    /// Whether they have a second factor.
+    second_factor: bool,
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
     #[schema(value_type = String, format = DateTime)]
@@ -60,6 +62,7 @@ impl UserView {
             roles: roles_view(&user.roles),
             state: user.state.as_str(),
             must_change_password: user.must_change_password,
+            second_factor: user.confirmed_factor().is_some(),
             created_at: user.created_at,
             updated_at: user.updated_at,
             updated_by: user.updated_by.clone(),
@@ -311,6 +314,9 @@ pub(crate) fn own_password_problem(error: OwnPasswordError) -> Problem {
         OwnPasswordError::Throttled { retry_after } => {
             Problem::new(THROTTLED, "Too many attempts failed; try again later.").retry_after(retry_after)
         }
+        OwnPasswordError::CodeRequired => Problem::new(SECOND_FACTOR_REQUIRED, error.to_string()),
+        OwnPasswordError::WrongCode => Problem::new(LOGIN_REFUSED, error.to_string()),
+        OwnPasswordError::Codes(error) => Problem::internal(error),
         OwnPasswordError::Changed => Problem::new(CONFLICT, error.to_string()),
         OwnPasswordError::Hash(error) => Problem::internal(error),
         OwnPasswordError::Store(error) => Problem::store(error),

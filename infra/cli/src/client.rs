@@ -115,9 +115,10 @@ impl Client {
         problem.body = serde_json::from_str::<Value>(&text).is_ok().then_some(text);
         problem.status = status.as_u16();
         problem.retry_after = retry_after;
-        // A password that is wrong says nothing of the token.
-        let is_token_refused =
-            status == StatusCode::UNAUTHORIZED && problem.r#type != "/problems/login-refused";
+        // A password or a code that is wrong, or missing, says nothing of the token.
+        let is_about_people =
+            ["/problems/login-refused", "/problems/second-factor-required"].contains(&problem.r#type.as_str());
+        let is_token_refused = status == StatusCode::UNAUTHORIZED && !is_about_people;
         problem.hint = (is_token_refused && self.token.is_some()).then(|| self.hint.clone());
         Failure::Problem(Box::new(problem))
     }

@@ -10,7 +10,7 @@ use crate::{
     failure::Failure,
     jobs, keys, operations,
     output::Output,
-    providers, runs, services, session, sessions, tokens, users,
+    providers, runs, second_factor, services, session, sessions, tokens, users,
 };
 
 /// A command that speaks to a Gatehouse.
@@ -34,6 +34,9 @@ pub enum Command {
     /// List your sessions, and end them.
     #[command(after_help = EXIT_CODES)]
     Sessions(Group<sessions::SessionsCommand>),
+    /// Enrol a second factor of your own, or remove it.
+    #[command(after_help = EXIT_CODES)]
+    SecondFactor(Group<second_factor::SecondFactorCommand>),
     /// Mint, list, rotate and revoke service tokens.
     #[command(after_help = EXIT_CODES)]
     Tokens(Group<tokens::TokensCommand>),
@@ -129,6 +132,7 @@ impl Command {
             Self::Reauthenticate(leaf) => &leaf.options,
             Self::Password(leaf) => &leaf.options,
             Self::Sessions(group) => &group.options,
+            Self::SecondFactor(group) => &group.options,
             Self::Tokens(group) => &group.options,
             Self::Keys(group) => &group.options,
             Self::Jobs(group) => &group.options,
@@ -184,6 +188,9 @@ async fn perform(context: &mut Context<'_, '_>, command: Command) -> Result<Exit
         }
         Command::Password(leaf) => session::password(context, &context.client(site)?, leaf.args).await,
         Command::Sessions(group) => sessions::run(context, &context.client(site)?, group.command).await,
+        Command::SecondFactor(group) => {
+            second_factor::run(context, &context.client(site)?, group.command).await
+        }
         Command::Tokens(group) => tokens::run(context, &context.client(site)?, group.command).await,
         Command::Keys(group) => keys::run(context, &context.client(site)?, group.command).await,
         Command::Jobs(group) => jobs::run(context, &context.client(site)?, group.command).await,

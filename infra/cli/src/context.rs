@@ -9,7 +9,7 @@ use std::{
 use gatehouse_domain::clock::{Clock, IdSource};
 use reqwest::Method;
 use secrecy::{ExposeSecret, SecretString};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     client::{Answer, Call, Client, PAGE},
@@ -26,6 +26,9 @@ const DEFAULT_URL: &str = "http://127.0.0.1:8080";
 
 /// What a server says that wants the password again.
 const REAUTHENTICATION_REQUIRED: &str = "/problems/reauthentication-required";
+
+/// What a server says that wants a code as well.
+const SECOND_FACTOR_REQUIRED: &str = "/problems/second-factor-required";
 
 /// What to do where there is nobody to ask.
 const SAY_IT_AGAIN: &str =
@@ -103,7 +106,7 @@ impl Context<'_, '_> {
         let (Some(password), Some(again)) = (asked, again) else {
             return Err(Failure::Problem(Box::new(refused.hinted(SAY_IT_AGAIN))));
         };
-        self.reauthenticate(client, &password).await?;
+        self.reauthenticate(client, &password, None).await?;
         again.answer().await
     }
 
@@ -112,8 +115,33 @@ impl Context<'_, '_> {
         &self,
         client: &Client,
         password: &SecretString,
+        code: Option<String>,
     ) -> Result<Answer, Failure> {
-        client.post(&["auth", "reauthenticate"], &json!({ "password": password.expose_secret() })).await
+        let body = json!({ "password": password.expose_secret() });
+        self.post_with_code(client, &["auth", "reauthenticate"], body, code).await
+    }
+
+    /// Posts what proves who somebody is; asks for a code where one is wanted and was not given.
+    pub(crate) async fn post_with_code(
+        &self,
+        client: &Client,
+        path: &[&str],
+        mut body: Value,
+        code: Option<String>,
+    ) -> Result<Answer, Failure> {
+        if let Some(code) = code {
+            body["code"] = json!(code);
+        }
+        let refused = match client.post(path, &body).await {
+            Err(Failure::Problem(problem)) if problem.r#type == SECOND_FACTOR_REQUIRED => problem,
+            answer => return answer,
+        };
+        let asked = self.ask.text("Code of your device, or a recovery code: ").map_err(interrupted)?;
+        let Some(code) = asked else {
+            return Err(Failure::Problem(Box::new(refused.hinted("Give it with --code."))));
+        };
+        body["code"] = json!(code);
+        client.post(path, &body).await
     }
 
     /// Prints all pages of a list.

@@ -23,6 +23,7 @@ mod roles;
 mod runs;
 mod server_url;
 mod services;
+mod second_factor;
 mod session;
 mod sessions;
 mod tokens;

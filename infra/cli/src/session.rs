@@ -23,6 +23,9 @@ pub struct LoginArgs {
     /// Read the password from standard input instead of asking for it.
     #[arg(long)]
     password_stdin: bool,
+    /// The code of your device, or a recovery code; asked for without it, where one is wanted.
+    #[arg(long, value_name = "CODE")]
+    code: Option<String>,
 }
 
 /// How somebody says their password again.
@@ -31,6 +34,9 @@ pub struct ReauthenticateArgs {
     /// Read the password from standard input instead of asking for it.
     #[arg(long)]
     password_stdin: bool,
+    /// The code of your device, or a recovery code; asked for without it, where one is wanted.
+    #[arg(long, value_name = "CODE")]
+    code: Option<String>,
 }
 
 /// How somebody changes their password.
@@ -53,16 +59,21 @@ pub(crate) async fn login(
     let password = context.password(args.password_stdin, &format!("Password of {name} at {site}: "))?;
     let client = Client::anonymous(site)?;
     let body = json!({ "username": name, "password": password.expose_secret() });
-    let answer = client.post(&["auth", "login"], &body).await?;
+    let answer = context.post_with_code(&client, &["auth", "login"], body, args.code).await?;
     let session = stored_session(&client, &answer.body, name)?;
     let note =
         format!("logged in at {} as {} until {}", client.site(), session.user_name, session.expires_at);
     context.credentials()?.keep(client.site(), session)?;
     context.output.answer(&answer, |output, _| output.note(&note))?;
-    if text_at(&answer.body, "/required_action") == "change_password" {
-        context
-            .output
-            .warn("somebody else chose your password; change it first, with `gatehouse password`")?;
+    let first = match text_at(&answer.body, "/required_action") {
+        "change_password" => "somebody else chose your password; change it first, with `gatehouse password`",
+        "enrol_second_factor" => {
+            "a tenant of yours wants a second factor; enrol one first, with `gatehouse second-factor enrol`"
+        }
+        _ => "",
+    };
+    if !first.is_empty() {
+        context.output.warn(first)?;
     }
     if context.environment.token.is_some() {
         context.output.warn("GATEHOUSE_TOKEN is set, and is used instead of this session")?;
@@ -119,7 +130,7 @@ pub(crate) async fn reauthenticate(
 ) -> Result<Exit, Failure> {
     let prompt = format!("Your password at {}: ", client.site());
     let password = context.password(args.password_stdin, &prompt)?;
-    let answer = context.reauthenticate(client, &password).await?;
+    let answer = context.reauthenticate(client, &password, args.code).await?;
     context.output.answer(&answer, |output, body| {
         output.note("the password counts for ten minutes")?;
         output.effect(body)

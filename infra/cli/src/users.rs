@@ -35,6 +35,8 @@ pub enum UsersCommand {
     Password(PasswordArgs),
     /// End all sessions of a user.
     Logout(NameArgs),
+    /// Remove the second factor of a user who has lost it, and end their sessions.
+    ResetSecondFactor(NameArgs),
 }
 
 /// What user is created.
@@ -115,6 +117,14 @@ pub(crate) async fn run(
             edit(context, client, &args.name, &json!({ "state": "active" })).await?;
         }
         UsersCommand::Password(args) => password(context, client, args).await?,
+        UsersCommand::ResetSecondFactor(args) => {
+            let call = client.call(Method::DELETE, &["v1", "users", &args.name, "second-factor"])?;
+            let answer = context.send(client, call).await?;
+            context.output.answer(&answer, |output, body| {
+                output.note(&format!("no code is wanted of {} any more", args.name))?;
+                output.effect(body)
+            })?;
+        }
         UsersCommand::Logout(args) => {
             let answer = client.delete(&["v1", "users", &args.name, "sessions"]).await?;
             context.output.answer(&answer, sessions::ended)?;

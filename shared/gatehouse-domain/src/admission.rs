@@ -10,14 +10,16 @@ use crate::{
     caller::{Caller, Grant},
     name::TenantId,
     store::StoreError,
+    tenant::ListTenants,
     tokens::{self, FindToken},
     users::{self, FindAccount},
 };
 
-/// The records of every kind of credential. Needs `dynamodb:GetItem`.
-pub trait FindCredentials: FindAccount + FindApiKey + FindToken {}
+/// The records of every kind of credential, and what tenants want of people. Needs `dynamodb:GetItem` and
+/// `dynamodb:Query`.
+pub trait FindCredentials: FindAccount + ListTenants + FindApiKey + FindToken {}
 
-impl<S: FindAccount + FindApiKey + FindToken> FindCredentials for S {}
+impl<S: FindAccount + ListTenants + FindApiKey + FindToken> FindCredentials for S {}
 
 /// How somebody stands who was admitted before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,6 +88,7 @@ mod tests {
         caller::Tenants,
         id::{SessionId, TokenId},
         name::UserName,
+        tenant::Tenant,
         test_support::{Hand, START},
         tokens::{ServiceToken, TokenState},
         users::{Account, Session, UserState},
@@ -96,6 +99,7 @@ mod tests {
         account: Option<Account>,
         key: Option<ApiKey>,
         token: Option<ServiceToken>,
+        wants_second_factor: bool,
     }
 
     /// The table, or one that does not answer.
@@ -112,6 +116,21 @@ mod tests {
     impl FindAccount for Table {
         async fn find_account(&self, name: &UserName) -> Result<Option<Account>, StoreError> {
             self.read(|records| records.account.clone().filter(|_| name.as_str() == "ada"))
+        }
+    }
+
+    #[async_trait]
+    impl ListTenants for Table {
+        async fn list_tenants(&self) -> Result<Vec<Tenant>, StoreError> {
+            let wanting = |records: &Records| records.wants_second_factor;
+            let require_second_factor = self.read(wanting)?;
+            Ok(vec![Tenant {
+                id: tenant(),
+                display_name: "Acme".into(),
+                require_second_factor,
+                created_at: at(0),
+                created_by: "user:root".into(),
+            }])
         }
     }
 
@@ -155,6 +174,7 @@ mod tests {
                 roles: "acme=developer,beta=admin".parse().unwrap(),
                 state: UserState::Active,
                 must_change_password: false,
+                second_factor_since: None,
                 sessions,
             }),
             key: Some(ApiKey { expires_at: Some(at(1000)), ..key }),
@@ -171,6 +191,7 @@ mod tests {
                 replaces: None,
                 state: TokenState::Active,
             }),
+            wants_second_factor: false,
         }
     }
 
@@ -285,6 +306,17 @@ mod tests {
                 assert_eq!(person, expected, "{} with {role:?}", endpoint.id);
             }
         }
+    }
+
+    #[test]
+    fn who_has_to_enrol_a_second_factor_by_now_loses_what_they_watch() {
+        let wants = |records: &mut Records| records.wants_second_factor = true;
+        assert_eq!(after(wants, &STREAM_RUN_EVENTS, at(10)), [RoleLost, Admitted, RoleLost]);
+        let enrolled = |records: &mut Records| {
+            records.wants_second_factor = true;
+            records.account.as_mut().unwrap().second_factor_since = Some(at(0));
+        };
+        assert_eq!(after(enrolled, &STREAM_RUN_EVENTS, at(10)), [Admitted, Admitted, RoleLost]);
     }
 
     #[test]

@@ -10,7 +10,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    access::{Admission, CHANGE_PASSWORD, Endpoint, LOG_OUT, Reach, Role, SHOW_CALLER, Scope, UnknownRole},
+    access::{
+        Admission, CHANGE_PASSWORD, CONFIRM_SECOND_FACTOR, ENROL_SECOND_FACTOR, Endpoint, LOG_OUT,
+        REAUTHENTICATE, Reach, Role, SHOW_CALLER, Scope, UnknownRole,
+    },
     name::{InvalidName, ProjectName, ServiceName, TenantId},
 };
 
@@ -208,6 +211,8 @@ impl Grant {
 pub enum RequiredAction {
     /// Choose another password than the one that somebody else chose for them.
     ChangePassword,
+    /// Enrol a second factor, which one of their tenants wants.
+    EnrolSecondFactor,
 }
 
 /// An action that nobody requires.
@@ -216,12 +221,13 @@ pub enum RequiredAction {
 pub struct UnknownRequiredAction;
 
 impl RequiredAction {
-    pub const ALL: [Self; 1] = [Self::ChangePassword];
+    pub const ALL: [Self; 2] = [Self::ChangePassword, Self::EnrolSecondFactor];
 
-    /// `change_password`
+    /// `change_password` or `enrol_second_factor`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::ChangePassword => "change_password",
+            Self::EnrolSecondFactor => "enrol_second_factor",
         }
     }
 
@@ -229,6 +235,7 @@ impl RequiredAction {
     pub fn leaves_open(self, endpoint: &Endpoint) -> bool {
         let does_it: &[&Endpoint] = match self {
             Self::ChangePassword => &[&CHANGE_PASSWORD],
+            Self::EnrolSecondFactor => &[&ENROL_SECOND_FACTOR, &CONFIRM_SECOND_FACTOR, &REAUTHENTICATE],
         };
         does_it.iter().chain([&&SHOW_CALLER, &&LOG_OUT]).any(|open| open.id == endpoint.id)
     }
@@ -405,15 +412,22 @@ mod tests {
     }
 
     #[test]
-    fn who_must_change_their_password_may_do_that_and_log_out_and_nothing_else() {
-        for roles in ["", "acme=viewer", "*=admin"] {
+    fn who_has_to_do_something_first_may_do_that_and_log_out_and_nothing_else() {
+        let change: &[&str] = &["show_caller", "log_out", "change_password"];
+        let enrol: &[&str] =
+            &["show_caller", "log_out", "reauthenticate", "enrol_second_factor", "confirm_second_factor"];
+        let actions =
+            [(RequiredAction::ChangePassword, change), (RequiredAction::EnrolSecondFactor, enrol)];
+        for (roles, (action, expected)) in
+            ["", "acme=viewer", "*=admin"].into_iter().flat_map(|roles| actions.map(|it| (roles, it)))
+        {
             let Caller { subject, grant } = person(roles);
             let Grant::User { roles, session, authenticated_at, .. } = grant else { panic!("a person") };
-            let required_action = Some(RequiredAction::ChangePassword);
+            let required_action = Some(action);
             let grant = Grant::User { roles, session, authenticated_at, required_action };
             let grace = Caller { subject, grant };
             let open: Vec<_> = ENDPOINTS.iter().filter(|it| grace.may(it)).map(|it| it.id).collect();
-            assert_eq!(open, ["show_caller", "log_out", "change_password"]);
+            assert_eq!(open, expected);
             let acme = tenant("acme");
             assert!(ENDPOINTS.iter().all(|it| !grace.may_in(it, &acme) || open.contains(&it.id)));
         }

@@ -4,17 +4,30 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
-    access::{CREATE_USER, EDIT_USER, Endpoint, MINT_API_KEY, MINT_TOKEN, RESET_PASSWORD, ROTATE_TOKEN},
+    access::{
+        CREATE_USER, EDIT_USER, ENROL_SECOND_FACTOR, Endpoint, MINT_API_KEY, MINT_TOKEN, PUT_TENANT,
+        REMOVE_SECOND_FACTOR, RESET_PASSWORD, RESET_SECOND_FACTOR, ROTATE_TOKEN,
+    },
     caller::{Caller, Grant},
 };
 
 /// How long ago is of late.
 pub const RECENT: SignedDuration = SignedDuration::from_mins(10);
 
-/// What makes a credential, or somebody who can log in, or changes what they may do. What only takes away is not here:
-/// whoever has to end something does so at once.
-pub const ASKED_AT: [&Endpoint; 6] =
-    [&CREATE_USER, &EDIT_USER, &RESET_PASSWORD, &MINT_API_KEY, &MINT_TOKEN, &ROTATE_TOKEN];
+/// What makes a credential, or somebody who can log in, or changes what they may do, or what they have to prove. What
+/// only takes away is not here: whoever has to end something does so at once.
+pub const ASKED_AT: [&Endpoint; 10] = [
+    &ENROL_SECOND_FACTOR,
+    &REMOVE_SECOND_FACTOR,
+    &CREATE_USER,
+    &EDIT_USER,
+    &RESET_PASSWORD,
+    &RESET_SECOND_FACTOR,
+    &MINT_API_KEY,
+    &PUT_TENANT,
+    &MINT_TOKEN,
+    &ROTATE_TOKEN,
+];
 
 /// Whether the caller has to say their password again before they use `endpoint`.
 pub fn is_due(caller: &Caller, endpoint: &Endpoint, now: Timestamp) -> bool {
@@ -67,7 +80,15 @@ mod tests {
     fn every_act_that_mints_or_grants_is_asked_for() {
         let grants = |name: &str| {
             let (kind, act) = name.split_once('.').unwrap();
-            act == "mint" || act == "rotate" && kind == "token" || kind == "user" && act != "password_change"
+            match kind {
+                "token" | "api_key" => act == "mint" || act == "rotate",
+                "user" => act != "password_change",
+                // The code of the device that was enrolled proves enough.
+                "second_factor" => act != "confirm",
+                // A tenant says whether its members need a second factor.
+                "tenant" => act == "put",
+                _ => false,
+            }
         };
         let acts = TRAIL.iter().filter_map(|(endpoint, trail)| match trail {
             Trail::Acts(actions) if actions.iter().any(|action| grants(action.as_str())) => Some(endpoint.id),

@@ -217,6 +217,9 @@ fn first(action: RequiredAction) -> &'static str {
         RequiredAction::ChangePassword => {
             "Somebody else chose your password. Choose another one first, with `POST /auth/password`."
         }
+        RequiredAction::EnrolSecondFactor => {
+            "A tenant of yours wants a second factor. Enrol one first, with `POST /auth/second-factor`."
+        }
     }
 }
 

@@ -1,13 +1,15 @@
 //! Sessions: in the item of their user, so that one read decides on them.
 
 use async_trait::async_trait;
-use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::{operation::update_item::UpdateItemError, types::builders::UpdateBuilder};
 use gatehouse_domain::{
     audit::Entry,
     id::SessionId,
     name::UserName,
     store::StoreError,
-    users::{Begun, Permit, Reauthenticated, RecordSessionUse, SaveSession, SessionUse, UserState},
+    users::{
+        Begun, Permit, Reauthenticated, RecordSessionUse, SaveSession, SessionUse, SpentCode, UserState,
+    },
 };
 
 use crate::{
@@ -29,16 +31,15 @@ impl SaveSession for Table {
     ) -> Result<bool, StoreError> {
         let forgotten = begun.forgotten.iter().enumerate();
         let removed: Vec<_> = forgotten.clone().map(|(place, _)| format!("#sessions.#old{place}")).collect();
-        let mut expression = "SET #sessions.#id = :session, known_networks = :known_networks".to_owned();
-        if !removed.is_empty() {
-            expression = format!("{expression} REMOVE {}", removed.join(", "));
-        }
-        let mut update = self
-            .transact_update(key_attributes(keys::user(&begun.user.name)))
-            .update_expression(expression)
+        let change = Change {
+            sets: "#sessions.#id = :session, known_networks = :known_networks".to_owned(),
+            removed,
             // A password that was changed, or a right that was taken away, after the password was compared must not
             // find a session that it does not end.
-            .condition_expression("#state = :active AND password_hash = :seen AND revision = :revision")
+            condition: "#state = :active AND password_hash = :seen AND revision = :revision".to_owned(),
+        };
+        let mut update = change
+            .spending(begun.spent, self.transact_update(key_attributes(keys::user(&begun.user.name))))
             .expression_attribute_names("#sessions", SESSIONS)
             .expression_attribute_names("#state", STATE)
             .expression_attribute_names("#id", begun.id.as_str())
@@ -95,13 +96,17 @@ impl SaveSession for Table {
         permit: &Permit,
         entry: &Entry,
     ) -> Result<bool, StoreError> {
-        let Reauthenticated { user, session, at } = reauthenticated;
-        let update = self
-            .transact_update(key_attributes(keys::user(&user.name)))
-            .update_expression("SET #sessions.#id.reauthenticated_at = :at")
-            .condition_expression(
-                "attribute_exists(#sessions.#id) AND #state = :active AND password_hash = :seen",
-            )
+        let Reauthenticated { user, session, at, spent } = reauthenticated;
+        let change = Change {
+            sets: "#sessions.#id.reauthenticated_at = :at".to_owned(),
+            removed: Vec::new(),
+            condition: "attribute_exists(#sessions.#id) AND #state = :active AND password_hash = :seen \
+                        AND revision = :revision"
+                .to_owned(),
+        };
+        let update = change
+            .spending(*spent, self.transact_update(key_attributes(keys::user(&user.name))))
+            .expression_attribute_values(":revision", text(user.revision.as_str()))
             .expression_attribute_names("#sessions", SESSIONS)
             .expression_attribute_names("#state", STATE)
             .expression_attribute_names("#id", session.as_str())
@@ -113,6 +118,40 @@ impl SaveSession for Table {
         transaction.update(self.give_back(permit))?;
         self.mark_flush_pending(&mut transaction, entry.at)?;
         Ok(matches!(self.write_with_entry(transaction, entry).await?, Outcome::Written))
+    }
+}
+
+/// A change of a user that takes a code.
+struct Change {
+    sets: String,
+    removed: Vec<String>,
+    condition: String,
+}
+
+impl Change {
+    /// The change, which also spends the code: it is made where no later code was used, and the recovery code is there.
+    fn spending(mut self, spent: Option<&SpentCode>, mut update: UpdateBuilder) -> UpdateBuilder {
+        match spent {
+            None => {}
+            Some(SpentCode::Step(step)) => {
+                self.sets.push_str(", second_factor.last_step = :step");
+                self.condition.push_str(
+                    " AND (attribute_not_exists(second_factor.last_step) OR second_factor.last_step < :step)",
+                );
+                update = update
+                    .expression_attribute_values(":step", number(i64::try_from(*step).unwrap_or(i64::MAX)));
+            }
+            Some(SpentCode::Recovery(hash)) => {
+                self.removed.push("second_factor.recovery_codes.#spent".to_owned());
+                self.condition.push_str(" AND attribute_exists(second_factor.recovery_codes.#spent)");
+                update = update.expression_attribute_names("#spent", hash.as_str());
+            }
+        }
+        let removed = self.removed.join(", ");
+        let removed = if removed.is_empty() { removed } else { format!(" REMOVE {removed}") };
+        update
+            .update_expression(format!("SET {}{removed}", self.sets))
+            .condition_expression(self.condition)
     }
 }
 

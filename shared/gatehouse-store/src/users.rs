@@ -12,8 +12,8 @@ use gatehouse_domain::{
     revision::Revision,
     store::StoreError,
     users::{
-        Account, CreateFirstAdmin, FindAccount, FindUser, PasswordHash, SaveUser, User, UserEdit,
-        UserEditOutcome,
+        Account, CreateFirstAdmin, FindAccount, FindUser, PasswordHash, SaveUser, SecondFactor, User,
+        UserEdit, UserEditOutcome,
     },
 };
 use jiff::Timestamp;
@@ -34,6 +34,8 @@ const ROLES: &str = "roles";
 pub(crate) const STATE: &str = "state";
 /// The attribute that says whether a user has to change their password before anything else.
 const MUST_CHANGE_PASSWORD: &str = "must_change_password";
+/// The attribute that says since when a user has a second factor.
+const SECOND_FACTOR_SINCE: &str = "second_factor_since";
 /// The attribute with the sessions of a user, by id.
 pub(crate) const SESSIONS: &str = "sessions";
 
@@ -47,6 +49,8 @@ struct StoredUser {
     password_hash: String,
     #[serde(flatten)]
     account: Account,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    second_factor: Option<SecondFactor>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     known_networks: BTreeMap<String, Timestamp>,
     revision: Revision,
@@ -61,6 +65,7 @@ impl StoredUser {
             roles: user.roles.clone(),
             state: user.state,
             must_change_password: user.must_change_password,
+            second_factor_since: user.second_factor_since,
             sessions: user.sessions.clone(),
         };
         let stored = Self {
@@ -68,6 +73,7 @@ impl StoredUser {
             display_name: user.display_name.clone(),
             password_hash: user.password.expose().to_owned(),
             account,
+            second_factor: user.second_factor.clone(),
             known_networks: user.known_networks.clone(),
             revision: user.revision.clone(),
             created_at: user.created_at,
@@ -79,7 +85,7 @@ impl StoredUser {
 
     fn read(item: Item) -> Result<User, StoreError> {
         let stored: Self = decompose(item)?;
-        let Account { roles, state, must_change_password, sessions } = stored.account;
+        let Account { roles, state, must_change_password, second_factor_since, sessions } = stored.account;
         Ok(User {
             name: stored.user_name,
             display_name: stored.display_name,
@@ -87,6 +93,8 @@ impl StoredUser {
             state,
             password: PasswordHash::unverified(stored.password_hash),
             must_change_password,
+            second_factor: stored.second_factor,
+            second_factor_since,
             sessions,
             known_networks: stored.known_networks,
             revision: stored.revision,
@@ -106,10 +114,11 @@ impl FindAccount for Table {
             .table_name(&self.name)
             .set_key(Some(key_attributes(keys::user(name))))
             .consistent_read(true)
-            .projection_expression("#roles, #state, #must_change_password, #sessions")
+            .projection_expression("#roles, #state, #must_change_password, #second_factor_since, #sessions")
             .expression_attribute_names("#roles", ROLES)
             .expression_attribute_names("#state", STATE)
             .expression_attribute_names("#must_change_password", MUST_CHANGE_PASSWORD)
+            .expression_attribute_names("#second_factor_since", SECOND_FACTOR_SINCE)
             .expression_attribute_names("#sessions", SESSIONS);
         let item = call.send().await.map_err(unavailable)?.item;
         item.map(decompose).transpose()
@@ -223,13 +232,32 @@ impl Table {
                 .expression_attribute_names("#sessions", SESSIONS)
                 .expression_attribute_values(":sessions", kept);
         }
-        sets = match &user.display_name {
-            None => format!("{sets} REMOVE display_name"),
+        let mut removed = Vec::new();
+        match &user.display_name {
+            None => removed.push("display_name"),
             Some(name) => {
                 update = update.expression_attribute_values(":display_name", text(name));
-                format!("{sets}, display_name = :display_name")
+                sets = format!("{sets}, display_name = :display_name");
             }
-        };
+        }
+        let factors = |user: &User| (user.second_factor.clone(), user.second_factor_since);
+        // Otherwise it stays: a code that was spent meanwhile is good no more.
+        if factors(user) != factors(&edit.previous) {
+            let named = [("second_factor", attribute(user.second_factor.as_ref())?),
+                ("second_factor_since", attribute(user.second_factor_since.as_ref())?)];
+            for (name, value) in named {
+                match value {
+                    None => removed.push(name),
+                    Some(value) => {
+                        update = update.expression_attribute_values(format!(":{name}"), value);
+                        sets = format!("{sets}, {name} = :{name}");
+                    }
+                }
+            }
+        }
+        if !removed.is_empty() {
+            sets = format!("{sets} REMOVE {}", removed.join(", "));
+        }
         Ok(update.update_expression(sets).condition_expression(condition))
     }
 
@@ -249,6 +277,11 @@ impl Table {
             .expression_attribute_values(":name", text(name.as_str()))
             .expression_attribute_values(":one", number(1))
     }
+}
+
+/// The value as an attribute has it.
+fn attribute<T: Serialize>(value: Option<&T>) -> Result<Option<AttributeValue>, StoreError> {
+    value.map(serde_dynamo::to_attribute_value).transpose().map_err(corrupt)
 }
 
 fn names(name: &UserName) -> AttributeValue {

@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, sync::atomic::Ordering, time::Duration};
 use gatehouse_domain::{
     access::Scope,
     api_key::{ApiKey, Revocation},
+    tenant::Tenant,
     tokens::{Replaces, ServiceToken, TokenState},
     users::{Account, UserState},
 };
@@ -75,6 +76,55 @@ async fn a_session_that_is_not_used_for_two_hours_ends_and_one_that_is_goes_on()
     stage.admits(&session).await;
     stage.clock.advance(Duration::from_hours(2));
     stage.refuses(&session, "a session that was left").await;
+}
+
+#[tokio::test]
+async fn who_has_no_second_factor_where_a_tenant_wants_one_may_enrol_one() {
+    let stage = Stage::started().await;
+    let session = stage.session("ada", "acme=developer,beta=viewer");
+    let tenant = |id: &str, require_second_factor| Tenant {
+        id: id.parse().unwrap(),
+        display_name: id.to_owned(),
+        require_second_factor,
+        created_at: at(START),
+        created_by: "user:root".into(),
+    };
+    *stage.store.tenants.lock().unwrap() = vec![tenant("acme", false), tenant("other", true)];
+    let enrolled = |since: Option<i64>| {
+        stage.store.accounts.lock().unwrap().get_mut("ada").unwrap().second_factor_since = since.map(at);
+    };
+    stage.admits(&session).await;
+    stage.store.calls();
+    stage.admits(&session).await;
+    assert_eq!(stage.store.calls(), ["find account ada"], "who has one is asked about with one read");
+    enrolled(None);
+    let answer = stage.admits(&session).await;
+    assert_eq!(answer["context"].get("required_action"), None, "a tenant that is not theirs wants one");
+    assert_eq!(stage.store.calls(), ["find account ada", "list tenants"]);
+    stage.store.tenants.lock().unwrap().push(tenant("beta", true));
+    let answer = stage.admits(&session).await;
+    assert_eq!(answer["context"]["required_action"], "enrol_second_factor");
+    let arn = "arn:aws:execute-api:eu-west-1:000000000000:api0example/dev";
+    let open = [
+        "GET/auth/me",
+        "POST/auth/logout",
+        "POST/auth/reauthenticate",
+        "POST/auth/second-factor",
+        "POST/auth/second-factor/confirm",
+    ];
+    let open = open.map(|path| format!("{arn}/{path}"));
+    assert_eq!(answer["policyDocument"]["Statement"][0]["Resource"], json!(open));
+    // Whoever is in all tenants is in this one.
+    stage.store.accounts.lock().unwrap().get_mut("ada").unwrap().roles = "*=admin".parse().unwrap();
+    let answer = stage.admits(&session).await;
+    assert_eq!(answer["context"]["required_action"], "enrol_second_factor");
+    enrolled(Some(START));
+    let answer = stage.admits(&session).await;
+    assert_eq!(answer["context"].get("required_action"), None);
+    // What cannot be known is no consent.
+    enrolled(None);
+    stage.store.no_records.store(true, Ordering::SeqCst);
+    stage.cannot_know(&session, "a table that does not answer").await;
 }
 
 #[tokio::test]
@@ -310,6 +360,8 @@ async fn a_person_without_roles_may_log_out_and_little_else() {
         "POST/auth/reauthenticate",
         "*/auth/sessions",
         "DELETE/auth/sessions/*",
+        "*/auth/second-factor",
+        "POST/auth/second-factor/confirm",
         "POST/auth/password",
     ];
     assert_eq!(paths, own);

@@ -18,6 +18,7 @@ use gatehouse_domain::{
     revision::Revision,
     signing::{FindKeyRing, KeyRing, SigningKey},
     store::StoreError,
+    tenant::{ListTenants, Tenant},
     tokens::{FindToken, RecordUse, ServiceToken, TokenState, Use},
     users::{Account, FindAccount, RecordSessionUse, Session, SessionUse, UserState},
 };
@@ -42,6 +43,7 @@ pub struct Store {
     pub accounts: Mutex<HashMap<String, Account>>,
     pub tokens: Mutex<HashMap<String, ServiceToken>>,
     pub keys: Mutex<HashMap<String, ApiKey>>,
+    pub tenants: Mutex<Vec<Tenant>>,
     pub ring: Mutex<Option<KeyRing>>,
     pub no_records: AtomicBool,
     pub no_ring: AtomicBool,
@@ -69,6 +71,14 @@ impl FindAccount for Store {
     async fn find_account(&self, name: &UserName) -> Result<Option<Account>, StoreError> {
         self.call(format!("find account {name}"), &self.no_records)?;
         Ok(self.accounts.lock().unwrap().get(name.as_str()).cloned())
+    }
+}
+
+#[async_trait]
+impl ListTenants for Store {
+    async fn list_tenants(&self) -> Result<Vec<Tenant>, StoreError> {
+        self.call("list tenants".to_owned(), &self.no_records)?;
+        Ok(self.tenants.lock().unwrap().clone())
     }
 }
 
@@ -175,6 +185,7 @@ impl Stage {
             roles: roles.parse().unwrap(),
             state: UserState::Active,
             must_change_password: false,
+            second_factor_since: Some(at(START - 86_400)),
             sessions: BTreeMap::from([(claims.id.clone(), session)]),
         };
         self.store.accounts.lock().unwrap().insert(user.to_owned(), account);

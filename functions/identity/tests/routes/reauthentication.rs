@@ -28,10 +28,14 @@ async fn asked(client: &Client<'_>) -> Vec<(&'static str, Answer)> {
     let key = json!({ "name": "n", "scopes": ["jobs:read"], "tenants": "*" });
     let password = json!({ "password": "green canary only" });
     vec![
+        ("enrol_second_factor", client.post("/auth/second-factor").await),
+        ("remove_second_factor", client.delete("/auth/second-factor").await),
         ("create_user", client.post("/v1/users").json(&user).await),
         ("edit_user", client.patch("/v1/users/grace").json(&json!({})).await),
         ("reset_password", client.post("/v1/users/grace/password").json(&password).await),
+        ("reset_second_factor", client.delete("/v1/users/grace/second-factor").await),
         ("mint_api_key", client.post("/v1/api-keys").json(&key).await),
+        ("put_tenant", client.put("/v1/tenants/acme").json(&json!({ "display_name": "Acme" })).await),
     ]
 }
 

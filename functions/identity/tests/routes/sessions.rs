@@ -32,6 +32,7 @@ mod login {
             "roles": {
               "acme": "developer"
             },
+            "second_factor": false,
             "state": "active",
             "updated_at": "2026-09-21T14:13:20Z",
             "updated_by": "user:root",

@@ -37,6 +37,7 @@ mod create {
             "roles": {
               "acme": "developer"
             },
+            "second_factor": false,
             "state": "active",
             "updated_at": "2026-09-21T14:13:20Z",
             "updated_by": "user:root",
@@ -144,6 +145,7 @@ mod edit {
             "roles": {
               "acme": "admin"
             },
+            "second_factor": false,
             "state": "active",
             "updated_at": "2026-09-21T14:13:20Z",
             "updated_by": "user:root",

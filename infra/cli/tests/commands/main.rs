@@ -9,6 +9,7 @@ mod operations;
 mod providers;
 mod runs;
 mod services;
+mod second_factor;
 mod session;
 mod sessions;
 mod support;

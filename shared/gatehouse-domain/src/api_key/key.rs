@@ -373,7 +373,7 @@ mod tests {
 
     fn account(roles: &str, state: UserState) -> Account {
         let (roles, sessions) = (roles.parse().unwrap(), BTreeMap::new());
-        Account { roles, state, must_change_password: false, sessions }
+        Account { roles, state, must_change_password: false, second_factor_since: None, sessions }
     }
 
     #[test]

@@ -3,13 +3,14 @@
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use super::{FindAccount, UserState};
+use super::{Account, FindAccount, UserState, required_action::required_action};
 use crate::{
-    caller::{Caller, Grant, RequiredAction},
+    caller::{Caller, Grant},
     claims::SessionClaims,
     id::SessionId,
     name::UserName,
     store::StoreError,
+    tenant::ListTenants,
 };
 
 /// That a session is used.
@@ -34,7 +35,7 @@ pub trait RecordSessionUse: Send + Sync {
 /// # Errors
 ///
 /// When the user could not be read.
-pub async fn authenticate<S: FindAccount>(
+pub async fn authenticate<S: FindAccount + ListTenants>(
     store: &S,
     claims: &SessionClaims,
     now: Timestamp,
@@ -47,7 +48,7 @@ pub async fn authenticate<S: FindAccount>(
 /// # Errors
 ///
 /// When the user could not be read.
-pub async fn in_session<S: FindAccount>(
+pub async fn in_session<S: FindAccount + ListTenants>(
     store: &S,
     user: &UserName,
     session: &SessionId,
@@ -56,7 +57,7 @@ pub async fn in_session<S: FindAccount>(
     Ok(admit(store, user, session, now).await?.map(|(caller, _)| caller))
 }
 
-async fn admit<S: FindAccount>(
+async fn admit<S: FindAccount + ListTenants>(
     store: &S,
     user: &UserName,
     id: &SessionId,
@@ -67,11 +68,10 @@ async fn admit<S: FindAccount>(
     let Some(session) = session.filter(|_| account.state == UserState::Active) else { return Ok(None) };
     let news = SessionUse { user: user.clone(), session: id.clone(), at: now };
     let news = session.is_use_news(now).then_some(news);
-    let grant = Grant::User {
-        roles: account.roles,
-        session: id.as_str().to_owned(),
-        authenticated_at: session.authenticated_at(),
-        required_action: account.must_change_password.then_some(RequiredAction::ChangePassword),
-    };
+    let authenticated_at = session.authenticated_at();
+    let Account { roles, must_change_password, second_factor_since, .. } = account;
+    let required_action =
+        required_action(store, &roles, must_change_password, second_factor_since.is_some()).await?;
+    let grant = Grant::User { roles, session: id.as_str().to_owned(), authenticated_at, required_action };
     Ok(Some((Caller { subject: user.to_string(), grant }, news)))
 }

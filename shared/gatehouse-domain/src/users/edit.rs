@@ -78,7 +78,7 @@ pub async fn create<S: SaveUser>(
     }
     grants::check_roles(audit.caller, &draft.roles)?;
     let password = passwords.hash_password(&draft.password).await?;
-    let audit_target = audit_target(&draft.name, Some(draft.roles.to_string()));
+    let audit_target = user_target(&draft.name, Some(draft.roles.to_string()));
     let entry = audit.entry(system, Action::CreateUser, Outcome::Done, audit_target);
     let user = User::new(system, draft.name, draft.roles, password, entry.at, audit.caller.actor());
     let user = User { display_name: draft.display_name, must_change_password: true, ..user };
@@ -228,7 +228,7 @@ fn with_password(previous: User, password: PasswordHash, keep: Vec<SessionId>) -
     UserEdit { previous, user, keep_sessions: Some(keep) }
 }
 
-async fn save<S: SaveUser + PendingFlush>(
+pub(super) async fn save<S: SaveUser + PendingFlush>(
     store: &S,
     flush: &dyn FlushAuthorizer,
     system: &dyn System,
@@ -237,7 +237,7 @@ async fn save<S: SaveUser + PendingFlush>(
     action: Action,
     detail: Option<String>,
 ) -> Result<Edited, EditUserError> {
-    let entry = audit.entry(system, action, Outcome::Done, audit_target(&edit.user.name, detail));
+    let entry = audit.entry(system, action, Outcome::Done, user_target(&edit.user.name, detail));
     edit.user.revision = Revision::new(system);
     edit.user.updated_at = entry.at;
     edit.user.updated_by = audit.caller.actor();
@@ -250,7 +250,7 @@ async fn save<S: SaveUser + PendingFlush>(
     Ok(Edited { user: edit.user, effective, flush_error })
 }
 
-fn audit_target(name: &UserName, detail: Option<String>) -> AuditTarget {
+pub(super) fn user_target(name: &UserName, detail: Option<String>) -> AuditTarget {
     AuditTarget { target: format!("user:{name}"), tenant: None, detail }
 }
 

@@ -7,10 +7,13 @@
 mod authenticate;
 mod edit;
 mod end_sessions;
+mod enrolment;
 mod login;
 mod own_password;
 mod password;
 mod reauthenticate;
+mod required_action;
+mod second_factor;
 mod session;
 mod store;
 mod throttle;
@@ -26,10 +29,17 @@ pub use self::{
         EndedSessions, OwnSession, SessionsError, end_other_sessions, end_session, end_sessions_of,
         list_sessions, log_out,
     },
+    enrolment::{
+        Confirmed, Enrolment, SecondFactorError, confirm_second_factor, enrol_second_factor,
+        remove_second_factor, reset_second_factor,
+    },
     login::{HashPassword, HashPasswordError, LogIn, LoggedIn, LoginError, log_in},
     own_password::OwnPasswordError,
     password::{JudgePassword, Passwords, Weakness, check_password},
-    reauthenticate::reauthenticate,
+    reauthenticate::{Proof, reauthenticate},
+    second_factor::{
+        CodesError, OneTimeCodes, RECOVERY_CODES, RecoveryCodeHash, SealedSecret, SecondFactor, SpentCode,
+    },
     session::{IDLE, MAX_SESSIONS, SEEN_INTERVAL, SESSION, Session},
     store::{
         Begun, CreateFirstAdmin, FindAccount, FindUser, Reauthenticated, SaveSession, SaveUser, UserEdit,

@@ -6,6 +6,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::{
     Attempt, FindUser, HashPassword, HashPasswordError, MAX_PASSWORD, Permit, Throttle, User,
+    second_factor::CodesError,
     throttle::{self, COUNTED_IN},
 };
 use crate::{
@@ -33,6 +34,14 @@ pub enum OwnPasswordError {
         /// When the next one may be made.
         retry_after: Duration,
     },
+    /// The password is right, and the user has a second factor.
+    #[error("you have a second factor: send its code as well")]
+    CodeRequired,
+    #[error("the code is wrong, or was used already")]
+    WrongCode,
+    /// The code could not be checked.
+    #[error(transparent)]
+    Codes(#[from] CodesError),
     /// The user was changed, or the session ended, meanwhile.
     #[error("the user was changed at the same moment; try again")]
     Changed,

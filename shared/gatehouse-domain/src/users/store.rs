@@ -12,6 +12,7 @@ use crate::{
     paging::{ListError, Page, PageRequest},
     store::StoreError,
     users::{
+        second_factor::SpentCode,
         session::Session,
         throttle::Permit,
         user::{Account, User},
@@ -57,8 +58,8 @@ pub trait CreateFirstAdmin: Send + Sync {
 #[async_trait]
 pub trait SaveSession: Send + Sync {
     /// Begins a session of a user who is active and has still the password that was compared, ends those
-    /// that make room, and gives `permits` back; with the entry of the trail. `false` when the user was
-    /// changed meanwhile.
+    /// that make room, spends the code, and gives `permits` back; with the entry of the trail. `false` when the user was
+    /// changed, or the code was spent, meanwhile.
     async fn begin_session(
         &self,
         begun: &Begun<'_>,
@@ -114,6 +115,8 @@ pub struct Reauthenticated<'a> {
     pub user: &'a User,
     pub session: &'a SessionId,
     pub at: Timestamp,
+    /// The code that it takes, which is good no more.
+    pub spent: Option<&'a SpentCode>,
 }
 
 /// A session that is to begin.
@@ -127,4 +130,6 @@ pub struct Begun<'a> {
     pub forgotten: Vec<SessionId>,
     /// From where the user has logged in by then.
     pub known_networks: BTreeMap<String, Timestamp>,
+    /// The code that it takes, which is good no more.
+    pub spent: Option<&'a SpentCode>,
 }

@@ -7,12 +7,12 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    caller::{RequiredAction, Roles},
+    caller::Roles,
     clock::IdSource,
     id::SessionId,
     name::UserName,
     revision::Revision,
-    users::session::Session,
+    users::{second_factor::SecondFactor, session::Session},
 };
 
 /// The shortest password, in characters (ASVS 5.0, 6.2.1).
@@ -76,6 +76,10 @@ pub struct User {
     pub password: PasswordHash,
     /// Whether somebody else chose the password, so that it is to be changed before anything else.
     pub must_change_password: bool,
+    /// What their device and recovery codes are checked with; it counts once it is confirmed.
+    pub second_factor: Option<SecondFactor>,
+    /// When their second factor was confirmed.
+    pub second_factor_since: Option<Timestamp>,
     pub sessions: BTreeMap<SessionId, Session>,
     /// From where they logged in, with when they last did: an address, or the /64 of an IPv6 one.
     pub known_networks: BTreeMap<String, Timestamp>,
@@ -105,6 +109,8 @@ impl User {
             state: UserState::Active,
             password,
             must_change_password: false,
+            second_factor: None,
+            second_factor_since: None,
             sessions: BTreeMap::new(),
             known_networks: BTreeMap::new(),
             revision: Revision::new(ids),
@@ -114,9 +120,9 @@ impl User {
         }
     }
 
-    /// What they have to do before anything else is open to them.
-    pub fn required_action(&self) -> Option<RequiredAction> {
-        self.must_change_password.then_some(RequiredAction::ChangePassword)
+    /// Their second factor, where it counts.
+    pub fn confirmed_factor(&self) -> Option<&SecondFactor> {
+        self.second_factor.as_ref().filter(|_| self.second_factor_since.is_some())
     }
 
     /// Whether this is an active platform admin, of whom at least one must remain.
@@ -135,5 +141,8 @@ pub struct Account {
     /// Whether somebody else chose the password, so that it is to be changed before anything else.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub must_change_password: bool,
+    /// When their second factor was confirmed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub second_factor_since: Option<Timestamp>,
     pub sessions: BTreeMap<SessionId, Session>,
 }

@@ -4,8 +4,8 @@ use futures_util::future::join_all;
 use serde_json::json;
 
 use crate::support::{
-    Anonymous, Call, TestStack,
-    people::{Bearer, Person},
+    Anonymous, Call, Client, TestStack,
+    people::{Bearer, Person, code_of},
 };
 
 fn log_in(name: &str, password: &str) -> Call {
@@ -124,5 +124,42 @@ async fn whoever_did_not_choose_their_password_gets_no_further_than_choosing_one
     grace.send(Call::post("/auth/password").json(&change)).await.expect(200);
     grace.get("/v1/jobs").await.expect(200);
     grace.send(Call::post("/v1/tokens").json(&mint)).await.expect(201);
+    stack.stop().await;
+}
+
+#[tokio::test]
+async fn a_tenant_that_wants_a_second_factor_gets_it_from_sessions_that_go_on() {
+    let stack = TestStack::start_with_people().await;
+    let (root, viewer) = (stack.log_in(Person::ROOT).await, stack.log_in(Person::VIEWER).await);
+    viewer.get("/v1/jobs").await.expect(200);
+    let enrol = async |client: &Client| {
+        let enrolled = client.send(Call::post("/auth/second-factor")).await.expect(200).json();
+        let code = code_of(enrolled["secret"].as_str().expect("a secret"));
+        let confirm = Call::post("/auth/second-factor/confirm").json(&json!({ "code": code }));
+        let confirmed = client.send(confirm).await.expect(200).json();
+        (code, confirmed["recovery_codes"][0].as_str().expect("a code").to_owned())
+    };
+    // Whoever wants one of others needs one as well.
+    enrol(&root).await;
+    let wanted = json!({ "display_name": "Example", "require_second_factor": true });
+    root.send(Call::put("/v1/tenants/example").json(&wanted)).await.expect(200);
+    root.get("/v1/jobs").await.expect(200);
+    viewer.get("/v1/jobs").await.problem(403, "forbidden");
+    assert_eq!(viewer.get("/auth/me").await.expect(200).json()["required_action"], "enrol_second_factor");
+    let (spent, recovery) = enrol(&viewer).await;
+    viewer.get("/v1/jobs").await.expect(200);
+    let anonymous = stack.client(&Anonymous);
+    let log_in = |code: &str| {
+        let body = json!({ "username": "viewer", "password": "viewer-canary-password", "code": code });
+        Call::post("/auth/login").json(&body)
+    };
+    let body = json!({ "username": "viewer", "password": "viewer-canary-password" });
+    anonymous.send(Call::post("/auth/login").json(&body)).await.problem(401, "second-factor-required");
+    anonymous.send(log_in(&spent)).await.problem(401, "login-refused");
+    anonymous.send(log_in(&recovery)).await.expect(200);
+    root.send(Call::delete("/v1/users/viewer/second-factor")).await.expect(200);
+    viewer.get("/auth/me").await.problem(401, "unauthorized");
+    let again = stack.log_in(Person::VIEWER).await;
+    again.get("/v1/jobs").await.problem(403, "forbidden");
     stack.stop().await;
 }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::support::{
     Answer, Call, Client, Key, TestStack,
     catalog::{deployed_by, operation_id, provisioned_with},
-    people::Person,
+    people::{Bearer, Person, code_of},
 };
 
 /// Calls endpoints, and compares what each leaves in the trail with the table.
@@ -211,5 +211,19 @@ async fn oneself(driver: &mut Driver, stack: &TestStack) {
     let id = other.and_then(|it| it["session_id"].as_str()).expect("another session");
     driver.drive("end_session", &viewer, Call::delete(format!("/auth/sessions/{id}"))).await;
     driver.drive("end_other_sessions", &viewer, Call::delete("/auth/sessions")).await;
+    let root = stack.log_in(Person::ROOT).await;
+    for removal in ["remove_second_factor", "reset_second_factor"] {
+        let enrolled = driver.drive("enrol_second_factor", &viewer, post("/auth/second-factor")).await;
+        let code = json!({ "code": code_of(&text(&enrolled, "/secret")) });
+        let confirm = post("/auth/second-factor/confirm").json(&code);
+        driver.drive("confirm_second_factor", &viewer, confirm).await;
+        let (client, path) = match removal {
+            "remove_second_factor" => (&viewer, "/auth/second-factor"),
+            _ => (&root, "/v1/users/viewer/second-factor"),
+        };
+        driver.drive(removal, client, Call::delete(path)).await;
+    }
+    let again = viewer.send(post("/auth/login").json(&log_in)).await.expect(200);
+    let viewer = stack.client(&Bearer(text(&again, "/token")));
     driver.drive("log_out", &viewer, post("/auth/logout")).await;
 }
