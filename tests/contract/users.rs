@@ -285,8 +285,7 @@ async fn of_the_uses_of_a_session_the_latest_is_kept_and_an_ended_one_stays_ende
         table.table.record_session_use(&used(written)).await.unwrap();
         assert_eq!(kept(&table, &ada, &id).await.unwrap().last_used_at, Some(used(latest).at));
     }
-    let end = table.table.end_sessions(&ada.name, std::slice::from_ref(&id), &entry(&table, "ada"));
-    end.await.unwrap();
+    table.table.end_sessions(&ada.name, std::slice::from_ref(&id), &entry(&table, "ada")).await.unwrap();
     table.table.record_session_use(&used(20)).await.unwrap();
     assert_eq!(kept(&table, &ada, &id).await, None);
     let nobody = SessionUse { user: "nobody".parse().unwrap(), ..used(20) };
