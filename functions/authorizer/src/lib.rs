@@ -55,7 +55,14 @@ pub trait Records:
 }
 
 impl<S> Records for S where
-    S: FindAccount + ListTenants + RecordSessionUse + FindToken + RecordUse + FindApiKey + RecordKeyUse + FindKeyRing
+    S: FindAccount
+        + ListTenants
+        + RecordSessionUse
+        + FindToken
+        + RecordUse
+        + FindApiKey
+        + RecordKeyUse
+        + FindKeyRing
 {
 }
 

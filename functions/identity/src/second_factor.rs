@@ -94,7 +94,14 @@ pub(crate) async fn confirm(
     JsonBody(body): JsonBody<ConfirmBody>,
 ) -> Result<Json<ConfirmedAnswer>, Problem> {
     let audit = audited.context();
-    let confirmed = users::confirm_second_factor(&*state.table, &*state.codes, &*flush, &*state.system, &audit, &body.code);
+    let confirmed = users::confirm_second_factor(
+        &*state.table,
+        &*state.codes,
+        &*flush,
+        &*state.system,
+        &audit,
+        &body.code,
+    );
     let Confirmed { recovery_codes, edited } = confirmed.await.map_err(problem)?;
     let recovery_codes = recovery_codes.iter().map(|code| code.expose_secret().to_owned()).collect();
     Ok(Json(ConfirmedAnswer { recovery_codes, effective: effective(&edited) }))
@@ -116,7 +123,8 @@ pub(crate) async fn remove(
     _: NoQuery,
 ) -> Result<Json<EffectiveAnswer>, Problem> {
     let audit = audited.context();
-    let removed = users::remove_second_factor(&*state.table, &*flush, &*state.system, &audit).await.map_err(problem)?;
+    let removed =
+        users::remove_second_factor(&*state.table, &*flush, &*state.system, &audit).await.map_err(problem)?;
     Ok(Json(effective(&removed)))
 }
 

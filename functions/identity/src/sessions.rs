@@ -10,7 +10,10 @@ use gatehouse_domain::{
 use gatehouse_http::{
     Problem,
     extract::{Admitted, Audited, CalledFrom, JsonBody, NoQuery},
-    problem::{BEYOND_OWN_RIGHTS, CONFLICT, FORBIDDEN, LOGIN_REFUSED, NOT_FOUND, ProblemBody, SECOND_FACTOR_REQUIRED, THROTTLED},
+    problem::{
+        BEYOND_OWN_RIGHTS, CONFLICT, FORBIDDEN, LOGIN_REFUSED, NOT_FOUND, ProblemBody,
+        SECOND_FACTOR_REQUIRED, THROTTLED,
+    },
     revocation::{EffectiveAnswer, Flush},
 };
 use jiff::Timestamp;

@@ -18,8 +18,8 @@ use gatehouse_http::{
     extract::{Admitted, Audited, Expected, JsonBody, NoQuery, PathParameter, QueryParameters, etag},
     page::{self, PageQuery},
     problem::{
-        BEYOND_OWN_RIGHTS, CONFLICT, FORBIDDEN, LAST_PLATFORM_ADMIN, LOGIN_REFUSED, NOT_FOUND, ProblemBody, SECOND_FACTOR_REQUIRED,
-        THROTTLED,
+        BEYOND_OWN_RIGHTS, CONFLICT, FORBIDDEN, LAST_PLATFORM_ADMIN, LOGIN_REFUSED, NOT_FOUND, ProblemBody,
+        SECOND_FACTOR_REQUIRED, THROTTLED,
     },
     revocation::{EffectiveAnswer, Flush},
 };

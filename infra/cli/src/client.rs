@@ -116,8 +116,8 @@ impl Client {
         problem.status = status.as_u16();
         problem.retry_after = retry_after;
         // A password or a code that is wrong, or missing, says nothing of the token.
-        let is_about_people =
-            ["/problems/login-refused", "/problems/second-factor-required"].contains(&problem.r#type.as_str());
+        let is_about_people = ["/problems/login-refused", "/problems/second-factor-required"]
+            .contains(&problem.r#type.as_str());
         let is_token_refused = status == StatusCode::UNAUTHORIZED && !is_about_people;
         problem.hint = (is_token_refused && self.token.is_some()).then(|| self.hint.clone());
         Failure::Problem(Box::new(problem))

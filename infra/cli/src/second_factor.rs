@@ -54,13 +54,18 @@ async fn enrol(context: &mut Context<'_, '_>, client: &Client) -> Result<(), Fai
     let call = client.call(Method::POST, &["auth", "second-factor"])?;
     let answer = context.send(client, call).await?;
     context.output.answer(&answer, |output, body| {
-        output.note(&format!("Tell your device this secret, which is shown only now: {}", text_at(body, "/secret")))?;
+        output.note(&format!(
+            "Tell your device this secret, which is shown only now: {}",
+            text_at(body, "/secret")
+        ))?;
         output.stdout.line(text_at(body, "/uri"))
     })?;
     match context.ask.text("The code that it shows: ").map_err(interrupted)? {
         Some(code) => confirm(context, client, &code).await,
         None => {
-            context.output.note("confirm it with `gatehouse second-factor confirm CODE`; until then it does not count")?;
+            context.output.note(
+                "confirm it with `gatehouse second-factor confirm CODE`; until then it does not count",
+            )?;
             Ok(())
         }
     }
@@ -69,7 +74,9 @@ async fn enrol(context: &mut Context<'_, '_>, client: &Client) -> Result<(), Fai
 async fn confirm(context: &mut Context<'_, '_>, client: &Client, code: &str) -> Result<(), Failure> {
     let answer = client.post(&["auth", "second-factor", "confirm"], &json!({ "code": code })).await?;
     context.output.answer(&answer, |output, body| {
-        output.note("A code is wanted from now on. These are for when you lose the device, each for one login:")?;
+        output.note(
+            "A code is wanted from now on. These are for when you lose the device, each for one login:",
+        )?;
         let codes = body["recovery_codes"].as_array().into_iter().flatten().filter_map(Value::as_str);
         for code in codes {
             output.stdout.line(code)?;

@@ -416,8 +416,7 @@ mod tests {
         let change: &[&str] = &["show_caller", "log_out", "change_password"];
         let enrol: &[&str] =
             &["show_caller", "log_out", "reauthenticate", "enrol_second_factor", "confirm_second_factor"];
-        let actions =
-            [(RequiredAction::ChangePassword, change), (RequiredAction::EnrolSecondFactor, enrol)];
+        let actions = [(RequiredAction::ChangePassword, change), (RequiredAction::EnrolSecondFactor, enrol)];
         for (roles, (action, expected)) in
             ["", "acme=viewer", "*=admin"].into_iter().flat_map(|roles| actions.map(|it| (roles, it)))
         {

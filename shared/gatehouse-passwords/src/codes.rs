@@ -203,7 +203,10 @@ mod tests {
         let eve = "eve".parse().unwrap();
         assert!(own.step_of(&eve, &sealed, &code, now).await.is_err(), "it is opened for somebody else");
         for key in [Some("another key"), None] {
-            assert!(totp(key).step_of(&ada(), &sealed, &code, now).await.is_err(), "it is opened with {key:?}");
+            assert!(
+                totp(key).step_of(&ada(), &sealed, &code, now).await.is_err(),
+                "it is opened with {key:?}"
+            );
         }
         let mut bytes = BASE64.decode(sealed.as_str().as_bytes()).unwrap();
         for place in 0..bytes.len() {

@@ -149,9 +149,7 @@ impl Change {
         }
         let removed = self.removed.join(", ");
         let removed = if removed.is_empty() { removed } else { format!(" REMOVE {removed}") };
-        update
-            .update_expression(format!("SET {}{removed}", self.sets))
-            .condition_expression(self.condition)
+        update.update_expression(format!("SET {}{removed}", self.sets)).condition_expression(self.condition)
     }
 }
 

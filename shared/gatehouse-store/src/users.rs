@@ -243,8 +243,10 @@ impl Table {
         let factors = |user: &User| (user.second_factor.clone(), user.second_factor_since);
         // Otherwise it stays: a code that was spent meanwhile is good no more.
         if factors(user) != factors(&edit.previous) {
-            let named = [("second_factor", attribute(user.second_factor.as_ref())?),
-                ("second_factor_since", attribute(user.second_factor_since.as_ref())?)];
+            let named = [
+                ("second_factor", attribute(user.second_factor.as_ref())?),
+                ("second_factor_since", attribute(user.second_factor_since.as_ref())?),
+            ];
             for (name, value) in named {
                 match value {
                     None => removed.push(name),

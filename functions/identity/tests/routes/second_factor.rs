@@ -69,7 +69,7 @@ async fn enrolled() -> (TestApp, Device, Vec<String>) {
     assert_eq!(confirmed.status, 200, "{confirmed}");
     let codes = confirmed.body["recovery_codes"].as_array().unwrap();
     let codes = codes.iter().map(|code| code.as_str().unwrap().to_owned()).collect();
-    app.system.advance(Duration::from_secs(60));
+    app.system.advance(Duration::from_mins(1));
     (app, device, codes)
 }
 
@@ -96,9 +96,8 @@ async fn a_device_counts_once_a_code_of_it_is_confirmed() {
     }
     "#);
     assert_eq!(log_in(&app, "grace", PASSWORD).await.status, 200, "it does not count yet");
-    let confirm = async |code: &str| {
-        own.post("/auth/second-factor/confirm").json(&json!({ "code": code })).await
-    };
+    let confirm =
+        async |code: &str| own.post("/auth/second-factor/confirm").json(&json!({ "code": code })).await;
     assert_snapshot!(confirm(&first.code(&app, 0)).await, @"
     401 Unauthorized
     login-refused: The code is wrong, or was used already.

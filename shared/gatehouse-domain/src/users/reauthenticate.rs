@@ -38,8 +38,7 @@ where
 {
     let session = own_session(audit.caller).ok_or(OwnPasswordError::NotAPerson)?;
     let action = Action::Reauthenticate;
-    let (user, permit) =
-        own_password::prove(store, passwords, system, audit, action, proof.password).await?;
+    let (user, permit) = own_password::prove(store, passwords, system, audit, action, proof.password).await?;
     let spent = match second_factor(codes, system, &user, proof.code).await {
         Ok(spent) => spent,
         Err(OwnPasswordError::CodeRequired) => {

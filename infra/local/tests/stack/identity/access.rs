@@ -149,8 +149,12 @@ pub(super) fn call(operation: &str, things: &Things) -> Call {
         ("list_audit", _) => Call::get("/v1/audit?actor=user:nobody"),
         // These take nothing that could be refused but a query.
         (
-            "end_session" | "end_other_sessions" | "end_user_sessions" | "enrol_second_factor"
-            | "remove_second_factor" | "reset_second_factor",
+            "end_session"
+            | "end_other_sessions"
+            | "end_user_sessions"
+            | "enrol_second_factor"
+            | "remove_second_factor"
+            | "reset_second_factor",
             _,
         ) => Call::new(method, format!("{path}?unknown=1")),
         // A run that goes on would keep the stream open; this one has ended.
