@@ -64,7 +64,8 @@ async fn a_user() {
         updated_at: noon(),
         updated_by: "user:root".into(),
     };
-    let factor = SecondFactor { last_step: Some(7), ..SecondFactor::new(SealedSecret::unverified("s".into())) };
+    let factor =
+        SecondFactor { last_step: Some(7), ..SecondFactor::new(SealedSecret::unverified("s".into())) };
     let (older, session) = ("ses_00000000000000000000000001", "ses_00000000000000000000000002");
     let full = User {
         name: "bob".parse().unwrap(),

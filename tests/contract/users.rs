@@ -13,8 +13,7 @@ use gatehouse_domain::{
     users::{
         Attempt, Begun, FindAccount, FindUser, MAX_SESSIONS, PasswordHash, Permit, Reauthenticated,
         RecordSessionUse, RecoveryCodeHash, SaveSession, SaveUser, SealedSecret, SecondFactor, Session,
-        SessionUse, SpentCode, Throttle, User, UserEdit,
-        UserEditOutcome, UserState,
+        SessionUse, SpentCode, Throttle, User, UserEdit, UserEditOutcome, UserState,
     },
 };
 
@@ -73,7 +72,8 @@ fn session(table: &TestTable) -> (SessionId, Session) {
 
 async fn begin(table: &TestTable, user: &User, forgotten: Vec<SessionId>) -> (SessionId, bool) {
     let (id, session) = session(table);
-    let begun = Begun { user, id: &id, session: &session, forgotten, known_networks: BTreeMap::new(), spent: None };
+    let begun =
+        Begun { user, id: &id, session: &session, forgotten, known_networks: BTreeMap::new(), spent: None };
     let begun = table.table.begin_session(&begun, &[], &entry(table, user.name.as_str())).await.unwrap();
     (id, begun)
 }
@@ -391,8 +391,7 @@ async fn a_code_is_spent_once_by_whatever_it_is_used_for() {
     };
     for (step, good) in [(8, false), (9, true), (9, false)] {
         let spent = SpentCode::Step(step);
-        let said =
-            Reauthenticated { user: &ada, session: &own, at: table.system.now(), spent: Some(&spent) };
+        let said = Reauthenticated { user: &ada, session: &own, at: table.system.now(), spent: Some(&spent) };
         let saved = table.table.save_reauthentication(&said, &permit, &entry(&table, "ada")).await.unwrap();
         assert_eq!(saved, good, "{step}");
     }

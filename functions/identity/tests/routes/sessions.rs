@@ -151,7 +151,7 @@ mod login {
         assert_snapshot!(login().json(&json!({ "user": "grace" })).await, @r#"
         422 Unprocessable Entity
         validation-failed: Refused: `/user`.
-          "/user": unknown field `user`, expected `username` or `password` at line 1 column 7
+          "/user": unknown field `user`, expected one of `username`, `password`, `code` at line 1 column 7
         "#);
         assert_snapshot!(login().body("text/plain", "grace").await, @"
         415 Unsupported Media Type
