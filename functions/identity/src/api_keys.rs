@@ -133,6 +133,7 @@ pub(crate) struct MintKeyBody {
     /// What it is for, for people.
     name: String,
     /// What it may do: `*`, `jobs:read`, …
+    #[schema(max_items = 50)]
     scopes: Vec<String>,
     /// For which tenants: `*` for all, or a list.
     #[schema(example = json!(["acme"]))]

@@ -74,7 +74,7 @@ pub(crate) struct ProjectBody {
     description: Option<String>,
     /// The services that may call it; any service without it.
     #[serde(default)]
-    #[schema(value_type = Option<Vec<String>>, example = json!(["worker"]))]
+    #[schema(value_type = Option<Vec<String>>, max_items = 100, example = json!(["worker"]))]
     accepted_services: Option<BTreeSet<ServiceName>>,
 }
 

@@ -151,7 +151,7 @@ pub(crate) struct CreateUserBody {
     password: SecretString,
     #[serde(default)]
     display_name: Option<String>,
-    /// By tenant: `viewer`, `developer` or `admin`; `*` is every tenant.
+    /// By tenant, of which there may be 50: `viewer`, `developer` or `admin`; `*` is every tenant.
     #[serde(default)]
     #[schema(example = json!({ "acme": "developer" }))]
     roles: BTreeMap<String, String>,
@@ -220,7 +220,7 @@ pub(crate) fn not_found() -> Problem {
 pub(crate) struct EditUserBody {
     #[serde(default)]
     display_name: Option<String>,
-    /// By tenant: `viewer`, `developer` or `admin`; `*` is every tenant. They replace all earlier ones.
+    /// By tenant: `viewer`, `developer` or `admin`; `*` is every tenant. At most 50 tenants. They replace all earlier ones.
     #[serde(default)]
     roles: Option<BTreeMap<String, String>>,
     /// `active` or `disabled`. A user who is disabled is logged out.

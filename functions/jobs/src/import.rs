@@ -38,6 +38,7 @@ pub(crate) struct ImportQuery {
 #[schema(as = JobsFile)]
 #[expect(dead_code, reason = "it only describes what `jobs_file` reads")]
 pub(crate) struct JobsFileBody {
+    #[schema(max_items = 500)]
     jobs: Vec<crate::wire::JobEntry>,
 }
 

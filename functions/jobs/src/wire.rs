@@ -41,7 +41,7 @@ pub(crate) struct JobBody {
     provider: ProviderReference,
     /// The parameters that it takes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schema(value_type = Vec<Object>)]
+    #[schema(value_type = Vec<Object>, max_items = 50)]
     parameters: Vec<ParameterSpec>,
 }
 

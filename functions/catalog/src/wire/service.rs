@@ -46,10 +46,11 @@ pub(crate) struct ServiceBody {
     lifecycle: Lifecycle,
     /// Where to read on.
     #[serde(default)]
-    #[schema(value_type = Vec<LinkView>)]
+    #[schema(value_type = Vec<LinkView>, max_items = 20)]
     links: Vec<Link>,
     /// Where it runs.
     #[serde(default)]
+    #[schema(max_items = 20)]
     environments: Vec<EnvironmentBody>,
     /// The CI job that builds it.
     #[serde(default)]

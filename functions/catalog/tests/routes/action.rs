@@ -26,7 +26,7 @@ mod deploying {
         assert_eq!(record(&app, &operation).await.pending_signal, None);
         assert_snapshot!(asked, @r#"
         202 Accepted
-        location: ../operations/op_06gc8k3c02qkpmiovevegvgves
+        location: ../operations/op_#1
         {
           "operation": {
             "approval": {
@@ -34,7 +34,7 @@ mod deploying {
             },
             "deadline": "2026-09-21T22:13:20Z",
             "environment": "dev",
-            "id": "op_06gc8k3c02qkpmiovevegvgves",
+            "id": "op_#1",
             "kind": "deploy",
             "links": [],
             "log": [],
@@ -43,7 +43,7 @@ mod deploying {
             "requested_at": "2026-09-21T14:13:20Z",
             "requested_by": "user:dev",
             "service": "shop",
-            "service_id": "svc_f3eudpft57o59ft57o58u6tsrg",
+            "service_id": "svc_#1",
             "status": "queued",
             "steps": [],
             "tenant": "acme",
@@ -187,7 +187,7 @@ mod provisioning {
         assert_eq!(engine.calls(), [format!("start Provision {}", operation_of(&asked))]);
         assert_snapshot!(asked, @r#"
         202 Accepted
-        location: ../operations/op_06gc8k3c02qkpmiovevegvgves
+        location: ../operations/op_#1
         {
           "operation": {
             "approval": {
@@ -195,7 +195,7 @@ mod provisioning {
             },
             "deadline": "2026-09-21T22:13:20Z",
             "environment": "made",
-            "id": "op_06gc8k3c02qkpmiovevegvgves",
+            "id": "op_#1",
             "inputs": {
               "color": "red",
               "size": 1
@@ -209,7 +209,7 @@ mod provisioning {
             "requested_at": "2026-09-21T14:13:20Z",
             "requested_by": "user:dev",
             "service": "shop",
-            "service_id": "svc_f3eudpft57o59ft57o58u6tsrg",
+            "service_id": "svc_#1",
             "status": "queued",
             "steps": [],
             "tenant": "acme",
@@ -264,7 +264,7 @@ mod deprovision_and_drift {
         let drift = act(&developer, &service, "drift", &body).await;
         assert_snapshot!(drift, @r#"
         202 Accepted
-        location: ../operations/op_06gc8k3c00n2lg9uv3kdhkmv3k
+        location: ../operations/op_#1
         {
           "operation": {
             "approval": {
@@ -272,7 +272,7 @@ mod deprovision_and_drift {
             },
             "deadline": "2026-09-21T22:13:20Z",
             "environment": "made",
-            "id": "op_06gc8k3c00n2lg9uv3kdhkmv3k",
+            "id": "op_#1",
             "inputs": {
               "size": 1
             },
@@ -285,7 +285,7 @@ mod deprovision_and_drift {
             "requested_at": "2026-09-21T14:13:20Z",
             "requested_by": "user:dev",
             "service": "shop",
-            "service_id": "svc_f3eudpft57o59ft57o58u6tsrg",
+            "service_id": "svc_#1",
             "status": "queued",
             "steps": [],
             "tenant": "acme",

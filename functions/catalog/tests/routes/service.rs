@@ -2,7 +2,7 @@ use gatehouse_testkit::app::{Answer, Client, TestApp};
 use insta::assert_snapshot;
 use serde_json::{Value, json};
 
-use crate::{create, deploy, provision, shop, shop_with, start, with_shop};
+use crate::{create, deploy, provision, shop, shop_with, start, unprotected, with_shop};
 
 fn names(answer: &Answer) -> Vec<&str> {
     let services = answer.body["services"].as_array().expect("a list");
@@ -22,8 +22,8 @@ mod create {
         let created = app.as_developer("acme").post("/services").json(&shop()).await;
         assert_snapshot!(created, @r#"
         201 Created
-        etag: "rev_2sam17rsehm6jrsehm6i5olc2c"
-        location: services/svc_f3eudpft57o59ft57o58u6tsrg
+        etag: "rev_#1"
+        location: services/svc_#1
         {
           "service": {
             "created_at": "2026-09-21T14:13:20Z",
@@ -54,7 +54,7 @@ mod create {
                 "name": "made"
               }
             ],
-            "id": "svc_f3eudpft57o59ft57o58u6tsrg",
+            "id": "svc_#1",
             "lifecycle": "experimental",
             "links": [],
             "name": "shop",
@@ -126,7 +126,7 @@ mod create {
         assert_snapshot!(taken, @r#"
         409 Conflict
         conflict: Another service of this tenant has this name.
-          service_id: "svc_f3eudpft57o59ft57o58u6tsrg"
+          service_id: "svc_#1"
         "#);
     }
 
@@ -386,7 +386,7 @@ mod put {
         let replaced = put().if_match(created.etag()).await;
         assert_snapshot!(replaced, @r#"
         200 OK
-        etag: "rev_ae2584jr15i96jr15i96ks4ag8"
+        etag: "rev_#1"
         {
           "service": {
             "created_at": "2026-09-21T14:13:20Z",
@@ -395,7 +395,7 @@ mod put {
               "job": "ship"
             },
             "environments": [],
-            "id": "svc_f3eudpft57o59ft57o58u6tsrg",
+            "id": "svc_#1",
             "lifecycle": "experimental",
             "links": [],
             "name": "shop",
@@ -435,15 +435,15 @@ mod put {
     #[tokio::test]
     async fn an_environment_in_use_stays() {
         let (app, _, service) = with_shop().await;
-        let developer = app.as_developer("acme");
+        let admin = app.as_admin("acme");
         provision(&app, &service).await;
         deploy(&app, &service, "dev", "1").await;
-        let tag = etag(&developer, &service).await;
+        let tag = etag(&admin, &service).await;
         let keep = |kept: &[&str]| {
             let mut body = shop();
             let environments = body["environments"].as_array_mut().expect("a list");
             environments.retain(|it| kept.contains(&it["name"].as_str().expect("a name")));
-            developer.put(format!("/services/{service}")).if_match(&tag).json(&body)
+            admin.put(format!("/services/{service}")).if_match(&tag).json(&body)
         };
         assert_snapshot!(keep(&["prod", "made"]).await, @"
         409 Conflict
@@ -481,8 +481,8 @@ mod delete {
     #[tokio::test]
     async fn deletes_the_service_whose_etag_is_sent_and_gives_its_name_back() {
         let (app, _, service) = with_shop().await;
-        let developer = app.as_developer("acme");
-        let delete = || developer.delete(format!("/services/{service}"));
+        let admin = app.as_admin("acme");
+        let delete = || admin.delete(format!("/services/{service}"));
         assert_snapshot!(delete().await, @"
         428 Precondition Required
         precondition-required: It exists already; send its ETag in If-Match to replace or delete it.
@@ -491,17 +491,17 @@ mod delete {
         412 Precondition Failed
         precondition-failed: It is not as expected any more; read it again and repeat the change.
         ");
-        let tag = etag(&developer, &service).await;
+        let tag = etag(&admin, &service).await;
         assert_snapshot!(delete().if_match(&tag).await, @r#"
         200 OK
         {
-          "deleted": "svc_f3eudpft57o59ft57o58u6tsrg",
+          "deleted": "svc_#1",
           "remains": []
         }
         "#);
-        assert_eq!(developer.get(format!("/services/{service}")).await.problem(), "not-found");
+        assert_eq!(admin.get(format!("/services/{service}")).await.problem(), "not-found");
         assert_eq!(delete().if_match(&tag).await.problem(), "not-found");
-        create(&developer, &shop()).await;
+        create(&admin, &shop()).await;
     }
 
     #[tokio::test]
@@ -539,13 +539,13 @@ mod delete {
         assert_snapshot!(delete(&admin, "?force=true").await, @r#"
         200 OK
         {
-          "deleted": "svc_f3eudpft57o59ft57o58u6tsrg",
+          "deleted": "svc_#1",
           "remains": [
             {
               "at": "2026-09-21T14:13:20Z",
               "environment": "made",
               "module": "example",
-              "operation": "op_06gc8k3c02qkpmiovevegvgves",
+              "operation": "op_#1",
               "state": "present"
             }
           ]
@@ -554,9 +554,22 @@ mod delete {
     }
 
     #[tokio::test]
-    async fn force_is_for_admins_also_where_nobody_needs_it() {
+    async fn what_protects_an_environment_goes_with_an_admin_only() {
         let (app, _, service) = with_shop().await;
         let developer = app.as_developer("acme");
+        let tag = etag(&developer, &service).await;
+        assert_snapshot!(developer.delete(format!("/services/{service}")).if_match(&tag).await, @"
+        403 Forbidden
+        forbidden: Only an admin of tenant `acme` takes away what protects an environment: `prod` itself.
+        ");
+        assert_eq!(etag(&developer, &service).await, tag);
+    }
+
+    #[tokio::test]
+    async fn force_is_for_admins_also_where_nobody_needs_it() {
+        let (app, _) = start().await;
+        let developer = app.as_developer("acme");
+        let service = create(&developer, &unprotected()).await;
         let tag = etag(&developer, &service).await;
         let delete = |query: &str| developer.delete(format!("/services/{service}{query}")).if_match(&tag);
         assert_eq!(delete("?force=true").await.problem(), "forbidden");

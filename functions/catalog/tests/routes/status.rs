@@ -65,7 +65,7 @@ async fn of_a_service_in_which_nothing_was_done() {
         }
       ],
       "service": "shop",
-      "service_id": "svc_f3eudpft57o59ft57o58u6tsrg"
+      "service_id": "svc_#1"
     }
     "#);
 }
@@ -107,7 +107,7 @@ async fn of_deploys_is_without_the_rest() {
         {
           "deployed": {
             "at": "2026-09-21T14:13:20Z",
-            "operation": "op_06gc8k3c03ornjebv99u1a3v98",
+            "operation": "op_#1",
             "version": "1"
           },
           "last_deploy": {
@@ -117,7 +117,7 @@ async fn of_deploys_is_without_the_rest() {
             "deadline": "2026-09-21T22:13:20Z",
             "ended_at": "2026-09-21T14:13:20Z",
             "environment": "dev",
-            "id": "op_06gc8k3c03ornjebv99u1a3v98",
+            "id": "op_#1",
             "kind": "deploy",
             "links": [],
             "log": [],
@@ -126,7 +126,7 @@ async fn of_deploys_is_without_the_rest() {
             "requested_at": "2026-09-21T14:13:20Z",
             "requested_by": "user:dev",
             "service": "shop",
-            "service_id": "svc_f3eudpft57o59ft57o58u6tsrg",
+            "service_id": "svc_#1",
             "status": "succeeded",
             "steps": [],
             "tenant": "acme",
@@ -143,7 +143,7 @@ async fn of_deploys_is_without_the_rest() {
         }
       ],
       "service": "shop",
-      "service_id": "svc_f3eudpft57o59ft57o58u6tsrg"
+      "service_id": "svc_#1"
     }
     "#);
 }

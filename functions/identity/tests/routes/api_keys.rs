@@ -58,7 +58,7 @@ mod mint {
             "created_at": "2026-09-21T14:13:20Z",
             "created_by": "user:root",
             "expires_at": "2026-10-21T14:13:20Z",
-            "key_id": "key_5e1a11387350eea88cc1",
+            "key_id": "key_#1",
             "minted_by": "user:root",
             "name": "nightly",
             "scopes": [
@@ -69,7 +69,7 @@ mod mint {
               "acme"
             ]
           },
-          "key": "gh_00000000000000000000000000jornjeituv71"
+          "key": "gh_#1"
         }
         "#);
         let key = minted.body["key"].as_str().unwrap();
@@ -176,7 +176,7 @@ mod revoke {
             "created_at": "2026-09-21T14:13:20Z",
             "created_by": "user:root",
             "expires_at": "2026-10-21T14:13:20Z",
-            "key_id": "key_5e1a11387350eea88cc1",
+            "key_id": "key_#1",
             "minted_by": "user:root",
             "name": "nightly",
             "revoked_at": "2026-09-21T14:13:20Z",

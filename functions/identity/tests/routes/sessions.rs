@@ -216,7 +216,7 @@ mod show_caller {
           "kind": "service",
           "project": "payments",
           "service": "worker",
-          "subject": "tok_00000000000000000000000000",
+          "subject": "tok_#1",
           "tenants": [
             "acme"
           ]

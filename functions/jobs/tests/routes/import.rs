@@ -195,7 +195,7 @@ async fn as_many_jobs_as_an_import_may_have_are_imported() {
     let refused = example.post("/v1/jobs/import?atomic=true").body("application/yaml", file(25)).await;
     assert_snapshot!(refused, @"
     413 Payload Too Large
-    body-too-large: all or nothing takes at most 100 writes, and these jobs and what is recorded of them need 101; split the file
+    body-too-large: All or nothing takes at most 100 writes, and these jobs and what is recorded of them need 101; split the file.
     ");
     let report = import(&example, "?atomic=true", &file(24)).await.body;
     assert_eq!(report["summary"]["created"], 24);

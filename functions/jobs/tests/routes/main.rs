@@ -21,14 +21,19 @@ use serde_json::{Value, json};
 
 /// The function as it is deployed.
 async fn start() -> TestApp {
-    start_with(|providers| providers).await
+    start_with(PlainHttp::OnLoopback, |providers| providers).await
+}
+
+/// The function in an installation whose network is private.
+async fn start_in_a_private_network() -> TestApp {
+    start_with(PlainHttp::Allowed, |providers| providers).await
 }
 
 /// The function with two providers that nobody registers: `ci`, a Concourse, and `process`, as the local stack
 /// has it.
 async fn start_with_ci() -> (TestApp, Arc<ScriptedCi>) {
     let ci = Arc::new(ScriptedCi::default());
-    let app = start_with(|providers| {
+    let app = start_with(PlainHttp::OnLoopback, |providers| {
         let process = "process".parse().expect("a provider");
         let providers =
             providers.with_builtin("ci".parse().expect("a provider"), ProviderKind::Concourse, ci.clone());
@@ -37,12 +42,11 @@ async fn start_with_ci() -> (TestApp, Arc<ScriptedCi>) {
     (app.await, ci)
 }
 
-async fn start_with(extend: impl FnOnce(Directory) -> Directory) -> TestApp {
+async fn start_with(plain_http: PlainHttp, extend: impl FnOnce(Directory) -> Directory) -> TestApp {
     TestApp::start(|deps| {
         let (table, secrets, system) = (deps.table, deps.secrets, deps.system);
         let http = OutboundHttp::new().allow_loopback();
         let providers = gatehouse_providers::directory(table.clone(), secrets.clone(), system.clone(), http);
-        let plain_http = PlainHttp::OnLoopback;
         jobs::router(AppState { table, secrets, providers: Arc::new(extend(providers)), plain_http, system })
     })
     .await

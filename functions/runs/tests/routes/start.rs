@@ -98,7 +98,7 @@ mod trigger {
         504 Gateway Timeout
         retry-after: 10
         outcome-unknown: The CI system's answer was lost: repeat the request with this Idempotency-Key to find out; it never starts a second run.
-          idempotency_key: "key_raj6qb3trtq3v3trtq3vml6dkk"
+          idempotency_key: "key_#1"
         "#);
         assert_eq!(unknown.header("retry-after"), "10");
         let key = unknown.body["idempotency_key"].as_str().unwrap();

@@ -86,7 +86,7 @@ mod mint {
         201 Created
         {
           "expiresAt": "2026-10-21T14:13:20Z",
-          "jti": "tok_7hnf6snuijs2knuijs2kf3eudo",
+          "jti": "tok_#1",
           "project": "payments",
           "service": "worker",
           "token": "(a token)"
@@ -211,7 +211,7 @@ mod show {
             "created_at": "2026-09-21T14:13:20Z",
             "created_by": "user:ada",
             "expires_at": "2026-12-20T14:13:20Z",
-            "jti": "tok_7hnf6snuijs2knuijs2kf3eudo",
+            "jti": "tok_#1",
             "project": "payments",
             "service": "worker",
             "state": "active",
@@ -325,7 +325,7 @@ mod revoke {
             "created_at": "2026-09-21T14:13:20Z",
             "created_by": "user:ada",
             "expires_at": "2026-12-20T14:13:20Z",
-            "jti": "tok_7hnf6snuijs2knuijs2kf3eudo",
+            "jti": "tok_#1",
             "project": "payments",
             "revoked_at": "2026-09-21T14:13:20Z",
             "revoked_by": "user:ada",
@@ -387,9 +387,9 @@ mod rotate {
         201 Created
         {
           "expiresAt": "2026-12-20T14:13:20Z",
-          "jti": "tok_ae2584jr15i96jr15i96ks4ag8",
+          "jti": "tok_#1",
           "project": "payments",
-          "replaces": "tok_7hnf6snuijs2knuijs2kf3eudo",
+          "replaces": "tok_#2",
           "service": "worker",
           "token": "(a token)"
         }
@@ -417,10 +417,10 @@ mod rotate {
             "created_by": "user:ada",
             "ends_at": "2026-09-21T15:13:20Z",
             "expires_at": "2026-12-20T14:13:20Z",
-            "jti": "tok_7hnf6snuijs2knuijs2kf3eudo",
+            "jti": "tok_#1",
             "last_used_at": "2026-09-21T14:13:20Z",
             "project": "payments",
-            "replaced_by": "tok_ae2584jr15i96jr15i96ks4ag8",
+            "replaced_by": "tok_#2",
             "service": "worker",
             "state": "rotated",
             "tenant": "acme"

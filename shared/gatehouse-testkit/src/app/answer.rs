@@ -1,7 +1,11 @@
-use std::fmt;
+use std::{
+    fmt::{self, Write as _},
+    sync::LazyLock,
+};
 
 use axum::http::{HeaderMap, StatusCode, header};
 use gatehouse_http::request_log::SECURITY_HEADERS;
+use regex::{Captures, Regex};
 use serde_json::Value;
 
 use super::{
@@ -13,6 +17,7 @@ use super::{
 ///
 /// Shown, it is what a snapshot holds: the status, headers that are not the same for all answers, the body.
 /// Of a problem's body, only what is not held against it anyway: its slug, detail, fields and own members.
+/// Random ids are numbered, `svc_#1`, so that a snapshot does not say how many were drawn before.
 #[derive(Debug, Clone)]
 pub struct Answer {
     pub status: StatusCode,
@@ -74,21 +79,46 @@ impl Answer {
 
 impl fmt::Display for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.status)?;
-        for (name, value) in self.headers.iter().filter(|(name, _)| !self.is_plain(name)) {
-            write!(f, "\n{name}: {}", String::from_utf8_lossy(value.as_bytes()))?;
-        }
-        match (&self.body, self.text.as_str()) {
-            (_, "") => Ok(()),
-            (Value::Null, text) => write!(f, "\n\n{text}"),
-            (body, _) if self.problem().is_empty() => write!(f, "\n{body:#}"),
-            (body, _) => show_problem(self.problem(), body, f),
-        }
+        f.write_str(&with_numbered_ids(&self.shown()?))
     }
 }
 
+impl Answer {
+    fn shown(&self) -> Result<String, fmt::Error> {
+        let mut shown = self.status.to_string();
+        for (name, value) in self.headers.iter().filter(|(name, _)| !self.is_plain(name)) {
+            write!(shown, "\n{name}: {}", String::from_utf8_lossy(value.as_bytes()))?;
+        }
+        match (&self.body, self.text.as_str()) {
+            (_, "") => {}
+            (Value::Null, text) => write!(shown, "\n\n{text}")?,
+            (body, _) if self.problem().is_empty() => write!(shown, "\n{body:#}")?,
+            (body, _) => show_problem(self.problem(), body, &mut shown)?,
+        }
+        Ok(shown)
+    }
+}
+
+/// Gives the ids of each kind the numbers in which they come.
+fn with_numbered_ids(text: &str) -> String {
+    static ID: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(r"(?-u:\b)([a-z]+)_([0-9a-v]{20,})(?-u:\b)").expect("the pattern is one")
+    });
+    let mut seen: Vec<(String, String)> = Vec::new();
+    let number = |id: &Captures<'_>| {
+        let id = (id[1].to_owned(), id[2].to_owned());
+        if !seen.contains(&id) {
+            seen.push(id.clone());
+        }
+        let of_its_kind = seen.iter().filter(|(kind, _)| *kind == id.0);
+        let number = of_its_kind.take_while(|known| **known != id).count() + 1;
+        format!("{}_#{number}", id.0)
+    };
+    ID.replace_all(text, number).into_owned()
+}
+
 /// `not-found: There is no such job.`, and a line for each field that was refused and each member of its own.
-fn show_problem(slug: &str, body: &Value, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+fn show_problem(slug: &str, body: &Value, f: &mut String) -> fmt::Result {
     write!(f, "\n{slug}: {}", body["detail"].as_str().unwrap_or_default())?;
     for error in body["errors"].as_array().into_iter().flatten() {
         let text = |name: &str| error[name].as_str().unwrap_or_default();

@@ -6,6 +6,8 @@ use utoipa::openapi::{
     path::{Operation, ParameterIn},
 };
 
+use super::operations::operations;
+
 /// The media type of every problem, RFC 9457.
 const PROBLEM: &str = "application/problem+json";
 
@@ -109,14 +111,6 @@ pub(super) fn describe(description: &mut OpenApi) {
     components
         .responses
         .extend(COMMON.iter().map(|common| (common.name.to_owned(), component(common).into())));
-}
-
-fn operations(description: &mut OpenApi) -> impl Iterator<Item = &mut Operation> {
-    description.paths.paths.values_mut().flat_map(|path| {
-        [&mut path.get, &mut path.put, &mut path.post, &mut path.delete, &mut path.patch]
-            .into_iter()
-            .flatten()
-    })
 }
 
 fn component(common: &Common) -> Response {

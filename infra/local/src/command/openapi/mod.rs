@@ -1,7 +1,9 @@
 //! The API description, made from the routes of every function.
 
 mod answers;
+mod bounds;
 mod flatten;
+mod operations;
 
 use anyhow::{Context, ensure};
 use utoipa::{
@@ -69,6 +71,7 @@ pub fn description() -> anyhow::Result<String> {
     }
     answers::describe(&mut whole);
     flatten::flatten(&mut whole);
+    bounds::bound(&mut whole);
     whole.to_pretty_json().context("the routes cannot be described")
 }
 

@@ -1,6 +1,6 @@
 //! What holds for every operation: headers of answers, and which bodies are taken at all.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use gatehouse_domain::access::ENDPOINTS;
 use gatehouse_http::{
@@ -18,14 +18,111 @@ use crate::support::{Anonymous, Answer, Call, Resume, TestStack, people::Person}
 const UNASKED: [&str; 4] =
     ["", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"];
 
-/// The operations that take JSON, as the description has them.
-fn with_json_bodies() -> BTreeSet<String> {
-    let description: Value = serde_json::from_str(&openapi::description().unwrap()).unwrap();
+fn description() -> Value {
+    serde_json::from_str(&openapi::description().unwrap()).unwrap()
+}
+
+/// The operations that take JSON, each with the schema of its body, as the description has them.
+fn json_bodies(description: &Value) -> BTreeMap<String, Value> {
     let operations = description["paths"].as_object().unwrap().values();
     let operations = operations.flat_map(|methods| methods.as_object().unwrap().values());
-    let taking =
-        operations.filter(|operation| operation["requestBody"]["content"].get("application/json").is_some());
-    taking.map(|operation| operation["operationId"].as_str().unwrap().to_owned()).collect()
+    let bodies = operations.filter_map(|operation| {
+        let content = operation["requestBody"]["content"].get("application/json")?;
+        Some((operation["operationId"].as_str().unwrap().to_owned(), content["schema"].clone()))
+    });
+    bodies.collect()
+}
+
+fn with_json_bodies() -> BTreeSet<String> {
+    json_bodies(&description()).into_keys().collect()
+}
+
+/// Each list and map in what the schema describes, by JSON pointer, with the bound that it says.
+fn bounds(description: &Value, schema: &Value, pointer: &str, found: &mut BTreeMap<String, Option<usize>>) {
+    if let Some(component) = schema["$ref"].as_str() {
+        let component = description.pointer(component.trim_start_matches('#')).expect("a component");
+        return bounds(description, component, pointer, found);
+    }
+    let number = |keyword: &str| schema[keyword].as_u64().map(|bound| usize::try_from(bound).unwrap());
+    let types = [&schema["type"], &schema["type"][0], &schema["type"][1]];
+    if types.contains(&&json!("array")) {
+        found.insert(pointer.to_owned(), number("maxItems"));
+    }
+    if ![Value::Null, json!(false)].contains(&schema["additionalProperties"]) {
+        found.insert(pointer.to_owned(), number("maxProperties"));
+    }
+    for part in ["oneOf", "anyOf", "allOf"].iter().filter_map(|part| schema[part].as_array()).flatten() {
+        bounds(description, part, pointer, found);
+    }
+    for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+        bounds(description, property, &format!("{pointer}/{name}"), found);
+    }
+    for (place, below) in [("items", "0"), ("additionalProperties", "0")] {
+        if schema[place].is_object() {
+            bounds(description, &schema[place], &format!("{pointer}/{below}"), found);
+        }
+    }
+}
+
+/// A list in a body that a rule bounds.
+struct Bounded {
+    /// The operations that take it.
+    operations: &'static [&'static str],
+    /// What the first of them is asked to make.
+    path: &'static str,
+    /// A body without the list.
+    body: Value,
+    /// Where the list goes, as a JSON pointer.
+    list: &'static str,
+    item: fn(usize) -> Value,
+}
+
+fn bounded_by_rules() -> Vec<Bounded> {
+    let job =
+        json!({ "project": "example", "provider": { "kind": "process", "ref": { "command": ["true"] } } });
+    let mut lists = vec![
+        Bounded {
+            operations: &["put_job"],
+            path: "/v1/jobs/crowded",
+            body: job,
+            list: "/parameters",
+            item: |n| json!({ "name": format!("p{n}"), "type": "string", "deliver": { "as": "env", "name": format!("P{n}") } }),
+        },
+        Bounded {
+            operations: &["put_project"],
+            path: "/v1/projects/crowded",
+            body: json!({ "tenant": "example" }),
+            list: "/accepted_services",
+            item: |n| json!(format!("service-{n}")),
+        },
+        Bounded {
+            operations: &["mint_api_key"],
+            path: "/v1/api-keys",
+            body: json!({ "name": "crowded", "tenants": ["example"] }),
+            list: "/scopes",
+            item: |_| json!("jobs:read"),
+        },
+        Bounded {
+            operations: &["import_jobs"],
+            path: "/v1/jobs/import",
+            body: json!({}),
+            list: "/jobs",
+            item: |n| {
+                json!({
+                    "job_id": format!("crowded-{n}"), "project": "example",
+                    "provider": { "kind": "process", "ref": { "command": ["true"] } },
+                })
+            },
+        },
+    ];
+    let service = json!({ "name": "crowded", "project": "example", "owner": "somebody" });
+    let operations = &["create_service", "put_service"];
+    let link = |n| json!({ "name": format!("l{n}"), "url": format!("https://example.com/{n}") });
+    let environment = |n| json!({ "name": format!("e{n}"), "category": "dev" });
+    let path = "/services";
+    lists.push(Bounded { operations, path, body: service.clone(), list: "/links", item: link });
+    lists.push(Bounded { operations, path, body: service, list: "/environments", item: environment });
+    lists
 }
 
 #[track_caller]
@@ -134,6 +231,51 @@ async fn no_operation_takes_a_list_an_object_or_a_text_without_end() {
                     "{operation}: {error}"
                 );
             }
+        }
+    }
+    stack.stop().await;
+}
+
+#[test]
+fn each_list_of_a_body_has_a_bound() {
+    let description = description();
+    for (operation, schema) in json_bodies(&description) {
+        let mut found = BTreeMap::new();
+        bounds(&description, &schema, "", &mut found);
+        for (pointer, bound) in found {
+            let bound = bound.unwrap_or_else(|| panic!("{operation}: `{pointer}` has no bound"));
+            let by_rules = bounded_by_rules()
+                .iter()
+                .any(|it| it.operations.contains(&&*operation) && it.list == pointer);
+            // Below one that a rule bounds, rules have their own bounds too, which the list's own test holds.
+            let inside = pointer.starts_with("/jobs/0/");
+            assert_eq!(
+                by_rules || inside,
+                ![MAX_ITEMS, MAX_MEMBERS].contains(&bound),
+                "{operation}: {pointer}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn one_item_more_than_a_list_is_said_to_take_is_refused_there() {
+    let stack = TestStack::start_with_people().await;
+    let root = stack.log_in(Person::ROOT).await;
+    let description = description();
+    let bodies = json_bodies(&description);
+    for Bounded { operations, path, mut body, list, item } in bounded_by_rules() {
+        let operation = operations[0];
+        let method = ENDPOINTS.iter().find(|endpoint| endpoint.id == operation).expect("one").methods[0];
+        let mut found = BTreeMap::new();
+        bounds(&description, &bodies[operation], "", &mut found);
+        let bound = found[list].expect("a bound");
+        // The refused one first: it makes nothing.
+        for (length, refused) in [(bound + 1, true), (bound, false)] {
+            body[&list[1..]] = (0..length).map(item).collect();
+            let said = root.send(Call::new(method.parse().unwrap(), path).json(&body)).await.text();
+            let is = said.to_lowercase().contains("at most") && said.contains(&bound.to_string());
+            assert_eq!(is, refused, "{operation} with {length} in {list}: {said}");
         }
     }
     stack.stop().await;

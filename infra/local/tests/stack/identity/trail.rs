@@ -136,7 +136,7 @@ async fn tenants_and_jobs(driver: &mut Driver, root: &Client) {
 
 async fn credentials(driver: &mut Driver, root: &Client) {
     let grace =
-        json!({ "user_name": "grace", "password": "blue skies only", "roles": { "example": "viewer" } });
+        json!({ "user_name": "grace", "password": "blue canary only", "roles": { "example": "viewer" } });
     driver.drive("create_user", root, post("/v1/users").json(&grace)).await;
     let path = "/v1/users/grace";
     for change in [
@@ -147,7 +147,7 @@ async fn credentials(driver: &mut Driver, root: &Client) {
         let edit = matching(root, path, Call::patch(path).json(&change)).await;
         driver.drive("edit_user", root, edit).await;
     }
-    let reset = json!({ "password": "green fields only" });
+    let reset = json!({ "password": "green canary only" });
     driver.drive("reset_password", root, post("/v1/users/grace/password").json(&reset)).await;
     driver.drive("end_user_sessions", root, Call::delete("/v1/users/grace/sessions")).await;
     let key = json!({ "name": "trail", "scopes": ["jobs:read"], "tenants": ["example"] });
@@ -200,7 +200,7 @@ async fn environments(driver: &mut Driver, root: &Client) {
 
 async fn oneself(driver: &mut Driver, stack: &TestStack) {
     let viewer = stack.log_in(Person::VIEWER).await;
-    let change = json!({ "current_password": "viewer-password", "new_password": "green fields only" });
+    let change = json!({ "current_password": "viewer-canary-password", "new_password": "green canary only" });
     driver.drive("change_password", &viewer, post("/auth/password").json(&change)).await;
     let again = json!({ "password": "green fields only" });
     driver.drive("reauthenticate", &viewer, post("/auth/reauthenticate").json(&again)).await;
