@@ -60,15 +60,12 @@ async fn enrol(context: &mut Context<'_, '_>, client: &Client) -> Result<(), Fai
         ))?;
         output.stdout.line(text_at(body, "/uri"))
     })?;
-    match context.ask.text("The code that it shows: ").map_err(interrupted)? {
-        Some(code) => confirm(context, client, &code).await,
-        None => {
-            context.output.note(
-                "confirm it with `gatehouse second-factor confirm CODE`; until then it does not count",
-            )?;
-            Ok(())
-        }
-    }
+    let code = context.ask.text("The code that it shows: ").map_err(interrupted)?;
+    let Some(code) = code else {
+        let note = "confirm it with `gatehouse second-factor confirm CODE`; until then it does not count";
+        return Ok(context.output.note(note)?);
+    };
+    confirm(context, client, &code).await
 }
 
 async fn confirm(context: &mut Context<'_, '_>, client: &Client, code: &str) -> Result<(), Failure> {
