@@ -115,7 +115,8 @@ fn bounded_by_rules() -> Vec<Bounded> {
             },
         },
     ];
-    let service = json!({ "name": "crowded", "project": "example", "owner": "somebody" });
+    let service =
+        json!({ "name": "crowded", "tenant": "example", "project": "example", "owner": "somebody" });
     let operations = &["create_service", "put_service"];
     let link = |n| json!({ "name": format!("l{n}"), "url": format!("https://example.com/{n}") });
     let environment = |n| json!({ "name": format!("e{n}"), "category": "dev" });
