@@ -115,8 +115,14 @@ async fn who_logs_in_gives_their_permits_back() {
     assert_eq!(known, networks());
     let stale = User { revision: Revision::new(&*table.system), ..user.clone() };
     let id = SessionId::generate(&*table.system);
-    let begun =
-        Begun { user: &stale, id: &id, session: &session, forgotten: Vec::new(), known_networks: networks() };
+    let begun = Begun {
+        user: &stale,
+        id: &id,
+        session: &session,
+        forgotten: Vec::new(),
+        known_networks: networks(),
+        spent: None,
+    };
     assert!(take(&table, &permits).await);
     assert!(!table.table.begin_session(&begun, &permits, &entry()).await.unwrap());
     assert_eq!(take_until_refused(&table, &permits[0]).await, 2, "a failed attempt gave its permit back");

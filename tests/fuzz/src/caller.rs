@@ -4,6 +4,7 @@ use gatehouse_domain::{
     access::{Role, Scope},
     caller::{Caller, Grant, Roles},
 };
+use jiff::Timestamp;
 
 /// The caller whom six bytes describe: a person, an API key or a service, with any roles or scopes. Missing bytes are 0.
 pub(crate) fn caller(input: &[u8]) -> Caller {
