@@ -202,9 +202,9 @@ async fn oneself(driver: &mut Driver, stack: &TestStack) {
     let viewer = stack.log_in(Person::VIEWER).await;
     let change = json!({ "current_password": "viewer-canary-password", "new_password": "green canary only" });
     driver.drive("change_password", &viewer, post("/auth/password").json(&change)).await;
-    let again = json!({ "password": "green fields only" });
+    let again = json!({ "password": "green canary only" });
     driver.drive("reauthenticate", &viewer, post("/auth/reauthenticate").json(&again)).await;
-    let log_in = json!({ "username": "viewer", "password": "green fields only" });
+    let log_in = json!({ "username": "viewer", "password": "green canary only" });
     viewer.send(post("/auth/login").json(&log_in)).await.expect(200);
     let sessions = viewer.get("/auth/sessions").await.expect(200).json();
     let other = sessions["sessions"].as_array().expect("a list").iter().find(|it| it["current"] == false);
