@@ -4,6 +4,7 @@ mod answers;
 mod bounds;
 mod flatten;
 mod operations;
+mod parameters;
 
 use anyhow::{Context, ensure};
 use utoipa::{
@@ -72,6 +73,7 @@ pub fn description() -> anyhow::Result<String> {
     answers::describe(&mut whole);
     flatten::flatten(&mut whole);
     bounds::bound(&mut whole);
+    parameters::never_null(&mut whole);
     whole.to_pretty_json().context("the routes cannot be described")
 }
 
