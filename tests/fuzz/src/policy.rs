@@ -1,5 +1,5 @@
 //! A policy admits what the table admits: nothing less, and nothing more than the wildcards of the table's own paths
-//! stand for, as IAM reads them.
+//! stand for, as IAM reads them. Where a caller may do all that can be done below a path, those are the verbs of all that.
 
 use authorizer::{Answer, Policy};
 use gatehouse_domain::{
@@ -25,7 +25,11 @@ pub(crate) fn check(input: &[u8]) {
     let admitted = resources(&answer).iter().any(|resource| matches(resource, &arn));
     let meant =
         ENDPOINTS.iter().filter(|endpoint| caller.may(endpoint)).any(|endpoint| stands_for(endpoint, &arn));
-    assert_eq!(admitted, meant, "{method} {path} for {caller:?}");
+    assert!(admitted || !meant, "{method} {path} is closed to {caller:?}");
+    assert!(
+        meant || !admitted || is_below_what_is_whole(&caller, &arn),
+        "{method} {path} is open to {caller:?}"
+    );
     whoever_is_meant_arrives(&caller, &answer);
 }
 
@@ -51,11 +55,22 @@ fn resources(answer: &Value) -> Vec<&str> {
 
 /// Whether the endpoint's own path covers what is called.
 fn stands_for(endpoint: &Endpoint, arn: &str) -> bool {
-    endpoint.routes().any(|(method, path)| {
-        let segments = path.split('/').map(|segment| if segment.starts_with('{') { "*" } else { segment });
-        let pattern = segments.collect::<Vec<_>>().join("/");
-        matches(&format!("{STAGE}/{method}{pattern}"), arn)
+    endpoint.routes().any(|(method, path)| matches(&format!("{STAGE}/{method}{}", pattern(path)), arn))
+}
+
+/// Whether it is called with a verb that something below a path of the table has, all of which the caller may do.
+fn is_below_what_is_whole(caller: &Caller, arn: &str) -> bool {
+    let routes = || ENDPOINTS.iter().flat_map(|it| it.routes().map(move |(method, path)| (it, method, path)));
+    routes().map(|(_, _, path)| pattern(path)).any(|wide| {
+        let below = || routes().filter(|(_, _, path)| matches(&wide, &pattern(path)));
+        below().all(|(endpoint, _, _)| caller.may(endpoint))
+            && below().any(|(_, method, _)| matches(&format!("{STAGE}/{method}{wide}"), arn))
     })
+}
+
+fn pattern(path: &str) -> String {
+    let segments = path.split('/').map(|segment| if segment.starts_with('{') { "*" } else { segment });
+    segments.collect::<Vec<_>>().join("/")
 }
 
 /// How IAM compares: `*` is any text, slashes included, and `?` any one character.
