@@ -358,9 +358,11 @@ async fn a_person_without_roles_may_log_out_and_little_else() {
         "GET/auth/me",
         "POST/auth/logout",
         "POST/auth/reauthenticate",
-        "*/auth/sessions",
+        "DELETE/auth/sessions",
+        "GET/auth/sessions",
         "DELETE/auth/sessions/*",
-        "*/auth/second-factor",
+        "DELETE/auth/second-factor",
+        "POST/auth/second-factor",
         "POST/auth/second-factor/confirm",
         "POST/auth/password",
     ];
