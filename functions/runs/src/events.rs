@@ -17,7 +17,7 @@ use futures_util::{FutureExt, StreamExt, stream};
 use gatehouse_domain::{
     ci::{
         CiError, CiErrorKind, EventStream, LogStream, Position, ProviderDirectory, RunEvent, RunEventBody,
-        RunStatus, StepPhase,
+        RunStatus, StepFacts, StepPhase,
     },
     clock::Clock,
     error::Chain,
@@ -34,7 +34,7 @@ use gatehouse_http::{
 use gatehouse_store::Table;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 use utoipa::IntoParams;
 
 use crate::{AppState, wire::ReasonView};
@@ -55,7 +55,8 @@ pub(crate) struct EventsQuery {
 ///
 /// Events are `status`, `step`, `log`, `error`, `reconnect` and `end`. After `end` nothing more comes, and a
 /// reader that comes back all the same is told so by 204. An `end` with a `reason` is the reader's: their
-/// credential has ended, or their role does not allow this any more.
+/// credential has ended, or their role does not allow this any more, or the run cannot be watched, as the `error`
+/// before it says. `reconnect` alone asks to come back.
 #[utoipa::path(
     get, path = "/v1/runs/{run_id}/events", operation_id = "stream_run_events", tag = "runs",
     params(
@@ -148,6 +149,10 @@ impl Source {
                             break;
                         }
                     }
+                    Next::Event(Some(Err(error))) if error.kind == CiErrorKind::NotFound => {
+                        yield self.tell_gone(error).await;
+                        break;
+                    }
                     Next::Event(Some(Err(error))) => {
                         yield failure(&error);
                         break;
@@ -185,17 +190,42 @@ impl Source {
         self.run.provider_status.clone_from(provider_status);
         self.run.reason.clone_from(reason);
         self.run.finished_at = event.time;
+        self.record().await;
+    }
+
+    /// The end of a run whose build the CI system no longer has.
+    async fn tell_gone(&mut self, error: CiError) -> Bytes {
+        let message = error.advice.clone();
+        if !self.run.status.is_terminal() {
+            self.run = self.run.clone().gone(error.advice);
+            self.record().await;
+        }
+        let Run { status, provider_status, reason, .. } = self.run.clone();
+        let bodies = [
+            RunEventBody::Error { step: None, message },
+            RunEventBody::Status { status, provider_status, reason },
+            RunEventBody::End,
+        ];
+        let events = bodies.map(|body| RunEvent { position: None, body, time: None });
+        events.into_iter().flat_map(|event| render(&self.run, event)).collect()
+    }
+
+    /// Writes down how the run stands. (`&mut`, since events cannot be shared between threads.)
+    async fn record(&mut self) {
         if let Err(error) = self.table.record_observation(&self.run).await {
             tracing::warn!(run_id = %self.run.id, error = %Chain(&error), "could not record how run {} ended", self.run.id);
         }
     }
 }
 
+/// Why the stream fails, and whether to come back: a reader that does as `reconnect` says must not come back for
+/// ever to what will not go away.
 fn failure(error: &CiError) -> Bytes {
     let retryable = error.kind.is_retryable();
-    let mut bytes =
-        frame("error", None, &json!({ "message": error.advice, "retryable": retryable })).to_vec();
-    bytes.extend(sse::reconnect());
+    let data = json!({ "message": error.advice, "retryable": retryable });
+    let mut bytes = frame("error", None, &data).to_vec();
+    let end = || frame("end", None, &json!({ "reason": "cannot_be_watched" }));
+    bytes.extend(if retryable { sse::reconnect() } else { end() });
     bytes.into()
 }
 
@@ -206,11 +236,11 @@ fn render(run: &Run, event: RunEvent) -> Bytes {
     let time = event.time;
     match event.body {
         RunEventBody::Status { status, provider_status, reason } => {
-            let status = shown(run, status);
+            let status = shown(run, status, time);
             frame("status", id, &StatusData { status, provider_status, reason: reason.map(Into::into), time })
         }
-        RunEventBody::Step { step, name, phase } => {
-            frame("step", id, &step_data(&step, name.as_deref(), &phase, time))
+        RunEventBody::Step { step, name, phase, facts } => {
+            frame("step", id, &StepData { phase: phase.into(), facts, step, name, time })
         }
         RunEventBody::Log { step, stream, text } => frame("log", id, &LogData { step, stream, text, time }),
         RunEventBody::Error { step, message } => {
@@ -220,10 +250,11 @@ fn render(run: &Run, event: RunEvent) -> Bytes {
     }
 }
 
-/// A run that was asked to stop and has not ended is `cancelling`, whatever the CI system calls it.
-fn shown(run: &Run, status: RunStatus) -> RunStatus {
-    let asked = run.cancel_requested_at.is_some() && !status.is_terminal();
-    if asked { RunStatus::Cancelling } else { status }
+/// A run that was asked to stop and has not ended is `cancelling`, whatever the CI system calls it; but not what it
+/// was before anybody asked.
+fn shown(run: &Run, status: RunStatus, time: Option<Timestamp>) -> RunStatus {
+    let asked = run.cancel_requested_at.is_some_and(|asked_at| time.is_none_or(|time| time >= asked_at));
+    if asked && !status.is_terminal() { RunStatus::Cancelling } else { status }
 }
 
 #[derive(Serialize)]
@@ -245,16 +276,32 @@ struct LogData {
     time: Option<Timestamp>,
 }
 
-fn step_data(step: &str, name: Option<&str>, phase: &StepPhase, time: Option<Timestamp>) -> Value {
-    let mut data = match phase {
-        StepPhase::Preparing { detail } => json!({ "phase": "preparing", "detail": detail }),
-        StepPhase::Started => json!({ "phase": "started" }),
-        StepPhase::Finished { exit_status, succeeded } => {
-            json!({ "phase": "finished", "exit_status": exit_status, "succeeded": succeeded })
+#[derive(Serialize)]
+struct StepData {
+    step: String,
+    name: Option<String>,
+    #[serde(flatten)]
+    phase: PhaseData,
+    #[serde(flatten)]
+    facts: Box<StepFacts>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    time: Option<Timestamp>,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "phase", rename_all = "snake_case")]
+enum PhaseData {
+    Preparing,
+    Started,
+    Finished { exit_status: Option<i64>, succeeded: Option<bool> },
+}
+
+impl From<StepPhase> for PhaseData {
+    fn from(phase: StepPhase) -> Self {
+        match phase {
+            StepPhase::Preparing => Self::Preparing,
+            StepPhase::Started => Self::Started,
+            StepPhase::Finished { exit_status, succeeded } => Self::Finished { exit_status, succeeded },
         }
-    };
-    data["step"] = json!(step);
-    data["name"] = json!(name);
-    data["time"] = json!(time);
-    data
+    }
 }

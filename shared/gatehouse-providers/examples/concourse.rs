@@ -146,7 +146,7 @@ fn show(event: &RunEvent) -> Result<()> {
             let reason = reason.as_ref().map(|reason| format!(": {}", reason.detail)).unwrap_or_default();
             eprintln!("* {provider_status}{reason}");
         }
-        RunEventBody::Step { step, name, phase: StepPhase::Finished { exit_status, .. } } => {
+        RunEventBody::Step { step, name, phase: StepPhase::Finished { exit_status, .. }, .. } => {
             eprintln!("* {} ended with {exit_status:?}", name.as_deref().unwrap_or(step));
         }
         RunEventBody::Error { message, .. } => eprintln!("* error: {message}"),

@@ -9,4 +9,5 @@ pub mod ci_provider;
 pub mod concourse;
 #[cfg(feature = "log")]
 pub mod log;
+pub mod recordings;
 pub mod runtime_api;

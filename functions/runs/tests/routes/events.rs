@@ -2,10 +2,12 @@ use std::time::Duration;
 
 use gatehouse_domain::{
     access::Scope,
-    ci::{CiErrorKind, RunStatus},
+    ci::{CiErrorKind, RunEventBody, RunStatus, StepPhase},
+    clock::Clock,
 };
 use gatehouse_testkit::app::{Answer, Event};
 use insta::assert_snapshot;
+use serde_json::json;
 
 use crate::{events, let_time_stand_still, start, with_a_run};
 
@@ -23,7 +25,7 @@ async fn tells_a_run_from_its_beginning_to_its_end() {
     let streamed = app.as_viewer("acme").get(format!("/v1/runs/{run}/events")).await;
     assert_snapshot!(lines(&streamed), @r#"
     status e1 {"provider_status":"running","status":"running"}
-    step e2 {"name":"build","phase":"started","step":"task","time":null}
+    step e2 {"command":["make"],"kind":"task","name":"build","phase":"started","step":"task"}
     log e3 {"step":"task","stream":"stdout","text":"\u001b[32mgreen\u001b[0m\r\n"}
     log e4 {"step":"task","stream":"stderr","text":"careful\n"}
     status e5 {"provider_status":"succeeded","status":"succeeded"}
@@ -90,7 +92,7 @@ async fn ends_itself_before_the_function_is_ended() {
     let streamed = app.as_caller(vera).get(format!("/v1/runs/{run}/events")).await;
     assert_snapshot!(lines(&streamed), @r#"
     status e1 {"provider_status":"running","status":"running"}
-    step e2 {"name":"build","phase":"started","step":"task","time":null}
+    step e2 {"command":["make"],"kind":"task","name":"build","phase":"started","step":"task"}
     log e3 {"step":"task","stream":"stdout","text":"\u001b[32mgreen\u001b[0m\r\n"}
     reconnect {}
     "#);
@@ -121,7 +123,7 @@ async fn says_why_the_ci_system_cannot_be_watched() {
     assert_snapshot!(lines(&app.as_viewer("acme").get(format!("/v1/runs/{run}/events")).await), @r#"
     status e1 {"provider_status":"running","status":"running"}
     error {"message":"the CI system says why","retryable":false}
-    reconnect {}
+    end {"reason":"cannot_be_watched"}
     "#);
 }
 
@@ -136,6 +138,47 @@ async fn shows_a_run_that_is_to_stop_as_cancelling() {
     let statuses: Vec<_> = streamed.iter().filter(|event| event.event == "status").collect();
     assert_eq!(statuses[0].data["status"], "cancelling");
     assert_eq!(statuses[1].data["status"], "succeeded");
+}
+
+/// What was there before somebody asked must not look as if it had been asked for then.
+#[tokio::test]
+async fn does_not_call_the_past_cancelling() {
+    let (app, ci, run) = with_a_run().await;
+    let before = app.system.now();
+    app.system.advance(Duration::from_mins(5));
+    app.as_developer("acme").post(format!("/v1/runs/{run}/cancel")).await;
+    let after = app.system.now();
+    ci.set_events(vec![events().remove(0), events().remove(0), events().remove(4), RunEventBody::End]);
+    ci.set_event_times(&[before, after]);
+    let_time_stand_still(&app);
+    let streamed = app.as_viewer("acme").get(format!("/v1/runs/{run}/events")).await.events();
+    let told: Vec<_> =
+        streamed.iter().map(|event| event.data["status"].as_str().expect("a status")).collect();
+    assert_eq!(told, ["running", "cancelling", "succeeded", "succeeded"]);
+}
+
+#[tokio::test]
+async fn shows_all_that_is_known_of_a_step() {
+    let (app, ci, run) = with_a_run().await;
+    let facts = json!({
+        "kind": "get", "attempt": 2, "across": [{ "name": "go", "value": 1.22 }], "detail": "on worker w1",
+        "worker": "w1", "command": ["in"], "image": "git", "version": { "ref": "abc123" },
+        "metadata": [{ "name": "author", "value": "Zoë" }], "changed": true,
+    });
+    ci.set_events(vec![
+        RunEventBody::Step {
+            step: "task".to_owned(),
+            name: None,
+            phase: StepPhase::Finished { exit_status: None, succeeded: Some(false) },
+            facts: serde_json::from_value(facts).expect("facts"),
+        },
+        RunEventBody::End,
+    ]);
+    let_time_stand_still(&app);
+    assert_snapshot!(lines(&app.as_viewer("acme").get(format!("/v1/runs/{run}/events")).await), @r#"
+    step e1 {"across":[{"name":"go","value":1.22}],"attempt":2,"changed":true,"command":["in"],"detail":"on worker w1","exit_status":null,"image":"git","kind":"get","metadata":[{"name":"author","value":"Zoë"}],"name":null,"phase":"finished","step":"task","succeeded":false,"version":{"ref":"abc123"},"worker":"w1"}
+    end end {"status":"queued"}
+    "#);
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ mod start;
 use std::sync::Arc;
 
 use gatehouse_domain::{
-    ci::{LogStream, ProviderKind, RunEventBody, RunStatus, StepPhase},
+    ci::{LogStream, ProviderKind, RunEventBody, RunStatus, StepFacts, StepPhase},
     parameter::ParameterSpec,
 };
 use gatehouse_outbound::OutboundHttp;
@@ -76,6 +76,11 @@ fn events() -> Vec<RunEventBody> {
             step: "task".to_owned(),
             name: Some("build".to_owned()),
             phase: StepPhase::Started,
+            facts: Box::new(StepFacts {
+                kind: Some("task".to_owned()),
+                command: vec!["make".to_owned()],
+                ..StepFacts::default()
+            }),
         },
         log(LogStream::Stdout, "\u{1b}[32mgreen\u{1b}[0m\r\n"),
         log(LogStream::Stderr, "careful\n"),

@@ -4,8 +4,9 @@ use gatehouse_domain::{
 };
 use gatehouse_testkit::app::job_target;
 use insta::assert_snapshot;
+use serde_json::json;
 
-use crate::{start, with_a_run};
+use crate::{events, let_time_stand_still, start, with_a_run};
 
 mod list {
     use super::*;
@@ -280,4 +281,50 @@ mod show {
         let writer = app.as_api_key(&[Scope::RunsWrite], "acme").get(format!("/v1/runs/{run}")).await;
         assert_eq!(writer.problem(), "forbidden");
     }
+}
+
+#[tokio::test]
+async fn a_run_whose_build_is_gone_ends_and_blocks_nothing() {
+    let (app, ci, run) = with_a_run().await;
+    ci.set_status("1", RunStatus::Running);
+    ci.forget_builds();
+    let path = format!("/v1/runs/{run}");
+    let gone = |run: &serde_json::Value| {
+        (
+            run["status"].as_str() == Some("errored"),
+            run["reason"]["code"].as_str() == Some("gone_from_provider"),
+        )
+    };
+    let listed = app.as_viewer("acme").get("/v1/jobs/deploy/runs").await;
+    assert_eq!(gone(&listed.body["runs"][0]), (true, true), "{listed}");
+    let shown = app.as_viewer("acme").get(&path).await;
+    assert_eq!(
+        (gone(&shown.body["run"]), &shown.body["run"]["stale"]),
+        ((true, true), &json!(null)),
+        "{shown}"
+    );
+    let cancelled = app.as_developer("acme").post(format!("{path}/cancel")).await;
+    assert_eq!(cancelled.problem(), "run-ended");
+}
+
+#[tokio::test]
+async fn the_events_of_a_run_whose_build_is_gone_have_an_end() {
+    let (app, ci, run) = with_a_run().await;
+    let path = format!("/v1/runs/{run}");
+    ci.set_events(events()[..2].to_vec());
+    ci.cut_events(CiErrorKind::NotFound);
+    let_time_stand_still(&app);
+    let told = app.as_viewer("acme").get(format!("{path}/events")).await.events();
+    let told: Vec<_> = told.iter().map(ToString::to_string).collect();
+    assert_snapshot!(told.join("\n"), @r#"
+    status e1 {"provider_status":"running","status":"running"}
+    step e2 {"command":["make"],"kind":"task","name":"build","phase":"started","step":"task"}
+    error {"message":"the CI system says why","step":null,"time":null}
+    status {"provider_status":"pending","reason":{"code":"gone_from_provider","detail":"the CI system says why"},"status":"errored"}
+    end end {"status":"errored"}
+    "#);
+    // And it was written down.
+    ci.fail(Some(CiErrorKind::Unavailable));
+    let shown = app.as_viewer("acme").get(&path).await;
+    assert_eq!(shown.body["run"]["reason"]["code"], "gone_from_provider", "{shown}");
 }

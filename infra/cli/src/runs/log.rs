@@ -109,7 +109,11 @@ impl Painter<'_> {
 }
 
 impl Perform for Painter<'_> {
+    /// U+0080 to U+009F are controls too: U+009B begins escape sequences.
     fn print(&mut self, c: char) {
+        if c.is_control() && !matches!(c, '\n' | '\t') {
+            return;
+        }
         self.after_return(c);
         self.character(c);
     }
@@ -156,6 +160,13 @@ mod tests {
             let pieces = [("a", false, head), ("a", false, tail)];
             assert_eq!(shown(false, &pieces), "green and é\n", "cut at {cut}");
             assert_eq!(shown(true, &pieces), "\u{1b}[1;32mgreen\u{1b}[0m and é\n", "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn controls_of_one_character_go_too() {
+        for colours in [false, true] {
+            assert_eq!(shown(colours, &[("a", false, "\u{9b}31mred\u{85}\u{7f}\n")]), "31mred\n");
         }
     }
 

@@ -162,10 +162,11 @@ impl<'c, 'a, 'w> Watch<'c, 'a, 'w> {
         writer.flush()
     }
 
-    /// Prints something beside the log.
+    /// Prints something beside the log, which may have several lines.
     fn aside(&mut self, look: Look, text: &str) -> io::Result<()> {
         self.end_line()?;
-        self.context.output.stderr.styled(look, &printable(&format!("-- {text}")))
+        let stderr = &mut self.context.output.stderr;
+        text.lines().try_for_each(|line| stderr.styled(look, &printable(&format!("-- {}", line.trim_end()))))
     }
 
     /// On a terminal both streams are one page; in a file the log stays as it was written.
@@ -241,6 +242,23 @@ fn step_line(data: &Value) -> String {
         (Some(false), _) => " without success".to_owned(),
         _ => String::new(),
     };
-    let detail = data["detail"].as_str().map(|detail| format!(": {detail}")).unwrap_or_default();
-    format!("{step} {}{outcome}{detail}", text_at(data, "/phase"))
+    let kind = data["kind"].as_str().map(|kind| format!("{kind} ")).unwrap_or_default();
+    let detail = known_of(data).map(|detail| format!(": {detail}")).unwrap_or_default();
+    format!("{kind}{step} {}{outcome}{detail}", text_at(data, "/phase"))
+}
+
+/// What is known of a step beside how far it is: what goes on, what it runs, which version it has.
+fn known_of(data: &Value) -> Option<String> {
+    if let Some(detail) = data["detail"].as_str() {
+        return Some(detail.to_owned());
+    }
+    let plain = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    if let Some(version) = data["version"].as_object() {
+        let version: Vec<_> =
+            version.iter().map(|(name, value)| format!("{name} {}", plain(value))).collect();
+        return Some(version.join(", "));
+    }
+    let command: Vec<_> = data["command"].as_array()?.iter().map(plain).collect();
+    // A script of many lines would fill the screen.
+    Some(command.join(" ")).filter(|command| !command.contains('\n') && command.len() <= 200)
 }

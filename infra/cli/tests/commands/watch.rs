@@ -79,6 +79,39 @@ async fn steps_and_statuses_stand_beside_the_log() {
 }
 
 #[tokio::test]
+async fn what_is_known_of_a_step_is_told() {
+    let server = Server::start().await;
+    let step = |more: serde_json::Value| {
+        let mut data = json!({ "step": "s1", "name": "unit (1.22)", "kind": "task" });
+        data.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        event("step", &data)
+    };
+    server.on(
+        EVENTS,
+        stream(&[
+            step(json!({ "phase": "preparing", "detail": "on worker w1", "worker": "w1" })),
+            step(json!({ "phase": "started", "command": ["make", "test"] })),
+            step(json!({ "phase": "finished", "exit_status": 0, "version": { "ref": "abc123" } })),
+            end("succeeded"),
+        ]),
+    );
+    assert_eq!(
+        watch(&server).await.done().stderr,
+        "-- task unit (1.22) preparing: on worker w1\n-- task unit (1.22) started: make test\n\
+         -- task unit (1.22) finished: ref abc123\n-- run succeeded\n"
+    );
+}
+
+#[tokio::test]
+async fn an_error_of_several_lines_has_several_lines() {
+    let server = Server::start().await;
+    let message = "run check:\r\n\u{1b}[31mno route\nto host";
+    server.on(EVENTS, stream(&[event("error", &json!({ "message": message })), end("errored")]));
+    let told = watch(&server).await.stderr;
+    assert_eq!(told, "-- run check:\n-- \u{fffd}[31mno route\n-- to host\n-- run errored\n");
+}
+
+#[tokio::test]
 async fn a_cut_stream_is_taken_up_without_loss_or_repetition() {
     let events = [log("e1", "one\n"), log("e2", "zwölf 🚀\n"), log("e3", "three\n")];
     let second_starts = events[0].len();

@@ -12,7 +12,7 @@ use std::{
 
 use futures_util::future::OptionFuture;
 use gatehouse_domain::{
-    ci::{Build, RunEventBody, RunStatus, StepPhase},
+    ci::{Build, RunEventBody, RunStatus, StepFacts, StepPhase},
     clock::Clock,
 };
 use nix::sys::signal::Signal;
@@ -184,8 +184,13 @@ impl Run {
 
     /// Stays with the command to its end.
     async fn attend(&mut self, mut command: RunningCommand, mut output: Output) -> io::Result<Outcome> {
-        let name = Some(command_line(&self.record.target.command));
-        let started = RunEventBody::Step { step: STEP.to_owned(), name, phase: StepPhase::Started };
+        let facts = StepFacts { command: self.record.target.command.clone(), ..StepFacts::default() };
+        let started = RunEventBody::Step {
+            step: STEP.to_owned(),
+            name: Some(command_line(&facts.command)),
+            phase: StepPhase::Started,
+            facts: Box::new(facts),
+        };
         self.log([log::status(RunStatus::Running), started])?;
         self.publish();
         let (mut stopped_by, mut kill_at) = (None, None);

@@ -76,7 +76,7 @@ fn closing(record: &Record) -> Vec<RunEventBody> {
         let exit_status = record.exit_status.map(i64::from);
         let succeeded = Some(record.status == RunStatus::Succeeded);
         let phase = StepPhase::Finished { exit_status, succeeded };
-        bodies.push(RunEventBody::Step { step: STEP.to_owned(), name: None, phase });
+        bodies.push(RunEventBody::Step { step: STEP.to_owned(), name: None, phase, facts: Box::default() });
     }
     if let Some(reason) = &record.reason {
         bodies.push(RunEventBody::Error { step: Some(STEP.to_owned()), message: reason.detail.clone() });

@@ -7,8 +7,8 @@ use std::{
 
 use futures_util::{FutureExt, future::join_all};
 use gatehouse_domain::ci::{
-    BuildId, CiErrorKind, CiProvider, LogStream, ReasonCode, RunEventBody, RunStatus, StartKind, StepPhase,
-    Target,
+    BuildId, CiErrorKind, CiProvider, LogStream, ReasonCode, RunEventBody, RunStatus, StartKind, StepFacts,
+    StepPhase, Target,
 };
 use gatehouse_local::process::{OpenError, ProcessProvider, ProcessSettings};
 use gatehouse_runtime::clock::SystemClock;
@@ -28,16 +28,20 @@ async fn a_run_tells_its_whole_story() {
         provider_status: status.as_str().into(),
         reason: None,
     };
-    let step = |name: Option<&str>, phase| RunEventBody::Step {
+    let step = |name: Option<&str>, phase, command: &[&str]| RunEventBody::Step {
         step: "run".into(),
         name: name.map(str::to_owned),
         phase,
+        facts: Box::new(StepFacts {
+            command: command.iter().map(|part| (*part).to_owned()).collect(),
+            ..StepFacts::default()
+        }),
     };
     let expected = [
         status(RunStatus::Running),
-        step(Some("sh -c 'echo hello'"), StepPhase::Started),
+        step(Some("sh -c 'echo hello'"), StepPhase::Started, &["sh", "-c", "echo hello"]),
         RunEventBody::Log { step: Some("run".into()), stream: LogStream::Stdout, text: "hello\n".into() },
-        step(None, StepPhase::Finished { exit_status: Some(0), succeeded: Some(true) }),
+        step(None, StepPhase::Finished { exit_status: Some(0), succeeded: Some(true) }, &[]),
         status(RunStatus::Succeeded),
         RunEventBody::End,
     ];

@@ -96,14 +96,10 @@ pub enum ReasonCode {
     WaitingForInputs,
     /// As many builds run as may.
     WaitingForSlot,
-    /// No worker took it yet.
-    WaitingForWorker,
-    /// Somebody must approve it.
-    NeedsApproval,
     /// What ran it is gone.
     Interrupted,
-    /// The CI system no longer has it.
-    Forgotten,
+    /// The CI system no longer has it: how it ended is not known.
+    GoneFromProvider,
     /// It could not be started.
     CouldNotStart,
 }

@@ -22,7 +22,10 @@ pub use self::{
     delivery::Delivery,
     directory::{ProviderDirectory, ProviderLookupError},
     error::{CiError, CiErrorKind},
-    event::{EventStream, LogStream, Position, RunEvent, RunEventBody, StepPhase},
+    event::{
+        AcrossValue, EventStream, LogStream, MetadataField, Position, RunEvent, RunEventBody, StepFacts,
+        StepPhase,
+    },
     provider::{CancelMode, Capabilities, Checkpoint, CiProvider, DiscoveredJob, StartKind, StartRequest},
     sharing::{Scopes, Sharing},
     targets::{ConcourseTarget, NamedBuild, ProcessTarget, ProviderKind, Target},

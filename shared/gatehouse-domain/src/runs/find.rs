@@ -66,7 +66,8 @@ where
     }
 }
 
-/// Asks the CI system how a recorded run stands, and writes down what changed.
+/// Asks the CI system how a recorded run stands, and writes down what changed. The build's id is what the run goes by,
+/// whatever its job is called by now.
 async fn refresh<S: RecordRun>(
     store: &S,
     providers: &dyn ProviderDirectory,
@@ -75,23 +76,22 @@ async fn refresh<S: RecordRun>(
     if run.status.is_terminal() {
         return Ok(FoundRun { run, recorded: true, stale: None });
     }
-    match ask(providers, &run).await {
-        Ok(build) => {
-            let seen = run.clone().observed(build);
-            // Most looks see nothing new: then a read stays a read.
-            if seen != run {
-                store.record_observation(&seen).await?;
-            }
-            Ok(FoundRun { run: seen, recorded: true, stale: None })
-        }
+    let provider = match providers.provider(&run.provider).await {
+        Ok(provider) => provider,
+        Err(error) => return Ok(FoundRun { run, recorded: true, stale: Some(error.to_string()) }),
+    };
+    let seen = match provider.build(&run.target, &run.build).await {
+        Ok(build) => run.clone().observed(build),
+        // It had this build once: it was deleted, with all that is known of it there.
+        Err(error) if error.kind == CiErrorKind::NotFound => run.clone().gone(error.advice),
         // The record is an answer too, and a run must not seem to be gone while its CI system is down.
-        Err(why) => Ok(FoundRun { run, recorded: true, stale: Some(why) }),
+        Err(error) => return Ok(FoundRun { run, recorded: true, stale: Some(error.advice) }),
+    };
+    // Most looks see nothing new: then a read stays a read.
+    if seen != run {
+        store.record_observation(&seen).await?;
     }
-}
-
-async fn ask(providers: &dyn ProviderDirectory, run: &Run) -> Result<crate::ci::Build, String> {
-    let provider = providers.provider(&run.provider).await.map_err(|error| error.to_string())?;
-    provider.build(&run.target, &run.build).await.map_err(|error| error.advice)
+    Ok(FoundRun { run: seen, recorded: true, stale: None })
 }
 
 /// Finds a build that Gatehouse did not start by the job of the caller's that points at it, and may.
@@ -119,7 +119,10 @@ async fn show_unrecorded<S: FindJobsByTarget + FindProvider + CountTenants>(
     }
     let build = match provider.build(&target, &BuildId(named.build)).await {
         Ok(build) => build,
-        Err(error) if error.kind == CiErrorKind::NotFound => return Err(ShowRunError::NotFound),
+        // Refused: it is a build of something else.
+        Err(CiError { kind: CiErrorKind::NotFound | CiErrorKind::Refused, .. }) => {
+            return Err(ShowRunError::NotFound);
+        }
         Err(error) => return Err(error.into()),
     };
     let job = jobs.into_iter().find(|job| job.spec.target.covers(&build.target));

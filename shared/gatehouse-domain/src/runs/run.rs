@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    ci::{Build, BuildId, Reason, RunStatus, Target},
+    ci::{Build, BuildId, Reason, ReasonCode, RunStatus, Target},
     jobs::Job,
     name::{JobId, ParameterName, ProjectName, ProviderName, TenantId},
     paging::{ListError, Page, PageRequest},
@@ -109,6 +109,17 @@ impl Run {
             ..self
         }
     }
+
+    /// The run whose build the CI system no longer has, `detail` as it says so. One that has ended stays as it
+    /// ended.
+    #[must_use]
+    pub fn gone(self, detail: String) -> Self {
+        if self.status.is_terminal() {
+            return self;
+        }
+        let reason = Some(Reason { code: ReasonCode::GoneFromProvider, detail });
+        Self { status: RunStatus::Errored, reason, ..self }
+    }
 }
 
 /// Looks runs up. Needs `dynamodb:GetItem`; for several, `dynamodb:BatchGetItem`.
@@ -197,8 +208,16 @@ mod tests {
     }
 
     #[test]
+    fn a_run_whose_build_is_gone_has_ended() {
+        let gone = run(RunStatus::Running, Some(Timestamp::UNIX_EPOCH)).gone("no such build".to_owned());
+        assert_eq!(gone.status, RunStatus::Errored);
+        assert_eq!(gone.reason.map(|reason| reason.code), Some(ReasonCode::GoneFromProvider));
+    }
+
+    #[test]
     fn a_run_that_ended_stays_as_it_ended() {
         let ended = run(RunStatus::Succeeded, None);
+        assert_eq!(ended.clone().gone("no such build".to_owned()), ended);
         assert_eq!(ended.observed(build(RunStatus::Failed)).status, RunStatus::Succeeded);
     }
 }

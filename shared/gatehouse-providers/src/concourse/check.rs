@@ -89,6 +89,10 @@ async fn check_team(client: &Client, user: &User, team: &str) -> ScopeCheck {
     if let Some(missing) = missing(client, team).await {
         return ScopeCheck { remedy: Some(missing), ..nothing_works(team) };
     }
+    if let Some(spelling) = client.spelling_of(team).await {
+        let remedy = Some(roles::spelled_otherwise(team, &spelling));
+        return ScopeCheck { remedy, ..nothing_works(team) };
+    }
     let (looks, acts) = (user.may(team, Need::Look), user.may(team, Need::Act));
     let mut roles = user.roles(team);
     if user.is_admin {

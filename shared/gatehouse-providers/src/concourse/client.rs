@@ -16,7 +16,7 @@ use super::{
     roles::{self, Need},
     transport::{Failure, Repeat, Transport, read_answer, read_json},
     version::ServerVersion,
-    wire::{Info, User},
+    wire::{self, Info, User},
 };
 use crate::{
     dependencies::Dependencies,
@@ -192,6 +192,16 @@ impl Client {
         self.call(Method::GET, "/api/v1/user", Repeat::Once, Limits::default()).await
     }
 
+    /// How Concourse spells `team`, where that differs by case: it finds teams without regard to case, and roles by
+    /// their exact name. `None` also where the teams cannot be listed.
+    pub(super) async fn spelling_of(&self, team: &str) -> Option<String> {
+        let teams = self.call::<Vec<wire::Team>>(Method::GET, "/api/v1/teams", Repeat::Once, Limits::list());
+        let mut names: Vec<_> = teams.await.ok()?.into_iter().map(|team| team.name).collect();
+        names.retain(|name| name.to_lowercase() == team.to_lowercase());
+        // A team of exactly this name is the one that is meant.
+        if names.iter().any(|name| name == team) { None } else { names.pop() }
+    }
+
     fn judge(&self, trouble: Trouble, call: &Call<'_>) -> CiError {
         match trouble {
             Trouble::Login(error) => error,
@@ -219,7 +229,9 @@ impl Client {
             return CiError { kind: CiErrorKind::CredentialsRefused, advice: roles::nobody(), ..error };
         }
         let need = if call.effect == Effect::Reads { Need::Look } else { Need::Act };
-        let advice = if user.may(team, need) {
+        let advice = if let Some(spelling) = self.spelling_of(team).await {
+            format!("{}: {}", error.advice, roles::spelled_otherwise(team, &spelling))
+        } else if user.may(team, need) {
             format!(
                 "{}: our roles in the team would do ({}), so the server's own role table (`--config-rbac`) or \
                  policy forbids it",

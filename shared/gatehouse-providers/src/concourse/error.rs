@@ -95,6 +95,8 @@ fn kind(failure: &Failure, effect: Effect) -> CiErrorKind {
     match failure {
         Failure::Settings(_) | Failure::Forbidden(_) | Failure::NotConnected(_) => CiErrorKind::Unavailable,
         Failure::Refused(refusal) => kind_of_refusal(refusal, effect),
+        // A proxy that lets a request pass does not put a page in the place of its answer.
+        Failure::WebPage => CiErrorKind::Protocol,
         // What follows is about requests that were sent.
         _ if effect.starts() => CiErrorKind::OutcomeUnknown,
         Failure::TimedOut(_) | Failure::Lost(_) => CiErrorKind::Unavailable,
@@ -106,7 +108,7 @@ fn kind_of_refusal(refusal: &Refusal, effect: Effect) -> CiErrorKind {
     match refusal.status {
         StatusCode::UNAUTHORIZED => CiErrorKind::CredentialsRefused,
         StatusCode::FORBIDDEN => CiErrorKind::Forbidden,
-        StatusCode::NOT_FOUND => CiErrorKind::NotFound,
+        StatusCode::NOT_FOUND if refusal.by_concourse => CiErrorKind::NotFound,
         StatusCode::CONFLICT => CiErrorKind::Refused,
         StatusCode::TOO_MANY_REQUESTS => CiErrorKind::Throttled,
         // Concourse's own limiter turns requests away before it looks at them. From a proxy the same
@@ -141,6 +143,11 @@ fn advice(failure: &Failure, call: &Call<'_>, server: &str) -> String {
         Failure::Garbled(_) => {
             format!("what answers at {server} does not speak as Concourse does; is the provider's URL right?")
         }
+        Failure::WebPage => format!(
+            "a web page came from {server} instead of an answer of Concourse's API: what stands before Concourse wants \
+             people to sign in there and must let calls with Concourse's tokens pass, or the provider's URL is not \
+             Concourse's own"
+        ),
         Failure::Refused(refusal) => advice_on_refusal(refusal, call, server),
     }
 }
@@ -263,6 +270,13 @@ mod tests {
     }
 
     #[test]
+    fn a_web_page_starts_nothing() {
+        let error = error(Failure::WebPage, Effect::Triggers);
+        assert_eq!(error.kind, CiErrorKind::Protocol);
+        assert!(!error.advice.contains("may have been started"), "{}", error.advice);
+    }
+
+    #[test]
     fn the_limiter_of_concourse_is_told_from_a_proxy_with_trouble() {
         for status in [501, 503] {
             assert_eq!(kind_of(status, Effect::Triggers), CiErrorKind::Unavailable);
@@ -274,6 +288,8 @@ mod tests {
 
     #[test]
     fn refusals_start_nothing() {
+        let stranger = error(refused(404, false, ""), Effect::Triggers);
+        assert_eq!(stranger.kind, CiErrorKind::Protocol, "only Concourse knows what it has");
         let kinds = [401, 403, 404, 409, 429, 400, 302].map(|status| kind_of(status, Effect::Triggers));
         let expected = [
             CiErrorKind::CredentialsRefused,

@@ -7,7 +7,6 @@ mod discover;
 mod error;
 mod events;
 mod path;
-mod plan;
 mod provider;
 mod roles;
 mod runs;

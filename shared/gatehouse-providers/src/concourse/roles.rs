@@ -80,6 +80,12 @@ pub(super) fn nobody() -> String {
         .to_owned()
 }
 
+/// What would mend a job that spells `team` otherwise than Concourse, which would replace the roles of the team that it
+/// has if it was told to make this one.
+pub(super) fn spelled_otherwise(team: &str, spelling: &str) -> String {
+    format!("Concourse spells team `{team}` as `{spelling}`, and roles go by that name: correct the jobs")
+}
+
 /// What would give `user` the least role that `need` asks for in `team`.
 pub(super) fn remedy(user: &User, server: &str, team: &str, need: Need) -> String {
     let (identity, role) = (user.identity(), need.role());

@@ -43,6 +43,9 @@ pub(super) enum Failure {
     /// The answer is not what was expected.
     #[error("the answer makes no sense")]
     Garbled(#[source] serde_json::Error),
+    /// A web page came, which no call is answered with: something else answered, and did nothing.
+    #[error("the answer was a web page")]
+    WebPage,
     /// The answer is no success.
     #[error("the answer was {}", .0.status)]
     Refused(Refusal),
@@ -120,7 +123,7 @@ impl Transport {
         let response = request.send().await.map_err(Failure::of_transport)?;
         let by_concourse = self.note_version(&response);
         if response.status().is_success() {
-            return Ok(response);
+            return if is_web_page(&response) { Err(Failure::WebPage) } else { Ok(response) };
         }
         Err(Failure::Refused(Refusal::of(response, by_concourse).await))
     }
@@ -136,6 +139,11 @@ impl Transport {
         }
         true
     }
+}
+
+fn is_web_page(response: &Response) -> bool {
+    let kind = response.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    kind.is_some_and(|kind| kind.trim_start().to_ascii_lowercase().starts_with("text/html"))
 }
 
 /// Reads an answer of up to `limit` bytes as JSON.

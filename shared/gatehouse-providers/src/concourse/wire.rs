@@ -102,6 +102,12 @@ pub(super) enum Readiness {
     Unknown,
 }
 
+/// An entry of the list of teams.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Team {
+    pub(super) name: String,
+}
+
 /// An entry of a list of pipelines.
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct Pipeline {

@@ -23,6 +23,11 @@ fn in_team(team: &str) -> Target {
     Target::Concourse(ConcourseTarget { team: team.into(), pipeline, job, vars: serde_json::Map::new() })
 }
 
+fn app_deploy() -> ConcourseTarget {
+    let Target::Concourse(target) = deploy() else { panic!("it is one of Concourse") };
+    target
+}
+
 fn neutral(bench: &Bench, text: &str) -> String {
     text.replace(bench.twin.url(), "https://ci.example.com")
 }
@@ -95,6 +100,25 @@ async fn a_wrong_password_is_a_problem_of_the_report() {
     assert!(problem.starts_with("Concourse refuses the password of user `ci-gateway`"), "{problem}");
 }
 
+/// The advice to make the team would replace the roles of the one that is there.
+#[tokio::test]
+async fn a_team_that_is_spelled_otherwise_is_named_as_concourse_spells_it() {
+    for role in [Role::PipelineOperator, Role::Owner] {
+        let builder = concourse(Script::quick()).team("main", |team| team.role(USER, role));
+        let bench = Bench::new(builder).await;
+        let report = bench.provider().check(&[in_team("MAIN")]).await.unwrap();
+        assert_eq!(able(&report.scopes[0]), [false; 4]);
+        let expected = "Concourse spells team `MAIN` as `main`, and roles go by that name: correct the jobs";
+        assert_eq!(report.scopes[0].remedy.as_deref(), Some(expected));
+        if role == Role::PipelineOperator {
+            let shouted = Target::Concourse(ConcourseTarget { team: "MAIN".into(), ..app_deploy() });
+            let error = trigger(&bench.provider(), shouted).await.unwrap_err();
+            assert_eq!(error.kind, CiErrorKind::Forbidden);
+            assert!(error.advice.ends_with(expected), "{}", error.advice);
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_team_that_does_not_exist_is_told_from_one_that_is_closed() {
     let bench =
@@ -118,7 +142,7 @@ async fn a_concourse_that_cannot_be_reached_or_is_none_is_a_problem_of_the_repor
     let bench = Bench::new(concourse(Script::quick())).await;
     bench.twin.fault(Fault::on(Route::Info).html_page(200).always());
     let report = check(&bench).await;
-    insta::assert_snapshot!(neutral(&bench, &report.problems[0]), @"what answers at https://ci.example.com does not speak as Concourse does; is the provider's URL right?");
+    insta::assert_snapshot!(neutral(&bench, &report.problems[0]), @"a web page came from https://ci.example.com instead of an answer of Concourse's API: what stands before Concourse wants people to sign in there and must let calls with Concourse's tokens pass, or the provider's URL is not Concourse's own");
 }
 
 #[tokio::test]

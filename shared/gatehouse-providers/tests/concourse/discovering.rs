@@ -81,7 +81,7 @@ async fn an_empty_list_is_not_taken_for_an_empty_team() {
 #[tokio::test]
 async fn a_pipeline_that_goes_while_it_is_listed_is_left_out() {
     let bench = Bench::new(rich()).await;
-    bench.twin.fault(Fault::on(Route::Jobs).status(404).skip(1));
+    bench.twin.fault(Fault::on(Route::Jobs).missing().skip(1));
     assert_eq!(discover(&bench, &[]).await.len(), 2);
     bench.twin.fault(Fault::on(Route::Jobs).status(500).skip(1));
     let error = bench.provider().discover(&BTreeSet::new()).await.unwrap_err();

@@ -4,6 +4,8 @@ mod checking;
 mod cutting;
 mod directory;
 mod discovering;
+mod identity;
+mod recordings;
 mod runs;
 mod starting;
 mod suite;

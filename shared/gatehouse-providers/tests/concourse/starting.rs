@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use gatehouse_domain::ci::{Checkpoint, CiErrorKind, CiProvider, StartKind, StartRequest};
+use gatehouse_domain::ci::{CancelMode, Checkpoint, CiErrorKind, CiProvider, StartKind, StartRequest};
 use gatehouse_testkit::concourse::{ConcourseTwin, Fault, JobBuilder, Role, Route, Script, Version};
 
 use crate::support::{Begin, Bench, PASSWORD, USER, concourse, deploy, number, target, trigger};
@@ -138,6 +138,66 @@ async fn a_rerun_whose_answer_was_lost_is_found() {
         assert_eq!(begin.start(&provider).await.unwrap_err().kind, CiErrorKind::OutcomeUnknown);
         trigger(&provider, deploy()).await.unwrap();
         assert_eq!(begin.look(&provider).await, ["2"], "{version}");
+    }
+}
+
+#[tokio::test]
+async fn a_build_that_never_began_is_not_run_again() {
+    for version in Version::ALL {
+        let script = || Script::quick().stays_pending();
+        let bench = Bench::new(concourse(script()).version(version)).await;
+        let provider = bench.provider();
+        let build = trigger(&provider, deploy()).await.unwrap().id;
+        let rerun = async || {
+            let begin = Begin::prepare(&provider, deploy(), StartKind::Rerun { build: build.clone() }).await;
+            begin.start(&provider).await.unwrap_err()
+        };
+        let waiting = rerun().await;
+        assert_eq!(waiting.kind, CiErrorKind::Refused, "{version}");
+        assert_eq!(waiting.advice, "build 1 has not begun, so there is nothing to run again");
+        provider.cancel(&deploy(), &build, CancelMode::Graceful).await.unwrap();
+        bench.twin.wait_until_finished(number(&build)).await;
+        let cancelled = rerun().await;
+        assert_eq!(cancelled.kind, CiErrorKind::Refused, "{version}");
+        assert_eq!(
+            cancelled.advice,
+            "build 1 was cancelled before it began, so it has no inputs to run with again: trigger the job instead"
+        );
+        assert_eq!(bench.twin.request_count(Route::Rerun), 0, "{version}: it is asked all the same");
+    }
+}
+
+#[tokio::test]
+async fn a_web_page_in_the_place_of_an_answer_is_named_and_starts_nothing() {
+    let bench = Bench::new(concourse(Script::quick())).await;
+    let provider = bench.provider();
+    bench.twin.fault(Fault::on(Route::Trigger).html_page(200));
+    let error = trigger(&provider, deploy()).await.unwrap_err();
+    assert_eq!(error.kind, CiErrorKind::Protocol);
+    insta::assert_snapshot!(error.advice.replace(bench.twin.url(), "https://ci.example.com"), @"a web page came from https://ci.example.com instead of an answer of Concourse's API: what stands before Concourse wants people to sign in there and must let calls with Concourse's tokens pass, or the provider's URL is not Concourse's own");
+    assert!(bench.twin.builds().is_empty());
+}
+
+/// More builds than a page of any list, so that it matters where the search begins.
+#[tokio::test]
+async fn a_lost_rerun_of_an_old_build_is_found_behind_many_newer_ones() {
+    for version in Version::ALL {
+        let bench = Bench::new(concourse(Script::quick()).version(version)).await;
+        let provider = bench.provider();
+        // Before 6.6 `until=0` is as good as none.
+        bench.twin.schedule("main", "app", "deploy");
+        let build = trigger(&provider, deploy()).await.unwrap().id;
+        bench.twin.wait_until_finished(number(&build)).await;
+        for _ in 0..130 {
+            bench.twin.schedule("main", "app", "deploy");
+        }
+        let begin = Begin::prepare(&provider, deploy(), StartKind::Rerun { build }).await;
+        bench.twin.fault(Fault::on(Route::Rerun).cut().after_effect());
+        assert_eq!(begin.start(&provider).await.unwrap_err().kind, CiErrorKind::OutcomeUnknown);
+        assert_eq!(begin.look(&provider).await, [newest(&bench)], "{version}");
+        // And the next start's checkpoint is above it, so that it is not taken for that one's.
+        let next = Begin::prepare(&provider, deploy(), StartKind::Trigger).await;
+        assert_eq!(next.checkpoint.0, newest(&bench), "{version}");
     }
 }
 

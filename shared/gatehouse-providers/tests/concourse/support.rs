@@ -299,8 +299,9 @@ pub fn line(event: &RunEvent) -> String {
             let reason = reason.as_ref().map(|reason| format!(" {:?}", reason.code)).unwrap_or_default();
             format!("status {} ({provider_status}){reason}", status.as_str())
         }
-        RunEventBody::Step { step, name, phase } => {
-            format!("step {step} {} {}", name.as_deref().unwrap_or("-"), phase_line(phase))
+        RunEventBody::Step { step, name, phase, facts } => {
+            let detail = facts.detail.as_deref();
+            format!("step {step} {} {}", name.as_deref().unwrap_or("-"), phase_line(*phase, detail))
         }
         RunEventBody::Log { step: from, stream, text } => {
             let stream = if *stream == LogStream::Stderr { " stderr" } else { "" };
@@ -312,9 +313,9 @@ pub fn line(event: &RunEvent) -> String {
     format!("{position} {what}")
 }
 
-fn phase_line(phase: &StepPhase) -> String {
+fn phase_line(phase: StepPhase, detail: Option<&str>) -> String {
     match phase {
-        StepPhase::Preparing { detail } => format!("preparing {}", detail.as_deref().unwrap_or("-")),
+        StepPhase::Preparing => format!("preparing {}", detail.unwrap_or("-")),
         StepPhase::Started => "started".into(),
         StepPhase::Finished { exit_status, succeeded } => format!("finished {exit_status:?} {succeeded:?}"),
     }

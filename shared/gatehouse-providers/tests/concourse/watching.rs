@@ -57,30 +57,31 @@ async fn a_build_is_told_from_its_beginning_to_its_end() {
 #[tokio::test]
 async fn everything_that_makes_a_log_hard_to_read_is_read() {
     insta::assert_snapshot!(told_of(Script::chunky()).await, @r#"
-0 status running (started)
-1 step 64f0a0 repo preparing -
-2 step 64f0a0 repo preparing waiting for a worker
-3 step 64f0a0 repo preparing on worker worker-1
-4 step 64f0a0 repo started
-5 step 64f0a0 repo finished Some(0) Some(true)
-6 step 64f0a1 chunky preparing -
-7 step 64f0a1 chunky preparing waiting for a worker
-8 step 64f0a1 chunky preparing on worker worker-1
-9 step 64f0a1 chunky started
-10 log 64f0a1 "one li"
-11 log 64f0a1 "ne in two chunks\r\ntwo lines\r\nin one chunk\r\n"
-12 log 64f0a1 " 10%\r"
-13 log 64f0a1 " 55%\r100%\r\n"
-14 log 64f0a1 "\u{1b}[31mred\u{1b}[0m <b>&amp;</b>\r\n"
-16 log 64f0a1 stderr "grüße aus Köln 🚀\u{2028}\r\n"
-17 log 64f0a1 "no newline at the end"
-18 step 64f0a1 chunky finished Some(0) Some(true)
-20 log old "old log\n"
-21 error 64f0a1 old error
-23 step 64f0a1 chunky finished None Some(true)
-24 status succeeded (succeeded)
-24 end
-"#);
+    0 status running (started)
+    1 step 64f0a0 repo preparing -
+    2 step 64f0a0 repo preparing waiting for a worker
+    3 step 64f0a0 repo preparing on worker worker-1
+    4 step 64f0a0 repo started
+    5 step 64f0a0 repo finished Some(0) Some(true)
+    6 step 64f0a1 chunky preparing -
+    7 step 64f0a1 chunky preparing waiting for a worker
+    8 step 64f0a1 chunky preparing on worker worker-1
+    9 step 64f0a1 chunky started
+    10 log 64f0a1 "one li"
+    11 log 64f0a1 "ne in two chunks\r\ntwo lines\r\nin one chunk\r\n"
+    12 log 64f0a1 " 10%\r"
+    13 log 64f0a1 " 55%\r100%\r\n"
+    14 log 64f0a1 "\u{1b}[31mred\u{1b}[0m <b>&amp;</b>\r\n"
+    16 log 64f0a1 stderr "grüße aus Köln 🚀\u{2028}\r\n"
+    17 log 64f0a1 "no newline at the end"
+    18 step 64f0a1 chunky finished Some(0) Some(true)
+    20 log task/old "old log\n"
+    21 error 64f0a1 old error
+    22 step run run finished Some(0) Some(true)
+    23 step 64f0a1 chunky finished None Some(true)
+    24 status succeeded (succeeded)
+    24 end
+    "#);
 }
 
 #[tokio::test]
@@ -203,6 +204,39 @@ async fn builds_that_are_not_there_end_the_stream_with_an_error() {
     assert_eq!(error.kind, CiErrorKind::NotFound);
     let error = watch(&bench.provider(), &BuildId("latest".into()), None).await.unwrap_err();
     assert_eq!(error.kind, CiErrorKind::NotFound);
+}
+
+#[tokio::test]
+async fn a_plan_that_hangs_does_not_hold_back_what_needs_no_names() {
+    let bench = Bench::new(concourse(Script::quick())).await;
+    let (provider, build) = finished(&bench).await;
+    bench.twin.fault(Fault::on(Route::Plan).slow(Duration::MAX).always());
+    let mut events = provider.events(deploy(), build, None);
+    // The plan is given up after eight seconds; this is there before.
+    let first =
+        tokio::time::timeout(Duration::from_secs(6), next(&mut events)).await.expect("it is held back");
+    assert_eq!(line(&first), "0 status running (started)");
+}
+
+#[tokio::test]
+async fn names_come_when_the_plan_does() {
+    let script = (0..200)
+        .fold(Script::new(), |script, _| script.task("unit", |task| task.log("on\n").wait_for_release()));
+    let bench = Bench::new(concourse(script)).await;
+    let provider = bench.provider();
+    let build = trigger(&provider, deploy()).await.unwrap().id;
+    bench.twin.fault(Fault::on(Route::Plan).status(500));
+    let mut events = provider.events(deploy(), build.clone(), None);
+    let mut names = Vec::new();
+    while names.last().is_none_or(Option::is_none) {
+        match next(&mut events).await.body {
+            RunEventBody::Step { name, .. } => names.push(name),
+            RunEventBody::Log { .. } => bench.twin.release(number(&build)),
+            RunEventBody::End => panic!("no step had a name"),
+            _ => {}
+        }
+    }
+    assert_eq!(names[0], None, "the first answer is waited for, and is none");
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ use gatehouse_domain::ci::{
     Build, BuildId, CancelMode, Capabilities, CheckReport, Checkpoint, CiError, CiErrorKind, CiProvider,
     DiscoveredJob, EventStream, Position, RunEvent, RunEventBody, RunStatus, StartKind, StartRequest, Target,
 };
+use jiff::Timestamp;
 
 /// What becomes of one start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,6 +104,11 @@ impl ScriptedCi {
         self.state().begin(target)
     }
 
+    /// Deletes everything that was built.
+    pub fn forget_builds(&self) {
+        self.state().builds.clear();
+    }
+
     pub fn set_status(&self, build: &str, status: RunStatus) {
         let mut state = self.state();
         let build = state.builds.iter_mut().find(|kept| kept.id.0 == build).expect("a build");
@@ -117,6 +123,13 @@ impl ScriptedCi {
             RunEvent { position, body, time: None }
         };
         self.state().events = bodies.into_iter().enumerate().map(positioned).collect();
+    }
+
+    /// When the first of what happens in every build happened.
+    pub fn set_event_times(&self, times: &[Timestamp]) {
+        for (event, time) in self.state().events.iter_mut().zip(times) {
+            event.time = Some(*time);
+        }
     }
 
     /// Lets streams of events fail when everything was sent.

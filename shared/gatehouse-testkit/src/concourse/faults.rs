@@ -31,6 +31,7 @@ pub struct Fault {
 enum Effect {
     None,
     Answer { status: u16, content_type: &'static str, body: String },
+    Missing,
     Cut,
     CutBody { after_bytes: usize },
     CutStream { after_events: u64 },
@@ -54,6 +55,13 @@ impl Fault {
     #[must_use]
     pub fn status(self, status: u16) -> Self {
         self.answer(status, "", String::new())
+    }
+
+    /// Answers as for what is not there, and says that Concourse does.
+    #[must_use]
+    pub fn missing(mut self) -> Self {
+        self.effect = Effect::Missing;
+        self
     }
 
     /// Answers as for a token that is not known.
@@ -167,6 +175,10 @@ impl Fault {
                     answer = answer.header(CONTENT_TYPE, *content_type);
                 }
                 Ok(answer.body(Body::from(body.clone())).ok())
+            }
+            Effect::Missing => {
+                let answer = Response::builder().status(404).header("x-concourse-version", "7.14.3");
+                Ok(answer.body(Body::empty()).ok())
             }
             Effect::None | Effect::CutBody { .. } | Effect::CutStream { .. } => Ok(None),
         }

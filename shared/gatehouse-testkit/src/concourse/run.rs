@@ -205,6 +205,10 @@ impl Runner {
             Action::Sleep(delay) => tokio::time::sleep(*delay).await,
             Action::WaitForRelease => self.released().await,
             Action::Finish(status) => self.finish(*status),
+            Action::End(status) => self.change(|build, now| {
+                build.status = *status;
+                build.end_time = Some(now);
+            }),
         }
     }
 

@@ -22,6 +22,9 @@ pub enum Status {
 }
 
 impl Status {
+    const ALL: [Self; 6] =
+        [Self::Pending, Self::Started, Self::Succeeded, Self::Failed, Self::Errored, Self::Aborted];
+
     /// The word on the wire.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -66,6 +69,8 @@ pub(super) enum Action {
     Sleep(Duration),
     WaitForRelease,
     Finish(Status),
+    /// Ends the build, and leaves it to the events to say so.
+    End(Status),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,6 +98,8 @@ pub struct Script {
     pub(super) steps: Vec<Step>,
     pub(super) actions: Vec<Action>,
     pub(super) event_id_step: u64,
+    /// The plan, where it is not that of `steps`.
+    pub(super) plan: Option<Value>,
 }
 
 impl Default for Script {
@@ -110,7 +117,24 @@ impl Script {
             steps: Vec::new(),
             actions: Vec::new(),
             event_id_step: 1,
+            plan: None,
         }
+    }
+
+    /// Does what was recorded, event by event as it stands; `plan` is the answer to `/plan`. A build whose
+    /// stream was not recorded to its end ends `errored`, without an event.
+    #[must_use]
+    pub fn recorded(plan: Option<Value>, events: &[String]) -> Self {
+        let status = |event: &String| {
+            let event: Value = serde_json::from_str(event).ok()?;
+            let word = event["data"]["status"].as_str()?;
+            Status::ALL.into_iter().find(|status| status.as_str() == word && status.is_terminal())
+        };
+        let status = events.iter().rev().find_map(status).unwrap_or(Status::Errored);
+        let mut script =
+            events.iter().fold(Self::new().unannounced(), |script, event| script.verbatim(event));
+        script.actions.push(Action::End(status));
+        Self { plan, ..script }
     }
 
     /// Leaves the build pending for `delay` before it starts.

@@ -138,9 +138,14 @@ impl BuildRecord {
     }
 }
 
+fn is_team(name: &str, other: &str) -> bool {
+    name.to_lowercase() == other.to_lowercase()
+}
+
 impl State {
+    /// Finds a team, without regard to case.
     pub(super) fn team(&self, name: &str) -> Option<&TeamRecord> {
-        self.teams.iter().find(|team| team.name == name)
+        self.teams.iter().find(|team| is_team(&team.name, name))
     }
 
     pub(super) fn team_or_insert(&mut self, name: &str) -> &mut TeamRecord {
@@ -169,7 +174,7 @@ impl State {
     ) -> Option<&PipelineRecord> {
         self.pipelines
             .iter()
-            .find(|it| it.team == team && it.name == name && it.instance_vars.as_ref() == vars)
+            .find(|it| is_team(&it.team, team) && it.name == name && it.instance_vars.as_ref() == vars)
     }
 
     pub(super) fn pipeline_by_id(&self, id: i64) -> Option<&PipelineRecord> {
@@ -195,9 +200,9 @@ impl State {
             .filter(move |build| build.job.as_ref().is_some_and(|(id, name)| *id == pipeline && name == job))
     }
 
-    /// Returns the roles that the bearer of `token` has in `team`.
+    /// Returns the roles that the bearer of `token` has in `team`, whose name is exact here.
     pub(super) fn roles(&self, token: &Token, team: &str) -> Vec<Role> {
-        let Some(team) = self.team(team) else { return Vec::new() };
+        let Some(team) = self.teams.iter().find(|it| it.name == team) else { return Vec::new() };
         team.auth
             .iter()
             .filter(|(_, members)| token.claims.is_among(members))

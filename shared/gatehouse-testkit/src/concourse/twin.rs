@@ -212,6 +212,44 @@ impl ConcourseTwin {
         self.with_pipeline(team, &pipeline.into(), |pipeline| pipeline.archived = true);
     }
 
+    /// Gives a team another name. Its pipelines and builds go with it.
+    pub fn rename_team(&self, team: &str, name: &str) {
+        self.world.update(|state| {
+            let teams = state.teams.iter_mut().map(|it| &mut it.name);
+            let teams = teams.chain(state.pipelines.iter_mut().map(|it| &mut it.team));
+            for it in teams.chain(state.builds.values_mut().map(|it| &mut it.team)).filter(|it| *it == team) {
+                name.clone_into(it);
+            }
+        });
+    }
+
+    pub fn rename_pipeline(&self, team: &str, pipeline: impl Into<PipelineName>, name: &str) {
+        self.with_pipeline(team, &pipeline.into(), |pipeline| name.clone_into(&mut pipeline.name));
+    }
+
+    /// Gives a job another name, as `old_name` in its pipeline does. Its builds go with it.
+    pub fn rename_job(&self, team: &str, pipeline: impl Into<PipelineName>, job: &str, name: &str) {
+        let pipeline = pipeline.into();
+        let id = self.with_pipeline(team, &pipeline, |pipeline| pipeline.id);
+        self.with_job(team, &pipeline, job, |job| name.clone_into(&mut job.name));
+        self.world.update(|state| {
+            let jobs = state.builds.values_mut().filter_map(|build| build.job.as_mut());
+            for (_, its) in jobs.filter(|(pipeline, its)| *pipeline == id && its == job) {
+                name.clone_into(its);
+            }
+        });
+    }
+
+    /// Destroys a pipeline. Its builds go with it, and open streams of theirs are cut.
+    pub fn destroy_pipeline(&self, team: &str, pipeline: impl Into<PipelineName>) {
+        let id = self.with_pipeline(team, &pipeline.into(), |pipeline| pipeline.id);
+        self.world.update(|state| {
+            state.pipelines.retain(|pipeline| pipeline.id != id);
+            state.builds.retain(|_, build| build.job.as_ref().is_none_or(|(pipeline, _)| *pipeline != id));
+        });
+        self.cut_streams();
+    }
+
     /// Says what builds of a job do from now on.
     pub fn set_script(&self, team: &str, pipeline: impl Into<PipelineName>, job: &str, script: Script) {
         self.with_job(team, &pipeline.into(), job, |job| job.script = script.into());

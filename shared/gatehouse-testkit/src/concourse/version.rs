@@ -32,6 +32,11 @@ impl Version {
         }
     }
 
+    /// 6.5.0 and 6.5.1 do, and overlook `from` and `to`; later ones do the contrary.
+    pub(super) fn pages_by_since_and_until(self) -> bool {
+        self == Self::V6_5
+    }
+
     pub(super) fn has_created_by(self) -> bool {
         self >= Self::V7_4
     }

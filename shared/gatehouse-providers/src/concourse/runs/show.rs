@@ -31,53 +31,86 @@ pub(in crate::concourse) async fn build(
 }
 
 /// A build as Concourse has it.
-pub(in crate::concourse) struct Found<'a> {
-    /// What was asked for.
-    pub(in crate::concourse) target: &'a ConcourseTarget,
+pub(in crate::concourse) struct Found {
+    /// What it is a build of, by the names of now, with the instance variables that Concourse reports.
+    pub(in crate::concourse) target: ConcourseTarget,
     pub(in crate::concourse) build: wire::Build,
 }
 
-/// Gets a build, which must be one of the job that `target` names: ids are unique in all of Concourse, and
-/// callers may see only builds of their jobs.
-pub(in crate::concourse) async fn find<'a>(
+impl Found {
+    /// A build that was asked for as one of `asked`. Members that Concourse left out count as asked for.
+    pub(in crate::concourse) fn new(asked: &ConcourseTarget, build: wire::Build) -> Self {
+        let name = |is: &String, asked: &String| if is.is_empty() { asked.clone() } else { is.clone() };
+        let target = ConcourseTarget {
+            team: name(&build.team_name, &asked.team),
+            pipeline: name(&build.pipeline_name, &asked.pipeline),
+            job: name(&build.job_name, &asked.job),
+            vars: build.pipeline_instance_vars.clone(),
+        };
+        Self { target, build }
+    }
+
+    /// Whether it is a build of the job that `asked` names. Concourse finds teams without regard to case, and
+    /// everything else by its exact name.
+    pub(in crate::concourse) fn is_of(&self, asked: &ConcourseTarget) -> bool {
+        let Self { build, .. } = self;
+        build.team_name.to_lowercase() == asked.team.to_lowercase()
+            && (&build.pipeline_name, &build.job_name) == (&asked.pipeline, &asked.job)
+    }
+}
+
+/// Gets a build by its id, which is unique in all of Concourse and stays when its job, pipeline or team gets another
+/// name. A build of another name than `target` has is given only if our account made it: callers may see only
+/// builds of their jobs, and what ours made was made for one of them. What is given has its names of now.
+pub(in crate::concourse) async fn find(
     client: &Client,
-    target: &'a Target,
+    target: &Target,
     build: &BuildId,
     operation: &'static str,
-) -> Result<Found<'a>, CiError> {
+) -> Result<Found, CiError> {
     let target = path::pipeline_job(target, operation)?;
     let number = path::build_number(build, operation)?;
     let call = Call { operation, about: About::Build(target, build), effect: Effect::Reads };
     let found: wire::Build =
         client.get(&call, &format!("/api/v1/builds/{number}"), Limits::default()).await?;
-    if (&found.team_name, &found.pipeline_name, &found.job_name)
-        == (&target.team, &target.pipeline, &target.job)
-    {
-        return Ok(Found { target, build: found });
+    let found = Found::new(target, found);
+    if found.is_of(target) || is_ours(client, &found.build).await? {
+        return Ok(found);
     }
     let ConcourseTarget { team, pipeline, job, .. } = target;
     let advice = format!("build {build} is none of job `{job}` in pipeline `{pipeline}` of team `{team}`");
-    Err(CiError::new(CiErrorKind::NotFound, operation, advice))
+    Err(CiError::new(CiErrorKind::Refused, operation, advice))
+}
+
+/// Whether our account made a build, as far as Concourse says who did.
+async fn is_ours(client: &Client, build: &wire::Build) -> Result<bool, CiError> {
+    match &build.created_by {
+        Some(name) => Ok(client.display_names().await?.contains(name)),
+        None => Ok(false),
+    }
 }
 
 /// A build in the words of the domain, with why it waits where Concourse says so.
-pub(in crate::concourse) async fn shown(client: &Client, found: Found<'_>) -> Build {
+pub(in crate::concourse) async fn shown(client: &Client, found: Found) -> Build {
     let reason = reason(client, &found).await;
     translated(client, found, reason)
 }
 
 /// Why a build waits; `None` where Concourse does not say, which is no failure.
-pub(in crate::concourse) async fn reason(client: &Client, found: &Found<'_>) -> Option<Reason> {
+pub(in crate::concourse) async fn reason(client: &Client, found: &Found) -> Option<Reason> {
     if found.build.status != status::PENDING {
         return None;
     }
     let id = BuildId(found.build.id.to_string());
-    let call =
-        Call { operation: "ask why it waits", about: About::Build(found.target, &id), effect: Effect::Reads };
+    let call = Call {
+        operation: "ask why it waits",
+        about: About::Build(&found.target, &id),
+        effect: Effect::Reads,
+    };
     let path = format!("/api/v1/builds/{id}/preparation");
     let limits = Limits { size: ANSWER_LIMIT, time: REASON_TIMEOUT };
     match client.get(&call, &path, limits).await {
-        Ok(preparation) => status::reason(&preparation, &actual_target(found), client.version().as_ref()),
+        Ok(preparation) => status::reason(&preparation, &found.target, client.version().as_ref()),
         Err(error) => {
             tracing::debug!(error = %Chain(&error), "could not ask why a build waits");
             None
@@ -86,9 +119,8 @@ pub(in crate::concourse) async fn reason(client: &Client, found: &Found<'_>) -> 
 }
 
 /// A build in the words of the domain.
-pub(in crate::concourse) fn translated(client: &Client, found: Found<'_>, reason: Option<Reason>) -> Build {
-    let target = actual_target(&found);
-    let build = found.build;
+pub(in crate::concourse) fn translated(client: &Client, found: Found, reason: Option<Reason>) -> Build {
+    let Found { target, build } = found;
     Build {
         id: BuildId(build.id.to_string()),
         web_url: Some(path::web_page(client.base(), &target, &build.name)),
@@ -100,11 +132,6 @@ pub(in crate::concourse) fn translated(client: &Client, found: Found<'_>, reason
         finished_at: time(build.end_time),
         number: Some(build.name).filter(|name| !name.is_empty()),
     }
-}
-
-/// The target with the instance variables that Concourse reports.
-fn actual_target(found: &Found<'_>) -> ConcourseTarget {
-    ConcourseTarget { vars: found.build.pipeline_instance_vars.clone(), ..found.target.clone() }
 }
 
 fn time(seconds: Option<i64>) -> Option<Timestamp> {

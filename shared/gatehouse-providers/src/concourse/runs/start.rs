@@ -3,14 +3,15 @@
 use std::{collections::BTreeSet, num::ParseIntError};
 
 use gatehouse_domain::ci::{
-    Build, BuildId, Checkpoint, CiError, CiErrorKind, ConcourseTarget, StartKind, StartRequest, Target,
+    Build, BuildId, Checkpoint, CiError, CiErrorKind, ConcourseTarget, RunStatus, StartKind, StartRequest,
+    Target,
 };
 
 use super::show::{Found, find, shown, translated};
 use crate::concourse::{
     client::{Client, Limits},
     error::{About, Call, Effect},
-    path,
+    path, status,
     version::NAMES_CREATORS,
     wire,
 };
@@ -31,9 +32,15 @@ pub(in crate::concourse) async fn checkpoint(
     let newest = greatest(&list(client, target, operation, "limit=1").await?);
     let newer = match newest {
         0 => Vec::new(),
-        newest => list(client, target, operation, &format!("from={}&limit={WINDOW}", newest + 1)).await?,
+        newest => list(client, target, operation, &from(newest + 1)).await?,
     };
     Ok(Checkpoint(greatest(&newer).max(newest).to_string()))
+}
+
+/// The query for the builds next to and above `id`, itself included. 6.5.0 and 6.5.1 know `until` instead of `from`,
+/// which leaves its own build out; all others know `from` only, and each overlooks the other's.
+fn from(id: u64) -> String {
+    format!("from={id}&until={}&limit={WINDOW}", id.saturating_sub(1))
 }
 
 fn greatest(builds: &[wire::Build]) -> u64 {
@@ -64,15 +71,40 @@ pub(in crate::concourse) async fn start(
     let (effect, path) = match request.kind {
         StartKind::Trigger => (Effect::Triggers, path::job_builds(target, "", "")),
         StartKind::Rerun { build } => {
-            let original = find(client, request.target, build, operation).await?.build;
-            (Effect::Reruns, path::job_builds(target, &format!("/{}", path::escape(&original.name)), ""))
+            let original = original(client, request.target, build, operation).await?;
+            admit_rerun(target, &original)?;
+            let name = path::escape(&original.build.name);
+            (Effect::Reruns, path::job_builds(target, &format!("/{name}"), ""))
         }
     };
     let call = Call { operation, about: About::Job(target), effect };
     // Concourse has no idempotency keys. An answer that is lost, and even a 500, may stand for a build, so this request is
     // never repeated here: `started_since` finds out.
     let build = client.post(&call, &path).await?;
-    Ok(shown(client, Found { target, build }).await)
+    Ok(shown(client, Found::new(target, build)).await)
+}
+
+/// Refuses to rerun a build of a job that has another name now, which may be another team's business; and one that
+/// never began: it has no inputs, and Concourse answers 500 each time, which says as little as an answer that was
+/// lost.
+fn admit_rerun(target: &ConcourseTarget, original: &Found) -> Result<(), CiError> {
+    let Found { target: now, build } = original;
+    let name = &build.name;
+    let advice = match status::common(&build.status) {
+        _ if !original.is_of(target) => format!(
+            "build {name} is one of job `{}` in pipeline `{}` of team `{}` by now: correct the job, and trigger it",
+            now.job, now.pipeline, now.team
+        ),
+        _ if build.start_time.is_some() => return Ok(()),
+        RunStatus::Queued => format!("build {name} has not begun, so there is nothing to run again"),
+        RunStatus::Cancelled => format!(
+            "build {name} was cancelled before it began, so it has no inputs to run with again: trigger the job \
+             instead"
+        ),
+        // It may have had its inputs, and failed to begin for another reason.
+        _ => return Ok(()),
+    };
+    Err(CiError::new(CiErrorKind::Refused, "rerun the build", advice))
 }
 
 fn operation(kind: &StartKind) -> &'static str {
@@ -93,8 +125,10 @@ pub(in crate::concourse) async fn started_since(
     let (original, query) = match request.kind {
         StartKind::Trigger => (None, format!("limit={WINDOW}")),
         StartKind::Rerun { build } => {
-            let original = original(client, request.target, build, operation).await?;
-            (Some(original), format!("from={original}&limit={WINDOW}"))
+            let build = original(client, request.target, build, operation).await?.build;
+            // A rerun of a rerun names the first of them as its original.
+            let original = build.rerun_of.map_or(build.id, |original| original.id);
+            (Some(original), from(original))
         }
     };
     let mut builds = list(client, target, operation, &query).await?;
@@ -103,7 +137,7 @@ pub(in crate::concourse) async fn started_since(
     builds.retain(|build| build.id > checkpoint && build.rerun_of.as_ref().map(|it| it.id) == original);
     keep_ours(client, &mut builds).await?;
     builds.sort_unstable_by_key(|build| build.id);
-    Ok(builds.into_iter().map(|build| translated(client, Found { target, build }, None)).collect())
+    Ok(builds.into_iter().map(|build| translated(client, Found::new(target, build), None)).collect())
 }
 
 fn number(checkpoint: &Checkpoint) -> Result<u64, CiError> {
@@ -113,15 +147,21 @@ fn number(checkpoint: &Checkpoint) -> Result<u64, CiError> {
     })
 }
 
-/// The build that a rerun of `build` names as its original: a rerun of a rerun names the first of them.
+/// The build that is to be run again.
 async fn original(
     client: &Client,
     target: &Target,
     build: &BuildId,
     operation: &'static str,
-) -> Result<u64, CiError> {
-    let build = find(client, target, build, operation).await?.build;
-    Ok(build.rerun_of.map_or(build.id, |original| original.id))
+) -> Result<Found, CiError> {
+    find(client, target, build, operation).await.map_err(|error| match error.kind {
+        CiErrorKind::NotFound => CiError {
+            kind: CiErrorKind::Refused,
+            advice: format!("{}: what is gone cannot be run again; trigger the job instead", error.advice),
+            ..error
+        },
+        _ => error,
+    })
 }
 
 /// Keeps the builds that our account made. Concourse does not say who did before 7.0.

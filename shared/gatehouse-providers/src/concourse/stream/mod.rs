@@ -1,6 +1,8 @@
 //! What happens in a build, as a stream that survives what happens to connections.
 
 mod connection;
+mod place;
+mod plan;
 mod watch;
 
 use std::sync::Arc;

@@ -4,23 +4,27 @@
 //! behind the last event whenever it is cut, and left at its end, since Concourse keeps it open. Nothing
 //! grows with the length of the log: what is kept is one piece of the stream, one event, the names of
 //! steps, and the few events that are next.
+//!
+//! What an event means depends on those before it: which steps there are, which of them have begun. So a
+//! caller who goes on from a place is served from the first event on, and told what comes behind that place.
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use gatehouse_domain::{
     ci::{BuildId, CiError, CiErrorKind, Position, Reason, RunEvent, RunEventBody, Target},
     clock::Clock,
-    error::Chain,
 };
 use gatehouse_outbound::{Backoff, SseEvent};
+use jiff::Timestamp;
 
-use super::connection::{Connection, MAX_EVENT, Next, OPERATION, ServerEvents};
+use super::{
+    connection::{Connection, MAX_EVENT, Next, OPERATION, ServerEvents},
+    place::Place,
+    plan::AskedPlan,
+};
 use crate::concourse::{
-    client::{Client, Limits},
-    error::{About, Call, Effect},
-    events::{self, Envelope},
-    path,
-    plan::StepNames,
+    client::Client,
+    events::{self, Envelope, EventReader},
     runs, status, wire,
 };
 
@@ -53,11 +57,12 @@ pub(super) struct Watch {
     phase: Phase,
     /// Events to hand out before anything else is read.
     ready: VecDeque<RunEvent>,
-    names: Option<StepNames>,
+    plan: AskedPlan,
+    reader: EventReader,
     /// The number of the last event that was seen.
     last: Option<u64>,
-    /// Whether a caller had seen events before.
-    resumed: bool,
+    /// Up to where the caller has been told before.
+    after: Option<Place>,
     /// Whether the event that ends the build was seen.
     ended: bool,
     /// Whether Concourse was found to say that the build has ended, while the stream was silent.
@@ -91,11 +96,11 @@ impl Watch {
         build: BuildId,
         after: Option<&Position>,
     ) -> Self {
-        let last = after.map(|position| position.0.parse().map_err(|_| not_ours(position)));
-        let (last, refusal) = match last.transpose() {
-            Ok(last) => (last, None),
+        let (after, refusal) = match after.map(Place::read).transpose() {
+            Ok(after) => (after, None),
             Err(error) => (None, Some(error)),
         };
+        let plan = AskedPlan::new(client.clone(), target.clone(), build.clone());
         Self {
             client,
             clock,
@@ -104,9 +109,10 @@ impl Watch {
             refusal,
             phase: Phase::Waiting(Waiting { reported: None, pause: FIRST_POLL, first: true }),
             ready: VecDeque::new(),
-            names: None,
-            last,
-            resumed: after.is_some(),
+            plan,
+            reader: EventReader::default(),
+            last: None,
+            after,
             ended: false,
             silent_after_end: false,
             backoff: BACKOFF,
@@ -168,16 +174,14 @@ impl Watch {
         }
     }
 
-    /// Gets the names of steps, once, and opens the stream behind the last event.
+    /// Opens the stream behind the last event, and asks for the names of steps meanwhile.
     async fn open(&mut self) -> Result<(), CiError> {
         let pause = self.backoff.pause();
         if !pause.is_zero() {
             self.clock.sleep(pause).await;
         }
         // Only now: a build that waits has no plan yet.
-        if self.names.is_none() {
-            self.names = Some(planned_names(&self.client, &self.target, &self.build).await);
-        }
+        self.plan.ask();
         let connection = Connection::open(self.client.clone(), &self.target, &self.build, self.last)?;
         self.phase = Phase::Following(connection);
         Ok(())
@@ -198,7 +202,7 @@ impl Watch {
             }
             Next::Event(event) if event.name == "end" => self.reach_end().await,
             Next::Event(event) => {
-                self.take(&event);
+                self.take(&event).await;
                 Ok(())
             }
             Next::Lost(error) => self.reopen(error),
@@ -223,7 +227,7 @@ impl Watch {
     }
 
     /// Reports what an event means, unless it was reported before.
-    fn take(&mut self, event: &SseEvent) {
+    async fn take(&mut self, event: &SseEvent) {
         let json = event.data.as_deref();
         let envelope = json.and_then(events::envelope);
         let number = envelope.as_ref().and_then(|it| it.number);
@@ -234,26 +238,41 @@ impl Watch {
         }
         self.backoff.reset();
         self.last = number.or(self.last);
-        let position = number.map(|number| Position(number.to_string()));
         match (json, envelope) {
-            (Some(json), Some(envelope)) => self.take_event(json, &envelope, position),
+            (Some(json), Some(envelope)) => self.take_event(json, &envelope, number).await,
             // Not an event: Concourse's versions differ, and one that cannot be read must not end the log.
             (Some(_), None) => {}
             (None, _) => {
                 let message = format!("an event of more than {MAX_EVENT} bytes was left out");
-                self.report(RunEventBody::Error { step: None, message }, position);
+                self.tell(number, vec![(RunEventBody::Error { step: None, message }, None)]);
             }
         }
     }
 
-    fn take_event(&mut self, json: &[u8], envelope: &Envelope, position: Option<Position>) {
-        let names = self.names.get_or_insert_default();
-        let Some(meaning) = events::meaning(&envelope.kind, json, names) else { return };
-        // More events may follow this one, and `end` may get lost, so the watch ends with the stream or with silence.
-        if let RunEventBody::Status { status, .. } = &meaning.body {
-            self.ended |= status.is_terminal();
+    async fn take_event(&mut self, json: &[u8], envelope: &Envelope, number: Option<u64>) {
+        // A plan that is slow holds back the steps that it names, and nothing before them.
+        if envelope.names_steps()
+            && let Some(plan) = self.plan.take().await
+        {
+            self.reader.add_plan(&plan);
         }
-        self.ready.push_back(RunEvent { position, body: meaning.body, time: meaning.time });
+        let meanings = self.reader.read(&envelope.kind, json);
+        // More events may follow this one, and `end` may get lost, so the watch ends with the stream or with silence.
+        self.ended |= meanings.iter().any(
+            |meaning| matches!(&meaning.body, RunEventBody::Status { status, .. } if status.is_terminal()),
+        );
+        self.tell(number, meanings.into_iter().map(|meaning| (meaning.body, meaning.time)).collect());
+    }
+
+    /// Reports what event `number` told, as far as the caller was not told before.
+    fn tell(&mut self, number: Option<u64>, told: Vec<(RunEventBody, Option<Timestamp>)>) {
+        let count = told.len();
+        let places = number.into_iter().flat_map(|number| Place::of_event(number, count)).map(Some);
+        for ((body, time), place) in told.into_iter().zip(places.chain(std::iter::repeat(None))) {
+            if place.is_none() || place > self.after {
+                self.ready.push_back(RunEvent { position: place.map(Into::into), body, time });
+            }
+        }
     }
 
     /// Ends the watch where the stream ends. A stream without the event that ends the build is one that was
@@ -270,10 +289,7 @@ impl Watch {
         } else if !status::common(&build.status).is_terminal() {
             return self.reopen(None);
         } else {
-            // Whoever resumes has seen how the build ended: that event came before the position.
-            if !self.resumed {
-                self.report_status(&build, None);
-            }
+            self.report_status(&build, None);
             self.report_end();
         }
         Ok(())
@@ -326,7 +342,7 @@ impl Watch {
     }
 
     fn position(&self) -> Option<Position> {
-        self.last.map(|number| Position(number.to_string()))
+        self.last.map(Place::behind_event).max(self.after).map(Into::into)
     }
 
     fn report(&mut self, body: RunEventBody, position: Option<Position>) {
@@ -341,6 +357,9 @@ impl Watch {
     }
 
     fn report_end(&mut self) {
+        for body in self.reader.end() {
+            self.report(body, None);
+        }
         self.report(RunEventBody::End, self.position());
     }
 
@@ -351,26 +370,4 @@ impl Watch {
         self.report(RunEventBody::Error { step: None, message }, None);
         self.report_end();
     }
-}
-
-/// What the plan of a build calls its steps.
-async fn planned_names(client: &Client, target: &Target, build: &BuildId) -> StepNames {
-    let mut names = StepNames::default();
-    let Ok(target) = path::pipeline_job(target, OPERATION) else { return names };
-    let call = Call { operation: OPERATION, about: About::Build(target, build), effect: Effect::Reads };
-    let path = format!("/api/v1/builds/{}/plan", path::escape(&build.0));
-    match client.get::<wire::Plan>(&call, &path, Limits::list()).await {
-        Ok(plan) => names.add_plan(&plan.plan),
-        // Steps without names are still steps.
-        Err(error) => tracing::debug!(error = %Chain(&error), "a build has no plan to show"),
-    }
-    names
-}
-
-fn not_ours(position: &Position) -> CiError {
-    let advice = format!(
-        "`{}` is not a position in a Concourse build",
-        position.0.chars().take(40).collect::<String>()
-    );
-    CiError::new(CiErrorKind::Refused, OPERATION, advice)
 }

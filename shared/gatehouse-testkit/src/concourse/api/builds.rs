@@ -34,7 +34,7 @@ pub(super) async fn list_all_builds(
     caller.not_invalid()?;
     let state = world.lock();
     let visible = state.builds.values().filter(|it| is_build_visible(&state, &caller, it));
-    let page = Page::parse(query.as_deref());
+    let page = Page::parse(query.as_deref(), world.config.version);
     Ok(paging::respond(&world, &state, visible, &page, "/api/v1/builds", None, Comment::Hidden))
 }
 
@@ -49,7 +49,15 @@ pub(super) async fn list_team_builds(
     state.team(&team).ok_or(Rejection::NotFound)?;
     let builds = state.builds.values().filter(|it| it.team == team && is_build_visible(&state, &caller, it));
     let path = format!("/api/v1/teams/{team}/builds");
-    Ok(paging::respond(&world, &state, builds, &Page::parse(query.as_deref()), &path, None, Comment::Hidden))
+    Ok(paging::respond(
+        &world,
+        &state,
+        builds,
+        &Page::parse(query.as_deref(), world.config.version),
+        &path,
+        None,
+        Comment::Hidden,
+    ))
 }
 
 pub(super) async fn list_pipeline_builds(
@@ -64,7 +72,7 @@ pub(super) async fn list_pipeline_builds(
     let id = pipeline.readable(&state, &caller)?.id;
     let builds = state.builds.values().filter(|it| it.job.as_ref().is_some_and(|(its, _)| *its == id));
     let vars = pipeline.vars.clone().map(Value::Object);
-    let page = Page::parse(query.as_deref());
+    let page = Page::parse(query.as_deref(), world.config.version);
     Ok(paging::respond(&world, &state, builds, &page, &path, vars.as_ref(), Comment::Hidden))
 }
 
@@ -79,7 +87,7 @@ pub(super) async fn list_job_builds(
     let state = world.lock();
     let known = pipeline.readable(&state, &caller)?;
     known.job(&job).ok_or(Rejection::NotFound)?;
-    let page = Page::parse(query.as_deref());
+    let page = Page::parse(query.as_deref(), world.config.version);
     if page.is_reversed() {
         return Err(Rejection::NotFound);
     }

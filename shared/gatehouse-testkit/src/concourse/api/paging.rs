@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::answer::Json;
 use super::present::{self, Comment};
 use crate::concourse::state::{BuildRecord, State};
+use crate::concourse::version::Version;
 use crate::concourse::world::World;
 
 /// Builds on a page if the caller does not say.
@@ -19,14 +20,21 @@ pub(super) struct Page {
     to: Option<i64>,
     limit: usize,
     by_time: bool,
+    /// Of servers that page by `since` and `until`, which leave their own build out.
+    since: Option<i64>,
+    until: Option<i64>,
 }
 
 impl Page {
     /// What is not a number counts as 0.
-    pub(super) fn parse(query: Option<&str>) -> Self {
+    pub(super) fn parse(query: Option<&str>, version: Version) -> Self {
+        let old = version.pages_by_since_and_until();
         let mut page = Self { limit: DEFAULT_LIMIT, ..Self::default() };
         for (key, value) in url::form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
             match key.as_ref() {
+                "since" if old => page.since = value.parse().ok().filter(|id| *id > 0),
+                "until" if old => page.until = value.parse().ok().filter(|id| *id > 0),
+                "from" | "to" if old => {}
                 "from" if !value.is_empty() => page.from = Some(value.parse().unwrap_or(0)),
                 "to" if !value.is_empty() => page.to = Some(value.parse().unwrap_or(0)),
                 "limit" => page.limit = value.parse().ok().filter(|it| *it > 0).unwrap_or(DEFAULT_LIMIT),
@@ -47,6 +55,12 @@ impl Page {
             let time = build.start_time.unwrap_or(0);
             return self.from.is_none_or(|from| time >= from) && self.to.is_none_or(|to| time <= to);
         }
+        if self.since.is_some() || self.until.is_some() {
+            return match self.until {
+                Some(until) => build.id > until,
+                None => self.since.is_none_or(|since| build.id < since),
+            };
+        }
         let key = |id: i64| state.builds.get(&id).map_or((id, id), BuildRecord::order_key);
         self.from.is_none_or(|from| build.order_key() >= key(from))
             && self.to.is_none_or(|to| build.order_key() <= key(to))
@@ -61,6 +75,9 @@ impl Page {
                 inside.truncate(self.limit);
             }
             (Some(_), None) => {
+                inside.drain(..inside.len().saturating_sub(self.limit));
+            }
+            (None, _) if self.until.is_some() => {
                 inside.drain(..inside.len().saturating_sub(self.limit));
             }
             (None, _) => inside.truncate(self.limit),

@@ -147,6 +147,9 @@ pub(super) fn team(team: &TeamRecord) -> Value {
 }
 
 pub(super) fn plan(build: &BuildRecord) -> Value {
+    if let Some(recorded) = &build.script.plan {
+        return recorded.clone();
+    }
     let steps = build.script.steps.iter().map(|step| {
         let resource =
             json!({"name": step.name, "type": "git", "resource": step.name, "version": step.version});
