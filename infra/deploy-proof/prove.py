@@ -199,9 +199,17 @@ def make_developers(api, *names):
         for name in names:
             user = {"user_name": name, "password": password, "roles": {"example": "developer"}}
             api.post("/v1/users", user).expect(201)
-            login = api.with_key(None).post("/auth/login", {"username": name, "password": password})
-            sessions.append(login.expect(200).json()["token"])
+            # Somebody else chose the password; the emulator remembers what was open to the first session.
+            first = log_in(api, name, password)
+            chosen = {"current_password": password, "new_password": f"{password} and fields of green"}
+            api.with_key(first).post("/auth/password", chosen).expect(200)
+            sessions.append(log_in(api, name, chosen["new_password"]))
     return [api.with_key(session) for session in sessions]
+
+
+def log_in(api, name, password):
+    login = api.with_key(None).post("/auth/login", {"username": name, "password": password})
+    return login.expect(200).json()["token"]
 
 
 def asked_again(api, token):

@@ -29,7 +29,7 @@ use gatehouse_domain::{
         start::{self, StartError},
     },
     tokens::{self, Minted, RecordUse, Rotation},
-    users::{self, LogIn, LoggedIn, UserDraft, UserPatch},
+    users::{self, LogIn, LoggedIn, LoginError, Proof, RecordSessionUse, UserDraft, UserPatch},
 };
 use secrecy::ExposeSecret;
 
@@ -164,10 +164,38 @@ async fn a_token_is_revoked_with_one_read_one_transaction_and_its_flush_is_forgo
 }
 
 async fn log_in(table: &TestTable, password: &str) -> Result<LoggedIn, users::LoginError> {
+    log_in_with(table, password, None).await
+}
+
+async fn log_in_with(
+    table: &TestTable,
+    password: &str,
+    code: Option<&str>,
+) -> Result<LoggedIn, users::LoginError> {
     let pretend = Pretend::default();
-    let (store, system, wanted) =
-        (&*table.table, &*table.system, LogIn { user: "ada", password: &password.into() });
-    users::log_in(store, &pretend, &pretend, system, &origin(), &wanted).await
+    let (password, code) = (password.into(), code.map(Into::into));
+    let wanted = LogIn { user: "ada", password: &password, code: code.as_ref() };
+    let (store, system) = (&*table.table, &*table.system);
+    users::log_in(store, &pretend, &pretend, &pretend, system, &origin(), &wanted).await
+}
+
+/// A table with the user `ada`, a platform admin, who has chosen her password.
+async fn with_ada() -> TestTable {
+    let table = TestTable::new().await;
+    let (root, ada) = (person("root", "*=admin", "s"), person("ada", "*=admin", "s"));
+    let (origin, pretend) = (origin(), Pretend::default());
+    let (store, flush, system) = (&*table.table, &pretend.flushes, &*table.system);
+    let draft = UserDraft {
+        name: "ada".parse().unwrap(),
+        display_name: None,
+        roles: "*=admin".parse().unwrap(),
+        password: "first horse".into(),
+    };
+    users::create(store, &pretend, system, &audit(&root, &origin), draft).await.unwrap();
+    let (first, own) = ("first horse".into(), "correct horse".into());
+    let audit = audit(&ada, &origin);
+    users::change_password(store, &pretend, flush, system, &audit, &first, &own).await.unwrap();
+    table
 }
 
 #[tokio::test]
@@ -185,11 +213,14 @@ async fn people_log_in_with_one_read_and_two_transactions_and_out_with_one() {
     assert_eq!(table.calls.take(), ["TransactWriteItems"]);
     let LoggedIn { claims, .. } = log_in(&table, "correct horse").await.unwrap();
     let login = ["GetItem", "TransactWriteItems", "TransactWriteItems"];
+    // She has to change her password first, so that nobody asks yet whether a tenant wants a second factor of her.
     assert_eq!(table.calls.take(), login);
     log_in(&table, "wrong").await.unwrap_err();
     assert_eq!(table.calls.take(), login, "a refused login makes other calls than an admitted one");
-    let caller = users::authenticate(&*table.table, &claims, table.system.now()).await.unwrap().unwrap();
+    let admitted = users::authenticate(&*table.table, &claims, table.system.now()).await.unwrap();
+    let (caller, used) = admitted.expect("ada is admitted");
     assert_eq!(table.calls.take(), ["GetItem"]);
+    assert_eq!(used, None);
     let expected = Precondition::Revision(ada.revision);
     let patch = UserPatch { display_name: Some("Ada".into()), ..UserPatch::default() };
     users::edit(store, flush, system, &audit(&root, &origin), &ada.name, patch, &expected).await.unwrap();
@@ -198,6 +229,91 @@ async fn people_log_in_with_one_read_and_two_transactions_and_out_with_one() {
     assert_eq!(table.calls.take(), ["TransactWriteItems", "DeleteItem"]);
     let ended = users::authenticate(&*table.table, &claims, table.system.now()).await.unwrap();
     assert_eq!(ended, None);
+}
+
+#[tokio::test]
+async fn an_authorizer_that_does_not_remember_reads_a_session_once_and_writes_its_use_once_in_five_minutes() {
+    let table = with_ada().await;
+    let LoggedIn { claims, .. } = log_in(&table, "correct horse").await.unwrap();
+    table.calls.take();
+    let store = &*table.table;
+    let mut writes = Vec::new();
+    for minute in 0..24 {
+        let (_, used) = users::authenticate(store, &claims, table.system.now()).await.unwrap().expect("ada");
+        assert_eq!(table.calls.take(), ["GetItem", "Query"], "who has a second factor needs no second read");
+        if let Some(used) = used {
+            store.record_session_use(&used).await.unwrap();
+            assert_eq!(table.calls.take(), ["UpdateItem"]);
+            writes.push(minute);
+        }
+        table.system.advance(Duration::from_mins(1));
+    }
+    assert_eq!(writes, [5, 10, 15, 20]);
+}
+
+#[tokio::test]
+async fn sessions_are_listed_with_one_read_and_ended_with_one_transaction() {
+    let table = with_ada().await;
+    let (store, system, origin, pretend) = (&*table.table, &*table.system, origin(), Pretend::default());
+    let mut sessions = Vec::new();
+    for _ in 0..3 {
+        sessions.push(log_in(&table, "correct horse").await.unwrap().claims.id);
+    }
+    table.calls.take();
+    let ada = person("ada", "*=admin", sessions[0].as_str());
+    let audit = audit(&ada, &origin);
+    let own = users::list_sessions(store, &ada, system.now()).await.unwrap();
+    assert_eq!(table.calls.take(), ["GetItem"]);
+    assert_eq!(own.len(), 3);
+    let ended = ["GetItem", "TransactWriteItems", "DeleteItem"];
+    users::end_session(store, &pretend.flushes, system, &audit, &sessions[1]).await.unwrap();
+    assert_eq!(table.calls.take(), ended);
+    users::end_other_sessions(store, &pretend.flushes, system, &audit).await.unwrap();
+    assert_eq!(table.calls.take(), ended);
+    let name = "ada".parse().unwrap();
+    users::end_sessions_of(store, &pretend.flushes, system, &audit, &name).await.unwrap();
+    assert_eq!(table.calls.take(), ended);
+}
+
+#[tokio::test]
+async fn a_password_is_said_again_with_one_read_and_two_transactions() {
+    let table = with_ada().await;
+    let (store, system, origin, pretend) = (&*table.table, &*table.system, origin(), Pretend::default());
+    let session = log_in(&table, "correct horse").await.unwrap().claims.id;
+    let ada = person("ada", "*=admin", session.as_str());
+    let (audit, password) = (audit(&ada, &origin), "correct horse".into());
+    table.calls.take();
+    let proof = Proof { password: &password, code: None };
+    let flush = &pretend.flushes;
+    users::reauthenticate(store, &pretend, &pretend, flush, system, &audit, &proof).await.unwrap();
+    assert_eq!(table.calls.take(), ["TransactWriteItems", "GetItem", "TransactWriteItems", "DeleteItem"]);
+}
+
+#[tokio::test]
+async fn a_second_factor_takes_one_read_and_one_transaction_and_spares_the_look_at_tenants() {
+    let table = with_ada().await;
+    let (store, system, origin, pretend) = (&*table.table, &*table.system, origin(), Pretend::default());
+    let session = log_in(&table, "correct horse").await.unwrap().claims.id;
+    let ada = person("ada", "*=admin", session.as_str());
+    let (audit, flush) = (audit(&ada, &origin), &pretend.flushes);
+    table.calls.take();
+    let edited = ["GetItem", "TransactWriteItems", "DeleteItem"];
+    users::enrol_second_factor(store, &pretend, flush, system, &audit).await.unwrap();
+    assert_eq!(table.calls.take(), edited);
+    let code = |steps: i64| (system.now().as_second() / 30 + steps).to_string();
+    let first = code(-1).into();
+    users::confirm_second_factor(store, &pretend, flush, system, &audit, &first).await.unwrap();
+    assert_eq!(table.calls.take()[1..], edited, "behind the permit");
+    let login = ["GetItem", "TransactWriteItems", "TransactWriteItems"];
+    let asked = log_in(&table, "correct horse").await;
+    assert!(matches!(asked, Err(LoginError::CodeRequired)), "{asked:?}");
+    assert_eq!(table.calls.take(), login, "the permits are given back");
+    let LoggedIn { claims, .. } = log_in_with(&table, "correct horse", Some(&code(0))).await.unwrap();
+    assert_eq!(table.calls.take(), login);
+    users::authenticate(store, &claims, system.now()).await.unwrap().expect("ada");
+    assert_eq!(table.calls.take(), ["GetItem"]);
+    users::remove_second_factor(store, flush, system, &audit).await.unwrap();
+    assert_eq!(table.calls.take(), edited);
 }
 
 #[tokio::test]

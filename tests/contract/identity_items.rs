@@ -13,7 +13,9 @@ use gatehouse_domain::{
     signing::{FindKeyRing, KeyRing, SaveKeyRing, SigningKey},
     tenant::{ListTenants, SaveTenant, Tenant},
     tokens::{FindToken, RecordUse, Replaces, SaveToken, ServiceToken, TokenState, Use},
-    users::{FindAccount, FindUser, PasswordHash, SaveUser, Session, User, UserState},
+    users::{
+        FindAccount, FindUser, PasswordHash, SaveUser, SealedSecret, SecondFactor, Session, User, UserState,
+    },
 };
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -53,22 +55,40 @@ async fn a_user() {
         roles: "".parse().unwrap(),
         state: UserState::Active,
         password: PasswordHash::unverified("$argon2id$1".into()),
+        must_change_password: false,
+        second_factor: None,
+        second_factor_since: None,
         sessions: BTreeMap::new(),
         revision: Revision::unverified("rev_1".into()),
         created_at: noon(),
         updated_at: noon(),
         updated_by: "user:root".into(),
     };
-    let session = "ses_00000000000000000000000001";
+    let factor =
+        SecondFactor { last_step: Some(7), ..SecondFactor::new(SealedSecret::unverified("s".into())) };
+    let (older, session) = ("ses_00000000000000000000000001", "ses_00000000000000000000000002");
     let full = User {
         name: "bob".parse().unwrap(),
         display_name: Some("Bob".into()),
         roles: "*=viewer,acme=developer".parse().unwrap(),
         state: UserState::Disabled,
-        sessions: BTreeMap::from([(
-            session.parse().unwrap(),
-            Session { started_at: noon(), expires_at: later() },
-        )]),
+        must_change_password: true,
+        second_factor: Some(factor),
+        second_factor_since: Some(noon()),
+        sessions: BTreeMap::from([
+            (older.parse().unwrap(), Session::new(noon(), later())),
+            (
+                session.parse().unwrap(),
+                Session {
+                    started_at: noon(),
+                    expires_at: later(),
+                    last_used_at: Some(noon()),
+                    reauthenticated_at: Some(noon()),
+                    source_ip: Some("192.0.2.1".into()),
+                    user_agent: Some("curl/8.5.0".into()),
+                },
+            ),
+        ]),
         ..least.clone()
     };
     let stored = |name: &str| {
@@ -81,15 +101,23 @@ async fn a_user() {
     };
     let more = json!({
         "display_name": "Bob", "roles": "*=viewer,acme=developer", "state": "disabled",
-        "sessions": { session: { "started_at": NOON, "ends_at": LATER } },
+        "must_change_password": true, "second_factor_since": NOON,
+        "second_factor": { "secret": "s", "last_step": 7 },
+        "sessions": {
+            older: { "started_at": NOON, "ends_at": LATER },
+            session: {
+                "started_at": NOON, "ends_at": LATER, "last_used_at": noon().as_millisecond(),
+                "reauthenticated_at": NOON, "source_ip": "192.0.2.1", "user_agent": "curl/8.5.0",
+            },
+        },
     });
     for (user, expected) in [(least, stored("ada")), (full, with(stored("bob"), &more))] {
         table.table.create_user(&user, &entry(&table)).await.unwrap();
         assert_eq!(item(&table, &format!("USER#{}", user.name), "USER").await, expected);
         let account = table.table.find_account(&user.name).await.unwrap().unwrap();
         assert_eq!(
-            (&account.roles, account.state, &account.sessions),
-            (&user.roles, user.state, &user.sessions)
+            (&account.roles, account.state, account.must_change_password, &account.sessions),
+            (&user.roles, user.state, user.must_change_password, &user.sessions)
         );
         let found = table.table.find_user(&user.name).await.unwrap().unwrap();
         assert_eq!((found.display_name, found.password.expose()), (user.display_name, "$argon2id$1"));
@@ -289,13 +317,14 @@ async fn a_project_and_its_tenant() {
     let tenant = Tenant {
         id: "acme".parse().unwrap(),
         display_name: "Acme".into(),
+        require_second_factor: true,
         created_at: noon(),
         created_by: "user:root".into(),
     };
     table.table.save_tenant(&tenant, &entry(&table)).await.unwrap();
     let expected = json!({
         "pk": "TENANTS", "sk": "TENANT#acme", "tenant": "acme", "display_name": "Acme",
-        "created_at": NOON, "created_by": "user:root",
+        "require_second_factor": true, "created_at": NOON, "created_by": "user:root",
     });
     assert_eq!(item(&table, "TENANTS", "TENANT#acme").await, expected);
     assert_eq!(table.table.list_tenants().await.unwrap(), [tenant]);

@@ -218,6 +218,7 @@ fn tenant(table: &TestTable, id: &str, display_name: &str) -> Tenant {
     Tenant {
         id: id.parse().unwrap(),
         display_name: display_name.into(),
+        require_second_factor: false,
         created_at: table.system.now(),
         created_by: "user:ada".into(),
     }

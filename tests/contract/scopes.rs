@@ -87,7 +87,13 @@ impl World {
         let id: TenantId = tenant.parse().unwrap();
         let entry = self.table.entry("user:root", &format!("tenant:{tenant}"), Some(tenant));
         let created_at = self.table.system.now();
-        let tenant = Tenant { id, display_name: tenant.into(), created_at, created_by: "user:root".into() };
+        let tenant = Tenant {
+            id,
+            display_name: tenant.into(),
+            require_second_factor: false,
+            created_at,
+            created_by: "user:root".into(),
+        };
         self.table.table.save_tenant(&tenant, &entry).await.unwrap();
     }
 

@@ -9,18 +9,23 @@ use gatehouse_domain::{
     caller::Caller,
     claims::{ServiceClaims, SessionClaims},
     id::{KeyId, OperationId},
+    name::UserName,
     operations::workflow::{NotReady, StartWorkflow, Workflow, WorkflowError},
     paging::{Cursor, Limit, ListError, Page, PageRequest},
     secret::SecretError,
     sign::{SignError, SignToken},
     signing::MakeKeyPair,
-    users::{HashPassword, HashPasswordError, JudgePassword, PasswordHash, Weakness},
+    users::{
+        CodesError, HashPassword, HashPasswordError, JudgePassword, OneTimeCodes, PasswordHash, SealedSecret,
+        Weakness,
+    },
 };
 pub use gatehouse_testkit::app::{
     Flushes, TestSystem, TestTable,
     callers::{origin, person, tenant_key as admin},
     job_draft as draft, job_target as target,
 };
+use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
@@ -99,6 +104,26 @@ impl HashPassword for Pretend {
 impl JudgePassword for Pretend {
     fn weakness(&self, _password: &SecretString, _about: &[&str]) -> Option<Weakness> {
         None
+    }
+}
+
+/// The code of a time step is its number.
+#[async_trait]
+impl OneTimeCodes for Pretend {
+    async fn new_secret(&self, user: &UserName) -> Result<(SealedSecret, SecretString), CodesError> {
+        Ok((SealedSecret::unverified(format!("sealed for {user}")), "SECRET".into()))
+    }
+
+    async fn step_of(
+        &self,
+        _: &UserName,
+        _: &SealedSecret,
+        code: &SecretString,
+        now: Timestamp,
+    ) -> Result<Option<u64>, CodesError> {
+        let current = u64::try_from(now.as_second()).unwrap() / 30;
+        let step = code.expose_secret().parse().ok();
+        Ok(step.filter(|step| current.abs_diff(*step) <= 1))
     }
 }
 

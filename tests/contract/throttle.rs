@@ -84,6 +84,9 @@ async fn who_logs_in_gives_their_permits_back() {
         roles: "acme=viewer".parse().unwrap(),
         state: UserState::Active,
         password: PasswordHash::unverified("hash".into()),
+        must_change_password: false,
+        second_factor: None,
+        second_factor_since: None,
         sessions: BTreeMap::new(),
         known_networks: BTreeMap::new(),
         revision: Revision::new(&*table.system),
@@ -94,7 +97,7 @@ async fn who_logs_in_gives_their_permits_back() {
     let entry = || table.entry("user:ada", "user:ada", None);
     table.table.create_user(&user, &entry()).await.unwrap();
     let permits = [permit("account:ada", 3), permit("address:192.0.2.1", 5)];
-    let session = Session { started_at: now, expires_at: now + Duration::from_hours(12) };
+    let session = Session::new(now, now + Duration::from_hours(12));
     for _ in 0..10 {
         assert!(take(&table, &permits).await);
         let id = SessionId::generate(&*table.system);
@@ -104,6 +107,7 @@ async fn who_logs_in_gives_their_permits_back() {
             session: &session,
             forgotten: Vec::new(),
             known_networks: networks(),
+            spent: None,
         };
         assert!(table.table.begin_session(&begun, &permits, &entry()).await.unwrap());
     }
@@ -111,8 +115,14 @@ async fn who_logs_in_gives_their_permits_back() {
     assert_eq!(known, networks());
     let stale = User { revision: Revision::new(&*table.system), ..user.clone() };
     let id = SessionId::generate(&*table.system);
-    let begun =
-        Begun { user: &stale, id: &id, session: &session, forgotten: Vec::new(), known_networks: networks() };
+    let begun = Begun {
+        user: &stale,
+        id: &id,
+        session: &session,
+        forgotten: Vec::new(),
+        known_networks: networks(),
+        spent: None,
+    };
     assert!(take(&table, &permits).await);
     assert!(!table.table.begin_session(&begun, &permits, &entry()).await.unwrap());
     assert_eq!(take_until_refused(&table, &permits[0]).await, 2, "a failed attempt gave its permit back");

@@ -11,8 +11,9 @@ use gatehouse_domain::{
     revision::Revision,
     revocation::PendingFlush,
     users::{
-        Begun, FindAccount, FindUser, PasswordHash, SaveSession, SaveUser, Session, User, UserEdit,
-        UserEditOutcome, UserState,
+        Attempt, Begun, FindAccount, FindUser, MAX_SESSIONS, PasswordHash, Permit, Reauthenticated,
+        RecordSessionUse, RecoveryCodeHash, SaveSession, SaveUser, SealedSecret, SecondFactor, Session,
+        SessionUse, SpentCode, Throttle, User, UserEdit, UserEditOutcome, UserState,
     },
 };
 
@@ -26,6 +27,9 @@ fn user(table: &TestTable, name: &str, roles: &str) -> User {
         roles: roles.parse().unwrap(),
         state: UserState::Active,
         password: PasswordHash::unverified("first".into()),
+        must_change_password: false,
+        second_factor: None,
+        second_factor_since: None,
         sessions: BTreeMap::new(),
         known_networks: BTreeMap::new(),
         revision: Revision::new(&*table.system),
@@ -63,15 +67,13 @@ async fn save(table: &TestTable, edit: &UserEdit) -> UserEditOutcome {
 
 fn session(table: &TestTable) -> (SessionId, Session) {
     let started_at = table.system.now();
-    (
-        SessionId::generate(&*table.system),
-        Session { started_at, expires_at: started_at + Duration::from_hours(12) },
-    )
+    (SessionId::generate(&*table.system), Session::new(started_at, started_at + Duration::from_hours(12)))
 }
 
 async fn begin(table: &TestTable, user: &User, forgotten: Vec<SessionId>) -> (SessionId, bool) {
     let (id, session) = session(table);
-    let begun = Begun { user, id: &id, session: &session, forgotten, known_networks: BTreeMap::new() };
+    let begun =
+        Begun { user, id: &id, session: &session, forgotten, known_networks: BTreeMap::new(), spent: None };
     let begun = table.table.begin_session(&begun, &[], &entry(table, user.name.as_str())).await.unwrap();
     (id, begun)
 }
@@ -237,12 +239,12 @@ async fn a_session_ends_at_once_and_a_flush_is_pending() {
     let ada = create(&table, "ada", "acme=viewer").await;
     let (first, _) = begin(&table, &ada, Vec::new()).await;
     let (second, _) = begin(&table, &ada, Vec::new()).await;
-    table.table.end_session(&ada.name, &first, &entry(&table, "ada")).await.unwrap();
+    table.table.end_sessions(&ada.name, std::slice::from_ref(&first), &entry(&table, "ada")).await.unwrap();
     assert_eq!(sessions(&table, &ada).await, [second]);
     assert_eq!(table.table.pending_flush().await.unwrap(), Some(table.system.now()));
-    table.table.end_session(&ada.name, &first, &entry(&table, "ada")).await.unwrap();
+    table.table.end_sessions(&ada.name, std::slice::from_ref(&first), &entry(&table, "ada")).await.unwrap();
     let nobody = "nobody".parse().unwrap();
-    table.table.end_session(&nobody, &first, &entry(&table, "nobody")).await.unwrap();
+    table.table.end_sessions(&nobody, std::slice::from_ref(&first), &entry(&table, "nobody")).await.unwrap();
     assert!(table.table.find_account(&nobody).await.unwrap().is_none());
 }
 
@@ -260,11 +262,170 @@ async fn a_session_that_ended_is_not_kept_by_who_changes_their_password() {
     let (kept, late) = (change("second"), change("third"));
     assert_eq!(save(&table, &kept).await, UserEditOutcome::Done);
     assert_eq!(sessions(&table, &ada).await, std::slice::from_ref(&own));
-    table.table.end_session(&ada.name, &own, &entry(&table, "ada")).await.unwrap();
+    table.table.end_sessions(&ada.name, std::slice::from_ref(&own), &entry(&table, "ada")).await.unwrap();
     let seen = User { revision: kept.user.revision.clone(), ..ada.clone() };
     let late = UserEdit { previous: seen, ..late };
     assert_eq!(save(&table, &late).await, UserEditOutcome::Conflict);
     assert_eq!(sessions(&table, &ada).await, []);
+}
+
+async fn kept(table: &TestTable, user: &User, id: &SessionId) -> Option<Session> {
+    table.table.find_account(&user.name).await.unwrap().unwrap().sessions.remove(id)
+}
+
+#[tokio::test]
+async fn of_the_uses_of_a_session_the_latest_is_kept_and_an_ended_one_stays_ended() {
+    let table = TestTable::new().await;
+    let ada = create(&table, "ada", "acme=viewer").await;
+    let (id, _) = begin(&table, &ada, Vec::new()).await;
+    let begun = table.system.now();
+    let used = |minutes: u64| SessionUse {
+        user: ada.name.clone(),
+        session: id.clone(),
+        at: begun + Duration::from_mins(minutes),
+    };
+    for (written, latest) in [(5, 5), (3, 5), (9, 9), (9, 9)] {
+        table.table.record_session_use(&used(written)).await.unwrap();
+        assert_eq!(kept(&table, &ada, &id).await.unwrap().last_used_at, Some(used(latest).at));
+    }
+    table.table.end_sessions(&ada.name, std::slice::from_ref(&id), &entry(&table, "ada")).await.unwrap();
+    table.table.record_session_use(&used(20)).await.unwrap();
+    assert_eq!(kept(&table, &ada, &id).await, None);
+    let nobody = SessionUse { user: "nobody".parse().unwrap(), ..used(20) };
+    table.table.record_session_use(&nobody).await.unwrap();
+    assert!(table.table.find_account(&nobody.user).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn many_sessions_end_in_one_transaction_and_none_is_fine() {
+    let table = TestTable::new().await;
+    let ada = create(&table, "ada", "acme=viewer").await;
+    let mut ids = Vec::new();
+    for _ in 0..MAX_SESSIONS {
+        ids.push(begin(&table, &ada, Vec::new()).await.0);
+    }
+    let own = ids.split_off(MAX_SESSIONS - 1);
+    table.table.end_sessions(&ada.name, &ids, &entry(&table, "ada")).await.unwrap();
+    assert_eq!(sessions(&table, &ada).await, own);
+    table.table.end_sessions(&ada.name, &[], &entry(&table, "ada")).await.unwrap();
+    assert_eq!(sessions(&table, &ada).await, own);
+    assert_eq!(trail(&table, "user:root").await, MAX_SESSIONS + 3);
+}
+
+#[tokio::test]
+async fn a_password_is_said_again_only_in_a_session_of_whoever_has_it_still() {
+    let table = TestTable::new().await;
+    let ada = create(&table, "ada", "acme=viewer").await;
+    let (id, _) = begin(&table, &ada, Vec::new()).await;
+    let (other, _) = session(&table);
+    let permit = Permit {
+        of: "own:ada".into(),
+        window: table.system.now(),
+        length: Duration::from_hours(1),
+        limit: 1,
+    };
+    let permits = std::slice::from_ref(&permit);
+    let at = table.system.now() + Duration::from_mins(20);
+    let save = async |user: &User, session: &SessionId| {
+        let said = Reauthenticated { user, session, at, spent: None };
+        table.table.save_reauthentication(&said, &permit, &entry(&table, "ada")).await.unwrap()
+    };
+    assert_eq!(table.table.take_permits(permits).await.unwrap(), Attempt::Permitted);
+    let another = User { password: PasswordHash::unverified("another".into()), ..ada.clone() };
+    assert!(!save(&another, &id).await, "the password was changed meanwhile");
+    assert!(!save(&ada, &other).await, "there is no such session");
+    assert_eq!(table.table.take_permits(permits).await.unwrap(), Attempt::Refused(0));
+    assert!(save(&ada, &id).await);
+    assert_eq!(kept(&table, &ada, &id).await.unwrap().authenticated_at(), at);
+    assert_eq!(table.table.take_permits(permits).await.unwrap(), Attempt::Permitted, "it is given back");
+    assert!(table.table.pending_flush().await.unwrap().is_some());
+}
+
+/// `ada` with a second factor, whose one recovery code has this hash.
+async fn with_factor(table: &TestTable, hash: &RecoveryCodeHash) -> User {
+    let ada = create(table, "ada", "acme=viewer").await;
+    let mut factor = SecondFactor::new(SealedSecret::unverified("sealed".into()));
+    factor.recovery_codes.insert(hash.clone(), table.system.now());
+    let enrolled = edit(table, &ada, |user| {
+        user.second_factor = Some(factor);
+        user.second_factor_since = Some(table.system.now());
+    });
+    assert_eq!(save(table, &enrolled).await, UserEditOutcome::Done);
+    table.table.find_user(&ada.name).await.unwrap().unwrap()
+}
+
+#[tokio::test]
+async fn a_code_is_spent_once_by_whatever_it_is_used_for() {
+    let table = TestTable::new().await;
+    let hash: RecoveryCodeHash = serde_json::from_value(serde_json::json!("00ff")).unwrap();
+    let ada = with_factor(&table, &hash).await;
+    let begin = async |spent: &SpentCode| {
+        let (id, session) = session(&table);
+        let begun = Begun {
+            user: &ada,
+            id: &id,
+            session: &session,
+            forgotten: Vec::new(),
+            known_networks: BTreeMap::new(),
+            spent: Some(spent),
+        };
+        let begun = table.table.begin_session(&begun, &[], &entry(&table, "ada")).await.unwrap();
+        begun.then_some(id)
+    };
+    let recovery = SpentCode::Recovery(hash);
+    let own = begin(&SpentCode::Step(7)).await.expect("the first use");
+    for (spent, good) in [
+        (&SpentCode::Step(7), false),
+        (&SpentCode::Step(6), false),
+        (&SpentCode::Step(8), true),
+        (&recovery, true),
+        (&recovery, false),
+    ] {
+        assert_eq!(begin(spent).await.is_some(), good, "{spent:?}");
+    }
+    let permit = Permit {
+        of: "own:ada".into(),
+        window: table.system.now(),
+        length: Duration::from_hours(1),
+        limit: 9,
+    };
+    for (step, good) in [(8, false), (9, true), (9, false)] {
+        let spent = SpentCode::Step(step);
+        let said = Reauthenticated { user: &ada, session: &own, at: table.system.now(), spent: Some(&spent) };
+        let saved = table.table.save_reauthentication(&said, &permit, &entry(&table, "ada")).await.unwrap();
+        assert_eq!(saved, good, "{step}");
+    }
+    // Of many at once, with one code, one begins.
+    let tenth = SpentCode::Step(10);
+    let at_once = join_all((0..20).map(|_| begin(&tenth))).await;
+    assert_eq!(at_once.iter().flatten().count(), 1);
+    let found = table.table.find_user(&ada.name).await.unwrap().unwrap();
+    assert_eq!(found.second_factor.unwrap().last_step, Some(10));
+}
+
+#[tokio::test]
+async fn an_edit_of_something_else_brings_no_spent_code_back() {
+    let table = TestTable::new().await;
+    let hash: RecoveryCodeHash = serde_json::from_value(serde_json::json!("00ff")).unwrap();
+    let ada = with_factor(&table, &hash).await;
+    let (id, session) = session(&table);
+    let begun = Begun {
+        user: &ada,
+        id: &id,
+        session: &session,
+        forgotten: Vec::new(),
+        known_networks: BTreeMap::new(),
+        spent: Some(&SpentCode::Step(7)),
+    };
+    assert!(table.table.begin_session(&begun, &[], &entry(&table, "ada")).await.unwrap());
+    let demoted = roles(&table, &ada, "");
+    assert_eq!(save(&table, &demoted).await, UserEditOutcome::Done);
+    let found = table.table.find_user(&ada.name).await.unwrap().unwrap();
+    assert_eq!(found.second_factor.as_ref().unwrap().last_step, Some(7));
+    let removed = edit(&table, &found, |user| (user.second_factor, user.second_factor_since) = (None, None));
+    assert_eq!(save(&table, &removed).await, UserEditOutcome::Done);
+    let found = table.table.find_user(&ada.name).await.unwrap().unwrap();
+    assert_eq!((found.second_factor, found.second_factor_since), (None, None));
 }
 
 #[tokio::test]
@@ -287,11 +448,16 @@ async fn what_the_trail_cannot_take_does_not_happen_to_a_user() {
         session: &session,
         forgotten: Vec::new(),
         known_networks: BTreeMap::new(),
+        spent: None,
     };
     table.table.begin_session(&begun, &[], &used).await.expect_err("ada logged in without an entry");
     assert_eq!(sessions(&table, &ada).await, []);
     let (id, _) = begin(&table, &ada, Vec::new()).await;
-    table.table.end_session(&ada.name, &id, &used).await.expect_err("ada logged out without an entry");
+    table
+        .table
+        .end_sessions(&ada.name, std::slice::from_ref(&id), &used)
+        .await
+        .expect_err("ada logged out without an entry");
     assert_eq!(sessions(&table, &ada).await, [id]);
 }
 

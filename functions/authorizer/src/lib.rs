@@ -20,8 +20,9 @@ use gatehouse_domain::{
     error::Chain,
     signing::FindKeyRing,
     store::StoreError,
+    tenant::ListTenants,
     tokens::{self, FindToken, RecordUse, Use},
-    users::{self, FindAccount},
+    users::{self, FindAccount, RecordSessionUse, SessionUse},
 };
 use gatehouse_jwt::{Issuer, Refusal, Verified};
 use jiff::Timestamp;
@@ -48,9 +49,22 @@ pub struct Request {
 }
 
 /// The records that the authorizer reads, and what it writes into them.
-pub trait Records: FindAccount + FindToken + RecordUse + FindApiKey + RecordKeyUse + FindKeyRing {}
+pub trait Records:
+    FindAccount + ListTenants + RecordSessionUse + FindToken + RecordUse + FindApiKey + RecordKeyUse + FindKeyRing
+{
+}
 
-impl<S: FindAccount + FindToken + RecordUse + FindApiKey + RecordKeyUse + FindKeyRing> Records for S {}
+impl<S> Records for S where
+    S: FindAccount
+        + ListTenants
+        + RecordSessionUse
+        + FindToken
+        + RecordUse
+        + FindApiKey
+        + RecordKeyUse
+        + FindKeyRing
+{
+}
 
 pub struct Authorizer<S> {
     store: Arc<S>,
@@ -129,6 +143,7 @@ struct Admitted {
 
 /// That a credential is used.
 enum Used {
+    Session(SessionUse),
     Token(Use),
     Key(ApiKeyId, Timestamp),
 }
@@ -212,8 +227,9 @@ impl<S: Records> Authorizer<S> {
     async fn look_up(&self, verified: &Verified, now: Timestamp) -> Result<Admitted, Denied> {
         match verified {
             Verified::Session(claims) => {
-                let caller = users::authenticate(&*self.store, claims, now).await?;
-                Ok(Admitted { caller: caller.ok_or(Denied::Record)?, expires_at: None, used: None })
+                let admitted = users::authenticate(&*self.store, claims, now).await?;
+                let (caller, used) = admitted.ok_or(Denied::Record)?;
+                Ok(Admitted { caller, expires_at: None, used: used.map(Used::Session) })
             }
             Verified::Service(claims) => {
                 let admitted = tokens::authenticate(&*self.store, claims, now).await?;
@@ -227,6 +243,7 @@ impl<S: Records> Authorizer<S> {
     /// again.
     async fn record(&self, used: &Used) {
         let written = match used {
+            Used::Session(used) => self.store.record_session_use(used).await,
             Used::Token(used) => self.store.record_use(used).await,
             Used::Key(id, at) => self.store.record_key_use(id, *at).await,
         };

@@ -3,7 +3,9 @@
 
 mod api_keys;
 mod audit;
+mod own_sessions;
 mod projects;
+mod second_factor;
 mod sessions;
 mod state;
 mod tenants;
@@ -22,12 +24,21 @@ gatehouse_http::routes! {
     AppState,
     SHOW_CALLER => sessions::show_caller,
     LOG_OUT => sessions::log_out,
+    REAUTHENTICATE => sessions::reauthenticate,
+    LIST_SESSIONS => own_sessions::list,
+    END_OTHER_SESSIONS => own_sessions::end_others,
+    END_SESSION => own_sessions::end,
+    ENROL_SECOND_FACTOR => second_factor::enrol,
+    CONFIRM_SECOND_FACTOR => second_factor::confirm,
+    REMOVE_SECOND_FACTOR => second_factor::remove,
     CHANGE_PASSWORD => sessions::change_password,
     LIST_USERS => users::list,
     CREATE_USER => users::create,
     SHOW_USER => users::show,
     EDIT_USER => users::edit,
     RESET_PASSWORD => users::reset_password,
+    END_USER_SESSIONS => own_sessions::end_of_user,
+    RESET_SECOND_FACTOR => second_factor::reset,
     LIST_API_KEYS => api_keys::list,
     MINT_API_KEY => api_keys::mint,
     SHOW_API_KEY => api_keys::show,

@@ -4,13 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use axum::{Json, extract::State, response::IntoResponse};
 use gatehouse_domain::{
-    caller::{Caller, Grant, Tenants},
-    users::{self, LogIn, LogOutError, LoginError},
+    caller::{Caller, Grant, RequiredAction, Tenants},
+    users::{self, LogIn, LoginError, Proof, SessionsError},
 };
 use gatehouse_http::{
     Problem,
     extract::{Admitted, Audited, CalledFrom, JsonBody, NoQuery},
-    problem::{CONFLICT, FORBIDDEN, LOGIN_REFUSED, ProblemBody, THROTTLED},
+    problem::{
+        BEYOND_OWN_RIGHTS, CONFLICT, FORBIDDEN, LOGIN_REFUSED, NOT_FOUND, ProblemBody,
+        SECOND_FACTOR_REQUIRED, THROTTLED,
+    },
     revocation::{EffectiveAnswer, Flush},
 };
 use jiff::Timestamp;
@@ -21,7 +24,7 @@ use utoipa::ToSchema;
 
 use crate::{
     AppState,
-    users::{UserView, edit_problem, roles_view},
+    users::{UserView, edit_problem, not_found, own_password_problem, roles_view},
 };
 
 /// What somebody logs in with.
@@ -32,6 +35,10 @@ pub(crate) struct LoginBody {
     username: String,
     #[schema(value_type = String)]
     password: SecretString,
+    /// The code of the user's device, or a recovery code; wanted where they have a second factor.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, example = "123456")]
+    code: Option<SecretString>,
 }
 
 /// A session.
@@ -44,6 +51,10 @@ pub(crate) struct SessionAnswer {
     /// When the session ends by itself.
     #[schema(value_type = String, format = DateTime)]
     expires_at: Timestamp,
+    /// What is to be done before anything else is open: `change_password` with `POST /auth/password`, or
+    /// `enrol_second_factor` with `POST /auth/second-factor`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    required_action: Option<&'static str>,
     /// Who is logged in.
     user: UserView,
 }
@@ -53,8 +64,8 @@ pub(crate) struct SessionAnswer {
     post, path = "/auth/login", operation_id = "log_in", tag = "identity", security(()),
     request_body = LoginBody,
     responses(
-        (status = 200, description = "A session, for twelve hours.", body = SessionAnswer),
-        (status = 401, description = "The user name or the password is wrong.", body = ProblemBody),
+        (status = 200, description = "A session, for twelve hours, or until it is not used for two.", body = SessionAnswer),
+        (status = 401, description = "The user name, the password or the code is wrong, or a code is wanted.", body = ProblemBody),
         (status = 429, description = "Too many attempts failed.", body = ProblemBody),
     )
 )]
@@ -64,15 +75,16 @@ pub(crate) async fn log_in(
     _: NoQuery,
     JsonBody(body): JsonBody<LoginBody>,
 ) -> Result<Json<SessionAnswer>, Problem> {
-    let wanted = LogIn { user: &body.username, password: &body.password };
-    let logged_in =
-        users::log_in(&*state.table, &*state.passwords, &*state.sign, &*state.system, &origin, &wanted)
-            .await
-            .map_err(login_problem)?;
+    let wanted = LogIn { user: &body.username, password: &body.password, code: body.code.as_ref() };
+    let AppState { table, passwords, codes, sign, system, .. } = &state;
+    let logged_in = users::log_in(&**table, &**passwords, &**codes, &**sign, &**system, &origin, &wanted)
+        .await
+        .map_err(login_problem)?;
     Ok(Json(SessionAnswer {
         token: logged_in.token.expose_secret().to_owned(),
         token_type: "Bearer",
         expires_at: logged_in.claims.expires_at,
+        required_action: logged_in.required_action.map(RequiredAction::as_str),
         user: UserView::new(&logged_in.user),
     }))
 }
@@ -80,11 +92,14 @@ pub(crate) async fn log_in(
 fn login_problem(error: LoginError) -> Problem {
     match error {
         LoginError::Refused => Problem::new(LOGIN_REFUSED, "The user name or the password is wrong."),
+        LoginError::CodeRequired => Problem::new(SECOND_FACTOR_REQUIRED, error.to_string()),
+        LoginError::WrongCode => Problem::new(LOGIN_REFUSED, error.to_string()),
         LoginError::Throttled { retry_after } => {
             Problem::new(THROTTLED, "Too many attempts failed; try again later.").retry_after(retry_after)
         }
         LoginError::Changed => Problem::new(CONFLICT, error.to_string()),
         LoginError::Hash(error) => Problem::internal(error),
+        LoginError::Codes(error) => Problem::internal(error),
         LoginError::Sign(error) => Problem::internal(error),
         LoginError::Store(error) => Problem::store(error),
     }
@@ -100,6 +115,9 @@ pub(crate) struct CallerAnswer {
     /// The tenants whose things exist for the caller: `*` for all, or a list.
     #[schema(value_type = WrittenTenants, example = json!(["acme"]))]
     tenants: Value,
+    /// What a person has to do before anything else is open to them: `change_password` or `enrol_second_factor`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    required_action: Option<&'static str>,
     /// What a person may do, by tenant; `*` is every tenant.
     #[serde(skip_serializing_if = "Option::is_none")]
     roles: Option<BTreeMap<String, &'static str>>,
@@ -140,6 +158,7 @@ impl CallerAnswer {
             kind: "user",
             subject: caller.subject.clone(),
             tenants: tenants_view(&caller.tenants()),
+            required_action: caller.required_action().map(RequiredAction::as_str),
             roles: None,
             scopes: None,
             minted_by: None,
@@ -186,12 +205,57 @@ pub(crate) async fn log_out(
     _: NoQuery,
 ) -> Result<impl IntoResponse, Problem> {
     let audit = audited.context();
-    let (effective, error) = users::log_out(&*state.table, &*flush, &*state.system, &audit).await.map_err(
-        |error| match error {
-            LogOutError::NotAPerson => Problem::new(FORBIDDEN, "Only people log out."),
-            LogOutError::Store(error) => Problem::store(error),
-        },
-    )?;
+    let ended =
+        users::log_out(&*state.table, &*flush, &*state.system, &audit).await.map_err(sessions_problem)?;
+    Ok(Json(EffectiveAnswer::new(ended.effective, ended.flush_error.as_ref())))
+}
+
+pub(crate) fn sessions_problem(error: SessionsError) -> Problem {
+    match error {
+        SessionsError::NotAPerson => Problem::new(FORBIDDEN, error.to_string()),
+        SessionsError::NotFound => Problem::new(NOT_FOUND, error.to_string()),
+        SessionsError::NoSuchUser => not_found(),
+        SessionsError::Beyond(error) => Problem::new(BEYOND_OWN_RIGHTS, error.to_string()),
+        SessionsError::Store(error) => Problem::store(error),
+    }
+}
+
+/// The caller's password.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ReauthenticateBody {
+    #[schema(value_type = String)]
+    password: SecretString,
+    /// The code of the caller's device, or a recovery code; wanted where they have a second factor.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, example = "123456")]
+    code: Option<SecretString>,
+}
+
+/// Proves again who the caller is. For ten minutes they may then do in this session what asks for it.
+#[utoipa::path(
+    post, path = "/auth/reauthenticate", operation_id = "reauthenticate", tag = "identity",
+    request_body = ReauthenticateBody,
+    responses(
+        (status = 200, description = "The session is as if it had just begun.", body = EffectiveAnswer),
+        (status = 401, description = "The password or the code is wrong, or a code is wanted.", body = ProblemBody),
+        (status = 409, description = "The user was changed at the same moment.", body = ProblemBody),
+        (status = 429, description = "Too many attempts failed.", body = ProblemBody),
+    )
+)]
+pub(crate) async fn reauthenticate(
+    State(state): State<AppState>,
+    audited: Audited,
+    Flush(flush): Flush,
+    _: NoQuery,
+    JsonBody(body): JsonBody<ReauthenticateBody>,
+) -> Result<impl IntoResponse, Problem> {
+    let AppState { table, passwords, codes, system, .. } = &state;
+    let (audit, proof) = (audited.context(), Proof { password: &body.password, code: body.code.as_ref() });
+    let (effective, error) =
+        users::reauthenticate(&**table, &**passwords, &**codes, &*flush, &**system, &audit, &proof)
+            .await
+            .map_err(own_password_problem)?;
     Ok(Json(EffectiveAnswer::new(effective, error.as_ref())))
 }
 

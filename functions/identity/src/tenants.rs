@@ -3,12 +3,13 @@
 use axum::{Json, extract::State, http::StatusCode};
 use gatehouse_domain::{
     name::TenantId,
-    tenant::{self, EditTenantError, Tenant},
+    tenant::{self, EditTenantError, Tenant, TenantDraft},
 };
 use gatehouse_http::{
     Problem,
     extract::{Admitted, Audited, JsonBody, NoQuery, PathParameter},
     problem::{CONFLICT, NOT_FOUND, ProblemBody},
+    revocation::{Flush, log_flush_error},
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -22,6 +23,8 @@ pub(crate) struct TenantView {
     tenant: String,
     /// A name for people.
     display_name: String,
+    /// Whether its members have to enrol a second factor before anything else is open to them.
+    require_second_factor: bool,
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
     created_by: String,
@@ -32,6 +35,7 @@ impl From<Tenant> for TenantView {
         Self {
             tenant: tenant.id.to_string(),
             display_name: tenant.display_name,
+            require_second_factor: tenant.require_second_factor,
             created_at: tenant.created_at,
             created_by: tenant.created_by,
         }
@@ -57,6 +61,9 @@ pub(crate) struct TenantBody {
     /// A name for people.
     #[schema(example = "Acme")]
     display_name: String,
+    /// Whether its members have to enrol a second factor before anything else is open to them; as it is without it.
+    #[serde(default)]
+    require_second_factor: Option<bool>,
 }
 
 /// Lists the tenants that the caller is in: an installation has some dozens, so there are no pages.
@@ -73,7 +80,7 @@ pub(crate) async fn list(
     Ok(Json(TenantsAnswer { tenants: tenants.into_iter().map(Into::into).collect() }))
 }
 
-/// Creates a tenant, or gives it another name.
+/// Creates a tenant, or changes what is decided about it.
 #[utoipa::path(
     put, path = "/v1/tenants/{tenant}", operation_id = "put_tenant", tag = "projects",
     params(("tenant" = String, Path, description = "The tenant.")),
@@ -87,13 +94,17 @@ pub(crate) async fn list(
 pub(crate) async fn put(
     State(state): State<AppState>,
     audited: Audited,
+    Flush(flush): Flush,
     PathParameter(id): PathParameter<TenantId>,
     _: NoQuery,
     JsonBody(body): JsonBody<TenantBody>,
 ) -> Result<Json<TenantAnswer>, Problem> {
     let audit = audited.context();
-    let tenant =
-        tenant::put(&*state.table, &*state.system, &audit, id, body.display_name).await.map_err(problem)?;
+    let TenantBody { display_name, require_second_factor } = body;
+    let draft = TenantDraft { id, display_name, require_second_factor };
+    let put = tenant::put(&*state.table, &*flush, &*state.system, &audit, draft).await;
+    let (tenant, flush_error) = put.map_err(problem)?;
+    log_flush_error(flush_error.as_ref());
     Ok(Json(TenantAnswer { tenant: tenant.into() }))
 }
 

@@ -7,7 +7,10 @@ use gatehouse_domain::{
     access::Role,
     caller::Roles,
     name::{TenantId, UserName},
-    users::{self, CreateUserError, EditUserError, FindUser, User, UserDraft, UserPatch, UserState},
+    users::{
+        self, CreateUserError, EditUserError, FindUser, OwnPasswordError, User, UserDraft, UserPatch,
+        UserState,
+    },
     validation::FieldError,
 };
 use gatehouse_http::{
@@ -16,7 +19,7 @@ use gatehouse_http::{
     page::{self, PageQuery},
     problem::{
         BEYOND_OWN_RIGHTS, CONFLICT, FORBIDDEN, LAST_PLATFORM_ADMIN, LOGIN_REFUSED, NOT_FOUND, ProblemBody,
-        THROTTLED,
+        SECOND_FACTOR_REQUIRED, THROTTLED,
     },
     revocation::{EffectiveAnswer, Flush},
 };
@@ -40,6 +43,10 @@ pub(crate) struct UserView {
     roles: BTreeMap<String, &'static str>,
     /// `active` or `disabled`.
     state: &'static str,
+    /// Whether somebody else chose their password, so that they have to change it at their next login.
+    must_change_password: bool,
+    /// Whether they have a second factor.
+    second_factor: bool,
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
     #[schema(value_type = String, format = DateTime)]
@@ -54,6 +61,8 @@ impl UserView {
             display_name: user.display_name.clone(),
             roles: roles_view(&user.roles),
             state: user.state.as_str(),
+            must_change_password: user.must_change_password,
+            second_factor: user.confirmed_factor().is_some(),
             created_at: user.created_at,
             updated_at: user.updated_at,
             updated_by: user.updated_by.clone(),
@@ -137,7 +146,7 @@ pub(crate) async fn list(
 pub(crate) struct CreateUserBody {
     #[schema(value_type = String, example = "ada")]
     user_name: UserName,
-    /// At least 8 characters, and not one that anybody would try first.
+    /// At least 8 characters, and not one that anybody would try first. The user has to change it at their first login.
     #[schema(value_type = String)]
     password: SecretString,
     #[serde(default)]
@@ -201,7 +210,7 @@ pub(crate) async fn show(
     Ok(([etag(&user.revision)], Json(UserAnswer { user: UserView::new(&user) })))
 }
 
-fn not_found() -> Problem {
+pub(crate) fn not_found() -> Problem {
     Problem::new(NOT_FOUND, "There is no such user.")
 }
 
@@ -269,7 +278,7 @@ pub(crate) struct ResetPasswordBody {
     password: SecretString,
 }
 
-/// Gives a user another password and ends all their sessions.
+/// Gives a user another password, which they have to change at their next login, and ends all their sessions.
 #[utoipa::path(
     post, path = "/v1/users/{user_name}/password", operation_id = "reset_password", tag = "identity",
     params(("user_name" = String, Path, description = "The user's name.")),
@@ -297,6 +306,23 @@ pub(crate) async fn reset_password(
     Ok(Json(EffectiveAnswer::new(edited.effective, edited.flush_error.as_ref())))
 }
 
+pub(crate) fn own_password_problem(error: OwnPasswordError) -> Problem {
+    match error {
+        OwnPasswordError::NotAPerson => Problem::new(FORBIDDEN, error.to_string()),
+        OwnPasswordError::NotFound => not_found(),
+        OwnPasswordError::WrongPassword => Problem::new(LOGIN_REFUSED, "The current password is wrong."),
+        OwnPasswordError::Throttled { retry_after } => {
+            Problem::new(THROTTLED, "Too many attempts failed; try again later.").retry_after(retry_after)
+        }
+        OwnPasswordError::CodeRequired => Problem::new(SECOND_FACTOR_REQUIRED, error.to_string()),
+        OwnPasswordError::WrongCode => Problem::new(LOGIN_REFUSED, error.to_string()),
+        OwnPasswordError::Codes(error) => Problem::internal(error),
+        OwnPasswordError::Changed => Problem::new(CONFLICT, error.to_string()),
+        OwnPasswordError::Hash(error) => Problem::internal(error),
+        OwnPasswordError::Store(error) => Problem::store(error),
+    }
+}
+
 pub(crate) fn edit_problem(error: EditUserError) -> Problem {
     match error {
         EditUserError::NotFound => not_found(),
@@ -304,11 +330,7 @@ pub(crate) fn edit_problem(error: EditUserError) -> Problem {
         EditUserError::Beyond(error) => Problem::new(BEYOND_OWN_RIGHTS, error.to_string()),
         EditUserError::Precondition(error) => Problem::precondition(error),
         EditUserError::LastPlatformAdmin => Problem::new(LAST_PLATFORM_ADMIN, error.to_string()),
-        EditUserError::NotAPerson => Problem::new(FORBIDDEN, error.to_string()),
-        EditUserError::WrongPassword => Problem::new(LOGIN_REFUSED, "The current password is wrong."),
-        EditUserError::Throttled { retry_after } => {
-            Problem::new(THROTTLED, "Too many attempts failed; try again later.").retry_after(retry_after)
-        }
+        EditUserError::Own(error) => own_password_problem(error),
         EditUserError::Hash(error) => Problem::internal(error),
         EditUserError::Store(error) => Problem::store(error),
     }

@@ -90,6 +90,11 @@ impl Client {
         self.call(Method::POST, path)?.json(body).answer().await
     }
 
+    /// `DELETE` of a path.
+    pub(crate) async fn delete(&self, path: &[&str]) -> Result<Answer, Failure> {
+        self.call(Method::DELETE, path)?.answer().await
+    }
+
     fn lost(&self, error: reqwest::Error) -> Failure {
         Failure::Unreachable { site: self.site.to_string(), source: error.without_url() }
     }
@@ -111,13 +116,21 @@ impl Client {
         problem.body = serde_json::from_str::<Value>(&text).is_ok().then_some(text);
         problem.status = status.as_u16();
         problem.retry_after = retry_after;
-        problem.hint =
-            (status == StatusCode::UNAUTHORIZED && self.token.is_some()).then(|| self.hint.clone());
+        // A password or a code that is wrong, or missing, says nothing of the token.
+        let is_about_people = ["/problems/login-refused", "/problems/second-factor-required"]
+            .contains(&problem.r#type.as_str());
+        let is_token_refused = status == StatusCode::UNAUTHORIZED && !is_about_people;
+        problem.hint = (is_token_refused && self.token.is_some()).then(|| self.hint.clone());
         Failure::Problem(Box::new(problem))
     }
 }
 
-impl Call<'_> {
+impl<'a> Call<'a> {
+    /// The same call once more; `None` of one whose body cannot be read twice.
+    pub(crate) fn again(&self) -> Option<Call<'a>> {
+        Some(Call { client: self.client, request: self.request.try_clone()? })
+    }
+
     /// Adds parameters to the query, those that have a value.
     #[must_use]
     pub(crate) fn query(mut self, parameters: &[(&str, Option<String>)]) -> Self {

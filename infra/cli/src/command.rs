@@ -10,7 +10,7 @@ use crate::{
     failure::Failure,
     jobs, keys, operations,
     output::Output,
-    providers, runs, services, session, tokens, users,
+    providers, runs, second_factor, services, session, sessions, tokens, users,
 };
 
 /// A command that speaks to a Gatehouse.
@@ -25,6 +25,18 @@ pub enum Command {
     /// Say who is calling, and what they may do.
     #[command(after_help = EXIT_CODES)]
     Whoami(Leaf<Nothing>),
+    /// Say the password again, which minting keys and changing users take every ten minutes.
+    #[command(after_help = EXIT_CODES)]
+    Reauthenticate(Leaf<session::ReauthenticateArgs>),
+    /// Change your own password.
+    #[command(after_help = EXIT_CODES)]
+    Password(Leaf<session::PasswordArgs>),
+    /// List your sessions, and end them.
+    #[command(after_help = EXIT_CODES)]
+    Sessions(Group<sessions::SessionsCommand>),
+    /// Enrol a second factor of your own, or remove it.
+    #[command(after_help = EXIT_CODES)]
+    SecondFactor(Group<second_factor::SecondFactorCommand>),
     /// Mint, list, rotate and revoke service tokens.
     #[command(after_help = EXIT_CODES)]
     Tokens(Group<tokens::TokensCommand>),
@@ -117,6 +129,10 @@ impl Command {
         match self {
             Self::Login(leaf) => &leaf.options,
             Self::Logout(leaf) | Self::Whoami(leaf) => &leaf.options,
+            Self::Reauthenticate(leaf) => &leaf.options,
+            Self::Password(leaf) => &leaf.options,
+            Self::Sessions(group) => &group.options,
+            Self::SecondFactor(group) => &group.options,
             Self::Tokens(group) => &group.options,
             Self::Keys(group) => &group.options,
             Self::Jobs(group) => &group.options,
@@ -167,6 +183,14 @@ async fn perform(context: &mut Context<'_, '_>, command: Command) -> Result<Exit
         Command::Login(leaf) => session::login(context, site, leaf.args).await,
         Command::Logout(_) => session::logout(context, site).await,
         Command::Whoami(_) => session::whoami(context, site).await,
+        Command::Reauthenticate(leaf) => {
+            session::reauthenticate(context, &context.client(site)?, leaf.args).await
+        }
+        Command::Password(leaf) => session::password(context, &context.client(site)?, leaf.args).await,
+        Command::Sessions(group) => sessions::run(context, &context.client(site)?, group.command).await,
+        Command::SecondFactor(group) => {
+            second_factor::run(context, &context.client(site)?, group.command).await
+        }
         Command::Tokens(group) => tokens::run(context, &context.client(site)?, group.command).await,
         Command::Keys(group) => keys::run(context, &context.client(site)?, group.command).await,
         Command::Jobs(group) => jobs::run(context, &context.client(site)?, group.command).await,

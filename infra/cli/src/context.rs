@@ -9,9 +9,10 @@ use std::{
 use gatehouse_domain::clock::{Clock, IdSource};
 use reqwest::Method;
 use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Value, json};
 
 use crate::{
-    client::{Client, PAGE},
+    client::{Answer, Call, Client, PAGE},
     credentials::CredentialsFile,
     dependencies::Ask,
     environment::Environment,
@@ -22,6 +23,16 @@ use crate::{
 
 /// Where a Gatehouse is when nobody says so: the local stack.
 const DEFAULT_URL: &str = "http://127.0.0.1:8080";
+
+/// What a server says that wants the password again.
+const REAUTHENTICATION_REQUIRED: &str = "/problems/reauthentication-required";
+
+/// What a server says that wants a code as well.
+const SECOND_FACTOR_REQUIRED: &str = "/problems/second-factor-required";
+
+/// What to do where there is nobody to ask.
+const SAY_IT_AGAIN: &str =
+    "Say it with `gatehouse reauthenticate --password-stdin`, log in again, or use an API key.";
 
 /// The longest password that is read from standard input, in bytes: what a server takes, and a line end.
 const MAX_PASSWORD: u64 = 1026;
@@ -80,6 +91,57 @@ impl Context<'_, '_> {
         };
         let hint = format!("Log in again with `gatehouse login --url {name}`.");
         Ok(Client::anonymous(site)?.with_token(session.token, hint))
+    }
+
+    /// Sends a call that may take a password that was said of late: asks for it where it does, and sends the call once
+    /// more.
+    pub(crate) async fn send(&mut self, client: &Client, call: Call<'_>) -> Result<Answer, Failure> {
+        let again = call.again();
+        let refused = match call.answer().await {
+            Err(Failure::Problem(problem)) if problem.r#type == REAUTHENTICATION_REQUIRED => problem,
+            answer => return answer,
+        };
+        let prompt = format!("Your password at {}, which this takes again: ", client.site());
+        let asked = self.ask.secret(&prompt).map_err(interrupted)?;
+        let (Some(password), Some(again)) = (asked, again) else {
+            return Err(Failure::Problem(Box::new(refused.hinted(SAY_IT_AGAIN))));
+        };
+        self.reauthenticate(client, &password, None).await?;
+        again.answer().await
+    }
+
+    /// Says the password again for whoever calls.
+    pub(crate) async fn reauthenticate(
+        &self,
+        client: &Client,
+        password: &SecretString,
+        code: Option<String>,
+    ) -> Result<Answer, Failure> {
+        let body = json!({ "password": password.expose_secret() });
+        self.post_with_code(client, &["auth", "reauthenticate"], body, code).await
+    }
+
+    /// Posts what proves who somebody is; asks for a code where one is wanted and was not given.
+    pub(crate) async fn post_with_code(
+        &self,
+        client: &Client,
+        path: &[&str],
+        mut body: Value,
+        code: Option<String>,
+    ) -> Result<Answer, Failure> {
+        if let Some(code) = code {
+            body["code"] = json!(code);
+        }
+        let refused = match client.post(path, &body).await {
+            Err(Failure::Problem(problem)) if problem.r#type == SECOND_FACTOR_REQUIRED => problem,
+            answer => return answer,
+        };
+        let asked = self.ask.text("Code of your device, or a recovery code: ").map_err(interrupted)?;
+        let Some(code) = asked else {
+            return Err(Failure::Problem(Box::new(refused.hinted("Give it with --code."))));
+        };
+        body["code"] = json!(code);
+        client.post(path, &body).await
     }
 
     /// Prints all pages of a list.
@@ -144,15 +206,29 @@ impl Context<'_, '_> {
     }
 
     fn password_from_stdin(&mut self) -> Result<SecretString, Failure> {
+        let [password] = self.lines_from_stdin("standard input must hold one line: the password")?;
+        Ok(password)
+    }
+
+    /// The current password and the new one: two lines of standard input.
+    pub(crate) fn two_passwords_from_stdin(&mut self) -> Result<(SecretString, SecretString), Failure> {
+        let usage = "standard input must hold two lines: the current password, and the new one";
+        let [current, new] = self.lines_from_stdin(usage)?;
+        Ok((current, new))
+    }
+
+    /// Standard input, where it has exactly so many lines and none is empty.
+    fn lines_from_stdin<const N: usize>(&mut self, usage: &str) -> Result<[SecretString; N], Failure> {
         let mut text = String::new();
-        let input = self.stdin.take(MAX_PASSWORD).read_to_string(&mut text);
+        let longest = MAX_PASSWORD * u64::try_from(N).unwrap_or(u64::MAX);
+        let input = self.stdin.take(longest).read_to_string(&mut text);
         input.map_err(|source| Failure::File { path: "standard input".to_owned(), source })?;
-        let password = text.strip_suffix('\n').unwrap_or(&text);
-        let password = password.strip_suffix('\r').unwrap_or(password);
-        if password.is_empty() || password.contains('\n') {
-            return Err(Failure::Usage("standard input must hold one line: the password".to_owned()));
-        }
-        Ok(password.into())
+        let text = text.strip_suffix('\n').unwrap_or(&text);
+        let lines = text.split('\n').map(|line| line.strip_suffix('\r').unwrap_or(line));
+        let lines: Vec<SecretString> = lines.filter(|line| !line.is_empty()).map(Into::into).collect();
+        let complete = text.split('\n').count() == N;
+        let lines = lines.try_into().ok().filter(|_| complete);
+        lines.ok_or_else(|| Failure::Usage(usage.to_owned()))
     }
 }
 

@@ -155,6 +155,12 @@ impl Failure {
 }
 
 impl Problem {
+    /// The same with what to do about it.
+    pub(crate) fn hinted(mut self, hint: &str) -> Self {
+        self.hint = Some(hint.to_owned());
+        self
+    }
+
     /// Title, detail, one line for each refused field, and what to quote when asking for help.
     fn text(&self) -> String {
         let mut text = format!("gatehouse: {} ({})\n", self.title, self.status);

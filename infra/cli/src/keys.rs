@@ -1,6 +1,7 @@
 //! `keys`: API keys.
 
 use clap::{Args, Subcommand};
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::{
@@ -85,7 +86,8 @@ async fn mint(context: &mut Context<'_, '_>, client: &Client, args: MintArgs) ->
         ("tenants", Some(args.tenants.to_json())),
         ("expires_in_days", args.expires_in_days.map(Value::from)),
     ]);
-    let answer = client.post(&["v1", "api-keys"], &body).await?;
+    let call = client.call(Method::POST, &["v1", "api-keys"])?.json(&body);
+    let answer = context.send(client, call).await?;
     context.output.answer(&answer, |output, body| {
         let id = text_at(body, "/api_key/key_id");
         output.note(&format!("{id} was made. This is the key; it is shown only now:"))?;

@@ -21,9 +21,11 @@ mod providers;
 mod retry;
 mod roles;
 mod runs;
+mod second_factor;
 mod server_url;
 mod services;
 mod session;
+mod sessions;
 mod tokens;
 mod users;
 

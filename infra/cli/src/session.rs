@@ -1,4 +1,4 @@
-//! `login`, `logout`, `whoami`.
+//! `login`, `logout`, `whoami`, `reauthenticate`, `password`.
 
 use clap::Args;
 use secrecy::ExposeSecret;
@@ -23,6 +23,28 @@ pub struct LoginArgs {
     /// Read the password from standard input instead of asking for it.
     #[arg(long)]
     password_stdin: bool,
+    /// The code of your device, or a recovery code; asked for without it, where one is wanted.
+    #[arg(long, value_name = "CODE")]
+    code: Option<String>,
+}
+
+/// How somebody says their password again.
+#[derive(Debug, Args)]
+pub struct ReauthenticateArgs {
+    /// Read the password from standard input instead of asking for it.
+    #[arg(long)]
+    password_stdin: bool,
+    /// The code of your device, or a recovery code; asked for without it, where one is wanted.
+    #[arg(long, value_name = "CODE")]
+    code: Option<String>,
+}
+
+/// How somebody changes their password.
+#[derive(Debug, Args)]
+pub struct PasswordArgs {
+    /// Read the current password and the new one from standard input, one line each, instead of asking for them.
+    #[arg(long)]
+    passwords_stdin: bool,
 }
 
 pub(crate) async fn login(
@@ -37,12 +59,22 @@ pub(crate) async fn login(
     let password = context.password(args.password_stdin, &format!("Password of {name} at {site}: "))?;
     let client = Client::anonymous(site)?;
     let body = json!({ "username": name, "password": password.expose_secret() });
-    let answer = client.post(&["auth", "login"], &body).await?;
+    let answer = context.post_with_code(&client, &["auth", "login"], body, args.code).await?;
     let session = stored_session(&client, &answer.body, name)?;
     let note =
         format!("logged in at {} as {} until {}", client.site(), session.user_name, session.expires_at);
     context.credentials()?.keep(client.site(), session)?;
     context.output.answer(&answer, |output, _| output.note(&note))?;
+    let first = match text_at(&answer.body, "/required_action") {
+        "change_password" => "somebody else chose your password; change it first, with `gatehouse password`",
+        "enrol_second_factor" => {
+            "a tenant of yours wants a second factor; enrol one first, with `gatehouse second-factor enrol`"
+        }
+        _ => "",
+    };
+    if !first.is_empty() {
+        context.output.warn(first)?;
+    }
     if context.environment.token.is_some() {
         context.output.warn("GATEHOUSE_TOKEN is set, and is used instead of this session")?;
     }
@@ -88,6 +120,42 @@ pub(crate) async fn logout(context: &mut Context<'_, '_>, site: ServerUrl) -> Re
         }
         Err(failure) => return Err(failure),
     }
+    Ok(Exit::Done)
+}
+
+pub(crate) async fn reauthenticate(
+    context: &mut Context<'_, '_>,
+    client: &Client,
+    args: ReauthenticateArgs,
+) -> Result<Exit, Failure> {
+    let prompt = format!("Your password at {}: ", client.site());
+    let password = context.password(args.password_stdin, &prompt)?;
+    let answer = context.reauthenticate(client, &password, args.code).await?;
+    context.output.answer(&answer, |output, body| {
+        output.note("the password counts for ten minutes")?;
+        output.effect(body)
+    })?;
+    Ok(Exit::Done)
+}
+
+/// Changes the password; the session that asks for it goes on.
+pub(crate) async fn password(
+    context: &mut Context<'_, '_>,
+    client: &Client,
+    args: PasswordArgs,
+) -> Result<Exit, Failure> {
+    let (current, new) = if args.passwords_stdin {
+        context.two_passwords_from_stdin()?
+    } else {
+        let current = context.password(false, &format!("Your current password at {}: ", client.site()))?;
+        (current, context.new_password(false, "Your new password: ")?)
+    };
+    let body = json!({ "current_password": current.expose_secret(), "new_password": new.expose_secret() });
+    let answer = client.post(&["auth", "password"], &body).await?;
+    context.output.answer(&answer, |output, body| {
+        output.note("you have another password, and your other sessions have ended")?;
+        output.effect(body)
+    })?;
     Ok(Exit::Done)
 }
 

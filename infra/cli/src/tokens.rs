@@ -1,6 +1,7 @@
 //! `tokens`: service tokens.
 
 use clap::{Args, Subcommand, ValueEnum};
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::{
@@ -141,7 +142,8 @@ async fn mint(context: &mut Context<'_, '_>, client: &Client, args: MintArgs) ->
         ("description", args.description.map(Value::from)),
         ("expires_in_days", args.expires_in_days.map(Value::from)),
     ]);
-    let answer = client.post(&["v1", "tokens"], &body).await?;
+    let call = client.call(Method::POST, &["v1", "tokens"])?.json(&body);
+    let answer = context.send(client, call).await?;
     show_once(context, &answer)
 }
 
@@ -186,7 +188,8 @@ async fn rotate(context: &mut Context<'_, '_>, client: &Client, args: RotateArgs
         ("grace_seconds", args.grace_seconds.map(Value::from)),
         ("expires_in_days", args.expires_in_days.map(Value::from)),
     ]);
-    let answer = client.post(&["v1", "tokens", &args.jti, "rotate"], &body).await?;
+    let call = client.call(Method::POST, &["v1", "tokens", &args.jti, "rotate"])?.json(&body);
+    let answer = context.send(client, call).await?;
     show_once(context, &answer)
 }
 

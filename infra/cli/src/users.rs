@@ -12,6 +12,7 @@ use crate::{
     failure::Failure,
     output::Column,
     roles::Roles,
+    sessions,
     tokens::members,
 };
 
@@ -30,8 +31,12 @@ pub enum UsersCommand {
     Disable(NameArgs),
     /// Let a user log in again.
     Enable(NameArgs),
-    /// Give a user another password, and end their sessions.
+    /// Give a user another password, which they have to change when they log in, and end their sessions.
     Password(PasswordArgs),
+    /// End all sessions of a user.
+    Logout(NameArgs),
+    /// Remove the second factor of a user who has lost it, and end their sessions.
+    ResetSecondFactor(NameArgs),
 }
 
 /// What user is created.
@@ -112,6 +117,18 @@ pub(crate) async fn run(
             edit(context, client, &args.name, &json!({ "state": "active" })).await?;
         }
         UsersCommand::Password(args) => password(context, client, args).await?,
+        UsersCommand::ResetSecondFactor(args) => {
+            let call = client.call(Method::DELETE, &["v1", "users", &args.name, "second-factor"])?;
+            let answer = context.send(client, call).await?;
+            context.output.answer(&answer, |output, body| {
+                output.note(&format!("no code is wanted of {} any more", args.name))?;
+                output.effect(body)
+            })?;
+        }
+        UsersCommand::Logout(args) => {
+            let answer = client.delete(&["v1", "users", &args.name, "sessions"]).await?;
+            context.output.answer(&answer, sessions::ended)?;
+        }
     }
     Ok(Exit::Done)
 }
@@ -124,7 +141,8 @@ async fn create(context: &mut Context<'_, '_>, client: &Client, args: CreateArgs
         ("display_name", args.display_name.map(Value::from)),
         ("roles", Some(args.roles.to_json())),
     ]);
-    let answer = client.post(&["v1", "users"], &body).await?;
+    let call = client.call(Method::POST, &["v1", "users"])?.json(&body);
+    let answer = context.send(client, call).await?;
     context.output.answer(&answer, |output, body| output.thing(&body["user"]))
 }
 
@@ -139,7 +157,8 @@ async fn edit(
     let etag = client.get(path).await?.etag.ok_or_else(|| {
         Failure::Nonsense(format!("{} does not say which version of a user it has", client.site()))
     })?;
-    let answer = client.call(Method::PATCH, path)?.header("If-Match", &etag).json(change).answer().await?;
+    let call = client.call(Method::PATCH, path)?.header("If-Match", &etag).json(change);
+    let answer = context.send(client, call).await?;
     context.output.answer(&answer, |output, body| {
         output.thing(&body["user"])?;
         output.effect(body)
@@ -150,7 +169,8 @@ async fn password(context: &mut Context<'_, '_>, client: &Client, args: Password
     let prompt = format!("New password for {}: ", args.name);
     let password = context.new_password(args.password_stdin, &prompt)?;
     let body = json!({ "password": password.expose_secret() });
-    let answer = client.post(&["v1", "users", &args.name, "password"], &body).await?;
+    let call = client.call(Method::POST, &["v1", "users", &args.name, "password"])?.json(&body);
+    let answer = context.send(client, call).await?;
     context.output.answer(&answer, |output, body| {
         output.note(&format!("{} has another password", args.name))?;
         output.effect(body)

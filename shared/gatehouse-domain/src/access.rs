@@ -258,6 +258,20 @@ endpoints! {
     SHOW_CALLER = "show_caller", "identity", "GET" "/auth/me", Known;
     /// Ends the caller's session.
     LOG_OUT = "log_out", "identity", "POST" "/auth/logout", Person;
+    /// Proves again, within the session, who the caller is.
+    REAUTHENTICATE = "reauthenticate", "identity", "POST" "/auth/reauthenticate", Person;
+    /// Lists the caller's sessions.
+    LIST_SESSIONS = "list_sessions", "identity", "GET" "/auth/sessions", Person;
+    /// Ends the caller's sessions but the one that they are in.
+    END_OTHER_SESSIONS = "end_other_sessions", "identity", "DELETE" "/auth/sessions", Person;
+    /// Ends one of the caller's sessions.
+    END_SESSION = "end_session", "identity", "DELETE" "/auth/sessions/{session_id}", Person;
+    /// Makes a secret for the caller's device, as their second factor.
+    ENROL_SECOND_FACTOR = "enrol_second_factor", "identity", "POST" "/auth/second-factor", Person;
+    /// Confirms that the caller's device makes the right codes.
+    CONFIRM_SECOND_FACTOR = "confirm_second_factor", "identity", "POST" "/auth/second-factor/confirm", Person;
+    /// Removes the caller's second factor.
+    REMOVE_SECOND_FACTOR = "remove_second_factor", "identity", "DELETE" "/auth/second-factor", Person;
     /// Changes the caller's own password.
     CHANGE_PASSWORD = "change_password", "identity", "POST" "/auth/password", Person;
     /// Lists users.
@@ -270,6 +284,10 @@ endpoints! {
     EDIT_USER = "edit_user", "identity", "PATCH" "/v1/users/{user_name}", UsersWrite, Admin, Platform;
     /// Gives a user another password and ends their sessions.
     RESET_PASSWORD = "reset_password", "identity", "POST" "/v1/users/{user_name}/password", UsersWrite, Admin, Platform;
+    /// Ends all sessions of a user.
+    END_USER_SESSIONS = "end_user_sessions", "identity", "DELETE" "/v1/users/{user_name}/sessions", UsersWrite, Admin, Platform;
+    /// Removes the second factor of a user who has lost it.
+    RESET_SECOND_FACTOR = "reset_second_factor", "identity", "DELETE" "/v1/users/{user_name}/second-factor", UsersWrite, Admin, Platform;
     /// Lists API keys.
     LIST_API_KEYS = "list_api_keys", "identity", "GET" "/v1/api-keys", KeysRead, Admin, Platform;
     /// Mints an API key.

@@ -10,14 +10,16 @@ use crate::{
     caller::{Caller, Grant},
     name::TenantId,
     store::StoreError,
+    tenant::ListTenants,
     tokens::{self, FindToken},
     users::{self, FindAccount},
 };
 
-/// The records of every kind of credential. Needs `dynamodb:GetItem`.
-pub trait FindCredentials: FindAccount + FindApiKey + FindToken {}
+/// The records of every kind of credential, and what tenants want of people. Needs `dynamodb:GetItem` and
+/// `dynamodb:Query`.
+pub trait FindCredentials: FindAccount + ListTenants + FindApiKey + FindToken {}
 
-impl<S: FindAccount + FindApiKey + FindToken> FindCredentials for S {}
+impl<S: FindAccount + ListTenants + FindApiKey + FindToken> FindCredentials for S {}
 
 /// How somebody stands who was admitted before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,6 +88,7 @@ mod tests {
         caller::Tenants,
         id::{SessionId, TokenId},
         name::UserName,
+        tenant::Tenant,
         test_support::{Hand, START},
         tokens::{ServiceToken, TokenState},
         users::{Account, Session, UserState},
@@ -96,6 +99,7 @@ mod tests {
         account: Option<Account>,
         key: Option<ApiKey>,
         token: Option<ServiceToken>,
+        wants_second_factor: bool,
     }
 
     /// The table, or one that does not answer.
@@ -112,6 +116,21 @@ mod tests {
     impl FindAccount for Table {
         async fn find_account(&self, name: &UserName) -> Result<Option<Account>, StoreError> {
             self.read(|records| records.account.clone().filter(|_| name.as_str() == "ada"))
+        }
+    }
+
+    #[async_trait]
+    impl ListTenants for Table {
+        async fn list_tenants(&self) -> Result<Vec<Tenant>, StoreError> {
+            let wanting = |records: &Records| records.wants_second_factor;
+            let require_second_factor = self.read(wanting)?;
+            Ok(vec![Tenant {
+                id: tenant(),
+                display_name: "Acme".into(),
+                require_second_factor,
+                created_at: at(0),
+                created_by: "user:root".into(),
+            }])
         }
     }
 
@@ -146,7 +165,7 @@ mod tests {
     }
 
     fn records() -> Records {
-        let lasting = Session { started_at: at(0), expires_at: at(1000) };
+        let lasting = Session::new(at(0), at(1000));
         let sessions = BTreeMap::from([(session(1), lasting.clone()), (session(2), lasting)]);
         let scopes = [Scope::RunsRead].into();
         let (key, _) = ApiKey::generate(&Hand::default(), "key".into(), scopes, Tenants::All, at(0));
@@ -154,6 +173,8 @@ mod tests {
             account: Some(Account {
                 roles: "acme=developer,beta=admin".parse().unwrap(),
                 state: UserState::Active,
+                must_change_password: false,
+                second_factor_since: None,
                 sessions,
             }),
             key: Some(ApiKey { expires_at: Some(at(1000)), ..key }),
@@ -170,13 +191,14 @@ mod tests {
                 replaces: None,
                 state: TokenState::Active,
             }),
+            wants_second_factor: false,
         }
     }
 
     /// The callers of these records, as the authorizer knows them.
     fn callers(records: &Records) -> [Caller; 3] {
         let account = records.account.clone().unwrap();
-        let user = Grant::User { roles: account.roles, session: session(1).to_string() };
+        let user = Grant::person(account.roles, session(1).as_str(), at(0));
         let scopes = [Scope::RunsRead].into();
         let key = Grant::ApiKey { scopes, tenants: Tenants::All, expires_at: None, minted_by: None };
         let key_id = records.key.as_ref().unwrap().id.as_str();
@@ -278,12 +300,23 @@ mod tests {
                     endpoint,
                     at(10),
                 );
-                let now = Grant::User { roles: role.parse().unwrap(), session: session(1).to_string() };
+                let now = Grant::person(role.parse().unwrap(), session(1).as_str(), at(0));
                 let fresh = Caller { subject: "ada".into(), grant: now };
                 let expected = if fresh.may_in(endpoint, &tenant()) { Admitted } else { RoleLost };
                 assert_eq!(person, expected, "{} with {role:?}", endpoint.id);
             }
         }
+    }
+
+    #[test]
+    fn who_has_to_enrol_a_second_factor_by_now_loses_what_they_watch() {
+        let wants = |records: &mut Records| records.wants_second_factor = true;
+        assert_eq!(after(wants, &STREAM_RUN_EVENTS, at(10)), [RoleLost, Admitted, RoleLost]);
+        let enrolled = |records: &mut Records| {
+            records.wants_second_factor = true;
+            records.account.as_mut().unwrap().second_factor_since = Some(at(0));
+        };
+        assert_eq!(after(enrolled, &STREAM_RUN_EVENTS, at(10)), [Admitted, Admitted, RoleLost]);
     }
 
     #[test]
@@ -301,7 +334,7 @@ mod tests {
             Grant::Operation { tenant: tenant(), requested_by: "user:ada".into(), hand: "user:ada".into() };
         let [ada, ..] = callers(&records());
         let Grant::User { roles, .. } = ada.grant else { panic!("a person") };
-        let strange = Grant::User { roles, session: "none".into() };
+        let strange = Grant::person(roles, "none", at(0));
         for (subject, grant) in [("ada", operation), ("ada", strange)] {
             let caller = Caller { subject: subject.into(), grant };
             let status =

@@ -57,6 +57,10 @@ actions! {
     /// Somebody logged in, or tried to.
     Login = "session.login",
     Logout = "session.logout",
+    /// Sessions of a user were ended.
+    EndSessions = "session.end",
+    /// Somebody said their password again within a session, or tried to.
+    Reauthenticate = "session.reauthenticate",
     /// A user was created.
     CreateUser = "user.create",
     /// A user's roles were changed.
@@ -69,6 +73,14 @@ actions! {
     ResetPassword = "user.password_reset",
     /// A user changed their own password.
     ChangePassword = "user.password_change",
+    /// Somebody began to enrol a second factor.
+    EnrolSecondFactor = "second_factor.enrol",
+    /// A second factor counts from then on.
+    ConfirmSecondFactor = "second_factor.confirm",
+    /// Somebody removed their own second factor.
+    RemoveSecondFactor = "second_factor.remove",
+    /// The second factor of a user was removed for them.
+    ResetSecondFactor = "second_factor.reset",
     /// An API key was minted.
     MintApiKey = "api_key.mint",
     /// An API key was revoked.

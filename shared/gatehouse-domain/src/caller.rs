@@ -10,7 +10,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    access::{Admission, Endpoint, Reach, Role, Scope, UnknownRole},
+    access::{
+        Admission, CHANGE_PASSWORD, CONFIRM_SECOND_FACTOR, ENROL_SECOND_FACTOR, Endpoint, LOG_OUT,
+        REAUTHENTICATE, Reach, Role, SHOW_CALLER, Scope, UnknownRole,
+    },
     name::{InvalidName, ProjectName, ServiceName, TenantId},
 };
 
@@ -161,6 +164,10 @@ pub enum Grant {
         roles: Roles,
         /// The session that they are calling in.
         session: String,
+        /// When they last proved who they are.
+        authenticated_at: Timestamp,
+        /// What they have to do before anything else is open to them.
+        required_action: Option<RequiredAction>,
     },
     /// An API key: what it may do follows from its scopes.
     ApiKey {
@@ -190,6 +197,56 @@ pub enum Grant {
         /// Their [`Caller::hand`].
         hand: String,
     },
+}
+
+impl Grant {
+    /// A person who has to do nothing first.
+    pub fn person(roles: Roles, session: impl Into<String>, authenticated_at: Timestamp) -> Self {
+        Self::User { roles, session: session.into(), authenticated_at, required_action: None }
+    }
+}
+
+/// What a person has to do before anything else is open to them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RequiredAction {
+    /// Choose another password than the one that somebody else chose for them.
+    ChangePassword,
+    /// Enrol a second factor, which one of their tenants wants.
+    EnrolSecondFactor,
+}
+
+/// An action that nobody requires.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("this is not an action that is required of people")]
+pub struct UnknownRequiredAction;
+
+impl RequiredAction {
+    pub const ALL: [Self; 2] = [Self::ChangePassword, Self::EnrolSecondFactor];
+
+    /// `change_password` or `enrol_second_factor`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ChangePassword => "change_password",
+            Self::EnrolSecondFactor => "enrol_second_factor",
+        }
+    }
+
+    /// Whether `endpoint` is open to whoever has not done it yet: what it takes, and what is about the own session.
+    pub fn leaves_open(self, endpoint: &Endpoint) -> bool {
+        let does_it: &[&Endpoint] = match self {
+            Self::ChangePassword => &[&CHANGE_PASSWORD],
+            Self::EnrolSecondFactor => &[&ENROL_SECOND_FACTOR, &CONFIRM_SECOND_FACTOR, &REAUTHENTICATE],
+        };
+        does_it.iter().chain([&&SHOW_CALLER, &&LOG_OUT]).any(|open| open.id == endpoint.id)
+    }
+}
+
+impl FromStr for RequiredAction {
+    type Err = UnknownRequiredAction;
+
+    fn from_str(raw: &str) -> Result<Self, UnknownRequiredAction> {
+        Self::ALL.into_iter().find(|action| action.as_str() == raw).ok_or(UnknownRequiredAction)
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -224,6 +281,9 @@ impl Caller {
     /// Whether this caller may use `endpoint` at all; for which things is decided by
     /// [`Caller::may_in`].
     pub fn may(&self, endpoint: &Endpoint) -> bool {
+        if self.required_action().is_some_and(|action| !action.leaves_open(endpoint)) {
+            return false;
+        }
         let Admission::Granted { scope, role, reach } = endpoint.admission else {
             let person = matches!(self.grant, Grant::User { .. });
             return person || endpoint.admission == Admission::Known;
@@ -239,6 +299,14 @@ impl Caller {
             }
             Grant::Service { .. } => false,
             Grant::Operation { .. } => reach == Reach::Tenant && role <= Role::Developer,
+        }
+    }
+
+    /// What the caller has to do before anything else is open to them.
+    pub fn required_action(&self) -> Option<RequiredAction> {
+        match &self.grant {
+            Grant::User { required_action, .. } => *required_action,
+            Grant::ApiKey { .. } | Grant::Service { .. } | Grant::Operation { .. } => None,
         }
     }
 
@@ -305,11 +373,11 @@ impl Caller {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::access::{LIST_AUDIT, LIST_JOBS, LOG_OUT, MINT_TOKEN, PUT_PROVIDER, SHOW_CALLER, TRIGGER_RUN};
+    use crate::access::{ENDPOINTS, LIST_AUDIT, LIST_JOBS, MINT_TOKEN, PUT_PROVIDER, TRIGGER_RUN};
 
     fn person(roles: &str) -> Caller {
         let roles = roles.parse().unwrap();
-        Caller { subject: "ada".into(), grant: Grant::User { roles, session: "s".into() } }
+        Caller { subject: "ada".into(), grant: Grant::person(roles, "s", Timestamp::UNIX_EPOCH) }
     }
 
     fn tenant(name: &str) -> TenantId {
@@ -344,6 +412,27 @@ mod tests {
     }
 
     #[test]
+    fn who_has_to_do_something_first_may_do_that_and_log_out_and_nothing_else() {
+        let change: &[&str] = &["show_caller", "log_out", "change_password"];
+        let enrol: &[&str] =
+            &["show_caller", "log_out", "reauthenticate", "enrol_second_factor", "confirm_second_factor"];
+        let actions = [(RequiredAction::ChangePassword, change), (RequiredAction::EnrolSecondFactor, enrol)];
+        for (roles, (action, expected)) in
+            ["", "acme=viewer", "*=admin"].into_iter().flat_map(|roles| actions.map(|it| (roles, it)))
+        {
+            let Caller { subject, grant } = person(roles);
+            let Grant::User { roles, session, authenticated_at, .. } = grant else { panic!("a person") };
+            let required_action = Some(action);
+            let grant = Grant::User { roles, session, authenticated_at, required_action };
+            let grace = Caller { subject, grant };
+            let open: Vec<_> = ENDPOINTS.iter().filter(|it| grace.may(it)).map(|it| it.id).collect();
+            assert_eq!(open, expected);
+            let acme = tenant("acme");
+            assert!(ENDPOINTS.iter().all(|it| !grace.may_in(it, &acme) || open.contains(&it.id)));
+        }
+    }
+
+    #[test]
     fn a_service_may_ask_who_it_is_and_nothing_else_here() {
         let grant = Grant::Service {
             project: "payments".parse().unwrap(),
@@ -351,8 +440,7 @@ mod tests {
             service: "worker".parse().unwrap(),
         };
         let service = Caller { subject: "tok_1".into(), grant };
-        let allowed: Vec<_> =
-            crate::access::ENDPOINTS.iter().filter(|op| service.may(op)).map(|op| op.id).collect();
+        let allowed: Vec<_> = ENDPOINTS.iter().filter(|op| service.may(op)).map(|op| op.id).collect();
         assert_eq!(allowed, ["show_caller"]);
         assert_eq!(service.actor(), "service:payments/worker");
     }

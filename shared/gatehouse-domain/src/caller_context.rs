@@ -24,12 +24,17 @@ pub fn write(caller: &Caller, token_expires_at: Option<Timestamp>) -> BTreeMap<&
 
 fn grant(grant: &Grant) -> BTreeMap<&'static str, String> {
     match grant {
-        Grant::User { roles, session } => BTreeMap::from([
-            ("kind", "user".to_owned()),
-            ("roles", roles.to_string()),
-            ("session", session.clone()),
-            ("token_id", session.clone()),
-        ]),
+        Grant::User { roles, session, authenticated_at, required_action } => {
+            let required_action = required_action.map(|it| ("required_action", it.as_str().to_owned()));
+            let known = [
+                ("kind", "user".to_owned()),
+                ("roles", roles.to_string()),
+                ("session", session.clone()),
+                ("token_id", session.clone()),
+                ("authenticated_at", authenticated_at.to_string()),
+            ];
+            known.into_iter().chain(required_action).collect()
+        }
         Grant::ApiKey { scopes, expires_at, minted_by, .. } => {
             let scopes: Vec<_> = scopes.iter().map(|scope| scope.as_str()).collect();
             let expires_at = expires_at.map(|end| ("key_expires_at", end.to_string()));
@@ -52,7 +57,16 @@ fn grant(grant: &Grant) -> BTreeMap<&'static str, String> {
 /// nobody is calling.
 pub fn read<'a>(text: impl Fn(&str) -> Option<&'a str>) -> Option<Caller> {
     let grant = match text("kind")? {
-        "user" => Grant::User { roles: text("roles")?.parse().ok()?, session: text("session")?.to_owned() },
+        "user" => {
+            // Said by no authorizer before this one, whose answers API Gateway may still remember: then long ago.
+            let authenticated_at = text("authenticated_at").map(str::parse).transpose().ok()?;
+            Grant::User {
+                roles: text("roles")?.parse().ok()?,
+                session: text("session")?.to_owned(),
+                authenticated_at: authenticated_at.unwrap_or(Timestamp::UNIX_EPOCH),
+                required_action: text("required_action").map(str::parse).transpose().ok()?,
+            }
+        }
         "api_key" => {
             let scopes = text("scopes")?.split_ascii_whitespace().map(Scope::from_str);
             let scopes = scopes.collect::<Result<_, _>>().ok()?;
@@ -78,7 +92,7 @@ pub fn read_token_expiry<'a>(text: impl Fn(&str) -> Option<&'a str>) -> Option<T
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::caller::Tenants;
+    use crate::caller::{RequiredAction, Tenants};
 
     fn written_and_read(grant: Grant) -> Option<Caller> {
         let context = write(&Caller { subject: "x".into(), grant }, None);
@@ -90,7 +104,13 @@ mod tests {
         let roles = "acme=developer,*=viewer".parse().unwrap();
         let tenants: Tenants = "acme,beta".parse().unwrap();
         for grant in [
-            Grant::User { roles, session: "ses_1".into() },
+            Grant::person(roles, "ses_1", "2026-01-01T10:00:00Z".parse().unwrap()),
+            Grant::User {
+                roles: "".parse().unwrap(),
+                session: "ses_1".into(),
+                authenticated_at: Timestamp::UNIX_EPOCH,
+                required_action: Some(RequiredAction::ChangePassword),
+            },
             Grant::ApiKey {
                 scopes: [Scope::JobsRead, Scope::RunsWrite].into(),
                 tenants: tenants.clone(),
@@ -111,6 +131,24 @@ mod tests {
         ] {
             assert_eq!(written_and_read(grant.clone()).map(|caller| caller.grant), Some(grant));
         }
+    }
+
+    #[test]
+    fn a_person_of_whom_less_is_said_has_proved_nothing_of_late_and_one_of_whom_nonsense_is_said_is_nobody() {
+        let said = |more: (&'static str, &'static str)| {
+            let context = BTreeMap::from([
+                ("kind", "user"),
+                ("subject", "ada"),
+                ("roles", "acme=viewer"),
+                ("session", "s"),
+                more,
+            ]);
+            read(|name| context.get(name).copied())
+        };
+        let older = said(("tenants", "acme")).unwrap();
+        assert_eq!(older.grant, Grant::person("acme=viewer".parse().unwrap(), "s", Timestamp::UNIX_EPOCH));
+        assert_eq!(said(("authenticated_at", "yesterday")), None);
+        assert_eq!(said(("required_action", "dance")), None);
     }
 
     #[test]

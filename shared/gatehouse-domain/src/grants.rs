@@ -111,7 +111,7 @@ pub fn check_target_key(caller: &Caller, key: KeyRights<'_>) -> Result<(), Beyon
 
 /// Whether somebody with these roles could mint the key.
 pub fn could_mint(roles: &Roles, key: KeyRights<'_>) -> bool {
-    let grant = Grant::User { roles: roles.clone(), session: String::new() };
+    let grant = Grant::person(roles.clone(), "", Timestamp::UNIX_EPOCH);
     missing_of_key(&grant, key).is_none()
 }
 
@@ -215,7 +215,7 @@ mod tests {
     }
 
     fn person(roles: &Roles) -> Caller {
-        let grant = Grant::User { roles: roles.clone(), session: "s".into() };
+        let grant = Grant::person(roles.clone(), "s", Timestamp::UNIX_EPOCH);
         Caller { subject: "ada".into(), grant }
     }
 

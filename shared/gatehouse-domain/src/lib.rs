@@ -29,6 +29,7 @@ pub mod parameter;
 pub mod plain_http;
 pub mod project;
 pub mod providers;
+pub mod reauthentication;
 pub mod revision;
 pub mod revocation;
 pub mod runs;

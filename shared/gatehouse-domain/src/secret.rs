@@ -28,6 +28,11 @@ impl SecretName {
         Self("callback-key".to_owned())
     }
 
+    /// The secret in which the key is kept that seals the secrets of second factors.
+    pub fn second_factor_key() -> Self {
+        Self("second-factor-key".to_owned())
+    }
+
     /// The path as text.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -11,6 +11,7 @@ use crate::{
     clock::System,
     name::TenantId,
     revision::EditOutcome,
+    revocation::{self, FlushAuthorizer, FlushError, PendingFlush},
     store::StoreError,
     validation::FieldError,
 };
@@ -22,6 +23,9 @@ pub struct Tenant {
     pub id: TenantId,
     /// A name for people.
     pub display_name: String,
+    /// Whether its members have to enrol a second factor before anything else is open to them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub require_second_factor: bool,
     /// When it was created.
     pub created_at: Timestamp,
     pub created_by: String,
@@ -37,8 +41,8 @@ pub trait ListTenants: Send + Sync {
 /// Writes tenants. Needs `dynamodb:PutItem` and `DeleteItem`.
 #[async_trait]
 pub trait SaveTenant: Send + Sync {
-    /// Writes the tenant, whether there is one or not; when it was created stays. `Conflict` when one of this name was
-    /// deleted.
+    /// Writes the tenant, whether there is one or not; when it was created stays. Marks a flush as pending, since what it
+    /// wants of its members may be another thing now. `Conflict` when one of this name was deleted.
     async fn save_tenant(&self, tenant: &Tenant, entry: &Entry) -> Result<EditOutcome, StoreError>;
 
     /// Deletes the tenant, whose name stays taken; `Conflict` when there is none.
@@ -102,24 +106,47 @@ pub enum EditTenantError {
     Store(#[from] StoreError),
 }
 
-/// Creates a tenant, or gives it another name. The name of one that was deleted is not given again: people's roles,
-/// keys, runs and the trail of the one before are under it.
-pub async fn put<S: SaveTenant>(
+/// What is decided about a tenant.
+#[derive(Debug, Clone)]
+pub struct TenantDraft {
+    pub id: TenantId,
+    /// A name for people.
+    pub display_name: String,
+    /// Whether its members have to enrol a second factor; as it is without it.
+    pub require_second_factor: Option<bool>,
+}
+
+/// Creates a tenant, or changes what is decided about it. The name of one that was deleted is not given again: people's
+/// roles, keys, runs and the trail of the one before are under it.
+pub async fn put<S: ListTenants + SaveTenant + PendingFlush>(
     store: &S,
+    flush: &dyn FlushAuthorizer,
     system: &dyn System,
     audit: &AuditContext<'_>,
-    id: TenantId,
-    display_name: String,
-) -> Result<Tenant, EditTenantError> {
+    draft: TenantDraft,
+) -> Result<(Tenant, Option<FlushError>), EditTenantError> {
+    let TenantDraft { id, display_name, require_second_factor } = draft;
     if display_name.trim().is_empty() || display_name.len() > 200 {
         let error = FieldError::new("/display_name", "must be 1 to 200 bytes of text");
         return Err(EditTenantError::Invalid(vec![error]));
     }
-    let audit_target = audit_target(&id);
+    let previous = store.list_tenants().await?.into_iter().find(|tenant| tenant.id == id);
+    let required_before = previous.is_some_and(|tenant| tenant.require_second_factor);
+    let require_second_factor = require_second_factor.unwrap_or(required_before);
+    let detail = match (required_before, require_second_factor) {
+        (false, true) => Some("members need a second factor".to_owned()),
+        (true, false) => Some("members need no second factor any more".to_owned()),
+        (true, true) | (false, false) => None,
+    };
+    let audit_target = AuditTarget { detail, ..audit_target(&id) };
     let entry = audit.entry(system, Action::PutTenant, Outcome::Done, audit_target);
-    let tenant = Tenant { id, display_name, created_at: entry.at, created_by: audit.caller.actor() };
+    let (created_at, created_by) = (entry.at, audit.caller.actor());
+    let tenant = Tenant { id, display_name, require_second_factor, created_at, created_by };
     match store.save_tenant(&tenant, &entry).await? {
-        EditOutcome::Done => Ok(tenant),
+        EditOutcome::Done => {
+            let (_, flush_error) = revocation::flush(store, flush, system, entry.at).await;
+            Ok((tenant, flush_error))
+        }
         EditOutcome::Conflict => Err(EditTenantError::NameSpent),
     }
 }

@@ -59,6 +59,12 @@ pub(crate) fn expires_soon(extensions: &http::Extensions) -> Option<Timestamp> {
     (expires_at - ANNOUNCED_BEFORE_END <= now).then_some(expires_at)
 }
 
+/// When API Gateway got the request, by its own clock; `None` where it does not say.
+pub(crate) fn received_at(extensions: &http::Extensions) -> Option<Timestamp> {
+    let epoch = context(extensions)?.request_time_epoch;
+    Timestamp::from_millisecond(epoch).ok().filter(|_| epoch > 0)
+}
+
 /// The stage through which the request came.
 pub(crate) fn stage(extensions: &http::Extensions) -> Option<Stage> {
     let context = context(extensions)?;

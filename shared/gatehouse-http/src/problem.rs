@@ -64,8 +64,14 @@ problems! {
     CALLBACK_TOKEN_INVALID = "callback-token-invalid", UNAUTHORIZED, "Callback token invalid";
     /// The user name or the password is wrong; which, is not said.
     LOGIN_REFUSED = "login-refused", UNAUTHORIZED, "Login refused";
+    /// The password is right, and a code of the second factor is wanted as well.
+    SECOND_FACTOR_REQUIRED = "second-factor-required", UNAUTHORIZED, "Second factor required";
     /// The caller is known and may not do this.
     FORBIDDEN = "forbidden", FORBIDDEN, "Forbidden";
+    /// The session may do this once its owner has said their password again: `POST /auth/reauthenticate`.
+    REAUTHENTICATION_REQUIRED = "reauthentication-required", FORBIDDEN, "Say your password again";
+    /// Something else has to be done first: `required_action` of `GET /auth/me` says what.
+    ACTION_REQUIRED = "action-required", FORBIDDEN, "Something else is to be done first";
     /// The tenant may not use what the job points into.
     SCOPE_CLOSED = "scope-closed", FORBIDDEN, "Scope closed to the tenant";
     /// Nobody grants, or changes in others, more than they hold themselves.

@@ -48,10 +48,15 @@ pub struct EffectiveAnswer {
 impl EffectiveAnswer {
     /// The answer to a revocation. A flush that failed is logged here, since the caller is answered all the same.
     pub fn new(effective: Effective, flush_error: Option<&FlushError>) -> Self {
-        if let Some(error) = flush_error {
-            tracing::error!(error = %Chain(error), "API Gateway's authorizer cache was not flushed; the janitor flushes it");
-        }
+        log_flush_error(flush_error);
         Self { effective_by: effective.by, flushed: effective.flushed }
+    }
+}
+
+/// Logs a flush that failed, since the caller is answered all the same.
+pub fn log_flush_error(flush_error: Option<&FlushError>) {
+    if let Some(error) = flush_error {
+        tracing::error!(error = %Chain(error), "API Gateway's authorizer cache was not flushed; the janitor flushes it");
     }
 }
 

@@ -8,8 +8,13 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{MethodFilter, on},
 };
-use gatehouse_domain::access::{Admission, Endpoint, Reach};
+use gatehouse_domain::{
+    access::{Admission, Endpoint, Reach},
+    caller::{Caller, RequiredAction},
+    reauthentication,
+};
 use http::{HeaderValue, Method};
+use jiff::Timestamp;
 use tower::util::MapRequestLayer;
 
 use crate::{
@@ -171,20 +176,51 @@ const TOKEN_EXPIRES_AT: &str = "x-token-expires-at";
 /// cached, or wrong.
 async fn admit(endpoint: &'static Endpoint, mut request: Request, next: Next) -> Response {
     let expires_soon = gateway::expires_soon(request.extensions());
-    let mut response = match gateway::caller(request.extensions()) {
-        None => Problem::new(problem::UNAUTHORIZED, "Send a credential as a bearer token.").into_response(),
-        Some(caller) if caller.may(endpoint) => {
+    let caller = gateway::caller(request.extensions());
+    let mut response = match admitted(caller, endpoint, gateway::received_at(request.extensions())) {
+        Ok(caller) => {
             request.extensions_mut().insert(caller);
             request.extensions_mut().insert(endpoint);
             next.run(request).await
         }
-        Some(_) => Problem::new(problem::FORBIDDEN, needs(endpoint)).into_response(),
+        Err(problem) => problem.into_response(),
     };
     if let Some(expires_at) = expires_soon.and_then(|time| HeaderValue::from_str(&time.to_string()).ok()) {
         response.headers_mut().insert(TOKEN_EXPIRES_AT, expires_at);
     }
     response.extensions_mut().insert(LoggedEndpoint(endpoint.id));
     response
+}
+
+/// The caller, where they may use the endpoint as they stand.
+fn admitted(caller: Option<Caller>, endpoint: &Endpoint, now: Option<Timestamp>) -> Result<Caller, Problem> {
+    let Some(caller) = caller else {
+        return Err(Problem::new(problem::UNAUTHORIZED, "Send a credential as a bearer token."));
+    };
+    if !caller.may(endpoint) {
+        return Err(match caller.required_action() {
+            None => Problem::new(problem::FORBIDDEN, needs(endpoint)),
+            Some(action) => Problem::new(problem::ACTION_REQUIRED, first(action)),
+        });
+    }
+    // Where nobody says what time it is, nothing is of late.
+    if reauthentication::is_due(&caller, endpoint, now.unwrap_or(Timestamp::MAX)) {
+        let detail = "This takes a password that was said in the last ten minutes. Say it again with \
+                      `POST /auth/reauthenticate`, and repeat the request.";
+        return Err(Problem::new(problem::REAUTHENTICATION_REQUIRED, detail));
+    }
+    Ok(caller)
+}
+
+fn first(action: RequiredAction) -> &'static str {
+    match action {
+        RequiredAction::ChangePassword => {
+            "Somebody else chose your password. Choose another one first, with `POST /auth/password`."
+        }
+        RequiredAction::EnrolSecondFactor => {
+            "A tenant of yours wants a second factor. Enrol one first, with `POST /auth/second-factor`."
+        }
+    }
 }
 
 fn needs(endpoint: &Endpoint) -> String {

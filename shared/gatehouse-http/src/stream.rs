@@ -186,6 +186,7 @@ mod tests {
         id::TokenId,
         name::UserName,
         store::StoreError,
+        tenant::{ListTenants, Tenant},
         tokens::{FindToken, ServiceToken},
         users::{Account, FindAccount},
     };
@@ -208,6 +209,13 @@ mod tests {
                 return Err(StoreError::Unavailable("down".into()));
             }
             Ok(Some(self.key.clone()).filter(|key| key.id == *id))
+        }
+    }
+
+    #[async_trait]
+    impl ListTenants for Table {
+        async fn list_tenants(&self) -> Result<Vec<Tenant>, StoreError> {
+            Ok(Vec::new())
         }
     }
 

@@ -1,6 +1,9 @@
 //! Passwords: how soon one would be guessed, and hashes, Argon2id with the parameters of OWASP ASVS 5.0 (appendix C): 19 MiB, two passes, one lane.
 
+mod codes;
 mod strength;
+
+pub use self::codes::Totp;
 
 use std::sync::Arc;
 

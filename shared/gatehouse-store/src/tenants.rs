@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use async_trait::async_trait;
+use aws_sdk_dynamodb::types::AttributeValue;
 use gatehouse_domain::{
     audit::Entry,
     name::TenantId,
@@ -64,17 +65,19 @@ impl SaveTenant for Table {
         let update = self
             .transact_update(key_attributes(keys::tenant(&tenant.id)))
             .update_expression(
-                "SET tenant = :tenant, display_name = :display_name, \
+                "SET tenant = :tenant, display_name = :display_name, require_second_factor = :required, \
                  created_at = if_not_exists(created_at, :created_at), \
                  created_by = if_not_exists(created_by, :created_by)",
             )
             .condition_expression("attribute_not_exists(deleted_at)")
             .expression_attribute_values(":tenant", text(tenant.id.as_str()))
             .expression_attribute_values(":display_name", text(&tenant.display_name))
+            .expression_attribute_values(":required", AttributeValue::Bool(tenant.require_second_factor))
             .expression_attribute_values(":created_at", text(tenant.created_at.to_string()))
             .expression_attribute_values(":created_by", text(&tenant.created_by));
         let mut transaction = Transaction::default();
         transaction.update(update)?;
+        self.mark_flush_pending(&mut transaction, entry.at)?;
         self.write_with_entry(transaction, entry).await.map(Outcome::of_edit)
     }
 

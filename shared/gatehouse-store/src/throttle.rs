@@ -38,6 +38,17 @@ impl Throttle for Table {
             Outcome::Refused { place, .. } => Ok(Attempt::Refused(place)),
         }
     }
+
+    async fn give_permits_back(&self, permits: &[Permit]) -> Result<(), StoreError> {
+        if permits.is_empty() {
+            return Ok(());
+        }
+        let mut transaction = Transaction::default();
+        for permit in permits {
+            transaction.update(self.give_back(permit))?;
+        }
+        transaction.write(self).await.map(drop)
+    }
 }
 
 impl Table {

@@ -12,8 +12,8 @@ use gatehouse_domain::{
     revision::Revision,
     store::StoreError,
     users::{
-        Account, CreateFirstAdmin, FindAccount, FindUser, PasswordHash, SaveUser, User, UserEdit,
-        UserEditOutcome,
+        Account, CreateFirstAdmin, FindAccount, FindUser, PasswordHash, SaveUser, SecondFactor, User,
+        UserEdit, UserEditOutcome,
     },
 };
 use jiff::Timestamp;
@@ -32,6 +32,10 @@ use crate::{
 const ROLES: &str = "roles";
 /// The attribute that says whether a user may log in.
 pub(crate) const STATE: &str = "state";
+/// The attribute that says whether a user has to change their password before anything else.
+const MUST_CHANGE_PASSWORD: &str = "must_change_password";
+/// The attribute that says since when a user has a second factor.
+const SECOND_FACTOR_SINCE: &str = "second_factor_since";
 /// The attribute with the sessions of a user, by id.
 pub(crate) const SESSIONS: &str = "sessions";
 
@@ -45,6 +49,8 @@ struct StoredUser {
     password_hash: String,
     #[serde(flatten)]
     account: Account,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    second_factor: Option<SecondFactor>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     known_networks: BTreeMap<String, Timestamp>,
     revision: Revision,
@@ -55,13 +61,19 @@ struct StoredUser {
 
 impl StoredUser {
     fn item(user: &User) -> Result<Item, StoreError> {
-        let account =
-            Account { roles: user.roles.clone(), state: user.state, sessions: user.sessions.clone() };
+        let account = Account {
+            roles: user.roles.clone(),
+            state: user.state,
+            must_change_password: user.must_change_password,
+            second_factor_since: user.second_factor_since,
+            sessions: user.sessions.clone(),
+        };
         let stored = Self {
             user_name: user.name.clone(),
             display_name: user.display_name.clone(),
             password_hash: user.password.expose().to_owned(),
             account,
+            second_factor: user.second_factor.clone(),
             known_networks: user.known_networks.clone(),
             revision: user.revision.clone(),
             created_at: user.created_at,
@@ -73,13 +85,16 @@ impl StoredUser {
 
     fn read(item: Item) -> Result<User, StoreError> {
         let stored: Self = decompose(item)?;
-        let Account { roles, state, sessions } = stored.account;
+        let Account { roles, state, must_change_password, second_factor_since, sessions } = stored.account;
         Ok(User {
             name: stored.user_name,
             display_name: stored.display_name,
             roles,
             state,
             password: PasswordHash::unverified(stored.password_hash),
+            must_change_password,
+            second_factor: stored.second_factor,
+            second_factor_since,
             sessions,
             known_networks: stored.known_networks,
             revision: stored.revision,
@@ -99,9 +114,11 @@ impl FindAccount for Table {
             .table_name(&self.name)
             .set_key(Some(key_attributes(keys::user(name))))
             .consistent_read(true)
-            .projection_expression("#roles, #state, #sessions")
+            .projection_expression("#roles, #state, #must_change_password, #second_factor_since, #sessions")
             .expression_attribute_names("#roles", ROLES)
             .expression_attribute_names("#state", STATE)
+            .expression_attribute_names("#must_change_password", MUST_CHANGE_PASSWORD)
+            .expression_attribute_names("#second_factor_since", SECOND_FACTOR_SINCE)
             .expression_attribute_names("#sessions", SESSIONS);
         let item = call.send().await.map_err(unavailable)?.item;
         item.map(decompose).transpose()
@@ -178,7 +195,8 @@ impl Table {
     fn apply(&self, edit: &UserEdit) -> Result<UpdateBuilder, StoreError> {
         let user = &edit.user;
         let mut sets = "SET #roles = :roles, #state = :state, password_hash = :password_hash, \
-                        known_networks = :known_networks, revision = :new_revision, updated_at = :updated_at, updated_by = :updated_by"
+                        must_change_password = :must_change_password, known_networks = :known_networks, \
+                        revision = :new_revision, updated_at = :updated_at, updated_by = :updated_by"
             .to_owned();
         let mut condition = IF_REVISION.to_owned();
         let mut update = self
@@ -188,6 +206,10 @@ impl Table {
             .expression_attribute_values(":roles", text(user.roles.to_string()))
             .expression_attribute_values(":state", text(user.state.as_str()))
             .expression_attribute_values(":password_hash", text(user.password.expose()))
+            .expression_attribute_values(
+                ":must_change_password",
+                AttributeValue::Bool(user.must_change_password),
+            )
             .expression_attribute_values(":revision", text(edit.previous.revision.as_str()))
             .expression_attribute_values(
                 ":known_networks",
@@ -210,13 +232,34 @@ impl Table {
                 .expression_attribute_names("#sessions", SESSIONS)
                 .expression_attribute_values(":sessions", kept);
         }
-        sets = match &user.display_name {
-            None => format!("{sets} REMOVE display_name"),
+        let mut removed = Vec::new();
+        match &user.display_name {
+            None => removed.push("display_name"),
             Some(name) => {
                 update = update.expression_attribute_values(":display_name", text(name));
-                format!("{sets}, display_name = :display_name")
+                sets = format!("{sets}, display_name = :display_name");
             }
-        };
+        }
+        let factors = |user: &User| (user.second_factor.clone(), user.second_factor_since);
+        // Otherwise it stays: a code that was spent meanwhile is good no more.
+        if factors(user) != factors(&edit.previous) {
+            let named = [
+                ("second_factor", attribute(user.second_factor.as_ref())?),
+                ("second_factor_since", attribute(user.second_factor_since.as_ref())?),
+            ];
+            for (name, value) in named {
+                match value {
+                    None => removed.push(name),
+                    Some(value) => {
+                        update = update.expression_attribute_values(format!(":{name}"), value);
+                        sets = format!("{sets}, {name} = :{name}");
+                    }
+                }
+            }
+        }
+        if !removed.is_empty() {
+            sets = format!("{sets} REMOVE {}", removed.join(", "));
+        }
         Ok(update.update_expression(sets).condition_expression(condition))
     }
 
@@ -236,6 +279,11 @@ impl Table {
             .expression_attribute_values(":name", text(name.as_str()))
             .expression_attribute_values(":one", number(1))
     }
+}
+
+/// The value as an attribute has it.
+fn attribute<T: Serialize>(value: Option<&T>) -> Result<Option<AttributeValue>, StoreError> {
+    value.map(serde_dynamo::to_attribute_value).transpose().map_err(corrupt)
 }
 
 fn names(name: &UserName) -> AttributeValue {

@@ -4,6 +4,7 @@ use gatehouse_domain::{
     access::{Role, Scope},
     caller::{Caller, Grant, Roles},
 };
+use jiff::Timestamp;
 
 /// The caller whom six bytes describe: a person, an API key or a service, with any roles or scopes. Missing bytes are 0.
 pub(crate) fn caller(input: &[u8]) -> Caller {
@@ -13,7 +14,7 @@ pub(crate) fn caller(input: &[u8]) -> Caller {
             let roles = [("acme", at(2)), ("beta", at(3))];
             let tenants = roles.iter().filter_map(|(tenant, byte)| Some((name(tenant), role(*byte)?)));
             let roles = Roles { everywhere: role(at(1)), tenants: tenants.collect() };
-            Grant::User { roles, session: "ses_00000000000000000000000000".to_owned() }
+            Grant::person(roles, "ses_00000000000000000000000000", Timestamp::UNIX_EPOCH)
         }
         1 => {
             let bits = u32::from_le_bytes([at(1), at(2), at(3), at(4)]);

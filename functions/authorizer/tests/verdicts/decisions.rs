@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, sync::atomic::Ordering, time::Duration};
 use gatehouse_domain::{
     access::Scope,
     api_key::{ApiKey, Revocation},
+    tenant::Tenant,
     tokens::{Replaces, ServiceToken, TokenState},
     users::{Account, UserState},
 };
@@ -33,9 +34,14 @@ fn rotated(expires_at: Option<i64>) -> TokenState {
 }
 
 #[tokio::test]
-async fn a_person_comes_in_with_their_session_for_one_read() {
+async fn a_person_comes_in_with_their_session_for_one_read_and_a_write_in_five_minutes() {
     let stage = Stage::started().await;
     let session = stage.session("ada", "acme=developer,beta=viewer");
+    let find = "find account ada".to_owned();
+    let mut calls = vec![find.clone(), "record use of ses_00000000000000000000000000".to_owned()];
+    stage.admits(&session).await;
+    assert_eq!(stage.store.calls(), calls);
+    stage.clock.advance(Duration::from_secs(299));
     let answer = stage.admits(&session).await;
     let context = json!({
         "kind": "user",
@@ -44,6 +50,7 @@ async fn a_person_comes_in_with_their_session_for_one_read() {
         "roles": "acme=developer,beta=viewer",
         "session": "ses_00000000000000000000000000",
         "token_id": "ses_00000000000000000000000000",
+        "authenticated_at": "2026-01-01T00:00:00Z",
     });
     assert_eq!(answer["context"], context);
     assert_eq!(answer["principalId"], "user:ada");
@@ -53,7 +60,87 @@ async fn a_person_comes_in_with_their_session_for_one_read() {
         "{resources}"
     );
     assert!(!resources.contains("/v1/users") && !resources.contains("PUT/v1"), "{resources}");
-    assert_eq!(stage.store.calls(), ["find account ada"]);
+    assert_eq!(stage.store.calls(), [find]);
+    stage.clock.advance(Duration::from_secs(1));
+    // By then the ring is read again as well.
+    calls.insert(1, "find key ring".to_owned());
+    stage.admits(&session).await;
+    assert_eq!(stage.store.calls(), calls);
+}
+
+#[tokio::test]
+async fn a_session_that_is_not_used_for_two_hours_ends_and_one_that_is_goes_on() {
+    let stage = Stage::started().await;
+    let session = stage.session("ada", "acme=viewer");
+    for _ in 0..3 {
+        stage.admits(&session).await;
+        stage.clock.advance(Duration::from_mins(119));
+    }
+    stage.admits(&session).await;
+    stage.clock.advance(Duration::from_hours(2));
+    stage.refuses(&session, "a session that was left").await;
+}
+
+#[tokio::test]
+async fn who_has_no_second_factor_where_a_tenant_wants_one_may_enrol_one() {
+    let stage = Stage::started().await;
+    let session = stage.session("ada", "acme=developer,beta=viewer");
+    let tenant = |id: &str, require_second_factor| Tenant {
+        id: id.parse().unwrap(),
+        display_name: id.to_owned(),
+        require_second_factor,
+        created_at: at(START),
+        created_by: "user:root".into(),
+    };
+    *stage.store.tenants.lock().unwrap() = vec![tenant("acme", false), tenant("other", true)];
+    let enrolled = |since: Option<i64>| {
+        stage.store.accounts.lock().unwrap().get_mut("ada").unwrap().second_factor_since = since.map(at);
+    };
+    stage.admits(&session).await;
+    stage.store.calls();
+    stage.admits(&session).await;
+    assert_eq!(stage.store.calls(), ["find account ada"], "who has one is asked about with one read");
+    enrolled(None);
+    let answer = stage.admits(&session).await;
+    assert_eq!(answer["context"].get("required_action"), None, "a tenant that is not theirs wants one");
+    assert_eq!(stage.store.calls(), ["find account ada", "list tenants"]);
+    stage.store.tenants.lock().unwrap().push(tenant("beta", true));
+    let answer = stage.admits(&session).await;
+    assert_eq!(answer["context"]["required_action"], "enrol_second_factor");
+    let arn = "arn:aws:execute-api:eu-west-1:000000000000:api0example/dev";
+    let open = [
+        "GET/auth/me",
+        "POST/auth/logout",
+        "POST/auth/reauthenticate",
+        "POST/auth/second-factor",
+        "POST/auth/second-factor/confirm",
+    ];
+    let open = open.map(|path| format!("{arn}/{path}"));
+    assert_eq!(answer["policyDocument"]["Statement"][0]["Resource"], json!(open));
+    // Whoever is in all tenants is in this one.
+    stage.store.accounts.lock().unwrap().get_mut("ada").unwrap().roles = "*=admin".parse().unwrap();
+    let answer = stage.admits(&session).await;
+    assert_eq!(answer["context"]["required_action"], "enrol_second_factor");
+    enrolled(Some(START));
+    let answer = stage.admits(&session).await;
+    assert_eq!(answer["context"].get("required_action"), None);
+    // What cannot be known is no consent.
+    enrolled(None);
+    stage.store.no_records.store(true, Ordering::SeqCst);
+    stage.cannot_know(&session, "a table that does not answer").await;
+}
+
+#[tokio::test]
+async fn who_has_to_change_their_password_may_do_that_and_log_out() {
+    let stage = Stage::started().await;
+    let session = stage.session("ada", "*=admin");
+    stage.store.accounts.lock().unwrap().get_mut("ada").unwrap().must_change_password = true;
+    let answer = stage.admits(&session).await;
+    assert_eq!(answer["context"]["required_action"], "change_password");
+    let stage_arn = "arn:aws:execute-api:eu-west-1:000000000000:api0example/dev";
+    let open = ["GET/auth/me", "POST/auth/logout", "POST/auth/password"];
+    let open = open.map(|path| format!("{stage_arn}/{path}"));
+    assert_eq!(answer["policyDocument"]["Statement"][0]["Resource"], json!(open));
 }
 
 #[tokio::test]
@@ -270,7 +357,19 @@ async fn a_person_without_roles_may_log_out_and_little_else() {
     let resources = answer["policyDocument"]["Statement"][0]["Resource"].as_array().unwrap();
     let paths: Vec<_> =
         resources.iter().map(|resource| resource.as_str().unwrap().splitn(3, '/').nth(2).unwrap()).collect();
-    assert_eq!(paths, ["GET/auth/me", "POST/auth/logout", "POST/auth/password"]);
+    let own = [
+        "GET/auth/me",
+        "POST/auth/logout",
+        "POST/auth/reauthenticate",
+        "DELETE/auth/sessions",
+        "GET/auth/sessions",
+        "DELETE/auth/sessions/*",
+        "DELETE/auth/second-factor",
+        "POST/auth/second-factor",
+        "POST/auth/second-factor/confirm",
+        "POST/auth/password",
+    ];
+    assert_eq!(paths, own);
 }
 
 #[tokio::test]
@@ -383,6 +482,8 @@ async fn an_empty_ring_is_asked_for_again_since_the_first_key_signs_at_once() {
 async fn the_ring_is_read_again_after_five_minutes_beside_the_record() {
     let stage = Stage::started().await;
     let session = stage.session("ada", "*=admin");
+    stage.admits(&session).await;
+    stage.store.calls();
     stage.clock.advance(Duration::from_secs(299));
     stage.admits(&session).await;
     assert_eq!(stage.store.calls(), ["find account ada"]);
@@ -390,7 +491,7 @@ async fn the_ring_is_read_again_after_five_minutes_beside_the_record() {
     stage.admits(&session).await;
     let mut calls = stage.store.calls();
     calls.sort();
-    assert_eq!(calls, ["find account ada", "find key ring"]);
+    assert_eq!(calls[..2], ["find account ada", "find key ring"]);
     stage.admits(&session).await;
     assert_eq!(stage.store.calls(), ["find account ada"]);
 }

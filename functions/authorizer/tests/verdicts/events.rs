@@ -118,6 +118,13 @@ async fn a_person_may_reach_what_their_roles_say_and_nothing_else() {
               "arn:aws:execute-api:eu-west-1:000000000000:api0example/dev/GET/v1/runs/*",
               "arn:aws:execute-api:eu-west-1:000000000000:api0example/dev/GET/auth/me",
               "arn:aws:execute-api:eu-west-1:000000000000:api0example/dev/POST/auth/logout",
+              "arn:aws:execute-api:eu-west-1:000000000000:api0example/dev/POST/auth/reauthenticate",
+              "arn:aws:execute-api:eu-west-1:000000000000:api0example/dev/DELETE/auth/sessions",
+              "arn:aws:execute-api:eu-west-1:000000000000:api0example/dev/GET/auth/sessions",
+              "arn:aws:execute-api:eu-west-1:000000000000:api0example/dev/DELETE/auth/sessions/*",
+              "arn:aws:execute-api:eu-west-1:000000000000:api0example/dev/DELETE/auth/second-factor",
+              "arn:aws:execute-api:eu-west-1:000000000000:api0example/dev/POST/auth/second-factor",
+              "arn:aws:execute-api:eu-west-1:000000000000:api0example/dev/POST/auth/second-factor/confirm",
               "arn:aws:execute-api:eu-west-1:000000000000:api0example/dev/POST/auth/password",
               "arn:aws:execute-api:eu-west-1:000000000000:api0example/dev/GET/v1/tenants",
               "arn:aws:execute-api:eu-west-1:000000000000:api0example/dev/GET/v1/projects",
@@ -129,6 +136,7 @@ async fn a_person_may_reach_what_their_roles_say_and_nothing_else() {
         ]
       },
       "context": {
+        "authenticated_at": "2026-01-01T00:00:00Z",
         "kind": "user",
         "roles": "acme=viewer",
         "session": "ses_00000000000000000000000000",

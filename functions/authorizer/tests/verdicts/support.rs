@@ -18,8 +18,9 @@ use gatehouse_domain::{
     revision::Revision,
     signing::{FindKeyRing, KeyRing, SigningKey},
     store::StoreError,
+    tenant::{ListTenants, Tenant},
     tokens::{FindToken, RecordUse, ServiceToken, TokenState, Use},
-    users::{Account, FindAccount, Session, UserState},
+    users::{Account, FindAccount, RecordSessionUse, Session, SessionUse, UserState},
 };
 use gatehouse_jwt::{Issuer, KeyPair, thumbprint};
 use gatehouse_testkit::app::TestSystem;
@@ -42,6 +43,7 @@ pub struct Store {
     pub accounts: Mutex<HashMap<String, Account>>,
     pub tokens: Mutex<HashMap<String, ServiceToken>>,
     pub keys: Mutex<HashMap<String, ApiKey>>,
+    pub tenants: Mutex<Vec<Tenant>>,
     pub ring: Mutex<Option<KeyRing>>,
     pub no_records: AtomicBool,
     pub no_ring: AtomicBool,
@@ -69,6 +71,25 @@ impl FindAccount for Store {
     async fn find_account(&self, name: &UserName) -> Result<Option<Account>, StoreError> {
         self.call(format!("find account {name}"), &self.no_records)?;
         Ok(self.accounts.lock().unwrap().get(name.as_str()).cloned())
+    }
+}
+
+#[async_trait]
+impl ListTenants for Store {
+    async fn list_tenants(&self) -> Result<Vec<Tenant>, StoreError> {
+        self.call("list tenants".to_owned(), &self.no_records)?;
+        Ok(self.tenants.lock().unwrap().clone())
+    }
+}
+
+#[async_trait]
+impl RecordSessionUse for Store {
+    async fn record_session_use(&self, used: &SessionUse) -> Result<(), StoreError> {
+        self.call(format!("record use of {}", used.session), &self.no_writes)?;
+        let mut accounts = self.accounts.lock().unwrap();
+        let account = accounts.get_mut(used.user.as_str()).unwrap();
+        account.sessions.get_mut(&used.session).unwrap().last_used_at = Some(used.at);
+        Ok(())
     }
 }
 
@@ -159,10 +180,12 @@ impl Stage {
     /// Registers a user with one session and signs that.
     pub fn session(&self, user: &str, roles: &str) -> String {
         let claims = session_claims(user);
-        let session = Session { started_at: claims.issued_at, expires_at: claims.expires_at };
+        let session = Session::new(claims.issued_at, claims.expires_at);
         let account = Account {
             roles: roles.parse().unwrap(),
             state: UserState::Active,
+            must_change_password: false,
+            second_factor_since: Some(at(START - 86_400)),
             sessions: BTreeMap::from([(claims.id.clone(), session)]),
         };
         self.store.accounts.lock().unwrap().insert(user.to_owned(), account);

@@ -123,6 +123,8 @@ fn each_endpoint_that_grants_is_tried() {
             "create_user",
             "edit_user",
             "reset_password",
+            "end_user_sessions",
+            "reset_second_factor",
             "mint_api_key",
             "revoke_api_key",
             "put_tenant",
@@ -258,6 +260,15 @@ async fn nobody_changes_somebody_who_holds_more_or_makes_them_hold_more() {
             assert_verdict(&answer, expected(worth(holds)), &format!("{caller:?} resets {name}"));
             let after = root.get(&path).await;
             assert_eq!(after.etag() == before.etag(), answer.status != 200);
+            let answer = caller.client(&app).delete(format!("{path}/sessions")).await;
+            assert_verdict(&answer, expected(worth(holds)), &format!("{caller:?} ends sessions of {name}"));
+            // None has one, which is said to those who might take it.
+            let answer = caller.client(&app).delete(format!("{path}/second-factor")).await;
+            let expected = match expected(worth(holds)) {
+                (200, _) => (404, "not-found"),
+                refused => refused,
+            };
+            assert_verdict(&answer, expected, &format!("{caller:?} resets the second factor of {name}"));
         }
     }
 }

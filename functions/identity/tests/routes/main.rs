@@ -3,13 +3,17 @@
 mod api_keys;
 mod audit;
 mod escalation;
+mod own_sessions;
 mod projects;
+mod reauthentication;
+mod second_factor;
 mod sessions;
 mod tenants;
 mod users;
 
 use std::sync::Arc;
 
+use gatehouse_domain::secret::SecretName;
 use gatehouse_jwt::Issuer;
 use gatehouse_testkit::app::{Answer, Call, Client, TestApp};
 use identity::AppState;
@@ -17,6 +21,8 @@ use serde_json::{Value, json};
 
 async fn start() -> TestApp {
     TestApp::start(|deps| {
+        // On AWS, the template makes it.
+        deps.secrets.put(&SecretName::second_factor_key(), &"canary-of-the-sealing-key".into());
         let (issuer, flush) = (Issuer::new("urn:gatehouse:test"), Arc::new(deps.flushes));
         identity::router(AppState::new(deps.table, deps.secrets, issuer, flush, deps.system))
     })

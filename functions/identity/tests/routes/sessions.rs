@@ -22,14 +22,17 @@ mod login {
         200 OK
         {
           "expires_at": "2026-09-22T02:13:20Z",
+          "required_action": "change_password",
           "token": "(a token)",
           "token_type": "Bearer",
           "user": {
             "created_at": "2026-09-21T14:13:20Z",
             "display_name": "Grace",
+            "must_change_password": true,
             "roles": {
               "acme": "developer"
             },
+            "second_factor": false,
             "state": "active",
             "updated_at": "2026-09-21T14:13:20Z",
             "updated_by": "user:root",
@@ -148,7 +151,7 @@ mod login {
         assert_snapshot!(login().json(&json!({ "user": "grace" })).await, @r#"
         422 Unprocessable Entity
         validation-failed: Refused: `/user`.
-          "/user": unknown field `user`, expected `username` or `password` at line 1 column 7
+          "/user": unknown field `user`, expected one of `username`, `password`, `code` at line 1 column 7
         "#);
         assert_snapshot!(login().body("text/plain", "grace").await, @"
         415 Unsupported Media Type

@@ -18,6 +18,7 @@ async fn a_tenant_is_made_renamed_listed_and_deleted() {
         "created_at": "2026-09-21T14:13:20Z",
         "created_by": "user:root",
         "display_name": "Acme",
+        "require_second_factor": false,
         "tenant": "acme"
       }
     }

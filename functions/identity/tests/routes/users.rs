@@ -33,9 +33,11 @@ mod create {
           "user": {
             "created_at": "2026-09-21T14:13:20Z",
             "display_name": "Grace",
+            "must_change_password": true,
             "roles": {
               "acme": "developer"
             },
+            "second_factor": false,
             "state": "active",
             "updated_at": "2026-09-21T14:13:20Z",
             "updated_by": "user:root",
@@ -139,9 +141,11 @@ mod edit {
           "user": {
             "created_at": "2026-09-21T14:13:20Z",
             "display_name": "Grace",
+            "must_change_password": true,
             "roles": {
               "acme": "admin"
             },
+            "second_factor": false,
             "state": "active",
             "updated_at": "2026-09-21T14:13:20Z",
             "updated_by": "user:root",

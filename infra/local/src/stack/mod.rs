@@ -105,7 +105,7 @@ impl Stack {
         let modules = modules::directory(settings.modules.as_deref(), data).context("the modules")?;
         let (has_terraform, names) = (settings.terraform.is_some(), modules::names(&modules)?);
         let parts = Parts::new(&template, &services, processes.clone(), has_terraform, names, base_url)?;
-        seed::make_callback_key(&parts).await?;
+        seed::make_keys(&parts).await?;
         let functions = functions::all(&parts)?;
         let address = listener.local_addr()?;
         let gateway = gateway(&template, &functions, &parts, address, settings.hosts)?;

@@ -142,12 +142,13 @@ pub(super) async fn replace_key(parts: &Parts, data_dir: &Path) -> anyhow::Resul
     Ok(Some(key))
 }
 
-/// Makes the key of callback tokens, where there is none: on AWS, the template does.
-pub(super) async fn make_callback_key(parts: &Parts) -> anyhow::Result<()> {
-    let name = SecretName::callback_key();
-    if parts.secrets.read(&name).await?.is_none() {
-        let random = [parts.system.random(), parts.system.random()].concat();
-        parts.secrets.write(&name, &HEXLOWER.encode(&random).into()).await?;
+/// Makes the keys of callback tokens and of second factors, where there are none: on AWS, the template does.
+pub(super) async fn make_keys(parts: &Parts) -> anyhow::Result<()> {
+    for name in [SecretName::callback_key(), SecretName::second_factor_key()] {
+        if parts.secrets.read(&name).await?.is_none() {
+            let random = [parts.system.random(), parts.system.random()].concat();
+            parts.secrets.write(&name, &HEXLOWER.encode(&random).into()).await?;
+        }
     }
     Ok(())
 }
@@ -172,6 +173,7 @@ async fn create_tenant(id: &TenantId, parts: &Parts) -> anyhow::Result<()> {
     let tenant = Tenant {
         id: id.clone(),
         display_name: id.to_string(),
+        require_second_factor: false,
         created_at: parts.system.now(),
         created_by: SEEDER.to_owned(),
     };

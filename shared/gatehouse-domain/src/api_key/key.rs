@@ -372,7 +372,8 @@ mod tests {
     }
 
     fn account(roles: &str, state: UserState) -> Account {
-        Account { roles: roles.parse().unwrap(), state, sessions: BTreeMap::new() }
+        let (roles, sessions) = (roles.parse().unwrap(), BTreeMap::new());
+        Account { roles, state, must_change_password: false, second_factor_since: None, sessions }
     }
 
     #[test]

@@ -1,13 +1,11 @@
 //! Creating users and changing them: nobody gives, or changes in others, more than they hold themselves. The
 //! last platform admin cannot be removed.
 
-use std::time::Duration;
-
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 use crate::{
     audit::{Action, AppendAudit, AuditContext, AuditTarget, CountAudit, Outcome},
-    caller::{Grant, Roles},
+    caller::Roles,
     clock::System,
     grants::{self, BeyondOwnRights},
     id::SessionId,
@@ -16,10 +14,10 @@ use crate::{
     revocation::{self, Effective, FlushAuthorizer, FlushError, PendingFlush},
     store::StoreError,
     users::{
-        Attempt, FindUser, HashPasswordError, PasswordHash, SaveUser, Throttle, User, UserState,
+        FindUser, HashPasswordError, OwnPasswordError, PasswordHash, SaveUser, Throttle, User, UserState,
+        own_password::{self, oneself, own_session},
         password::{Passwords, check_password},
         store::{UserEdit, UserEditOutcome},
-        throttle::{self, COUNTED_IN},
     },
     validation::FieldError,
 };
@@ -65,6 +63,7 @@ pub enum CreateUserError {
     Store(#[from] StoreError),
 }
 
+/// Creates a user, who has to change the password that somebody else chose at their first login.
 pub async fn create<S: SaveUser>(
     store: &S,
     passwords: &dyn Passwords,
@@ -79,10 +78,10 @@ pub async fn create<S: SaveUser>(
     }
     grants::check_roles(audit.caller, &draft.roles)?;
     let password = passwords.hash_password(&draft.password).await?;
-    let audit_target = audit_target(&draft.name, Some(draft.roles.to_string()));
+    let audit_target = user_target(&draft.name, Some(draft.roles.to_string()));
     let entry = audit.entry(system, Action::CreateUser, Outcome::Done, audit_target);
     let user = User::new(system, draft.name, draft.roles, password, entry.at, audit.caller.actor());
-    let user = User { display_name: draft.display_name, ..user };
+    let user = User { display_name: draft.display_name, must_change_password: true, ..user };
     match store.create_user(&user, &entry).await? {
         UserEditOutcome::Done => Ok(user),
         UserEditOutcome::Conflict | UserEditOutcome::LastPlatformAdmin => {
@@ -107,18 +106,9 @@ pub enum EditUserError {
     /// Nobody could administer the platform any more.
     #[error("this is the last platform admin; make somebody else one first")]
     LastPlatformAdmin,
-    /// The caller is no person.
-    #[error("only people have passwords of their own")]
-    NotAPerson,
-    /// The current password is not that.
-    #[error("the current password is wrong")]
-    WrongPassword,
-    /// Too many passwords were tried for this account.
-    #[error("too many attempts failed; try again later")]
-    Throttled {
-        /// When the next one may be made.
-        retry_after: Duration,
-    },
+    /// The caller has not proved who they are.
+    #[error(transparent)]
+    Own(#[from] OwnPasswordError),
     /// The password could not be hashed.
     #[error(transparent)]
     Hash(#[from] HashPasswordError),
@@ -174,7 +164,8 @@ pub async fn edit<S: FindUser + SaveUser + PendingFlush>(
     save(store, flush, system, audit, UserEdit { previous, user, keep_sessions }, action, Some(detail)).await
 }
 
-/// Gives a user another password and ends all their sessions.
+/// Gives a user another password and ends all their sessions. One that somebody else chose has to be changed at the next
+/// login.
 pub async fn reset_password<S: FindUser + SaveUser + PendingFlush>(
     store: &S,
     passwords: &dyn Passwords,
@@ -192,6 +183,7 @@ pub async fn reset_password<S: FindUser + SaveUser + PendingFlush>(
     grants::check_target(audit.caller, &previous.roles)?;
     let password = passwords.hash_password(password).await?;
     let mut edit = with_password(previous, password, Vec::new());
+    edit.user.must_change_password = audit.caller.hand() != format!("user:{name}");
     // Whoever had the old password may be known from where they used it.
     edit.user.known_networks.clear();
     save(store, flush, system, audit, edit, Action::ResetPassword, None).await
@@ -210,33 +202,25 @@ pub async fn change_password<S>(
 where
     S: FindUser + SaveUser + Throttle + PendingFlush + AppendAudit + CountAudit,
 {
-    let Grant::User { session, .. } = &audit.caller.grant else { return Err(EditUserError::NotAPerson) };
-    let name: UserName = audit.caller.subject.parse().map_err(|_| EditUserError::NotAPerson)?;
+    let name = oneself(audit.caller)?;
     let errors = check_password(passwords, "/new_password", new, &name);
     if !errors.is_empty() {
         return Err(EditUserError::Invalid(errors));
     }
-    // Whoever has stolen a session may not guess faster than anybody else.
-    let now = system.now();
-    let permit = throttle::own(&name, now);
-    let refused = |detail: &str| {
-        let audit_target = audit_target(&name, Some(detail.to_owned()));
-        audit.entry(system, Action::ChangePassword, Outcome::Refused, audit_target)
-    };
-    if store.take_permits(std::slice::from_ref(&permit)).await? != Attempt::Permitted {
-        let entry = refused("too many attempts").counted(COUNTED_IN, name.as_str());
-        store.count_audit(&entry).await?;
-        return Err(EditUserError::Throttled { retry_after: permit.wait(now) });
-    }
-    let previous = store.find_user(&name).await?.ok_or(EditUserError::NotFound)?;
-    if !passwords.matches(current, Some(&previous.password)).await? {
-        store.append_audit(&refused("wrong password")).await?;
-        return Err(EditUserError::WrongPassword);
+    let action = Action::ChangePassword;
+    let (mut previous, _) = own_password::prove(store, passwords, system, audit, action, current).await?;
+    if current.expose_secret() == new.expose_secret() {
+        let error = FieldError::new("/new_password", "is the one that you have");
+        return Err(EditUserError::Invalid(vec![error]));
     }
     let password = passwords.hash_password(new).await?;
-    let keep = session.parse::<SessionId>().into_iter().collect();
-    save(store, flush, system, audit, with_password(previous, password, keep), Action::ChangePassword, None)
-        .await
+    let own = own_session(audit.caller);
+    if let Some(session) = own.as_ref().and_then(|id| previous.sessions.get_mut(id)) {
+        session.reauthenticated_at = Some(system.now());
+    }
+    let mut edit = with_password(previous, password, own.into_iter().collect());
+    edit.user.must_change_password = false;
+    save(store, flush, system, audit, edit, action, None).await
 }
 
 fn with_password(previous: User, password: PasswordHash, keep: Vec<SessionId>) -> UserEdit {
@@ -244,7 +228,7 @@ fn with_password(previous: User, password: PasswordHash, keep: Vec<SessionId>) -
     UserEdit { previous, user, keep_sessions: Some(keep) }
 }
 
-async fn save<S: SaveUser + PendingFlush>(
+pub(super) async fn save<S: SaveUser + PendingFlush>(
     store: &S,
     flush: &dyn FlushAuthorizer,
     system: &dyn System,
@@ -253,7 +237,7 @@ async fn save<S: SaveUser + PendingFlush>(
     action: Action,
     detail: Option<String>,
 ) -> Result<Edited, EditUserError> {
-    let entry = audit.entry(system, action, Outcome::Done, audit_target(&edit.user.name, detail));
+    let entry = audit.entry(system, action, Outcome::Done, user_target(&edit.user.name, detail));
     edit.user.revision = Revision::new(system);
     edit.user.updated_at = entry.at;
     edit.user.updated_by = audit.caller.actor();
@@ -266,7 +250,7 @@ async fn save<S: SaveUser + PendingFlush>(
     Ok(Edited { user: edit.user, effective, flush_error })
 }
 
-fn audit_target(name: &UserName, detail: Option<String>) -> AuditTarget {
+pub(super) fn user_target(name: &UserName, detail: Option<String>) -> AuditTarget {
     AuditTarget { target: format!("user:{name}"), tenant: None, detail }
 }
 

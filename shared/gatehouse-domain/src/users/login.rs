@@ -11,21 +11,22 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::{
     audit::{Action, AppendAudit, AuditTarget, CountAudit, Entry, Origin, Outcome},
+    caller::RequiredAction,
     claims::SessionClaims,
     clock::System,
     id::SessionId,
     name::UserName,
     sign::{SignError, SignToken},
     store::StoreError,
+    tenant::ListTenants,
     users::{
         FindUser, MAX_PASSWORD, PasswordHash, Permit, SaveSession, Session, Throttle, User, UserState,
+        required_action::required_action,
+        second_factor::{CodesError, OneTimeCodes, SpentCode},
         store::Begun,
         throttle::{self, Attempted, COUNTED_IN, MAX_KNOWN_NETWORKS},
     },
 };
-
-/// How long a session lasts: a working day.
-pub const SESSION: Duration = Duration::from_hours(12);
 
 #[derive(Debug, thiserror::Error)]
 #[error("the password could not be hashed")]
@@ -52,6 +53,8 @@ pub struct LogIn<'a> {
     /// The name, as it was written.
     pub user: &'a str,
     pub password: &'a SecretString,
+    /// The code of their device, or a recovery code.
+    pub code: Option<&'a SecretString>,
 }
 
 /// Somebody is logged in.
@@ -60,6 +63,8 @@ pub struct LoggedIn {
     pub token: SecretString,
     pub claims: SessionClaims,
     pub user: User,
+    /// What they have to do before anything else is open to them.
+    pub required_action: Option<RequiredAction>,
 }
 
 /// Why nobody is logged in.
@@ -68,6 +73,12 @@ pub enum LoginError {
     /// Unknown user, wrong password, or disabled: which, is not said.
     #[error("the user name or the password is wrong")]
     Refused,
+    /// The password is right, and the user has a second factor.
+    #[error("this user has a second factor: send its code as well")]
+    CodeRequired,
+    /// The code is wrong, or was used already.
+    #[error("the code is wrong, or was used already")]
+    WrongCode,
     /// Too many attempts failed.
     #[error("too many attempts failed; try again later")]
     Throttled {
@@ -80,6 +91,9 @@ pub enum LoginError {
     /// The password could not be compared.
     #[error(transparent)]
     Hash(#[from] HashPasswordError),
+    /// The code could not be checked.
+    #[error(transparent)]
+    Codes(#[from] CodesError),
     /// The token could not be signed.
     #[error("could not sign the token")]
     Sign(#[from] SignError),
@@ -91,13 +105,14 @@ pub enum LoginError {
 pub async fn log_in<S>(
     store: &S,
     passwords: &dyn HashPassword,
+    codes: &dyn OneTimeCodes,
     sign: &dyn SignToken,
     system: &dyn System,
     origin: &Origin,
     wanted: &LogIn<'_>,
 ) -> Result<LoggedIn, LoginError>
 where
-    S: FindUser + SaveSession + Throttle + AppendAudit + CountAudit,
+    S: FindUser + SaveSession + ListTenants + Throttle + AppendAudit + CountAudit,
 {
     let now = system.now();
     let name = wanted.user.parse::<UserName>().ok();
@@ -121,7 +136,42 @@ where
         store.append_audit(&entry).await?;
         return Err(LoginError::Refused);
     };
-    begin(store, sign, system, origin, user, network, &permits).await
+    let spent = match second_factor(codes, system, &user, wanted.code).await {
+        Ok(spent) => spent,
+        Err(LoginError::CodeRequired) => {
+            // Whoever is asked for a code has guessed nothing.
+            store.give_permits_back(&permits).await?;
+            return Err(LoginError::CodeRequired);
+        }
+        Err(LoginError::WrongCode) => {
+            let entry = entry(system, origin, wanted, name.as_ref(), "wrong code");
+            store.append_audit(&entry).await?;
+            return Err(LoginError::WrongCode);
+        }
+        Err(error) => return Err(error),
+    };
+    let proven = Proven { user, network, spent };
+    begin(store, sign, system, origin, proven, &permits).await
+}
+
+/// Somebody whose password was right, and whose code, where they have a second factor.
+struct Proven {
+    user: User,
+    network: Option<String>,
+    spent: Option<SpentCode>,
+}
+
+/// The code that is spent by this login; none where the user has no second factor.
+async fn second_factor(
+    codes: &dyn OneTimeCodes,
+    system: &dyn System,
+    user: &User,
+    code: Option<&SecretString>,
+) -> Result<Option<SpentCode>, LoginError> {
+    let Some(factor) = user.confirmed_factor() else { return Ok(None) };
+    let code = code.ok_or(LoginError::CodeRequired)?;
+    let spent = factor.check(codes, &user.name, code, system.now()).await?;
+    spent.map(Some).ok_or(LoginError::WrongCode)
 }
 
 /// The user, when the password is theirs and they may log in. The same work is done for everybody.
@@ -137,18 +187,17 @@ async fn compare(
     Ok(user.filter(|user| matches && user.state == UserState::Active))
 }
 
-async fn begin<S: SaveSession>(
+async fn begin<S: SaveSession + ListTenants>(
     store: &S,
     sign: &dyn SignToken,
     system: &dyn System,
     origin: &Origin,
-    user: User,
-    network: Option<String>,
+    proven: Proven,
     permits: &[Permit],
 ) -> Result<LoggedIn, LoginError> {
+    let Proven { user, network, spent } = proven;
     let now = system.now();
-    let started_at = crate::claims::whole_seconds(now);
-    let session = Session { started_at, expires_at: started_at + SESSION };
+    let session = Session::begin(now, origin);
     let id = SessionId::generate(system);
     let claims = SessionClaims {
         id: id.clone(),
@@ -158,7 +207,8 @@ async fn begin<S: SaveSession>(
     };
     let token = sign.sign_session(&claims).await?;
     let actor = format!("user:{}", user.name);
-    let audit_target = AuditTarget { target: actor.clone(), ..AuditTarget::default() };
+    let detail = spent.as_ref().map(|spent| spent.detail().to_owned());
+    let audit_target = AuditTarget { target: actor.clone(), tenant: None, detail };
     let entry = Entry::new(system, actor, origin, Action::Login, Outcome::Done, audit_target);
     let begun = Begun {
         user: &user,
@@ -166,9 +216,13 @@ async fn begin<S: SaveSession>(
         session: &session,
         forgotten: forgotten(&user, now),
         known_networks: known_networks(&user, network, now),
+        spent: spent.as_ref(),
     };
     if store.begin_session(&begun, permits, &entry).await? {
-        Ok(LoggedIn { token, claims, user })
+        let has_second_factor = user.confirmed_factor().is_some();
+        let required_action =
+            required_action(store, &user.roles, user.must_change_password, has_second_factor).await?;
+        Ok(LoggedIn { token, claims, user, required_action })
     } else {
         Err(LoginError::Changed)
     }
@@ -176,8 +230,7 @@ async fn begin<S: SaveSession>(
 
 /// The sessions that are over, and the oldest ones where there would be too many.
 fn forgotten(user: &User, now: Timestamp) -> Vec<SessionId> {
-    let (over, on): (Vec<_>, Vec<_>) =
-        user.sessions.iter().partition(|(_, session)| session.expires_at <= now);
+    let (over, on): (Vec<_>, Vec<_>) = user.sessions.iter().partition(|(_, session)| !session.is_open(now));
     let mut on: Vec<_> = on.into_iter().collect();
     on.sort_by_key(|(_, session)| session.started_at);
     let too_many = (on.len() + 1).saturating_sub(super::MAX_SESSIONS);
@@ -245,6 +298,9 @@ mod tests {
             roles: crate::caller::Roles::default(),
             state: UserState::Active,
             password: PasswordHash::unverified(String::new()),
+            must_change_password: false,
+            second_factor: None,
+            second_factor_since: None,
             sessions: sessions.into_iter().collect(),
             known_networks: BTreeMap::new(),
             revision: Revision::unverified("r".into()),
@@ -256,9 +312,8 @@ mod tests {
 
     #[test]
     fn sessions_that_are_over_are_forgotten_and_so_are_the_oldest_of_too_many() {
-        let over = (session("0"), Session { started_at: at(0), expires_at: at(10) });
-        let on = (1..=20)
-            .map(|n| (session(&n.to_string()), Session { started_at: at(100 - n), expires_at: at(1000) }));
+        let over = (session("0"), Session::new(at(0), at(10)));
+        let on = (1..=20).map(|n| (session(&n.to_string()), Session::new(at(100 - n), at(1000))));
         let user = user(std::iter::once(over).chain(on));
         assert_eq!(forgotten(&user, at(10)), [session("0"), session("20")]);
     }

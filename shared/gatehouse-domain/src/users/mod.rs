@@ -4,25 +4,47 @@
 //! disabled, and the sessions that were not ended. So one read answers who is calling, and a change of any
 //! of it holds from the next read on.
 
+mod authenticate;
 mod edit;
+mod end_sessions;
+mod enrolment;
 mod login;
+mod own_password;
 mod password;
+mod reauthenticate;
+mod required_action;
+mod second_factor;
 mod session;
 mod store;
 mod throttle;
 mod user;
 
 pub use self::{
+    authenticate::{RecordSessionUse, SessionUse, authenticate, in_session},
     edit::{
         CreateUserError, EditUserError, Edited, UserDraft, UserPatch, change_password, create, edit,
         reset_password,
     },
-    login::{HashPassword, HashPasswordError, LogIn, LoggedIn, LoginError, SESSION, log_in},
+    end_sessions::{
+        EndedSessions, OwnSession, SessionsError, end_other_sessions, end_session, end_sessions_of,
+        list_sessions, log_out,
+    },
+    enrolment::{
+        Confirmed, Enrolment, SecondFactorError, confirm_second_factor, enrol_second_factor,
+        remove_second_factor, reset_second_factor,
+    },
+    login::{HashPassword, HashPasswordError, LogIn, LoggedIn, LoginError, log_in},
+    own_password::OwnPasswordError,
     password::{JudgePassword, Passwords, Weakness, check_password},
-    session::{LogOutError, authenticate, in_session, log_out},
+    reauthenticate::{Proof, reauthenticate},
+    second_factor::{
+        CodesError, OneTimeCodes, RECOVERY_CODES, RecoveryCodeHash, SealedSecret, SecondFactor, SpentCode,
+    },
+    session::{IDLE, MAX_SESSIONS, SEEN_INTERVAL, SESSION, Session},
     store::{
-        Begun, CreateFirstAdmin, FindAccount, FindUser, SaveSession, SaveUser, UserEdit, UserEditOutcome,
+        Begun, CreateFirstAdmin, FindAccount, FindUser, Reauthenticated, SaveSession, SaveUser, UserEdit,
+        UserEditOutcome,
     },
     throttle::{Attempt, LONGEST_WAIT, MAX_KNOWN_NETWORKS, Permit, Throttle},
-    user::{Account, MAX_PASSWORD, MAX_SESSIONS, MIN_PASSWORD, PasswordHash, Session, User, UserState},
+    user::{Account, MAX_PASSWORD, MIN_PASSWORD, PasswordHash, User, UserState},
 };

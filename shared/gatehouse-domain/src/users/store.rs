@@ -12,8 +12,10 @@ use crate::{
     paging::{ListError, Page, PageRequest},
     store::StoreError,
     users::{
+        second_factor::SpentCode,
+        session::Session,
         throttle::Permit,
-        user::{Account, Session, User},
+        user::{Account, User},
     },
 };
 
@@ -56,8 +58,8 @@ pub trait CreateFirstAdmin: Send + Sync {
 #[async_trait]
 pub trait SaveSession: Send + Sync {
     /// Begins a session of a user who is active and has still the password that was compared, ends those
-    /// that make room, and gives `permits` back; with the entry of the trail. `false` when the user was
-    /// changed meanwhile.
+    /// that make room, spends the code, and gives `permits` back; with the entry of the trail. `false` when the user was
+    /// changed, or the code was spent, meanwhile.
     async fn begin_session(
         &self,
         begun: &Begun<'_>,
@@ -65,14 +67,24 @@ pub trait SaveSession: Send + Sync {
         entry: &Entry,
     ) -> Result<bool, StoreError>;
 
-    /// Ends a session, with the entry of the trail, and marks a flush as pending since then. Ending one that has ended
+    /// Ends sessions, with the entry of the trail, and marks a flush as pending since then. Ending one that has ended
     /// succeeds.
-    async fn end_session(
+    async fn end_sessions(
         &self,
         user: &UserName,
-        session: &SessionId,
+        sessions: &[SessionId],
         entry: &Entry,
     ) -> Result<(), StoreError>;
+
+    /// Records that the password was said again in a session of a user who is active and has still the password that
+    /// was compared, gives the permit back, and marks a flush as pending; with the entry of the trail. `false` when the
+    /// user was changed or the session ended meanwhile.
+    async fn save_reauthentication(
+        &self,
+        reauthenticated: &Reauthenticated<'_>,
+        permit: &Permit,
+        entry: &Entry,
+    ) -> Result<bool, StoreError>;
 }
 
 /// An edit, as the store makes it.
@@ -96,6 +108,17 @@ pub enum UserEditOutcome {
     LastPlatformAdmin,
 }
 
+/// A session whose owner has said their password again.
+#[derive(Debug)]
+pub struct Reauthenticated<'a> {
+    /// Whose it is, as they were when the password was compared.
+    pub user: &'a User,
+    pub session: &'a SessionId,
+    pub at: Timestamp,
+    /// The code that it takes, which is good no more.
+    pub spent: Option<&'a SpentCode>,
+}
+
 /// A session that is to begin.
 #[derive(Debug)]
 pub struct Begun<'a> {
@@ -107,4 +130,6 @@ pub struct Begun<'a> {
     pub forgotten: Vec<SessionId>,
     /// From where the user has logged in by then.
     pub known_networks: BTreeMap<String, Timestamp>,
+    /// The code that it takes, which is good no more.
+    pub spent: Option<&'a SpentCode>,
 }

@@ -101,6 +101,9 @@ pub enum Attempt {
 pub trait Throttle: Send + Sync {
     /// Takes every one of these permits, or none.
     async fn take_permits(&self, permits: &[Permit]) -> Result<Attempt, StoreError>;
+
+    /// Gives permits back that were taken.
+    async fn give_permits_back(&self, permits: &[Permit]) -> Result<(), StoreError>;
 }
 
 /// The network that an address stands for: itself, and for IPv6 the /64 that one line has.
@@ -191,6 +194,11 @@ mod tests {
                 *taken.entry((permit.of.clone(), permit.window)).or_default() += 1;
             }
             Ok(Attempt::Permitted)
+        }
+
+        async fn give_permits_back(&self, permits: &[Permit]) -> Result<(), StoreError> {
+            self.give_back(permits);
+            Ok(())
         }
     }
 

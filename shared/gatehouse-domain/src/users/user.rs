@@ -6,16 +6,20 @@ use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
-use crate::{caller::Roles, clock::IdSource, id::SessionId, name::UserName, revision::Revision};
+use crate::{
+    caller::Roles,
+    clock::IdSource,
+    id::SessionId,
+    name::UserName,
+    revision::Revision,
+    users::{second_factor::SecondFactor, session::Session},
+};
 
 /// The shortest password, in characters (ASVS 5.0, 6.2.1).
 pub const MIN_PASSWORD: usize = 8;
 
 /// The longest password, in bytes: hashing more is work for nothing.
 pub const MAX_PASSWORD: usize = 1024;
-
-/// The most sessions that a user may have at once; the one that began first makes room.
-pub const MAX_SESSIONS: usize = 20;
 
 /// A hash of a password in PHC string format, with its parameters and salt.
 #[derive(Clone)]
@@ -37,14 +41,6 @@ impl std::fmt::Debug for PasswordHash {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("PasswordHash(..)")
     }
-}
-
-/// A session that was not ended. It may have expired.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Session {
-    pub started_at: Timestamp,
-    #[serde(rename = "ends_at")]
-    pub expires_at: Timestamp,
 }
 
 /// Whether a user may log in.
@@ -78,6 +74,12 @@ pub struct User {
     pub state: UserState,
     /// The hash of their password.
     pub password: PasswordHash,
+    /// Whether somebody else chose the password, so that it is to be changed before anything else.
+    pub must_change_password: bool,
+    /// What their device and recovery codes are checked with; it counts once it is confirmed.
+    pub second_factor: Option<SecondFactor>,
+    /// When their second factor was confirmed.
+    pub second_factor_since: Option<Timestamp>,
     pub sessions: BTreeMap<SessionId, Session>,
     /// From where they logged in, with when they last did: an address, or the /64 of an IPv6 one.
     pub known_networks: BTreeMap<String, Timestamp>,
@@ -106,6 +108,9 @@ impl User {
             roles,
             state: UserState::Active,
             password,
+            must_change_password: false,
+            second_factor: None,
+            second_factor_since: None,
             sessions: BTreeMap::new(),
             known_networks: BTreeMap::new(),
             revision: Revision::new(ids),
@@ -113,6 +118,11 @@ impl User {
             updated_at: now,
             updated_by: by,
         }
+    }
+
+    /// Their second factor, where it counts.
+    pub fn confirmed_factor(&self) -> Option<&SecondFactor> {
+        self.second_factor.as_ref().filter(|_| self.second_factor_since.is_some())
     }
 
     /// Whether this is an active platform admin, of whom at least one must remain.
@@ -128,5 +138,11 @@ pub struct Account {
     pub roles: Roles,
     /// Whether they may log in.
     pub state: UserState,
+    /// Whether somebody else chose the password, so that it is to be changed before anything else.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub must_change_password: bool,
+    /// When their second factor was confirmed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub second_factor_since: Option<Timestamp>,
     pub sessions: BTreeMap<SessionId, Session>,
 }

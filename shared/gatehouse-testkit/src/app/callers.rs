@@ -5,15 +5,22 @@ use gatehouse_domain::{
     audit::Origin,
     caller::{Caller, Grant, Tenants},
 };
+use jiff::Timestamp;
 
 /// What every request of a test says of itself.
 pub(super) const REQUEST_ID: &str = "req_test";
 pub(super) const SOURCE_IP: &str = "192.0.2.1";
 pub(super) const USER_AGENT: &str = "tests";
 
-/// A person with these roles, such as `acme=developer`, in this session.
+/// A person with these roles, such as `acme=developer`, in this session, who has just proved who they are, whatever
+/// the time.
 pub fn person(name: &str, roles: &str, session: &str) -> Caller {
-    let grant = Grant::User { roles: roles.parse().expect("roles"), session: session.to_owned() };
+    person_since(name, roles, session, Timestamp::MAX)
+}
+
+/// A person who last proved then who they are.
+pub fn person_since(name: &str, roles: &str, session: &str, authenticated_at: Timestamp) -> Caller {
+    let grant = Grant::person(roles.parse().expect("roles"), session, authenticated_at);
     Caller { subject: name.to_owned(), grant }
 }
 

@@ -66,7 +66,7 @@ impl Ending {
                 let (user, session) = (caller.subject.parse(), session.parse());
                 let (user, session) = (user.expect("a name"), session.expect("an id"));
                 let entry = app.table.entry("user:vera", "user:vera", None);
-                app.table.table.end_session(&user, &session, &entry).await.expect("the session ends");
+                app.table.table.end_sessions(&user, &[session], &entry).await.expect("the session ends");
             }
             Self::Disabled => app.edit_on_record(caller, |user| user.state = UserState::Disabled).await,
             Self::PasswordReset => {
@@ -104,7 +104,7 @@ impl TestApp {
         let password = PasswordHash::unverified("hash".into());
         let user = User::new(system, name, roles.parse().expect("roles"), password, now, "user:root".into());
         let id = SessionId::generate(system);
-        let session = Session { started_at: now, expires_at: now + life };
+        let session = Session::new(now, now + life);
         let user = User { sessions: BTreeMap::from([(id.clone(), session)]), ..user };
         let entry = self.table.entry("user:root", "user:vera", None);
         self.table.table.create_user(&user, &entry).await.expect("the user is created");

@@ -44,12 +44,21 @@ const TABLE: &str = "
     rerun_run              -      x       +       +       .       +    +       x         x
     show_caller            -      +       +       +       +       +    +       +         +
     log_out                -      +       +       +       +       +    x       x         x
+    reauthenticate         -      +       +       +       +       +    x       x         x
+    list_sessions          -      +       +       +       +       +    x       x         x
+    end_other_sessions     -      +       +       +       +       +    x       x         x
+    end_session            -      +       +       +       +       +    x       x         x
+    enrol_second_factor    -      +       +       +       +       +    x       x         x
+    confirm_second_factor  -      +       +       +       +       +    x       x         x
+    remove_second_factor   -      +       +       +       +       +    x       x         x
     change_password        -      +       +       +       +       +    x       x         x
     list_users             -      x       x       x       x       +    x       x         x
     create_user            -      x       x       x       x       +    x       x         x
     show_user              -      x       x       x       x       +    x       x         x
     edit_user              -      x       x       x       x       +    x       x         x
     reset_password         -      x       x       x       x       +    x       x         x
+    end_user_sessions      -      x       x       x       x       +    x       x         x
+    reset_second_factor    -      x       x       x       x       +    x       x         x
     list_api_keys          -      x       x       x       x       +    x       x         x
     mint_api_key           -      x       x       x       x       +    x       x         x
     show_api_key           -      x       x       x       x       +    x       x         x
@@ -128,6 +137,7 @@ pub(super) fn call(operation: &str, things: &Things) -> Call {
         .replace("{name}", "process")
         .replace("{run_id}", &things.run)
         .replace("{user_name}", "viewer")
+        .replace("{session_id}", "ses_00000000000000000000000000")
         .replace("{key_id}", &things.key_id)
         .replace("{jti}", &things.jti)
         .replace("{service_id}", &things.service)
@@ -137,6 +147,16 @@ pub(super) fn call(operation: &str, things: &Things) -> Call {
     let method: Method = op.methods[0].parse().expect("a method");
     match (operation, body(operation)) {
         ("list_audit", _) => Call::get("/v1/audit?actor=user:nobody"),
+        // These take nothing that could be refused but a query.
+        (
+            "end_session"
+            | "end_other_sessions"
+            | "end_user_sessions"
+            | "enrol_second_factor"
+            | "remove_second_factor"
+            | "reset_second_factor",
+            _,
+        ) => Call::new(method, format!("{path}?unknown=1")),
         // A run that goes on would keep the stream open; this one has ended.
         (_, None) => Call::new(method, path),
         (_, Some(body)) => Call::new(method, path).json(&body),
@@ -151,6 +171,8 @@ fn body(operation: &str) -> Option<Value> {
         "import_jobs" => json!({ "jobs": [] }),
         "discover_jobs" => json!({ "project": "example", "provider": "absent" }),
         "trigger_run" => json!({ "parameters": { "unknown": 1 } }),
+        "reauthenticate" => json!({ "password": 1 }),
+        "confirm_second_factor" => json!({ "code": 1 }),
         "change_password" => json!({ "current_password": "x", "new_password": "short" }),
         "reset_password" => json!({ "password": "short" }),
         "mint_token" => json!({ "project": "example", "service": "worker", "expiresInDays": 0 }),
@@ -335,6 +357,10 @@ async fn keys_that_count_no_more(stack: &TestStack) -> Vec<(&'static str, Option
         let body = json!({ "username": user, "password": "blue canary only" });
         let session = root.send(Call::post("/auth/login").json(&body)).await.expect(200).json();
         let session = Bearer(session["token"].as_str().expect("a session has a token").to_owned());
+        // Somebody else chose the password.
+        let chosen =
+            json!({ "current_password": "blue canary only", "new_password": "their own canary only" });
+        stack.client(&session).send(Call::post("/auth/password").json(&chosen)).await.expect(200);
         let body = json!({ "name": "theirs", "scopes": ["*"], "tenants": "*" });
         let minted =
             stack.client(&session).send(Call::post("/v1/api-keys").json(&body)).await.expect(201).json();

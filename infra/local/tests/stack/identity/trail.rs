@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::support::{
     Answer, Call, Client, Key, TestStack,
     catalog::{deployed_by, operation_id, provisioned_with},
-    people::Person,
+    people::{Bearer, Person, code_of},
 };
 
 /// Calls endpoints, and compares what each leaves in the trail with the table.
@@ -149,6 +149,7 @@ async fn credentials(driver: &mut Driver, root: &Client) {
     }
     let reset = json!({ "password": "green canary only" });
     driver.drive("reset_password", root, post("/v1/users/grace/password").json(&reset)).await;
+    driver.drive("end_user_sessions", root, Call::delete("/v1/users/grace/sessions")).await;
     let key = json!({ "name": "trail", "scopes": ["jobs:read"], "tenants": ["example"] });
     let minted = driver.drive("mint_api_key", root, post("/v1/api-keys").json(&key)).await;
     let id = text(&minted, "/api_key/key_id");
@@ -201,5 +202,28 @@ async fn oneself(driver: &mut Driver, stack: &TestStack) {
     let viewer = stack.log_in(Person::VIEWER).await;
     let change = json!({ "current_password": "viewer-canary-password", "new_password": "green canary only" });
     driver.drive("change_password", &viewer, post("/auth/password").json(&change)).await;
+    let again = json!({ "password": "green canary only" });
+    driver.drive("reauthenticate", &viewer, post("/auth/reauthenticate").json(&again)).await;
+    let log_in = json!({ "username": "viewer", "password": "green canary only" });
+    viewer.send(post("/auth/login").json(&log_in)).await.expect(200);
+    let sessions = viewer.get("/auth/sessions").await.expect(200).json();
+    let other = sessions["sessions"].as_array().expect("a list").iter().find(|it| it["current"] == false);
+    let id = other.and_then(|it| it["session_id"].as_str()).expect("another session");
+    driver.drive("end_session", &viewer, Call::delete(format!("/auth/sessions/{id}"))).await;
+    driver.drive("end_other_sessions", &viewer, Call::delete("/auth/sessions")).await;
+    let root = stack.log_in(Person::ROOT).await;
+    for removal in ["remove_second_factor", "reset_second_factor"] {
+        let enrolled = driver.drive("enrol_second_factor", &viewer, post("/auth/second-factor")).await;
+        let code = json!({ "code": code_of(&text(&enrolled, "/secret")) });
+        let confirm = post("/auth/second-factor/confirm").json(&code);
+        driver.drive("confirm_second_factor", &viewer, confirm).await;
+        let (client, path) = match removal {
+            "remove_second_factor" => (&viewer, "/auth/second-factor"),
+            _ => (&root, "/v1/users/viewer/second-factor"),
+        };
+        driver.drive(removal, client, Call::delete(path)).await;
+    }
+    let again = viewer.send(post("/auth/login").json(&log_in)).await.expect(200);
+    let viewer = stack.client(&Bearer(text(&again, "/token")));
     driver.drive("log_out", &viewer, post("/auth/logout")).await;
 }

@@ -1,6 +1,10 @@
 //! People who are logged in, and services that have tokens.
 
+use data_encoding::BASE32_NOPAD;
+use gatehouse_domain::clock::Clock;
+use gatehouse_runtime::clock::System;
 use serde_json::{Value, json};
+use totp_rs::{Builder, Secret};
 
 use super::{
     client::{Anonymous, Call, Caller, Client},
@@ -66,6 +70,14 @@ impl TestStack {
     pub async fn log_in(&self, person: Person) -> Client {
         self.client(&self.session(person).await)
     }
+}
+
+/// The code that a device shows now that was told this secret, in base32.
+pub fn code_of(secret: &str) -> String {
+    let secret = BASE32_NOPAD.decode(secret.as_bytes()).expect("base32");
+    let secret = Secret::new_stack(secret.try_into().expect("twenty bytes"));
+    let totp = Builder::new().with_secret(secret).build().expect("a secret of a device");
+    totp.generate(System.now().as_second().try_into().expect("after 1970")).to_string()
 }
 
 /// A service token of the project `example`.

@@ -39,7 +39,7 @@ pub(crate) fn after(seconds: i64) -> Timestamp {
 }
 
 pub(crate) fn person(name: &str, roles: &str) -> Caller {
-    let grant = Grant::User { roles: roles.parse().unwrap(), session: "s".into() };
+    let grant = Grant::person(roles.parse().unwrap(), "s", Timestamp::UNIX_EPOCH);
     Caller { subject: name.into(), grant }
 }
 
