@@ -212,7 +212,7 @@ async fn a_build_that_goes_on_elsewhere_is_told_as_it_happened() {
     16 step 6b0962b5/image-check image finished None Some(true)
     17 step 6b0962b5/image-get image preparing -
     18 step 6b0962b5/image-get image started
-    19 step 6b0962b5/image-get image started
+    19 step 6b0962b5/image-get image started on worker w3
     20 error 6b0962b5/image-get find or create container on worker w3: Get "http://127.0.0.1:8080/containers": worker w3 disappeared while trying to reach it
     21 error 6b0962b5/image-get find or create container on worker w3: Get "http://127.0.0.1:8080/containers": worker w3 disappeared while trying to reach it, will retry ...
     22 error 6b0962b5 retriable: find or create container on worker w3: Get "http://127.0.0.1:8080/containers": worker w3 disappeared while trying to reach it
@@ -224,7 +224,7 @@ async fn a_build_that_goes_on_elsewhere_is_told_as_it_happened() {
     28 step 6b0962b5/image-check image finished None Some(true)
     29 step 6b0962b5/image-get image preparing -
     30 step 6b0962b5/image-get image started
-    31 step 6b0962b5/image-get image started
+    31 step 6b0962b5/image-get image started on worker w4
     32 log 6b0962b5/image-get stderr "\u{1b}[1;36mINFO: found existing resource cache\u{1b}[0m\n"
     33 log 6b0962b5/image-get stderr "\n"
     34 step 6b0962b5/image-get image finished Some(0) Some(true)

@@ -13,9 +13,9 @@ use crate::support::{
 const QUICK: &str = "\
 0 status running (started)
 1 step 64f0a0 repo preparing -
-2 step 64f0a0 repo preparing waiting for a worker
-3 step 64f0a0 repo preparing on worker worker-1
-4 step 64f0a0 repo started
+2 step 64f0a0 repo started
+3 step 64f0a0 repo started waiting for a worker
+4 step 64f0a0 repo started on worker worker-1
 5 step 64f0a0 repo finished Some(0) Some(true)
 6 step 64f0a1 unit preparing -
 7 step 64f0a1 unit preparing waiting for a worker

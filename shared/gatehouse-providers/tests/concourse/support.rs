@@ -316,7 +316,7 @@ pub fn line(event: &RunEvent) -> String {
 fn phase_line(phase: StepPhase, detail: Option<&str>) -> String {
     match phase {
         StepPhase::Preparing => format!("preparing {}", detail.unwrap_or("-")),
-        StepPhase::Started => "started".into(),
+        StepPhase::Started => detail.map_or_else(|| "started".into(), |detail| format!("started {detail}")),
         StepPhase::Finished { exit_status, succeeded } => format!("finished {exit_status:?} {succeeded:?}"),
     }
 }

@@ -253,6 +253,11 @@ pub(super) fn status_event(status: &str) -> Event {
     Event::new("status", "1.0").json("status", &status).now()
 }
 
+pub(super) fn set_pipeline_changed_event(origin: &str, changed: bool) -> Event {
+    let origin = Origin { id: origin, source: "" };
+    Event::new("set-pipeline-changed", "1.0").json("origin", &origin).json("changed", &changed)
+}
+
 /// An event that carries the step it is about and the time, in that order.
 pub(super) fn step_event(kind: &str, version: &str, origin: &str) -> Event {
     Event::new(kind, version).json("origin", &Origin { id: origin, source: "" }).now()

@@ -42,6 +42,6 @@ pub use builder::{JobBuilder, PipelineBuilder, TeamBuilder, TwinBuilder};
 pub use calls::{Request, Route};
 pub use faults::Fault;
 pub use roles::Role;
-pub use script::{Script, Status, TaskScript};
+pub use script::{Hook, Script, Status, TaskScript};
 pub use twin::{BuildSnapshot, ConcourseTwin, PipelineName};
 pub use version::Version;

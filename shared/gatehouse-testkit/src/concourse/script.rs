@@ -82,7 +82,6 @@ pub(super) enum StepKind {
 
 #[derive(Clone, Debug)]
 pub(super) struct Step {
-    pub(super) id: String,
     pub(super) kind: StepKind,
     pub(super) name: String,
     pub(super) version: Value,
@@ -98,8 +97,40 @@ pub struct Script {
     pub(super) steps: Vec<Step>,
     pub(super) actions: Vec<Action>,
     pub(super) event_id_step: u64,
-    /// The plan, where it is not that of `steps`.
+    /// The nodes of the plan, in their order.
+    pub(super) nodes: Vec<Value>,
+    /// The plan, where it is not that of `nodes`.
     pub(super) plan: Option<Value>,
+    ids: Ids,
+}
+
+/// Where the ids of steps come from: plain numbers in the plan, and below an `across` step its own.
+#[derive(Clone, Debug)]
+struct Ids {
+    below: Option<String>,
+    next: u32,
+}
+
+/// What follows a step, by its key in the plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hook {
+    OnSuccess,
+    OnFailure,
+    OnError,
+    OnAbort,
+    Ensure,
+}
+
+impl Hook {
+    fn key(self) -> &'static str {
+        match self {
+            Self::OnSuccess => "on_success",
+            Self::OnFailure => "on_failure",
+            Self::OnError => "on_error",
+            Self::OnAbort => "on_abort",
+            Self::Ensure => "ensure",
+        }
+    }
 }
 
 impl Default for Script {
@@ -117,7 +148,9 @@ impl Script {
             steps: Vec::new(),
             actions: Vec::new(),
             event_id_step: 1,
+            nodes: Vec::new(),
             plan: None,
+            ids: Ids { below: None, next: 0x0a0 },
         }
     }
 
@@ -179,8 +212,8 @@ impl Script {
         let finish =
             events::step_event("finish-get", "5.1", &id).json("exit_status", &0).json("version", version);
         self.step_emit(&id, events::step_event("initialize-get", "2.0", &id));
-        self.select_worker(&id);
         self.step_emit(&id, events::step_event("start-get", "1.0", &id));
+        self.select_worker(&id);
         self.step_emit(&id, finish);
         self
     }
@@ -206,7 +239,11 @@ impl Script {
             "platform": "linux", "image": "",
             "run": {"path": "sh", "args": ["-c", "make"], "dir": ""}, "inputs": null,
         });
-        self.step_emit(&id, events::timed_event("initialize-task", "4.0", &id).json("config", &config));
+        // What it runs is known once its inputs and its image are there.
+        let unknown = json!({
+            "platform": "", "image": "", "run": {"path": "", "args": null, "dir": ""}, "inputs": null,
+        });
+        self.step_emit(&id, events::timed_event("initialize-task", "4.0", &id).json("config", &unknown));
         self.select_worker(&id);
         self.step_emit(&id, events::timed_event("start-task", "5.0", &id).json("config", &config));
         let task = body(TaskScript { origin: id.clone(), actions: Vec::new(), exit_status: Some(0) });
@@ -215,6 +252,125 @@ impl Script {
             self.step_emit(&id, events::finish_task_event(&id, exit_status));
         }
         self
+    }
+
+    /// Sets a pipeline, which is another than before if `changed` says so.
+    #[must_use]
+    pub fn set_pipeline(mut self, name: &str, changed: bool) -> Self {
+        let id = self.add_node("set_pipeline", &json!({"name": name, "team": "", "instance_vars": null}));
+        self.begin(&id);
+        self.step_emit(&id, events::log_event(&id, "stdout", &format!("setting pipeline: {name}\n")));
+        self.step_emit(&id, events::set_pipeline_changed_event(&id, changed));
+        self.step_emit(&id, events::log_event(&id, "stdout", "done\n"));
+        self.end_well(&id);
+        self
+    }
+
+    /// Reads a variable from a file.
+    #[must_use]
+    pub fn load_var(mut self, name: &str) -> Self {
+        let id = self.add_node("load_var", &json!({"name": name}));
+        self.begin(&id);
+        self.step_emit(&id, events::log_event(&id, "stdout", &format!("var {name} fetched.\n")));
+        self.step_emit(&id, events::log_event(&id, "stdout", &format!("added var {name} to build.\n")));
+        self.end_well(&id);
+        self
+    }
+
+    /// Sends a message to a prototype.
+    #[must_use]
+    pub fn run(mut self, message: &str, kind: &str) -> Self {
+        let id = self.add_node("run", &json!({"message": message, "type": kind, "privileged": false}));
+        self.begin(&id);
+        self.end_well(&id);
+        self
+    }
+
+    /// Does what `steps` says as steps of `in_parallel`, though one after the other.
+    #[must_use]
+    pub fn in_parallel(self, steps: impl FnOnce(Self) -> Self) -> Self {
+        let (mut script, nodes) = self.inside(steps);
+        script.add_node("in_parallel", &json!({"steps": nodes}));
+        script
+    }
+
+    /// Makes several attempts, each as `step` says for its number from 1.
+    #[must_use]
+    pub fn retry(self, attempts: u32, step: impl Fn(u32, Self) -> Self) -> Self {
+        let mut nodes = Vec::new();
+        let script = (1..=attempts).fold(self, |script, attempt| {
+            let (mut script, inside) = script.inside(|script| step(attempt, script));
+            nodes.push(script.as_one(inside));
+            script
+        });
+        let mut script = script;
+        script.add_node("retry", &nodes.into());
+        script
+    }
+
+    /// Plans what `steps` says, which does not come to pass.
+    #[must_use]
+    pub fn not_run(mut self, steps: impl FnOnce(Self) -> Self) -> Self {
+        let before = std::mem::take(&mut self.actions);
+        Self { actions: before, ..steps(self) }
+    }
+
+    /// Does `step`, whose failure does not matter.
+    #[must_use]
+    pub fn attempt(self, step: impl FnOnce(Self) -> Self) -> Self {
+        let (mut script, nodes) = self.inside(step);
+        let step = script.as_one(nodes);
+        script.add_node("try", &json!({"step": step}));
+        script
+    }
+
+    /// Does `step` and then `next`, which follows it as `hook` says; whether it would is for the caller to know.
+    #[must_use]
+    pub fn hooked(
+        self,
+        hook: Hook,
+        step: impl FnOnce(Self) -> Self,
+        next: impl FnOnce(Self) -> Self,
+    ) -> Self {
+        let (mut script, nodes) = self.inside(step);
+        let step = script.as_one(nodes);
+        let (mut script, nodes) = script.inside(next);
+        let next = script.as_one(nodes);
+        script.add_node(hook.key(), &json!({"step": step, hook.key(): next}));
+        script
+    }
+
+    /// Does what `step` says for each of the combinations of values that `variables` get.
+    #[must_use]
+    pub fn across(
+        mut self,
+        variables: &[&str],
+        combinations: &[Vec<Value>],
+        step: impl Fn(&[Value], Self) -> Self,
+    ) -> Self {
+        let variables: Vec<_> = variables.iter().map(|name| json!({"name": name})).collect();
+        let id = self.add_node("across", &json!({"vars": variables}));
+        self.begin(&id);
+        let (ids, before) = (self.ids.clone(), std::mem::take(&mut self.actions));
+        let mut substeps = Vec::new();
+        let mut script = self;
+        for (index, values) in combinations.iter().enumerate() {
+            script.ids = Ids { below: Some(format!("{id}/{index}")), next: 0 };
+            let (inner, nodes) = script.inside(|script| step(values, script));
+            script = inner;
+            substeps.push(json!({"step": script.as_one(nodes), "values": values}));
+        }
+        script.ids = ids;
+        let inside = std::mem::replace(&mut script.actions, before);
+        script.step_emit(
+            &id,
+            events::timed_event("across-substeps", "1.0", &id)
+                .json("substeps", &substeps)
+                .since(Version::V7_4),
+        );
+        script.actions.extend(inside);
+        script.end_well(&id);
+        script
     }
 
     /// Does nothing for `delay`.
@@ -267,9 +423,60 @@ impl Script {
     }
 
     fn add_step(&mut self, kind: StepKind, name: &str, version: &Value) -> String {
-        let id = format!("64f{:03x}", 0x0a0 + self.steps.len());
-        self.steps.push(Step { id: id.clone(), kind, name: name.to_owned(), version: version.clone() });
+        self.steps.push(Step { kind, name: name.to_owned(), version: version.clone() });
+        match kind {
+            StepKind::Get => self
+                .add_node("get", &json!({"name": name, "type": "git", "resource": name, "version": version})),
+            StepKind::Put => self.add_node("put", &json!({"name": name, "type": "git", "resource": name})),
+            StepKind::Task => {
+                self.add_node("task", &json!({"name": name, "privileged": false, "hermetic": false}))
+            }
+        }
+    }
+
+    /// Adds a node to the plan. Returns its id.
+    fn add_node(&mut self, key: &'static str, body: &Value) -> String {
+        let id = self.next_id();
+        self.nodes.push(json!({"id": id, key: body}));
         id
+    }
+
+    fn next_id(&mut self) -> String {
+        let Ids { below, next } = &mut self.ids;
+        let id = match below {
+            Some(step) => format!("{step}/{next}"),
+            None => format!("64f{next:03x}"),
+        };
+        *next += 1;
+        id
+    }
+
+    /// Does what `steps` says. Returns the nodes that it adds, which belong below another one.
+    fn inside(mut self, steps: impl FnOnce(Self) -> Self) -> (Self, Vec<Value>) {
+        let outside = std::mem::take(&mut self.nodes);
+        let mut script = steps(self);
+        let inside = std::mem::replace(&mut script.nodes, outside);
+        (script, inside)
+    }
+
+    /// Several nodes as one.
+    fn as_one(&mut self, mut nodes: Vec<Value>) -> Value {
+        match nodes.pop() {
+            Some(node) if nodes.is_empty() => node,
+            last => {
+                nodes.extend(last);
+                json!({"id": self.next_id(), "do": nodes})
+            }
+        }
+    }
+
+    fn begin(&mut self, id: &str) {
+        self.step_emit(id, events::step_event("initialize", "1.0", id));
+        self.step_emit(id, events::step_event("start", "1.0", id));
+    }
+
+    fn end_well(&mut self, id: &str) {
+        self.step_emit(id, events::step_event("finish", "1.0", id).json("succeeded", &true));
     }
 
     fn select_worker(&mut self, id: &str) {

@@ -5,4 +5,5 @@ mod builds;
 mod client;
 mod faults;
 mod jobs;
+mod recordings;
 mod stream;

@@ -17,9 +17,10 @@ async fn every_byte_is_as_concourse_writes_it() {
     let text = stream.until_end().await;
     let config =
         r#"{"image":"","inputs":null,"platform":"linux","run":{"args":["-c","make"],"dir":"","path":"sh"}}"#;
+    let unknown = r#"{"image":"","inputs":null,"platform":"","run":{"args":null,"dir":"","path":""}}"#;
     let expected = [
         r#"{"data":{"status":"started","time":1790000010},"event":"status","version":"1.0","event_id":"0"}"#.to_owned(),
-        format!(r#"{{"data":{{"time":1790000010,"origin":{{"id":"64f0a0"}},"config":{config}}},"event":"initialize-task","version":"4.0","event_id":"1"}}"#),
+        format!(r#"{{"data":{{"time":1790000010,"origin":{{"id":"64f0a0"}},"config":{unknown}}},"event":"initialize-task","version":"4.0","event_id":"1"}}"#),
         r#"{"data":{"time":1790000010,"origin":{"id":"64f0a0"}},"event":"waiting-for-worker","version":"1.0","event_id":"2"}"#.to_owned(),
         r#"{"data":{"time":1790000010,"origin":{"id":"64f0a0"},"selected_worker":"worker-1"},"event":"selected-worker","version":"1.0","event_id":"3"}"#.to_owned(),
         format!(r#"{{"data":{{"time":1790000010,"origin":{{"id":"64f0a0"}},"config":{config}}},"event":"start-task","version":"5.0","event_id":"4"}}"#),

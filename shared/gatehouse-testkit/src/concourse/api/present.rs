@@ -150,16 +150,7 @@ pub(super) fn plan(build: &BuildRecord) -> Value {
     if let Some(recorded) = &build.script.plan {
         return recorded.clone();
     }
-    let steps = build.script.steps.iter().map(|step| {
-        let resource =
-            json!({"name": step.name, "type": "git", "resource": step.name, "version": step.version});
-        match step.kind {
-            StepKind::Get => json!({"id": step.id, "get": resource}),
-            StepKind::Put => json!({"id": step.id, "put": resource}),
-            StepKind::Task => json!({"id": step.id, "task": {"name": step.name, "privileged": false}}),
-        }
-    });
-    json!({"schema": "exec.v2", "plan": {"id": "64f000", "do": steps.collect::<Vec<_>>()}})
+    json!({"schema": "exec.v2", "plan": {"id": "64f000", "do": build.script.nodes}})
 }
 
 pub(super) fn resources(build: &BuildRecord) -> Value {
