@@ -46,7 +46,7 @@ fn environment(name: &str) -> EnvironmentSpec {
         category: Category::Dev,
         approval_required: false,
         module: None,
-        inputs: serde_json::Map::new(),
+        inputs: gatehouse_domain::json::Object::new(),
         ttl_hours: None,
         deploy: None,
     }
@@ -168,6 +168,7 @@ fn operation(service: &Service) -> Operation {
         links: Vec::new(),
         run: None,
         failure: None,
+        unchanged: false,
         pending_signal: None,
         updated_at: noon(),
         version: 1,
@@ -200,9 +201,9 @@ fn full(least: &Operation) -> Operation {
         cancel: Some(asked("user:eve")),
         verdict: Some(Verdict { approved: true, asked: asked("user:bob"), comment: Some("fine".into()) }),
         attempt: Some(attempt),
-        plan: Some(PlanSummary { add: 1, change: 2, destroy: 3 }),
+        plan: Some(PlanSummary { add: 1, change: 2, destroy: 3, ..PlanSummary::default() }),
         outputs: BTreeMap::from([
-            ("url".into(), OutputValue::Value(json!(1.0))),
+            ("url".into(), OutputValue::Value(json!(1.0).into())),
             ("key".into(), OutputValue::Sensitive),
         ]),
         steps: vec![step(StepState::Running, None, None), step(StepState::Failed, Some(7), Some("done"))],
@@ -312,9 +313,10 @@ fn made(operation: &Operation) -> Provisioned {
         operation: operation.id.clone(),
         at: noon(),
         module: "example".parse().unwrap(),
+        artifact: None,
         inputs: configuration().inputs,
         outputs: BTreeMap::from([
-            ("url".into(), OutputValue::Value(json!(1.0))),
+            ("url".into(), OutputValue::Value(json!(1.0).into())),
             ("key".into(), OutputValue::Sensitive),
         ]),
         expires_at: None,
@@ -343,7 +345,7 @@ async fn an_environment() {
         operation: first.id.clone(),
         state,
         checked_at: noon(),
-        summary: PlanSummary { add: 1, change: 0, destroy: 0 },
+        summary: PlanSummary { add: 1, ..PlanSummary::default() },
     };
     let deployed = Deployed { operation: first.id.clone(), version: "1.2".into(), at: noon() };
     let settled = Settled {

@@ -8,13 +8,13 @@ use futures_util::future::join_all;
 use gatehouse_domain::{
     audit::{AuditFilter, Entry, ListAudit},
     catalog::{
-        DeployTarget, Deployed, Drift, DriftState, EnvironmentState, Infrastructure, Link, OutputValue,
-        PlanSummary, Provisioned, Settled,
+        DeployTarget, Deployed, Drift, DriftState, EnvironmentEdits, EnvironmentState, Infrastructure, Link,
+        OutputValue, PlanSummary, Provisioned, Settled,
     },
     clock::Clock,
     operations::{
-        Asked, Attempt, BeginOutcome, FindOperation, ListOperations, Operation, OperationOutcome, Phase,
-        SaveOperation, Signal, State, Step, StepState, TaskToken, Verdict, Work,
+        Asked, Attempt, BeginOutcome, Configuration, FindOperation, ListOperations, Operation,
+        OperationOutcome, Phase, SaveOperation, Signal, State, Step, StepState, TaskToken, Verdict, Work,
         reconcile::ListOpenOperations,
     },
     paging::{ListError, PageRequest},
@@ -71,10 +71,11 @@ fn full(table: &TestTable, plain: &Operation) -> Operation {
         cancel: Some(asked(table, "user:eve")),
         verdict: Some(verdict),
         attempt: Some(attempt),
-        plan: Some(PlanSummary { add: 1, change: 2, destroy: u32::MAX }),
+        plan: Some(PlanSummary { add: 1, change: 2, destroy: u32::MAX, moved: 4, applyable: Some(true) }),
         outputs: BTreeMap::from([
-            ("url".into(), OutputValue::Value(value)),
+            ("url".into(), OutputValue::Value(value.into())),
             (String::new(), OutputValue::Sensitive),
+            ("large".into(), OutputValue::TooLarge),
         ]),
         steps: vec![
             step(StepState::Running, None, None),
@@ -85,6 +86,7 @@ fn full(table: &TestTable, plain: &Operation) -> Operation {
         links: vec![Link { name: "log".into(), url: "https://log.example/".into() }],
         run: Some("main:app:deploy:42".parse().unwrap()),
         failure: Some("it broke".into()),
+        unchanged: true,
         ..plain.clone()
     }
 }
@@ -122,7 +124,10 @@ fn every_work() -> [Work; 5] {
     let job = DeployTarget::Job("job_deploy".parse().unwrap());
     [
         Work::Provision(configuration()),
-        Work::Deprovision(configuration()),
+        Work::Deprovision(Configuration {
+            artifact: Some("a0".repeat(32).try_into().unwrap()),
+            ..configuration()
+        }),
         Work::Drift(configuration()),
         Work::Deploy { version: "1.2".into(), target: webhook },
         Work::Deploy { version: "1.3".into(), target: job },
@@ -222,7 +227,7 @@ async fn an_operation_begins_only_with_the_service_as_it_was_seen() {
     let table = TestTable::new().await;
     let shop = saved(&table, "acme", "shop").await;
     let next = edited(&table, &shop);
-    let none = std::collections::BTreeSet::new();
+    let none = EnvironmentEdits::default();
     let entry = || entry_of(&table, &shop);
     let services: &dyn gatehouse_domain::catalog::SaveService = &*table.table;
     services.replace_service(&next, &shop.revision, &none, &entry()).await.unwrap();
@@ -293,7 +298,7 @@ async fn what_an_end_says_of_the_environment_is_written_and_the_rest_stays() {
     let at = table.system.now();
     let (_, nothing) = settle(&|_| Settled::default()).await;
     assert!(nothing.is_idle() && nothing.deployed.is_none() && nothing.drift.is_none());
-    let url = OutputValue::Value(json!({ "whole": 1.0, "great": 1e200 }));
+    let url = OutputValue::Value(json!({ "whole": 1.0, "great": 1e200 }).into());
     let outputs = BTreeMap::from([("url".to_owned(), url), ("key".to_owned(), OutputValue::Sensitive)]);
     let made = |operation: &Operation| {
         let expires_at = Some(at + Duration::from_hours(8));

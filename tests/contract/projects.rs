@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use gatehouse_domain::{
     audit::Entry,
     caller::Tenants,
-    catalog::{SaveService, Service, ServiceSpec},
+    catalog::{EnvironmentEdits, SaveService, Service, ServiceSpec},
     clock::Clock,
     id::TokenId,
     jobs::DeleteJob,
@@ -185,7 +185,7 @@ async fn a_project_is_used_while_it_has_a_job_a_service_or_a_live_token() {
     let moved = edited(&table, &shop);
     let spec = ServiceSpec { project: pay.name.clone(), ..moved.spec.clone() };
     let moved = Service { spec, ..moved };
-    let none = BTreeSet::new();
+    let none = EnvironmentEdits::default();
     table.table.replace_service(&moved, &shop.revision, &none, &entry(&table, &pay)).await.unwrap();
     assert!(is_used(&pay).await, "a service that moved here does not count");
     assert!(!is_used(&payments).await, "a service that moved away counts");

@@ -9,14 +9,15 @@ use gatehouse_domain::{
     audit::Entry,
     caller::Tenants,
     catalog::{
-        self, Category, CreateService, DeployTarget, Deployed, EditServiceError, EnvironmentSpec,
-        EnvironmentState, FindService, Infrastructure, Lifecycle, Link, ListServices, Modules, Registered,
-        RemovedEnvironments, SaveService, Service, ServiceDraft, ServiceFilter, ServiceSpec, Settled,
+        self, Category, CreateService, DeployTarget, Deployed, EditServiceError, EnvironmentEdits,
+        EnvironmentSpec, EnvironmentState, FindService, Infrastructure, Lifecycle, Link, ListServices,
+        Modules, Registered, SaveService, Service, ServiceDraft, ServiceFilter, ServiceSpec, Settled,
     },
     clock::Clock,
     id::ServiceId,
     idempotency::IdempotencyKey,
     jobs::{Existing, FindForEdit},
+    json::{self, Json, Object},
     name::{JobId, ProjectName},
     operations::BeginOutcome,
     paging::{ListError, PageRequest},
@@ -40,8 +41,9 @@ async fn create(table: &TestTable, service: &Service) -> CreateService {
 
 async fn replace(table: &TestTable, service: &Service, previous: &Service, removed: &[&str]) -> EditOutcome {
     let removed = removed.iter().map(|name| name.parse().unwrap()).collect();
+    let edits = EnvironmentEdits { removed, ..EnvironmentEdits::default() };
     let entry = entry_of(table, service);
-    table.table.replace_service(service, &previous.revision, &removed, &entry).await.unwrap()
+    table.table.replace_service(service, &previous.revision, &edits, &entry).await.unwrap()
 }
 
 /// Deletes the service as it is read now.
@@ -56,13 +58,16 @@ async fn find(table: &TestTable, service: &Service) -> Option<Service> {
 }
 
 /// JSON that a table's own types would change or refuse.
-fn inputs() -> serde_json::Map<String, serde_json::Value> {
+fn inputs() -> Object {
     let deep = (0..60).fold(json!("bottom"), |inner, _| json!([inner]));
     let inputs = json!({
         "": "", "whole": 1.0, "great": 1e200, "most": u64::MAX, "least": i64::MIN, "none": null,
         "deep": deep, "text": "ä\u{0}\"", "list": [], "object": {},
     });
-    inputs.as_object().unwrap().clone()
+    let mut inputs = json::object(inputs.as_object().unwrap().clone());
+    let exact = "[123456789012345678901234567890,1.50,-0,1E+400]";
+    inputs.insert("exact".to_owned(), Json::parse(exact).unwrap());
+    inputs
 }
 
 #[tokio::test]
@@ -244,7 +249,7 @@ async fn what_the_trail_cannot_take_does_not_happen_to_a_service() {
     let other = service(&table, "acme", "other");
     table.table.create_service(&other, &used).await.expect_err("created without an entry");
     let next = edited(&table, &first);
-    let none = BTreeSet::new();
+    let none = EnvironmentEdits::default();
     let replaced = table.table.replace_service(&next, &first.revision, &none, &used).await;
     replaced.expect_err("replaced without an entry");
     table.table.delete_service(&first, &[], &used).await.expect_err("deleted without an entry");
@@ -347,7 +352,7 @@ async fn a_service_is_shown_with_all_its_environments_however_large_they_are() {
     for spec in &shop.spec.environments {
         let operation = begun(&table, &shop, spec.name.as_str()).await;
         let mut provisioned = provisioned(&table, &operation);
-        provisioned.inputs.insert("text".into(), "x".repeat(60 * 1024).into());
+        provisioned.inputs.insert("text".into(), "x".repeat(60 * 1024).as_str().into());
         let infrastructure = Some(Infrastructure::Present(provisioned));
         end(&table, &operation, &Settled { infrastructure, ..Settled::default() }).await;
     }
@@ -380,7 +385,7 @@ async fn an_answer_that_is_lost_does_not_make_a_service_stand_in_its_own_way() {
     assert!(matches!(created, CreateService::Created), "{created:?}");
     let second = edited(&table, &first);
     let entry = || entry_of(&table, &first);
-    let none = BTreeSet::new();
+    let none = EnvironmentEdits::default();
     let replaced = line.replace_service(&second, &first.revision, &none, &entry()).await.unwrap();
     assert_eq!(replaced, EditOutcome::Done);
     assert_eq!(line.delete_service(&second, &[], &entry()).await.unwrap(), EditOutcome::Done);
@@ -469,10 +474,10 @@ impl SaveService for Outdated<'_> {
         &self,
         service: &Service,
         previous: &Revision,
-        removed: &RemovedEnvironments,
+        environments: &EnvironmentEdits,
         entry: &Entry,
     ) -> Result<EditOutcome, StoreError> {
-        self.table.table.replace_service(service, previous, removed, entry).await
+        self.table.table.replace_service(service, previous, environments, entry).await
     }
 
     async fn delete_service(

@@ -139,6 +139,7 @@ fn operation(service: &Service) -> Operation {
         links: Vec::new(),
         run: None,
         failure: None,
+        unchanged: false,
         pending_signal: None,
         updated_at: morning(),
         version: 1,
@@ -151,7 +152,8 @@ fn environment(operation: &Operation) -> EnvironmentState {
         operation: operation.id.clone(),
         at: morning(),
         module: "example".parse().unwrap(),
-        inputs: serde_json::Map::new(),
+        artifact: None,
+        inputs: gatehouse_domain::json::Object::new(),
         outputs: std::collections::BTreeMap::new(),
         expires_at: Some(morning()),
     };

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use gatehouse_domain::{
-    catalog::{Link, OutputValue, PlanSummary},
+    catalog::{Link, ModuleArtifact, OutputValue, PlanSummary},
     id::OperationId,
     idempotency::Fingerprint,
+    json::{Json, Object},
     operations::{
         Operation, StepState, TaskToken,
         report::{Message, Progress, Report, Success, Taken},
@@ -13,7 +14,6 @@ use gatehouse_domain::{
     validation::FieldError,
 };
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use utoipa::ToSchema;
 
 /// The longest name of a step, in bytes.
@@ -79,7 +79,11 @@ pub struct ReportBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     plan: Option<PlanSummary>,
-    /// With `success` of an apply: what came out.
+    /// With `success` of a plan: under which SHA-256 the module is kept, in 64 hexadecimal digits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    artifact: Option<ModuleArtifact>,
+    /// With `success` of an apply, and of a plan that would change nothing: what came out.
     #[serde(skip_serializing_if = "Option::is_none")]
     outputs: Option<BTreeMap<String, OutputBody>>,
     /// With `failure`: why.
@@ -88,23 +92,34 @@ pub struct ReportBody {
     /// With `failure`: that the worker was stopped.
     #[serde(skip_serializing_if = "Option::is_none")]
     cancelled: Option<bool>,
+    /// With `failure` of an apply: that nothing was changed for sure, so the environment is what it was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unchanged: Option<bool>,
 }
 
-/// What came out under one name: a value, or that it is sensitive.
+/// What came out under one name: a value, or that it is sensitive or too large.
 #[derive(Debug, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct OutputBody {
     /// The value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    value: Option<Value>,
+    #[schema(value_type = Option<serde_json::Value>)]
+    value: Option<Json>,
     /// `true`, with no value.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     sensitive: bool,
+    /// `true`, with no value.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    too_large: bool,
 }
 
 impl From<OutputBody> for OutputValue {
     fn from(output: OutputBody) -> Self {
-        if output.sensitive { Self::Sensitive } else { Self::Value(output.value.unwrap_or_default()) }
+        match output {
+            OutputBody { sensitive: true, .. } => Self::Sensitive,
+            OutputBody { too_large: true, .. } => Self::TooLarge,
+            OutputBody { value, .. } => Self::Value(value.unwrap_or_default()),
+        }
     }
 }
 
@@ -195,9 +210,11 @@ impl ReportBody {
             ("message", self.message.is_some(), &["progress", "success"]),
             ("log", self.log.is_some(), &["progress"]),
             ("plan", self.plan.is_some(), &["success"]),
+            ("artifact", self.artifact.is_some(), &["success"]),
             ("outputs", self.outputs.is_some(), &["success"]),
             ("reason", self.reason.is_some(), &["failure"]),
             ("cancelled", self.cancelled.is_some(), &["failure"]),
+            ("unchanged", self.unchanged.is_some(), &["failure"]),
         ];
         for (name, given, commands) in members {
             if given && !commands.contains(&self.command.as_str()) {
@@ -224,7 +241,10 @@ impl ReportBody {
             "heartbeat" => Some(Report::Heartbeat),
             "success" => Some(Report::Success(Success {
                 plan: self.plan,
-                outputs: self.outputs.unwrap_or_default().into_iter().map(|(k, v)| (k, v.into())).collect(),
+                artifact: self.artifact,
+                outputs: self
+                    .outputs
+                    .map(|outputs| outputs.into_iter().map(|(name, output)| (name, output.into())).collect()),
                 links: self.links.unwrap_or_default(),
                 message: self.message,
             })),
@@ -233,7 +253,8 @@ impl ReportBody {
                 if reason.is_none() {
                     errors.add("/reason", "say why");
                 }
-                reason.map(|reason| Report::Failure { reason })
+                let unchanged = self.unchanged.unwrap_or_default();
+                reason.map(|reason| Report::Failure { reason, unchanged })
             }
             _ => {
                 errors.add("/command", "must be one of started, progress, heartbeat, success, failure");
@@ -267,8 +288,12 @@ pub(crate) struct WorkView {
     service: String,
     environment: String,
     module: String,
+    /// Where the module is kept as it is to be used; without it, it is taken as it stands.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    artifact: Option<ModuleArtifact>,
     #[schema(value_type = Object)]
-    inputs: serde_json::Map<String, Value>,
+    inputs: Object,
     /// How often to say that it works, in seconds.
     heartbeat_seconds: u32,
 }
@@ -292,6 +317,7 @@ fn work(operation: &Operation) -> Option<WorkView> {
         service: operation.service_name.to_string(),
         environment: operation.environment.to_string(),
         module: configuration.module.to_string(),
+        artifact: configuration.artifact.clone(),
         inputs: configuration.inputs.clone(),
         heartbeat_seconds: HEARTBEAT_SECONDS,
     })

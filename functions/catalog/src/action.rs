@@ -9,6 +9,7 @@ use axum::{
 use gatehouse_domain::{
     id::ServiceId,
     idempotency::IdempotencyKey,
+    json::Object,
     name::EnvironmentName,
     operations::request::{self, Ask, OperationRequest},
 };
@@ -18,7 +19,6 @@ use gatehouse_http::{
     problem::ProblemBody,
 };
 use serde::Deserialize;
-use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use crate::{problems, state::AppState, wire::OperationAnswer};
@@ -33,7 +33,7 @@ pub(crate) struct ProvisionBody {
     /// Inputs of the module, over those of the environment.
     #[serde(default)]
     #[schema(value_type = Object)]
-    inputs: Map<String, Value>,
+    inputs: Object,
 }
 
 /// In which environment something is to be done.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use gatehouse_outbound::{BodyError, HttpSetupError, OutboundClient, OutboundHttp, read_body};
 use reqwest::{Method, RequestBuilder, Response, StatusCode, header};
 use secrecy::{ExposeSecret, SecretString};
+use serde::Serialize;
 use serde_json::Value;
 
 use crate::{
@@ -142,7 +143,7 @@ impl<'a> Call<'a> {
     }
 
     #[must_use]
-    pub(crate) fn json(mut self, body: &Value) -> Self {
+    pub(crate) fn json(mut self, body: &impl Serialize) -> Self {
         self.request = self.request.json(body);
         self
     }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use clap::{Args, Subcommand};
-use gatehouse_domain::{clock::random_id, id::ServiceId};
+use gatehouse_domain::{clock::random_id, id::ServiceId, json::Json};
 use reqwest::Method;
 use serde_json::Value;
 
@@ -204,16 +204,16 @@ async fn version(client: &Client, path: &[&str]) -> Result<String, Failure> {
 }
 
 /// A service as a file has it. All that is JSON is YAML too, but the message about broken JSON is better.
-fn read(context: &mut Context<'_, '_>, path: &Path) -> Result<Value, Failure> {
+fn read(context: &mut Context<'_, '_>, path: &Path) -> Result<Json, Failure> {
     let bytes = context.read(path)?;
     let said = |why: String| Failure::Usage(format!("{} is no service: {why}", path.display()));
     let text = std::str::from_utf8(&bytes).map_err(|error| said(error.to_string()))?;
-    let value: Value = if text.trim_start().starts_with('{') {
-        serde_json::from_str(text).map_err(|error| said(error.to_string()))?
+    let value = if text.trim_start().starts_with('{') {
+        Json::parse(text).map_err(|error| said(error.to_string()))?
     } else {
-        serde_saphyr::from_str(text).map_err(|error| said(error.to_string()))?
+        serde_saphyr::from_str::<Value>(text).map_err(|error| said(error.to_string()))?.into()
     };
-    if value.is_object() { Ok(value) } else { Err(said("it is no object".to_owned())) }
+    if value.as_object().is_some() { Ok(value) } else { Err(said("it is no object".to_owned())) }
 }
 
 /// The id of a service that is named by its id, or by its name.

@@ -1,4 +1,4 @@
-//! Plan files, kept between the phases of an operation.
+//! What is kept between the phases of an operation, and between operations: plan files and modules.
 
 use std::{
     fs::{self, DirBuilder, File},
@@ -13,9 +13,12 @@ use object_store::{
     ObjectStore, ObjectStoreExt, aws::AmazonS3Builder, local::LocalFileSystem, path::Path as Key,
 };
 
-use crate::location::{Location, key_below};
+use crate::{
+    location::{Location, key_below},
+    module::PackedModule,
+};
 
-/// Where plan files are kept. The bucket forgets them by itself.
+/// Where plan files and modules are kept. The bucket forgets plans by itself.
 pub(crate) struct Artifacts {
     store: Arc<dyn ObjectStore>,
     prefix: String,
@@ -29,6 +32,9 @@ pub enum ArtifactError {
         "the plan of {operation_id} is not there: it was never made, was applied already, or has expired"
     )]
     NoPlan { operation_id: String },
+    /// A module is not what was kept.
+    #[error("the module that was kept is damaged: its content is not that of its hash")]
+    Damaged,
     /// The store is not usable. Its errors print their causes themselves, so it is no source.
     #[error("the store of plan files cannot be used: {0}")]
     Store(object_store::Error),
@@ -108,6 +114,23 @@ impl Artifacts {
         Ok(())
     }
 
+    /// Keeps a module under the hash of its content, for as long as anything may have been made with it.
+    pub(crate) async fn keep_module(&self, packed: &PackedModule) -> Result<(), ArtifactError> {
+        self.store.put(&self.module_key(packed.digest()), packed.bytes().to_vec().into()).await?;
+        Ok(())
+    }
+
+    /// The module that was kept under this hash; `None` where it is gone.
+    pub(crate) async fn fetch_module(&self, digest: &str) -> Result<Option<PackedModule>, ArtifactError> {
+        let bytes = match self.store.get(&self.module_key(digest)).await {
+            Ok(found) => found.bytes().await?,
+            Err(object_store::Error::NotFound { .. }) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let packed = PackedModule::of(bytes.to_vec());
+        if packed.digest() == digest { Ok(Some(packed)) } else { Err(ArtifactError::Damaged) }
+    }
+
     /// Whether it was there.
     async fn fetch_one(&self, key: &Key, target: &Path) -> Result<bool, ArtifactError> {
         let bytes = match self.store.get(key).await {
@@ -122,6 +145,10 @@ impl Artifacts {
 
     fn plan_key(&self, operation_id: &str, attempt: NonZeroU32) -> Key {
         key_below(&self.prefix, &format!("plans/{operation_id}-{attempt}.tfplan")).into()
+    }
+
+    fn module_key(&self, digest: &str) -> Key {
+        key_below(&self.prefix, &format!("modules/{digest}.json")).into()
     }
 
     fn lock_key(&self, operation_id: &str, attempt: NonZeroU32) -> Key {
@@ -183,6 +210,21 @@ mod tests {
         artifacts.keep("op_1", number(1), &file("plan"), &file("lock")).await.unwrap();
         artifacts.fetch("op_1", number(3), &file("plan2"), &file("lock2")).await.unwrap();
         assert!(file("plan2").exists() && !file("lock2").exists());
+    }
+
+    #[tokio::test]
+    async fn a_module_is_what_was_kept_or_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let kept = directory.path().join("kept");
+        let artifacts = Artifacts::open(&Location::Directory(kept.clone()), None).unwrap();
+        let packed = PackedModule::of(b"{}".to_vec());
+        assert!(artifacts.fetch_module(packed.digest()).await.unwrap().is_none());
+        artifacts.keep_module(&packed).await.unwrap();
+        let fetched = artifacts.fetch_module(packed.digest()).await.unwrap().unwrap();
+        assert_eq!(fetched.bytes(), packed.bytes());
+        fs::write(kept.join(format!("modules/{}.json", packed.digest())), "{ }").unwrap();
+        let error = artifacts.fetch_module(packed.digest()).await.err().unwrap();
+        assert!(matches!(error, ArtifactError::Damaged), "{error}");
     }
 
     #[test]

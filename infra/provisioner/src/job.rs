@@ -1,19 +1,20 @@
 //! The work itself: from a work order to a result.
 
-use std::num::NonZeroU32;
+use std::{collections::BTreeMap, num::NonZeroU32, path::Path};
 
-use gatehouse_domain::error::Chain;
+use gatehouse_domain::{error::Chain, json::Json};
 
 use crate::{
     artifacts::{ArtifactError, Artifacts},
+    backend::Backend,
     callbacks::{Command, PlanCounts},
-    module::{self, InputError, Module, UnknownModule, UnreadableModule, Variables},
+    module::{self, InputError, Module, ModuleError, PackedModule, UnknownModule, Variables},
     reporter::Reporter,
     settings::{SettingsError, WorkerConfig},
     stop::Stop,
-    terraform::{Plan, PlanMode, Terraform, TerraformError, outputs},
+    terraform::{Outputs, Plan, PlanMode, Terraform, TerraformError, Unapplied, outputs},
     work::{Kind, OrderError, Phase, WorkOrder},
-    workspace::{Workspace, backend},
+    workspace::Workspace,
 };
 
 /// Everything that the work needs.
@@ -37,9 +38,9 @@ pub enum JobError {
     /// There is no such module.
     #[error(transparent)]
     Module(#[from] UnknownModule),
-    /// The module cannot be read.
+    /// The module cannot be used.
     #[error(transparent)]
-    Unreadable(#[from] UnreadableModule),
+    Unusable(#[from] ModuleError),
     /// The inputs do not fit.
     #[error(transparent)]
     Inputs(#[from] InputError),
@@ -49,24 +50,38 @@ pub enum JobError {
     /// The plan is not where it should be.
     #[error(transparent)]
     Artifacts(#[from] ArtifactError),
-    /// Terraform did not do it.
+    /// Terraform did not do it, and changed nothing.
     #[error(transparent)]
     Terraform(#[from] TerraformError),
+    /// Terraform did not do it, and may have changed something.
+    #[error(transparent)]
+    HalfDone(TerraformError),
+}
+
+impl From<Unapplied> for JobError {
+    fn from(Unapplied { error, changed }: Unapplied) -> Self {
+        if changed { Self::HalfDone(error) } else { Self::Terraform(error) }
+    }
 }
 
 impl Job<'_> {
     /// Does the work, and returns what to tell Gatehouse.
     pub(crate) async fn work(&self) -> Result<Command, JobError> {
-        let module = Module::find(&self.config.modules, &self.order.module)?;
+        let artifacts = Artifacts::open(&self.config.artifacts, self.config.region.as_deref())?;
+        let unpacked = tempfile::Builder::new().prefix("gatehouse-module-").tempdir()?;
+        let module = self.module(&artifacts, unpacked.path()).await?;
         let variables = module.variables()?;
         self.hide_secrets(&variables);
-        module::check(module.name(), &variables, &self.order.inputs)?;
-        let artifacts = Artifacts::open(&self.config.artifacts, self.config.region.as_deref())?;
-        let backend = backend(&self.config.state, self.config.region.as_deref(), self.order);
-        let workspace = Workspace::prepare(&module, self.order, &backend)?;
+        let told = module::told(&variables, self.order);
+        module::check(module.name(), &variables, &told, &self.order.inputs)?;
+        self.say_what_is_ignored(&module);
+        let backend = Backend::of(&self.config.state, self.config.region.as_deref(), self.order);
+        let values = self.order.inputs.clone().into_iter().chain(told).collect();
+        let workspace = Workspace::prepare(&module, &values, &backend.configuration())?;
         let terraform = Terraform {
             config: self.config,
             workspace: &workspace,
+            backend: &backend,
             reporter: self.reporter,
             stop: self.stop,
         };
@@ -76,11 +91,38 @@ impl Job<'_> {
         }
     }
 
-    /// Values of sensitive variables are secrets from now on, their defaults too.
+    /// The module: as it was when this was planned, or applied, where that was kept.
+    async fn module(&self, artifacts: &Artifacts, directory: &Path) -> Result<Module, JobError> {
+        let WorkOrder { module, artifact, .. } = self.order;
+        if let Some(digest) = artifact {
+            if let Some(packed) = artifacts.fetch_module(digest).await? {
+                packed.unpack(directory)?;
+                return Ok(Module::kept(module, directory));
+            }
+            self.reporter.log("the module as it was applied is not kept any more; it is taken as it stands");
+        }
+        Ok(Module::find(&self.config.modules, module)?)
+    }
+
+    /// Values of sensitive variables are secrets from now on, their defaults too. What the environment is called is none.
     fn hide_secrets(&self, variables: &Variables) {
-        for (name, variable) in variables.iter().filter(|(_, variable)| variable.sensitive) {
-            let values = [self.order.inputs.get(name), variable.default.as_ref()];
-            values.into_iter().flatten().for_each(|value| self.reporter.mask().hide_value(value));
+        let mask = self.reporter.mask();
+        let WorkOrder { tenant, service, environment, .. } = self.order;
+        for name in [tenant, service, environment] {
+            mask.show(name);
+        }
+        let sensitive = || variables.iter().filter(|(_, variable)| variable.sensitive);
+        sensitive()
+            .filter_map(|(_, variable)| variable.default.as_ref())
+            .for_each(|default| mask.hide_default(default));
+        sensitive()
+            .filter_map(|(name, _)| self.order.inputs.get(name))
+            .for_each(|value| mask.hide_value(value));
+    }
+
+    fn say_what_is_ignored(&self, module: &Module) {
+        for file in module.ignored_values() {
+            self.reporter.log(&format!("`{file}` of the module is left out: its values come from Gatehouse"));
         }
     }
 
@@ -91,11 +133,15 @@ impl Job<'_> {
             Kind::Drift => PlanMode::RefreshOnly,
         };
         terraform.init().await?;
-        let something = terraform.plan(mode).await?;
-        let plan = terraform.show().await?;
+        let plan = terraform.plan(mode).await?;
         if self.order.kind == Kind::Drift {
-            return Ok(drift(something.then_some(plan)));
+            return Ok(drift(plan));
         }
+        // Nothing will be applied then, and what came out before is in the state, whatever became of whoever put it there.
+        let outputs = match (self.order.kind, plan.applyable) {
+            (Kind::Provision, Some(false)) => Some(self.outputs(&terraform.output().await?)),
+            _ => None,
+        };
         // A worker that was superseded must not replace the plan of the one that came after it.
         self.reporter.settled().await;
         if self.stop.cause().is_some() {
@@ -103,10 +149,15 @@ impl Job<'_> {
         }
         let (plan_file, lock_file) = (terraform.plan_file(), terraform.workspace.lock_file());
         artifacts.keep(&self.order.operation_id, self.attempt, &plan_file, &lock_file).await?;
+        let artifact = match self.order.kind {
+            Kind::Provision => Some(keep_module(terraform, artifacts).await?),
+            Kind::Deprovision | Kind::Drift => None,
+        };
         let counts = plan.to_apply();
-        let PlanCounts { add, change, destroy } = counts;
-        let message = format!("{add} to add, {change} to change, {destroy} to destroy");
-        Ok(Command::Success { plan: Some(counts), outputs: None, message })
+        let PlanCounts { add, change, destroy, moved, .. } = counts;
+        let moved = if moved > 0 { format!(", {moved} to move") } else { String::new() };
+        let message = format!("{add} to add, {change} to change, {destroy} to destroy{moved}");
+        Ok(Command::Success { plan: Some(counts), artifact, outputs, message })
     }
 
     async fn apply(&self, terraform: &Terraform<'_>, artifacts: &Artifacts) -> Result<Command, JobError> {
@@ -119,25 +170,46 @@ impl Job<'_> {
         terraform.apply(total).await?;
         // It is done, so being asked to stop comes too late: what is there has to be known.
         let calm = Stop::default();
-        let printed = Terraform { stop: &calm, ..*terraform }.output().await?;
+        let printed = Terraform { stop: &calm, ..*terraform }.output().await.map_err(JobError::HalfDone)?;
         if let Err(error) = artifacts.forget(&self.order.operation_id, self.attempt).await {
             // It is of no more use, and the store forgets it by itself.
             tracing::warn!(cause = %Chain(&error), "an applied plan could not be deleted");
         }
-        let outputs = outputs(&printed, self.reporter.mask());
-        Ok(Command::Success { plan: None, outputs: Some(outputs), message: format!("{total} changes made") })
+        let outputs = Some(self.outputs(&printed));
+        let message = format!("{total} changes made");
+        Ok(Command::Success { plan: None, artifact: None, outputs, message })
+    }
+
+    fn outputs(&self, printed: &Json) -> BTreeMap<String, Json> {
+        let Outputs { shown, too_large } = outputs(printed, self.reporter.mask());
+        for name in too_large {
+            self.reporter.log(&format!("the output `{name}` is too large for Gatehouse; it is in the state"));
+        }
+        shown
     }
 }
 
-/// What a drift check found; nothing differs without a plan.
-fn drift(plan: Option<Plan>) -> Command {
+/// Keeps the module that a plan was made with, with the providers that it took, and returns under which hash.
+async fn keep_module(terraform: &Terraform<'_>, artifacts: &Artifacts) -> Result<String, JobError> {
+    let packed = PackedModule::pack(terraform.workspace.module())?;
+    artifacts.keep_module(&packed).await?;
+    Ok(packed.digest().to_owned())
+}
+
+/// What a drift check found; nothing differs where nothing could be applied.
+fn drift(plan: Plan) -> Command {
     let (change, message) = match plan {
-        None => (0, "nothing has drifted".to_owned()),
-        Some(Plan { drifted: 0, outputs, .. }) => {
+        Plan { applyable: Some(true), drifted: 0, outputs: 0, .. } => {
+            (0, "nothing has drifted but what Terraform keeps for itself".to_owned())
+        }
+        Plan { applyable: Some(true), drifted: 0, outputs, .. } => {
             (outputs, format!("no resource has drifted, but outputs would read otherwise: {outputs}"))
         }
-        Some(Plan { drifted, .. }) => (drifted, format!("resources that have drifted: {drifted}")),
+        Plan { applyable: Some(true), drifted, .. } => {
+            (drifted, format!("resources that have drifted: {drifted}"))
+        }
+        Plan { .. } => (0, "nothing has drifted".to_owned()),
     };
     let counts = PlanCounts { change, ..PlanCounts::default() };
-    Command::Success { plan: Some(counts), outputs: None, message }
+    Command::Success { plan: Some(counts), artifact: None, outputs: None, message }
 }

@@ -4,6 +4,7 @@
 //! workspace of its own, and ends. `docs/PROVISIONER.md` says what it needs and what a module must be.
 
 mod artifacts;
+mod backend;
 mod callbacks;
 mod job;
 mod location;

@@ -2,8 +2,8 @@
 
 use std::{fmt, str::FromStr};
 
+use gatehouse_domain::json::Object;
 use serde::Deserialize;
-use serde_json::{Map, Value};
 
 #[derive(Clone, Deserialize)]
 pub struct WorkOrder {
@@ -17,8 +17,11 @@ pub struct WorkOrder {
     pub service: String,
     pub environment: String,
     pub module: String,
+    /// Under which SHA-256 the module is kept as it is to be used; without it, it is taken as it stands.
+    #[serde(default)]
+    pub artifact: Option<String>,
     /// Values of the module's variables. They may hold secrets.
-    pub inputs: Map<String, Value>,
+    pub inputs: Object,
     /// How often Gatehouse wants to hear of the worker.
     pub heartbeat_seconds: u32,
 }
@@ -117,7 +120,8 @@ impl WorkOrder {
             ("environment", &self.environment),
             ("module", &self.module),
         ];
-        for (what, name) in names {
+        let artifact = self.artifact.iter().map(|name| ("artifact", name));
+        for (what, name) in names.into_iter().chain(artifact) {
             if !is_plain(name) {
                 return Err(OrderError::NotPlain { what, name: name.clone() });
             }
@@ -142,7 +146,7 @@ fn is_plain(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 

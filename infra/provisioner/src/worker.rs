@@ -14,7 +14,7 @@ use crate::{
     settings::{Assignment, Settings, SettingsError, WorkerConfig},
     stop::{Stop, StopCause},
     terraform::TerraformError,
-    work::WorkOrder,
+    work::{Phase, WorkOrder},
 };
 
 /// Gatehouse takes reasons of so many bytes.
@@ -112,9 +112,10 @@ async fn begin(
             if answer.cancel {
                 stop.ask(StopCause::Cancelled);
             }
-            match serde_json::from_value(answer.work) {
-                Ok(order) => Ok(order),
-                Err(_) => Err(decline(callbacks, operation_id).await),
+            // From its text: on the way through a `Value`, large numbers would lose digits.
+            match answer.work.and_then(|work| serde_json::from_str(work.get()).ok()) {
+                Some(order) => Ok(order),
+                None => Err(decline(callbacks, operation_id).await),
             }
         }
         Delivery::Refused(refusal) => {
@@ -137,7 +138,7 @@ async fn decline(callbacks: &mut Callbacks, operation_id: &str) -> Outcome {
     // What is wrong with it is not told: that could repeat an input.
     let reason = "the work order cannot be understood".to_owned();
     tracing::error!(operation_id, reason, "the attempt failed");
-    let failure = Command::Failure { reason, cancelled: false };
+    let failure = Command::Failure { reason, cancelled: false, unchanged: false };
     match callbacks.send(&failure, IMPORTANT, future::pending()).await {
         Delivery::Taken(_) => Outcome::Failed,
         Delivery::Refused(_) => Outcome::Refused,
@@ -175,7 +176,7 @@ async fn carry_out(
     }
     let (ending, outcome) = match result {
         Ok(success) => (success, Outcome::Succeeded),
-        Err(error) => failure(&error, reporter.mask(), stop.cause()),
+        Err(error) => failure(&error, assignment.phase, reporter.mask(), stop.cause()),
     };
     if let Command::Failure { reason, .. } = &ending {
         tracing::error!(operation_id, reason, "the attempt failed");
@@ -188,11 +189,12 @@ fn unreported(stop: &Stop, operation_id: &str) -> Outcome {
     if stop.cause() == Some(StopCause::Refused) { Outcome::Refused } else { Outcome::Unreported }
 }
 
-fn failure(error: &JobError, mask: &Mask, cause: Option<StopCause>) -> (Command, Outcome) {
+fn failure(error: &JobError, phase: Phase, mask: &Mask, cause: Option<StopCause>) -> (Command, Outcome) {
     let text = Chain(error).to_string();
     let interrupted = matches!(
         error,
         JobError::Terraform(TerraformError::Interrupted { .. } | TerraformError::Killed { .. })
+            | JobError::HalfDone(TerraformError::Interrupted { .. } | TerraformError::Killed { .. })
     );
     let (text, outcome) = match cause {
         Some(StopCause::Cancelled) if interrupted => (format!("cancelled: {text}"), Outcome::Cancelled),
@@ -200,12 +202,15 @@ fn failure(error: &JobError, mask: &Mask, cause: Option<StopCause>) -> (Command,
         _ => (text, Outcome::Failed),
     };
     let reason = cut(&mask.text(&text), REASON_LIMIT);
-    (Command::Failure { reason, cancelled: outcome == Outcome::Cancelled }, outcome)
+    // That a plan changes nothing goes without saying.
+    let unchanged = phase == Phase::Apply && !matches!(error, JobError::HalfDone(_));
+    (Command::Failure { reason, cancelled: outcome == Outcome::Cancelled, unchanged }, outcome)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::terraform::Unapplied;
 
     #[test]
     fn a_reason_holds_no_secret_and_is_not_too_long() {
@@ -213,18 +218,34 @@ mod tests {
         mask.hide("hunter22");
         let reason = "x hunter22 ".repeat(500);
         let error = JobError::Terraform(TerraformError::Failed { command: "plan", reason });
-        let (Command::Failure { reason, cancelled }, outcome) = failure(&error, &mask, None) else {
+        let (Command::Failure { reason, cancelled, unchanged }, outcome) =
+            failure(&error, Phase::Apply, &mask, None)
+        else {
             panic!()
         };
         assert!(reason.starts_with("terraform plan failed: x *** x *** "), "{reason}");
         assert!(reason.len() <= REASON_LIMIT && !reason.contains("hunter"), "{reason}");
-        assert_eq!((cancelled, outcome), (false, Outcome::Failed));
+        assert_eq!((cancelled, unchanged, outcome), (false, true, Outcome::Failed));
+    }
+
+    #[test]
+    fn an_apply_that_began_may_have_changed_something() {
+        let failed = || TerraformError::Failed { command: "apply", reason: "x".into() };
+        let unchanged = |error: JobError, phase| match failure(&error, phase, &Mask::default(), None) {
+            (Command::Failure { unchanged, .. }, _) => unchanged,
+            _ => panic!("a failure is no other command"),
+        };
+        assert!(unchanged(Unapplied { error: failed(), changed: false }.into(), Phase::Apply));
+        assert!(!unchanged(Unapplied { error: failed(), changed: true }.into(), Phase::Apply));
+        // Of a plan nobody asks.
+        assert!(!unchanged(failed().into(), Phase::Plan));
     }
 
     #[test]
     fn only_an_interrupted_attempt_is_a_cancelled_one() {
-        let ended = |error: TerraformError, cause| match failure(&error.into(), &Mask::default(), cause) {
-            (Command::Failure { reason, cancelled }, _) => (reason, cancelled),
+        let mask = Mask::default();
+        let ended = |error: TerraformError, cause| match failure(&error.into(), Phase::Apply, &mask, cause) {
+            (Command::Failure { reason, cancelled, .. }, _) => (reason, cancelled),
             _ => panic!("a failure is no other command"),
         };
         let interrupted = || TerraformError::Interrupted { command: "apply" };

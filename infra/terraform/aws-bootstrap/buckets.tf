@@ -111,6 +111,20 @@ resource "aws_s3_bucket_lifecycle_configuration" "artifacts" {
     }
   }
 
+  # The same module again is the same file again.
+  rule {
+    id     = "forget-replaced-modules"
+    status = "Enabled"
+
+    filter {
+      prefix = "modules/"
+    }
+
+    noncurrent_version_expiration {
+      noncurrent_days = 1
+    }
+  }
+
   rule {
     id     = "forget-that-plans-were-there"
     status = "Enabled"

@@ -93,16 +93,16 @@ data "aws_iam_policy_document" "own_files" {
     resources = ["${aws_s3_bucket.this["state"].arn}/tenants/*.tflock"]
   }
 
-  # Without it, S3 says of a plan that is not there that it must not be read.
+  # Without it, S3 says of a plan or module that is not there that it must not be read.
   statement {
-    sid       = "FindPlans"
+    sid       = "FindArtifacts"
     actions   = ["s3:ListBucket"]
     resources = [aws_s3_bucket.this["artifacts"].arn]
 
     condition {
       test     = "StringLike"
       variable = "s3:prefix"
-      values   = ["plans/*"]
+      values   = ["modules/*", "plans/*"]
     }
   }
 
@@ -110,6 +110,13 @@ data "aws_iam_policy_document" "own_files" {
     sid       = "UsePlans"
     actions   = ["s3:DeleteObject", "s3:GetObject", "s3:PutObject"]
     resources = ["${aws_s3_bucket.this["artifacts"].arn}/plans/*"]
+  }
+
+  # What was applied is taken away with the module that it was applied with, so that is kept.
+  statement {
+    sid       = "UseModules"
+    actions   = ["s3:GetObject", "s3:PutObject"]
+    resources = ["${aws_s3_bucket.this["artifacts"].arn}/modules/*"]
   }
 }
 

@@ -19,6 +19,7 @@ pub mod id;
 pub mod idempotency;
 pub mod janitor;
 pub mod jobs;
+pub mod json;
 mod json_text;
 pub mod lease;
 pub mod name;

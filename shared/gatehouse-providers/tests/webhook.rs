@@ -125,6 +125,7 @@ fn operation() -> Operation {
         links: Vec::new(),
         run: None,
         failure: None,
+        unchanged: false,
         pending_signal: Some(Signal::Start),
         updated_at: at,
         version: 1,

@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::types::{
 };
 use gatehouse_domain::{
     catalog::{EnvironmentState, Infrastructure, Provisioned, Settled},
-    id::ServiceId,
+    id::{OperationId, ServiceId},
     name::EnvironmentName,
     operations::{Operation, OperationKind},
     store::StoreError,
@@ -124,6 +124,21 @@ impl Table {
             None => {}
         }
         Ok(parts.add_to(update))
+    }
+
+    /// The update that forgets when an environment ends, where what is provisioned in it is still of this operation.
+    pub(crate) fn forget_end(
+        &self,
+        service: &ServiceId,
+        name: &EnvironmentName,
+        operation: &OperationId,
+    ) -> UpdateBuilder {
+        self.transact_update(key_attributes(keys::environment(service, name)))
+            .update_expression(format!("REMOVE infrastructure.#ends_at, {INDEX_PK}, {INDEX_SK}"))
+            .condition_expression("infrastructure.#operation = :operation")
+            .expression_attribute_names("#ends_at", "ends_at")
+            .expression_attribute_names("#operation", "operation")
+            .expression_attribute_values(":operation", text(operation.as_str()))
     }
 
     /// The delete of an environment's state where it is as it was seen and no operation is open. Where

@@ -10,8 +10,8 @@ use aws_sdk_dynamodb::{
 use gatehouse_domain::{
     audit::Entry,
     catalog::{
-        CreateService, EnvironmentState, FindService, Infrastructure, Lifecycle, ListServices, Registered,
-        RemovedEnvironments, SaveService, Service, ServiceFilter, ServiceSpec,
+        CreateService, EnvironmentEdits, EnvironmentState, FindService, Infrastructure, Lifecycle,
+        ListServices, Registered, SaveService, Service, ServiceFilter, ServiceSpec,
     },
     id::ServiceId,
     name::EnvironmentName,
@@ -133,7 +133,7 @@ impl SaveService for Table {
         &self,
         service: &Service,
         previous: &Revision,
-        removed: &RemovedEnvironments,
+        environments: &EnvironmentEdits,
         entry: &Entry,
     ) -> Result<EditOutcome, StoreError> {
         let mut transaction = Transaction::default();
@@ -149,8 +149,11 @@ impl SaveService for Table {
             .condition_expression(IF_NAMED)
             .expression_attribute_values(":service", text(service.id.as_str()));
         transaction.put(name)?;
-        for name in removed {
+        for name in &environments.removed {
             transaction.delete(self.delete_environment(&service.id, name, &Infrastructure::Absent))?;
+        }
+        for (name, operation) in &environments.endless {
+            transaction.update(self.forget_end(&service.id, name, operation))?;
         }
         self.write_with_entry(transaction, entry).await.map(Outcome::of_edit)
     }

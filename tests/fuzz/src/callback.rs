@@ -11,6 +11,7 @@ use gatehouse_domain::{
     clock::Clock,
     id::{OperationId, ServiceId},
     idempotency::Fingerprint,
+    json::Object,
     operations::{
         Asked, Attempt, BeginOutcome, Configuration, FindOperation, LOG_BYTES, LOG_LINES, MAX_LINKS,
         MAX_STEPS, Operation, Phase, SaveOperation, State, TaskToken, Work,
@@ -23,7 +24,7 @@ use gatehouse_domain::{
     store::StoreError,
 };
 use secrecy::ExposeSecret;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::system::{self, Still, ready};
 
@@ -166,7 +167,12 @@ fn operation(attempt: &Attempt) -> Operation {
         tenant: "acme".parse().expect("a tenant"),
         project: "payments".parse().expect("a project"),
         environment: "dev".parse().expect("an environment"),
-        work: Work::Provision(Configuration { module, inputs: Map::new(), ttl_hours: None }),
+        work: Work::Provision(Configuration {
+            module,
+            artifact: None,
+            inputs: Object::new(),
+            ttl_hours: None,
+        }),
         approval_required: false,
         requested: Asked::by("user:ada", now),
         fingerprint: Fingerprint::of(&["dev"]),
@@ -182,6 +188,7 @@ fn operation(attempt: &Attempt) -> Operation {
         links: Vec::new(),
         run: None,
         failure: None,
+        unchanged: false,
         pending_signal: None,
         updated_at: now,
         version: 1,

@@ -138,6 +138,8 @@ async fn no_body_that_is_not_a_report_is_taken() {
         "outputs",
         "reason",
         "cancelled",
+        "unchanged",
+        "artifact",
         "unknown",
     ];
     for _ in 0..1_000 {

@@ -26,6 +26,30 @@ async fn is_taken_and_signals_the_workflow() {
 }
 
 #[tokio::test]
+async fn counts_also_without_a_step() {
+    let deploy = Deploy::start().await;
+    let report = |sequence, more: serde_json::Value| with(deploy.body(sequence, "progress"), &more);
+    assert_eq!(deploy.report(&report(1, json!({ "percentage": 10 }))).await.body["applied"], true);
+    deploy.report(&report(2, json!({ "percentage": 60, "message": "three of five" }))).await;
+    let steps = deploy.stands().await.steps;
+    let shown: Vec<_> = steps.iter().map(|step| (step.name.as_str(), step.percentage)).collect();
+    assert_eq!(shown, [("deploy", Some(60))]);
+    assert_eq!(steps[0].message.as_deref(), Some("three of five"));
+}
+
+#[tokio::test]
+async fn takes_outputs_that_measure_32_kib_as_they_were_sent() {
+    let deploy = Deploy::start().await;
+    // `{"a":{"value":"…"}}`
+    let outputs = |letters: usize| json!({ "outputs": { "a": { "value": "x".repeat(letters) } } });
+    let most = 32 * 1024 - r#"{"a":{"value":""}}"#.len();
+    let refused = deploy.report(&with(deploy.body(1, "success"), &outputs(most + 1))).await;
+    assert_eq!((refused.status.as_u16(), refused.problem()), (422, "validation-failed"));
+    let taken = deploy.report(&with(deploy.body(1, "success"), &outputs(most))).await;
+    assert_eq!(taken.status, 200);
+}
+
+#[tokio::test]
 async fn changes_nothing_where_it_is_repeated_or_out_of_order() {
     let deploy = Deploy::start().await;
     let report = |sequence, log: &str| {

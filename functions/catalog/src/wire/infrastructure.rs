@@ -2,28 +2,35 @@
 
 use std::collections::BTreeMap;
 
-use gatehouse_domain::catalog::{Infrastructure, OutputValue, Provisioned};
+use gatehouse_domain::{
+    catalog::{Infrastructure, OutputValue, Provisioned},
+    json::Json,
+};
 use jiff::Timestamp;
 use serde::Serialize;
-use serde_json::Value;
 use utoipa::ToSchema;
 
-/// What came out of a module under one name: a value, or that it is sensitive.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+/// What came out of a module under one name: a value, or why it is not kept here.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, ToSchema)]
 pub(crate) struct OutputView {
     /// The value.
     #[serde(skip_serializing_if = "Option::is_none")]
-    value: Option<Value>,
+    #[schema(value_type = Option<serde_json::Value>)]
+    value: Option<Json>,
     /// `true` where the module calls it sensitive; its value is not kept.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     sensitive: bool,
+    /// `true` where it is too large; Terraform's state has its value.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    too_large: bool,
 }
 
 impl From<OutputValue> for OutputView {
     fn from(output: OutputValue) -> Self {
         match output {
-            OutputValue::Value(value) => Self { value: Some(value), sensitive: false },
-            OutputValue::Sensitive => Self { value: None, sensitive: true },
+            OutputValue::Value(value) => Self { value: Some(value), ..Self::default() },
+            OutputValue::Sensitive => Self { sensitive: true, ..Self::default() },
+            OutputValue::TooLarge => Self { too_large: true, ..Self::default() },
         }
     }
 }

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use gatehouse_domain::{
     catalog::{Link, PlanSummary},
+    json,
     operations::{Asked, Operation, State, Step, StepState, Verdict, Work},
 };
 use jiff::Timestamp;
 use serde::Serialize;
-use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::{
@@ -52,7 +52,7 @@ pub(crate) struct OperationView {
     /// Its inputs.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
-    inputs: Option<Map<String, Value>>,
+    inputs: Option<json::Object>,
     /// The version that is deployed.
     #[serde(skip_serializing_if = "Option::is_none")]
     version: Option<String>,

@@ -5,11 +5,11 @@ use gatehouse_domain::{
         Category, DeletedService, DeployTarget, EnvironmentSpec, EnvironmentState, Lifecycle, Link, Service,
         ServiceDraft, ServiceSpec,
     },
+    json,
     name::{EnvironmentName, JobId, ModuleName, ProjectName, ServiceName, TenantId},
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::{
@@ -98,7 +98,7 @@ pub(crate) struct EnvironmentBody {
     /// The module's inputs. Not for secrets: whoever sees the service sees them.
     #[serde(default)]
     #[schema(value_type = Object)]
-    inputs: Map<String, Value>,
+    inputs: json::Object,
     /// How long after it was provisioned it is deprovisioned by itself, in hours.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     ttl_hours: Option<u32>,

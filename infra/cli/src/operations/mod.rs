@@ -6,6 +6,7 @@ mod status;
 mod watch;
 
 use clap::Args;
+use gatehouse_domain::json::{Json, Object};
 use serde_json::json;
 
 pub use self::{
@@ -56,7 +57,8 @@ pub(crate) async fn provision(
     args: ProvisionArgs,
 ) -> Result<Exit, Failure> {
     let inputs = Parameter::to_json(args.inputs)?;
-    let body = json!({ "environment": args.place.environment, "inputs": inputs });
+    let environment = Json::from(args.place.environment.as_str());
+    let body = Object::from([("environment".to_owned(), environment), ("inputs".to_owned(), inputs)]);
     request(context, client, args.place, "provision", &body).await
 }
 

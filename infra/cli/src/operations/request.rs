@@ -3,7 +3,7 @@
 use clap::Args;
 use gatehouse_domain::clock::random_id;
 use reqwest::Method;
-use serde_json::Value;
+use serde::Serialize;
 
 use super::Watch;
 use crate::{
@@ -62,7 +62,7 @@ pub(super) async fn request(
     client: &Client,
     place: PlaceArgs,
     action: &str,
-    body: &Value,
+    body: &impl Serialize,
 ) -> Result<Exit, Failure> {
     let service = find(client, &place.service).await?;
     let key = place.idempotency_key.unwrap_or_else(|| random_id(context.ids, "cli"));

@@ -121,6 +121,7 @@ impl<'c, 'a, 'w> Watch<'c, 'a, 'w> {
             let value = match output.get("value") {
                 Some(Value::String(text)) => text.clone(),
                 Some(value) => value.to_string(),
+                None if output["too_large"] == true => "(too large)".to_owned(),
                 None => "(sensitive)".to_owned(),
             };
             self.aside(&format!("output {name}: {value}"))?;

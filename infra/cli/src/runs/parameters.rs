@@ -1,6 +1,6 @@
 //! Values for a run's parameters, as they are written on a command line.
 
-use serde_json::{Map, Value};
+use gatehouse_domain::json::{Json, Object};
 
 use crate::failure::Failure;
 
@@ -8,7 +8,7 @@ use crate::failure::Failure;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Parameter {
     name: String,
-    value: Value,
+    value: Json,
 }
 
 impl Parameter {
@@ -18,25 +18,24 @@ impl Parameter {
         let (name, value) = text.split_once('=').ok_or(SHAPE)?;
         let (name, value) = match name.strip_suffix(':') {
             Some(name) => {
-                let value =
-                    serde_json::from_str(value).map_err(|error| format!("{name} is no JSON: {error}"))?;
+                let value = Json::parse(value).map_err(|error| format!("{name} is no JSON: {error}"))?;
                 (name, value)
             }
-            None => (name, Value::from(value)),
+            None => (name, Json::from(value)),
         };
         if name.is_empty() { Err(SHAPE.to_owned()) } else { Ok(Self { name: name.to_owned(), value }) }
     }
 
     /// All of them as the API takes them.
-    pub(crate) fn to_json(parameters: Vec<Self>) -> Result<Value, Failure> {
-        let mut values = Map::new();
+    pub(crate) fn to_json(parameters: Vec<Self>) -> Result<Json, Failure> {
+        let mut values = Object::new();
         for Self { name, value } in parameters {
             if values.contains_key(&name) {
                 return Err(Failure::Usage(format!("the parameter {name} is given twice")));
             }
             values.insert(name, value);
         }
-        Ok(Value::Object(values))
+        Ok(Json::Object(values))
     }
 }
 
@@ -57,11 +56,18 @@ mod tests {
             ("empty=", "empty", json!("")),
         ];
         for (text, name, value) in cases {
+            let value = Json::from(value);
             assert_eq!(Parameter::parse(text), Ok(Parameter { name: name.to_owned(), value }), "{text}");
         }
         for bad in ["who", "=Ada", ":=1", "count:=three"] {
             assert!(Parameter::parse(bad).is_err(), "{bad} was taken");
         }
+    }
+
+    #[test]
+    fn numbers_are_sent_as_they_were_written() {
+        let sent = Parameter::to_json(vec![Parameter::parse("n:=123456789012345678901234567890").unwrap()]);
+        assert_eq!(sent.unwrap().to_string(), r#"{"n":123456789012345678901234567890}"#);
     }
 
     #[test]

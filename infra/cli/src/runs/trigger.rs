@@ -1,9 +1,8 @@
 //! `runs trigger`.
 
 use clap::Args;
-use gatehouse_domain::clock::random_id;
+use gatehouse_domain::{clock::random_id, json::Object};
 use reqwest::Method;
-use serde_json::json;
 
 use super::{parameters::Parameter, watch::Watch};
 use crate::{
@@ -35,7 +34,7 @@ pub(super) async fn trigger(
     client: &Client,
     args: TriggerArgs,
 ) -> Result<Exit, Failure> {
-    let body = json!({ "parameters": Parameter::to_json(args.parameters)? });
+    let body = Object::from([("parameters".to_owned(), Parameter::to_json(args.parameters)?)]);
     let key = args.idempotency_key.unwrap_or_else(|| random_id(context.ids, "cli"));
     let call = client.call(Method::POST, &["v1", "jobs", &args.job, "runs"])?;
     let answer = match call.header("Idempotency-Key", &key).json(&body).answer().await {

@@ -1,7 +1,7 @@
 //! What Gatehouse says to a callback.
 
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 /// The answer to a message that was taken. It holds secrets, so it cannot be printed.
 #[derive(Deserialize)]
@@ -11,7 +11,7 @@ pub(crate) struct Answer {
     pub(crate) cancel: bool,
     /// The work order, in the answer to the first message.
     #[serde(default)]
-    pub(crate) work: Value,
+    pub(crate) work: Option<Box<RawValue>>,
 }
 
 /// The answer to a message that was not taken.

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use gatehouse_domain::json::Json;
 use serde::Serialize;
-use serde_json::Value;
 
 #[derive(Serialize)]
 pub(super) struct Body<'a> {
@@ -32,8 +32,11 @@ pub(crate) enum Command {
     Success {
         #[serde(skip_serializing_if = "Option::is_none")]
         plan: Option<PlanCounts>,
+        /// Under which SHA-256 the module is kept that the plan was made with.
         #[serde(skip_serializing_if = "Option::is_none")]
-        outputs: Option<BTreeMap<String, Value>>,
+        artifact: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        outputs: Option<BTreeMap<String, Json>>,
         message: String,
     },
     /// It could not do its work.
@@ -41,6 +44,9 @@ pub(crate) enum Command {
         reason: String,
         #[serde(skip_serializing_if = "std::ops::Not::not")]
         cancelled: bool,
+        /// Whether nothing was changed for sure, although it was to apply.
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        unchanged: bool,
     },
 }
 
@@ -79,6 +85,17 @@ pub(crate) struct PlanCounts {
     pub(crate) add: u32,
     pub(crate) change: u32,
     pub(crate) destroy: u32,
+    /// Resources that only get another address.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub(crate) moved: u32,
+    /// Whether there is something to apply, in Terraform's own word. Not said of drift, which is never applied.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) applyable: Option<bool>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 impl Command {
@@ -103,7 +120,7 @@ impl PlanCounts {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
@@ -130,7 +147,10 @@ mod tests {
 
     #[test]
     fn only_a_cancelled_failure_says_so() {
-        let failure = |cancelled| body(&Command::Failure { reason: "r".into(), cancelled });
+        let failure =
+            |cancelled| body(&Command::Failure { reason: "r".into(), cancelled, unchanged: !cancelled });
+        assert_eq!(failure(true).get("unchanged"), None);
+        assert_eq!(failure(false)["unchanged"], true);
         assert_eq!(failure(false).get("cancelled"), None);
         assert_eq!(failure(true)["cancelled"], true);
     }

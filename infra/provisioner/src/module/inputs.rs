@@ -1,18 +1,12 @@
 //! Comparing a work order's inputs with what the module declares, before Terraform runs.
 
-use serde_json::{Map, Value};
+use gatehouse_domain::json::Object;
 
-use super::Variables;
-
-/// What Gatehouse itself tells every module.
-const OWN: &str = "gatehouse";
+use super::{Variables, context::OWN};
 
 /// Why the inputs do not fit the module. Values are never shown.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InputError {
-    /// The module is not made for Gatehouse.
-    #[error("the module `{module}` does not declare the variable `gatehouse`")]
-    NotForGatehouse { module: String },
     /// The input is not the caller's to give.
     #[error("the input `gatehouse` is Gatehouse's own")]
     Reserved,
@@ -29,16 +23,14 @@ pub enum InputError {
     Missing { module: String, missing: Vec<String> },
 }
 
-/// Checks that every input is one of the module's, and that none is missing.
+/// Checks that every input is one of the module's, and that none is missing but what Gatehouse tells by itself.
 pub(crate) fn check(
     module: &str,
     variables: &Variables,
-    inputs: &Map<String, Value>,
+    told: &Object,
+    inputs: &Object,
 ) -> Result<(), InputError> {
     let module = module.to_owned();
-    if !variables.contains_key(OWN) {
-        return Err(InputError::NotForGatehouse { module });
-    }
     if inputs.contains_key(OWN) {
         return Err(InputError::Reserved);
     }
@@ -48,8 +40,8 @@ pub(crate) fn check(
         let known = theirs().map(|(name, _)| name.clone()).collect();
         return Err(InputError::Unknown { module, unknown, known });
     }
-    let missing =
-        theirs().filter(|(name, variable)| variable.default.is_none() && !inputs.contains_key(*name));
+    let given = |name: &String| inputs.contains_key(name) || told.contains_key(name);
+    let missing = theirs().filter(|(name, variable)| variable.default.is_none() && !given(name));
     let missing: Vec<_> = missing.map(|(name, _)| name.clone()).collect();
     if missing.is_empty() { Ok(()) } else { Err(InputError::Missing { module, missing }) }
 }
@@ -63,23 +55,26 @@ fn quoted(names: &[String]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use gatehouse_domain::json::object;
+    use serde_json::{Value, json};
 
     use super::{super::variables::Variable, *};
 
     fn checked(declared: &[(&str, bool)], inputs: &Value) -> Result<(), String> {
         let variables = declared.iter().map(|(name, optional)| {
-            let default = optional.then(|| json!(0));
-            ((*name).to_owned(), Variable { sensitive: false, default })
+            let default = optional.then(|| json!(0).into());
+            ((*name).to_owned(), Variable { default, ..Variable::default() })
         });
-        let inputs = inputs.as_object().unwrap().clone();
-        check("bucket", &variables.collect(), &inputs).map_err(|error| error.to_string())
+        let told = object(json!({ "tags": {} }).as_object().unwrap().clone());
+        let inputs = object(inputs.as_object().unwrap().clone());
+        check("bucket", &variables.collect(), &told, &inputs).map_err(|error| error.to_string())
     }
 
     #[test]
     fn inputs_that_fit_are_taken() {
-        let declared = [("gatehouse", false), ("name", false), ("size", true)];
+        let declared = [("gatehouse", false), ("name", false), ("size", true), ("tags", false)];
         assert_eq!(checked(&declared, &json!({ "name": "x" })), Ok(()));
+        assert_eq!(checked(&declared, &json!({ "name": "x", "tags": {} })), Ok(()));
         assert_eq!(checked(&declared, &json!({ "name": null, "size": 3 })), Ok(()));
     }
 
@@ -97,11 +92,5 @@ mod tests {
             checked(&[("gatehouse", false)], &json!({ "x": 1 })).unwrap_err(),
             "the module `bucket` has no input `x`; it has: none"
         );
-    }
-
-    #[test]
-    fn a_module_that_is_not_told_whose_it_is_cannot_be_provisioned() {
-        let error = checked(&[("name", true)], &json!({})).unwrap_err();
-        assert_eq!(error, "the module `bucket` does not declare the variable `gatehouse`");
     }
 }

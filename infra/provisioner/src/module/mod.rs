@@ -1,7 +1,10 @@
 //! Modules: what can be provisioned. Each is a directory of Terraform files that stands alone.
 
+mod backends;
+mod context;
 mod files;
 mod inputs;
+mod packed;
 mod variables;
 
 use std::{
@@ -10,9 +13,8 @@ use std::{
 };
 
 use self::files::is_configuration;
-pub(crate) use self::inputs::check;
-pub(crate) use self::variables::Variables;
-pub use self::{inputs::InputError, variables::UnreadableModule};
+pub use self::{backends::ForeignBackend, files::UnreadableModule, inputs::InputError};
+pub(crate) use self::{context::told, inputs::check, packed::PackedModule, variables::Variables};
 
 #[derive(Debug)]
 pub(crate) struct Module {
@@ -26,6 +28,17 @@ pub(crate) struct Module {
 pub struct UnknownModule {
     name: String,
     known: String,
+}
+
+/// A module that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ModuleError {
+    /// It cannot be understood.
+    #[error(transparent)]
+    Unreadable(#[from] UnreadableModule),
+    /// It would keep its state by itself.
+    #[error(transparent)]
+    Backend(#[from] ForeignBackend),
 }
 
 impl Module {
@@ -44,12 +57,30 @@ impl Module {
         Err(UnknownModule { name: name.to_owned(), known })
     }
 
+    /// The module of this name as it was kept, unpacked in this directory.
+    pub(crate) fn kept(name: &str, directory: &Path) -> Self {
+        Self { name: name.to_owned(), directory: directory.to_owned() }
+    }
+
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
-    pub(crate) fn variables(&self) -> Result<Variables, UnreadableModule> {
-        variables::declared_in(&self.directory)
+    /// What it declares. A module that would keep its state by itself is refused.
+    pub(crate) fn variables(&self) -> Result<Variables, ModuleError> {
+        let files = files::read(&self.directory)?;
+        backends::refuse(&files)?;
+        Ok(variables::declared_in(&files))
+    }
+
+    /// Files with values that Terraform would load by itself, and that are not copied: they would beat what a caller asked
+    /// for.
+    pub(crate) fn ignored_values(&self) -> Vec<String> {
+        let entries = fs::read_dir(&self.directory).into_iter().flatten().flatten();
+        let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+        let mut ignored: Vec<_> = names.filter(|name| is_loaded_by_itself(name)).collect();
+        ignored.sort();
+        ignored
     }
 
     /// Copies it to a directory that is not there yet.
@@ -69,6 +100,13 @@ fn is_left_over(name: &str) -> bool {
         || name.contains(".tfstate")
         || name.ends_with(".tfplan")
         || name.ends_with(".tfvars")
+        || name.ends_with(".tfvars.json")
+}
+
+/// Whether Terraform takes values from this file without being told to.
+fn is_loaded_by_itself(name: &str) -> bool {
+    let name = name.strip_suffix(".json").unwrap_or(name);
+    name == "terraform.tfvars" || name.ends_with(".auto.tfvars")
 }
 
 fn copy(source: &Path, target: &Path) -> io::Result<()> {
@@ -97,6 +135,8 @@ fn copy(source: &Path, target: &Path) -> io::Result<()> {
 mod tests {
     use std::os::unix::fs::symlink;
 
+    use gatehouse_domain::json::Object;
+
     use super::*;
 
     fn modules() -> tempfile::TempDir {
@@ -109,6 +149,10 @@ mod tests {
             "bucket/terraform.tfstate",
             "bucket/terraform.tfstate.backup",
             "bucket/terraform.tfvars",
+            "bucket/terraform.tfvars.json",
+            "bucket/x.auto.tfvars",
+            "bucket/y.auto.tfvars.json",
+            "bucket/dev.tfvars",
             "queue/main.tf.json",
             "notes/README.md",
         ] {
@@ -136,7 +180,7 @@ mod tests {
         let modules = Path::new(env!("CARGO_MANIFEST_DIR")).join("modules");
         for name in ["example", "aws-bucket-and-queue"] {
             let variables = Module::find(&modules, name).unwrap().variables().unwrap();
-            check(name, &variables, &serde_json::Map::new()).unwrap();
+            check(name, &variables, &Object::new(), &Object::new()).unwrap();
         }
         let example = Module::find(&modules, "example").unwrap().variables().unwrap();
         let sensitive: Vec<_> =
@@ -151,9 +195,20 @@ mod tests {
         Module::find(modules.path(), "bucket").unwrap().copy_to(&target).unwrap();
         let has = |file: &str| target.join(file).exists();
         assert!(has("main.tf") && has("files/policy.json") && has(".terraform.lock.hcl"));
-        for file in [".terraform", "terraform.tfstate", "terraform.tfstate.backup", "terraform.tfvars"] {
+        for file in [".terraform", "terraform.tfstate", "terraform.tfstate.backup", "dev.tfvars"] {
             assert!(!has(file), "{file}");
         }
+    }
+
+    #[test]
+    fn values_that_terraform_would_load_by_itself_are_named_and_not_copied() {
+        let modules = modules();
+        let module = Module::find(modules.path(), "bucket").unwrap();
+        let ignored = ["terraform.tfvars", "terraform.tfvars.json", "x.auto.tfvars", "y.auto.tfvars.json"];
+        assert_eq!(module.ignored_values(), ignored);
+        let target = modules.path().join("copy");
+        module.copy_to(&target).unwrap();
+        assert!(ignored.iter().all(|file| !target.join(file).exists()));
     }
 
     #[test]

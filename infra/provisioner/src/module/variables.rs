@@ -1,16 +1,13 @@
 //! Which variables a module declares. Terraform has no command that says so without a plan, so the
 //! declarations are read here.
 
-use std::{
-    collections::BTreeMap,
-    fs, io,
-    path::{Path, PathBuf},
-};
+use std::collections::BTreeMap;
 
-use hcl::{Block, Body, Expression};
+use gatehouse_domain::json::Json;
+use hcl::{Block, Expression};
 use serde_json::Value;
 
-use super::files::is_configuration;
+use super::files::{ConfigurationFile, Content, json_blocks};
 
 /// The variables of a module by name.
 pub(crate) type Variables = BTreeMap<String, Variable>;
@@ -20,52 +17,32 @@ pub(crate) struct Variable {
     /// Whether its values are secrets.
     pub(crate) sensitive: bool,
     /// What it is without an input; a variable without a default needs an input.
-    pub(crate) default: Option<Value>,
+    pub(crate) default: Option<Json>,
+    /// Its type, without spaces: `string`, `map(string)`.
+    pub(crate) kind: Option<String>,
 }
 
-/// A module that cannot be understood.
-#[derive(Debug, thiserror::Error)]
-pub enum UnreadableModule {
-    /// A file cannot be read.
-    #[error("`{}` of the module cannot be read", path.display())]
-    Read {
-        path: PathBuf,
-        #[source]
-        source: io::Error,
-    },
-    /// A file is not what its name says.
-    #[error("`{}` of the module cannot be understood: {problem}", path.display())]
-    Syntax { path: PathBuf, problem: String },
-}
-
-/// Reads every file of the module that Terraform would read.
-pub(super) fn declared_in(directory: &Path) -> Result<Variables, UnreadableModule> {
-    let read = |source| UnreadableModule::Read { path: directory.to_owned(), source };
-    let entries: Vec<_> = fs::read_dir(directory).and_then(Iterator::collect).map_err(read)?;
-    let mut files: Vec<PathBuf> = entries.iter().map(fs::DirEntry::path).collect();
-    files.retain(|path| is_configuration(path));
-    // As Terraform does it: what overrides comes last.
-    files.sort_by_key(|path| (is_override(path), path.clone()));
+/// What these files declare, of which later ones override.
+pub(super) fn declared_in(files: &[ConfigurationFile]) -> Variables {
     let mut variables = Variables::new();
     for file in files {
-        let name = PathBuf::from(file.file_name().unwrap_or_default());
-        let text = fs::read_to_string(&file)
-            .map_err(|source| UnreadableModule::Read { path: name.clone(), source })?;
-        let is_json = file.extension().is_some_and(|extension| extension == "json");
-        let declared = if is_json { from_json(&text) } else { from_hcl(&text) };
-        let declared = declared.map_err(|problem| UnreadableModule::Syntax { path: name, problem })?;
+        let declared = match &file.content {
+            Content::Hcl(body) => from_hcl(body),
+            Content::Json(file) => from_json(file),
+        };
         for (name, declared) in declared {
             merge(&mut variables, name, declared);
         }
     }
-    Ok(variables)
+    variables
 }
 
 /// One declaration, which in a file that overrides may say a part only.
 #[derive(Default)]
 struct Declared {
     sensitive: Option<bool>,
-    default: Option<Value>,
+    default: Option<Json>,
+    kind: Option<String>,
 }
 
 fn merge(variables: &mut Variables, name: String, declared: Declared) {
@@ -76,20 +53,14 @@ fn merge(variables: &mut Variables, name: String, declared: Declared) {
     if declared.default.is_some() {
         variable.default = declared.default;
     }
+    if declared.kind.is_some() {
+        variable.kind = declared.kind;
+    }
 }
 
-fn is_override(path: &Path) -> bool {
-    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    let stem = name.trim_end_matches(".json").trim_end_matches(".tf");
-    stem == "override" || stem.ends_with("_override")
-}
-
-fn from_hcl(text: &str) -> Result<Vec<(String, Declared)>, String> {
-    let body: Body = hcl::parse(text).map_err(|error| error.to_string())?;
+fn from_hcl(body: &hcl::Body) -> Vec<(String, Declared)> {
     let blocks = body.blocks().filter(|block| block.identifier() == "variable");
-    Ok(blocks
-        .filter_map(|block| Some((block.labels().first()?.as_str().to_owned(), declared(block))))
-        .collect())
+    blocks.filter_map(|block| Some((block.labels().first()?.as_str().to_owned(), declared(block)))).collect()
 }
 
 fn declared(block: &Block) -> Declared {
@@ -99,7 +70,8 @@ fn declared(block: &Block) -> Declared {
     Declared {
         sensitive: expression("sensitive").map(is_true),
         // Whatever cannot be said as JSON is a default all the same.
-        default: expression("default").map(|value| serde_json::to_value(value).unwrap_or_default()),
+        default: expression("default").map(|value| serde_json::to_value(value).unwrap_or_default().into()),
+        kind: expression("type").map(|kind| without_spaces(&kind.to_string())),
     }
 }
 
@@ -108,32 +80,35 @@ fn is_true(expression: &Expression) -> bool {
     !matches!(expression, Expression::Bool(false))
 }
 
-fn from_json(text: &str) -> Result<Vec<(String, Declared)>, String> {
-    let file: Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
-    let blocks = match &file["variable"] {
-        Value::Array(blocks) => blocks.iter().collect(),
-        block => vec![block],
-    };
-    let named = blocks.into_iter().filter_map(Value::as_object).flatten();
+fn without_spaces(text: &str) -> String {
+    text.chars().filter(|char| !char.is_whitespace()).collect()
+}
+
+fn from_json(file: &Value) -> Vec<(String, Declared)> {
+    let named = json_blocks(file, "variable").filter_map(Value::as_object).flatten();
     let declared = named.map(|(name, fields)| {
-        let sensitive = fields.get("sensitive").map(|value| *value != Value::Bool(false));
-        (name.clone(), Declared { sensitive, default: fields.get("default").cloned() })
+        let declared = Declared {
+            sensitive: fields.get("sensitive").map(|value| *value != Value::Bool(false)),
+            default: fields.get("default").cloned().map(Json::from),
+            kind: fields.get("type").and_then(Value::as_str).map(without_spaces),
+        };
+        (name.clone(), declared)
     });
-    Ok(declared.collect())
+    declared.collect()
 }
 
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
-    use super::*;
+    use super::{super::files::read, *};
 
-    fn module(files: &[(&str, &str)]) -> Result<Variables, UnreadableModule> {
+    fn module(files: &[(&str, &str)]) -> Variables {
         let directory = tempfile::tempdir().unwrap();
         for (name, text) in files {
-            fs::write(directory.path().join(name), text).unwrap();
+            std::fs::write(directory.path().join(name), text).unwrap();
         }
-        declared_in(directory.path())
+        declared_in(&read(directory.path()).unwrap())
     }
 
     #[test]
@@ -158,17 +133,18 @@ mod tests {
               EOT
             }
         "#;
-        let json = r#"{ "variable": { "size": { "default": 3 }, "key": { "sensitive": true } } }"#;
-        let found =
-            module(&[("main.tf", hcl), ("more.tf.json", json), ("README.md", "{"), (".x.tf", "{")]).unwrap();
+        let json = r#"{ "variable": { "size": { "default": 3, "type": "map( any )" }, "key": { "sensitive": true } } }"#;
+        let found = module(&[("main.tf", hcl), ("more.tf.json", json), ("README.md", "{"), (".x.tf", "{")]);
         let expected = [
-            ("gatehouse", false, None),
-            ("key", true, None),
-            ("password", true, Some(json!("swordfish"))),
-            ("size", false, Some(json!(3))),
+            ("gatehouse", false, None, Some("object({tenant=string,tags=optional(map(string),{})})")),
+            ("key", true, None, None),
+            ("password", true, Some(json!("swordfish")), Some("string")),
+            ("size", false, Some(json!(3)), Some("map(any)")),
         ];
-        let expected =
-            expected.map(|(name, sensitive, default)| (name.into(), Variable { sensitive, default }));
+        let expected = expected.map(|(name, sensitive, default, kind)| {
+            let (default, kind) = (default.map(Json::from), kind.map(str::to_owned));
+            (name.into(), Variable { sensitive, default, kind })
+        });
         assert_eq!(found, Variables::from(expected));
     }
 
@@ -178,20 +154,13 @@ mod tests {
             ("a_override.tf", "variable \"x\" {\n  sensitive = true\n}"),
             ("z.tf", "variable \"x\" {\n  default = 1\n}"),
         ];
-        let expected = Variable { sensitive: true, default: Some(json!(1)) };
-        assert_eq!(module(&files).unwrap()["x"], expected);
+        let expected = Variable { sensitive: true, default: Some(json!(1).into()), kind: None };
+        assert_eq!(module(&files)["x"], expected);
     }
 
     #[test]
     fn a_sensitivity_that_is_not_plain_counts() {
-        let found = module(&[("a.tf", "variable \"x\" {\n  sensitive = local.secret\n}")]).unwrap();
+        let found = module(&[("a.tf", "variable \"x\" {\n  sensitive = local.secret\n}")]);
         assert!(found["x"].sensitive);
-    }
-
-    #[test]
-    fn a_file_that_is_no_terraform_is_named() {
-        let error = module(&[("broken.tf", "variable \"x\" {")]).unwrap_err().to_string();
-        assert!(error.starts_with("`broken.tf` of the module cannot be understood: "), "{error}");
-        assert!(module(&[("broken.tf.json", "{")]).is_err());
     }
 }

@@ -140,7 +140,7 @@ impl ReportTask {
             // The attempt is still open: better to end it with a reason than to let it fall silent.
             let reason =
                 cut(&format!("the work is done, but its result was not taken: {refusal}"), LINE_LIMIT);
-            let failure = Command::Failure { reason, cancelled: false };
+            let failure = Command::Failure { reason, cancelled: false, unchanged: false };
             self.callbacks.send(&failure, IMPORTANT, future::pending()).await;
             delivery = Delivery::Lost;
         }

@@ -2,6 +2,8 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use crate::backend::OtherBackend;
+
 /// Why a command did not do what it should.
 #[derive(Debug, thiserror::Error)]
 pub enum TerraformError {
@@ -25,6 +27,20 @@ pub enum TerraformError {
         /// How long it was waited for.
         limit: Duration,
     },
+    /// What it says of the backend that it took cannot be read.
+    #[error("terraform init did not say where it keeps the state")]
+    NoBackend(#[source] std::io::Error),
+    /// It keeps its state elsewhere.
+    #[error(transparent)]
+    OtherBackend(#[from] OtherBackend),
+    /// It ended as if there were something to do, and its plan says otherwise; or the other way round.
+    #[error("terraform plan ended as if there {}, but its plan shows {}", was(*ended), shows(*shown))]
+    Contradiction {
+        /// Whether there is something to do by its exit status.
+        ended: bool,
+        /// And by its plan, where that says anything at all.
+        shown: Option<bool>,
+    },
     /// It printed something that cannot be understood.
     #[error("what terraform {command} printed cannot be understood")]
     Garbled {
@@ -32,4 +48,16 @@ pub enum TerraformError {
         #[source]
         source: serde_json::Error,
     },
+}
+
+fn was(something: bool) -> &'static str {
+    if something { "were something to do" } else { "were nothing to do" }
+}
+
+fn shows(something: Option<bool>) -> &'static str {
+    match something {
+        Some(true) => "something",
+        Some(false) => "nothing",
+        None => "no plan",
+    }
 }

@@ -10,16 +10,20 @@ mod ui;
 
 use std::{ffi::OsString, path::PathBuf, process::ExitStatus};
 
-use serde_json::Value;
+use gatehouse_domain::json::Json;
 
 pub use self::error::TerraformError;
-pub(crate) use self::{outputs::outputs, plan::Plan};
+pub(crate) use self::{
+    outputs::{Outputs, outputs},
+    plan::Plan,
+};
 use self::{
     process::{Ended, Process},
     ui::Ui,
 };
 use crate::{
-    callbacks::StepState, reporter::Reporter, settings::WorkerConfig, stop::Stop, workspace::Workspace,
+    backend::Backend, callbacks::StepState, reporter::Reporter, settings::WorkerConfig, stop::Stop,
+    workspace::Workspace,
 };
 
 /// Where a plan is kept while Terraform works with it.
@@ -32,6 +36,7 @@ const SOMETHING_CHANGED: i32 = 2;
 pub(crate) struct Terraform<'a> {
     pub(crate) config: &'a WorkerConfig,
     pub(crate) workspace: &'a Workspace,
+    pub(crate) backend: &'a Backend,
     pub(crate) reporter: &'a Reporter,
     pub(crate) stop: &'a Stop,
 }
@@ -46,20 +51,38 @@ pub(crate) enum PlanMode {
     RefreshOnly,
 }
 
+/// An apply that did not come to its end.
+pub(crate) struct Unapplied {
+    pub(crate) error: TerraformError,
+    /// Whether something may have changed nevertheless.
+    pub(crate) changed: bool,
+}
+
+/// What a command that talks came to.
+struct Talk {
+    ended: Ended,
+    ui: Ui,
+}
+
 impl Terraform<'_> {
-    /// Gets providers and looks at the state's place.
+    /// Gets providers, and proves that the state is where it should be.
     pub(crate) async fn init(&self) -> Result<(), TerraformError> {
         let mut arguments = vec!["-input=false", "-no-color", "-json"];
         if self.workspace.lock_file().exists() {
             // What is run is what was locked, or nothing.
             arguments.push("-lockfile=readonly");
         }
-        self.step("init", self.talk("init", &arguments, &mut |_| {})).await?;
-        Ok(())
+        let work = async {
+            self.talk_to_the_end("init", &arguments).await?;
+            let taken = self.workspace.backend_in_force().map_err(TerraformError::NoBackend)?;
+            Ok(self.backend.is_in_force(&taken)?)
+        };
+        self.step("init", work).await
     }
 
-    /// Makes a plan, and returns whether there is anything to change.
-    pub(crate) async fn plan(&self, mode: PlanMode) -> Result<bool, TerraformError> {
+    /// Makes a plan and reads it: `applyable` is what Terraform says by its exit status and in the plan, and a plan of
+    /// which it says both is none.
+    pub(crate) async fn plan(&self, mode: PlanMode) -> Result<Plan, TerraformError> {
         let lock = self.lock_timeout();
         let out = format!("-out={PLAN_FILE}");
         let mut arguments = vec!["-input=false", "-no-color", "-json", "-detailed-exitcode", &lock, &out];
@@ -68,8 +91,13 @@ impl Terraform<'_> {
             PlanMode::Destroy => arguments.push("-destroy"),
             PlanMode::RefreshOnly => arguments.push("-refresh-only"),
         }
-        let status = self.step("plan", self.talk("plan", &arguments, &mut |_| {})).await?;
-        Ok(status.code() == Some(SOMETHING_CHANGED))
+        let status = self.step("plan", self.talk_to_the_end("plan", &arguments)).await?;
+        let ended = status.code() == Some(SOMETHING_CHANGED);
+        let plan = self.show().await?;
+        if plan.applyable != Some(ended) {
+            return Err(TerraformError::Contradiction { ended, shown: plan.applyable });
+        }
+        Ok(plan)
     }
 
     /// Reads the plan, and hides from now on what Terraform marks as sensitive in it.
@@ -80,7 +108,7 @@ impl Terraform<'_> {
     }
 
     /// Does what the plan says, which is `total` changes.
-    pub(crate) async fn apply(&self, total: u32) -> Result<(), TerraformError> {
+    pub(crate) async fn apply(&self, total: u32) -> Result<(), Unapplied> {
         let lock = self.lock_timeout();
         let arguments = ["-input=false", "-no-color", "-json", &lock, PLAN_FILE];
         let mut told = 0;
@@ -91,12 +119,20 @@ impl Terraform<'_> {
                 self.reporter.percentage(u8::try_from(percentage).unwrap_or(100));
             }
         };
-        self.step("apply", self.talk("apply", &arguments, &mut count)).await?;
-        Ok(())
+        let mut changed = false;
+        let work = async {
+            // Until it has said that it begins with a resource, it has touched none.
+            changed = true;
+            let Talk { ended, ui } = self.talk("apply", &arguments, &mut count).await?;
+            changed = ended.killed || !ended.heard || ui.begun() > 0;
+            if ended.status.success() { Ok(()) } else { Err(self.failed("apply", &ended, ui.errors())) }
+        };
+        let done = self.step("apply", work).await;
+        done.map_err(|error| Unapplied { error, changed })
     }
 
-    /// Reads the outputs, as Terraform prints them.
-    pub(crate) async fn output(&self) -> Result<Value, TerraformError> {
+    /// Reads the outputs of the state, as Terraform prints them.
+    pub(crate) async fn output(&self) -> Result<Json, TerraformError> {
         self.step("output", self.read("output", &["-no-color", "-json"])).await
     }
 
@@ -125,6 +161,18 @@ impl Terraform<'_> {
         outcome
     }
 
+    /// Runs a command that talks, and that must do what it should.
+    async fn talk_to_the_end(
+        &self,
+        command: &'static str,
+        arguments: &[&str],
+    ) -> Result<ExitStatus, TerraformError> {
+        let Talk { ended, ui } = self.talk(command, arguments, &mut |_| {}).await?;
+        let good =
+            ended.status.success() || (command == "plan" && ended.status.code() == Some(SOMETHING_CHANGED));
+        if good { Ok(ended.status) } else { Err(self.failed(command, &ended, ui.errors())) }
+    }
+
     /// Runs a command that says line by line what it does, and passes that on. `changed` hears how many
     /// resources have been changed.
     async fn talk(
@@ -132,7 +180,7 @@ impl Terraform<'_> {
         command: &'static str,
         arguments: &[&str],
         changed: &mut (dyn FnMut(u32) + Send),
-    ) -> Result<ExitStatus, TerraformError> {
+    ) -> Result<Talk, TerraformError> {
         let mut ui = Ui::default();
         let ended = self
             .process(command, arguments)
@@ -143,19 +191,17 @@ impl Terraform<'_> {
             })
             .await?;
         self.reporter.log(&ended.complaints);
-        let good =
-            ended.status.success() || (command == "plan" && ended.status.code() == Some(SOMETHING_CHANGED));
-        if good { Ok(ended.status) } else { Err(self.failed(command, &ended, ui.errors())) }
+        Ok(Talk { ended, ui })
     }
 
     /// Runs a command that prints one JSON text, which is for us alone: it holds secrets in the clear.
-    async fn read(&self, command: &'static str, arguments: &[&str]) -> Result<Value, TerraformError> {
+    async fn read(&self, command: &'static str, arguments: &[&str]) -> Result<Json, TerraformError> {
         let mut json = String::new();
         let ended = self.process(command, arguments).run(&mut |line| json.push_str(line)).await?;
         if !ended.status.success() {
             return Err(self.failed(command, &ended, String::new()));
         }
-        serde_json::from_str(&json).map_err(|source| TerraformError::Garbled { command, source })
+        Json::parse(&json).map_err(|source| TerraformError::Garbled { command, source })
     }
 
     fn failed(&self, command: &'static str, ended: &Ended, errors: String) -> TerraformError {

@@ -1,12 +1,14 @@
 //! Reading a plan, as `terraform show -json` prints it.
 
-use serde_json::Value;
+use gatehouse_domain::json::Json;
 
 use crate::{callbacks::PlanCounts, mask::Mask};
 
 /// What a plan would do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Plan {
+    /// Whether there is something to apply, as Terraform says it; `None` where what it showed is no plan.
+    pub(crate) applyable: Option<bool>,
     /// Changes of resources, and of what Terraform knows of them.
     pub(crate) counts: PlanCounts,
     /// Resources that were changed or removed behind Terraform's back.
@@ -16,10 +18,12 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    pub(super) fn of(shown: &Value) -> Self {
+    pub(super) fn of(shown: &Json) -> Self {
         let mut counts = PlanCounts::default();
-        for change in list(shown, "resource_changes").iter().map(|resource| &resource["change"]) {
-            let imported = change["importing"].is_object();
+        for resource in list(shown, "resource_changes") {
+            let change = &resource["change"];
+            let imported = change["importing"].as_object().is_some();
+            counts.moved += u32::from(resource["previous_address"].as_str().is_some());
             for action in actions(change) {
                 match action {
                     "create" => counts.add += 1,
@@ -33,25 +37,28 @@ impl Plan {
         let drifted = list(shown, "resource_drift").iter().filter(|change| differs(&change["change"]));
         let outputs = shown["output_changes"].as_object().into_iter().flat_map(|outputs| outputs.values());
         let outputs = outputs.filter(|change| differs(change));
-        Self { counts, drifted: number(drifted.count()), outputs: number(outputs.count()) }
+        let applyable = shown["applyable"].as_bool();
+        Self { applyable, counts, drifted: number(drifted.count()), outputs: number(outputs.count()) }
     }
 }
 
 impl Plan {
-    /// How much has to be applied. Where no resource changes, outputs still may: they are kept by applying, too.
+    /// What is to be applied. The numbers are for people, and nothing is decided by them: where no resource changes,
+    /// outputs still may, and are kept by applying, too.
     pub(crate) fn to_apply(self) -> PlanCounts {
-        match self.counts.total() {
-            0 => PlanCounts { change: self.outputs, ..self.counts },
-            _ => self.counts,
+        let counts = PlanCounts { applyable: self.applyable, ..self.counts };
+        match counts.total() + counts.moved {
+            0 => PlanCounts { change: self.outputs, ..counts },
+            _ => counts,
         }
     }
 }
 
 /// Hides from now on everything that the plan marks as sensitive.
-pub(super) fn hide_sensitive(shown: &Value, mask: &Mask) {
+pub(super) fn hide_sensitive(shown: &Json, mask: &Mask) {
     let declared = &shown["configuration"]["root_module"]["variables"];
     for (name, variable) in shown["variables"].as_object().into_iter().flatten() {
-        hide_marked(&variable["value"], &declared[name]["sensitive"], mask);
+        hide_marked(&variable["value"], &declared[name.as_str()]["sensitive"], mask);
     }
     for changes in ["resource_changes", "resource_drift"] {
         for change in list(shown, changes) {
@@ -70,32 +77,36 @@ pub(super) fn hide_sensitive(shown: &Value, mask: &Mask) {
     }
 }
 
-fn hide_change(change: &Value, mask: &Mask) {
+fn hide_change(change: &Json, mask: &Mask) {
     hide_marked(&change["before"], &change["before_sensitive"], mask);
     hide_marked(&change["after"], &change["after_sensitive"], mask);
 }
 
 /// Hides the parts of the value at whose place the marks say `true`.
-fn hide_marked(value: &Value, marks: &Value, mask: &Mask) {
+fn hide_marked(value: &Json, marks: &Json, mask: &Mask) {
     match marks {
-        Value::Bool(true) => mask.hide_value(value),
-        Value::Object(fields) => fields.iter().for_each(|(name, mark)| hide_marked(&value[name], mark, mask)),
-        Value::Array(marks) => {
+        Json::Bool(true) => mask.hide_value(value),
+        Json::Object(fields) => {
+            for (name, mark) in fields {
+                hide_marked(&value[name.as_str()], mark, mask);
+            }
+        }
+        Json::Array(marks) => {
             marks.iter().enumerate().for_each(|(index, mark)| hide_marked(&value[index], mark, mask));
         }
         _ => {}
     }
 }
 
-fn list<'a>(shown: &'a Value, name: &str) -> &'a [Value] {
-    shown[name].as_array().map_or(&[], Vec::as_slice)
+fn list<'a>(shown: &'a Json, name: &str) -> &'a [Json] {
+    shown[name].as_array().unwrap_or_default()
 }
 
-fn actions(change: &Value) -> impl Iterator<Item = &str> {
-    change["actions"].as_array().into_iter().flatten().filter_map(Value::as_str)
+fn actions(change: &Json) -> impl Iterator<Item = &str> {
+    list(change, "actions").iter().filter_map(Json::as_str)
 }
 
-fn differs(change: &Value) -> bool {
+fn differs(change: &Json) -> bool {
     actions(change).any(|action| !matches!(action, "no-op" | "read"))
 }
 
@@ -105,9 +116,17 @@ fn number(count: usize) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
+
+    fn plan(shown: Value) -> Plan {
+        Plan::of(&shown.into())
+    }
+
+    fn counts(add: u32, change: u32, destroy: u32) -> PlanCounts {
+        PlanCounts { add, change, destroy, ..PlanCounts::default() }
+    }
 
     fn change(actions: &[&str]) -> Value {
         json!({ "change": { "actions": actions } })
@@ -123,30 +142,38 @@ mod tests {
             change(&["read"]),
             change(&["create", "delete"]),
         ];
-        let plan = Plan::of(&json!({ "resource_changes": changes }));
-        assert_eq!(plan.counts, PlanCounts { add: 3, change: 1, destroy: 2 });
+        let plan = plan(json!({ "resource_changes": changes }));
+        assert_eq!(plan.counts, counts(3, 1, 2));
         assert_eq!((plan.drifted, plan.outputs), (0, 0));
     }
 
     #[test]
     fn what_is_taken_over_or_let_go_is_a_change() {
         let imported = json!({ "change": { "actions": ["no-op"], "importing": { "id": "x" } } });
-        let plan = Plan::of(&json!({ "resource_changes": [imported, change(&["forget"])] }));
-        assert_eq!(plan.counts, PlanCounts { add: 0, change: 2, destroy: 0 });
+        let plan = plan(json!({ "resource_changes": [imported, change(&["forget"])] }));
+        assert_eq!(plan.counts, counts(0, 2, 0));
+    }
+
+    #[test]
+    fn a_move_is_told_and_terraform_says_that_it_is_to_be_applied() {
+        let moved = json!({ "previous_address": "a", "change": { "actions": ["no-op"] } });
+        let plan = plan(json!({ "applyable": true, "resource_changes": [moved] }));
+        let expected = PlanCounts { moved: 1, applyable: Some(true), ..PlanCounts::default() };
+        assert_eq!(plan.to_apply(), expected);
     }
 
     #[test]
     fn outputs_alone_are_worth_an_apply() {
         let outputs = json!({ "a": { "actions": ["update"] }, "b": { "actions": ["create"] } });
-        let alone = Plan::of(&json!({ "output_changes": outputs }));
-        assert_eq!(alone.to_apply(), PlanCounts { add: 0, change: 2, destroy: 0 });
-        let with = Plan::of(&json!({ "output_changes": outputs, "resource_changes": [change(&["create"])] }));
-        assert_eq!(with.to_apply(), PlanCounts { add: 1, change: 0, destroy: 0 });
+        let alone = plan(json!({ "output_changes": outputs }));
+        assert_eq!(alone.to_apply(), counts(0, 2, 0));
+        let with = plan(json!({ "output_changes": outputs, "resource_changes": [change(&["create"])] }));
+        assert_eq!(with.to_apply(), counts(1, 0, 0));
     }
 
     #[test]
     fn drift_is_what_differs() {
-        let plan = Plan::of(&json!({
+        let plan = plan(json!({
             "resource_drift": [change(&["update"]), change(&["delete"]), change(&["no-op"])],
             "output_changes": { "a": { "actions": ["update"] }, "b": { "actions": ["no-op"] } },
         }));
@@ -155,8 +182,9 @@ mod tests {
 
     #[test]
     fn an_empty_plan_changes_nothing() {
-        let plan = Plan::of(&json!({}));
+        let plan = plan(json!({}));
         assert_eq!((plan.counts.total(), plan.drifted, plan.outputs), (0, 0, 0));
+        assert_eq!(plan.applyable, None);
     }
 
     #[test]
@@ -176,7 +204,7 @@ mod tests {
             "planned_values": { "outputs": { "p": { "value": "planned secret", "sensitive": true } } },
             "prior_state": { "values": { "outputs": { "p": { "value": "prior secret", "sensitive": true } } } },
         });
-        hide_sensitive(&shown, &mask);
+        hide_sensitive(&shown.into(), &mask);
         for secret in ["variable", "before", "after", "drift", "output", "planned", "prior"] {
             assert_eq!(mask.text(&format!("{secret} secret")), "***");
         }

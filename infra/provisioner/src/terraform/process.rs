@@ -50,6 +50,8 @@ pub(super) struct Ended {
     pub(super) complaints: String,
     /// Whether it had to be killed.
     pub(super) killed: bool,
+    /// Whether everything that it wrote to standard output was taken.
+    pub(super) heard: bool,
 }
 
 /// A process that runs, as the leader of a group of its own: Ctrl-C in a terminal is for the worker, which
@@ -66,12 +68,12 @@ impl Process<'_> {
     pub(super) async fn run(&self, take: &mut (dyn FnMut(&str) + Send)) -> Result<Ended, TerraformError> {
         let [output, complaints] = ["stdout", "stderr"].map(|name| self.output.join(name));
         let mut running = self.start(&output, &complaints)?;
-        let status = self.attend(&mut running, &output, take).await.map_err(TerraformError::Run)?;
+        let (status, heard) = self.attend(&mut running, &output, take).await.map_err(TerraformError::Run)?;
         // Whatever a module's commands left behind ends with it.
         running.signal_group(Signal::SIGKILL);
         let complaints = fs::read(&complaints).unwrap_or_default();
         let complaints = reporter::cut(&String::from_utf8_lossy(&complaints), COMPLAINTS_LIMIT);
-        Ok(Ended { status, complaints, killed: running.killed })
+        Ok(Ended { status, complaints, killed: running.killed, heard })
     }
 
     fn start(&self, output: &Path, complaints: &Path) -> Result<Running, TerraformError> {
@@ -97,11 +99,11 @@ impl Process<'_> {
         running: &mut Running,
         output: &Path,
         take: &mut (dyn FnMut(&str) + Send),
-    ) -> io::Result<ExitStatus> {
+    ) -> io::Result<(ExitStatus, bool)> {
         let mut lines = Lines::open(output)?;
         let mut look = interval(LOOK_INTERVAL);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut asked = false;
+        let (mut asked, mut heard) = (false, true);
         let status = loop {
             tokio::select! {
                 biased;
@@ -111,11 +113,11 @@ impl Process<'_> {
                     running.interrupt(self.stop_timeout);
                 }
                 () = until(running.kill_at) => running.kill(),
-                _ = look.tick() => note(lines.read(take)),
+                _ = look.tick() => heard &= note(lines.read(take)),
             }
         };
-        note(lines.finish(take));
-        Ok(status)
+        heard &= note(lines.finish(take));
+        Ok((status, heard))
     }
 }
 
@@ -143,11 +145,10 @@ impl Running {
     }
 }
 
-/// What Terraform says is worth less than what it does: it goes on when it cannot be read.
-fn note(read: io::Result<()>) {
-    if let Err(error) = read {
-        tracing::warn!(cause = %error, "what Terraform writes could not be read");
-    }
+/// What Terraform says is worth less than what it does: it goes on when it cannot be read. Returns whether it could.
+fn note(read: io::Result<()>) -> bool {
+    read.inspect_err(|error| tracing::warn!(cause = %error, "what Terraform writes could not be read"))
+        .is_ok()
 }
 
 async fn until(moment: Option<Instant>) {

@@ -9,6 +9,7 @@ const KEPT_ERRORS: usize = 3;
 #[derive(Debug, Default)]
 pub(super) struct Ui {
     errors: Vec<String>,
+    begun: u32,
     changed: u32,
 }
 
@@ -50,8 +51,10 @@ impl Ui {
     pub(super) fn read(&mut self, line: &str) -> String {
         // Not everything it prints is JSON, whatever it was told.
         let Ok(event) = serde_json::from_str::<Event>(line) else { return line.to_owned() };
-        if event.r#type == "apply_complete" {
-            self.changed += 1;
+        match event.r#type.as_str() {
+            "apply_start" => self.begun += 1,
+            "apply_complete" => self.changed += 1,
+            _ => {}
         }
         let Some(diagnostic) = event.diagnostic else { return event.message };
         let explained = diagnostic.explain();
@@ -60,6 +63,11 @@ impl Ui {
         }
         let severity = if diagnostic.severity == "error" { "Error" } else { "Warning" };
         format!("{severity}: {explained}")
+    }
+
+    /// How many resources it began to create, change or destroy.
+    pub(super) fn begun(&self) -> u32 {
+        self.begun
     }
 
     /// How many resources were created, changed or destroyed.
@@ -128,11 +136,11 @@ mod tests {
     }
 
     #[test]
-    fn finished_resources_are_counted() {
+    fn begun_and_finished_resources_are_counted() {
         let mut ui = Ui::default();
         for kind in ["apply_start", "apply_complete", "provision_complete", "apply_complete"] {
             ui.read(&json!({ "@message": "m", "type": kind }).to_string());
         }
-        assert_eq!(ui.changed(), 2);
+        assert_eq!((ui.begun(), ui.changed()), (1, 2));
     }
 }

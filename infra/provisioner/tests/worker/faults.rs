@@ -44,7 +44,7 @@ async fn a_message_that_is_not_answered_is_repeated_with_its_number() {
         let (gatehouse, ended) = plan(&place, StandIn::new(), hook).await;
         assert_eq!(ended.code(), 0, "{fault}: {}", ended.log);
         assert_eq!(gatehouse.end()["command"], "success", "{fault}");
-        assert_eq!(gatehouse.steps().len(), 6, "{fault}");
+        assert_eq!(gatehouse.steps().len(), 8, "{fault}");
         let sequences = sequences(&gatehouse.seen());
         assert!(sequences.is_sorted(), "{fault}: {sequences:?}");
         assert!(sequences.windows(2).any(|two| two[0] == two[1]), "{fault}: nothing was repeated");
@@ -123,7 +123,7 @@ async fn a_progress_that_is_refused_costs_only_itself() {
             move |call: &Call| if call.begins("plan") { Reply::Problem(status, slug) } else { Reply::Usual };
         let (gatehouse, ended) = plan(&place, StandIn::new(), hook).await;
         assert_eq!(ended.code(), 0, "{slug}: {}", ended.log);
-        assert_eq!(gatehouse.steps().len(), 5, "{slug}");
+        assert_eq!(gatehouse.steps().len(), 7, "{slug}");
     }
 }
 
@@ -156,6 +156,6 @@ async fn nothing_is_lost_while_gatehouse_is_away() {
     let (gatehouse, ended) = plan(&place, StandIn::new().init(&init).plan(&script), hook).await;
     assert_eq!(ended.code(), 0, "{}", ended.log);
     assert_eq!(gatehouse.log(), ["zero", "one", "two"]);
-    assert_eq!(gatehouse.steps().len(), 6);
+    assert_eq!(gatehouse.steps().len(), 8);
     assert!(gatehouse.seen().len() > gatehouse.messages().len(), "Gatehouse was never away");
 }

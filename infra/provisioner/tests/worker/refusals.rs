@@ -139,3 +139,51 @@ async fn what_terraform_says_is_the_reason() {
         assert!(gatehouse.steps().contains(&"plan failed".to_owned()));
     }
 }
+
+#[tokio::test]
+async fn a_plan_that_contradicts_itself_is_none() {
+    for (exit, shown, expected) in [
+        (2, json!({}), "were something to do, but its plan shows no plan"),
+        (0, json!({}), "were nothing to do, but its plan shows no plan"),
+        (2, json!({ "applyable": false }), "were something to do, but its plan shows nothing"),
+        (0, json!({ "applyable": true }), "were nothing to do, but its plan shows something"),
+    ] {
+        for kind in ["provision", "deprovision", "drift"] {
+            let place = Place::new();
+            let terraform =
+                StandIn::new().plan(&format!("exit {exit}")).show_whatever(&shown).install(&place);
+            let gatehouse = Gatehouse::start(order(kind, "plan", &json!({}))).await;
+            let ended = Worker::new(&place, &gatehouse, "plan", &terraform).run().await;
+            assert_eq!(ended.code(), 1, "{}", ended.log);
+            assert_eq!(gatehouse.reason(), format!("terraform plan ended as if there {expected}"));
+            assert!(!place.plan_file().exists());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_backend_that_is_not_ours_is_noticed_before_anything_is_done() {
+    let other = r#"echo '{"backend":{"type":"local","config":{"path":"/tmp/other"}}}' > .terraform/terraform.tfstate"#;
+    for (init, expected) in [
+        (
+            other,
+            "Terraform would keep its state elsewhere than Gatehouse told it to, with the backend `local`",
+        ),
+        (
+            "echo '{}' > .terraform/terraform.tfstate",
+            "Terraform would keep its state elsewhere than Gatehouse told it to, with the backend `none`",
+        ),
+        ("rm .terraform/terraform.tfstate", "terraform init did not say where it keeps the state: "),
+    ] {
+        for phase in ["plan", "apply"] {
+            let place = Place::new();
+            place.keep_plan();
+            let terraform = StandIn::new().init(init).install(&place);
+            let gatehouse = Gatehouse::start(order("provision", phase, &json!({}))).await;
+            let ended = Worker::new(&place, &gatehouse, phase, &terraform).run().await;
+            assert_eq!(ended.code(), 1, "{}", ended.log);
+            assert!(gatehouse.reason().starts_with(expected), "{}", gatehouse.reason());
+            assert_eq!(calls(&place).len(), 1, "{:?}", calls(&place));
+        }
+    }
+}

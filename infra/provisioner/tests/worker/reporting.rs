@@ -23,7 +23,7 @@ fn changes() -> Value {
 #[tokio::test]
 async fn a_plan_is_made_counted_and_kept() {
     let place = Place::new();
-    let terraform = StandIn::new().plan("say planning; exit 2").show(&changes()).install(&place);
+    let terraform = StandIn::new().plan("say planning").show(&changes()).install(&place);
     let gatehouse = Gatehouse::start(order("provision", "plan", &json!({}))).await;
     let ended = Worker::new(&place, &gatehouse, "plan", &terraform).run().await;
     assert_eq!(ended.code(), 0, "{}", ended.log);
@@ -31,7 +31,7 @@ async fn a_plan_is_made_counted_and_kept() {
     assert_eq!(messages[0]["command"], "started");
     assert_eq!(messages[0]["task_token"], TASK_TOKEN);
     let end = gatehouse.end();
-    assert_eq!(end["plan"], json!({ "add": 3, "change": 1, "destroy": 1 }));
+    assert_eq!(end["plan"], json!({ "add": 3, "change": 1, "destroy": 1, "applyable": true }));
     assert_eq!(end["message"], "3 to add, 1 to change, 1 to destroy");
     assert_eq!(
         gatehouse.steps(),
@@ -122,7 +122,7 @@ async fn apply_runs_with_the_providers_that_plan_took() {
 async fn a_drift_check_only_looks() {
     let place = Place::new();
     let drifted = json!({ "resource_drift": [{ "change": { "actions": ["update"] } }] });
-    let terraform = StandIn::new().plan("exit 2").show(&drifted).install(&place);
+    let terraform = StandIn::new().show(&drifted).install(&place);
     let gatehouse = Gatehouse::start(order("drift", "plan", &json!({}))).await;
     let ended = Worker::new(&place, &gatehouse, "plan", &terraform).run().await;
     assert_eq!(ended.code(), 0, "{}", ended.log);
@@ -137,7 +137,7 @@ async fn a_deprovision_plans_to_destroy() {
     let terraform = StandIn::new().install(&place);
     let gatehouse = Gatehouse::start(order("deprovision", "plan", &json!({}))).await;
     Worker::new(&place, &gatehouse, "plan", &terraform).run().await;
-    assert_eq!(gatehouse.end()["plan"], json!({ "add": 0, "change": 0, "destroy": 0 }));
+    assert_eq!(gatehouse.end()["plan"], json!({ "add": 0, "change": 0, "destroy": 0, "applyable": false }));
     assert!(calls(&place)[1].ends_with(" -destroy"), "{:?}", calls(&place));
 }
 

@@ -1,6 +1,6 @@
 //! Creating, replacing and deleting services.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 
@@ -16,7 +16,7 @@ use crate::{
     audit::{Action, AuditContext, AuditTarget, Entry, Outcome},
     caller::Caller,
     clock::System,
-    id::ServiceId,
+    id::{OperationId, ServiceId},
     idempotency::{Fingerprint, IdempotencyKey, RequestKey},
     jobs::FindForEdit,
     name::{EnvironmentName, JobId, ServiceName, TenantId},
@@ -35,8 +35,15 @@ pub enum CreateService {
     NameTaken(ServiceId),
 }
 
-/// The environments that an edit takes away. None of them may be in use when the edit is written.
-pub type RemovedEnvironments = BTreeSet<EnvironmentName>;
+/// What an edit of a service does to its environments' states.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EnvironmentEdits {
+    /// Those that it takes away. None of them may be in use when the edit is written.
+    pub removed: BTreeSet<EnvironmentName>,
+    /// Those that do not end by themselves any more, with the operation that provisioned what is there. That must still
+    /// stand when the edit is written.
+    pub endless: BTreeMap<EnvironmentName, OperationId>,
+}
 
 /// Writes services. Needs `dynamodb:PutItem`, `DeleteItem` and `GetItem`.
 #[async_trait]
@@ -46,11 +53,12 @@ pub trait SaveService: Send + Sync {
 
     /// Replaces a service where `previous` still stands, and forgets the states of the environments that
     /// go, where nothing is provisioned in them and no operation is open: one transaction. One without a state is fine.
+    /// Forgets in the same when those end that do not end any more.
     async fn replace_service(
         &self,
         service: &Service,
         previous: &Revision,
-        removed: &RemovedEnvironments,
+        environments: &EnvironmentEdits,
         entry: &Entry,
     ) -> Result<EditOutcome, StoreError>;
 
@@ -155,7 +163,7 @@ where
     if !audit.caller.may_in(&CREATE_SERVICE, &tenant) {
         return Err(refused(audit.caller, tenant));
     }
-    check(store, modules, &draft.spec, &tenant).await?;
+    check(store, modules, &draft.spec, None, &tenant).await?;
     let audit_target = audit_target(&draft.name, &tenant);
     let entry = audit.entry(system, Action::CreateService, Outcome::Done, audit_target);
     let id = match key {
@@ -211,12 +219,13 @@ async fn check<S>(
     store: &S,
     modules: &Modules,
     spec: &ServiceSpec,
+    before: Option<&ServiceSpec>,
     tenant: &TenantId,
 ) -> Result<(), EditServiceError>
 where
     S: FindForEdit,
 {
-    spec.check(modules).map_err(EditServiceError::Invalid)?;
+    spec.check(modules, before).map_err(EditServiceError::Invalid)?;
     let jobs = spec.jobs();
     let ids: BTreeSet<JobId> = jobs.iter().map(|(_, id)| (*id).clone()).collect();
     let found = store.find_for_edit(&ids, &[spec.project.clone()].into()).await?;
@@ -255,8 +264,9 @@ where
     expected.admit(Some(&service.revision))?;
     stays(&service, &draft)?;
     guard(audit.caller, &service.tenant, weakened(&service.spec, &draft.spec))?;
-    check(store, modules, &draft.spec, &service.tenant).await?;
+    check(store, modules, &draft.spec, Some(&service.spec), &service.tenant).await?;
     let kept: BTreeSet<_> = draft.spec.environments.iter().map(|environment| &environment.name).collect();
+    let endless = endless(&draft.spec, &environments);
     let going: Vec<_> = environments.into_values().filter(|state| !kept.contains(&state.name)).collect();
     refuse_busy(&going)?;
     refuse_provisioned(&going)?;
@@ -276,10 +286,24 @@ where
         updated_by: audit.caller.actor(),
         ..service
     };
-    match store.replace_service(&service, &previous, &removed, &entry).await? {
+    match store.replace_service(&service, &previous, &EnvironmentEdits { removed, endless }, &entry).await? {
         EditOutcome::Done => Ok(service),
         EditOutcome::Conflict => Err(PreconditionError::Failed.into()),
     }
+}
+
+/// Those environments that have an end, and no time to live any more.
+fn endless(
+    spec: &ServiceSpec,
+    states: &BTreeMap<EnvironmentName, EnvironmentState>,
+) -> BTreeMap<EnvironmentName, OperationId> {
+    let lasting = spec.environments.iter().filter(|environment| environment.ttl_hours.is_none());
+    let ending = lasting.filter_map(|environment| {
+        let provisioned = states.get(&environment.name)?.infrastructure.provisioned()?;
+        provisioned.expires_at?;
+        Some((environment.name.clone(), provisioned.operation.clone()))
+    });
+    ending.collect()
 }
 
 /// Leaves it to the tenant's admins to take protection away.

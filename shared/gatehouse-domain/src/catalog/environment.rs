@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
 use crate::{
     id::{OperationId, ServiceId},
+    json::{Json, Object},
     json_text,
     name::{EnvironmentName, ModuleName},
 };
@@ -19,12 +19,24 @@ pub struct PlanSummary {
     pub add: u32,
     pub change: u32,
     pub destroy: u32,
+    /// Those that only get another address.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub moved: u32,
+    /// Whether there is something to apply, in Terraform's own word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub applyable: Option<bool>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 impl PlanSummary {
-    /// Whether it would do nothing.
+    /// Whether it would do nothing. Where Terraform's word is known it decides: what a plan does is not always a number
+    /// of resources.
     pub fn is_empty(&self) -> bool {
-        *self == Self::default()
+        self.applyable.map_or(*self == Self::default(), |applyable| !applyable)
     }
 }
 
@@ -33,9 +45,34 @@ impl PlanSummary {
 #[serde(rename_all = "snake_case")]
 pub enum OutputValue {
     /// It may be seen.
-    Value(Value),
+    Value(Json),
     /// The module calls it sensitive, so it is not kept here.
     Sensitive,
+    /// It is too large to be kept here. Terraform's state has it.
+    TooLarge,
+}
+
+/// A module as a plan was made with it: its files are kept by the worker under this, their SHA-256 in 64 digits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String")]
+pub struct ModuleArtifact(String);
+
+impl ModuleArtifact {
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for ModuleArtifact {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, &'static str> {
+        let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        if text.len() == 64 && text.bytes().all(is_digit) {
+            return Ok(Self(text));
+        }
+        Err("must be a SHA-256 of 64 hexadecimal digits in lower case")
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -43,8 +80,11 @@ pub struct Provisioned {
     pub operation: OperationId,
     pub at: Timestamp,
     pub module: ModuleName,
+    /// That module as it was applied; what was applied before artifacts were kept has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub artifact: Option<ModuleArtifact>,
     #[serde(with = "json_text")]
-    pub inputs: Map<String, Value>,
+    pub inputs: Object,
     /// What came out of it.
     #[serde(with = "json_text")]
     pub outputs: BTreeMap<String, OutputValue>,

@@ -13,12 +13,12 @@ mod tests;
 pub(crate) use self::spec::check_inputs;
 pub use self::{
     edit::{
-        CreateService, CreatedService, DeletedService, EditServiceError, Force, RemovedEnvironments,
+        CreateService, CreatedService, DeletedService, EditServiceError, EnvironmentEdits, Force,
         SaveService, ServiceDraft, create, delete, replace,
     },
     environment::{
-        Deployed, Drift, DriftState, EnvironmentState, Infrastructure, OutputValue, PlanSummary, Provisioned,
-        Settled,
+        Deployed, Drift, DriftState, EnvironmentState, Infrastructure, ModuleArtifact, OutputValue,
+        PlanSummary, Provisioned, Settled,
     },
     list::{ListServices, ServiceFilter, ServiceQuery, list},
     service::{FindService, Registered, Service, ShowServiceError, show},

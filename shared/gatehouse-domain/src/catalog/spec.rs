@@ -3,9 +3,9 @@
 use std::{collections::BTreeSet, fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
 use crate::{
+    json::Object,
     json_text,
     name::{EnvironmentName, JobId, ModuleName, ProjectName},
     validation::FieldError,
@@ -130,7 +130,7 @@ pub struct EnvironmentSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub module: Option<ModuleName>,
     #[serde(with = "json_text")]
-    pub inputs: Map<String, Value>,
+    pub inputs: Object,
     /// How long after it was provisioned it is deprovisioned by itself, in hours.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ttl_hours: Option<u32>,
@@ -202,8 +202,9 @@ impl ServiceSpec {
         deploy.collect()
     }
 
-    /// What is wrong with it by itself, if anything is.
-    pub(super) fn check(&self, modules: &Modules) -> Result<(), Vec<FieldError>> {
+    /// What is wrong with it by itself, if anything is. A module that an environment had `before` is not asked for again: it
+    /// may be gone, and the rest can be edited nevertheless.
+    pub(super) fn check(&self, modules: &Modules, before: Option<&Self>) -> Result<(), Vec<FieldError>> {
         let mut errors = Errors::default();
         errors.line("/owner", &self.owner);
         if self.description.as_deref().is_some_and(|text| text.len() > MAX_DESCRIPTION) {
@@ -220,11 +221,15 @@ impl ServiceSpec {
             errors.url(&format!("/links/{place}/url"), &link.url);
         }
         errors.target("/deploy", self.deploy.as_ref());
-        self.check_environments(modules, &mut errors);
+        self.check_environments(modules, before, &mut errors);
         if errors.0.is_empty() { Ok(()) } else { Err(errors.0) }
     }
 
-    fn check_environments(&self, modules: &Modules, errors: &mut Errors) {
+    fn check_environments(&self, modules: &Modules, before: Option<&Self>, errors: &mut Errors) {
+        let had = |environment: &EnvironmentSpec| {
+            let mut before = before.into_iter().flat_map(|before| &before.environments);
+            before.any(|it| it.name == environment.name && it.module == environment.module)
+        };
         if self.environments.len() > MAX_ENVIRONMENTS {
             errors.add("/environments", "must be at most 20 environments");
         }
@@ -234,6 +239,7 @@ impl ServiceSpec {
             if !names.insert(&environment.name) {
                 errors.add(&format!("{at}/name"), "another environment has this name");
             }
+            let modules = if had(environment) { &Modules::Unknown } else { modules };
             errors.environment(&at, environment, modules);
         }
         let together: usize = self.environments.iter().map(|environment| size(&environment.inputs)).sum();
@@ -294,11 +300,11 @@ impl Errors {
 }
 
 /// What is wrong with a module's inputs, if anything is.
-pub(crate) fn check_inputs(inputs: &Map<String, Value>) -> Result<(), &'static str> {
+pub(crate) fn check_inputs(inputs: &Object) -> Result<(), &'static str> {
     if size(inputs) > MAX_INPUTS { Err("must be at most 16 KiB as JSON") } else { Ok(()) }
 }
 
-fn size(inputs: &Map<String, Value>) -> usize {
+fn size(inputs: &Object) -> usize {
     serde_json::to_string(inputs).map_or(MAX_INPUTS + 1, |text| text.len())
 }
 

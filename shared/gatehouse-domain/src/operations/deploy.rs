@@ -474,7 +474,7 @@ impl Operation {
         if !(known && same) {
             let progress =
                 Progress { step: Some((RUN_STEP.to_owned(), state)), message, ..Progress::default() };
-            self.progress(1, progress, now);
+            self.progress(1, super::Phase::Deploy, progress, now);
         }
         let links = run.web_url.iter().map(|url| Link { name: "run".to_owned(), url: url.clone() });
         self.add_links(links.collect());

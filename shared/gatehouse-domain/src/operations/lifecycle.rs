@@ -15,8 +15,8 @@ use super::{
 use crate::{
     audit::JANITOR,
     catalog::{
-        Deployed, Drift, DriftState, EnvironmentSpec, Infrastructure, Link, OutputValue, PlanSummary,
-        Provisioned, Service, Settled,
+        DeployTarget, Deployed, Drift, DriftState, EnvironmentSpec, Infrastructure, Link, ModuleArtifact,
+        OutputValue, PlanSummary, Provisioned, Service, Settled,
     },
 };
 
@@ -91,13 +91,17 @@ pub enum Report {
     /// It did what it was asked for.
     Success(Success),
     /// It could not, or stopped.
-    Failure { reason: String },
+    Failure {
+        reason: String,
+        /// Whether it is certain that nothing was changed, although it was to apply.
+        unchanged: bool,
+    },
 }
 
 /// How far a worker is.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Progress {
-    /// In which step, and how that stands.
+    /// In which step, and how that stands; without it, in the one that is running.
     pub step: Option<(String, StepState)>,
     /// How far that step is, 0 to 100.
     pub percentage: Option<u8>,
@@ -111,7 +115,10 @@ pub struct Progress {
 pub struct Success {
     /// What the plan would do.
     pub plan: Option<PlanSummary>,
-    pub outputs: BTreeMap<String, OutputValue>,
+    /// The module as the plan was made with it.
+    pub artifact: Option<ModuleArtifact>,
+    /// What came out, where it is known: after an apply, and of a plan that would change nothing.
+    pub outputs: Option<BTreeMap<String, OutputValue>>,
     /// Where to read on.
     pub links: Vec<Link>,
     pub message: Option<String>,
@@ -234,6 +241,7 @@ impl Operation {
             // The attempt before may have reported after its task had timed out. Its plan is of a worker that nobody
             // waits for any more; approving that one and applying this one must not happen.
             self.plan = None;
+            self.fix_module(None);
             self.failure = None;
         }
         self.close_steps(StepState::Failed, now);
@@ -318,8 +326,8 @@ impl Operation {
         Some(self.end(OperationOutcome::Rejected, Some(reason), now))
     }
 
-    /// Asks it to stop. What nothing works on ends at once; otherwise its worker learns of it. Asking again
-    /// changes nothing. `None` when it has ended.
+    /// Asks it to stop. What nothing works on, or nothing that could be told, ends at once; otherwise its worker learns of
+    /// it. Asking again changes nothing. `None` when it has ended.
     pub(super) fn ask_to_stop(&mut self, asked: Asked) -> Option<Changed> {
         if self.cancel.is_some() && self.is_open() {
             return Some(Changed::Nothing);
@@ -328,6 +336,14 @@ impl Operation {
         let reason = format!("cancelled by {}", asked.by);
         let signal = match &self.state {
             State::Ended { .. } => return None,
+            // Whoever got the call need not ask again before they are done, and their environment would be locked until
+            // then. If they do, they learn that the operation has ended.
+            State::Running { .. } if self.waits_for_webhook() => {
+                match self.attempt.as_ref().and_then(|attempt| attempt.token.clone()) {
+                    Some(token) => Signal::Fail { token, error: CANCELLED.to_owned(), cause: reason.clone() },
+                    None => Signal::Stop,
+                }
+            }
             // Something may be half-way through a change. It learns of the wish with its next report, stops where
             // that is safe, and its workflow records the end; `end_overdue` is for one that does not.
             State::Running { .. } => {
@@ -344,6 +360,12 @@ impl Operation {
         self.cancel = Some(asked);
         self.pending_signal = Some(signal);
         Some(self.end(OperationOutcome::Cancelled, Some(reason), now))
+    }
+
+    /// Whether a webhook deploys, and whoever it called has not said yet how that came out.
+    fn waits_for_webhook(&self) -> bool {
+        let by_webhook = matches!(&self.work, Work::Deploy { target: DeployTarget::Webhook(_), .. });
+        by_webhook && self.attempt.as_ref().is_none_or(|attempt| !attempt.reported)
     }
 
     /// Records that what was asked for was done.
@@ -500,14 +522,15 @@ impl Operation {
                 self.add_links(links);
             }
             Report::Heartbeat => {}
-            Report::Progress(progress) => self.progress(attempt.number, progress, now),
+            Report::Progress(progress) => self.progress(attempt.number, attempt.phase, progress, now),
             Report::Success(success) => {
                 attempt.reported = true;
                 let output = self.succeeded(attempt.phase, success, now);
                 self.pending_signal = attempt.token.clone().map(|token| Signal::Succeed { token, output });
             }
-            Report::Failure { reason } => {
+            Report::Failure { reason, unchanged } => {
                 attempt.reported = true;
+                self.unchanged = unchanged;
                 let reason = cut(&reason, MAX_REASON);
                 self.close_steps(StepState::Failed, now);
                 self.failure = Some(reason.clone());
@@ -530,13 +553,25 @@ impl Operation {
         match phase {
             Phase::Plan => {
                 self.plan = success.plan;
+                self.fix_module(success.artifact);
+                if let Some(outputs) = success.outputs {
+                    self.outputs = outputs;
+                }
                 json!({ "next": self.next_after_plan() })
             }
             Phase::Apply => {
-                self.outputs = success.outputs;
+                self.outputs = success.outputs.unwrap_or_default();
                 json!({ "applied": true })
             }
             Phase::Deploy => json!({ "deployed": true }),
+        }
+    }
+
+    /// What is provisioned is applied with the module that was planned with, whatever becomes of it meanwhile. What is
+    /// taken away or compared was fixed when it was applied.
+    fn fix_module(&mut self, artifact: Option<ModuleArtifact>) {
+        if let Work::Provision(given) = &mut self.work {
+            given.artifact = artifact;
         }
     }
 
@@ -551,9 +586,11 @@ impl Operation {
         }
     }
 
-    pub(super) fn progress(&mut self, attempt: u32, progress: Progress, now: Timestamp) {
+    pub(super) fn progress(&mut self, attempt: u32, phase: Phase, progress: Progress, now: Timestamp) {
         self.add_log(progress.log);
-        let Some((name, state)) = progress.step else { return };
+        let says_something = progress.percentage.is_some() || progress.message.is_some();
+        let step = progress.step.or_else(|| says_something.then(|| self.running_step(attempt, phase)));
+        let Some((name, state)) = step else { return };
         let known = self.steps.iter().position(|step| step.name == name && step.attempt == attempt);
         let place = match known {
             Some(place) => place,
@@ -577,6 +614,15 @@ impl Operation {
         step.percentage = progress.percentage.or(step.percentage);
         step.message = progress.message.or(step.message.take());
         step.ended_at = (state != StepState::Running).then_some(now);
+    }
+
+    /// What a report is about that names no step: the last one that runs. Who never names any has one with the name of
+    /// its phase.
+    fn running_step(&self, attempt: u32, phase: Phase) -> (String, StepState) {
+        let runs = |step: &&Step| step.attempt == attempt && step.state == StepState::Running;
+        let name =
+            self.steps.iter().rfind(runs).map_or_else(|| phase.as_str().to_owned(), |it| it.name.clone());
+        (name, StepState::Running)
     }
 
     /// Ends the steps of a worker that has nothing more to say of them.
@@ -692,7 +738,10 @@ impl Operation {
             }
             // An apply that did not report its end: only Terraform's state knows what there is, so the environment is
             // partial, and can be provisioned or deprovisioned again.
-            Work::Provision(_) | Work::Deprovision(_) if self.may_have_changed_something() => {
+            // Unless its worker was certain that nothing was changed: then the environment is what it was.
+            Work::Provision(_) | Work::Deprovision(_)
+                if self.may_have_changed_something() && !self.unchanged =>
+            {
                 let left = self.as_provisioned(now).map(|left| match self.requested.by.as_str() {
                     // The janitor wanted it gone because its time was over. With a new time to live it would stay
                     // for as long again, and cost as much.
@@ -723,6 +772,7 @@ impl Operation {
             operation: self.id.clone(),
             at: now,
             module: given.module.clone(),
+            artifact: given.artifact.clone(),
             inputs: given.inputs.clone(),
             outputs: self.outputs.clone(),
             expires_at: ttl.map(|ttl| now + ttl),

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
 use crate::{
     audit::AuditTarget,
     caller::Caller,
-    catalog::{DeployTarget, Link, OutputValue, PlanSummary},
+    catalog::{DeployTarget, Link, ModuleArtifact, OutputValue, PlanSummary},
     id::{OperationId, ServiceId},
     idempotency::Fingerprint,
+    json::Object,
     json_text,
     name::{EnvironmentName, ModuleName, ProjectName, ServiceName, TenantId},
     operations::{
@@ -58,17 +58,19 @@ impl OperationKind {
 }
 
 /// What Terraform is given.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Configuration {
     pub module: ModuleName,
-    pub inputs: Map<String, Value>,
+    /// The module as it was when this was planned, or as it was applied. Without one it is taken as it stands.
+    pub artifact: Option<ModuleArtifact>,
+    pub inputs: Object,
     /// How long after it was provisioned the environment is deprovisioned by itself, in hours.
     pub ttl_hours: Option<u32>,
 }
 
 /// What is to be done.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "kind")]
+#[serde(try_from = "StoredWork", into = "StoredWork")]
 pub enum Work {
     /// Make the environment so.
     Provision(Configuration),
@@ -78,6 +80,60 @@ pub enum Work {
     Drift(Configuration),
     /// Bring a version to it.
     Deploy { version: String, target: DeployTarget },
+}
+
+/// As it is stored. Not a tagged enum: what is below one is read twice, and numbers lose their digits then.
+#[derive(Serialize, Deserialize)]
+struct StoredWork {
+    kind: OperationKind,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    module: Option<ModuleName>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    artifact: Option<ModuleArtifact>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    inputs: Option<Object>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ttl_hours: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    version: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    target: Option<DeployTarget>,
+}
+
+impl From<Work> for StoredWork {
+    fn from(work: Work) -> Self {
+        let kind = work.kind();
+        match work {
+            Work::Provision(given) | Work::Deprovision(given) | Work::Drift(given) => {
+                let Configuration { module, artifact, inputs, ttl_hours } = given;
+                let (module, inputs) = (Some(module), Some(inputs));
+                Self { kind, module, artifact, inputs, ttl_hours, version: None, target: None }
+            }
+            Work::Deploy { version, target } => {
+                let (version, target) = (Some(version), Some(target));
+                Self { kind, module: None, artifact: None, inputs: None, ttl_hours: None, version, target }
+            }
+        }
+    }
+}
+
+impl TryFrom<StoredWork> for Work {
+    type Error = &'static str;
+
+    fn try_from(stored: StoredWork) -> Result<Self, &'static str> {
+        let StoredWork { kind, module, artifact, inputs, ttl_hours, version, target } = stored;
+        if kind == OperationKind::Deploy {
+            let (version, target) = version.zip(target).ok_or("a deploy has a version and a target")?;
+            return Ok(Self::Deploy { version, target });
+        }
+        let (module, inputs) = module.zip(inputs).ok_or("Terraform is given a module and inputs")?;
+        let given = Configuration { module, artifact, inputs, ttl_hours };
+        Ok(match kind {
+            OperationKind::Deprovision => Self::Deprovision(given),
+            OperationKind::Drift => Self::Drift(given),
+            OperationKind::Provision | OperationKind::Deploy => Self::Provision(given),
+        })
+    }
 }
 
 impl Work {
@@ -266,6 +322,9 @@ pub struct Operation {
     /// Why it cannot succeed, as its worker said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
+    /// Whether its worker, which was to apply, said that it changed nothing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unchanged: bool,
     /// What its workflow is still to be sent.
     #[serde(rename = "owed", with = "json_text")]
     pub pending_signal: Option<Signal>,

@@ -3,7 +3,6 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use jiff::Timestamp;
-use serde_json::{Map, Value};
 
 use crate::{
     access::{self, CHECK_DRIFT, DEPLOY_SERVICE, DEPROVISION_SERVICE, PROVISION_SERVICE},
@@ -16,6 +15,7 @@ use crate::{
     clock::{Clock, System},
     id::{OperationId, ServiceId},
     idempotency::{Fingerprint, IdempotencyKey, RequestKey},
+    json::Object,
     name::{EnvironmentName, TenantId},
     operations::{
         Asked, BeginOutcome, Configuration, FindOperation, Operation, OperationKind, OperationOutcome,
@@ -58,7 +58,7 @@ pub struct OperationRequest<'a> {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Ask {
     /// Provision, with these inputs over those of the environment.
-    Provision(Map<String, Value>),
+    Provision(Object),
     Deprovision,
     Drift,
     Deploy(String),
@@ -225,6 +225,10 @@ where
     // The list that named the environment is an index, and may be a second behind.
     let Some(found) = store.find_service(service).await? else { return Ok(None) };
     let Some(state) = found.environments.get(environment) else { return Ok(None) };
+    // An operation that was open when its time to live was taken away has set an end nevertheless.
+    if found.service.environment(environment).is_none_or(|spec| spec.ttl_hours.is_none()) {
+        return Ok(None);
+    }
     let provisioned = state.infrastructure.provisioned();
     let over = provisioned
         .and_then(|provisioned| provisioned.expires_at)
@@ -337,8 +341,8 @@ fn draft(
     let work = work(service, spec, state, ask)?;
     let approval_required = spec.approval_required && ask.kind() != OperationKind::Drift;
     let limit = if approval_required { LIMIT + APPROVAL } else { LIMIT };
-    // A plan that changes nothing ends the operation without an apply, and so without outputs of its own: those
-    // that came out before are still true.
+    // A plan that changes nothing ends the operation without an apply. What came out before is still true then, should
+    // its worker not say what the state has.
     let before = state.and_then(|state| state.infrastructure.provisioned());
     let outputs = before.map(|provisioned| provisioned.outputs.clone()).unwrap_or_default();
     Ok(Operation {
@@ -363,6 +367,7 @@ fn draft(
         links: Vec::new(),
         run: None,
         failure: None,
+        unchanged: false,
         pending_signal: Some(Signal::Start),
         updated_at: requested.at,
         requested,
@@ -385,6 +390,7 @@ fn work(
     // Not what the service says now: what exists was made with these, and can only be taken away or compared so.
     let before = infrastructure.provisioned().map(|provisioned| Configuration {
         module: provisioned.module.clone(),
+        artifact: provisioned.artifact.clone(),
         inputs: provisioned.inputs.clone(),
         ttl_hours: spec.ttl_hours,
     });
@@ -412,14 +418,14 @@ const NOTHING_PROVISIONED: RequestError =
     RequestError::NotPossible("nothing is provisioned in this environment");
 
 /// The environment's inputs with those of the request over them.
-fn provision(spec: &EnvironmentSpec, given: &Map<String, Value>) -> Result<Configuration, RequestError> {
+fn provision(spec: &EnvironmentSpec, given: &Object) -> Result<Configuration, RequestError> {
     let module = spec.module.clone().ok_or(RequestError::NotPossible(
         "the environment has no module, so there is nothing to provision; give it one first",
     ))?;
     let mut inputs = spec.inputs.clone();
     inputs.extend(given.clone());
     check_inputs(&inputs).map_err(|detail| invalid("/inputs", detail))?;
-    Ok(Configuration { module, inputs, ttl_hours: spec.ttl_hours })
+    Ok(Configuration { module, artifact: None, inputs, ttl_hours: spec.ttl_hours })
 }
 
 fn check_version(version: &str) -> Result<(), RequestError> {

@@ -10,13 +10,13 @@ use gatehouse_domain::{
     clock::Clock,
     id::{OperationId, ServiceId},
     idempotency::Fingerprint,
+    json::{self, Object},
     operations::{
         Asked, BeginOutcome, Configuration, FindOperation, Operation, OperationOutcome, SaveOperation,
         Signal, State, Work,
     },
     revision::{EditOutcome, Revision},
 };
-use serde_json::Map;
 
 use super::table::TestTable;
 
@@ -27,7 +27,7 @@ pub fn environment(name: &str) -> EnvironmentSpec {
         category: Category::Dev,
         approval_required: false,
         module: Some("example".parse().expect("a module")),
-        inputs: Map::new(),
+        inputs: Object::new(),
         ttl_hours: None,
         deploy: None,
     }
@@ -81,7 +81,8 @@ pub fn entry_of(table: &TestTable, service: &Service) -> gatehouse_domain::audit
 pub fn configuration() -> Configuration {
     Configuration {
         module: "example".parse().expect("a module"),
-        inputs: Map::from_iter([("size".to_owned(), 3.into())]),
+        artifact: None,
+        inputs: json::object(serde_json::Map::from_iter([("size".to_owned(), 3.into())])),
         ttl_hours: Some(8),
     }
 }
@@ -112,6 +113,7 @@ pub fn operation(table: &TestTable, service: &Service, environment: &str) -> Ope
         links: Vec::new(),
         run: None,
         failure: None,
+        unchanged: false,
         pending_signal: Some(Signal::Start),
         updated_at: now,
         version: 1,
@@ -167,6 +169,7 @@ pub fn provisioned(table: &TestTable, operation: &Operation) -> Provisioned {
         operation: operation.id.clone(),
         at: table.system.now(),
         module: given.module.clone(),
+        artifact: given.artifact.clone(),
         inputs: given.inputs.clone(),
         outputs: BTreeMap::new(),
         expires_at: None,

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use deployer::{Answer, Deployer};
 use gatehouse_commands::CommandFailed;
 use gatehouse_domain::{
-    catalog::{DeployTarget, EnvironmentSpec, FindService, RemovedEnvironments, SaveService},
+    catalog::{DeployTarget, EnvironmentEdits, EnvironmentSpec, FindService, SaveService},
     id::OperationId,
     jobs::{JobEdit, SaveJobs},
     operations::{Asked, CallWebhook, FindOperation, Operation, SaveOperation, Webhook, WebhookError, Work},
@@ -128,7 +128,7 @@ impl Site {
         edit(specs.iter_mut().find(|spec| spec.name == operation.environment).unwrap());
         let entry = catalog::entry_of(&self.table, &edited);
         let saved =
-            table.replace_service(&edited, &service.revision, &RemovedEnvironments::new(), &entry).await;
+            table.replace_service(&edited, &service.revision, &EnvironmentEdits::default(), &entry).await;
         assert_eq!(saved.unwrap(), EditOutcome::Done);
     }
 

@@ -1,7 +1,7 @@
 //! Provisioning with the real Terraform, where there is one. `GATEHOUSE_TEST_TERRAFORM=required` makes that
 //! it is missing a failure, as CI does.
 
-use std::time::Duration;
+use std::{fs, path::PathBuf, time::Duration};
 
 use gatehouse_local::stack::{StackSettings, find_terraform};
 use gatehouse_runtime::env;
@@ -43,7 +43,10 @@ async fn an_environment_is_made_changed_looked_at_and_taken_away() {
     let service = client.create_service(&provisioned_with(&json!({ "greeting": "hello" }))).await;
     let made = provision(&client, &service, json!({})).await;
     let made = client.operation_is(&service, &made, "succeeded").await;
-    assert_eq!(made["plan"], json!({ "add": 3, "change": 0, "destroy": 0 }));
+    assert_eq!(made["plan"], json!({ "add": 3, "change": 0, "destroy": 0, "applyable": true }));
+    let steps = made["steps"].as_array().expect("steps");
+    let apply = steps.iter().find(|step| step["name"] == "apply").expect("a step");
+    assert_eq!((&apply["state"], &apply["percentage"]), (&json!("succeeded"), &json!(100)));
     assert_eq!(made["outputs"]["greeting"], json!({ "value": "hello" }));
     assert_eq!(made["outputs"]["connection"], json!({ "sensitive": true }));
     let environment = client.environment(&service).await;
@@ -53,7 +56,7 @@ async fn an_environment_is_made_changed_looked_at_and_taken_away() {
     // The same again changes nothing, and needs no apply.
     let same = provision(&client, &service, json!({})).await;
     let same = client.operation_is(&service, &same, "succeeded").await;
-    assert_eq!(same["plan"], json!({ "add": 0, "change": 0, "destroy": 0 }));
+    assert_eq!(same["plan"], json!({ "add": 0, "change": 0, "destroy": 0, "applyable": false }));
     assert_eq!(client.environment(&service).await["infrastructure"]["outputs"], made["outputs"]);
 
     let changed = provision(&client, &service, json!({ "greeting": "hi" })).await;
@@ -116,6 +119,104 @@ async fn what_terraform_refuses_is_said_and_changes_nothing() {
         assert!(ended["reason"].as_str().is_some_and(|reason| reason.contains(&name)), "{ended:#}");
         assert_eq!(client.environment(&service).await["infrastructure"], json!({ "state": "absent" }));
     }
+    stack.stop().await;
+}
+
+/// A stack whose module `example` is this text, which a test may change.
+async fn with_module(text: &str) -> (TestStack, PathBuf, tempfile::TempDir) {
+    let directory = tempfile::tempdir().expect("a directory");
+    let module = directory.path().join("example/main.tf");
+    fs::create_dir_all(module.parent().expect("a directory")).expect("a directory");
+    fs::write(&module, text).expect("a module");
+    let modules = Some(directory.path().to_owned());
+    let stack = TestStack::start_with(|settings| StackSettings { modules, ..settings }).await;
+    (stack, module, directory)
+}
+
+/// What is asked for and shown, with every digit that was written.
+#[tokio::test]
+async fn numbers_come_and_go_as_they_were_written() {
+    if !has_terraform() {
+        return;
+    }
+    let module = r#"
+        variable "own" {}
+        variable "given" {}
+        output "both" {
+          value = [var.own, var.given]
+        }
+    "#;
+    let (stack, _, _directory) = with_module(module).await;
+    let client = stack.client(&Key::EXAMPLE);
+    let (own, given) = ("123456789012345678901234567890", "18446744073709551616");
+    let service = provisioned_with(&json!({ "own": "NUMBER" })).to_string().replace(r#""NUMBER""#, own);
+    let created = client.send(Call::post("/services").body("application/json", service)).await.expect(201);
+    assert!(created.text().contains(&format!(r#""inputs":{{"own":{own}}}"#)), "{}", created.text());
+    let service = created.json()["service"]["id"].as_str().expect("an id").to_owned();
+    let body = format!(r#"{{"environment":"dev","inputs":{{"given":{given}}}}}"#);
+    let asked = Call::post(format!("/services/{service}/actions/provision")).body("application/json", body);
+    let operation = operation_id(&client.send(asked).await.expect(202));
+    client.operation_is(&service, &operation, "succeeded").await;
+    let shown = client.get(format!("/services/{service}/operations/{operation}")).await.text();
+    assert!(shown.contains(&format!(r#""inputs":{{"given":{given},"own":{own}}}"#)), "{shown}");
+    let outputs = format!(r#""outputs":{{"both":{{"value":[{own},{given}]}}}}"#);
+    assert!(shown.contains(&outputs), "{shown}");
+    let status = client.get(format!("/services/{service}/actions/status")).await.text();
+    assert!(status.contains(&outputs), "{status}");
+    stack.stop().await;
+}
+
+#[tokio::test]
+async fn a_rename_keeps_the_resource_and_a_forgotten_service_finds_its_outputs_again() {
+    if !has_terraform() {
+        return;
+    }
+    let module = |name: &str, moved: &str| {
+        format!(
+            "resource \"terraform_data\" \"{name}\" {{\n  input = \"keep\"\n}}\n\
+             output \"id\" {{\n  value = terraform_data.{name}.id\n}}\n{moved}"
+        )
+    };
+    let (stack, file, _directory) = with_module(&module("a", "")).await;
+    let client = stack.client(&Key::EXAMPLE);
+    let service = client.create_service(&provisioned_with(&json!({}))).await;
+    let outputs = async |service: &str| {
+        let operation = provision(&client, service, json!({})).await;
+        let ended = client.operation_is(service, &operation, "succeeded").await;
+        (ended["plan"].clone(), ended["outputs"].clone())
+    };
+    let (_, first) = outputs(&service).await;
+    let moved = "moved {\n  from = terraform_data.a\n  to   = terraform_data.b\n}\n";
+    fs::write(&file, module("b", moved)).expect("a module");
+    let (plan, second) = outputs(&service).await;
+    let expected = json!({ "add": 0, "change": 0, "destroy": 0, "moved": 1, "applyable": true });
+    assert_eq!((plan, &second), (expected, &first));
+    fs::write(&file, module("b", "")).expect("a module");
+    let (plan, third) = outputs(&service).await;
+    assert_eq!((&plan["applyable"], &third), (&json!(false), &first));
+    stack.stop().await;
+}
+
+#[tokio::test]
+async fn a_service_that_comes_again_by_its_name_has_the_outputs_of_its_state() {
+    if !has_terraform() {
+        return;
+    }
+    let stack = TestStack::start_with_people().await;
+    let client = stack.log_in(Person::ADMIN).await;
+    let wanted = provisioned_with(&json!({ "greeting": "hello" }));
+    let service = client.create_service(&wanted).await;
+    let made = provision(&client, &service, json!({})).await;
+    let made = client.operation_is(&service, &made, "succeeded").await;
+    let etag = client.get(format!("/services/{service}")).await.header("etag").expect("an ETag").to_owned();
+    let call = Call::delete(format!("/services/{service}?force=true")).header("if-match", &etag);
+    client.send(call).await.expect(200);
+
+    let again = client.create_service(&wanted).await;
+    let found = provision(&client, &again, json!({})).await;
+    let found = client.operation_is(&again, &found, "succeeded").await;
+    assert_eq!((&found["plan"]["applyable"], &found["outputs"]), (&json!(false), &made["outputs"]));
+    assert_eq!(client.environment(&again).await["infrastructure"]["outputs"], made["outputs"]);
     stack.stop().await;
 }
 

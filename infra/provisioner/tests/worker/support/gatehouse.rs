@@ -71,8 +71,11 @@ pub struct Gatehouse {
 }
 
 struct State {
-    order: Value,
+    /// As JSON: its numbers are given as a test writes them.
+    order: String,
     hook: Hook,
+    /// Every body that came, as its text.
+    texts: Vec<String>,
     /// Every body that came, repetitions too.
     seen: Vec<Value>,
     /// Every message that was taken, once.
@@ -88,12 +91,21 @@ impl Gatehouse {
         Self::answering(order, |_| Reply::Usual).await
     }
 
+    /// One that gives this order, which is JSON.
+    pub async fn giving(order: &str) -> Self {
+        Self::with(order.to_owned(), |_| Reply::Usual).await
+    }
+
     /// One whose answers a test decides.
     pub async fn answering(order: Value, hook: impl FnMut(&Call) -> Reply + Send + 'static) -> Self {
+        Self::with(order.to_string(), hook).await
+    }
+
+    async fn with(order: String, hook: impl FnMut(&Call) -> Reply + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (seen, taken, wrongs) = (Vec::new(), Vec::new(), Vec::new());
-        let state = State { order, hook: Box::new(hook), seen, taken, under_way: 0, wrongs };
+        let (texts, seen, taken, wrongs) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let state = State { order, hook: Box::new(hook), texts, seen, taken, under_way: 0, wrongs };
         let gatehouse = Self { address, state: Arc::new(Mutex::new(state)) };
         tokio::spawn(gatehouse.clone().serve(listener));
         gatehouse
@@ -113,6 +125,11 @@ impl Gatehouse {
     /// Every body that came.
     pub fn seen(&self) -> Vec<Value> {
         self.state.lock().unwrap().seen.clone()
+    }
+
+    /// The text of every body that came.
+    pub fn texts(&self) -> Vec<String> {
+        self.state.lock().unwrap().texts.clone()
     }
 
     /// Every line of the log.
@@ -165,9 +182,11 @@ impl Gatehouse {
     async fn answer(self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Dropped> {
         let token = request.headers().get("x-callback-token").cloned();
         let body = request.into_body().collect().await.map_err(|_| Dropped)?.to_bytes();
-        let body: Value = serde_json::from_slice(&body).unwrap();
+        let text = String::from_utf8(body.to_vec()).unwrap();
+        let body: Value = serde_json::from_str(&text).unwrap();
         let reply = {
             let mut state = self.state.lock().unwrap();
+            state.texts.push(text);
             if token.is_none_or(|token| token != CALLBACK_TOKEN) {
                 state.wrongs.push("the token is not the worker's".to_owned());
             }
@@ -205,11 +224,11 @@ impl Gatehouse {
     fn take(&self, body: &Value, cancel: bool) -> Response<Full<Bytes>> {
         let mut state = self.state.lock().unwrap();
         let applied = state.take(body);
-        let mut said = json!({ "applied": applied, "cancel": cancel });
-        if body["command"] == "started" {
-            said["work"] = state.order.clone();
-        }
-        answer(200, said.to_string())
+        let work = match body["command"].as_str() {
+            Some("started") => format!(r#","work":{}"#, state.order),
+            _ => String::new(),
+        };
+        answer(200, format!(r#"{{"applied":{applied},"cancel":{cancel}{work}}}"#))
     }
 }
 

@@ -8,6 +8,10 @@ use std::{
 
 use super::place::Place;
 
+/// Writes down which backend is in force, as `init` does.
+const IN_FORCE: &str = r#"path=$(sed -n 's/^ *"path": //p' gatehouse_override.tf.json)
+echo "{\"backend\":{\"type\":\"local\",\"config\":{\"path\":$path}}}" > .terraform/terraform.tfstate"#;
+
 /// A script that takes Terraform's commands.
 pub struct StandIn {
     init: String,
@@ -15,13 +19,16 @@ pub struct StandIn {
     show: String,
     apply: String,
     output: String,
+    /// What `plan` ends with, where its script does not end it: as Terraform does, by whether there is something to apply.
+    planned: u8,
 }
 
 impl StandIn {
     /// One with nothing to change.
     pub fn new() -> Self {
-        let [init, plan, show, apply, output] = ["", "", "echo '{}'", "", "echo '{}'"].map(str::to_owned);
-        Self { init, plan, show, apply, output }
+        let show = r#"echo '{"applyable":false}'"#;
+        let [init, plan, show, apply, output] = ["", "", show, "", "echo '{}'"].map(str::to_owned);
+        Self { init, plan, show, apply, output, planned: 0 }
     }
 
     pub fn init(mut self, script: &str) -> Self {
@@ -34,8 +41,15 @@ impl StandIn {
         self
     }
 
-    /// What `show` prints.
-    pub fn show(mut self, json: &serde_json::Value) -> Self {
+    /// What `show` prints: a plan that is to be applied.
+    pub fn show(self, plan: &serde_json::Value) -> Self {
+        let mut plan = plan.clone();
+        plan["applyable"] = true.into();
+        Self { planned: 2, ..self }.show_whatever(&plan)
+    }
+
+    /// What `show` prints, whatever `plan` ended with.
+    pub fn show_whatever(mut self, json: &serde_json::Value) -> Self {
         self.show = format!("cat <<'END_OF_JSON'\n{json}\nEND_OF_JSON\n");
         self
     }
@@ -53,15 +67,15 @@ impl StandIn {
 
     /// Writes it down. Scripts find the place in `$place`, and say what they do in `$place/calls`.
     pub fn install(self, place: &Place) -> PathBuf {
-        let Self { init, plan, show, apply, output } = self;
+        let Self { init, plan, show, apply, output, planned } = self;
         let script = format!(
             "#!/bin/sh\n\
              place='{}'\n\
              echo \"$@\" >> \"$place/calls\"\n\
              say() {{ echo '{{\"@message\":\"'\"$1\"'\",\"type\":\"log\"}}'; }}\n\
              case \"$1\" in\n\
-             init) :\n{init}\n;;\n\
-             plan) echo 'a plan' > gatehouse.tfplan\n{plan}\n;;\n\
+             init) mkdir -p .terraform\n{IN_FORCE}\n{init}\n;;\n\
+             plan) echo 'a plan' > gatehouse.tfplan\n{plan}\nexit {planned}\n;;\n\
              show) :\n{show}\n;;\n\
              apply) :\n{apply}\n;;\n\
              output) :\n{output}\n;;\n\

@@ -2,7 +2,10 @@
 //! `GATEHOUSE_TEST_TERRAFORM=required` makes that a failure.
 
 mod interruptions;
+mod kept;
 mod life;
+mod modules;
+mod outcomes;
 
 use std::{
     io::Write,
@@ -51,6 +54,14 @@ async fn succeeds(place: &Place, terraform: &Path, kind: &str, phase: &str, inpu
     let end = gatehouse.end();
     assert_eq!(end["command"], "success", "{end}");
     end
+}
+
+/// What a plan would add, change and destroy. One that only moves apart, that is what Terraform calls applyable.
+fn counts(end: &Value) -> [u64; 3] {
+    let plan = &end["plan"];
+    let counts = ["add", "change", "destroy"].map(|count| plan[count].as_u64().unwrap());
+    assert_eq!(plan["applyable"], counts != [0, 0, 0], "{plan}");
+    counts
 }
 
 /// Plans and applies.

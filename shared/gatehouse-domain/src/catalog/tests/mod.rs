@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use futures_util::FutureExt;
-use serde_json::{Map, Value};
+use serde_json::Map;
 
 use super::*;
 use crate::{
@@ -15,6 +15,7 @@ use crate::{
     ci::{ConcourseTarget, Target},
     idempotency::Fingerprint,
     jobs::{Existing, FindForEdit, Job, JobSpec},
+    json::Object,
     name::{JobId, ProjectName},
     operations::tests::{
         memory::Memory,
@@ -46,16 +47,27 @@ impl SaveService for Memory {
         &self,
         service: &Service,
         previous: &Revision,
-        removed: &RemovedEnvironments,
+        edits: &EnvironmentEdits,
         entry: &Entry,
     ) -> Result<EditOutcome, StoreError> {
         let mut items = self.items();
-        let goes = |state: &EnvironmentState| state.service == service.id && removed.contains(&state.name);
+        let goes =
+            |state: &EnvironmentState| state.service == service.id && edits.removed.contains(&state.name);
         let used = items.environments.values().any(|state| goes(state) && !state.is_idle());
         if used || items.services.get(&service.id).is_none_or(|stored| stored.revision != *previous) {
             return Ok(EditOutcome::Conflict);
         }
         items.environments.retain(|_, state| !goes(state));
+        for state in items.environments.values_mut() {
+            let Some(operation) = edits.endless.get(&state.name) else { continue };
+            let (Infrastructure::Present(provisioned) | Infrastructure::Partial(provisioned)) =
+                &mut state.infrastructure
+            else {
+                continue;
+            };
+            assert_eq!(provisioned.operation, *operation);
+            provisioned.expires_at = None;
+        }
         items.services.insert(service.id.clone(), service.clone());
         items.trail.push(entry.clone());
         Ok(EditOutcome::Done)
@@ -187,6 +199,7 @@ impl Site {
             operation: id,
             at: after(0),
             module: given.module,
+            artifact: given.artifact,
             inputs: given.inputs,
             outputs: std::collections::BTreeMap::new(),
             expires_at: None,
@@ -279,7 +292,7 @@ fn every_field_is_checked() {
     assert_eq!(with(&|spec| spec.environments[1].name = "dev".parse().unwrap()), ["/environments/1/name"]);
     let unknown = with(&|spec| spec.environments[2].module = Some("other".parse().unwrap()));
     assert_eq!(unknown, ["/environments/2/module"]);
-    let big = Map::from_iter([("a".to_owned(), Value::from("x".repeat(16 * 1024)))]);
+    let big = Object::from([("a".to_owned(), "x".repeat(16 * 1024).as_str().into())]);
     assert_eq!(with(&|spec| spec.environments[0].inputs.clone_from(&big)), ["/environments/0/inputs"]);
     assert_eq!(with(&|spec| spec.environments[0].module = None), ["/environments/0/inputs"]);
     for hours in [0, 8785] {
@@ -354,6 +367,47 @@ fn an_environment_in_use_cannot_be_taken_away() {
     });
     site.replaces(&developer(), draft(without_dev), "r1").unwrap();
     assert!(site.memory.items().environments.is_empty(), "its state is forgotten");
+}
+
+#[test]
+fn a_module_that_is_gone_blocks_no_edit() {
+    let site = Site::default();
+    let gone = |spec: &mut ServiceSpec, environment: usize| {
+        spec.environments[environment].module = Some("gone".parse().unwrap());
+    };
+    let service = site.service.clone();
+    gone(&mut site.memory.items().services.get_mut(&service).unwrap().spec, 0);
+    let mut changed = ServiceSpec { owner: "team-b".into(), ..spec() };
+    gone(&mut changed, 0);
+    let replaced = site.replaces(&developer(), draft(changed.clone()), "r1").unwrap();
+    assert_eq!(replaced.spec.owner, "team-b");
+    // It is asked for where it is new.
+    gone(&mut changed, 2);
+    let Err(EditServiceError::Invalid(errors)) =
+        site.replaces(&developer(), draft(changed), replaced.revision.as_str())
+    else {
+        panic!("a module that is not there was taken")
+    };
+    assert_eq!(errors[0].pointer, "/environments/2/module");
+}
+
+#[test]
+fn an_environment_whose_time_to_live_is_taken_away_does_not_end() {
+    let expires_at = Some(after(3600));
+    for (ttl_hours, expected) in [(Some(3), expires_at), (None, None)] {
+        let site = Site::with_provisioned();
+        let end = |state: &mut EnvironmentState| {
+            if let Infrastructure::Present(provisioned) = &mut state.infrastructure {
+                provisioned.expires_at = expires_at;
+            }
+        };
+        site.memory.items().environments.values_mut().for_each(end);
+        let mut spec = spec();
+        spec.environments[0].ttl_hours = ttl_hours;
+        site.replaces(&developer(), draft(spec), "r1").unwrap();
+        let state = site.memory.environment(&site.service, "dev");
+        assert_eq!(state.infrastructure.provisioned().unwrap().expires_at, expected);
+    }
 }
 
 #[test]

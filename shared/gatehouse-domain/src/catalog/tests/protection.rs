@@ -77,7 +77,7 @@ fn edits() -> Vec<Edit> {
         for module in [None, Some("static".parse().unwrap())] {
             let own = EnvironmentSpec {
                 ttl_hours: it.ttl_hours.filter(|_| module.is_some()),
-                inputs: if module.is_some() { it.inputs.clone() } else { serde_json::Map::new() },
+                inputs: if module.is_some() { it.inputs.clone() } else { crate::json::Object::new() },
                 module,
                 ..it.clone()
             };
@@ -198,7 +198,7 @@ fn a_refusal_names_all_that_would_be_lost() {
 fn the_trail_says_what_changed_and_no_secret() {
     let webhook =
         |secret: &str| Some(DeployTarget::Webhook(format!("https://deploy.example.com/{secret}?t={secret}")));
-    let inputs = |secret: &str| serde_json::Map::from_iter([("size".to_owned(), secret.into())]);
+    let inputs = |secret: &str| crate::json::Object::from([("size".to_owned(), secret.into())]);
     let it = EnvironmentSpec { deploy: webhook("canary-1"), inputs: inputs("canary-2"), ..environment("it") };
     let changed = EnvironmentSpec {
         approval_required: true,

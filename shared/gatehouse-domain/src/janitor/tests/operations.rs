@@ -39,6 +39,7 @@ impl World {
             operation: id.clone(),
             at: after(0),
             module: given.module,
+            artifact: given.artifact,
             inputs: given.inputs,
             outputs: operation.outputs,
             expires_at: Some(after(2 * 3600)),
@@ -208,4 +209,14 @@ fn where_nothing_can_be_deprovisioned_that_is_noted_once() {
     assert!(!report.finished);
     world.1.engine.state().not_ready = false;
     assert_eq!(world.sweep().expired, 2);
+}
+
+#[test]
+fn an_environment_whose_time_to_live_was_taken_away_stays() {
+    let world = World::with_ended_environment();
+    for service in world.1.memory.items().services.values_mut() {
+        service.spec.environments.iter_mut().for_each(|environment| environment.ttl_hours = None);
+    }
+    assert_eq!(world.sweep().expired, 0);
+    assert_eq!(world.running(), None);
 }

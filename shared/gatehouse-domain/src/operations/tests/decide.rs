@@ -1,6 +1,3 @@
-use futures_util::FutureExt;
-use serde_json::Map;
-
 use super::support::{Site, person, token};
 use crate::{
     access::Scope,
@@ -8,6 +5,7 @@ use crate::{
     caller::{Caller, Grant},
     catalog::{EnvironmentSpec, PlanSummary},
     id::OperationId,
+    json::Object,
     operations::{
         OperationOutcome, Phase, State,
         attempt::CallbackKey,
@@ -16,6 +14,7 @@ use crate::{
         steer,
     },
 };
+use futures_util::FutureExt;
 
 impl Site {
     fn says(
@@ -52,10 +51,10 @@ impl Site {
     }
 
     fn awaiting_of(&self, requester: &Caller) -> OperationId {
-        let id = self.asked(requester, "prod", &Ask::Provision(Map::new()), None).unwrap().operation.id;
+        let id = self.asked(requester, "prod", &Ask::Provision(Object::new()), None).unwrap().operation.id;
         let mut items = self.memory.items();
         let operation = items.operations.get_mut(&id).unwrap();
-        operation.plan = Some(PlanSummary { add: 1, change: 0, destroy: 0 });
+        operation.plan = Some(PlanSummary { add: 1, change: 0, destroy: 0, ..PlanSummary::default() });
         operation.state = State::AwaitingApproval { since: operation.updated_at, token: token("approval") };
         drop(items);
         self.engine.heard();
@@ -230,7 +229,7 @@ fn nothing_is_applied_under_a_weaker_rule_than_holds_now() {
         let site = Site::default();
         let id = site.provisioning("dev");
         site.memory.items().operations.get_mut(&id).unwrap().plan =
-            Some(PlanSummary { add: 1, change: 0, destroy: 0 });
+            Some(PlanSummary { add: 1, change: 0, destroy: 0, ..PlanSummary::default() });
         site.memory.items().operations.get_mut(&id).unwrap().state = State::Running { phase: Phase::Plan };
         site.edit("dev", edit);
         let begun = apply(&site, &id);

@@ -1,10 +1,9 @@
-use serde_json::Map;
-
 use super::support::{Site, after, token};
 use crate::{
     catalog::{DriftState, Infrastructure, OutputValue, PlanSummary},
+    json::Object,
     operations::{
-        Asked, Operation, OperationOutcome, Phase, Signal, State, StepRefused, Verdict,
+        Asked, Operation, OperationOutcome, Phase, Signal, State, StepRefused, StepState, Verdict,
         lifecycle::{Changed, LOG_BYTES, LOG_LINES, Message, Progress, Report, Success},
         request::Ask,
         workflow::Execution,
@@ -18,7 +17,7 @@ fn asked(environment: &str, ask: &Ask) -> Operation {
 }
 
 fn provisioning() -> Operation {
-    asked("prod", &Ask::Provision(Map::new()))
+    asked("prod", &Ask::Provision(Object::new()))
 }
 
 fn say(operation: &mut Operation, report: Report) {
@@ -33,8 +32,8 @@ fn started() -> Report {
 }
 
 fn success(add: u32) -> Report {
-    let plan = Some(PlanSummary { add, change: 0, destroy: 0 });
-    let outputs = [("url".to_owned(), OutputValue::Sensitive)].into();
+    let plan = Some(PlanSummary { add, change: 0, destroy: 0, ..PlanSummary::default() });
+    let outputs = Some([("url".to_owned(), OutputValue::Sensitive)].into());
     Report::Success(Success { plan, outputs, ..Success::default() })
 }
 
@@ -243,7 +242,7 @@ fn a_plan_that_came_too_late_is_made_again() {
     operation.begin_attempt(Phase::Plan, after(60)).unwrap();
     assert_eq!((operation.plan, operation.pending_signal.as_ref()), (None, None));
     let mut operation = at_stage("planning");
-    say(&mut operation, Report::Failure { reason: "no network".into() });
+    say(&mut operation, Report::Failure { reason: "no network".into(), unchanged: false });
     operation.begin_attempt(Phase::Plan, after(60)).unwrap();
     say(&mut operation, started());
     say(&mut operation, success(0));
@@ -339,4 +338,155 @@ fn of_a_log_the_end_is_kept() {
     );
     let bytes: usize = operation.log.iter().map(|line| line.len() + 1).sum();
     assert!(bytes <= LOG_BYTES && bytes > LOG_BYTES - 1002, "{bytes}");
+}
+
+/// An operation that provisions without approval, whose plan is as given.
+fn planned(plan: PlanSummary) -> Operation {
+    let mut operation = Operation { approval_required: false, ..at_stage("planning") };
+    say(&mut operation, Report::Success(Success { plan: Some(plan), ..Success::default() }));
+    operation
+}
+
+#[test]
+fn terraform_says_whether_there_is_something_to_apply() {
+    let moves = PlanSummary { moved: 1, applyable: Some(true), ..PlanSummary::default() };
+    let odd = PlanSummary { applyable: Some(true), ..PlanSummary::default() };
+    for plan in [moves, odd] {
+        let operation = planned(plan);
+        let Some(Signal::Succeed { output, .. }) = &operation.pending_signal else { panic!("{operation:?}") };
+        assert_eq!(output["next"], "apply");
+        assert!(operation.clone().finish(after(50)).is_err(), "it was not applied");
+    }
+    let mut nothing = planned(PlanSummary { applyable: Some(false), ..PlanSummary::default() });
+    assert!(matches!(nothing.finish(after(50)), Ok(Changed::Ended(_))));
+}
+
+#[test]
+fn outputs_are_those_of_the_state_whenever_they_are_told() {
+    let known = [("url".to_owned(), OutputValue::Value("https://a".into()))];
+    let mut operation = at_stage("planning");
+    operation.outputs = known.clone().into();
+    let plan = Some(PlanSummary { applyable: Some(false), ..PlanSummary::default() });
+    for (told, expected) in [
+        (None, known.clone().into()),
+        (
+            Some([("url".to_owned(), OutputValue::TooLarge)].into()),
+            [("url".to_owned(), OutputValue::TooLarge)].into(),
+        ),
+    ] {
+        let mut operation = operation.clone();
+        say(&mut operation, Report::Success(Success { plan, outputs: told, ..Success::default() }));
+        let Ok(Changed::Ended(settled)) = operation.finish(after(50)) else { panic!("it goes on") };
+        let Some(Infrastructure::Present(provisioned)) = settled.infrastructure else {
+            panic!("{settled:?}")
+        };
+        assert_eq!(provisioned.outputs, expected);
+    }
+}
+
+#[test]
+fn an_environment_is_partial_only_where_something_may_have_changed() {
+    for unchanged in [true, false] {
+        let mut operation = at_stage("applying");
+        let reason = "terraform apply failed: Saved plan is stale".to_owned();
+        say(&mut operation, Report::Failure { reason: reason.clone(), unchanged });
+        let Changed::Ended(settled) = operation.fail("WorkerFailed", "", after(50)) else {
+            panic!("it goes on")
+        };
+        let partial = matches!(settled.infrastructure, Some(Infrastructure::Partial(_)));
+        assert_eq!((partial, settled.infrastructure.is_none()), (!unchanged, unchanged));
+        let State::Ended { ending, reason: kept, .. } = operation.state else { panic!("it goes on") };
+        assert_eq!((ending, kept), (OperationOutcome::Failed, Some(reason)));
+    }
+    // Of whom nothing is known, everything may be expected.
+    let mut silent = at_stage("applying");
+    let Changed::Ended(settled) = silent.fail("States.HeartbeatTimeout", "", after(50)) else {
+        panic!("it goes on")
+    };
+    assert!(matches!(settled.infrastructure, Some(Infrastructure::Partial(_))));
+}
+
+#[test]
+fn progress_without_a_step_is_of_the_one_that_runs() {
+    let mut operation = at_stage("applying");
+    let percentage =
+        |percentage| Report::Progress(Progress { percentage: Some(percentage), ..Progress::default() });
+    say(&mut operation, percentage(5));
+    assert_eq!((operation.steps[0].name.as_str(), operation.steps[0].percentage), ("apply", Some(5)));
+    let step = |name: &str, state| Progress { step: Some((name.to_owned(), state)), ..Progress::default() };
+    say(&mut operation, Report::Progress(step("init", StepState::Succeeded)));
+    say(&mut operation, Report::Progress(step("modules", StepState::Running)));
+    say(&mut operation, percentage(40));
+    let message = Some("three of five".to_owned());
+    say(&mut operation, Report::Progress(Progress { message: message.clone(), ..Progress::default() }));
+    let shown: Vec<_> = operation.steps.iter().map(|step| (step.name.as_str(), step.percentage)).collect();
+    assert_eq!(shown, [("apply", Some(5)), ("init", None), ("modules", Some(40))]);
+    assert_eq!(operation.steps[2].message, message);
+    // Lines alone are of no step.
+    let mut planning = at_stage("planning");
+    say(&mut planning, Report::Progress(Progress { log: vec!["x".into()], ..Progress::default() }));
+    assert!(planning.steps.is_empty());
+}
+
+#[test]
+fn a_webhook_that_is_cancelled_ends_at_once() {
+    let mut deploy = provisioning();
+    deploy.work = crate::operations::Work::Deploy {
+        version: "1".into(),
+        target: crate::catalog::DeployTarget::Webhook("https://example.com".into()),
+    };
+    deploy.approval_required = false;
+    let mut called = deploy.clone();
+    called.begin_webhook(token("webhook"), after(1)).unwrap();
+    assert!(matches!(called.ask_to_stop(stop()), Some(Changed::Ended(_))));
+    let cause = "cancelled by user:eve".to_owned();
+    let fail = Signal::Fail { token: token("webhook"), error: "Cancelled".to_owned(), cause };
+    assert_eq!((called.ending(), called.pending_signal), (Some(OperationOutcome::Cancelled), Some(fail)));
+    // What is done is done.
+    let mut done = deploy.clone();
+    done.begin_webhook(token("webhook"), after(1)).unwrap();
+    say(&mut done, Report::Success(Success::default()));
+    assert_eq!(done.ask_to_stop(stop()), Some(Changed::Record));
+    done.finish(after(50)).unwrap();
+    assert_eq!(done.ending(), Some(OperationOutcome::Succeeded));
+    // Agreed to, and not called yet.
+    deploy.state = State::Running { phase: Phase::Deploy };
+    deploy.attempt = None;
+    deploy.ask_to_stop(stop()).unwrap();
+    assert_eq!(deploy.pending_signal, Some(Signal::Stop));
+}
+
+#[test]
+fn what_is_applied_is_the_module_that_was_planned_with() {
+    let artifact = |digit: &str| Some(crate::catalog::ModuleArtifact::try_from(digit.repeat(64)).unwrap());
+    let plan = Some(PlanSummary { applyable: Some(true), ..PlanSummary::default() });
+    let success = |digit| Report::Success(Success { plan, artifact: artifact(digit), ..Success::default() });
+    let mut operation = Operation { approval_required: false, ..at_stage("planning") };
+    say(&mut operation, success("a"));
+    // A plan that nobody waited for is not what is applied.
+    operation.begin_attempt(Phase::Plan, after(12)).unwrap();
+    assert_eq!(operation.work.configuration().unwrap().artifact, None);
+    say(&mut operation, started());
+    say(&mut operation, success("b"));
+    operation.begin_attempt(Phase::Apply, after(15)).unwrap();
+    assert_eq!(operation.work.configuration().unwrap().artifact, artifact("b"));
+    say(&mut operation, started());
+    say(&mut operation, Report::Success(Success::default()));
+    let Ok(Changed::Ended(settled)) = operation.finish(after(50)) else { panic!("it goes on") };
+    let Some(Infrastructure::Present(provisioned)) = settled.infrastructure else { panic!("{settled:?}") };
+    assert_eq!(provisioned.artifact, artifact("b"));
+
+    // What exists is taken away and compared with it.
+    let site = Site::default();
+    site.provisioning("dev");
+    let mut items = site.memory.items();
+    let state = items.environments.values_mut().next().unwrap();
+    state.running = None;
+    state.infrastructure = Infrastructure::Partial(provisioned);
+    drop(items);
+    for ask in [Ask::Deprovision, Ask::Drift] {
+        let id = site.requested("dev", &ask);
+        assert_eq!(site.memory.operation(&id).work.configuration().unwrap().artifact, artifact("b"));
+        site.memory.items().environments.values_mut().for_each(|state| state.running = None);
+    }
 }

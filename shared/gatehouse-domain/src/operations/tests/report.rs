@@ -71,7 +71,7 @@ fn started() -> Report {
 }
 
 fn planned() -> Report {
-    let plan = Some(PlanSummary { add: 2, change: 0, destroy: 0 });
+    let plan = Some(PlanSummary { add: 2, change: 0, destroy: 0, ..PlanSummary::default() });
     Report::Success(Success { plan, ..Success::default() })
 }
 
@@ -130,7 +130,7 @@ fn reports_out_of_order_are_refused() {
     assert!(matches!(unplanned, Err(ReportError::Refused(ReportRefused::Incomplete(_)))));
     worker.say(4, planned()).unwrap();
     assert!(out_of_order(&worker.say(5, Report::Heartbeat)), "after the end");
-    assert!(out_of_order(&worker.say(5, Report::Failure { reason: "after all".into() })));
+    assert!(out_of_order(&worker.say(5, Report::Failure { reason: "after all".into(), unchanged: false })));
 }
 
 #[test]
@@ -185,7 +185,7 @@ fn a_worker_is_asked_to_stop_when_somebody_cancelled_or_nobody_waits() {
     drop(items);
     assert!(worker.say(4, Report::Heartbeat).unwrap().cancel);
     site.engine.heard();
-    worker.say(5, Report::Failure { reason: "stopped".into() }).unwrap();
+    worker.say(5, Report::Failure { reason: "stopped".into(), unchanged: false }).unwrap();
     assert_eq!(site.engine.heard(), ["fail task Cancelled: stopped"]);
 }
 
@@ -194,7 +194,7 @@ fn a_report_after_the_end_is_refused_and_its_repetition_is_not() {
     let site = Site::default();
     let worker = Worker::begin(&site, &site.provisioning("dev"), Phase::Plan);
     worker.start();
-    let last = worker.callback(2, Report::Failure { reason: "no such region".into() });
+    let last = worker.callback(2, Report::Failure { reason: "no such region".into(), unchanged: false });
     worker.post(&last).unwrap();
     let fail = |error: &str| {
         steer::fail(&site.memory, &site.hand, &worker.operation, error, "").now_or_never().unwrap()

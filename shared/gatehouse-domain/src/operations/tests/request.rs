@@ -1,8 +1,7 @@
-use serde_json::{Map, Value};
-
 use super::support::{Site, person};
 use crate::{
     audit::Action,
+    json::{Json, Object},
     operations::{
         Signal, State,
         request::{Ask, RequestError},
@@ -11,14 +10,15 @@ use crate::{
 };
 
 fn provision() -> Ask {
-    Ask::Provision(Map::new())
+    Ask::Provision(Object::new())
 }
 
 #[test]
 fn what_was_asked_for_is_recorded_locked_and_begun() {
     let site = Site::default();
     let ada = person("ada", "acme=developer");
-    let inputs = Map::from_iter([("size".to_owned(), Value::from("big")), ("n".to_owned(), Value::from(1))]);
+    let inputs =
+        Object::from([("size".to_owned(), "big".into()), ("n".to_owned(), Json::parse("1").unwrap())]);
     let requested = site.asked(&ada, "dev", &Ask::Provision(inputs.clone()), None).unwrap();
     assert!(!requested.replayed && requested.unsettled.is_none());
     let operation = site.memory.operation(&requested.operation.id);
@@ -54,7 +54,7 @@ fn the_same_key_is_the_same_operation() {
     let first = site.asked(&ada, "dev", &provision(), Some("k")).unwrap();
     let again = site.asked(&ada, "dev", &provision(), Some("k")).unwrap();
     assert!(again.replayed && again.operation.id == first.operation.id);
-    let other = Ask::Provision(Map::from_iter([("size".to_owned(), Value::from("big"))]));
+    let other = Ask::Provision(Object::from([("size".to_owned(), "big".into())]));
     for (environment, ask) in [("dev", &other), ("prod", &provision()), ("dev", &Ask::Drift)] {
         let refused = site.asked(&ada, environment, ask, Some("k"));
         assert!(matches!(refused, Err(RequestError::KeyReused)), "{refused:?}");
@@ -99,7 +99,7 @@ fn what_cannot_be_done_is_refused_and_changes_nothing() {
     for version in ["", "a b", "ä", &"1".repeat(201)] {
         assert!(matches!(refused(dev, "dev", Ask::Deploy(version.into())), RequestError::Invalid(_)));
     }
-    let big = Map::from_iter([("a".to_owned(), Value::from("x".repeat(17_000)))]);
+    let big = Object::from([("a".to_owned(), "x".repeat(17_000).as_str().into())]);
     assert!(matches!(refused(dev, "dev", Ask::Provision(big)), RequestError::Invalid(_)));
     site.engine.state().not_ready = true;
     assert!(matches!(site.asked(&ada, "dev", &provision(), None), Err(RequestError::NotReady(_))));

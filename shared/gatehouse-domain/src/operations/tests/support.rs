@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard};
 use async_trait::async_trait;
 use futures_util::FutureExt;
 use jiff::Timestamp;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::memory::Memory;
 use crate::{
@@ -14,6 +14,7 @@ use crate::{
     catalog::{Category, DeployTarget, EnvironmentSpec, Lifecycle, Service, ServiceSpec},
     id::{OperationId, ServiceId},
     idempotency::Fingerprint,
+    json::Object,
     name::EnvironmentName,
     operations::{
         TaskToken,
@@ -53,7 +54,7 @@ pub(crate) fn environment(name: &str) -> EnvironmentSpec {
         category: Category::Dev,
         approval_required: false,
         module: Some("example".parse().unwrap()),
-        inputs: Map::from_iter([("size".to_owned(), Value::from("small"))]),
+        inputs: Object::from([("size".to_owned(), "small".into())]),
         ttl_hours: None,
         deploy: None,
     }
@@ -235,6 +236,6 @@ impl Site {
 
     /// Asks for environment's provisioning.
     pub(crate) fn provisioning(&self, environment: &str) -> OperationId {
-        self.requested(environment, &Ask::Provision(Map::new()))
+        self.requested(environment, &Ask::Provision(Object::new()))
     }
 }

@@ -2,10 +2,6 @@
 
 use std::{num::NonZeroU16, sync::Arc, time::Duration};
 
-use async_trait::async_trait;
-use jiff::Timestamp;
-use serde_json::Map;
-
 use super::world::{Line, World};
 use crate::{
     api_key::ApiKey,
@@ -15,6 +11,7 @@ use crate::{
         Announce, Announcement, Marks, Outbox, Publish, PublishError, Settings, Subject, Watch, Watched,
         sweep,
     },
+    json::Object,
     name::EnvironmentName,
     operations::{
         State,
@@ -30,6 +27,8 @@ use crate::{
     store::StoreError,
     tokens::ServiceToken,
 };
+use async_trait::async_trait;
+use jiff::Timestamp;
 
 const HOUR: Duration = Duration::from_hours(1);
 
@@ -96,7 +95,7 @@ impl World {
 
     fn ask(self: &Arc<Self>) {
         let ask = match self.executor.below(8) {
-            0..=3 => Ask::Provision(Map::new()),
+            0..=3 => Ask::Provision(Object::new()),
             4 | 5 => Ask::Deprovision,
             _ => Ask::Drift,
         };

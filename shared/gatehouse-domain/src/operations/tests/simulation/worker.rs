@@ -146,7 +146,7 @@ impl Worker {
         drop(applying);
         let fails = !world.is_calm() && world.executor.once_in(12);
         let last = if cancelled || fails {
-            Report::Failure { reason: "it did not work".into() }
+            Report::Failure { reason: "it did not work".into(), unchanged: false }
         } else {
             self.success()
         };
@@ -176,11 +176,11 @@ impl Worker {
 
     fn success(&self) -> Report {
         let empty = self.world.executor.once_in(6);
-        let plan = PlanSummary { add: u32::from(!empty), change: 0, destroy: 0 };
+        let plan = PlanSummary { add: u32::from(!empty), change: 0, destroy: 0, ..PlanSummary::default() };
         let outputs = [("url".to_owned(), OutputValue::Value("https://example.com".into()))];
         Report::Success(Success {
             plan: (self.phase == Phase::Plan).then_some(plan),
-            outputs: outputs.into_iter().filter(|_| self.phase == Phase::Apply).collect(),
+            outputs: (self.phase == Phase::Apply).then(|| outputs.into()),
             ..Success::default()
         })
     }
