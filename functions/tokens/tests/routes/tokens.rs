@@ -449,6 +449,27 @@ mod rotate {
     }
 
     #[tokio::test]
+    async fn a_key_is_for_one_rotation_with_one_life_and_one_time_of_grace() {
+        let asked = [
+            json!({}),
+            json!({ "expiresInDays": 3 }),
+            json!({ "grace_seconds": 60 }),
+            json!({ "grace_seconds": 61 }),
+            json!({ "grace_seconds": 60, "expiresInDays": 3 }),
+        ];
+        for (first, body) in asked.iter().enumerate() {
+            let app = with_payments().await;
+            let old = minted(&app, "worker").await;
+            assert_eq!(rotate(&app, &old, body).idempotency_key("once").await.status, 201);
+            for (second, other) in asked.iter().enumerate() {
+                let again = rotate(&app, &old, other).idempotency_key("once").await;
+                let expected = if first == second { (201, "") } else { (422, "idempotency-key-reused") };
+                assert_eq!((again.status.as_u16(), again.problem()), expected, "{body} and then {other}");
+            }
+        }
+    }
+
+    #[tokio::test]
     async fn a_hundred_rotations_at_once_make_one_new_token() {
         let app = with_payments().await;
         let old = minted(&app, "worker").await;

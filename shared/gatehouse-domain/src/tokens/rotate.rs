@@ -89,7 +89,7 @@ pub async fn rotate<S: FindProject + FindToken + SaveToken>(
     let next =
         key.map_or_else(|| TokenId::generate(system), |key| TokenId::of_request(&audit.caller.actor(), key));
     if key.is_some()
-        && let Some(minted) = replay(store, sign, &older, &next).await?
+        && let Some(minted) = replay(store, sign, &older, &next, rotation).await?
     {
         return Ok(minted);
     }
@@ -113,7 +113,7 @@ pub async fn rotate<S: FindProject + FindToken + SaveToken>(
         // It was rotated or revoked at the same moment: by a twin of this request, or by somebody else.
         EditOutcome::Conflict => {
             let older = show(store, audit.caller, &ROTATE_TOKEN, jti).await?;
-            let minted = replay(store, sign, &older, &newer.jti).await?;
+            let minted = replay(store, sign, &older, &newer.jti, rotation).await?;
             minted.ok_or(RotateTokenError::NotActive("rotated or revoked by somebody else"))
         }
     }
@@ -125,13 +125,37 @@ async fn replay<S: FindToken>(
     sign: &dyn SignToken,
     older: &ServiceToken,
     next: &TokenId,
+    rotation: &Rotation,
 ) -> Result<Option<Minted>, RotateTokenError> {
     let Some(record) = store.find_token(next).await? else { return Ok(None) };
-    if record.replaces.as_ref().is_none_or(|replaced| replaced.jti != older.jti) {
+    if !came_of(older, &record, rotation) {
         return Err(RotateTokenError::KeyReused);
     }
     let token = sign.sign_service_token(&mint::claims(&record)).await?;
     Ok(Some(Minted { record, token, replayed: true }))
+}
+
+/// Whether `newer` took over from `older` by a rotation that asked for the same.
+fn came_of(older: &ServiceToken, newer: &ServiceToken, rotation: &Rotation) -> bool {
+    let Some(replaced) = newer.replaces.as_ref().filter(|replaced| replaced.jti == older.jti) else {
+        return false;
+    };
+    let same_grace = match (&older.state, rotation.grace) {
+        (TokenState::Rotated { to, at, expires_at }, Some(grace)) if *to == newer.jti => {
+            *expires_at == Some(*at + grace)
+        }
+        // By now revoked, or used up: how long it was to stay valid is not known any more.
+        _ => true,
+    };
+    replaced.ends_it_when_used == rotation.grace.is_none()
+        && same_grace
+        && newer.expires_at == expires_at(older, newer.created_at, rotation)
+}
+
+/// When the newer token ends: it lives as long as the older one was meant to, unless another life is asked for.
+fn expires_at(older: &ServiceToken, now: Timestamp, rotation: &Rotation) -> Timestamp {
+    let life = older.expires_at.duration_since(older.created_at).unsigned_abs();
+    rotation.days.map_or(now + life, |days| mint::expires_at(now, days))
 }
 
 fn check(grace: Option<Duration>, days: Option<u16>) -> Result<(), RotateTokenError> {
@@ -145,7 +169,6 @@ fn check(grace: Option<Duration>, days: Option<u16>) -> Result<(), RotateTokenEr
     if errors.is_empty() { Ok(()) } else { Err(RotateTokenError::Invalid(errors)) }
 }
 
-/// The newer token: it lives as long as the older one was meant to, unless another life is asked for.
 fn successor(
     older: &ServiceToken,
     jti: TokenId,
@@ -153,12 +176,11 @@ fn successor(
     now: Timestamp,
     rotation: &Rotation,
 ) -> ServiceToken {
-    let life = older.expires_at.duration_since(older.created_at).unsigned_abs();
     ServiceToken {
         jti,
         created_at: now,
         created_by: audit.caller.actor(),
-        expires_at: rotation.days.map_or(now + life, |days| mint::expires_at(now, days)),
+        expires_at: expires_at(older, now, rotation),
         last_used_at: None,
         replaces: Some(Replaces { jti: older.jti.clone(), ends_it_when_used: rotation.grace.is_none() }),
         state: TokenState::Active,
