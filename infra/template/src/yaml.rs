@@ -35,6 +35,10 @@ fn to_json(node: &Yaml<'_>) -> Result<Value, TemplateError> {
 fn entry_to_json((key, value): (&Yaml<'_>, &Yaml<'_>)) -> Result<(String, Value), TemplateError> {
     let key = match to_json(key)? {
         Value::String(text) => text,
+        // As text, each level within such a key would double the one before.
+        Value::Array(_) | Value::Object(_) => {
+            return Err(TemplateError::Yaml("a key that is a list or a mapping".into()));
+        }
         other => other.to_string(),
     };
     Ok((key, to_json(value)?))
@@ -89,6 +93,16 @@ mod tests {
     fn scalars_keep_their_types() {
         let parsed = parse("n: 30\ns: '30'\nb: true\nf: 1.5\nz: ~\nt: |\n  x\n").unwrap();
         assert_eq!(parsed, json!({"n": 30, "s": "30", "b": true, "f": 1.5, "z": null, "t": "x\n"}));
+    }
+
+    #[test]
+    fn keys_with_parts_are_an_error_however_deep() {
+        for depth in [1, 2, 40] {
+            let text = format!("a: {}x{}", "{".repeat(depth + 1), "}".repeat(depth + 1));
+            let error = parse(&text).unwrap_err().to_string();
+            assert!(error.contains("a key that is a list or a mapping"), "{error}");
+        }
+        assert_eq!(parse("1: x\ntrue: y").unwrap(), json!({ "1": "x", "true": "y" }));
     }
 
     #[test]
