@@ -1,12 +1,9 @@
 //! What the definitions promise, read from the files themselves.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
+use gatehouse_http::extract::check_json;
 use gatehouse_local::step_functions::StateMachine;
-use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
 use crate::world::{DEPLOY, PROVISION, substitutions};
@@ -119,10 +116,11 @@ fn each(check: impl Fn(&Graph)) {
 fn they_are_read_by_the_engine_and_say_nothing_twice() {
     for definition in [PROVISION, DEPLOY] {
         StateMachine::parse("flow", definition, &substitutions()).unwrap();
-        serde_json::from_str::<NothingTwice>(definition).unwrap();
+        // Reading it as a value would keep the last of two fields of one name silently.
+        check_json(definition.as_bytes()).unwrap();
     }
-    let twice = serde_json::from_str::<NothingTwice>(r#"{"a": [{"b": 1, "b": 2}]}"#);
-    assert!(twice.unwrap_err().to_string().contains("`b` is there twice"));
+    let twice = format!("{:?}", check_json(br#"{"a": [{"b": 1, "b": 2}]}"#).unwrap_err());
+    assert!(twice.contains("/a/0/b") && twice.contains("is there more than once"), "{twice}");
 }
 
 #[test]
@@ -263,57 +261,4 @@ fn a_machine_has_time_for_its_longest_way() {
         assert!(graph.timeout > longest, "{longest} s may pass, and {} s are given", graph.timeout);
         assert!(longest > 604_800, "the longest way has an approval on it");
     });
-}
-
-/// JSON in which no object has a field twice. Reading it as a value would keep the last one silently.
-#[derive(Debug)]
-struct NothingTwice;
-
-impl<'de> Deserialize<'de> for NothingTwice {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Self)
-    }
-}
-
-impl<'de> Visitor<'de> for NothingTwice {
-    type Value = Self;
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("JSON")
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<Self, E> {
-        Ok(self)
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<Self, E> {
-        Ok(self)
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<Self, E> {
-        Ok(self)
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<Self, E> {
-        Ok(self)
-    }
-
-    fn visit_str<E>(self, _: &str) -> Result<Self, E> {
-        Ok(self)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self, A::Error> {
-        while items.next_element::<Self>()?.is_some() {}
-        Ok(self)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Self, A::Error> {
-        let mut names = BTreeSet::new();
-        while let Some((name, _)) = fields.next_entry::<String, Self>()? {
-            if !names.insert(name.clone()) {
-                return Err(A::Error::custom(format!("`{name}` is there twice")));
-            }
-        }
-        Ok(self)
-    }
 }
