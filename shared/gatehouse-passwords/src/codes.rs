@@ -11,11 +11,8 @@ use gatehouse_domain::{
     secret::{ReadSecret, SecretName},
     users::{CodesError, OneTimeCodes, SealedSecret},
 };
+use gatehouse_sealing::SealingKey;
 use jiff::Timestamp;
-use ring::{
-    aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey},
-    hmac,
-};
 use secrecy::{ExposeSecret, SecretString};
 use totp_rs::{Algorithm, Builder, Secret};
 
@@ -24,9 +21,6 @@ const STEP: u64 = 30;
 
 /// The length of a secret, in bytes (RFC 4226, section 4).
 const SECRET: usize = 20;
-
-/// How many random bytes a sealed secret begins with.
-const SALT: usize = 16;
 
 /// Why codes cannot be checked: a defect of the installation, and never of what a caller sent.
 #[derive(Debug, thiserror::Error)]
@@ -57,24 +51,18 @@ impl<S: ReadSecret> Totp<S> {
         Self { secrets, ids }
     }
 
-    /// Each sealed secret has a key of its own, made from its salt, so that no nonce is ever used twice.
-    async fn key(&self, salt: &[u8]) -> Result<LessSafeKey, CodesError> {
+    async fn key(&self) -> Result<SealingKey, CodesError> {
         let name = SecretName::second_factor_key();
         let secret = self.secrets.read(&name).await.map_err(|error| CodesError(Box::new(error)))?;
         let secret = secret.ok_or(Defect::NoKey)?;
-        let key = hmac::Key::new(hmac::HMAC_SHA256, secret.expose_secret().as_bytes());
-        let key = hmac::sign(&key, salt);
-        let key = UnboundKey::new(&AES_256_GCM, key.as_ref()).map_err(|_| Defect::Unusable)?;
-        Ok(LessSafeKey::new(key))
+        Ok(SealingKey::new(secret.expose_secret().as_bytes()))
     }
 
     async fn open(&self, user: &UserName, sealed: &SealedSecret) -> Result<[u8; SECRET], CodesError> {
         let mut bytes = BASE64.decode(sealed.as_str().as_bytes()).map_err(|_| Defect::Unsealable)?;
-        let (salt, sealed) = bytes.split_at_mut_checked(SALT).ok_or(Defect::Unsealable)?;
-        let (key, nonce) = (self.key(salt).await?, Nonce::assume_unique_for_key([0; 12]));
-        let secret =
-            key.open_in_place(nonce, Aad::from(user.as_str()), sealed).map_err(|_| Defect::Unsealable)?;
-        Ok(<[u8; SECRET]>::try_from(&*secret).map_err(|_| Defect::Unusable)?)
+        let key = self.key().await?;
+        let secret = key.open(user.as_str(), &mut bytes).map_err(|_| Defect::Unsealable)?;
+        Ok(<[u8; SECRET]>::try_from(secret).map_err(|_| Defect::Unusable)?)
     }
 }
 
@@ -84,11 +72,9 @@ impl<S: ReadSecret> OneTimeCodes for Totp<S> {
         let random = [self.ids.random(), self.ids.random()].concat();
         let secret = &random[..SECRET];
         let text = SecretString::from(BASE32_NOPAD.encode(secret));
-        let (salt, mut sealed) = (self.ids.random(), secret.to_vec());
-        let (key, nonce) = (self.key(&salt).await?, Nonce::assume_unique_for_key([0; 12]));
-        key.seal_in_place_append_tag(nonce, Aad::from(user.as_str()), &mut sealed)
-            .map_err(|_| Defect::Unusable)?;
-        let sealed = BASE64.encode(&[&salt[..], &sealed].concat());
+        let key = self.key().await?;
+        let sealed = key.seal(self.ids.random(), user.as_str(), secret).map_err(|_| Defect::Unusable)?;
+        let sealed = BASE64.encode(&sealed);
         Ok((SealedSecret::unverified(sealed), text))
     }
 
@@ -152,11 +138,8 @@ mod tests {
     }
 
     async fn seal(totp: &Totp<Key>, secret: &[u8; SECRET]) -> SealedSecret {
-        let mut sealed = secret.to_vec();
-        let key = totp.key(&[1; SALT]).await.unwrap();
-        let nonce = Nonce::assume_unique_for_key([0; 12]);
-        key.seal_in_place_append_tag(nonce, Aad::from("ada"), &mut sealed).unwrap();
-        SealedSecret::unverified(BASE64.encode(&[&[1; SALT][..], &sealed].concat()))
+        let sealed = totp.key().await.unwrap().seal([1; 16], "ada", secret).unwrap();
+        SealedSecret::unverified(BASE64.encode(&sealed))
     }
 
     #[tokio::test]

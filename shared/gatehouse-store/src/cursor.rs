@@ -5,10 +5,7 @@
 //! list by whom: it leads nowhere else. ADR 16 says why.
 
 use gatehouse_domain::paging::{Cursor, InvalidCursor};
-use ring::{
-    aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey},
-    hmac,
-};
+use gatehouse_sealing::{SALT, SealingKey};
 
 /// The longest sort key in a cursor, in bytes: the table refuses to compare with one of more than 1,024.
 const MAX_LENGTH: usize = 1000;
@@ -16,30 +13,19 @@ const MAX_LENGTH: usize = 1000;
 /// Texts are sealed as multiples of this, in bytes, so that a cursor's length does not tell a month's end from an entry.
 const BLOCK: usize = 128;
 
-/// How many random bytes a cursor begins with.
-const SALT: usize = 16;
-
 /// What cursors are sealed with.
-pub struct CursorKey(hmac::Key);
+pub struct CursorKey(SealingKey);
 
 impl CursorKey {
     /// Takes random bytes for the key.
     pub fn new(secret: &[u8]) -> Self {
-        Self(hmac::Key::new(hmac::HMAC_SHA256, secret))
-    }
-
-    /// Each cursor has a key of its own, made from its salt, so that no nonce is ever used twice.
-    fn of_cursor(&self, salt: &[u8]) -> Option<LessSafeKey> {
-        let key = hmac::sign(&self.0, salt);
-        UnboundKey::new(&AES_256_GCM, key.as_ref()).ok().map(LessSafeKey::new)
+        Self(SealingKey::new(secret))
     }
 
     /// A cursor that stands behind `sort_key`. `None` where no page can end: the key is empty, or longer than any.
     pub fn seal(&self, salt: [u8; SALT], bound_to: &str, sort_key: &str) -> Option<Cursor> {
-        let mut sealed = padded(sort_key)?;
-        let nonce = Nonce::assume_unique_for_key([0; 12]);
-        self.of_cursor(&salt)?.seal_in_place_append_tag(nonce, Aad::from(bound_to), &mut sealed).ok()?;
-        Some(Cursor::encode(&[&salt[..], &sealed].concat()))
+        let sealed = self.0.seal(salt, bound_to, &padded(sort_key)?).ok()?;
+        Some(Cursor::encode(&sealed))
     }
 
     /// The sort key that a cursor stands behind.
@@ -49,10 +35,7 @@ impl CursorKey {
     /// When it was not sealed with this key, for the same.
     pub fn open(&self, bound_to: &str, cursor: &Cursor) -> Result<String, InvalidCursor> {
         let mut bytes = cursor.decode()?;
-        let (salt, sealed) = bytes.split_at_mut_checked(SALT).ok_or(InvalidCursor)?;
-        let nonce = Nonce::assume_unique_for_key([0; 12]);
-        let key = self.of_cursor(salt).ok_or(InvalidCursor)?;
-        let text = key.open_in_place(nonce, Aad::from(bound_to), sealed).map_err(|_| InvalidCursor)?;
+        let text = self.0.open(bound_to, &mut bytes).map_err(|_| InvalidCursor)?;
         let end = text.iter().rposition(|byte| *byte != 0).ok_or(InvalidCursor)?;
         String::from_utf8(text[..end].to_vec()).map_err(|_| InvalidCursor)
     }
