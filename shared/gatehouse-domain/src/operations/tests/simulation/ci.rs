@@ -114,6 +114,7 @@ fn job() -> Job {
                 description: None,
                 deliver: Delivery::InstanceVar { name: VERSION.to_owned() },
             }],
+            undeclared: None,
         },
         revision: Revision::unverified("r1".to_owned()),
         created_at: Timestamp::UNIX_EPOCH,
