@@ -24,6 +24,8 @@ use gatehouse_domain::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::extract;
+
 /// When to ask a CI system again that does not answer and does not say itself.
 const PROVIDER_PAUSE: Duration = Duration::from_secs(5);
 
@@ -242,13 +244,16 @@ impl Problem {
         }
     }
 
-    /// The thing is not as the caller expects.
+    /// The thing is not as the caller expects. Who said nothing of what they expect is told the `etag` that they would
+    /// have sent: it is in the answer to whoever may read the thing, which all may who edit it.
     pub fn precondition(error: PreconditionError) -> Self {
-        let kind = match error {
-            PreconditionError::Required => PRECONDITION_REQUIRED,
-            PreconditionError::Failed => PRECONDITION_FAILED,
-        };
-        Self::new(kind, error.to_string())
+        let detail = error.to_string();
+        match error {
+            PreconditionError::Required { current } => {
+                Self::new(PRECONDITION_REQUIRED, detail).with("etag", extract::etag(&current).1)
+            }
+            PreconditionError::Failed => Self::new(PRECONDITION_FAILED, detail),
+        }
     }
 
     /// Our state could not be read or written.
