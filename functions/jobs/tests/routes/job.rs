@@ -277,7 +277,7 @@ mod put {
         assert_snapshot!(put().json(&json!({ "projects": "payments" })).await, @r#"
         422 Unprocessable Entity
         validation-failed: Refused: `/projects`.
-          "/projects": unknown field `projects`, expected one of `project`, `display_name`, `description`, `environment`, `provider`, `parameters`
+          "/projects": unknown field `projects`, expected one of `project`, `display_name`, `description`, `environment`, `provider`, `parameters`, `undeclared`
         "#);
         let large = format!("{{\"project\":\"{}\"}}", "x".repeat(1024 * 1024));
         assert_snapshot!(put().body("application/json", large).await, @"
