@@ -24,8 +24,6 @@ use gatehouse_domain::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::extract;
-
 /// When to ask a CI system again that does not answer and does not say itself.
 const PROVIDER_PAUSE: Duration = Duration::from_secs(5);
 
@@ -250,7 +248,7 @@ impl Problem {
         let detail = error.to_string();
         match error {
             PreconditionError::Required { current } => {
-                Self::new(PRECONDITION_REQUIRED, detail).with("etag", extract::etag(&current).1)
+                Self::new(PRECONDITION_REQUIRED, detail).with("etag", format!("\"{}\"", current.as_str()))
             }
             PreconditionError::Failed => Self::new(PRECONDITION_FAILED, detail),
         }

@@ -2,7 +2,7 @@
 //!
 //! A block marked `http` is a request line, headers, a body where it does not begin with a header, and a line that begins
 //! with `=>`: the status and, in backticks, pieces of the answer. `{shop}` is the id of the service of that name, and
-//! `{etag}` the last ETag that was told.
+//! `{etag}` the last `ETag` that was told.
 
 use std::collections::BTreeSet;
 
