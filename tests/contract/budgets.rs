@@ -460,7 +460,7 @@ async fn an_operation_begins_with_one_transaction_and_a_change_of_it_is_one_writ
     let (audit, dev) = (audit(&caller, &origin), "dev".parse().unwrap());
     let asked = async |key: Option<&IdempotencyKey>| {
         let ask = Ask::Provision(gatehouse_domain::json::Object::new());
-        let wanted = OperationRequest { service: &shop.id, environment: &dev, ask: &ask, key };
+        let wanted = OperationRequest { service: &shop.id, environment: Some(&dev), ask: &ask, key };
         request(&*table.table, &Begins, &*table.system, &audit, &wanted).await
     };
     let key = "k".parse().unwrap();

@@ -318,13 +318,14 @@ async fn a_project_and_its_tenant() {
         id: "acme".parse().unwrap(),
         display_name: "Acme".into(),
         require_second_factor: true,
+        default_project: Some("payments".parse().unwrap()),
         created_at: noon(),
         created_by: "user:root".into(),
     };
     table.table.save_tenant(&tenant, &entry(&table)).await.unwrap();
     let expected = json!({
         "pk": "TENANTS", "sk": "TENANT#acme", "tenant": "acme", "display_name": "Acme",
-        "require_second_factor": true, "created_at": NOON, "created_by": "user:root",
+        "require_second_factor": true, "default_project": "payments", "created_at": NOON, "created_by": "user:root",
     });
     assert_eq!(item(&table, "TENANTS", "TENANT#acme").await, expected);
     assert_eq!(table.table.list_tenants().await.unwrap(), [tenant]);

@@ -1,16 +1,17 @@
 //! Projects and tenants.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, slice, time::Duration};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures_util::future::join_all;
 use gatehouse_domain::{
     audit::Entry,
     caller::Tenants,
-    catalog::{EnvironmentEdits, SaveService, Service, ServiceSpec},
+    catalog::{EnvironmentEdits, FindDefaultProject, SaveService, Service, ServiceSpec},
     clock::Clock,
     id::TokenId,
     jobs::DeleteJob,
+    name::ProjectName,
     paging::ListError,
     project::{FindProject, ListProjects, Project, SaveProject},
     revision::{EditOutcome, Revision},
@@ -219,6 +220,7 @@ fn tenant(table: &TestTable, id: &str, display_name: &str) -> Tenant {
         id: id.parse().unwrap(),
         display_name: display_name.into(),
         require_second_factor: false,
+        default_project: None,
         created_at: table.system.now(),
         created_by: "user:ada".into(),
     }
@@ -238,6 +240,23 @@ async fn a_tenant_keeps_when_it_was_created_when_it_gets_another_name() {
     let wanted = Tenant { display_name: "Acme Inc.".into(), ..first };
     assert_eq!(found[1..], [wanted]);
     assert_eq!(found[0].id.as_str(), "a");
+}
+
+#[tokio::test]
+async fn a_default_project_is_read_in_one_call_and_taken_away() {
+    let table = TestTable::new().await;
+    let entry = || table.entry("user:ada", "tenant:acme", None);
+    let acme = tenant(&table, "acme", "Acme");
+    let payments: ProjectName = "payments".parse().unwrap();
+    let defaulted = Tenant { default_project: Some(payments.clone()), ..acme.clone() };
+    for (saved, found) in [(&defaulted, Some(payments)), (&acme, None)] {
+        table.table.save_tenant(saved, &entry()).await.unwrap();
+        table.calls.take();
+        assert_eq!(table.table.default_project(&acme.id).await.unwrap(), found);
+        assert_eq!(table.calls.take(), ["GetItem"]);
+        assert_eq!(table.table.list_tenants().await.unwrap(), slice::from_ref(saved));
+    }
+    assert_eq!(table.table.default_project(&"beta".parse().unwrap()).await.unwrap(), None);
 }
 
 #[tokio::test]

@@ -91,6 +91,7 @@ impl World {
             id,
             display_name: tenant.into(),
             require_second_factor: false,
+            default_project: None,
             created_at,
             created_by: "user:root".into(),
         };

@@ -1,6 +1,6 @@
 //! Services: their names, their environments, and lists of them.
 
-use std::{collections::BTreeSet, slice};
+use std::{collections::BTreeSet, slice, time::Duration};
 
 use async_trait::async_trait;
 use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, WriteRequest};
@@ -11,7 +11,8 @@ use gatehouse_domain::{
     catalog::{
         self, Category, CreateService, DeployTarget, Deployed, EditServiceError, EnvironmentEdits,
         EnvironmentSpec, EnvironmentState, FindService, Infrastructure, Lifecycle, Link, ListServices,
-        Modules, Registered, SaveService, Service, ServiceDraft, ServiceFilter, ServiceSpec, Settled,
+        Modules, Provisioned, Registered, SaveService, Service, ServiceDraft, ServiceFilter, ServiceSpec,
+        Settled,
     },
     clock::Clock,
     id::ServiceId,
@@ -19,7 +20,7 @@ use gatehouse_domain::{
     jobs::{Existing, FindForEdit},
     json::{self, Json, Object},
     name::{JobId, ProjectName},
-    operations::BeginOutcome,
+    operations::{BeginOutcome, Operation, reconcile::ListOpenOperations},
     paging::{ListError, PageRequest},
     project::{ListProjects, Project, SaveProject},
     revision::{EditOutcome, Precondition, Revision},
@@ -366,6 +367,46 @@ async fn a_service_is_shown_with_all_its_environments_however_large_they_are() {
     assert_eq!(delete(&table, &shop).await, EditOutcome::Done, "in one transaction");
 }
 
+/// An environment that ends by itself, with the operation that provisioned it.
+async fn ending(table: &TestTable, service: &Service, name: &str) -> Operation {
+    let operation = begun(table, service, name).await;
+    let expires_at = Some(table.system.now() + Duration::from_hours(1));
+    let provisioned = Provisioned { expires_at, ..provisioned(table, &operation) };
+    let infrastructure = Some(Infrastructure::Present(provisioned));
+    end(table, &operation, &Settled { infrastructure, ..Settled::default() }).await;
+    operation
+}
+
+#[tokio::test]
+async fn an_edit_that_takes_a_time_to_live_away_takes_the_end_away_with_it() {
+    let table = TestTable::new().await;
+    let shop = saved(&table, "acme", "shop").await;
+    let (dev, prod) = (ending(&table, &shop, "dev").await, ending(&table, &shop, "prod").await);
+    let read = async |name: &str| state(&table, &shop, name).await.unwrap();
+    let before = read("dev").await;
+    let endless = |operation: &Operation| EnvironmentEdits {
+        endless: [("dev".parse().unwrap(), operation.id.clone())].into(),
+        ..EnvironmentEdits::default()
+    };
+    let next = edited(&table, &shop);
+    // What another operation has provisioned since keeps its end, and nothing of the edit is written.
+    let replace = async |edits| {
+        table.table.replace_service(&next, &shop.revision, &edits, &entry_of(&table, &shop)).await.unwrap()
+    };
+    assert_eq!(replace(endless(&prod)).await, EditOutcome::Conflict);
+    assert_eq!((read("dev").await, find(&table, &shop).await), (before.clone(), Some(shop.clone())));
+
+    assert_eq!(replace(endless(&dev)).await, EditOutcome::Done);
+    let Infrastructure::Present(provisioned) = before.infrastructure.clone() else { panic!("{before:?}") };
+    let infrastructure = Infrastructure::Present(Provisioned { expires_at: None, ..provisioned });
+    assert_eq!(read("dev").await, EnvironmentState { infrastructure, ..before }, "and nothing else");
+    assert_ne!(read("prod").await.infrastructure.provisioned().unwrap().expires_at, None);
+    // The janitor, which reads the index, finds only the other one.
+    let late = table.system.now() + Duration::from_hours(2);
+    let due = table.table.ended_environments(late, &PageRequest::default()).await.unwrap();
+    assert_eq!(due.items, [(shop.id.clone(), "prod".parse().unwrap())]);
+}
+
 #[tokio::test]
 async fn what_is_deployed_does_not_keep_a_service_from_being_deleted() {
     let table = TestTable::new().await;
@@ -407,7 +448,7 @@ fn draft(service: &Service) -> ServiceDraft {
     ServiceDraft {
         tenant: Some(service.tenant.clone()),
         name: service.name.clone(),
-        spec: service.spec.clone(),
+        spec: service.spec.clone().in_project(Some(service.spec.project.clone())),
     }
 }
 
@@ -498,7 +539,7 @@ async fn an_edit_takes_no_environment_away_in_which_an_operation_began_after_it_
     let outdated = Outdated { table: &table, read };
     let (caller, origin, modules) = (admin("acme"), origin(), Modules::Unknown);
     let spec = ServiceSpec { environments: vec![environment("prod")], ..shop.spec.clone() };
-    let draft = ServiceDraft { spec, ..draft(&shop) };
+    let draft = draft(&Service { spec, ..shop.clone() });
     let expected = Precondition::Revision(shop.revision.clone());
     let (system, audit) = (&*table.system, audit(&caller, &origin));
     let replaced = catalog::replace(&outdated, &modules, system, &audit, &shop.id, draft, &expected).await;

@@ -17,7 +17,7 @@ use gatehouse_domain::{
 };
 use gatehouse_http::{
     Problem,
-    extract::{JsonBody, NoQuery, single},
+    extract::{NoQuery, WithOldWords, single},
     problem::{
         ATTEMPT_SUPERSEDED, CALLBACK_OUT_OF_ORDER, CALLBACK_TOKEN_EXPIRED, CALLBACK_TOKEN_INVALID,
         CALLBACK_TOKEN_MISMATCH, NOT_FOUND, OPERATION_ENDED, ProblemBody, UNAVAILABLE,
@@ -78,7 +78,7 @@ pub(crate) async fn provisioning(
     State(state): State<AppState>,
     reporter: Reporter,
     _: NoQuery,
-    JsonBody(body): JsonBody<ReportBody>,
+    WithOldWords(body): WithOldWords<ReportBody>,
 ) -> Result<Json<ReportAnswer>, Problem> {
     take(&state, &reporter, body, Workflow::Provision).await
 }
@@ -104,7 +104,7 @@ pub(crate) async fn deployment(
     State(state): State<AppState>,
     reporter: Reporter,
     _: NoQuery,
-    JsonBody(body): JsonBody<ReportBody>,
+    WithOldWords(body): WithOldWords<ReportBody>,
 ) -> Result<Json<ReportAnswer>, Problem> {
     take(&state, &reporter, body, Workflow::Deploy).await
 }

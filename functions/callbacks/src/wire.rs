@@ -13,6 +13,7 @@ use gatehouse_domain::{
     },
     validation::FieldError,
 };
+use gatehouse_http::written::{OldWords, Words};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -95,6 +96,26 @@ pub struct ReportBody {
     /// With `failure` of an apply: that nothing was changed for sure, so the environment is what it was.
     #[serde(skip_serializing_if = "Option::is_none")]
     unchanged: Option<bool>,
+}
+
+/// A report of a worker of the old portal: it named neither attempt nor place in its sequence, without which a repeated or
+/// late one cannot be told, so it is refused with today's words.
+impl OldWords for ReportBody {
+    const WORDS: &'static [Words] = &[Words {
+        gone: &[
+            ("status", "say `command` instead: `started`, `progress`, `heartbeat`, `success` or `failure`"),
+            ("service_id", "say `operation_id` instead, which the worker was begun with"),
+            ("deployment_id", "say `operation_id` instead, which the webhook was called with"),
+            ("request_id", "say `operation_id` instead, which the worker was begun with"),
+            ("environment", "say `operation_id` instead: it is of one environment"),
+            ("error", "say `reason` instead, with the command `failure`"),
+            ("error_message", "say `reason` instead, with the command `failure`"),
+            ("progress", "say `percentage` instead, with the command `progress`"),
+            ("logs", "say `log` instead, a list of lines, with the command `progress`"),
+            ("image_tag", "leave it out: the operation knows its `version`"),
+        ],
+        ..Words::of("ReportBody")
+    }];
 }
 
 /// What came out under one name: a value, or that it is sensitive or too large.

@@ -15,8 +15,9 @@ use gatehouse_domain::{
 };
 use gatehouse_http::{
     Problem,
-    extract::{Audited, Idempotency, JsonBody, NoQuery, PathParameter, mark_replayed},
+    extract::{Audited, Idempotency, JsonBody, NoQuery, PathParameter, WithOldWords, mark_replayed},
     problem::ProblemBody,
+    written::{OldWords, Words},
 };
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -24,16 +25,22 @@ use utoipa::ToSchema;
 use crate::{problems, state::AppState, wire::OperationAnswer};
 
 /// What is to be provisioned.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ProvisionBody {
-    /// Which environment of the service.
-    #[schema(value_type = String, example = "dev")]
-    environment: EnvironmentName,
+    /// Which environment of the service; its only one without it.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, example = "dev")]
+    environment: Option<EnvironmentName>,
     /// Inputs of the module, over those of the environment.
     #[serde(default)]
     #[schema(value_type = Object)]
     inputs: Object,
+}
+
+impl OldWords for ProvisionBody {
+    const WORDS: &'static [Words] =
+        &[Words { renamed: &[("parameters", "inputs")], ..Words::of("ProvisionBody") }];
 }
 
 /// In which environment something is to be done.
@@ -49,12 +56,18 @@ pub(crate) struct EnvironmentOnlyBody {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct DeployBody {
-    /// Which environment of the service.
-    #[schema(value_type = String, example = "dev")]
-    environment: EnvironmentName,
+    /// Which environment of the service; its only one without it.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, example = "dev")]
+    environment: Option<EnvironmentName>,
     /// Which version.
     #[schema(example = "1.4.2")]
     version: String,
+}
+
+impl OldWords for DeployBody {
+    const WORDS: &'static [Words] =
+        &[Words { renamed: &[("image_tag", "version")], ..Words::of("DeployBody") }];
 }
 
 /// Provisions an environment: plan, approval where the environment asks for it, apply.
@@ -65,7 +78,7 @@ pub(crate) struct DeployBody {
         ("service_id" = String, Path, description = "The service's id."),
         ("Idempotency-Key" = Option<String>, Header, description = "Makes repetitions safe."),
     ),
-    request_body = ProvisionBody,
+    request_body = Option<ProvisionBody>,
     responses(
         (status = 202, description = "The operation was accepted. `Location` shows it.", body = OperationAnswer),
         (status = 404, description = "There is no such service.", body = ProblemBody),
@@ -78,9 +91,10 @@ pub(crate) struct DeployBody {
 )]
 pub(crate) async fn provision(
     action: ActionRequest,
-    JsonBody(body): JsonBody<ProvisionBody>,
+    body: Option<WithOldWords<ProvisionBody>>,
 ) -> Result<Response, Problem> {
-    action.ask(&body.environment, &Ask::Provision(body.inputs)).await
+    let body = body.map(|WithOldWords(body)| body).unwrap_or_default();
+    action.ask(body.environment.as_ref(), &Ask::Provision(body.inputs)).await
 }
 
 /// Deprovisions an environment: takes away what was provisioned.
@@ -104,7 +118,7 @@ pub(crate) async fn deprovision(
     action: ActionRequest,
     JsonBody(body): JsonBody<EnvironmentOnlyBody>,
 ) -> Result<Response, Problem> {
-    action.ask(&body.environment, &Ask::Deprovision).await
+    action.ask(Some(&body.environment), &Ask::Deprovision).await
 }
 
 /// Looks whether what exists in an environment is what was provisioned. Changes nothing.
@@ -127,7 +141,7 @@ pub(crate) async fn drift(
     action: ActionRequest,
     JsonBody(body): JsonBody<EnvironmentOnlyBody>,
 ) -> Result<Response, Problem> {
-    action.ask(&body.environment, &Ask::Drift).await
+    action.ask(Some(&body.environment), &Ask::Drift).await
 }
 
 /// Deploys a version to an environment, by the service's deploy job or webhook.
@@ -150,9 +164,9 @@ pub(crate) async fn drift(
 )]
 pub(crate) async fn deploy(
     action: ActionRequest,
-    JsonBody(body): JsonBody<DeployBody>,
+    WithOldWords(body): WithOldWords<DeployBody>,
 ) -> Result<Response, Problem> {
-    action.ask(&body.environment, &Ask::Deploy(body.version)).await
+    action.ask(body.environment.as_ref(), &Ask::Deploy(body.version)).await
 }
 
 /// What a request for an operation has besides its body: who asks, for which service, and under which key.
@@ -177,7 +191,7 @@ impl FromRequestParts<AppState> for ActionRequest {
 
 impl ActionRequest {
     /// Begins the operation, and answers 202 with it.
-    async fn ask(&self, environment: &EnvironmentName, ask: &Ask) -> Result<Response, Problem> {
+    async fn ask(&self, environment: Option<&EnvironmentName>, ask: &Ask) -> Result<Response, Problem> {
         let Self { state, audited, service, key } = self;
         let wanted = OperationRequest { service, environment, ask, key: key.as_ref() };
         let (start, system) = (&*state.start, &*state.system);

@@ -15,8 +15,8 @@ use gatehouse_domain::{
 use gatehouse_http::{
     Problem,
     extract::{
-        Admitted, Audited, Expected, Idempotency, JsonBody, NoQuery, PathParameter, QueryParameters, etag,
-        mark_replayed,
+        Admitted, Audited, Expected, Idempotency, NoQuery, PathParameter, QueryParameters, WithOldWords,
+        etag, mark_replayed,
     },
     page,
     problem::{INVALID_QUERY, ProblemBody},
@@ -49,9 +49,34 @@ pub(crate) struct ListQuery {
     /// Those whose name, owner or description hold this text, whatever its case.
     text: Option<String>,
     /// How many at most, 1 to 100; 50 without it.
-    limit: Option<u8>,
+    limit: Option<u32>,
     /// Where to start: the `next_cursor` of the page before.
     cursor: Option<String>,
+    /// The old portal's place in the list.
+    #[param(ignore)]
+    skip: Option<u64>,
+    /// The old portal's filter.
+    #[param(ignore)]
+    environment: Option<String>,
+}
+
+impl ListQuery {
+    /// Refuses what the old portal took and this list does not, with what takes its place.
+    fn check_old_words(&self) -> Result<(), Problem> {
+        let detail = match (self.skip, &self.environment) {
+            // What programs send that always say where they are.
+            (None | Some(0), None) => return Ok(()),
+            (_, Some(_)) => {
+                "`environment` does not filter services: each of them has its `environments` with it, and \
+                 `text`, `owner`, `lifecycle` and `tenant` filter."
+            }
+            (Some(_), None) => {
+                "`skip` may only be 0: the next page starts where `cursor` says, with the `next_cursor` of the \
+                 page before."
+            }
+        };
+        Err(Problem::new(INVALID_QUERY, detail))
+    }
 }
 
 /// Lists the services of the caller's tenants, by tenant and name. A page may be short, or empty, and still
@@ -68,6 +93,7 @@ pub(crate) async fn list(
     Admitted(caller): Admitted,
     QueryParameters(query): QueryParameters<ListQuery>,
 ) -> Result<impl IntoResponse, Problem> {
+    query.check_old_words()?;
     for (name, value) in [("owner", &query.owner), ("text", &query.text)] {
         if value.as_ref().is_some_and(|value| value.is_empty() || value.len() > MAX_FILTER) {
             return Err(Problem::new(INVALID_QUERY, format!("`{name}` must be 1 to {MAX_FILTER} bytes.")));
@@ -111,11 +137,11 @@ pub(crate) async fn create(
     audited: Audited,
     _: NoQuery,
     Idempotency(key): Idempotency,
-    JsonBody(body): JsonBody<ServiceBody>,
+    WithOldWords(body): WithOldWords<ServiceBody>,
 ) -> Result<impl IntoResponse, Problem> {
     let text = serde_json::to_string(&body).unwrap_or_default();
     let fingerprint = Fingerprint::of(&["create_service", &text]);
-    let (audit, draft) = (audited.context(), body.into_draft());
+    let (audit, draft) = (audited.context(), body.into_draft().map_err(Problem::invalid)?);
     check_webhooks(&state, &draft)?;
     let (table, modules, system) = (&*state.table, &state.modules, &*state.system);
     let created = catalog::create(table, modules, system, &audit, draft, key.as_ref(), fingerprint).await;
@@ -176,9 +202,9 @@ pub(crate) async fn put(
     PathParameter(id): PathParameter<ServiceId>,
     _: NoQuery,
     Expected(expected): Expected,
-    JsonBody(body): JsonBody<ServiceBody>,
+    WithOldWords(body): WithOldWords<ServiceBody>,
 ) -> Result<impl IntoResponse, Problem> {
-    let (audit, draft) = (audited.context(), body.into_draft());
+    let (audit, draft) = (audited.context(), body.into_draft().map_err(Problem::invalid)?);
     check_webhooks(&state, &draft)?;
     let (table, modules, system) = (&*state.table, &state.modules, &*state.system);
     let replaced = catalog::replace(table, modules, system, &audit, &id, draft, &expected).await;

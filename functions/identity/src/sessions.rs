@@ -9,12 +9,13 @@ use gatehouse_domain::{
 };
 use gatehouse_http::{
     Problem,
-    extract::{Admitted, Audited, CalledFrom, JsonBody, NoQuery},
+    extract::{Admitted, Audited, CalledFrom, FormOrJson, JsonBody, NoQuery},
     problem::{
         BEYOND_OWN_RIGHTS, CONFLICT, FORBIDDEN, LOGIN_REFUSED, NOT_FOUND, ProblemBody,
         SECOND_FACTOR_REQUIRED, THROTTLED,
     },
     revocation::{EffectiveAnswer, Flush},
+    written::{OldWords, Words},
 };
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
@@ -39,6 +40,15 @@ pub(crate) struct LoginBody {
     #[serde(default)]
     #[schema(value_type = Option<String>, example = "123456")]
     code: Option<SecretString>,
+}
+
+impl OldWords for LoginBody {
+    const WORDS: &'static [Words] = &[Words {
+        // What clients of OAuth say beside, RFC 6749, section 4.3.2. Whoever logs in gets what their roles admit to,
+        // whichever program they use.
+        ignored: &["grant_type", "scope", "client_id", "client_secret"],
+        ..Words::of("LoginBody")
+    }];
 }
 
 /// A session.
@@ -73,7 +83,7 @@ pub(crate) async fn log_in(
     State(state): State<AppState>,
     CalledFrom(origin): CalledFrom,
     _: NoQuery,
-    JsonBody(body): JsonBody<LoginBody>,
+    FormOrJson(body): FormOrJson<LoginBody>,
 ) -> Result<Json<SessionAnswer>, Problem> {
     let wanted = LogIn { user: &body.username, password: &body.password, code: body.code.as_ref() };
     let AppState { table, passwords, codes, sign, system, .. } = &state;

@@ -2,17 +2,18 @@
 
 use axum::{Json, extract::State, http::StatusCode};
 use gatehouse_domain::{
-    name::TenantId,
-    tenant::{self, EditTenantError, Tenant, TenantDraft},
+    name::{ProjectName, TenantId},
+    tenant::{self, DefaultProject, EditTenantError, Tenant, TenantDraft},
 };
 use gatehouse_http::{
     Problem,
-    extract::{Admitted, Audited, JsonBody, NoQuery, PathParameter},
+    extract::{Admitted, Audited, NoQuery, PathParameter, WithOldWords},
     problem::{CONFLICT, NOT_FOUND, ProblemBody},
     revocation::{Flush, log_flush_error},
+    written::{OldWords, Words},
 };
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
 use crate::AppState;
@@ -25,6 +26,9 @@ pub(crate) struct TenantView {
     display_name: String,
     /// Whether its members have to enrol a second factor before anything else is open to them.
     require_second_factor: bool,
+    /// The project of services that say nothing of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    default_project: Option<String>,
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
     created_by: String,
@@ -36,6 +40,7 @@ impl From<Tenant> for TenantView {
             tenant: tenant.id.to_string(),
             display_name: tenant.display_name,
             require_second_factor: tenant.require_second_factor,
+            default_project: tenant.default_project.map(|project| project.to_string()),
             created_at: tenant.created_at,
             created_by: tenant.created_by,
         }
@@ -64,6 +69,19 @@ pub(crate) struct TenantBody {
     /// Whether its members have to enrol a second factor before anything else is open to them; as it is without it.
     #[serde(default)]
     require_second_factor: Option<bool>,
+    /// The project, of this tenant, of services that say nothing of it; as it is without it, and none with null.
+    #[serde(default, deserialize_with = "said")]
+    #[schema(value_type = Option<String>, example = "payments")]
+    default_project: DefaultProject,
+}
+
+fn said<'de, D: Deserializer<'de>>(deserializer: D) -> Result<DefaultProject, D::Error> {
+    let project = Option::<ProjectName>::deserialize(deserializer)?;
+    Ok(project.map_or(DefaultProject::None, DefaultProject::Project))
+}
+
+impl OldWords for TenantBody {
+    const WORDS: &'static [Words] = &[Words { nullable: &["default_project"], ..Words::of("TenantBody") }];
 }
 
 /// Lists the tenants that the caller is in: an installation has some dozens, so there are no pages.
@@ -97,11 +115,11 @@ pub(crate) async fn put(
     Flush(flush): Flush,
     PathParameter(id): PathParameter<TenantId>,
     _: NoQuery,
-    JsonBody(body): JsonBody<TenantBody>,
+    WithOldWords(body): WithOldWords<TenantBody>,
 ) -> Result<Json<TenantAnswer>, Problem> {
     let audit = audited.context();
-    let TenantBody { display_name, require_second_factor } = body;
-    let draft = TenantDraft { id, display_name, require_second_factor };
+    let TenantBody { display_name, require_second_factor, default_project } = body;
+    let draft = TenantDraft { id, display_name, require_second_factor, default_project };
     let put = tenant::put(&*state.table, &*flush, &*state.system, &audit, draft).await;
     let (tenant, flush_error) = put.map_err(problem)?;
     log_flush_error(flush_error.as_ref());

@@ -128,6 +128,7 @@ mod tests {
                 id: tenant(),
                 display_name: "Acme".into(),
                 require_second_factor,
+                default_project: None,
                 created_at: at(0),
                 created_by: "user:root".into(),
             }])

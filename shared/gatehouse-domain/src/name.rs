@@ -99,6 +99,15 @@ name!(
     ModuleName, "a module", 64, "a-z, 0-9 and '-', not starting with '-'", slug_start, slug
 );
 
+/// A name of a-z, 0-9 and '-' that is as like `text` as can be: `billing-api` of `Billing API`. `None` where nothing of
+/// the text is left.
+pub fn slug_of(text: &str) -> Option<String> {
+    let lower = text.to_lowercase();
+    let words: Vec<_> =
+        lower.split(|it: char| !it.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).collect();
+    (!words.is_empty()).then(|| words.join("-"))
+}
+
 /// A name with every byte that a path segment or a table key cannot carry written as `~XX`.
 pub(crate) fn escape(name: &str) -> String {
     let mut text = String::with_capacity(name.len());

@@ -60,18 +60,18 @@ impl Precondition {
         match (self, current) {
             (Self::None | Self::Absent, None) => Ok(()),
             (Self::Revision(expected), Some(current)) if expected == current => Ok(()),
-            (Self::None, Some(_)) => Err(PreconditionError::Required),
+            (Self::None, Some(current)) => Err(PreconditionError::Required { current: current.clone() }),
             (Self::Absent, Some(_)) | (Self::Revision(_), _) => Err(PreconditionError::Failed),
         }
     }
 }
 
 /// Why an edit is refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PreconditionError {
     /// The thing exists, and the caller did not say which revision they saw.
     #[error("it exists already; send its ETag in If-Match to replace or delete it")]
-    Required,
+    Required { current: Revision },
     /// The thing is not as the caller expects.
     #[error("it is not as expected any more; read it again and repeat the change")]
     Failed,
@@ -85,7 +85,8 @@ mod tests {
     fn existing_things_are_replaced_only_knowingly() {
         let current = Revision::unverified("r1".into());
         assert_eq!(Precondition::None.admit(None), Ok(()));
-        assert_eq!(Precondition::None.admit(Some(&current)), Err(PreconditionError::Required));
+        let required = PreconditionError::Required { current: current.clone() };
+        assert_eq!(Precondition::None.admit(Some(&current)), Err(required));
         assert_eq!(Precondition::Absent.admit(Some(&current)), Err(PreconditionError::Failed));
         assert_eq!(Precondition::Revision(current.clone()).admit(Some(&current)), Ok(()));
         assert_eq!(Precondition::Revision(current).admit(None), Err(PreconditionError::Failed));

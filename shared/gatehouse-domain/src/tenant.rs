@@ -9,7 +9,8 @@ use crate::{
     audit::{Action, AuditContext, AuditTarget, Entry, Outcome},
     caller::{Caller, Tenants},
     clock::System,
-    name::TenantId,
+    name::{ProjectName, TenantId},
+    project::FindProject,
     revision::EditOutcome,
     revocation::{self, FlushAuthorizer, FlushError, PendingFlush},
     store::StoreError,
@@ -26,6 +27,9 @@ pub struct Tenant {
     /// Whether its members have to enrol a second factor before anything else is open to them.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub require_second_factor: bool,
+    /// The project of services that say nothing of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default_project: Option<ProjectName>,
     /// When it was created.
     pub created_at: Timestamp,
     pub created_by: String,
@@ -114,34 +118,58 @@ pub struct TenantDraft {
     pub display_name: String,
     /// Whether its members have to enrol a second factor; as it is without it.
     pub require_second_factor: Option<bool>,
+    pub default_project: DefaultProject,
+}
+
+/// What is said of the project of services that say nothing of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum DefaultProject {
+    /// It is as it was.
+    #[default]
+    Unsaid,
+    None,
+    Project(ProjectName),
 }
 
 /// Creates a tenant, or changes what is decided about it. The name of one that was deleted is not given again: people's
 /// roles, keys, runs and the trail of the one before are under it.
-pub async fn put<S: ListTenants + SaveTenant + PendingFlush>(
+pub async fn put<S: ListTenants + SaveTenant + FindProject + PendingFlush>(
     store: &S,
     flush: &dyn FlushAuthorizer,
     system: &dyn System,
     audit: &AuditContext<'_>,
     draft: TenantDraft,
 ) -> Result<(Tenant, Option<FlushError>), EditTenantError> {
-    let TenantDraft { id, display_name, require_second_factor } = draft;
+    let TenantDraft { id, display_name, require_second_factor, default_project } = draft;
     if display_name.trim().is_empty() || display_name.len() > 200 {
         let error = FieldError::new("/display_name", "must be 1 to 200 bytes of text");
         return Err(EditTenantError::Invalid(vec![error]));
     }
     let previous = store.list_tenants().await?.into_iter().find(|tenant| tenant.id == id);
-    let required_before = previous.is_some_and(|tenant| tenant.require_second_factor);
+    let required_before = previous.as_ref().is_some_and(|tenant| tenant.require_second_factor);
     let require_second_factor = require_second_factor.unwrap_or(required_before);
-    let detail = match (required_before, require_second_factor) {
+    let default_before = previous.and_then(|tenant| tenant.default_project);
+    let default_project = match default_project {
+        DefaultProject::Unsaid => default_before.clone(),
+        DefaultProject::None => None,
+        DefaultProject::Project(project) => Some(own_project(store, &id, project).await?),
+    };
+    let required = match (required_before, require_second_factor) {
         (false, true) => Some("members need a second factor".to_owned()),
         (true, false) => Some("members need no second factor any more".to_owned()),
         (true, true) | (false, false) => None,
     };
+    let defaulted = match &default_project {
+        same if *same == default_before => None,
+        Some(project) => Some(format!("default project: {project}")),
+        None => Some("no default project any more".to_owned()),
+    };
+    let changes: Vec<_> = required.into_iter().chain(defaulted).collect();
+    let detail = (!changes.is_empty()).then(|| changes.join("; "));
     let audit_target = AuditTarget { detail, ..audit_target(&id) };
     let entry = audit.entry(system, Action::PutTenant, Outcome::Done, audit_target);
     let (created_at, created_by) = (entry.at, audit.caller.actor());
-    let tenant = Tenant { id, display_name, require_second_factor, created_at, created_by };
+    let tenant = Tenant { id, display_name, require_second_factor, default_project, created_at, created_by };
     match store.save_tenant(&tenant, &entry).await? {
         EditOutcome::Done => {
             let (_, flush_error) = revocation::flush(store, flush, system, entry.at).await;
@@ -149,6 +177,19 @@ pub async fn put<S: ListTenants + SaveTenant + PendingFlush>(
         }
         EditOutcome::Conflict => Err(EditTenantError::NameSpent),
     }
+}
+
+async fn own_project<S: FindProject>(
+    store: &S,
+    tenant: &TenantId,
+    name: ProjectName,
+) -> Result<ProjectName, EditTenantError> {
+    let project = store.find_project(&name).await?;
+    if project.is_some_and(|project| project.tenant == *tenant) {
+        return Ok(name);
+    }
+    let error = FieldError::new("/default_project", "the tenant has no such project");
+    Err(EditTenantError::Invalid(vec![error]))
 }
 
 /// Deletes a tenant that has no projects.

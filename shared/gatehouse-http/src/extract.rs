@@ -23,9 +23,12 @@ use serde::{
     de::{DeserializeOwned, Error as _, MapAccess, SeqAccess, Visitor, value::MapAccessDeserializer},
 };
 
+use serde_json::{Value, value::RawValue};
+
 use crate::{
     gateway,
     problem::{self, Problem},
+    written::{OldWords, Words, Written},
 };
 
 /// The caller whom the operation admitted.
@@ -189,7 +192,7 @@ impl<S: Sync> FromRequestParts<S> for NoQuery {
     }
 }
 
-/// A JSON object as the body, with unknown members refused by `T`.
+/// A JSON object as the body, with unknown members refused by `T`. Members that are null are as if they were not there.
 #[derive(Debug)]
 pub struct JsonBody<T>(pub T);
 
@@ -197,11 +200,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        if !is_json(request.headers()) {
-            let detail = "Send the body as `Content-Type: application/json`.";
-            return Err(Problem::new(problem::UNSUPPORTED_MEDIA_TYPE, detail));
-        }
-        parse(&body(request, state).await?).map(Self)
+        required(request, state, &[]).await.map(Self)
     }
 }
 
@@ -209,17 +208,80 @@ impl<S: Send + Sync, T: DeserializeOwned> OptionalFromRequest<S> for JsonBody<T>
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Option<Self>, Problem> {
-        let json = is_json(request.headers());
-        let body = body(request, state).await?;
-        match (body.is_empty(), json) {
-            (true, _) => Ok(None),
-            (false, true) => parse(&body).map(|body| Some(Self(body))),
-            (false, false) => {
-                let detail = "Send the body as `Content-Type: application/json`.";
-                Err(Problem::new(problem::UNSUPPORTED_MEDIA_TYPE, detail))
-            }
-        }
+        Ok(optional(request, state, &[]).await?.map(Self))
     }
+}
+
+/// The same, where words of the systems before are understood as well.
+#[derive(Debug)]
+pub struct WithOldWords<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned + OldWords> FromRequest<S> for WithOldWords<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        required(request, state, T::WORDS).await.map(Self)
+    }
+}
+
+impl<S: Send + Sync, T: DeserializeOwned + OldWords> OptionalFromRequest<S> for WithOldWords<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Option<Self>, Problem> {
+        Ok(optional(request, state, T::WORDS).await?.map(Self))
+    }
+}
+
+async fn required<S: Send + Sync, T: DeserializeOwned>(
+    request: Request,
+    state: &S,
+    words: &'static [Words],
+) -> Result<T, Problem> {
+    if !is_json(request.headers()) {
+        return Err(not_json());
+    }
+    parse(&body(request, state).await?, words)
+}
+
+async fn optional<S: Send + Sync, T: DeserializeOwned>(
+    request: Request,
+    state: &S,
+    words: &'static [Words],
+) -> Result<Option<T>, Problem> {
+    let json = is_json(request.headers());
+    let body = body(request, state).await?;
+    match (body.is_empty(), json) {
+        (true, _) => Ok(None),
+        (false, true) => parse(&body, words).map(Some),
+        (false, false) => Err(not_json()),
+    }
+}
+
+fn not_json() -> Problem {
+    Problem::new(problem::UNSUPPORTED_MEDIA_TYPE, "Send the body as `Content-Type: application/json`.")
+}
+
+/// A body as JSON, or as the form of a page sends it.
+#[derive(Debug)]
+pub struct FormOrJson<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned + OldWords> FromRequest<S> for FormOrJson<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        if is_of_type(request.headers(), "application/x-www-form-urlencoded") {
+            // Read as JSON from here on, so that the same is understood, and refused with the same pointers.
+            return parse(form_as_json(&body(request, state).await?).as_bytes(), T::WORDS).map(Self);
+        }
+        required(request, state, T::WORDS).await.map(Self)
+    }
+}
+
+/// The fields of a form that say something, as an object of texts.
+fn form_as_json(form: &[u8]) -> String {
+    let fields = form_urlencoded::parse(form).filter(|(_, value)| !value.is_empty());
+    let members = fields.map(|(name, value)| format!("{}:{}", Value::from(name), Value::from(value)));
+    format!("{{{}}}", members.collect::<Vec<_>>().join(","))
 }
 
 /// The body as bytes, whatever its type.
@@ -244,9 +306,13 @@ async fn body<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Prob
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
+    is_of_type(headers, "application/json")
+}
+
+fn is_of_type(headers: &HeaderMap, wanted: &str) -> bool {
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let essence = content_type.and_then(|text| text.split(';').next()).unwrap_or_default().trim();
-    essence.eq_ignore_ascii_case("application/json")
+    essence.eq_ignore_ascii_case(wanted)
 }
 
 /// The most items of a list in a body. What a list means often allows fewer; no rule has to read more than these.
@@ -365,22 +431,27 @@ fn refused(error: serde_path_to_error::Error<serde_json::Error>) -> Problem {
     let pointer = pointer(error.path());
     let reason = error.into_inner();
     if reason.is_data() {
-        Problem::invalid(vec![FieldError::new(pointer, reason.to_string())])
+        // The pointer says where it is; a line and column would be those of a piece of the text.
+        let text = reason.to_string();
+        let place = format!(" at line {} column {}", reason.line(), reason.column());
+        Problem::invalid(vec![FieldError::new(pointer, text.strip_suffix(&place).unwrap_or(&text))])
     } else {
-        Problem::new(problem::MALFORMED_BODY, format!("The body is not JSON: {reason}"))
+        malformed(reason)
     }
 }
 
-fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+fn parse<T: DeserializeOwned>(body: &[u8], words: &'static [Words]) -> Result<T, Problem> {
     check_json(body)?;
     let mut json = serde_json::Deserializer::from_slice(body);
-    let value = serde_path_to_error::deserialize(&mut json).map(|Object(value)| value).map_err(refused)?;
-    match json.end() {
-        Ok(()) => Ok(value),
-        Err(error) => {
-            Err(Problem::new(problem::MALFORMED_BODY, format!("More follows the JSON value: {error}")))
-        }
-    }
+    let text = <&RawValue>::deserialize(&mut json).map_err(malformed)?;
+    json.end().map_err(|error| {
+        Problem::new(problem::MALFORMED_BODY, format!("More follows the JSON value: {error}"))
+    })?;
+    serde_path_to_error::deserialize(Written::new(text, words)).map_err(refused)
+}
+
+fn malformed(reason: impl fmt::Display) -> Problem {
+    Problem::new(problem::MALFORMED_BODY, format!("The body is not JSON: {reason}"))
 }
 
 /// A `T` that is written as an object. By itself serde takes a list of the members' values as well.
@@ -389,7 +460,8 @@ pub struct Object<T>(pub T);
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(ObjectVisitor(PhantomData))
+        // Of a type with fields: null members are passed over there, and not in maps.
+        deserializer.deserialize_struct("", &[], ObjectVisitor(PhantomData))
     }
 }
 

@@ -10,6 +10,7 @@ pub mod revocation;
 pub mod routes;
 pub mod sse;
 pub mod stream;
+pub mod written;
 
 pub use problem::Problem;
 pub use routes::Routes;

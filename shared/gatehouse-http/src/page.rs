@@ -35,14 +35,16 @@ const PLAIN: &AsciiSet =
 ///
 /// When the limit is not 1 to 100. Whether the cursor belongs to the list is the list's to say.
 pub fn request(
-    limit: Option<u8>,
+    limit: Option<impl Into<u32>>,
     cursor: Option<String>,
     caller: &Caller,
     filters: Filters<'_>,
 ) -> Result<PageRequest, Problem> {
     let limit = match limit {
         None => Limit::default(),
-        Some(limit) => Limit::new(limit)
+        Some(limit) => u8::try_from(limit.into())
+            .ok()
+            .and_then(Limit::new)
             .ok_or_else(|| Problem::new(problem::INVALID_QUERY, "`limit` must be 1 to 100."))?,
     };
     let asked = format!("{}?{}", caller.tenants(), query(filters));

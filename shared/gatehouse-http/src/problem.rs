@@ -242,13 +242,16 @@ impl Problem {
         }
     }
 
-    /// The thing is not as the caller expects.
+    /// The thing is not as the caller expects. Who said nothing of what they expect is told the `etag` that they would
+    /// have sent: it is in the answer to whoever may read the thing, which all may who edit it.
     pub fn precondition(error: PreconditionError) -> Self {
-        let kind = match error {
-            PreconditionError::Required => PRECONDITION_REQUIRED,
-            PreconditionError::Failed => PRECONDITION_FAILED,
-        };
-        Self::new(kind, error.to_string())
+        let detail = error.to_string();
+        match error {
+            PreconditionError::Required { current } => {
+                Self::new(PRECONDITION_REQUIRED, detail).with("etag", format!("\"{}\"", current.as_str()))
+            }
+            PreconditionError::Failed => Self::new(PRECONDITION_FAILED, detail),
+        }
     }
 
     /// Our state could not be read or written.

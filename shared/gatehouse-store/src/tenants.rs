@@ -6,7 +6,8 @@ use async_trait::async_trait;
 use aws_sdk_dynamodb::types::AttributeValue;
 use gatehouse_domain::{
     audit::Entry,
-    name::TenantId,
+    catalog::FindDefaultProject,
+    name::{ProjectName, TenantId},
     revision::EditOutcome,
     store::StoreError,
     tenant::{CountTenants, ListTenants, Population, SaveTenant, Tenant},
@@ -30,6 +31,21 @@ impl ListTenants for Table {
     async fn list_tenants(&self) -> Result<Vec<Tenant>, StoreError> {
         let items = self.query_partition(keys::TENANTS.to_owned()).await?;
         items.into_iter().filter(|item| !item.contains_key(DELETED_AT)).map(decompose).collect()
+    }
+}
+
+/// What the look for a default project takes of a tenant.
+#[derive(Deserialize)]
+struct Defaults {
+    default_project: Option<ProjectName>,
+}
+
+#[async_trait]
+impl FindDefaultProject for Table {
+    async fn default_project(&self, tenant: &TenantId) -> Result<Option<ProjectName>, StoreError> {
+        let found = self.find(keys::tenant(tenant)).await?;
+        let found = found.map(decompose::<Defaults>).transpose()?;
+        Ok(found.and_then(|tenant| tenant.default_project))
     }
 }
 
@@ -61,20 +77,28 @@ impl CountTenants for Table {
 #[async_trait]
 impl SaveTenant for Table {
     async fn save_tenant(&self, tenant: &Tenant, entry: &Entry) -> Result<EditOutcome, StoreError> {
+        let project = tenant.default_project.as_ref().map(|project| text(project.as_str()));
+        let default_project = match project {
+            Some(_) => ", default_project = :default_project",
+            None => " REMOVE default_project",
+        };
         // Of two display names that are given at the same moment, the last one stands.
-        let update = self
+        let mut update = self
             .transact_update(key_attributes(keys::tenant(&tenant.id)))
-            .update_expression(
+            .update_expression(format!(
                 "SET tenant = :tenant, display_name = :display_name, require_second_factor = :required, \
                  created_at = if_not_exists(created_at, :created_at), \
-                 created_by = if_not_exists(created_by, :created_by)",
-            )
+                 created_by = if_not_exists(created_by, :created_by){default_project}"
+            ))
             .condition_expression("attribute_not_exists(deleted_at)")
             .expression_attribute_values(":tenant", text(tenant.id.as_str()))
             .expression_attribute_values(":display_name", text(&tenant.display_name))
             .expression_attribute_values(":required", AttributeValue::Bool(tenant.require_second_factor))
             .expression_attribute_values(":created_at", text(tenant.created_at.to_string()))
             .expression_attribute_values(":created_by", text(&tenant.created_by));
+        if let Some(project) = project {
+            update = update.expression_attribute_values(":default_project", project);
+        }
         let mut transaction = Transaction::default();
         transaction.update(update)?;
         self.mark_flush_pending(&mut transaction, entry.at)?;

@@ -89,6 +89,7 @@ async fn who_has_no_second_factor_where_a_tenant_wants_one_may_enrol_one() {
         id: id.parse().unwrap(),
         display_name: id.to_owned(),
         require_second_factor,
+        default_project: None,
         created_at: at(START),
         created_by: "user:root".into(),
     };

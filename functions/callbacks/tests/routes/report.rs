@@ -112,3 +112,37 @@ async fn needs_a_token_that_is_valid() {
     deploy.app.secrets.delete(&SecretName::callback_key()).await.unwrap();
     assert_eq!(deploy.report(&heartbeat).await.status, 500);
 }
+
+#[tokio::test]
+async fn a_report_of_the_old_portal_is_refused_with_todays_words() {
+    let deploy = Deploy::start().await;
+    let before = deploy.stands().await;
+    let old = json!({
+        "service_id": "svc-1", "environment": "dev", "status": "success", "image_tag": "1.0", "error": null,
+    });
+    assert_snapshot!(deploy.report(&old).await, @r#"
+    422 Unprocessable Entity
+    validation-failed: Refused: `/environment`.
+      "/environment": say `operation_id` instead: it is of one environment
+    "#);
+    for (member, today) in [
+        ("status", "`command`"),
+        ("deployment_id", "`operation_id`"),
+        ("request_id", "`operation_id`"),
+        ("environment", "`operation_id`"),
+        ("error", "`reason`"),
+        ("error_message", "`reason`"),
+        ("progress", "`percentage`"),
+        ("logs", "`log`"),
+        ("image_tag", "`version`"),
+    ] {
+        let refused = deploy.report(&with(deploy.body(1, "success"), &json!({ member: "x" }))).await;
+        let error = &refused.body["errors"][0];
+        assert_eq!((refused.status.as_u16(), &error["pointer"]), (422, &json!(format!("/{member}"))));
+        assert!(error["detail"].as_str().unwrap().contains(today), "{refused}");
+    }
+    assert_eq!(deploy.stands().await, before);
+    // What a library sends that writes every member.
+    let nulls = json!({ "links": null, "plan": null, "reason": null, "cancelled": null, "outputs": null });
+    assert_eq!(deploy.report(&with(deploy.body(1, "success"), &nulls)).await.status, 200);
+}

@@ -1,15 +1,19 @@
 //! Services as JSON.
 
+use std::str::FromStr;
+
 use gatehouse_domain::{
     catalog::{
         Category, DeletedService, DeployTarget, EnvironmentSpec, EnvironmentState, Lifecycle, Link, Service,
         ServiceDraft, ServiceSpec,
     },
     json,
-    name::{EnvironmentName, JobId, ModuleName, ProjectName, ServiceName, TenantId},
+    name::{EnvironmentName, InvalidName, JobId, ModuleName, ProjectName, ServiceName, TenantId, slug_of},
+    validation::FieldError,
 };
+use gatehouse_http::written::{OldWords, Words};
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use utoipa::ToSchema;
 
 use super::{
@@ -26,11 +30,13 @@ pub(crate) struct ServiceBody {
     #[schema(value_type = Option<String>, example = "acme")]
     tenant: Option<TenantId>,
     /// Unique in the tenant. It cannot be changed.
+    #[serde(deserialize_with = "or_suggest")]
     #[schema(value_type = String, example = "shop")]
     name: ServiceName,
-    /// The project that it belongs to.
-    #[schema(value_type = String, example = "payments")]
-    project: ProjectName,
+    /// The project that it belongs to; the tenant's default one without it, and that of the service that is replaced.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, example = "payments")]
+    project: Option<ProjectName>,
     /// Who answers for it.
     #[schema(example = "team-payments")]
     owner: String,
@@ -83,11 +89,13 @@ pub(crate) struct DeployView {
 #[serde(deny_unknown_fields)]
 pub(crate) struct EnvironmentBody {
     /// Unique in the service.
+    #[serde(deserialize_with = "or_suggest")]
     #[schema(value_type = String, example = "dev")]
     name: EnvironmentName,
     /// What it is for: `dev`, `test`, `staging` or `prod`.
-    #[schema(value_type = String, example = "dev")]
-    category: Category,
+    #[serde(default)]
+    #[schema(value_type = String, required = true, example = "dev")]
+    category: Option<Category>,
     /// Whether somebody else has to agree before something is changed in it.
     #[serde(default)]
     approval_required: bool,
@@ -108,9 +116,45 @@ pub(crate) struct EnvironmentBody {
     deploy: Option<DeployTarget>,
 }
 
+/// Reads a name; the error for one that people write names one that would do.
+fn or_suggest<'de, D: Deserializer<'de>, N>(deserializer: D) -> Result<N, D::Error>
+where
+    N: FromStr<Err = InvalidName>,
+{
+    let written = String::deserialize(deserializer)?;
+    written.parse().map_err(|error: InvalidName| {
+        let other = slug_of(&written).filter(|other| other.parse::<N>().is_ok());
+        D::Error::custom(match other {
+            Some(other) => format!("{error}: `{other}` would do"),
+            None => error.to_string(),
+        })
+    })
+}
+
+impl OldWords for ServiceBody {
+    const WORDS: &'static [Words] = &[
+        Words { renamed: &[("repo_url", "repository")], ..Words::of("ServiceBody") },
+        Words { renamed: &[("parameters", "inputs")], text: Some("name"), ..Words::of("EnvironmentBody") },
+    ];
+}
+
 impl ServiceBody {
     /// As the rules take it.
-    pub(crate) fn into_draft(self) -> ServiceDraft {
+    ///
+    /// # Errors
+    ///
+    /// Of which environments nobody has said what they are for.
+    pub(crate) fn into_draft(self) -> Result<ServiceDraft, Vec<FieldError>> {
+        let (mut environments, mut errors) = (Vec::new(), Vec::new());
+        for (place, environment) in self.environments.into_iter().enumerate() {
+            match environment.into_spec(place) {
+                Ok(spec) => environments.push(spec),
+                Err(error) => errors.push(error),
+            }
+        }
+        if !errors.is_empty() {
+            return Err(errors);
+        }
         let spec = ServiceSpec {
             project: self.project,
             owner: self.owner,
@@ -118,23 +162,28 @@ impl ServiceBody {
             repository: self.repository,
             lifecycle: self.lifecycle,
             links: self.links,
-            environments: self.environments.into_iter().map(EnvironmentBody::into_spec).collect(),
+            environments,
             build_job: self.build_job,
             deploy: self.deploy,
         };
-        ServiceDraft { tenant: self.tenant, name: self.name, spec }
+        Ok(ServiceDraft { tenant: self.tenant, name: self.name, spec })
     }
 }
 
 impl EnvironmentBody {
-    fn into_spec(self) -> EnvironmentSpec {
+    /// An environment of which only the name was written is for what its name says.
+    fn into_spec(self, place: usize) -> Result<EnvironmentSpec, FieldError> {
         let Self { name, category, approval_required, module, inputs, ttl_hours, deploy } = self;
-        EnvironmentSpec { name, category, approval_required, module, inputs, ttl_hours, deploy }
+        let category = category.or_else(|| Category::of_name(name.as_str())).ok_or_else(|| {
+            let detail = format!("say what `{name}` is for: dev, test, staging or prod");
+            FieldError::new(format!("/environments/{place}/category"), detail)
+        })?;
+        Ok(EnvironmentSpec { name, category, approval_required, module, inputs, ttl_hours, deploy })
     }
 
     fn of(spec: EnvironmentSpec) -> Self {
         let EnvironmentSpec { name, category, approval_required, module, inputs, ttl_hours, deploy } = spec;
-        Self { name, category, approval_required, module, inputs, ttl_hours, deploy }
+        Self { name, category: Some(category), approval_required, module, inputs, ttl_hours, deploy }
     }
 }
 

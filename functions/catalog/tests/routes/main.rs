@@ -3,6 +3,7 @@
 mod action;
 mod decision;
 mod endings;
+mod old_portal;
 mod operation;
 mod service;
 mod status;

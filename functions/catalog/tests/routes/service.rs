@@ -374,10 +374,11 @@ mod put {
         let created = developer.get(format!("/services/{service}")).await;
         let body = shop_with(json!({ "owner": "somebody else", "environments": [] }));
         let put = || app.as_admin("acme").put(format!("/services/{service}")).json(&body);
-        assert_snapshot!(put().await, @"
+        assert_snapshot!(put().await, @r#"
         428 Precondition Required
         precondition-required: It exists already; send its ETag in If-Match to replace or delete it.
-        ");
+          etag: "\"rev_#1\""
+        "#);
         assert_snapshot!(put().if_match("\"rev_0\"").await, @"
         412 Precondition Failed
         precondition-failed: It is not as expected any more; read it again and repeat the change.
@@ -483,10 +484,11 @@ mod delete {
         let (app, _, service) = with_shop().await;
         let admin = app.as_admin("acme");
         let delete = || admin.delete(format!("/services/{service}"));
-        assert_snapshot!(delete().await, @"
+        assert_snapshot!(delete().await, @r#"
         428 Precondition Required
         precondition-required: It exists already; send its ETag in If-Match to replace or delete it.
-        ");
+          etag: "\"rev_#1\""
+        "#);
         assert_snapshot!(delete().if_match("\"rev_0\"").await, @"
         412 Precondition Failed
         precondition-failed: It is not as expected any more; read it again and repeat the change.

@@ -45,10 +45,11 @@ mod put {
             let body = json!({ "accepted_services": ["worker", "web"] });
             app.as_admin("acme").put("/v1/projects/payments").json(&body)
         };
-        assert_snapshot!(put().await, @"
+        assert_snapshot!(put().await, @r#"
         428 Precondition Required
         precondition-required: It exists already; send its ETag in If-Match to replace or delete it.
-        ");
+          etag: "\"rev_#1\""
+        "#);
         assert_eq!(put().header("if-none-match", "*").await.problem(), "precondition-failed");
         assert_snapshot!(put().if_match(created.etag()).await, @r#"
         200 OK

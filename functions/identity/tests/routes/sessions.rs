@@ -145,13 +145,58 @@ mod login {
     }
 
     #[tokio::test]
+    async fn takes_the_form_of_a_page_and_of_oauth() {
+        const FORM: &str = "application/x-www-form-urlencoded";
+        let (app, _) = with_grace().await;
+        let login = async |form: &'static str| app.anonymous().post("/auth/login").body(FORM, form).await;
+        let oauth = "grant_type=password&username=grace&password=blue+canary%20only&scope=&client_id=web";
+        for form in ["username=grace&password=blue+canary+only", oauth] {
+            let answer = login(form).await;
+            assert_eq!(
+                (answer.status.as_u16(), &answer.body["token_type"]),
+                (200, &json!("Bearer")),
+                "{answer}"
+            );
+        }
+        let body = json!({
+            "username": "grace", "password": "blue canary only", "code": null,
+            "grant_type": "password", "scope": "", "client_id": null, "client_secret": null,
+        });
+        assert_eq!(app.anonymous().post("/auth/login").json(&body).await.status, 200);
+        assert_snapshot!(login("username=grace&password=blue+canary").await, @"
+        401 Unauthorized
+        login-refused: The user name or the password is wrong.
+        ");
+        assert_snapshot!(login("email=grace&password=blue+canary+only").await, @r#"
+        422 Unprocessable Entity
+        validation-failed: Refused: `/email`.
+          "/email": unknown field `email`, expected one of `username`, `password`, `code`
+        "#);
+        assert_snapshot!(login("username=grace&username=ada&password=blue+canary+only").await, @r#"
+        422 Unprocessable Entity
+        validation-failed: Refused: `/username`.
+          "/username": this member is there more than once
+        "#);
+        assert_snapshot!(login("username=grace").await, @r#"
+        422 Unprocessable Entity
+        validation-failed: Refused: the body itself.
+          "": missing field `password`
+        "#);
+        assert_snapshot!(login("").await, @r#"
+        422 Unprocessable Entity
+        validation-failed: Refused: the body itself.
+          "": missing field `username`
+        "#);
+    }
+
+    #[tokio::test]
     async fn refuses_bodies_that_are_no_login() {
         let app = start().await;
         let login = || app.anonymous().post("/auth/login");
         assert_snapshot!(login().json(&json!({ "user": "grace" })).await, @r#"
         422 Unprocessable Entity
         validation-failed: Refused: `/user`.
-          "/user": unknown field `user`, expected one of `username`, `password`, `code` at line 1 column 7
+          "/user": unknown field `user`, expected one of `username`, `password`, `code`
         "#);
         assert_snapshot!(login().body("text/plain", "grace").await, @"
         415 Unsupported Media Type

@@ -85,3 +85,53 @@ async fn tenants_are_made_by_platform_admins() {
     assert_eq!(app.anonymous().get("/v1/tenants").await.problem(), "unauthorized");
     assert_eq!(app.as_api_key(&[Scope::JobsRead], "acme").get("/v1/tenants").await.problem(), "forbidden");
 }
+
+#[tokio::test]
+async fn a_tenant_has_a_default_project_of_its_own() {
+    let app = start().await;
+    let root = app.as_platform_admin();
+    let put = async |body: Value| root.put("/v1/tenants/acme").json(&body).await;
+    put(json!({ "display_name": "Acme" })).await;
+    for (project, tenant) in [("rockets", "acme"), ("boats", "beta")] {
+        root.put(format!("/v1/projects/{project}")).json(&json!({ "tenant": tenant })).await;
+    }
+    assert_snapshot!(put(json!({ "display_name": "Acme", "default_project": "rockets" })).await, @r#"
+    200 OK
+    {
+      "tenant": {
+        "created_at": "2026-09-21T14:13:20Z",
+        "created_by": "user:root",
+        "default_project": "rockets",
+        "display_name": "Acme",
+        "require_second_factor": false,
+        "tenant": "acme"
+      }
+    }
+    "#);
+    for other in ["boats", "none"] {
+        let refused = put(json!({ "display_name": "Acme", "default_project": other })).await;
+        assert_eq!(
+            refused.body["errors"],
+            json!([
+                { "pointer": "/default_project", "detail": "the tenant has no such project" }
+            ])
+        );
+    }
+    // Those who are in it see it.
+    let seen = app.as_viewer("acme").get("/v1/tenants").await;
+    assert_eq!(seen.body["tenants"][0]["default_project"], "rockets");
+    let kept = put(json!({ "display_name": "Acme Ltd", "require_second_factor": null })).await;
+    assert_eq!(kept.body["tenant"]["default_project"], "rockets");
+    // Here null says something.
+    let taken = put(json!({ "display_name": "Acme", "default_project": null })).await;
+    assert_eq!(taken.body["tenant"]["default_project"], Value::Null);
+    assert_eq!(
+        app.as_viewer("acme").get("/v1/tenants").await.body["tenants"][0]["default_project"],
+        Value::Null
+    );
+    let trail = root.get("/v1/audit?tenant=acme").await;
+    let details: Vec<_> =
+        trail.body["entries"].as_array().unwrap().iter().map(|it| it["detail"].clone()).collect();
+    let said: Vec<_> = details.iter().filter_map(Value::as_str).collect();
+    assert_eq!(said, ["no default project any more", "default project: rockets"]);
+}

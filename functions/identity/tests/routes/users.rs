@@ -187,10 +187,11 @@ mod edit {
     async fn needs_the_etag_of_the_user() {
         let (app, created) = with_grace().await;
         let edit = || app.as_platform_admin().patch("/v1/users/grace").json(&json!({ "display_name": "G." }));
-        assert_snapshot!(edit().await, @"
+        assert_snapshot!(edit().await, @r#"
         428 Precondition Required
         precondition-required: It exists already; send its ETag in If-Match to replace or delete it.
-        ");
+          etag: "\"rev_#1\""
+        "#);
         assert_snapshot!(edit().if_match("\"rev_old\"").await, @"
         412 Precondition Failed
         precondition-failed: It is not as expected any more; read it again and repeat the change.

@@ -121,12 +121,12 @@ async fn refuses_what_it_does_not_understand() {
     assert_snapshot!(discover(json!({})).await, @r#"
     422 Unprocessable Entity
     validation-failed: Refused: the body itself.
-      "": missing field `project` at line 1 column 2
+      "": missing field `project`
     "#);
     assert_snapshot!(discover(json!({ "project": "payments", "team": "main" })).await, @r#"
     422 Unprocessable Entity
     validation-failed: Refused: `/team`.
-      "/team": unknown field `team`, expected one of `provider`, `teams`, `project`, `tenant`, `environment` at line 1 column 28
+      "/team": unknown field `team`, expected one of `provider`, `teams`, `project`, `tenant`, `environment`
     "#);
     let query =
         app.as_platform_admin().post("/v1/jobs/discover?who=Ada").json(&json!({ "project": "payments" }));

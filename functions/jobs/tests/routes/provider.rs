@@ -177,10 +177,11 @@ mod put {
             (200, &json!("https://two.example.com"))
         );
         assert_ne!(changed.etag(), saved.etag());
-        assert_snapshot!(put().json(&concourse("https://three.example.com")).await, @"
+        assert_snapshot!(put().json(&concourse("https://three.example.com")).await, @r#"
         428 Precondition Required
         precondition-required: It exists already; send its ETag in If-Match to replace or delete it.
-        ");
+          etag: "\"rev_#1\""
+        "#);
         let old = put().if_match(saved.etag()).json(&concourse("https://three.example.com")).await;
         assert_snapshot!(old, @"
         412 Precondition Failed
@@ -340,10 +341,11 @@ mod delete {
     async fn deletes_the_provider_with_its_secrets() {
         let (app, saved) = with_a_provider().await;
         let delete = || app.as_platform_admin().delete("/v1/providers/concourse");
-        assert_snapshot!(delete().await, @"
+        assert_snapshot!(delete().await, @r#"
         428 Precondition Required
         precondition-required: It exists already; send its ETag in If-Match to replace or delete it.
-        ");
+          etag: "\"rev_#1\""
+        "#);
         assert_snapshot!(delete().if_match("\"rev_old\"").await, @"
         412 Precondition Failed
         precondition-failed: It is not as expected any more; read it again and repeat the change.

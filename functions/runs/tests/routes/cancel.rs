@@ -110,12 +110,12 @@ async fn refuses_what_it_does_not_understand() {
     assert_snapshot!(cancel().json(&json!({ "force": "yes" })).await, @r#"
     422 Unprocessable Entity
     validation-failed: Refused: `/force`.
-      "/force": invalid type: string "yes", expected a boolean at line 1 column 14
+      "/force": invalid type: string "yes", expected a boolean
     "#);
     assert_snapshot!(cancel().json(&json!({ "force": true, "why": "" })).await, @r#"
     422 Unprocessable Entity
     validation-failed: Refused: `/why`.
-      "/why": unknown field `why`, expected `force` at line 1 column 19
+      "/why": unknown field `why`, expected `force`
     "#);
     assert_eq!(ci.cancelled(), []);
 }

@@ -189,17 +189,17 @@ mod trigger {
         assert_snapshot!(trigger(json!({ "parameters": [] })).await, @r#"
         422 Unprocessable Entity
         validation-failed: Refused: `/parameters`.
-          "/parameters": invalid type: sequence, expected a map at line 1 column 14
+          "/parameters": invalid type: sequence, expected a map
         "#);
         assert_snapshot!(trigger(json!({ "parameters": "branch=fix" })).await, @r#"
         422 Unprocessable Entity
         validation-failed: Refused: `/parameters`.
-          "/parameters": invalid type: string "branch=fix", expected a map at line 1 column 26
+          "/parameters": invalid type: string "branch=fix", expected a map
         "#);
         assert_snapshot!(trigger(json!({ "branch": "main" })).await, @r#"
         422 Unprocessable Entity
         validation-failed: Refused: `/branch`.
-          "/branch": unknown field `branch`, expected `parameters` at line 1 column 9
+          "/branch": unknown field `branch`, expected `parameters`
         "#);
         assert_eq!(ci.started(), []);
     }

@@ -174,6 +174,7 @@ async fn create_tenant(id: &TenantId, parts: &Parts) -> anyhow::Result<()> {
         id: id.clone(),
         display_name: id.to_string(),
         require_second_factor: false,
+        default_project: None,
         created_at: parts.system.now(),
         created_by: SEEDER.to_owned(),
     };

@@ -9,6 +9,7 @@ mod identity;
 mod kills;
 mod long_logs;
 mod many_readers;
+mod migrating;
 mod once;
 mod paging;
 mod quick_start;

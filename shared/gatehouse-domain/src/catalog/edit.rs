@@ -19,7 +19,7 @@ use crate::{
     id::{OperationId, ServiceId},
     idempotency::{Fingerprint, IdempotencyKey, RequestKey},
     jobs::FindForEdit,
-    name::{EnvironmentName, JobId, ServiceName, TenantId},
+    name::{EnvironmentName, JobId, ProjectName, ServiceName, TenantId},
     revision::{EditOutcome, Precondition, PreconditionError, Revision},
     store::StoreError,
     validation::FieldError,
@@ -80,8 +80,16 @@ pub struct ServiceDraft {
     pub tenant: Option<TenantId>,
     /// Its name. It cannot be changed.
     pub name: ServiceName,
-    /// What is decided about it.
-    pub spec: ServiceSpec,
+    /// What is decided about it. Without a project a new service gets its tenant's default one, and one that is replaced
+    /// keeps its own.
+    pub spec: ServiceSpec<Option<ProjectName>>,
+}
+
+/// Looks up what services of a tenant belong to that say nothing of it. Needs `dynamodb:GetItem`.
+#[async_trait]
+pub trait FindDefaultProject: Send + Sync {
+    /// The tenant's default project, if it has one.
+    async fn default_project(&self, tenant: &TenantId) -> Result<Option<ProjectName>, StoreError>;
 }
 
 /// Why a service cannot be changed.
@@ -157,13 +165,18 @@ pub async fn create<S>(
     fingerprint: Fingerprint,
 ) -> Result<CreatedService, EditServiceError>
 where
-    S: FindForEdit + SaveService,
+    S: FindForEdit + SaveService + FindDefaultProject,
 {
     let tenant = tenant_of(audit.caller, &draft)?;
     if !audit.caller.may_in(&CREATE_SERVICE, &tenant) {
         return Err(refused(audit.caller, tenant));
     }
-    check(store, modules, &draft.spec, None, &tenant).await?;
+    let project = match &draft.spec.project {
+        Some(project) => project.clone(),
+        None => default_project(store, &tenant).await?,
+    };
+    let spec = draft.spec.in_project(project);
+    check(store, modules, &spec, None, &tenant).await?;
     let audit_target = audit_target(&draft.name, &tenant);
     let entry = audit.entry(system, Action::CreateService, Outcome::Done, audit_target);
     let id = match key {
@@ -176,7 +189,7 @@ where
         id,
         tenant,
         name: draft.name,
-        spec: draft.spec,
+        spec,
         fingerprint,
         revision: Revision::new(system),
         created_at: entry.at,
@@ -211,6 +224,19 @@ fn tenant_of(caller: &Caller, draft: &ServiceDraft) -> Result<TenantId, EditServ
     tenant.cloned().ok_or_else(|| {
         let error = FieldError::new("/tenant", "say which tenant the service is to belong to");
         EditServiceError::Invalid(vec![error])
+    })
+}
+
+async fn default_project<S>(store: &S, tenant: &TenantId) -> Result<ProjectName, EditServiceError>
+where
+    S: FindDefaultProject,
+{
+    store.default_project(tenant).await?.ok_or_else(|| {
+        let detail = format!(
+            "say which project the service belongs to: tenant `{tenant}` has no `default_project`, which a platform \
+             admin can give it"
+        );
+        EditServiceError::Invalid(vec![FieldError::new("/project", detail)])
     })
 }
 
@@ -263,10 +289,12 @@ where
     }
     expected.admit(Some(&service.revision))?;
     stays(&service, &draft)?;
-    guard(audit.caller, &service.tenant, weakened(&service.spec, &draft.spec))?;
-    check(store, modules, &draft.spec, Some(&service.spec), &service.tenant).await?;
-    let kept: BTreeSet<_> = draft.spec.environments.iter().map(|environment| &environment.name).collect();
-    let endless = endless(&draft.spec, &environments);
+    let project = draft.spec.project.clone().unwrap_or_else(|| service.spec.project.clone());
+    let spec = draft.spec.in_project(project);
+    guard(audit.caller, &service.tenant, weakened(&service.spec, &spec))?;
+    check(store, modules, &spec, Some(&service.spec), &service.tenant).await?;
+    let kept: BTreeSet<_> = spec.environments.iter().map(|environment| &environment.name).collect();
+    let endless = endless(&spec, &environments);
     let going: Vec<_> = environments.into_values().filter(|state| !kept.contains(&state.name)).collect();
     refuse_busy(&going)?;
     refuse_provisioned(&going)?;
@@ -275,12 +303,12 @@ where
     let before = service.spec.environments.iter().map(|environment| &environment.name);
     let before = before.chain(going.iter().map(|state| &state.name));
     let removed = before.filter(|name| !kept.contains(name)).cloned().collect();
-    let detail = diff(&service.spec, &draft.spec);
+    let detail = diff(&service.spec, &spec);
     let audit_target = AuditTarget { detail, ..audit_target(&service.name, &service.tenant) };
     let entry = audit.entry(system, Action::PutService, Outcome::Done, audit_target);
     let previous = service.revision.clone();
     let service = Service {
-        spec: draft.spec,
+        spec,
         revision: Revision::new(system),
         updated_at: entry.at,
         updated_by: audit.caller.actor(),

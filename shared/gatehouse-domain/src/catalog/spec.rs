@@ -84,6 +84,19 @@ words! {
     }
 }
 
+impl Category {
+    /// What an environment is for that has this name, where the name says it.
+    pub fn of_name(name: &str) -> Option<Self> {
+        match name {
+            "dev" | "develop" | "development" => Some(Self::Dev),
+            "test" | "testing" | "qa" => Some(Self::Test),
+            "stage" | "staging" | "preprod" => Some(Self::Staging),
+            "prod" | "production" | "live" => Some(Self::Prod),
+            _ => None,
+        }
+    }
+}
+
 words! {
     /// What an environment is for; each is guarded more than the ones before it.
     Category {
@@ -139,11 +152,11 @@ pub struct EnvironmentSpec {
     pub deploy: Option<DeployTarget>,
 }
 
-/// What people decide about a service.
+/// What people decide about a service. In a draft the project is optional.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ServiceSpec {
+pub struct ServiceSpec<P = ProjectName> {
     /// The project it belongs to, of the same tenant.
-    pub project: ProjectName,
+    pub project: P,
     /// Who answers for it: a team, an address.
     pub owner: String,
     /// What it does, for people.
@@ -174,7 +187,33 @@ pub enum Modules {
     Known(BTreeSet<ModuleName>),
 }
 
-impl ServiceSpec {
+impl<P> ServiceSpec<P> {
+    /// The same in another project.
+    pub fn in_project<Q>(self, project: Q) -> ServiceSpec<Q> {
+        let Self {
+            project: _,
+            owner,
+            description,
+            repository,
+            lifecycle,
+            links,
+            environments,
+            build_job,
+            deploy,
+        } = self;
+        ServiceSpec {
+            project,
+            owner,
+            description,
+            repository,
+            lifecycle,
+            links,
+            environments,
+            build_job,
+            deploy,
+        }
+    }
+
     /// The jobs that it names, with where.
     pub(super) fn jobs(&self) -> Vec<(String, &JobId)> {
         let build = self.build_job.iter().map(|job| ("/build_job".to_owned(), job));

@@ -48,7 +48,8 @@ const TRIES: usize = 4;
 #[derive(Debug)]
 pub struct OperationRequest<'a> {
     pub service: &'a ServiceId,
-    pub environment: &'a EnvironmentName,
+    /// The service's only one without it.
+    pub environment: Option<&'a EnvironmentName>,
     pub ask: &'a Ask,
     /// Makes repetitions of the request the same operation.
     pub key: Option<&'a IdempotencyKey>,
@@ -184,10 +185,15 @@ where
         if key.is_some()
             && let Some(existing) = store.find_operation(&id).await?
         {
-            let wanted = (&found.service.tenant, &ask.fingerprint(service, environment));
+            let meant = environment.unwrap_or(&existing.environment);
+            let wanted = (&found.service.tenant, &ask.fingerprint(service, meant));
             return replay(store, start, system, existing, wanted).await;
         }
         let asked = Asked::new(audit.caller, system.now());
+        let environment = match environment {
+            Some(environment) => environment,
+            None => only_environment(&found.service)?,
+        };
         let operation = draft(&found, environment, ask, id, asked)?;
         start.ready(operation.workflow())?;
         let entry = audit.entry(system, ask.action(), Outcome::Requested, audit_target(&operation));
@@ -373,6 +379,17 @@ fn draft(
         requested,
         version: 1,
     })
+}
+
+fn only_environment(service: &Service) -> Result<&EnvironmentName, RequestError> {
+    match &service.spec.environments[..] {
+        [only] => Ok(&only.name),
+        [] => Err(invalid("/environment", "the service has no environment")),
+        several => {
+            let names: Vec<_> = several.iter().map(|spec| spec.name.as_str()).collect();
+            Err(invalid("/environment", format!("say which of the service's: {}", names.join(", "))))
+        }
+    }
 }
 
 fn invalid(pointer: &str, detail: impl Into<String>) -> RequestError {

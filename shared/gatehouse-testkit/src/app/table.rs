@@ -16,8 +16,10 @@ use gatehouse_domain::{
     ci::{ConcourseTarget, ProviderKind, Target},
     clock::Clock,
     jobs::{self, Job, JobDraft, JobSpec},
+    name::TenantId,
     project::{Project, SaveProject},
     revision::{Precondition, Revision},
+    tenant::{SaveTenant, Tenant},
 };
 use gatehouse_dynamodb::{DynamoDb, Storage, prepare_table, with_long_timeouts};
 use gatehouse_runtime::{aws::Aws, env};
@@ -97,6 +99,21 @@ impl TestTable {
         let audit = AuditContext { caller, origin: &callers::origin() };
         let put = jobs::put(store, system, &kinds, &audit, draft, None, &Precondition::Absent).await;
         put.expect("the job is saved").job
+    }
+
+    /// A tenant whose services are of this project where they say nothing of it.
+    pub async fn save_default_project(&self, tenant: &str, project: &str) {
+        let id: TenantId = tenant.parse().expect("a tenant");
+        let entry = self.entry("user:root", &format!("tenant:{tenant}"), Some(tenant));
+        let tenant = Tenant {
+            display_name: id.to_string(),
+            id,
+            require_second_factor: false,
+            default_project: Some(project.parse().expect("a project")),
+            created_at: self.system.now(),
+            created_by: "user:root".into(),
+        };
+        self.table.save_tenant(&tenant, &entry).await.expect("a tenant");
     }
 
     /// Saves a project of `tenant`, which accepts the service `accepts`, or any.

@@ -3,6 +3,7 @@
 mod answers;
 mod bounds;
 mod flatten;
+mod nulls;
 mod operations;
 mod parameters;
 
@@ -19,7 +20,8 @@ use utoipa::{
         version = "1",
         description = "One front door for platform teams: list and trigger jobs, watch runs live, keep a \
             catalog of services, provision and deploy them. \
-            Errors are `application/problem+json` (RFC 9457); their types are listed in `docs/API.md`.",
+            Errors are `application/problem+json` (RFC 9457); their types are listed in `docs/API.md`. \
+            What systems before called otherwise and is understood nevertheless is in `docs/MIGRATING.md`, not here.",
         license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0"),
     ),
     servers((url = "/", description = "The stage's base URL")),
@@ -73,6 +75,7 @@ pub fn description() -> anyhow::Result<String> {
     answers::describe(&mut whole);
     flatten::flatten(&mut whole);
     bounds::bound(&mut whole);
+    nulls::allow(&mut whole);
     parameters::never_null(&mut whole);
     whole.to_pretty_json().context("the routes cannot be described")
 }

@@ -127,6 +127,11 @@ impl Call {
         Self { body: body.into(), ..self }.header("content-type", content_type)
     }
 
+    /// A body whose type is among the headers.
+    pub fn raw_body(self, body: impl Into<Bytes>) -> Self {
+        Self { body: body.into(), ..self }
+    }
+
     /// The same call with this body in place of its own.
     pub fn body_instead(mut self, content_type: &str, body: impl Into<Bytes>) -> Self {
         self.headers.remove(header::CONTENT_TYPE);

@@ -93,6 +93,14 @@ impl SaveService for Memory {
     }
 }
 
+/// `payments` is the default of `acme`, and others have none.
+#[async_trait]
+impl FindDefaultProject for Memory {
+    async fn default_project(&self, tenant: &TenantId) -> Result<Option<ProjectName>, StoreError> {
+        Ok((tenant.as_str() == "acme").then(|| "payments".parse().unwrap()))
+    }
+}
+
 /// The projects and jobs of two tenants, by their names.
 #[async_trait]
 impl FindForEdit for Memory {
@@ -145,7 +153,8 @@ fn spec() -> ServiceSpec {
 }
 
 fn draft(spec: ServiceSpec) -> ServiceDraft {
-    ServiceDraft { tenant: None, name: "shop".parse().unwrap(), spec }
+    let project = Some(spec.project.clone());
+    ServiceDraft { tenant: None, name: "shop".parse().unwrap(), spec: spec.in_project(project) }
 }
 
 fn developer() -> Caller {
@@ -309,6 +318,35 @@ fn every_field_is_checked() {
 }
 
 #[test]
+fn without_a_project_a_service_gets_the_tenants_default_one_and_keeps_what_it_has() {
+    let site = Site::empty();
+    let unsaid = |name: &str| ServiceDraft {
+        tenant: None,
+        name: name.parse().unwrap(),
+        spec: spec().in_project(None),
+    };
+    let created = site.creates(&developer(), unsaid("shop"), None).unwrap();
+    assert_eq!(created.service.spec.project.as_str(), "payments");
+    let Err(EditServiceError::Invalid(errors)) =
+        site.creates(&person("bea", "beta=developer"), unsaid("shop"), None)
+    else {
+        panic!("a service of no project")
+    };
+    assert_eq!(errors[0].pointer, "/project");
+    assert!(errors[0].detail.contains("tenant `beta` has no `default_project`"), "{errors:?}");
+
+    let elsewhere = ServiceSpec { project: "stock".parse().unwrap(), ..spec() };
+    let kept =
+        site.creates(&developer(), ServiceDraft { name: "store".parse().unwrap(), ..draft(elsewhere) }, None);
+    let kept = kept.unwrap().service;
+    let audit = AuditContext { caller: &developer(), origin: &Origin::default() };
+    let seen = Precondition::Revision(kept.revision.clone());
+    let replaced =
+        replace(&site.memory, &Modules::Unknown, &site.hand, &audit, &kept.id, unsaid("store"), &seen);
+    assert_eq!(replaced.now_or_never().unwrap().unwrap().spec.project.as_str(), "stock");
+}
+
+#[test]
 fn another_tenants_projects_and_jobs_are_none() {
     let site = Site::empty();
     for name in ["beta-project", "missing"] {
@@ -340,7 +378,7 @@ fn a_service_is_replaced_by_those_who_know_it() {
     let moved = ServiceDraft {
         tenant: Some("beta".parse().unwrap()),
         name: "store".parse().unwrap(),
-        spec: changed.clone(),
+        spec: draft(changed.clone()).spec,
     };
     let Err(EditServiceError::Invalid(errors)) = site.replaces(&developer(), moved, "r1") else {
         panic!("a service was moved")

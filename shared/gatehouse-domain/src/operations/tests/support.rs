@@ -222,8 +222,12 @@ impl Site {
         let audit = crate::audit::AuditContext { caller, origin: &self.origin };
         let environment: EnvironmentName = environment.parse().unwrap();
         let key = key.map(|key| key.parse().unwrap());
-        let wanted =
-            OperationRequest { service: &self.service, environment: &environment, ask, key: key.as_ref() };
+        let wanted = OperationRequest {
+            service: &self.service,
+            environment: Some(&environment),
+            ask,
+            key: key.as_ref(),
+        };
         let asked = request(&self.memory, &self.engine, &self.hand, &audit, &wanted);
         asked.now_or_never().unwrap()
     }

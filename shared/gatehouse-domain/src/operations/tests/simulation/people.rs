@@ -131,7 +131,7 @@ impl World {
                 let key = key.map(|key| key.parse().unwrap());
                 let wanted = OperationRequest {
                     service: &service,
-                    environment: &environment,
+                    environment: Some(&environment),
                     ask: &ask,
                     key: key.as_ref(),
                 };
