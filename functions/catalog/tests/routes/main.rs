@@ -3,6 +3,7 @@
 mod action;
 mod decision;
 mod endings;
+mod entity;
 mod operation;
 mod service;
 mod status;

@@ -8,6 +8,7 @@ use super::{
     EnvironmentState, FindService, Infrastructure, Modules, Registered, Service, ServiceSpec,
     ShowServiceError,
     diff::diff,
+    files::{describe_new, keep_described},
     protection::{protected, weakened},
     show,
 };
@@ -16,6 +17,7 @@ use crate::{
     audit::{Action, AuditContext, AuditTarget, Entry, Outcome},
     caller::Caller,
     clock::System,
+    entities::FindEntity,
     id::{OperationId, ServiceId},
     idempotency::{Fingerprint, IdempotencyKey, RequestKey},
     jobs::FindForEdit,
@@ -142,7 +144,8 @@ pub struct CreatedService {
     pub replayed: bool,
 }
 
-/// Creates a service, whose `fingerprint` tells a repetition of the request from another one with its key.
+/// Creates a service. What the tenant's component of its name says of it counts before the draft. The `fingerprint` tells
+/// a repetition of the request from another one with its key.
 ///
 /// # Errors
 ///
@@ -157,13 +160,14 @@ pub async fn create<S>(
     fingerprint: Fingerprint,
 ) -> Result<CreatedService, EditServiceError>
 where
-    S: FindForEdit + SaveService,
+    S: FindForEdit + FindEntity + SaveService,
 {
     let tenant = tenant_of(audit.caller, &draft)?;
     if !audit.caller.may_in(&CREATE_SERVICE, &tenant) {
         return Err(refused(audit.caller, tenant));
     }
     check(store, modules, &draft.spec, None, &tenant).await?;
+    let (spec, described) = describe_new(store, &tenant, &draft.name, draft.spec).await?;
     let audit_target = audit_target(&draft.name, &tenant);
     let entry = audit.entry(system, Action::CreateService, Outcome::Done, audit_target);
     let id = match key {
@@ -176,7 +180,8 @@ where
         id,
         tenant,
         name: draft.name,
-        spec: draft.spec,
+        spec,
+        described,
         fingerprint,
         revision: Revision::new(system),
         created_at: entry.at,
@@ -223,7 +228,7 @@ async fn check<S>(
     tenant: &TenantId,
 ) -> Result<(), EditServiceError>
 where
-    S: FindForEdit,
+    S: FindForEdit + FindEntity,
 {
     spec.check(modules, before).map_err(EditServiceError::Invalid)?;
     let jobs = spec.jobs();
@@ -236,11 +241,19 @@ where
     let missing = |id: &JobId| found.jobs.get(id).is_none_or(|job| job.tenant != *tenant);
     let missing = jobs.into_iter().filter(|(_, id)| missing(id));
     errors.extend(missing.map(|(pointer, _)| FieldError::new(pointer, "the tenant has no such job")));
+    let had: BTreeSet<_> =
+        before.into_iter().flat_map(ServiceSpec::approval_groups).map(|(_, group)| group).collect();
+    // A group that an environment had before may be gone, and the rest can be edited nevertheless.
+    for (pointer, group) in spec.approval_groups().into_iter().filter(|(_, group)| !had.contains(group)) {
+        if store.find_entity(tenant, group).await?.is_none() {
+            errors.push(FieldError::new(pointer, "the tenant has no such group"));
+        }
+    }
     if errors.is_empty() { Ok(()) } else { Err(EditServiceError::Invalid(errors)) }
 }
 
 /// Replaces a service. Environments that are provisioned, or in which an operation is open, cannot be removed. What
-/// protects an environment is taken away by an admin only.
+/// protects an environment is taken away by an admin only. What the component of its name says of it stays.
 ///
 /// # Errors
 ///
@@ -255,7 +268,7 @@ pub async fn replace<S>(
     expected: &Precondition,
 ) -> Result<Service, EditServiceError>
 where
-    S: FindService + FindForEdit + SaveService,
+    S: FindService + FindForEdit + FindEntity + SaveService,
 {
     let Registered { service, environments } = show(store, audit.caller, id).await?;
     if !audit.caller.may_in(&PUT_SERVICE, &service.tenant) {
@@ -263,6 +276,7 @@ where
     }
     expected.admit(Some(&service.revision))?;
     stays(&service, &draft)?;
+    let draft = ServiceDraft { spec: keep_described(&service, draft.spec), ..draft };
     guard(audit.caller, &service.tenant, weakened(&service.spec, &draft.spec))?;
     check(store, modules, &draft.spec, Some(&service.spec), &service.tenant).await?;
     let kept: BTreeSet<_> = draft.spec.environments.iter().map(|environment| &environment.name).collect();
@@ -402,6 +416,6 @@ where
     }
 }
 
-fn audit_target(name: &ServiceName, tenant: &TenantId) -> AuditTarget {
+pub(super) fn audit_target(name: &ServiceName, tenant: &TenantId) -> AuditTarget {
     AuditTarget { target: format!("service:{tenant}/{name}"), tenant: Some(tenant.clone()), detail: None }
 }

@@ -12,8 +12,9 @@ use jiff::Timestamp;
 use crate::{
     audit::Entry,
     catalog::{EnvironmentState, FindService, Registered, Service, Settled},
+    entities::{Entity, EntityRef, FindEntity},
     id::{OperationId, ServiceId},
-    name::EnvironmentName,
+    name::{EnvironmentName, TenantId},
     operations::{
         BeginOutcome, FindOperation, Operation, OperationKind, SaveOperation, reconcile::ListOpenOperations,
     },
@@ -32,6 +33,7 @@ pub(crate) struct Items {
     pub services: BTreeMap<ServiceId, Service>,
     pub environments: BTreeMap<(ServiceId, EnvironmentName), EnvironmentState>,
     pub operations: BTreeMap<OperationId, Operation>,
+    pub entities: BTreeMap<(TenantId, EntityRef), Entity>,
     pub trail: Vec<Entry>,
 }
 
@@ -163,6 +165,17 @@ fn paged<T, U>(
 impl FindService for Memory {
     async fn find_service(&self, id: &ServiceId) -> Result<Option<Registered>, StoreError> {
         Ok(self.items().service(id))
+    }
+}
+
+#[async_trait]
+impl FindEntity for Memory {
+    async fn find_entity(
+        &self,
+        tenant: &TenantId,
+        reference: &EntityRef,
+    ) -> Result<Option<Entity>, StoreError> {
+        Ok(self.items().entities.get(&(tenant.clone(), reference.clone())).cloned())
     }
 }
 
