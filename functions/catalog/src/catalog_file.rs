@@ -78,7 +78,8 @@ fn read_entry(document: Document) -> FileEntry {
 
 fn read_entity(document: Document) -> Result<WrittenEntry, WrittenEntry> {
     let Document { api_version, kind, metadata, spec, rest } = document;
-    let refused = |pointer: &str, detail: &str| WrittenEntry::Unreadable(vec![FieldError::new(pointer, detail)]);
+    let refused =
+        |pointer: &str, detail: &str| WrittenEntry::Unreadable(vec![FieldError::new(pointer, detail)]);
     if !VERSIONS.contains(&api_version.as_str()) {
         return Err(refused("/apiVersion", "must be `backstage.io/v1alpha1` or `backstage.io/v1beta1`"));
     }

@@ -188,6 +188,7 @@ pub(crate) async fn delete(
 ) -> Result<Json<ForgottenAnswer>, Problem> {
     let (table, system, audit) = (&*state.table, &*state.system, audited.context());
     let reference = path.reference()?;
-    let forgotten = catalog::forget(table, system, &audit, query.tenant.as_ref(), &reference, &expected).await;
+    let forgotten =
+        catalog::forget(table, system, &audit, query.tenant.as_ref(), &reference, &expected).await;
     Ok(Json(forgotten.map_err(problems::forget)?.into()))
 }

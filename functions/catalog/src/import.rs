@@ -188,8 +188,9 @@ fn report(dry_run: bool, names: Vec<String>, imported: Vec<ImportedEntry>) -> Im
             EntryOutcome::Refused(errors) => (None, errors),
             _ => (None, Vec::new()),
         };
-        let errors =
-            errors.into_iter().map(|error| EntryError { pointer: inside(&error.pointer), detail: error.detail });
+        let errors = errors
+            .into_iter()
+            .map(|error| EntryError { pointer: inside(&error.pointer), detail: error.detail });
         let ignored = imported.ignored.iter().map(|pointer| inside(pointer)).collect();
         EntryReport { entity, outcome, reason, errors: errors.collect(), ignored }
     });

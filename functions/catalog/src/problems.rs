@@ -12,8 +12,8 @@ use gatehouse_domain::{
 use gatehouse_http::{
     Problem,
     problem::{
-        CONFLICT, FORBIDDEN, IDEMPOTENCY_KEY_REUSED, INVALID_QUERY, NOT_AWAITING_APPROVAL, NOT_FOUND, OPERATION_ENDED,
-        OPERATION_RUNNING, PROVISIONER_UNAVAILABLE,
+        CONFLICT, FORBIDDEN, IDEMPOTENCY_KEY_REUSED, INVALID_QUERY, NOT_AWAITING_APPROVAL, NOT_FOUND,
+        OPERATION_ENDED, OPERATION_RUNNING, PROVISIONER_UNAVAILABLE,
     },
 };
 
@@ -115,7 +115,9 @@ pub(crate) fn decide(error: DecideError) -> Problem {
     match error {
         DecideError::Show(error) => show_operation(error),
         DecideError::Forbidden(tenant) => Problem::forbidden_in(&tenant),
-        DecideError::OwnRequest | DecideError::NotInGroup { .. } => Problem::new(FORBIDDEN, error.to_string()),
+        DecideError::OwnRequest | DecideError::NotInGroup { .. } => {
+            Problem::new(FORBIDDEN, error.to_string())
+        }
         DecideError::Invalid(errors) => Problem::invalid(errors),
         DecideError::Superseded(_) => Problem::new(CONFLICT, error.to_string()),
         DecideError::NotAsked(_) => Problem::new(NOT_AWAITING_APPROVAL, error.to_string()),

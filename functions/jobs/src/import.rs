@@ -1,10 +1,6 @@
 //! Importing a jobs file.
 
-use axum::{
-    Json,
-    extract::State,
-    http::HeaderMap,
-};
+use axum::{Json, extract::State, http::HeaderMap};
 use gatehouse_domain::{
     jobs::{self, ImportError, ImportMode, ImportRefusal, Imported, Refusal},
     name::TenantId,

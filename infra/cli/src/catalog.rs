@@ -132,7 +132,11 @@ fn report(output: &mut Output<'_>, body: &Value) -> io::Result<()> {
             output.note(&format!("{entity}: {reason}"))?;
         }
         for error in entry["errors"].as_array().into_iter().flatten() {
-            output.note(&format!("{entity}: {}: {}", text_at(error, "/pointer"), text_at(error, "/detail")))?;
+            output.note(&format!(
+                "{entity}: {}: {}",
+                text_at(error, "/pointer"),
+                text_at(error, "/detail")
+            ))?;
         }
         for pointer in entry["ignored"].as_array().into_iter().flatten() {
             output.note(&format!("{entity}: {} is not kept", pointer.as_str().unwrap_or_default()))?;
@@ -156,7 +160,9 @@ async fn list(context: &mut Context<'_, '_>, client: &Client, args: ListArgs) ->
         ("member", args.member),
     ];
     let path = &["v1", "catalog", "entities"];
-    context.list(client, List { path, query: &query, member: "entities", columns: COLUMNS, limit: None }).await
+    context
+        .list(client, List { path, query: &query, member: "entities", columns: COLUMNS, limit: None })
+        .await
 }
 
 fn show(output: &mut Output<'_>, body: &Value) -> io::Result<()> {
@@ -177,9 +183,9 @@ async fn delete(context: &mut Context<'_, '_>, client: &Client, args: &EntityArg
         Failure::Nonsense(format!("{} does not say which version of an entity it has", client.site()))
     })?;
     let answer = call(client, Method::DELETE, args)?.header("If-Match", &etag).answer().await?;
-    context.output.answer(&answer, |output, body| {
-        output.note(&format!("{} is deleted", text_at(body, "/deleted")))
-    })
+    context
+        .output
+        .answer(&answer, |output, body| output.note(&format!("{} is deleted", text_at(body, "/deleted"))))
 }
 
 /// A call about one entity.

@@ -47,7 +47,8 @@ pub fn value(format: Format, body: &[u8]) -> Result<Value, Problem> {
     match format {
         Format::Json => json(body),
         Format::Yaml => {
-            let value: Value = serde_saphyr::from_str(text(body)?).map_err(|error| malformed("YAML", &error))?;
+            let value: Value =
+                serde_saphyr::from_str(text(body)?).map_err(|error| malformed("YAML", &error))?;
             check_value(&value)?;
             Ok(value)
         }

@@ -3,14 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
-use aws_sdk_dynamodb::{
-    operation::query::builders::QueryFluentBuilder, types::builders::PutBuilder,
-};
+use aws_sdk_dynamodb::{operation::query::builders::QueryFluentBuilder, types::builders::PutBuilder};
 use gatehouse_domain::{
     audit::Entry,
     catalog::{EntityEdit, FindForImport, FoundForImport, SaveEntities, Service, ServiceEdit},
     entities::{
-        Entity, EntityFilter, EntityRef, FindEntity, FindRelated, ListEntities, MAX_RELATED, Related, Relation,
+        Entity, EntityFilter, EntityRef, FindEntity, FindRelated, ListEntities, MAX_RELATED, Related,
+        Relation,
     },
     name::{ServiceName, TenantId},
     paging::{ListError, Page, PageRequest},
@@ -91,8 +90,7 @@ impl FindRelated for Table {
         let found = self.find_keys(wanted).await?;
         let found: BTreeSet<_> =
             found.iter().filter_map(|item| item.get(PK)?.as_s().ok().map(String::as_str)).collect();
-        let there =
-            |reference: &&EntityRef| found.contains(keys::with_relations(tenant, reference).as_str());
+        let there = |reference: &&EntityRef| found.contains(keys::with_relations(tenant, reference).as_str());
         Ok(references.iter().filter(there).cloned().collect())
     }
 }
@@ -140,7 +138,9 @@ fn narrow(call: QueryFluentBuilder, filter: &EntityFilter) -> QueryFluentBuilder
     let call = names.into_iter().fold(call.filter_expression(&condition), |call, name| {
         call.expression_attribute_names(name, name.trim_start_matches('#'))
     });
-    wanted.into_iter().fold(call, |call, (_, name, value)| call.expression_attribute_values(name, text(value)))
+    wanted
+        .into_iter()
+        .fold(call, |call, (_, name, value)| call.expression_attribute_values(name, text(value)))
 }
 
 #[async_trait]

@@ -2,8 +2,8 @@
 
 use gatehouse_domain::{
     catalog::{
-        Category, DeletedService, DeployTarget, Described, EnvironmentSpec, EnvironmentState, Lifecycle, Link, Service,
-        ServiceDraft, ServiceSpec,
+        Category, DeletedService, DeployTarget, Described, EnvironmentSpec, EnvironmentState, Lifecycle,
+        Link, Service, ServiceDraft, ServiceSpec,
     },
     entities::{EntityRef, Namespace},
     json,
@@ -140,8 +140,18 @@ impl ServiceBody {
 
 impl EnvironmentBody {
     fn into_spec(self) -> EnvironmentSpec {
-        let Self { name, category, approval_required, approval_group, module, inputs, ttl_hours, deploy } = self;
-        EnvironmentSpec { name, category, approval_required, approval_group, module, inputs, ttl_hours, deploy }
+        let Self { name, category, approval_required, approval_group, module, inputs, ttl_hours, deploy } =
+            self;
+        EnvironmentSpec {
+            name,
+            category,
+            approval_required,
+            approval_group,
+            module,
+            inputs,
+            ttl_hours,
+            deploy,
+        }
     }
 
     fn of(spec: EnvironmentSpec) -> Self {

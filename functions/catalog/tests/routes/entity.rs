@@ -1,4 +1,9 @@
 use axum::http::Method;
+use gatehouse_domain::{
+    audit::{AuditFilter, ListAudit},
+    clock::Clock,
+    paging::PageRequest,
+};
 use gatehouse_testkit::app::{Answer, Client, TestApp};
 use insta::assert_snapshot;
 use serde_json::{Value, json};
@@ -179,9 +184,10 @@ mod import {
             json!({ "apiVersion": "backstage.io/v1alpha1", "kind": "System",
                 "metadata": { "name": name, "title": null, "tags": null }, "spec": { "owner": "platform" } })
         };
-        for (body, names) in
-            [(system("one"), vec!["system:one"]), (json!([system("two"), system("one")]), vec!["system:two", "system:one"])]
-        {
+        for (body, names) in [
+            (system("one"), vec!["system:one"]),
+            (json!([system("two"), system("one")]), vec!["system:two", "system:one"]),
+        ] {
             let report = developer.post("/v1/catalog/import").json(&body).await;
             assert_eq!(outcomes(&report).iter().map(|(name, _)| *name).collect::<Vec<_>>(), names);
         }
@@ -195,7 +201,10 @@ mod import {
         for query in ["?dry_run=true", "?dry_run=true&atomic=true"] {
             app.table.calls.take();
             let report = import(&developer, query, MONOREPO).await;
-            assert_eq!((&report.body["summary"]["created"], &report.body["dry_run"]), (&json!(4), &json!(true)));
+            assert_eq!(
+                (&report.body["summary"]["created"], &report.body["dry_run"]),
+                (&json!(4), &json!(true))
+            );
             assert_eq!(app.table.calls.take(), ["BatchGetItem"]);
         }
         assert_eq!(listed(&developer, "").await, [""; 0]);
@@ -210,10 +219,7 @@ mod import {
         let outcomes_of = |report: &Answer| -> Vec<String> {
             outcomes(report).iter().map(|(_, outcome)| (*outcome).to_owned()).collect()
         };
-        assert_eq!(
-            outcomes_of(&report),
-            ["skipped", "skipped", "skipped", "skipped", "not_kept", "refused"]
-        );
+        assert_eq!(outcomes_of(&report), ["skipped", "skipped", "skipped", "skipped", "not_kept", "refused"]);
         assert_eq!(listed(&developer, "").await, [""; 0]);
         let report = import(&developer, "?atomic=true", MONOREPO).await;
         assert_eq!(outcomes_of(&report), ["created", "created", "created", "created", "not_kept"]);
@@ -224,18 +230,26 @@ mod import {
         let (app, _) = start().await;
         let developer = app.as_developer("acme");
         let file = |count: usize| {
-            (0..count).map(|number| component(&format!("c{number}"), "platform")).collect::<Vec<_>>().join("---\n")
+            (0..count)
+                .map(|number| component(&format!("c{number}"), "platform"))
+                .collect::<Vec<_>>()
+                .join("---\n")
         };
         let too_many = developer.post("/v1/catalog/import").body("application/yaml", file(501)).await;
         assert_snapshot!(too_many, @"");
         // Each takes four writes: itself, what its owner finds it by, and two for its entry of the trail.
-        let too_much = developer.post("/v1/catalog/import?atomic=true&dry_run=true").body("application/yaml", file(25)).await;
+        let too_much = developer
+            .post("/v1/catalog/import?atomic=true&dry_run=true")
+            .body("application/yaml", file(25))
+            .await;
         assert_eq!(too_much.status, 200, "{too_much}");
         let report = import(&developer, "?atomic=true", &file(25)).await;
         assert_eq!(report.body["summary"]["created"], 25);
         let depending = file(25).replace("owner: platform", "owner: platform, system: s");
-        let too_much =
-            developer.post("/v1/catalog/import?atomic=true").body("application/yaml", depending.replace("name: c", "name: d")).await;
+        let too_much = developer
+            .post("/v1/catalog/import?atomic=true")
+            .body("application/yaml", depending.replace("name: c", "name: d"))
+            .await;
         assert_snapshot!(too_much, @"");
     }
 
@@ -269,26 +283,56 @@ mod import {
     async fn each_fault_of_an_entity_is_named_where_it_is() {
         let (app, _) = start().await;
         let with = |kind: &str, metadata: &str, spec: &str| {
-            format!("apiVersion: backstage.io/v1alpha1\nkind: {kind}\nmetadata: {{ name: x, {metadata} }}\nspec: {{ {spec} }}\n")
+            format!(
+                "apiVersion: backstage.io/v1alpha1\nkind: {kind}\nmetadata: {{ name: x, {metadata} }}\nspec: {{ {spec} }}\n"
+            )
         };
         let lib = "type: library, lifecycle: production, owner: platform";
         let api = "type: openapi, lifecycle: production, owner: platform";
         let forty_one = (0..41).map(|it| format!("component:c{it}")).collect::<Vec<_>>().join(", ");
         let faults = [
-            (component("x", "platform").replace("v1alpha1", "v2"), "/apiVersion", "must be `backstage.io/v1alpha1`"),
+            (
+                component("x", "platform").replace("v1alpha1", "v2"),
+                "/apiVersion",
+                "must be `backstage.io/v1alpha1`",
+            ),
             (with("Fancy", "", ""), "/kind", "must be one of Component"),
             (with("Component", "", "type: library"), "/spec/lifecycle", "is required"),
             (with("Component", "namespace: Bad_", lib), "/metadata/namespace", "a namespace must be"),
             (with("Component", "tags: [Java]", lib), "/metadata/tags/0", "must be 1 to 63 characters"),
             (with("Component", "labels: { a: true }", lib), "/metadata/labels/a", "expected a string"),
-            (with("Component", "links: [{ url: 'javascript:alert(1)' }]", lib), "/metadata/links/0/url", "http"),
-            (with("Component", "links: [{ url: 'https://a.example', colour: red }]", lib), "/metadata/links/0/colour", "unknown field"),
-            (with("Component", "", &format!("{lib}, dependsOn: [cart]")), "/spec/dependsOn/0", "component:cart"),
+            (
+                with("Component", "links: [{ url: 'javascript:alert(1)' }]", lib),
+                "/metadata/links/0/url",
+                "http",
+            ),
+            (
+                with("Component", "links: [{ url: 'https://a.example', colour: red }]", lib),
+                "/metadata/links/0/colour",
+                "unknown field",
+            ),
+            (
+                with("Component", "", &format!("{lib}, dependsOn: [cart]")),
+                "/spec/dependsOn/0",
+                "component:cart",
+            ),
             (with("Component", "", &format!("{lib}, system: 'a b'")), "/spec/system", "a name must be"),
-            (with("Component", "", &format!("{lib}, dependsOn: [{forty_one}]")), "/spec", "at most 40 other entities"),
+            (
+                with("Component", "", &format!("{lib}, dependsOn: [{forty_one}]")),
+                "/spec",
+                "at most 40 other entities",
+            ),
             (with("API", "", api), "/spec/definition", "is required"),
-            (with("API", "", &format!("{api}, definition: {{ $text: ./openapi.yaml }}")), "/spec/definition", "names another file"),
-            (with("API", "", &format!("{api}, definition: '{}'", "x".repeat(128 * 1024 + 1))), "/spec/definition", "128 KiB"),
+            (
+                with("API", "", &format!("{api}, definition: {{ $text: ./openapi.yaml }}")),
+                "/spec/definition",
+                "names another file",
+            ),
+            (
+                with("API", "", &format!("{api}, definition: '{}'", "x".repeat(128 * 1024 + 1))),
+                "/spec/definition",
+                "128 KiB",
+            ),
             (with("Group", "", "type: team, members: ['group:others']"), "/spec/members/0", "must be a user"),
         ];
         let admin = app.as_admin("acme");
@@ -303,7 +347,10 @@ mod import {
         }
         let twice = format!("{}---\n{}", component("twice", "platform"), component("Twice", "platform"));
         let report = import(&admin, "", &twice).await;
-        assert_eq!(errors(&report), [("/1/metadata/name", "an earlier entity of the file has the same name")]);
+        assert_eq!(
+            errors(&report),
+            [("/1/metadata/name", "an earlier entity of the file has the same name")]
+        );
     }
 
     #[tokio::test]
@@ -311,7 +358,10 @@ mod import {
         let (app, _) = start().await;
         let root = app.as_platform_admin();
         let post = async |client: &Client<'_>, query: &str| {
-            client.post(format!("/v1/catalog/import{query}")).body("application/yaml", component("x", "p")).await
+            client
+                .post(format!("/v1/catalog/import{query}"))
+                .body("application/yaml", component("x", "p"))
+                .await
         };
         assert_snapshot!(post(&root, "").await, @"");
         assert_snapshot!(post(&app.as_developer("acme"), "?tenant=beta").await, @"");
@@ -363,7 +413,11 @@ mod relations {
         );
         assert_eq!(
             relations(&viewer, "api/default/orders").await,
-            ["ownedBy user:default/ada@example.com", "partOf system:default/payments", "apiProvidedBy component:default/shop"]
+            [
+                "ownedBy user:default/ada@example.com",
+                "partOf system:default/payments",
+                "apiProvidedBy component:default/shop"
+            ]
         );
         // Said from both sides, it is one.
         assert_eq!(
@@ -383,7 +437,10 @@ mod relations {
         );
         let less = MONOREPO.replace(", component:cart", "").replace("  providesApis: [orders]\n", "");
         import(&developer, "", &less).await;
-        assert_eq!(relations(&viewer, "component/default/cart").await, ["ownedBy group:default/nobody (missing)"]);
+        assert_eq!(
+            relations(&viewer, "component/default/cart").await,
+            ["ownedBy group:default/nobody (missing)"]
+        );
         let api = relations(&viewer, "api/default/orders").await;
         assert!(!api.iter().any(|relation| relation.starts_with("apiProvidedBy")), "{api:?}");
         let etag = entity(&viewer, "resource/default/orders-db").await.etag().to_owned();
@@ -451,7 +508,10 @@ mod list {
             ("&tenant=beta", &[]),
             ("&kind=Component", &["component:default/shop"]),
             ("&kind=API&owner=user:ada@example.com", &["api:default/orders"]),
-            ("&owner=platform", &["component:default/shop", "resource:default/orders-db", "system:default/payments"]),
+            (
+                "&owner=platform",
+                &["component:default/shop", "resource:default/orders-db", "system:default/payments"],
+            ),
             ("&owner=other/platform", &[]),
             ("&system=payments", &["api:default/orders", "component:default/shop"]),
             ("&tag=c%2B%2B", &["component:default/shop"]),
@@ -463,7 +523,10 @@ mod list {
             assert_eq!(listed(&viewer, query).await, expected, "{query}");
         }
         let both = app.as_person("both", "acme=viewer,beta=viewer");
-        assert_eq!(listed(&both, "&kind=component").await, ["component:default/shop", "component:default/theirs"]);
+        assert_eq!(
+            listed(&both, "&kind=component").await,
+            ["component:default/shop", "component:default/theirs"]
+        );
         assert_eq!(listed(&app.as_platform_admin(), "&kind=component&owner=platform").await.len(), 2);
     }
 
@@ -509,7 +572,10 @@ mod delete {
         assert_snapshot!(developer.delete("/v1/catalog/entities/system/default/absent").if_match("\"r\"").await, @"");
         assert_snapshot!(developer.delete("/v1/catalog/entities/user/default/ada").if_match("\"r\"").await, @"");
         let etag = developer.get(path).await.etag().to_owned();
-        assert_eq!(app.as_developer("beta").delete(format!("{path}?tenant=acme")).if_match(&etag).await.problem(), "not-found");
+        assert_eq!(
+            app.as_developer("beta").delete(format!("{path}?tenant=acme")).if_match(&etag).await.problem(),
+            "not-found"
+        );
         assert_snapshot!(developer.delete(path).if_match(&etag).await, @"");
         assert_eq!(developer.get(path).await.problem(), "not-found");
         // Its name is free again.
@@ -565,7 +631,11 @@ mod services {
 
     fn said(service: &Value) -> Value {
         let members = ["owner", "lifecycle", "links", "tags", "described_by"];
-        members.iter().map(|member| ((*member).to_owned(), service[*member].clone())).collect::<serde_json::Map<_, _>>().into()
+        members
+            .iter()
+            .map(|member| ((*member).to_owned(), service[*member].clone()))
+            .collect::<serde_json::Map<_, _>>()
+            .into()
     }
 
     fn described() -> Value {
@@ -610,8 +680,13 @@ mod services {
         let etag = developer.get(&path).await.etag().to_owned();
         let body = shop_with(json!({ "owner": "me", "lifecycle": "deprecated", "description": "Sells" }));
         let put = developer.put(&path).if_match(&etag).json(&body).await;
-        assert_eq!((said(&put.body["service"]), &put.body["service"]["description"]), (described(), &json!("Sells")));
-        let moved = MONOREPO.replace("  owner: platform\n", "  owner: checkout\n").replace("lifecycle: production", "lifecycle: sunset");
+        assert_eq!(
+            (said(&put.body["service"]), &put.body["service"]["description"]),
+            (described(), &json!("Sells"))
+        );
+        let moved = MONOREPO
+            .replace("  owner: platform\n", "  owner: checkout\n")
+            .replace("lifecycle: production", "lifecycle: sunset");
         import(&developer, "", &moved).await;
         let now = service(&developer, &id).await;
         // Services do not know this word.
@@ -655,12 +730,13 @@ async fn what_is_done_to_entities_is_in_the_trail() {
     let etag = admin.get(path).await.etag().to_owned();
     let deleted = admin.call(Method::DELETE, path).if_match(&etag).await;
     assert_eq!(deleted.status, 200, "{deleted}");
-    let mut trail: Vec<_> = app
-        .table
-        .trail()
-        .await
+    let (now, page) = (app.system.now(), PageRequest::default());
+    let trail = app.table.table.list_audit(&AuditFilter::Everything, now, &page).await.unwrap().items;
+    let mut trail: Vec<_> = trail
         .into_iter()
-        .map(|entry| format!("{} {} {}", entry.action.as_str(), entry.target, entry.detail.unwrap_or_default()))
+        .map(|entry| {
+            format!("{} {} {}", entry.action.as_str(), entry.target, entry.detail.unwrap_or_default())
+        })
         .collect();
     trail.sort();
     trail.dedup();

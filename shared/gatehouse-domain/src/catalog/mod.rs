@@ -22,9 +22,9 @@ pub use self::{
         PlanSummary, Provisioned, Settled,
     },
     files::{
-        Described, EntityEdit, EntityFile, EntryOutcome, FileEntry, FindForImport, ForgetEntityError, Forgotten,
-        FoundForImport, ImportFileError, ImportedEntry, SaveEntities, ServiceEdit, WrittenEntry, forget,
-        import_entities,
+        Described, EntityEdit, EntityFile, EntryOutcome, FileEntry, FindForImport, ForgetEntityError,
+        Forgotten, FoundForImport, ImportFileError, ImportedEntry, SaveEntities, ServiceEdit, WrittenEntry,
+        forget, import_entities,
     },
     list::{ListServices, ServiceFilter, ServiceQuery, list},
     service::{FindService, Registered, Service, ShowServiceError, show},

@@ -171,6 +171,7 @@ impl Entity {
     /// Whether this hand is in the group: `user:ada`.
     pub fn has_member(&self, hand: &str) -> bool {
         let member = hand.strip_prefix("user:").and_then(|name| name.parse::<UserName>().ok());
-        self.draft.kind == EntityKind::Group && member.is_some_and(|name| self.draft.spec.members.contains(&name))
+        self.draft.kind == EntityKind::Group
+            && member.is_some_and(|name| self.draft.spec.members.contains(&name))
     }
 }

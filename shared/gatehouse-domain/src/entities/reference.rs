@@ -256,7 +256,9 @@ mod tests {
 
     #[test]
     fn what_is_no_reference_is_refused_and_none_holds_a_separator_of_keys() {
-        for bad in ["", ":", "a:", ":a", "a/", "/a", "a:b/c/d", "a b", "a#b", "a:b#c", "a:ä", "a:-b", "4:a", "a/B_/c"] {
+        for bad in [
+            "", ":", "a:", ":a", "a/", "/a", "a:b/c/d", "a b", "a#b", "a:b#c", "a:ä", "a:-b", "4:a", "a/B_/c",
+        ] {
             assert!(parsed(bad, Some("component")).is_err(), "{bad:?} was accepted");
         }
         let long = "x".repeat(64);

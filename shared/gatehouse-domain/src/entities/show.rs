@@ -5,12 +5,7 @@ use std::collections::BTreeSet;
 use async_trait::async_trait;
 
 use super::{Entity, EntityRef, Relation};
-use crate::{
-    access::SHOW_ENTITY,
-    caller::Caller,
-    name::TenantId,
-    store::StoreError,
-};
+use crate::{access::SHOW_ENTITY, caller::Caller, name::TenantId, store::StoreError};
 
 /// The most relations of an entity that others say, and are shown with it: a group may own thousands of things, which
 /// the list shows page by page.
@@ -113,7 +108,8 @@ where
     let unknown: BTreeSet<_> = own.iter().map(|(_, target)| target.clone()).collect();
     let unknown: BTreeSet<_> =
         unknown.difference(&known).filter(|target| !target.is_person()).cloned().collect();
-    let exist = if unknown.is_empty() { BTreeSet::new() } else { store.which_exist(tenant, &unknown).await? };
+    let exist =
+        if unknown.is_empty() { BTreeSet::new() } else { store.which_exist(tenant, &unknown).await? };
     let relations = own.union(&said_by_others).map(|(relation, target)| Relationship {
         relation: *relation,
         missing: unknown.contains(target) && !exist.contains(target),

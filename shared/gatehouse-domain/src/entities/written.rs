@@ -215,10 +215,16 @@ impl Reader {
         };
         if let Some(key) = pairs.keys().find(bad_key) {
             let key: String = key.chars().take(MAX_LINE).collect();
-            self.refuse(pointer, format!("`{key}` must be `[<domain>/]<name>` of A-Z, a-z, 0-9, '-', '_' and '.'"));
+            self.refuse(
+                pointer,
+                format!("`{key}` must be `[<domain>/]<name>` of A-Z, a-z, 0-9, '-', '_' and '.'"),
+            );
         }
         if let Some((key, _)) = pairs.iter().find(|(_, value)| value.len() > longest) {
-            self.refuse(format!("{pointer}/{}", key.replace('/', "~1")), format!("must be at most {longest} bytes"));
+            self.refuse(
+                format!("{pointer}/{}", key.replace('/', "~1")),
+                format!("must be at most {longest} bytes"),
+            );
         }
     }
 
@@ -233,7 +239,8 @@ impl Reader {
             let valid = tag.len() <= MAX_TAG
                 && tag.split('-').all(|part| !part.is_empty() && part.bytes().all(letter));
             if !valid {
-                let detail = "must be 1 to 63 characters of a-z, 0-9, '+', '#' and ':', in parts separated by '-'";
+                let detail =
+                    "must be 1 to 63 characters of a-z, 0-9, '+', '#' and ':', in parts separated by '-'";
                 self.refuse(format!("/metadata/tags/{place}"), detail);
             }
         }

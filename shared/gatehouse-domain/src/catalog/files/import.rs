@@ -184,7 +184,10 @@ impl Planner<'_> {
         let refused = |error| Planned::Nothing(EntryOutcome::Refused(vec![error]));
         let reference = draft.reference();
         if !seen.insert(reference.clone()) {
-            return refused(FieldError::new("/metadata/name", "an earlier entity of the file has the same name"));
+            return refused(FieldError::new(
+                "/metadata/name",
+                "an earlier entity of the file has the same name",
+            ));
         }
         let previous = self.found.entities.get(&reference);
         let members = Members::between(previous, Some(&draft));
@@ -227,8 +230,7 @@ impl Planner<'_> {
     fn service_entry(&self, edit: &ServiceEdit) -> Entry {
         let before = self.found.services.get(&edit.service.name);
         let detail = before.and_then(|before| diff(&before.spec, &edit.service.spec));
-        let target =
-            AuditTarget { detail, ..service_target(&edit.service.name, &edit.service.tenant) };
+        let target = AuditTarget { detail, ..service_target(&edit.service.name, &edit.service.tenant) };
         self.audit.entry(self.system, Action::PutService, Outcome::Done, target)
     }
 }
