@@ -83,14 +83,24 @@ mod approve {
             let etag = app.as_developer("acme").get(&path).await.etag().to_owned();
             app.as_developer("acme").put(&path).if_match(&etag).json(body).await
         };
-        assert_snapshot!(put(&body).await, @"");
+        assert_snapshot!(put(&body).await, @r#"
+        422 Unprocessable Entity
+        validation-failed: Refused: `/environments/1/approval_group`.
+          "/environments/1/approval_group": the tenant has no such group
+        "#);
         say_members(app, &["grace", "dev"]).await;
         let asking = put(&body).await;
         assert_eq!(asking.body["service"]["environments"][1]["approval_group"], "group:default/leads");
-        assert_snapshot!(deploy.admin("approve").await, @"");
+        assert_snapshot!(deploy.admin("approve").await, @"
+        403 Forbidden
+        forbidden: This environment asks for the approval of somebody in `group:leads`, and user:ada is not; an admin of the tenant says who is in it.
+        ");
         assert_eq!(deploy.developer("approve").await.problem(), "forbidden", "their own request");
         // A developer neither takes the group away, nor adds themself to it.
-        assert_snapshot!(put(&shop()).await, @"");
+        assert_snapshot!(put(&shop()).await, @"
+        403 Forbidden
+        forbidden: Only an admin of tenant `acme` takes away what protects an environment: `approval_group` of `prod`.
+        ");
         assert_eq!(deploy.status().await, "awaiting_approval");
         let grace = app.as_person("grace", "acme=developer");
         say_members(app, &["dev"]).await;

@@ -152,9 +152,138 @@ mod import {
     async fn a_file_of_several_documents_is_reported_one_by_one() {
         let (app, _) = start().await;
         let report = import(&app.as_developer("acme"), "", MONOREPO).await;
-        assert_snapshot!(report, @"");
+        assert_snapshot!(report, @r#"
+        200 OK
+        {
+          "entries": [
+            {
+              "entity": "system:payments",
+              "outcome": "created"
+            },
+            {
+              "entity": "component:Shop",
+              "ignored": [
+                "/1/metadata/uid",
+                "/1/spec/x-custom"
+              ],
+              "outcome": "created"
+            },
+            {
+              "entity": "api:orders",
+              "outcome": "created"
+            },
+            {
+              "entity": "resource:orders-db",
+              "outcome": "created"
+            },
+            {
+              "entity": "location:everything",
+              "outcome": "not_kept",
+              "reason": "it names other files: import those themselves"
+            }
+          ],
+          "summary": {
+            "changed": 0,
+            "created": 4,
+            "not_kept": 1,
+            "refused": 0,
+            "skipped": 0,
+            "unchanged": 0
+          }
+        }
+        "#);
         let shown = entity(&app.as_viewer("acme"), "component/default/shop").await;
-        assert_snapshot!(shown, @"");
+        assert_snapshot!(shown, @r#"
+        200 OK
+        etag: "rev_#1"
+        {
+          "entity": {
+            "apiVersion": "backstage.io/v1alpha1",
+            "created_at": "2026-09-21T14:13:20Z",
+            "created_by": "user:dev",
+            "kind": "Component",
+            "metadata": {
+              "annotations": {
+                "backstage.io/managed-by-location": "url:https://git.example/acme/shop",
+                "backstage.io/techdocs-ref": "dir:.",
+                "github.com/project-slug": "acme/shop"
+              },
+              "labels": {
+                "example.com/team": "platform",
+                "tier": "1"
+              },
+              "links": [
+                {
+                  "icon": "docs",
+                  "title": "Runbook",
+                  "type": "runbook",
+                  "url": "https://wiki.example/shop"
+                },
+                {
+                  "url": "https://dash.example/shop"
+                }
+              ],
+              "name": "Shop",
+              "namespace": "default",
+              "tags": [
+                "java",
+                "c++",
+                "lang:kotlin"
+              ],
+              "title": "The shop"
+            },
+            "ref": "component:default/shop",
+            "spec": {
+              "consumesApis": [
+                "api:ledger/bookings"
+              ],
+              "dependsOn": [
+                "resource:default/orders-db",
+                "component:default/cart"
+              ],
+              "lifecycle": "production",
+              "owner": "group:default/platform",
+              "providesApis": [
+                "api:default/orders"
+              ],
+              "system": "system:default/payments",
+              "type": "service"
+            },
+            "tenant": "acme",
+            "updated_at": "2026-09-21T14:13:20Z",
+            "updated_by": "user:dev"
+          },
+          "relations": [
+            {
+              "missing": true,
+              "targetRef": "group:default/platform",
+              "type": "ownedBy"
+            },
+            {
+              "targetRef": "system:default/payments",
+              "type": "partOf"
+            },
+            {
+              "missing": true,
+              "targetRef": "component:default/cart",
+              "type": "dependsOn"
+            },
+            {
+              "targetRef": "resource:default/orders-db",
+              "type": "dependsOn"
+            },
+            {
+              "targetRef": "api:default/orders",
+              "type": "providesApi"
+            },
+            {
+              "missing": true,
+              "targetRef": "api:ledger/bookings",
+              "type": "consumesApi"
+            }
+          ]
+        }
+        "#);
     }
 
     #[tokio::test]
@@ -236,7 +365,10 @@ mod import {
                 .join("---\n")
         };
         let too_many = developer.post("/v1/catalog/import").body("application/yaml", file(501)).await;
-        assert_snapshot!(too_many, @"");
+        assert_snapshot!(too_many, @"
+        413 Payload Too Large
+        body-too-large: At most 500 entities can be imported at once, this file has 501.
+        ");
         // Each takes four writes: itself, what its owner finds it by, and two for its entry of the trail.
         let too_much = developer
             .post("/v1/catalog/import?atomic=true&dry_run=true")
@@ -250,7 +382,10 @@ mod import {
             .post("/v1/catalog/import?atomic=true")
             .body("application/yaml", depending.replace("name: c", "name: d"))
             .await;
-        assert_snapshot!(too_much, @"");
+        assert_snapshot!(too_much, @"
+        413 Payload Too Large
+        body-too-large: All or nothing takes at most 100 writes, and these entities, what they say of others and what is recorded of them need 125; split the file.
+        ");
     }
 
     #[tokio::test]
@@ -363,9 +498,18 @@ mod import {
                 .body("application/yaml", component("x", "p"))
                 .await
         };
-        assert_snapshot!(post(&root, "").await, @"");
-        assert_snapshot!(post(&app.as_developer("acme"), "?tenant=beta").await, @"");
-        assert_snapshot!(post(&app.as_person("both", "acme=viewer,beta=developer"), "?tenant=acme").await, @"");
+        assert_snapshot!(post(&root, "").await, @"
+        400 Bad Request
+        invalid-query: Say with ?tenant= whose the entities are to be.
+        ");
+        assert_snapshot!(post(&app.as_developer("acme"), "?tenant=beta").await, @"
+        400 Bad Request
+        invalid-query: You are in no such tenant.
+        ");
+        assert_snapshot!(post(&app.as_person("both", "acme=viewer,beta=developer"), "?tenant=acme").await, @"
+        403 Forbidden
+        forbidden: Your role in tenant `acme` does not allow this.
+        ");
         import(&root, "?tenant=beta", &component("x", "p")).await;
         assert_eq!(listed(&app.as_viewer("beta"), "").await, ["component:default/x"]);
         assert_eq!(listed(&app.as_viewer("acme"), "").await, [""; 0]);
@@ -567,16 +711,33 @@ mod delete {
         let app = with_files().await;
         let developer = app.as_developer("acme");
         let path = "/v1/catalog/entities/system/default/payments";
-        assert_snapshot!(developer.delete(path).await, @"");
-        assert_snapshot!(developer.delete(path).if_match("\"rev_other\"").await, @"");
-        assert_snapshot!(developer.delete("/v1/catalog/entities/system/default/absent").if_match("\"r\"").await, @"");
-        assert_snapshot!(developer.delete("/v1/catalog/entities/user/default/ada").if_match("\"r\"").await, @"");
+        assert_snapshot!(developer.delete(path).await, @"
+        428 Precondition Required
+        precondition-required: It exists already; send its ETag in If-Match to replace or delete it.
+        ");
+        assert_snapshot!(developer.delete(path).if_match("\"rev_other\"").await, @"
+        412 Precondition Failed
+        precondition-failed: It is not as expected any more; read it again and repeat the change.
+        ");
+        assert_snapshot!(developer.delete("/v1/catalog/entities/system/default/absent").if_match("\"r\"").await, @"
+        404 Not Found
+        not-found: There is no such entity.
+        ");
+        assert_snapshot!(developer.delete("/v1/catalog/entities/user/default/ada").if_match("\"r\"").await, @"
+        404 Not Found
+        not-found: There is no such entity.
+        ");
         let etag = developer.get(path).await.etag().to_owned();
         assert_eq!(
             app.as_developer("beta").delete(format!("{path}?tenant=acme")).if_match(&etag).await.problem(),
             "not-found"
         );
-        assert_snapshot!(developer.delete(path).if_match(&etag).await, @"");
+        assert_snapshot!(developer.delete(path).if_match(&etag).await, @r#"
+        200 OK
+        {
+          "deleted": "system:default/payments"
+        }
+        "#);
         assert_eq!(developer.get(path).await.problem(), "not-found");
         // Its name is free again.
         let again = import(&developer, "", MONOREPO).await;
@@ -740,5 +901,16 @@ async fn what_is_done_to_entities_is_in_the_trail() {
         .collect();
     trail.sort();
     trail.dedup();
-    assert_snapshot!(trail.join("\n"), @"");
+    assert_snapshot!(trail.join("\n"), @"
+    entity.delete entity:acme/group:default/platform members: -ada -grace
+    entity.put entity:acme/api:default/orders 
+    entity.put entity:acme/component:default/shop 
+    entity.put entity:acme/group:default/platform members: +ada +grace
+    entity.put entity:acme/resource:default/orders-db 
+    entity.put entity:acme/system:default/payments 
+    job.put job:ship created
+    project.put project:any 
+    service.create service:acme/shop 
+    service.put service:acme/shop owner: group:platform -> group:checkout
+    ");
 }
