@@ -896,21 +896,22 @@ async fn what_is_done_to_entities_is_in_the_trail() {
     let mut trail: Vec<_> = trail
         .into_iter()
         .map(|entry| {
-            format!("{} {} {}", entry.action.as_str(), entry.target, entry.detail.unwrap_or_default())
+            let detail = entry.detail.unwrap_or_default();
+            format!("{} {} {detail}", entry.action.as_str(), entry.target).trim_end().to_owned()
         })
         .collect();
     trail.sort();
     trail.dedup();
     assert_snapshot!(trail.join("\n"), @"
     entity.delete entity:acme/group:default/platform members: -ada -grace
-    entity.put entity:acme/api:default/orders 
-    entity.put entity:acme/component:default/shop 
+    entity.put entity:acme/api:default/orders
+    entity.put entity:acme/component:default/shop
     entity.put entity:acme/group:default/platform members: +ada +grace
-    entity.put entity:acme/resource:default/orders-db 
-    entity.put entity:acme/system:default/payments 
+    entity.put entity:acme/resource:default/orders-db
+    entity.put entity:acme/system:default/payments
     job.put job:ship created
-    project.put project:any 
-    service.create service:acme/shop 
+    project.put project:any
+    service.create service:acme/shop
     service.put service:acme/shop owner: group:platform -> group:checkout
     ");
 }
