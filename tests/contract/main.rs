@@ -5,6 +5,7 @@ mod audit;
 mod budgets;
 mod catalog_items;
 mod ci_items;
+mod entities;
 mod identity_items;
 mod janitor;
 mod jobs;

@@ -15,11 +15,12 @@ use gatehouse_domain::{
         Settled,
     },
     clock::Clock,
+    entities::{Entity, EntityRef, FindEntity},
     id::ServiceId,
     idempotency::IdempotencyKey,
     jobs::{Existing, FindForEdit},
     json::{self, Json, Object},
-    name::{JobId, ProjectName},
+    name::{JobId, ProjectName, TenantId},
     operations::{BeginOutcome, Operation, reconcile::ListOpenOperations},
     paging::{ListError, PageRequest},
     project::{ListProjects, Project, SaveProject},
@@ -467,7 +468,7 @@ async fn a_repeated_request_creates_one_service_and_costs_one_transaction() {
     };
     table.calls.take();
     let first = ask("shop", Some(&key)).await.unwrap();
-    assert_eq!(table.calls.take(), ["BatchGetItem", "TransactWriteItems"]);
+    assert_eq!(table.calls.take(), ["BatchGetItem", "GetItem", "TransactWriteItems"]);
     let again = ask("shop", Some(&key)).await.unwrap();
     assert!(!first.replayed && again.replayed);
     assert_eq!(first.service, again.service);
@@ -502,6 +503,17 @@ impl FindForEdit for Outdated<'_> {
         projects: &BTreeSet<ProjectName>,
     ) -> Result<Existing, StoreError> {
         self.table.table.find_for_edit(jobs, projects).await
+    }
+}
+
+#[async_trait]
+impl FindEntity for Outdated<'_> {
+    async fn find_entity(
+        &self,
+        tenant: &TenantId,
+        reference: &EntityRef,
+    ) -> Result<Option<Entity>, StoreError> {
+        self.table.table.find_entity(tenant, reference).await
     }
 }
 

@@ -1,6 +1,6 @@
 //! `docs/TABLE.md` shows the keys that the code makes.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use gatehouse_domain::{
     api_key::{ApiKey, ApiKeyId, KeyHash},
@@ -8,6 +8,7 @@ use gatehouse_domain::{
     caller::Tenants,
     catalog::{DeployTarget, EnvironmentState, Infrastructure, Lifecycle, Provisioned, Service, ServiceSpec},
     ci::{BuildId, ConcourseTarget, RunStatus, Target},
+    entities::{Entity, EntityDraft, EntityKind, EntitySpec, Metadata, Relation},
     idempotency::{Fingerprint, RequestKey},
     janitor::{Announcement, News},
     jobs::{Job, JobSpec},
@@ -108,8 +109,31 @@ fn service(job: &Job) -> Service {
             build_job: None,
             deploy: None,
         },
+        described: None,
         fingerprint: Fingerprint::of(&[]),
         revision: job.revision.clone(),
+        created_at: morning(),
+        created_by: "user:ada".into(),
+        updated_at: morning(),
+        updated_by: "user:ada".into(),
+    }
+}
+
+fn entity(service: &Service) -> Entity {
+    let metadata = Metadata {
+        name: "shop".parse().unwrap(),
+        namespace: "default".parse().unwrap(),
+        title: None,
+        description: None,
+        labels: BTreeMap::new(),
+        annotations: BTreeMap::new(),
+        tags: Vec::new(),
+        links: Vec::new(),
+    };
+    Entity {
+        tenant: service.tenant.clone(),
+        draft: EntityDraft { kind: EntityKind::Component, metadata, spec: EntitySpec::default() },
+        revision: service.revision.clone(),
         created_at: morning(),
         created_by: "user:ada".into(),
         updated_at: morning(),
@@ -236,6 +260,9 @@ fn the_documentation_shows_the_keys_that_the_code_makes() {
     let (provider, target) = (&job.spec.provider, &job.spec.target);
     let (project, api_key, token, entry) = (project(&job), api_key(), token(&job), entry(&job));
     let service = service(&job);
+    let entity = entity(&service);
+    let reference = entity.reference();
+    let cart = "component:default/cart".parse().unwrap();
     let operation = operation(&service);
     let state = environment(&operation);
     let ada = "ada".parse().unwrap();
@@ -256,6 +283,12 @@ fn the_documentation_shows_the_keys_that_the_code_makes() {
             "Name of a service",
             &keys::service_name(&service.tenant, &service.name),
             Some(&keys::service_of_project(&service)),
+        ),
+        row("Entity", &keys::entity(&entity.tenant, &reference), Some(&keys::entity_in_list(&entity))),
+        row(
+            "What another says of it",
+            &keys::relation(&entity.tenant, &reference, Relation::HasPart, &cart),
+            None,
         ),
         row("Operation", &keys::operation(&operation.id), Some(&keys::operation_in_list(&operation))),
         row("Open operation", &keys::open_operation(&operation.id), None),

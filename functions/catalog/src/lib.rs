@@ -1,7 +1,10 @@
 //! The catalog: services, and provisioning, deploying and watching their environments.
 
 mod action;
+pub mod catalog_file;
 mod decision;
+mod entity;
+mod import;
 mod operation;
 mod problems;
 mod service;
@@ -26,6 +29,10 @@ gatehouse_http::routes! {
     SHOW_SERVICE => service::show,
     PUT_SERVICE => service::put,
     DELETE_SERVICE => service::delete,
+    IMPORT_ENTITIES => import::import,
+    LIST_ENTITIES => entity::list,
+    SHOW_ENTITY => entity::show,
+    DELETE_ENTITY => entity::delete,
     PROVISION_SERVICE => action::provision,
     DEPROVISION_SERVICE => action::deprovision,
     CHECK_DRIFT => action::drift,

@@ -1,7 +1,8 @@
 //! What the rules' errors are over HTTP.
 
 use gatehouse_domain::{
-    catalog::{EditServiceError, ShowServiceError},
+    catalog::{EditServiceError, ForgetEntityError, ShowServiceError},
+    entities::ShowEntityError,
     error::Chain,
     id::OperationId,
     operations::{
@@ -11,8 +12,8 @@ use gatehouse_domain::{
 use gatehouse_http::{
     Problem,
     problem::{
-        CONFLICT, FORBIDDEN, IDEMPOTENCY_KEY_REUSED, NOT_AWAITING_APPROVAL, NOT_FOUND, OPERATION_ENDED,
-        OPERATION_RUNNING, PROVISIONER_UNAVAILABLE,
+        CONFLICT, FORBIDDEN, IDEMPOTENCY_KEY_REUSED, INVALID_QUERY, NOT_AWAITING_APPROVAL, NOT_FOUND,
+        OPERATION_ENDED, OPERATION_RUNNING, PROVISIONER_UNAVAILABLE,
     },
 };
 
@@ -26,6 +27,30 @@ pub(crate) fn show_service(error: ShowServiceError) -> Problem {
 
 fn no_service() -> Problem {
     Problem::new(NOT_FOUND, "There is no such service.")
+}
+
+pub(crate) fn no_entity() -> Problem {
+    Problem::new(NOT_FOUND, "There is no such entity.")
+}
+
+/// The same for an entity of somebody else and for one that never was.
+pub(crate) fn show_entity(error: ShowEntityError) -> Problem {
+    match error {
+        ShowEntityError::TenantUnclear => Problem::new(INVALID_QUERY, error.to_string()),
+        ShowEntityError::NotFound => no_entity(),
+        ShowEntityError::Store(error) => Problem::store(error),
+    }
+}
+
+pub(crate) fn forget(error: ForgetEntityError) -> Problem {
+    match error {
+        ForgetEntityError::TenantUnclear => Problem::new(INVALID_QUERY, error.to_string()),
+        ForgetEntityError::NotFound => no_entity(),
+        ForgetEntityError::Forbidden(tenant) => Problem::forbidden_in(&tenant),
+        ForgetEntityError::Members(_) => Problem::new(FORBIDDEN, error.to_string()),
+        ForgetEntityError::Precondition(error) => Problem::precondition(error),
+        ForgetEntityError::Store(error) => Problem::store(error),
+    }
 }
 
 fn key_reused() -> Problem {
@@ -90,7 +115,9 @@ pub(crate) fn decide(error: DecideError) -> Problem {
     match error {
         DecideError::Show(error) => show_operation(error),
         DecideError::Forbidden(tenant) => Problem::forbidden_in(&tenant),
-        DecideError::OwnRequest => Problem::new(FORBIDDEN, error.to_string()),
+        DecideError::OwnRequest | DecideError::NotInGroup { .. } => {
+            Problem::new(FORBIDDEN, error.to_string())
+        }
         DecideError::Invalid(errors) => Problem::invalid(errors),
         DecideError::Superseded(_) => Problem::new(CONFLICT, error.to_string()),
         DecideError::NotAsked(_) => Problem::new(NOT_AWAITING_APPROVAL, error.to_string()),

@@ -1,10 +1,6 @@
 //! Importing a jobs file.
 
-use axum::{
-    Json,
-    extract::State,
-    http::{HeaderMap, header},
-};
+use axum::{Json, extract::State, http::HeaderMap};
 use gatehouse_domain::{
     jobs::{self, ImportError, ImportMode, ImportRefusal, Imported, Refusal},
     name::TenantId,
@@ -13,6 +9,7 @@ use gatehouse_domain::{
 use gatehouse_http::{
     Problem,
     extract::{Audited, QueryParameters, RawBody},
+    file::Format,
     problem::{BODY_TOO_LARGE, ProblemBody},
 };
 use serde::{Deserialize, Serialize};
@@ -117,8 +114,7 @@ pub(crate) async fn import(
     headers: HeaderMap,
     RawBody(body): RawBody,
 ) -> Result<Json<ImportAnswer>, Problem> {
-    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let entries = jobs_file::read(content_type, &body)?;
+    let entries = jobs_file::read(Format::of(&headers)?, &body)?;
     let ids: Vec<_> = entries.iter().map(|entry| entry.written_id.clone()).collect();
     let mode = if query.atomic { ImportMode::AllOrNothing } else { ImportMode::EachOnItsOwn };
     let kinds = state.providers.kinds();

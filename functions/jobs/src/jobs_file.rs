@@ -7,7 +7,7 @@ use gatehouse_domain::{
 use gatehouse_http::{
     Problem,
     extract::{self, Object},
-    problem::{MALFORMED_BODY, UNSUPPORTED_MEDIA_TYPE},
+    file::{self, Format},
 };
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -25,60 +25,19 @@ struct JobsFile {
     notes: Vec<Value>,
 }
 
-/// How a jobs file is written.
-#[derive(Debug, Clone, Copy)]
-enum Format {
-    Json,
-    Yaml,
-}
-
-impl Format {
-    /// What the content type says. There must be one: what a form of another site's page can send has none of these.
-    fn of(content_type: Option<&str>) -> Result<Self, Problem> {
-        let essence = content_type.and_then(|text| text.split(';').next()).unwrap_or_default().trim();
-        match essence.to_ascii_lowercase().as_str() {
-            "application/json" => Ok(Self::Json),
-            "application/yaml" | "application/x-yaml" | "text/yaml" | "text/x-yaml" => Ok(Self::Yaml),
-            _ => {
-                let detail = "Send the file as `Content-Type: application/yaml`, or `application/json`.";
-                Err(Problem::new(UNSUPPORTED_MEDIA_TYPE, detail))
-            }
-        }
-    }
-}
-
-/// Reads the entries of a jobs file, in the format that its content type names.
+/// Reads the entries of a jobs file.
 ///
 /// # Errors
 ///
 /// When the file as a whole cannot be read.
-pub fn read(content_type: Option<&str>, body: &[u8]) -> Result<Vec<ImportEntry>, Problem> {
-    let file = read_file(Format::of(content_type)?, body)?;
-    Ok(file.jobs.into_iter().map(read_entry).collect())
-}
-
-fn read_file(format: Format, body: &[u8]) -> Result<JobsFile, Problem> {
-    let value: Value = match format {
-        Format::Json => {
-            extract::check_json(body)?;
-            serde_json::from_slice(body).map_err(|error| malformed("JSON", &error))?
-        }
-        Format::Yaml => {
-            let text = std::str::from_utf8(body).map_err(|error| malformed("UTF-8", &error))?;
-            let value = serde_saphyr::from_str(text).map_err(|error| malformed("YAML", &error))?;
-            extract::check_value(&value)?;
-            value
-        }
-    };
-    serde_path_to_error::deserialize(value).map(|Object(file)| file).map_err(|error| {
+pub fn read(format: Format, body: &[u8]) -> Result<Vec<ImportEntry>, Problem> {
+    let value = file::value(format, body)?;
+    let file: Result<Object<JobsFile>, _> = serde_path_to_error::deserialize(value);
+    let Object(file) = file.map_err(|error| {
         let pointer = extract::pointer(error.path());
         Problem::invalid(vec![FieldError::new(pointer, error.into_inner().to_string())])
-    })
-}
-
-fn malformed(what: &str, error: &dyn std::fmt::Display) -> Problem {
-    let reason: String = error.to_string().lines().next().unwrap_or_default().chars().take(300).collect();
-    Problem::new(MALFORMED_BODY, format!("The file is not {what}: {reason}"))
+    })?;
+    Ok(file.jobs.into_iter().map(read_entry).collect())
 }
 
 fn read_entry(mut entry: Map<String, Value>) -> ImportEntry {

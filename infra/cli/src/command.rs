@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 
 use crate::{
-    audit,
+    audit, catalog,
     context::Context,
     dependencies::Dependencies,
     exit::{EXIT_CODES, Exit},
@@ -55,6 +55,9 @@ pub enum Command {
     /// Create, list and change services: the catalog.
     #[command(after_help = EXIT_CODES)]
     Services(Group<services::ServicesCommand>),
+    /// Import catalog files, and list, show and delete what they describe.
+    #[command(after_help = EXIT_CODES)]
+    Catalog(Group<catalog::CatalogCommand>),
     /// Provision an environment of a service, and print the operation's id.
     #[command(after_help = EXIT_CODES)]
     Provision(Leaf<operations::ProvisionArgs>),
@@ -139,6 +142,7 @@ impl Command {
             Self::Providers(group) => &group.options,
             Self::Runs(group) => &group.options,
             Self::Services(group) => &group.options,
+            Self::Catalog(group) => &group.options,
             Self::Provision(leaf) => &leaf.options,
             Self::Deprovision(leaf) | Self::Drift(leaf) => &leaf.options,
             Self::Deploy(leaf) => &leaf.options,
@@ -197,6 +201,7 @@ async fn perform(context: &mut Context<'_, '_>, command: Command) -> Result<Exit
         Command::Providers(group) => providers::run(context, &context.client(site)?, group.command).await,
         Command::Runs(group) => runs::run(context, &context.client(site)?, group.command).await,
         Command::Services(group) => services::run(context, &context.client(site)?, group.command).await,
+        Command::Catalog(group) => catalog::run(context, &context.client(site)?, group.command).await,
         Command::Provision(leaf) => operations::provision(context, &context.client(site)?, leaf.args).await,
         Command::Deprovision(leaf) => {
             operations::deprovision(context, &context.client(site)?, leaf.args).await

@@ -4,6 +4,7 @@
 //! [`Dependencies`] that tests can make up. Nothing here knows how Gatehouse works inside: only what `infra/openapi.json` promises.
 
 mod audit;
+mod catalog;
 mod client;
 mod command;
 mod context;

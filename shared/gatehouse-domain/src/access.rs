@@ -70,11 +70,12 @@ scopes! {
     KeysWrite = "keys:write",
     /// Read the audit trail.
     AuditRead = "audit:read",
-    /// See services and their endpoints.
+    /// See services, their endpoints, and the entities of catalog files.
     CatalogRead = "catalog:read",
-    /// Create, replace and delete services.
+    /// Create, replace and delete services, import and delete entities.
     CatalogWrite = "catalog:write",
-    /// What is left to a tenant's admins in the catalog: take away what protects an environment, delete by force.
+    /// What is left to a tenant's admins in the catalog: take away what protects an environment, delete
+    /// by force, say who is in a group.
     CatalogAdmin = "catalog:admin",
     /// Provision, deprovision, deploy, look for drift and cancel.
     OperationsWrite = "operations:write",
@@ -336,6 +337,14 @@ endpoints! {
     PUT_SERVICE = "put_service", "catalog", "PUT" "/services/{service_id}", CatalogWrite, Developer, Tenant;
     /// Deletes a service; by force only as an admin.
     DELETE_SERVICE = "delete_service", "catalog", "DELETE" "/services/{service_id}", CatalogWrite, Developer, Tenant;
+    /// Imports a catalog file.
+    IMPORT_ENTITIES = "import_entities", "catalog", "POST" "/v1/catalog/import", CatalogWrite, Developer, Tenant;
+    /// Lists the entities of catalog files.
+    LIST_ENTITIES = "list_entities", "catalog", "GET" "/v1/catalog/entities", CatalogRead, Viewer, Tenant;
+    /// Shows one entity, with its relations.
+    SHOW_ENTITY = "show_entity", "catalog", "GET" "/v1/catalog/entities/{kind}/{namespace}/{name}", CatalogRead, Viewer, Tenant;
+    /// Deletes an entity; a group with members only as an admin.
+    DELETE_ENTITY = "delete_entity", "catalog", "DELETE" "/v1/catalog/entities/{kind}/{namespace}/{name}", CatalogWrite, Developer, Tenant;
     /// Provisions an environment.
     PROVISION_SERVICE = "provision_service", "catalog", "POST" "/services/{service_id}/actions/provision", OperationsWrite, Developer, Tenant;
     /// Deprovisions an environment.

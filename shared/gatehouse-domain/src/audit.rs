@@ -119,6 +119,10 @@ actions! {
     PutService = "service.put",
     /// A service was deleted.
     DeleteService = "service.delete",
+    /// An entity of a catalog file was created or changed.
+    PutEntity = "entity.put",
+    /// An entity was deleted.
+    DeleteEntity = "entity.delete",
     /// An environment is to be provisioned.
     ProvisionService = "service.provision",
     /// An environment is to be deprovisioned.

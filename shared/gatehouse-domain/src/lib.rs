@@ -13,6 +13,7 @@ pub mod catalog;
 pub mod ci;
 pub mod claims;
 pub mod clock;
+pub mod entities;
 pub mod error;
 pub mod grants;
 pub mod id;

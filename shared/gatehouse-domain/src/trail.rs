@@ -59,6 +59,8 @@ trail! {
     CREATE_SERVICE => CreateService,
     PUT_SERVICE => PutService,
     DELETE_SERVICE => DeleteService,
+    IMPORT_ENTITIES => PutEntity,
+    DELETE_ENTITY => DeleteEntity,
     PROVISION_SERVICE => ProvisionService,
     DEPROVISION_SERVICE => DeprovisionService,
     CHECK_DRIFT => CheckDrift,

@@ -14,3 +14,17 @@ impl FieldError {
         Self { pointer: pointer.into(), detail: detail.into() }
     }
 }
+
+/// The longest URL for people, in bytes.
+const MAX_URL: usize = 2000;
+
+/// What is wrong with a URL for people, if anything is.
+pub(crate) fn check_url(url: &str) -> Result<(), &'static str> {
+    let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+    let host = rest.and_then(|rest| rest.split(['/', '?', '#']).next()).unwrap_or_default();
+    let plain = url.len() <= MAX_URL && url.bytes().all(|byte| byte.is_ascii_graphic());
+    if !plain || host.is_empty() {
+        return Err("must be an http:// or https:// URL of at most 2,000 ASCII characters");
+    }
+    if host.contains('@') { Err("must not hold a user name or password") } else { Ok(()) }
+}

@@ -2,6 +2,7 @@
 //! and the one log line of each request.
 
 pub mod extract;
+pub mod file;
 pub mod gateway;
 pub mod page;
 pub mod problem;

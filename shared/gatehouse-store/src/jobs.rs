@@ -185,6 +185,19 @@ impl Table {
 
     /// Those of the items that exist, strongly consistent, 100 in a call.
     pub(crate) async fn find_all(&self, wanted: Vec<keys::Key>) -> Result<Vec<Item>, StoreError> {
+        self.find_parts(wanted, None).await
+    }
+
+    /// The keys of those of the items that exist.
+    pub(crate) async fn find_keys(&self, wanted: Vec<keys::Key>) -> Result<Vec<Item>, StoreError> {
+        self.find_parts(wanted, Some("pk, sk")).await
+    }
+
+    async fn find_parts(
+        &self,
+        wanted: Vec<keys::Key>,
+        projection: Option<&str>,
+    ) -> Result<Vec<Item>, StoreError> {
         let mut found = Vec::new();
         for batch in wanted.chunks(BATCH) {
             let mut missing: Vec<Item> = batch.iter().cloned().map(key_attributes).collect();
@@ -192,7 +205,7 @@ impl Table {
                 if missing.is_empty() {
                     break;
                 }
-                missing = self.find_some(missing, &mut found).await?;
+                missing = self.find_some(missing, projection, &mut found).await?;
             }
             if !missing.is_empty() {
                 return Err(StoreError::Unavailable("the table left keys of a batch unread".into()));
@@ -202,8 +215,17 @@ impl Table {
     }
 
     /// Reads what one call gives; answers the keys it left out.
-    async fn find_some(&self, wanted: Vec<Item>, found: &mut Vec<Item>) -> Result<Vec<Item>, StoreError> {
-        let keys = KeysAndAttributes::builder().set_keys(Some(wanted)).consistent_read(true).build();
+    async fn find_some(
+        &self,
+        wanted: Vec<Item>,
+        projection: Option<&str>,
+        found: &mut Vec<Item>,
+    ) -> Result<Vec<Item>, StoreError> {
+        let keys = KeysAndAttributes::builder()
+            .set_keys(Some(wanted))
+            .set_projection_expression(projection.map(str::to_owned))
+            .consistent_read(true)
+            .build();
         let call = self
             .client
             .batch_get_item()

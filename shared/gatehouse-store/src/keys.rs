@@ -6,6 +6,7 @@ use gatehouse_domain::{
     audit::Entry,
     catalog::{EnvironmentState, Service},
     ci::Target,
+    entities::{Entity, EntityKind, EntityRef, Relation},
     id::{OperationId, ServiceId, TokenId},
     idempotency::RequestKey,
     janitor::Announcement,
@@ -132,6 +133,39 @@ pub fn environment_ending(state: &EnvironmentState) -> Option<Key> {
 
 /// Partition of the index that lists environments by their end.
 pub const ENVIRONMENTS_ENDING: &str = "ENVIRONMENTS_ENDING";
+
+/// `ENTITY#<tenant>#<kind>:<namespace>/<name>` / `ENTITY`
+pub fn entity(tenant: &TenantId, reference: &EntityRef) -> Key {
+    Key::new(with_relations(tenant, reference), "ENTITY")
+}
+
+/// Partition of an entity and of what others say of it, whether it is there or not.
+pub fn with_relations(tenant: &TenantId, reference: &EntityRef) -> String {
+    format!("ENTITY#{tenant}#{reference}")
+}
+
+/// Index: `ENTITIES` / `<tenant>#<kind>#<namespace>/<name>`. One partition: entities are configuration, not traffic.
+pub fn entity_in_list(entity: &Entity) -> Key {
+    let reference = entity.reference();
+    let of_kind = of_kind(&entity.tenant, entity.draft.kind);
+    Key::new(ENTITIES, format!("{of_kind}{}/{}", reference.namespace(), reference.name()))
+}
+
+/// What the sort keys of a tenant's entities of one kind begin with.
+pub fn of_kind(tenant: &TenantId, kind: EntityKind) -> String {
+    format!("{}{}#", of_tenant(tenant), kind.as_str())
+}
+
+/// Partition of the index that lists entities.
+pub const ENTITIES: &str = "ENTITIES";
+
+/// `ENTITY#<tenant>#<target>` / `ENTITY#RELATION#<relation>#<source>`: what `source` says of `target`, as seen from that.
+pub fn relation(tenant: &TenantId, target: &EntityRef, relation: Relation, source: &EntityRef) -> Key {
+    Key::new(with_relations(tenant, target), format!("{RELATION}{relation}#{source}"))
+}
+
+/// What the sort keys of relations begin with.
+pub const RELATION: &str = "ENTITY#RELATION#";
 
 /// `OPERATION#<operation>` / `OPERATION`
 pub fn operation(id: &OperationId) -> Key {

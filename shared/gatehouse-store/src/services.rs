@@ -37,11 +37,11 @@ const IF_NAMED: &str = "service_id = :service";
 
 /// The name of a service as it is stored.
 #[derive(Serialize, Deserialize)]
-struct StoredName {
-    service_id: ServiceId,
+pub(crate) struct StoredName {
+    pub(crate) service_id: ServiceId,
 }
 
-fn item(service: &Service) -> Result<Item, StoreError> {
+pub(crate) fn item(service: &Service) -> Result<Item, StoreError> {
     let mut item = compose(keys::service(&service.id), Some(keys::service_in_list(service)), service)?;
     item.insert(SEARCH.to_owned(), text(searched(service)));
     Ok(item)

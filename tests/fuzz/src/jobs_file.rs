@@ -21,6 +21,7 @@ use gatehouse_domain::{
     store::StoreError,
     tenant::{CountTenants, Population},
 };
+use gatehouse_http::file::Format;
 
 use crate::system::{Still, ready};
 
@@ -85,8 +86,8 @@ impl Saved {
 
 /// A jobs file as YAML, or as JSON where it begins with a brace.
 pub(crate) fn check(input: &[u8]) {
-    let content_type = if input.starts_with(b"{") { "application/json" } else { "application/yaml" };
-    let entries = match jobs_file::read(Some(content_type), input) {
+    let format = if input.starts_with(b"{") { Format::Json } else { Format::Yaml };
+    let entries = match jobs_file::read(format, input) {
         Ok(entries) => entries,
         Err(problem) => return assert!(problem.into_response().status().is_client_error()),
     };

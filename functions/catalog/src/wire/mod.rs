@@ -1,5 +1,6 @@
 //! Services, environments and operations as JSON.
 
+mod entity;
 mod environment;
 mod infrastructure;
 mod link;
@@ -7,6 +8,7 @@ mod operation;
 mod service;
 
 pub(crate) use self::{
+    entity::{EntitiesAnswer, EntityAnswer, ForgottenAnswer},
     environment::{DeployStatusAnswer, StatusAnswer},
     operation::{OperationAnswer, OperationsAnswer},
     service::{DeletedAnswer, ServiceAnswer, ServiceBody, ServicesAnswer},

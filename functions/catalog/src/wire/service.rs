@@ -4,9 +4,10 @@ use std::str::FromStr;
 
 use gatehouse_domain::{
     catalog::{
-        Category, DeletedService, DeployTarget, EnvironmentSpec, EnvironmentState, Lifecycle, Link, Service,
-        ServiceDraft, ServiceSpec,
+        Category, DeletedService, DeployTarget, Described, EnvironmentSpec, EnvironmentState, Lifecycle,
+        Link, Service, ServiceDraft, ServiceSpec,
     },
+    entities::{EntityRef, Namespace},
     json,
     name::{EnvironmentName, InvalidName, JobId, ModuleName, ProjectName, ServiceName, TenantId, slug_of},
     validation::FieldError,
@@ -68,6 +69,13 @@ pub(crate) struct ServiceBody {
     deploy: Option<DeployTarget>,
 }
 
+/// A reference that may leave out that it names a group.
+fn group<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<EntityRef>, D::Error> {
+    let text: Option<String> = Option::deserialize(deserializer)?;
+    let parse = |text: String| EntityRef::parse(&text, Some("group"), &Namespace::default());
+    text.map(parse).transpose().map_err(D::Error::custom)
+}
+
 fn experimental() -> Lifecycle {
     Lifecycle::Experimental
 }
@@ -99,6 +107,10 @@ pub(crate) struct EnvironmentBody {
     /// Whether somebody else has to agree before something is changed in it.
     #[serde(default)]
     approval_required: bool,
+    /// The group that whoever agrees has to be in: `payments-leads`.
+    #[serde(default, deserialize_with = "group", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, example = "payments-leads")]
+    approval_group: Option<EntityRef>,
     /// The module that provisions it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, example = "example")]
@@ -173,17 +185,37 @@ impl ServiceBody {
 impl EnvironmentBody {
     /// An environment of which only the name was written is for what its name says.
     fn into_spec(self, place: usize) -> Result<EnvironmentSpec, FieldError> {
-        let Self { name, category, approval_required, module, inputs, ttl_hours, deploy } = self;
+        let Self { name, category, approval_required, approval_group, module, inputs, ttl_hours, deploy } =
+            self;
         let category = category.or_else(|| Category::of_name(name.as_str())).ok_or_else(|| {
             let detail = format!("say what `{name}` is for: dev, test, staging or prod");
             FieldError::new(format!("/environments/{place}/category"), detail)
         })?;
-        Ok(EnvironmentSpec { name, category, approval_required, module, inputs, ttl_hours, deploy })
+        Ok(EnvironmentSpec {
+            name,
+            category,
+            approval_required,
+            approval_group,
+            module,
+            inputs,
+            ttl_hours,
+            deploy,
+        })
     }
 
     fn of(spec: EnvironmentSpec) -> Self {
-        let EnvironmentSpec { name, category, approval_required, module, inputs, ttl_hours, deploy } = spec;
-        Self { name, category: Some(category), approval_required, module, inputs, ttl_hours, deploy }
+        let EnvironmentSpec {
+            name,
+            category,
+            approval_required,
+            approval_group,
+            module,
+            inputs,
+            ttl_hours,
+            deploy,
+        } = spec;
+        let category = Some(category);
+        Self { name, category, approval_required, approval_group, module, inputs, ttl_hours, deploy }
     }
 }
 
@@ -205,6 +237,13 @@ pub(crate) struct ServiceView {
     lifecycle: Lifecycle,
     #[schema(value_type = Vec<LinkView>)]
     links: Vec<Link>,
+    /// The tags that the component's file has.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tags: Vec<String>,
+    /// The component whose catalog file says owner, lifecycle, links and tags, which edits of the service leave as they are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "component:default/shop")]
+    described_by: Option<String>,
     environments: Vec<EnvironmentBody>,
     #[serde(skip_serializing_if = "Option::is_none")]
     build_job: Option<String>,
@@ -222,6 +261,8 @@ pub(crate) struct ServiceView {
 impl From<Service> for ServiceView {
     fn from(service: Service) -> Self {
         let spec = service.spec;
+        let (described_by, tags) =
+            service.described.map(|Described { by, tags }| (by.to_string(), tags)).unzip();
         Self {
             id: service.id.to_string(),
             tenant: service.tenant.to_string(),
@@ -232,6 +273,8 @@ impl From<Service> for ServiceView {
             repository: spec.repository,
             lifecycle: spec.lifecycle,
             links: spec.links,
+            tags: tags.unwrap_or_default(),
+            described_by,
             environments: spec.environments.into_iter().map(EnvironmentBody::of).collect(),
             build_job: spec.build_job.map(|job| job.to_string()),
             deploy: spec.deploy,

@@ -5,7 +5,7 @@ use gatehouse_testkit::app::{Answer, Call, Client, ScriptedEngine, TestApp};
 use insta::assert_snapshot;
 use serde_json::json;
 
-use crate::{deploy, record, with_shop};
+use crate::{deploy, record, shop, with_shop};
 
 /// A deploy to `prod` that `user:dev` asked for.
 struct Deploy {
@@ -61,6 +61,75 @@ impl Deploy {
 
 mod approve {
     use super::*;
+
+    /// Has an admin say who is in the group that approves what is done in `prod`.
+    async fn say_members(app: &TestApp, members: &[&str]) {
+        let group = json!({
+            "apiVersion": "backstage.io/v1alpha1", "kind": "Group", "metadata": { "name": "leads" },
+            "spec": { "type": "team", "members": members },
+        });
+        let imported = app.as_admin("acme").post("/v1/catalog/import").json(&group).await;
+        assert_eq!(imported.body["summary"]["refused"], 0, "{imported}");
+    }
+
+    #[tokio::test]
+    async fn only_who_is_in_the_group_that_the_environment_asks_for() {
+        let deploy = Deploy::waiting().await;
+        let app = &deploy.app;
+        let path = format!("/services/{}", deploy.service);
+        let mut body = shop();
+        body["environments"][1]["approval_group"] = json!("leads");
+        let put = async |body: &serde_json::Value| {
+            let etag = app.as_developer("acme").get(&path).await.etag().to_owned();
+            app.as_developer("acme").put(&path).if_match(&etag).json(body).await
+        };
+        assert_snapshot!(put(&body).await, @r#"
+        422 Unprocessable Entity
+        validation-failed: Refused: `/environments/1/approval_group`.
+          "/environments/1/approval_group": the tenant has no such group
+        "#);
+        say_members(app, &["grace", "dev"]).await;
+        let asking = put(&body).await;
+        assert_eq!(asking.body["service"]["environments"][1]["approval_group"], "group:default/leads");
+        assert_snapshot!(deploy.admin("approve").await, @"
+        403 Forbidden
+        forbidden: This environment asks for the approval of somebody in `group:leads`, and user:ada is not; an admin of the tenant says who is in it.
+        ");
+        assert_eq!(deploy.developer("approve").await.problem(), "forbidden", "their own request");
+        // A developer neither takes the group away, nor adds themself to it.
+        assert_snapshot!(put(&shop()).await, @"
+        403 Forbidden
+        forbidden: Only an admin of tenant `acme` takes away what protects an environment: `approval_group` of `prod`.
+        ");
+        assert_eq!(deploy.status().await, "awaiting_approval");
+        let grace = app.as_person("grace", "acme=developer");
+        say_members(app, &["dev"]).await;
+        assert_eq!(deploy.call(&grace, "approve").await.problem(), "forbidden");
+        say_members(app, &["grace"]).await;
+        let approved = deploy.call(&grace, "approve").await;
+        assert_eq!(approved.body["operation"]["approval"]["by"], "user:grace", "{approved}");
+    }
+
+    #[tokio::test]
+    async fn what_is_no_group_is_none_to_ask_for() {
+        let (app, _) = crate::start().await;
+        for (group, required, says) in [
+            (json!("group:a b"), true, "a name must be"),
+            (json!("component:shop"), true, "must be a group"),
+            (json!("leads"), false, "only an environment with `approval_required`"),
+            (json!("leads"), true, "the tenant has no such group"),
+        ] {
+            let environment = json!({
+                "name": "prod", "category": "prod", "approval_required": required, "approval_group": group,
+            });
+            let body = crate::shop_with(json!({ "environments": [environment] }));
+            let refused = app.as_developer("acme").post("/services").json(&body).await;
+            assert_eq!(refused.problem(), "validation-failed", "{refused}");
+            let error = &refused.body["errors"][0];
+            assert_eq!(error["pointer"], "/environments/0/approval_group", "{refused}");
+            assert!(error["detail"].as_str().unwrap().contains(says), "{refused}");
+        }
+    }
 
     #[tokio::test]
     async fn somebody_elses_lets_the_deploy_go_on() {

@@ -3,6 +3,7 @@
 mod action;
 mod decision;
 mod endings;
+mod entity;
 mod old_portal;
 mod operation;
 mod service;
@@ -122,12 +123,16 @@ async fn provision(app: &TestApp, service: &str) -> String {
 }
 
 /// Every route, with the scope that an API key needs for it.
-const ROUTES: [(&str, &str, Scope); 16] = [
+const ROUTES: [(&str, &str, Scope); 20] = [
     ("GET", "/services", Scope::CatalogRead),
     ("POST", "/services", Scope::CatalogWrite),
     ("GET", "/services/{id}", Scope::CatalogRead),
     ("PUT", "/services/{id}", Scope::CatalogWrite),
     ("DELETE", "/services/{id}", Scope::CatalogWrite),
+    ("POST", "/v1/catalog/import", Scope::CatalogWrite),
+    ("GET", "/v1/catalog/entities", Scope::CatalogRead),
+    ("GET", "/v1/catalog/entities/component/default/shop", Scope::CatalogRead),
+    ("DELETE", "/v1/catalog/entities/component/default/shop", Scope::CatalogWrite),
     ("POST", "/services/{id}/actions/provision", Scope::OperationsWrite),
     ("POST", "/services/{id}/actions/deprovision", Scope::OperationsWrite),
     ("POST", "/services/{id}/actions/drift", Scope::OperationsWrite),

@@ -1,6 +1,7 @@
 //! The commands, run against a server that plays the wire format and remembers what it was asked.
 
 mod audit;
+mod catalog;
 mod credentials;
 mod failures;
 mod jobs;

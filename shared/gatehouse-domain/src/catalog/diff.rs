@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::{DeployTarget, EnvironmentSpec, ServiceSpec};
+use crate::entities::EntityRef;
 
 /// How much of it is kept, in bytes.
 const MAX: usize = 2000;
@@ -63,6 +64,8 @@ impl Changes {
         self.value(&of("category"), Some(old.category.as_str()), Some(new.category.as_str()));
         let flag = |flag: bool| Some(if flag { "true" } else { "false" });
         self.value(&of("approval_required"), flag(old.approval_required), flag(new.approval_required));
+        let group = |spec: &EnvironmentSpec| spec.approval_group.as_ref().map(EntityRef::short);
+        self.value(&of("approval_group"), group(old).as_deref(), group(new).as_deref());
         let module = |spec: &EnvironmentSpec| spec.module.as_ref().map(ToString::to_string);
         self.value(&of("module"), module(old).as_deref(), module(new).as_deref());
         let hours = |spec: &EnvironmentSpec| spec.ttl_hours.map(|hours| hours.to_string());

@@ -8,6 +8,7 @@ use super::{
     EnvironmentState, FindService, Infrastructure, Modules, Registered, Service, ServiceSpec,
     ShowServiceError,
     diff::diff,
+    files::{describe_new, keep_described},
     protection::{protected, weakened},
     show,
 };
@@ -16,6 +17,7 @@ use crate::{
     audit::{Action, AuditContext, AuditTarget, Entry, Outcome},
     caller::Caller,
     clock::System,
+    entities::FindEntity,
     id::{OperationId, ServiceId},
     idempotency::{Fingerprint, IdempotencyKey, RequestKey},
     jobs::FindForEdit,
@@ -150,7 +152,8 @@ pub struct CreatedService {
     pub replayed: bool,
 }
 
-/// Creates a service, whose `fingerprint` tells a repetition of the request from another one with its key.
+/// Creates a service. What the tenant's component of its name says of it counts before the draft. The `fingerprint` tells
+/// a repetition of the request from another one with its key.
 ///
 /// # Errors
 ///
@@ -165,7 +168,7 @@ pub async fn create<S>(
     fingerprint: Fingerprint,
 ) -> Result<CreatedService, EditServiceError>
 where
-    S: FindForEdit + SaveService + FindDefaultProject,
+    S: FindForEdit + FindEntity + SaveService + FindDefaultProject,
 {
     let tenant = tenant_of(audit.caller, &draft)?;
     if !audit.caller.may_in(&CREATE_SERVICE, &tenant) {
@@ -177,6 +180,7 @@ where
     };
     let spec = draft.spec.in_project(project);
     check(store, modules, &spec, None, &tenant).await?;
+    let (spec, described) = describe_new(store, &tenant, &draft.name, spec).await?;
     let audit_target = audit_target(&draft.name, &tenant);
     let entry = audit.entry(system, Action::CreateService, Outcome::Done, audit_target);
     let id = match key {
@@ -190,6 +194,7 @@ where
         tenant,
         name: draft.name,
         spec,
+        described,
         fingerprint,
         revision: Revision::new(system),
         created_at: entry.at,
@@ -249,7 +254,7 @@ async fn check<S>(
     tenant: &TenantId,
 ) -> Result<(), EditServiceError>
 where
-    S: FindForEdit,
+    S: FindForEdit + FindEntity,
 {
     spec.check(modules, before).map_err(EditServiceError::Invalid)?;
     let jobs = spec.jobs();
@@ -262,11 +267,19 @@ where
     let missing = |id: &JobId| found.jobs.get(id).is_none_or(|job| job.tenant != *tenant);
     let missing = jobs.into_iter().filter(|(_, id)| missing(id));
     errors.extend(missing.map(|(pointer, _)| FieldError::new(pointer, "the tenant has no such job")));
+    let had: BTreeSet<_> =
+        before.into_iter().flat_map(ServiceSpec::approval_groups).map(|(_, group)| group).collect();
+    // A group that an environment had before may be gone, and the rest can be edited nevertheless.
+    for (pointer, group) in spec.approval_groups().into_iter().filter(|(_, group)| !had.contains(group)) {
+        if store.find_entity(tenant, group).await?.is_none() {
+            errors.push(FieldError::new(pointer, "the tenant has no such group"));
+        }
+    }
     if errors.is_empty() { Ok(()) } else { Err(EditServiceError::Invalid(errors)) }
 }
 
 /// Replaces a service. Environments that are provisioned, or in which an operation is open, cannot be removed. What
-/// protects an environment is taken away by an admin only.
+/// protects an environment is taken away by an admin only. What the component of its name says of it stays.
 ///
 /// # Errors
 ///
@@ -281,7 +294,7 @@ pub async fn replace<S>(
     expected: &Precondition,
 ) -> Result<Service, EditServiceError>
 where
-    S: FindService + FindForEdit + SaveService,
+    S: FindService + FindForEdit + FindEntity + SaveService,
 {
     let Registered { service, environments } = show(store, audit.caller, id).await?;
     if !audit.caller.may_in(&PUT_SERVICE, &service.tenant) {
@@ -290,7 +303,7 @@ where
     expected.admit(Some(&service.revision))?;
     stays(&service, &draft)?;
     let project = draft.spec.project.clone().unwrap_or_else(|| service.spec.project.clone());
-    let spec = draft.spec.in_project(project);
+    let spec = keep_described(&service, draft.spec.in_project(project));
     guard(audit.caller, &service.tenant, weakened(&service.spec, &spec))?;
     check(store, modules, &spec, Some(&service.spec), &service.tenant).await?;
     let kept: BTreeSet<_> = spec.environments.iter().map(|environment| &environment.name).collect();
@@ -430,6 +443,6 @@ where
     }
 }
 
-fn audit_target(name: &ServiceName, tenant: &TenantId) -> AuditTarget {
+pub(super) fn audit_target(name: &ServiceName, tenant: &TenantId) -> AuditTarget {
     AuditTarget { target: format!("service:{tenant}/{name}"), tenant: Some(tenant.clone()), detail: None }
 }

@@ -3,6 +3,7 @@
 mod diff;
 mod edit;
 mod environment;
+mod files;
 mod list;
 mod protection;
 mod service;
@@ -19,6 +20,11 @@ pub use self::{
     environment::{
         Deployed, Drift, DriftState, EnvironmentState, Infrastructure, ModuleArtifact, OutputValue,
         PlanSummary, Provisioned, Settled,
+    },
+    files::{
+        Described, EntityEdit, EntityFile, EntryOutcome, FileEntry, FindForImport, ForgetEntityError,
+        Forgotten, FoundForImport, ImportFileError, ImportedEntry, SaveEntities, ServiceEdit, WrittenEntry,
+        forget, import_entities,
     },
     list::{ListServices, ServiceFilter, ServiceQuery, list},
     service::{FindService, Registered, Service, ShowServiceError, show},

@@ -1,6 +1,6 @@
 //! What protects an environment, and which edits take some of that away.
 //!
-//! Approval, category, what deploys, the module and the time to live decide what may happen in an environment, and who
+//! Approval, who may give it, category, what deploys, the module and the time to live decide what may happen in an environment, and who
 //! sees it first. Whoever works with an environment every day does not weaken them: a tenant's admins do.
 
 use super::{Category, DeployTarget, EnvironmentSpec, ServiceSpec};
@@ -54,6 +54,7 @@ fn weakened_fields(
     };
     let fields = [
         ("approval_required", old.approval_required && !new.approval_required),
+        ("approval_group", old.approval_group.is_some() && old.approval_group != new.approval_group),
         ("category", new.category < old.category),
         ("deploy", protected && before.target_of(old) != after.target_of(new)),
         ("module", protected && old.module != new.module),

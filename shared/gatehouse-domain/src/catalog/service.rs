@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     caller::Caller,
-    catalog::{EnvironmentSpec, EnvironmentState, ServiceSpec},
+    catalog::{Described, EnvironmentSpec, EnvironmentState, ServiceSpec},
     id::ServiceId,
     idempotency::Fingerprint,
     name::{EnvironmentName, ServiceName, TenantId},
@@ -28,6 +28,9 @@ pub struct Service {
     /// What people decide about it.
     #[serde(flatten)]
     pub spec: ServiceSpec,
+    /// Where its owner, life and links are from, when they are from a catalog file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub described: Option<Described>,
     /// What its creation asked for, so that a repetition is recognised.
     pub fingerprint: Fingerprint,
     /// Changes with every edit.

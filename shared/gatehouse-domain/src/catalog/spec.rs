@@ -5,10 +5,11 @@ use std::{collections::BTreeSet, fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    entities::{EntityKind, EntityRef},
     json::Object,
     json_text,
     name::{EnvironmentName, JobId, ModuleName, ProjectName},
-    validation::FieldError,
+    validation::{FieldError, check_url},
 };
 
 /// The most environments of a service: an edit of it is one transaction.
@@ -21,9 +22,6 @@ const MAX_LINE: usize = 200;
 
 /// The longest description, in bytes.
 const MAX_DESCRIPTION: usize = 4000;
-
-/// The longest URL, in bytes.
-const MAX_URL: usize = 2000;
 
 /// How much the inputs of an environment may measure as JSON, in bytes.
 pub(crate) const MAX_INPUTS: usize = 16 * 1024;
@@ -139,6 +137,9 @@ pub struct EnvironmentSpec {
     pub category: Category,
     /// Whether somebody else has to agree before something is changed in it.
     pub approval_required: bool,
+    /// The group that whoever agrees has to be in, beside being allowed to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval_group: Option<EntityRef>,
     /// The module that provisions it; nothing is to be provisioned without one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub module: Option<ModuleName>,
@@ -226,6 +227,15 @@ impl<P> ServiceSpec<P> {
             Some(DeployTarget::Webhook(_)) | None => None,
         });
         build.chain(deploy).collect()
+    }
+
+    /// The groups that its environments ask for, with where.
+    pub(super) fn approval_groups(&self) -> Vec<(String, &EntityRef)> {
+        let environments = self.environments.iter().enumerate();
+        let groups = environments.filter_map(|(place, environment)| {
+            Some((format!("/environments/{place}/approval_group"), environment.approval_group.as_ref()?))
+        });
+        groups.collect()
     }
 
     /// The webhooks that it names, with where.
@@ -316,6 +326,15 @@ impl Errors {
     }
 
     fn environment(&mut self, at: &str, environment: &EnvironmentSpec, modules: &Modules) {
+        if let Some(group) = &environment.approval_group {
+            if group.kind() != EntityKind::Group.as_str() {
+                self.add(&format!("{at}/approval_group"), "must be a group");
+            }
+            if !environment.approval_required {
+                let detail = "only an environment with `approval_required` asks for a group's approval";
+                self.add(&format!("{at}/approval_group"), detail);
+            }
+        }
         if let (Some(module), Modules::Known(known)) = (&environment.module, modules)
             && !known.contains(module)
         {
@@ -345,15 +364,4 @@ pub(crate) fn check_inputs(inputs: &Object) -> Result<(), &'static str> {
 
 fn size(inputs: &Object) -> usize {
     serde_json::to_string(inputs).map_or(MAX_INPUTS + 1, |text| text.len())
-}
-
-/// What is wrong with a URL for people, if anything is.
-pub(crate) fn check_url(url: &str) -> Result<(), &'static str> {
-    let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
-    let host = rest.and_then(|rest| rest.split(['/', '?', '#']).next()).unwrap_or_default();
-    let plain = url.len() <= MAX_URL && url.bytes().all(|byte| byte.is_ascii_graphic());
-    if !plain || host.is_empty() {
-        return Err("must be an http:// or https:// URL of at most 2,000 ASCII characters");
-    }
-    if host.contains('@') { Err("must not hold a user name or password") } else { Ok(()) }
 }

@@ -145,7 +145,7 @@ pub struct JobEdit {
 }
 
 /// The most writes of one transaction.
-pub(super) const MAX_WRITES: usize = 100;
+pub(crate) const MAX_WRITES: usize = 100;
 
 impl JobEdit {
     /// How many writes it takes, without those of its project: the job, pointers from what it points at, and two for

@@ -7,6 +7,7 @@ mod job;
 mod show;
 mod uses;
 
+pub(crate) use self::job::MAX_WRITES;
 pub use self::{
     discover::{DiscoverError, Discovery, discover},
     edit::{DeleteJobError, JobDraft, PutJob, PutJobError, Refusal, delete, put},

@@ -3,8 +3,10 @@
 use crate::{
     access::{self, APPROVE_OPERATION, CANCEL_OPERATION, REJECT_OPERATION},
     audit::{Action, AuditContext, AuditTarget, Outcome},
-    catalog::FindService,
+    caller::Caller,
+    catalog::{EnvironmentSpec, FindService},
     clock::{Clock, System},
+    entities::{EntityRef, FindEntity},
     id::{OperationId, ServiceId},
     name::TenantId,
     operations::{
@@ -35,6 +37,12 @@ pub enum DecideError {
         "you asked for this operation, yourself or with a key of yours; somebody else has to decide about it"
     )]
     OwnRequest,
+    /// The environment asks for the approval of a group that whoever decides is not in.
+    #[error(
+        "this environment asks for the approval of somebody in `{}`, and {} is not; an admin of the tenant says who is \
+         in it", .group.short(), .hand
+    )]
+    NotInGroup { group: EntityRef, hand: String },
     #[error("the decision is not valid")]
     Invalid(Vec<FieldError>),
     /// What it was asked for under is not so any more.
@@ -88,7 +96,8 @@ impl Answer {
     }
 }
 
-/// Approves or rejects an operation that waits for it. Nobody decides about what they asked for, whichever session or
+/// Approves or rejects an operation that waits for it. Where its environment asks for a group, only who is in it approves;
+/// everybody who may, rejects. Nobody decides about what they asked for, whichever session or
 /// key of theirs asked, and whichever decides. Deciding the same again changes nothing.
 ///
 /// # Errors
@@ -105,7 +114,7 @@ pub async fn decide<S>(
     decision: &Decision,
 ) -> Result<Decided, DecideError>
 where
-    S: FindOperation + SaveOperation + FindService,
+    S: FindOperation + SaveOperation + FindService + FindEntity,
 {
     let Decision { answer, comment } = decision;
     let operation = show(store, audit.caller, service, id).await?;
@@ -129,6 +138,7 @@ where
             return Err(DecideError::Superseded("the environment does not exist any more"));
         };
         operation.is_up_to_date(found, spec).map_err(DecideError::Superseded)?;
+        admit_member(store, audit.caller, &operation.tenant, spec).await?;
     }
     // The same decision again is fine also after it took effect, when nothing waits any more: the answer to the
     // first one may have been lost.
@@ -149,6 +159,27 @@ where
         operation.decide(verdict, entry.at).ok_or_else(|| DecideError::NotAsked(operation.status()))
     });
     decided(store, workflow, system, changed.await).await
+}
+
+/// Refuses whoever is not in the group that the environment asks for. Read now and strongly consistent: who was taken out
+/// of it a moment ago decides nothing. A group that is gone has nobody in it.
+async fn admit_member<S>(
+    store: &S,
+    caller: &Caller,
+    tenant: &TenantId,
+    spec: &EnvironmentSpec,
+) -> Result<(), DecideError>
+where
+    S: FindEntity,
+{
+    let Some(reference) = &spec.approval_group else { return Ok(()) };
+    let group = store.find_entity(tenant, reference).await?;
+    // The hand and not the actor: a key is in the groups of whoever minted it.
+    let hand = caller.hand();
+    if group.is_some_and(|group| group.has_member(&hand)) {
+        return Ok(());
+    }
+    Err(DecideError::NotInGroup { group: reference.clone(), hand })
 }
 
 /// Asks an operation to stop. One that nothing works on ends at once; a worker learns of the wish with the answer

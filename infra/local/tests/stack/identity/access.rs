@@ -87,6 +87,10 @@ const TABLE: &str = "
     show_operation         -      +       +       +       .       +    +       x         x
     put_service            -      x       +       +       .       +    +       x         x
     delete_service         -      x       +       +       .       +    +       x         x
+    import_entities        -      x       +       +       +       +    +       x         x
+    list_entities          -      +       +       +       +       +    +       x         x
+    show_entity            -      +       +       +       .       +    +       x         x
+    delete_entity          -      x       +       +       .       +    +       x         x
     provision_service      -      x       +       +       .       +    +       x         x
     deprovision_service    -      x       +       +       .       +    +       x         x
     check_drift            -      x       +       +       .       +    +       x         x
@@ -134,6 +138,7 @@ pub(super) fn call(operation: &str, things: &Things) -> Call {
     let path = op
         .path
         .replace("{job_id}", REBORN)
+        .replace("{kind}/{namespace}/{name}", &format!("component/default/{REBORN}"))
         .replace("{name}", "process")
         .replace("{run_id}", &things.run)
         .replace("{user_name}", "viewer")
@@ -146,6 +151,9 @@ pub(super) fn call(operation: &str, things: &Things) -> Call {
         .replace("{project}", REBORN);
     let method: Method = op.methods[0].parse().expect("a method");
     match (operation, body(operation)) {
+        // Whoever is in several tenants says whose entity they mean.
+        ("show_entity" | "delete_entity", _) => Call::new(method, format!("{path}?tenant=example")),
+        ("import_entities", Some(body)) => Call::new(method, format!("{path}?tenant=example")).json(&body),
         ("list_audit", _) => Call::get("/v1/audit?actor=user:nobody"),
         // These take nothing that could be refused but a query.
         (
@@ -169,6 +177,7 @@ fn body(operation: &str) -> Option<Value> {
             json!({ "unknown": true })
         }
         "import_jobs" => json!({ "jobs": [] }),
+        "import_entities" => json!([]),
         "discover_jobs" => json!({ "project": "example", "provider": "absent" }),
         "trigger_run" => json!({ "parameters": { "unknown": 1 } }),
         "reauthenticate" => json!({ "password": 1 }),
@@ -274,6 +283,7 @@ pub(super) async fn things(stack: &TestStack) -> Things {
     let keys = platform.all("/v1/api-keys", "api_keys").await;
     let key_id = keys[0]["key_id"].as_str().expect("a key has an id").to_owned();
     let jti = platform.mint("worker").await.jti;
+    stack.client(&Key::EXAMPLE).import_reborn_component().await;
     let service = platform.create_service(&deployed_by("hello")).await;
     let operation = platform.deploy(&service, "dev", "1").await;
     platform.operation_ended(&service, &operation).await;

@@ -32,6 +32,20 @@ impl Client {
         self.send(Call::put(format!("/v1/jobs/{REBORN}")).json(&job)).await.expect(201);
     }
 
+    /// Describes a component for the caller's only tenant.
+    pub async fn import_reborn_component(&self) {
+        self.import_component("team").await;
+    }
+
+    async fn import_component(&self, owner: &str) {
+        let component = json!({
+            "apiVersion": "backstage.io/v1alpha1", "kind": "Component", "metadata": { "name": REBORN },
+            "spec": { "type": "service", "lifecycle": "production", "owner": owner },
+        });
+        let imported = self.send(Call::post("/v1/catalog/import").json(&component)).await.expect(200).json();
+        assert_eq!(imported["summary"]["created"], 1, "{imported}");
+    }
+
     async fn forget(&self, path: &str) {
         let etag = self.get(path).await.expect(200).header("etag").expect("an ETag").to_owned();
         let answer = self.send(Call::delete(path).header("if-match", etag)).await;
@@ -76,6 +90,7 @@ impl OwnedBefore {
     /// idempotency keys would meet those of later.
     pub async fn begin(stack: &TestStack) -> Self {
         stack.client(&Key::OTHER).put_reborn_job().await;
+        stack.client(&Key::OTHER).import_component(CANARY).await;
         let platform = stack.client(&Key::PLATFORM);
         let run = platform.send(trigger(&parameters())).await.expect(201).run_id();
         platform.ended(&run).await;
@@ -109,6 +124,7 @@ fn requests(before: &OwnedBefore, service: &str) -> Vec<(&'static str, String)> 
                 .replace("{job_id}", REBORN)
                 .replace("{project}", REBORN)
                 .replace("{run_id}", &before.run)
+                .replace("{kind}/{namespace}/{name}", &format!("component/default/{REBORN}"))
                 .replace("{name}", "process")
                 .replace("{jti}", &before.token)
                 .replace("{service_id}", service)
@@ -154,6 +170,7 @@ async fn what_the_owner_before_did_is_shown_to_nobody_of_the_next() {
     let platform = stack.client(&Key::PLATFORM);
     let next = stack.client(&Key::EXAMPLE);
     next.put_reborn_job().await;
+    next.import_reborn_component().await;
     // The same requests with the same keys, by the same caller, for the next owner.
     platform.send(trigger(&parameters())).await.problem(422, "idempotency-key-reused");
     let service = id(&platform.send(service("example")).await.expect(201), "service");

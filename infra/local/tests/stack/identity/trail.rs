@@ -173,6 +173,15 @@ async fn services(driver: &mut Driver, stack: &TestStack, root: &Client) {
     replaced["description"] = json!("another");
     let replace = matching(root, &path, put(&path, &replaced)).await;
     driver.drive("put_service", root, replace).await;
+    let component = json!({
+        "apiVersion": "backstage.io/v1alpha1", "kind": "Component", "metadata": { "name": "trail" },
+        "spec": { "type": "library", "lifecycle": "production", "owner": "platform" },
+    });
+    let import = post("/v1/catalog/import?tenant=example").json(&component);
+    driver.drive("import_entities", root, import).await;
+    let entity = "/v1/catalog/entities/component/default/trail?tenant=example";
+    let delete = matching(root, entity, Call::delete(entity)).await;
+    driver.drive("delete_entity", root, delete).await;
     let deploy = json!({ "environment": "prod", "version": "1" });
     for word in ["approve", "reject", "cancel"] {
         let asked = post(format!("{path}/actions/deploy")).json(&deploy);

@@ -60,6 +60,21 @@ fn edits() -> Vec<Edit> {
             }
         }
     }
+    for before in [None, Some("leads"), Some("others")] {
+        for after in [None, Some("leads"), Some("others")] {
+            let of = |group: Option<&str>| {
+                let approval_group = group.map(|name| format!("group:{name}").parse().unwrap());
+                service_with(Some(&EnvironmentSpec {
+                    approval_required: true,
+                    approval_group,
+                    ..environment("it")
+                }))
+            };
+            let loses = (before.is_some() && before != after).then_some("approval_group");
+            let what = format!("the group from {before:?} to {after:?}");
+            edits.push(Edit { before: of(before), after: of(after), loses, what });
+        }
+    }
     for (name, protected, it) in environments() {
         let before = service_with(Some(&it));
         let mut add = |after: ServiceSpec, loses: Option<&'static str>, what: &str| {
@@ -128,6 +143,9 @@ fn every_other_scope() -> Vec<Scope> {
 
 fn site_of(spec: &ServiceSpec) -> Site {
     let site = Site::default();
+    for name in ["leads", "others"] {
+        site.memory.items().add_group(name, &[]);
+    }
     site.memory.items().services.values_mut().for_each(|service| service.spec = spec.clone());
     site
 }

@@ -107,6 +107,77 @@ fn nobody_decides_about_what_they_asked_for() {
     assert_eq!(site.actions(), [Action::ProvisionService]);
 }
 
+/// The environment `prod` asks for the approval of these people, or of a group that is not there.
+fn asking_for(members: Option<&[&str]>) -> Site {
+    let site = Site::default();
+    site.edit("prod", |spec| spec.approval_group = Some("group:leads".parse().unwrap()));
+    if let Some(members) = members {
+        site.memory.items().add_group("leads", members);
+    }
+    site
+}
+
+#[test]
+fn where_a_group_is_asked_for_who_is_in_it_approves_and_nobody_else() {
+    let minted_by = |name: Option<&str>| {
+        let grant = Grant::ApiKey {
+            scopes: [Scope::OperationsApprove].into(),
+            tenants: "acme".parse().unwrap(),
+            expires_at: None,
+            minted_by: name.map(|name| format!("user:{name}")),
+        };
+        Caller { subject: "key_1".into(), grant }
+    };
+    let callers = [
+        ("a member", bob(), true),
+        ("a key of a member", minted_by(Some("bob")), true),
+        ("somebody else", person("carl", "acme=developer"), false),
+        ("an admin who is no member", person("root", "*=admin"), false),
+        ("a key of somebody else", minted_by(Some("carl")), false),
+        ("a key of nobody", minted_by(None), false),
+        ("somebody whose name begins so", person("bobby", "acme=developer"), false),
+    ];
+    for members in [None, Some(&[][..]), Some(&["bob", "ada"][..])] {
+        for (who, caller, is_member) in &callers {
+            let site = asking_for(members);
+            let id = site.awaiting();
+            let decided = site.says(caller, &id, Answer::Approve, None);
+            if *is_member && members.is_some_and(|members| !members.is_empty()) {
+                decided.unwrap_or_else(|error| panic!("{who} of {members:?}: {error}"));
+                continue;
+            }
+            let refused = matches!(decided, Err(DecideError::NotInGroup { .. }));
+            assert!(refused, "{who} of {members:?}: {decided:?}");
+            assert_eq!(site.memory.operation(&id).status(), "awaiting_approval");
+            assert_eq!(site.actions(), [Action::ProvisionService]);
+            // Rejecting protects, and is open to them.
+            site.says(caller, &id, Answer::Reject, None).unwrap();
+        }
+    }
+}
+
+#[test]
+fn being_in_the_group_gives_no_right() {
+    let site = asking_for(Some(&["ada", "vera"]));
+    let id = site.awaiting();
+    let own = site.says(&person("ada", "acme=admin"), &id, Answer::Approve, None);
+    assert!(matches!(own, Err(DecideError::OwnRequest)), "{own:?}");
+    let viewer = site.says(&person("vera", "acme=viewer"), &id, Answer::Approve, None);
+    assert!(matches!(viewer, Err(DecideError::Forbidden(_))), "{viewer:?}");
+}
+
+#[test]
+fn who_is_in_the_group_counts_when_it_is_decided() {
+    let site = asking_for(Some(&["bob"]));
+    let id = site.awaiting();
+    site.memory.items().add_group("leads", &["carl"]);
+    assert!(matches!(site.says(&bob(), &id, Answer::Approve, None), Err(DecideError::NotInGroup { .. })));
+    site.says(&person("carl", "acme=developer"), &id, Answer::Approve, None).unwrap();
+    // Said again, it is said: whoever has left by now said it when they were in it.
+    site.memory.items().add_group("leads", &[]);
+    site.says(&person("carl", "acme=developer"), &id, Answer::Approve, None).unwrap();
+}
+
 /// An edit of an environment while an operation is open, and whether the operation may go on.
 type Edit = (&'static str, fn(&mut EnvironmentSpec), bool);
 

@@ -12,8 +12,9 @@ use jiff::Timestamp;
 use crate::{
     audit::Entry,
     catalog::{EnvironmentState, FindService, Registered, Service, Settled},
+    entities::{Entity, EntityDraft, EntityKind, EntityRef, EntitySpec, FindEntity, Metadata, Namespace},
     id::{OperationId, ServiceId},
-    name::EnvironmentName,
+    name::{EnvironmentName, TenantId},
     operations::{
         BeginOutcome, FindOperation, Operation, OperationKind, SaveOperation, reconcile::ListOpenOperations,
     },
@@ -32,6 +33,7 @@ pub(crate) struct Items {
     pub services: BTreeMap<ServiceId, Service>,
     pub environments: BTreeMap<(ServiceId, EnvironmentName), EnvironmentState>,
     pub operations: BTreeMap<OperationId, Operation>,
+    pub entities: BTreeMap<(TenantId, EntityRef), Entity>,
     pub trail: Vec<Entry>,
 }
 
@@ -54,6 +56,32 @@ impl Memory {
 }
 
 impl Items {
+    /// Has a group of tenant `acme` with these members, in place of the one of its name.
+    pub(crate) fn add_group(&mut self, name: &str, members: &[&str]) {
+        let metadata = Metadata {
+            name: name.parse().unwrap(),
+            namespace: Namespace::default(),
+            title: None,
+            description: None,
+            labels: BTreeMap::new(),
+            annotations: BTreeMap::new(),
+            tags: Vec::new(),
+            links: Vec::new(),
+        };
+        let members = members.iter().map(|name| name.parse().unwrap()).collect();
+        let spec = EntitySpec { members, ..EntitySpec::default() };
+        let group = Entity {
+            tenant: "acme".parse().unwrap(),
+            draft: EntityDraft { kind: EntityKind::Group, metadata, spec },
+            revision: Revision::unverified("r".into()),
+            created_at: Timestamp::UNIX_EPOCH,
+            created_by: "user:eve".into(),
+            updated_at: Timestamp::UNIX_EPOCH,
+            updated_by: "user:eve".into(),
+        };
+        self.entities.insert((group.tenant.clone(), group.reference()), group);
+    }
+
     pub(crate) fn service(&self, id: &ServiceId) -> Option<Registered> {
         let service = self.services.get(id)?.clone();
         let states = self.environments.iter().filter(|((of, _), _)| of == id);
@@ -163,6 +191,17 @@ fn paged<T, U>(
 impl FindService for Memory {
     async fn find_service(&self, id: &ServiceId) -> Result<Option<Registered>, StoreError> {
         Ok(self.items().service(id))
+    }
+}
+
+#[async_trait]
+impl FindEntity for Memory {
+    async fn find_entity(
+        &self,
+        tenant: &TenantId,
+        reference: &EntityRef,
+    ) -> Result<Option<Entity>, StoreError> {
+        Ok(self.items().entities.get(&(tenant.clone(), reference.clone())).cloned())
     }
 }
 

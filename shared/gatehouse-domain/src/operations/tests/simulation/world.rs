@@ -15,8 +15,9 @@ use crate::{
     audit::{Entry, Origin},
     catalog::{Deployed, FindService, Infrastructure, ModuleArtifact, Registered, Settled},
     clock::{Clock, IdSource},
+    entities::{Entity, EntityRef, FindEntity},
     id::{OperationId, ServiceId},
-    name::EnvironmentName,
+    name::{EnvironmentName, TenantId},
     operations::{
         BeginOutcome, Configuration, FindOperation, Operation, OperationKind, OperationOutcome, Phase,
         SaveOperation, State, TaskToken, Work,
@@ -239,6 +240,18 @@ impl IdSource for World {
 impl FindService for World {
     async fn find_service(&self, id: &ServiceId) -> Result<Option<Registered>, StoreError> {
         self.store(|items| items.service(id)).await
+    }
+}
+
+#[async_trait]
+impl FindEntity for World {
+    async fn find_entity(
+        &self,
+        tenant: &TenantId,
+        reference: &EntityRef,
+    ) -> Result<Option<Entity>, StoreError> {
+        let key = (tenant.clone(), reference.clone());
+        self.store(|items| items.entities.get(&key).cloned()).await
     }
 }
 

@@ -1,0 +1,215 @@
+//! Entities of catalog files: how they are stored, what others say of them, and how many calls that takes.
+
+use futures_util::future::join;
+use gatehouse_domain::{
+    audit::{Action, AuditFilter, ListAudit},
+    catalog::{
+        self, EntityFile, EntryOutcome, FileEntry, FindService, ForgetEntityError, Modules, ServiceDraft,
+        WrittenEntry,
+    },
+    clock::Clock,
+    entities::{self, EntityKind, EntityQuery, FindEntity, Shown, WrittenEntity},
+    jobs::ImportMode,
+    paging::PageRequest,
+    revision::{Precondition, PreconditionError},
+};
+use serde_json::{Value, json};
+
+use crate::{
+    catalog::saved,
+    support::{TestTable, admin, audit, item, origin},
+};
+
+fn entry(kind: EntityKind, name: &str, spec: &Value) -> FileEntry {
+    let metadata = serde_json::from_value(json!({ "name": name, "tags": ["java"] })).unwrap();
+    let spec = serde_json::from_value(spec.clone()).unwrap();
+    let written = WrittenEntity { kind, metadata, spec, rest: serde_json::Map::new() };
+    FileEntry { written: name.to_owned(), entity: WrittenEntry::Entity(Box::new(written)) }
+}
+
+fn component(name: &str, more: &Value) -> FileEntry {
+    let mut spec = json!({ "type": "service", "lifecycle": "production", "owner": "platform" });
+    spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    entry(EntityKind::Component, name, &spec)
+}
+
+async fn import(table: &TestTable, entries: Vec<FileEntry>, mode: ImportMode) -> Vec<EntryOutcome> {
+    let (caller, origin) = (admin("acme"), origin());
+    let file = EntityFile { entries, tenant: None, mode, dry_run: false };
+    let (store, system) = (&*table.table, &*table.system);
+    let imported = catalog::import_entities(store, system, &audit(&caller, &origin), file).await.unwrap();
+    imported.into_iter().map(|imported| imported.outcome).collect()
+}
+
+async fn one(table: &TestTable, entry: FileEntry) -> EntryOutcome {
+    import(table, vec![entry], ImportMode::EachOnItsOwn).await.remove(0)
+}
+
+async fn show(table: &TestTable, reference: &str) -> Shown {
+    let reference = reference.parse().unwrap();
+    entities::show(&*table.table, &admin("acme"), None, &reference).await.unwrap()
+}
+
+#[tokio::test]
+async fn an_entity_and_what_it_says_of_others_are_stored_so() {
+    let table = TestTable::new().await;
+    let spec = json!({ "dependsOn": ["resource:db"], "system": "payments/core" });
+    assert_eq!(one(&table, component("Shop", &spec)).await, EntryOutcome::Created);
+    let mut stored = item(&table, "ENTITY#acme#component:default/shop", "ENTITY").await;
+    let members = stored.as_object_mut().unwrap();
+    for changing in ["revision", "created_at", "created_by", "updated_at", "updated_by"] {
+        assert!(members.remove(changing).is_some(), "{changing}");
+    }
+    assert_eq!(
+        stored,
+        json!({
+            "pk": "ENTITY#acme#component:default/shop", "sk": "ENTITY",
+            "gsi1pk": "ENTITIES", "gsi1sk": "acme#component#default/shop",
+            "tenant": "acme", "kind": "Component",
+            "metadata": { "name": "Shop", "namespace": "default", "tags": ["java"] },
+            "spec": {
+                "type": "service", "lifecycle": "production", "owner": "group:default/platform",
+                "system": "system:payments/core", "dependsOn": ["resource:default/db"],
+            },
+        })
+    );
+    let place = "ENTITY#RELATION#dependencyOf#component:default/shop";
+    assert_eq!(
+        item(&table, "ENTITY#acme#resource:default/db", place).await,
+        json!({
+            "pk": "ENTITY#acme#resource:default/db", "sk": place,
+            "relation": "dependencyOf", "source": "component:default/shop",
+        })
+    );
+}
+
+#[tokio::test]
+async fn each_use_takes_so_many_calls() {
+    let table = TestTable::new().await;
+    saved(&table, "acme", "shop").await;
+    let shop = || component("shop", &json!({ "dependsOn": ["component:cart"] }));
+    table.calls.take();
+    let both = vec![component("cart", &json!({})), shop()];
+    assert_eq!(
+        import(&table, both.clone(), ImportMode::AllOrNothing).await,
+        [EntryOutcome::Created, EntryOutcome::Created]
+    );
+    assert_eq!(
+        table.calls.take(),
+        ["BatchGetItem", "BatchGetItem", "TransactWriteItems"],
+        "one for the services"
+    );
+    assert_eq!(
+        import(&table, both, ImportMode::EachOnItsOwn).await,
+        [EntryOutcome::Unchanged, EntryOutcome::Unchanged]
+    );
+    assert_eq!(table.calls.take(), ["BatchGetItem", "BatchGetItem"]);
+    let shown = show(&table, "component:shop").await;
+    assert_eq!(shown.relations.iter().filter(|it| it.missing).count(), 1, "{shown:?}");
+    assert_eq!(table.calls.take(), ["Query", "BatchGetItem"]);
+    let page = PageRequest::default();
+    entities::list(&*table.table, &admin("acme"), EntityQuery::default(), &page).await.unwrap();
+    assert_eq!(table.calls.take(), ["Query"]);
+    let (caller, origin) = (admin("acme"), origin());
+    let (store, system, audit) = (&*table.table, &*table.system, audit(&caller, &origin));
+    let expected = Precondition::Revision(shown.entity.revision);
+    let reference = "component:shop".parse().unwrap();
+    let forgotten = catalog::forget(store, system, &audit, None, &reference, &expected).await.unwrap();
+    assert!(forgotten.service.is_some());
+    let calls = ["BatchGetItem", "BatchGetItem", "BatchGetItem", "TransactWriteItems"];
+    assert_eq!(table.calls.take(), calls);
+}
+
+#[tokio::test]
+async fn of_two_imports_at_once_one_wins_and_the_other_says_so() {
+    let table = TestTable::new().await;
+    for round in 0..10 {
+        let other = |owner: &str| component(&format!("c{round}"), &json!({ "owner": owner }));
+        let (first, second) = join(one(&table, other("first")), one(&table, other("second"))).await;
+        let won = |outcome: &EntryOutcome| matches!(outcome, EntryOutcome::Created | EntryOutcome::Changed);
+        for outcome in [&first, &second] {
+            match outcome {
+                EntryOutcome::Refused(errors) => {
+                    assert!(errors[0].detail.contains("at the same moment"), "{errors:?}")
+                }
+                outcome => assert!(won(outcome), "{outcome:?}"),
+            }
+        }
+        assert!(won(&first) || won(&second));
+        let shown = show(&table, &format!("component:c{round}")).await;
+        let owner = shown.entity.draft.spec.owner.unwrap();
+        for group in ["first", "second"] {
+            assert_eq!(is_owner(&table, group, round).await, owner.name() == group, "{group}");
+        }
+    }
+}
+
+/// Whether the group, which is made where it is not there, knows that it owns the component.
+async fn is_owner(table: &TestTable, group: &str, round: usize) -> bool {
+    let reference = format!("group:{group}").parse().unwrap();
+    if table.table.find_entity(&"acme".parse().unwrap(), &reference).await.unwrap().is_none() {
+        one(table, entry(EntityKind::Group, group, &json!({ "type": "team" }))).await;
+    }
+    let shown = show(table, &format!("group:{group}")).await;
+    let owned = format!("component:default/c{round}");
+    shown.relations.iter().any(|relationship| relationship.target.to_string() == owned)
+}
+
+#[tokio::test]
+async fn an_edit_of_the_service_and_an_import_at_once_lose_nothing() {
+    let table = TestTable::new().await;
+    let shop = saved(&table, "acme", "shop").await;
+    let (caller, origin) = (admin("acme"), origin());
+    let (store, system) = (&*table.table, &*table.system);
+    one(&table, component("shop", &json!({}))).await;
+    let found = store.find_service(&shop.id).await.unwrap().unwrap().service;
+    // The import of another owner comes between the read and the edit.
+    one(&table, component("shop", &json!({ "owner": "others" }))).await;
+    let draft = ServiceDraft { tenant: None, name: shop.name.clone(), spec: found.spec.clone() };
+    let expected = Precondition::Revision(found.revision);
+    let audit = audit(&caller, &origin);
+    let edited = catalog::replace(store, &Modules::Unknown, system, &audit, &shop.id, draft, &expected).await;
+    assert!(edited.is_err(), "the edit was of a service that was described another way");
+    let now = store.find_service(&shop.id).await.unwrap().unwrap().service;
+    assert_eq!(now.spec.owner, "group:others");
+    assert_eq!(now.described.unwrap().tags, ["java"]);
+}
+
+#[tokio::test]
+async fn one_that_was_changed_since_is_not_deleted() {
+    let table = TestTable::new().await;
+    one(&table, component("shop", &json!({}))).await;
+    let before = show(&table, "component:shop").await.entity.revision;
+    one(&table, component("shop", &json!({ "owner": "others" }))).await;
+    let (caller, origin) = (admin("acme"), origin());
+    let audit = audit(&caller, &origin);
+    let reference = "component:shop".parse().unwrap();
+    let expected = Precondition::Revision(before);
+    let refused = catalog::forget(&*table.table, &*table.system, &audit, None, &reference, &expected)
+        .await
+        .unwrap_err();
+    assert!(matches!(refused, ForgetEntityError::Precondition(PreconditionError::Failed)), "{refused:?}");
+}
+
+#[tokio::test]
+async fn what_is_done_to_a_group_says_in_the_trail_who_came_and_went() {
+    let table = TestTable::new().await;
+    let group =
+        |members: &[&str]| entry(EntityKind::Group, "leads", &json!({ "type": "team", "members": members }));
+    one(&table, group(&["ada", "bob"])).await;
+    one(&table, group(&["bob", "eve"])).await;
+    let (now, page) = (table.system.now(), PageRequest::default());
+    let trail = table.table.list_audit(&AuditFilter::Everything, now, &page).await.unwrap().items;
+    let told: Vec<_> = trail
+        .iter()
+        .filter(|entry| entry.action == Action::PutEntity)
+        .map(|entry| (entry.target.as_str(), entry.detail.as_deref()))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("entity:acme/group:default/leads", Some("members: +eve -ada")),
+            ("entity:acme/group:default/leads", Some("members: +ada +bob")),
+        ]
+    );
+}
