@@ -13,13 +13,13 @@ use serde_json::Value;
 use super::{executor::Executor, machine::Engine};
 use crate::{
     audit::{Entry, Origin},
-    catalog::{FindService, Infrastructure, Registered, Settled},
+    catalog::{FindService, Infrastructure, Registered},
     clock::{Clock, IdSource},
     id::{OperationId, ServiceId},
     name::EnvironmentName,
     operations::{
-        BeginOutcome, FindOperation, Operation, OperationKind, OperationOutcome, SaveOperation, State,
-        TaskToken,
+        BeginOutcome, Effects, FindOperation, Operation, OperationKind, OperationOutcome, SaveOperation,
+        State, TaskToken,
         attempt::CallbackKey,
         change::WorkflowPorts,
         reconcile::ListOpenOperations,
@@ -227,18 +227,17 @@ impl SaveOperation for World {
     async fn save_operation(
         &self,
         operation: &Operation,
-        settled: Option<&Settled>,
-        entry: Option<&Entry>,
+        effects: &Effects<'_>,
     ) -> Result<EditOutcome, StoreError> {
         self.store(|items| {
             let before = items.operations.get(&operation.id).cloned();
             let key = (operation.service.clone(), operation.environment.clone());
             let was = items.environments.get(&key).map(|state| state.infrastructure.clone());
-            let outcome = items.save(operation, settled, entry);
+            let outcome = items.save(operation, effects);
             if outcome == EditOutcome::Done {
                 let applied = self.notes().applied.contains(&operation.id);
                 check_change(&before.unwrap(), operation);
-                if let (Some(_), Some(was)) = (settled, was) {
+                if let (Some(_), Some(was)) = (effects.settled, was) {
                     check_settled(operation, &was, &items.environments[&key].infrastructure, applied);
                 }
             }
