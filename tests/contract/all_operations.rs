@@ -3,7 +3,6 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use gatehouse_domain::{
-    caller::Tenants,
     catalog::Settled,
     clock::Clock,
     janitor::{ListingProgress, Outbox, RememberListing, list_unlisted},
@@ -105,7 +104,7 @@ async fn an_operation_moves_from_list_to_list_with_its_status() {
         OperationStatus::Queued,
         OperationStatus::AwaitingApproval,
         OperationStatus::Failed,
-        OperationStatus::Succeeded,
+        OperationStatus::TimedOut,
     ];
     let stands = async || {
         let mut found = Vec::new();
