@@ -6,24 +6,13 @@ use gatehouse_domain::{
 };
 use gatehouse_http::{
     Problem,
-    extract::{self, Object},
+    extract,
     problem::{MALFORMED_BODY, UNSUPPORTED_MEDIA_TYPE},
 };
-use serde::Deserialize;
 use serde_json::{Map, Value};
+use serde_saphyr::UserMessageFormatter;
 
 use crate::wire::JobBody;
-
-/// A jobs file. Its entries are read one by one, so that each can be refused on its own.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct JobsFile {
-    jobs: Vec<Map<String, Value>>,
-    /// What `discover` had to say; for people.
-    #[serde(default)]
-    #[expect(dead_code, reason = "accepted so that what discover answers can be imported as it is")]
-    notes: Vec<Value>,
-}
 
 /// How a jobs file is written.
 #[derive(Debug, Clone, Copy)]
@@ -33,8 +22,11 @@ enum Format {
 }
 
 impl Format {
-    /// What the content type says. There must be one: what a form of another site's page can send has none of these.
+    /// What the content type says. What says none is read as YAML, of which JSON is a part.
     fn of(content_type: Option<&str>) -> Result<Self, Problem> {
+        if content_type.is_none() {
+            return Ok(Self::Yaml);
+        }
         let essence = content_type.and_then(|text| text.split(';').next()).unwrap_or_default().trim();
         match essence.to_ascii_lowercase().as_str() {
             "application/json" => Ok(Self::Json),
@@ -47,37 +39,69 @@ impl Format {
     }
 }
 
-/// Reads the entries of a jobs file, in the format that its content type names.
+/// Reads the entries of a jobs file, in the format that its content type names. They are read one by one, so that each
+/// can be refused on its own.
 ///
 /// # Errors
 ///
 /// When the file as a whole cannot be read.
 pub fn read(content_type: Option<&str>, body: &[u8]) -> Result<Vec<ImportEntry>, Problem> {
     let file = read_file(Format::of(content_type)?, body)?;
-    Ok(file.jobs.into_iter().map(read_entry).collect())
+    entries(file)?.into_iter().enumerate().map(|(index, entry)| match entry {
+        Value::Object(entry) => Ok(read_entry(entry)),
+        _ => Err(invalid(format!("/jobs/{index}"), "must be a job: a mapping with `job_id`, `project` and `provider`")),
+    }).collect()
 }
 
-fn read_file(format: Format, body: &[u8]) -> Result<JobsFile, Problem> {
-    let value: Value = match format {
+fn read_file(format: Format, body: &[u8]) -> Result<Value, Problem> {
+    match format {
         Format::Json => {
             extract::check_json(body)?;
-            serde_json::from_slice(body).map_err(|error| malformed("JSON", &error))?
+            serde_json::from_slice(body).map_err(|error| malformed("JSON", &error.to_string()))
         }
         Format::Yaml => {
-            let text = std::str::from_utf8(body).map_err(|error| malformed("UTF-8", &error))?;
-            let value = serde_saphyr::from_str(text).map_err(|error| malformed("YAML", &error))?;
+            let text = std::str::from_utf8(body).map_err(|error| malformed("UTF-8", &error.to_string()))?;
+            // Its other words are for whoever calls the library.
+            let reason = |error: serde_saphyr::Error| error.render_with_formatter(&UserMessageFormatter);
+            let value: Value =
+                serde_saphyr::from_str(text).map_err(|error| malformed("YAML", &reason(error)))?;
             extract::check_value(&value)?;
-            value
+            Ok(value)
         }
-    };
-    serde_path_to_error::deserialize(value).map(|Object(file)| file).map_err(|error| {
-        let pointer = extract::pointer(error.path());
-        Problem::invalid(vec![FieldError::new(pointer, error.into_inner().to_string())])
-    })
+    }
 }
 
-fn malformed(what: &str, error: &dyn std::fmt::Display) -> Problem {
-    let reason: String = error.to_string().lines().next().unwrap_or_default().chars().take(300).collect();
+/// What stands under `jobs`. Beside it may stand what `discover` had to say, a version, and what people keep for
+/// themselves as `x-…`.
+fn entries(file: Value) -> Result<Vec<Value>, Problem> {
+    let mut file = match file {
+        Value::Object(file) => file,
+        Value::Null => return Err(invalid("", "the file is empty; it needs `jobs`, a list")),
+        _ => return Err(invalid("", "the file must be a mapping with `jobs`, a list")),
+    };
+    let jobs = file.remove("jobs");
+    let is_known = |name: &str| matches!(name, "notes" | "version") || name.starts_with("x-");
+    if let Some(name) = file.keys().find(|name| !is_known(name)) {
+        return Err(invalid(format!("/{}", pointer_token(name)), "is not known here; `jobs`, `version` and `x-…` are"));
+    }
+    match jobs {
+        Some(Value::Array(jobs)) => Ok(jobs),
+        Some(_) => Err(invalid("/jobs", "must be a list of jobs")),
+        None => Err(invalid("/jobs", "is required: a list of jobs")),
+    }
+}
+
+/// A name as a part of a JSON pointer.
+fn pointer_token(name: &str) -> String {
+    name.chars().take(100).collect::<String>().replace('~', "~0").replace('/', "~1")
+}
+
+fn invalid(pointer: impl Into<String>, detail: &str) -> Problem {
+    Problem::invalid(vec![FieldError::new(pointer, detail)])
+}
+
+fn malformed(what: &str, reason: &str) -> Problem {
+    let reason: String = reason.lines().next().unwrap_or_default().chars().take(300).collect();
     Problem::new(MALFORMED_BODY, format!("The file is not {what}: {reason}"))
 }
 

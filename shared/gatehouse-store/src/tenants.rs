@@ -9,7 +9,7 @@ use gatehouse_domain::{
     name::TenantId,
     revision::EditOutcome,
     store::StoreError,
-    tenant::{CountTenants, ListTenants, Population, SaveTenant, Tenant},
+    tenant::{CountTenants, FindTenant, ListTenants, Population, SaveTenant, Tenant},
 };
 
 use serde::Deserialize;
@@ -30,6 +30,13 @@ impl ListTenants for Table {
     async fn list_tenants(&self) -> Result<Vec<Tenant>, StoreError> {
         let items = self.query_partition(keys::TENANTS.to_owned()).await?;
         items.into_iter().filter(|item| !item.contains_key(DELETED_AT)).map(decompose).collect()
+    }
+}
+
+#[async_trait]
+impl FindTenant for Table {
+    async fn has_tenant(&self, id: &TenantId) -> Result<bool, StoreError> {
+        Ok(self.find(keys::tenant(id)).await?.is_some_and(|item| !item.contains_key(DELETED_AT)))
     }
 }
 

@@ -20,7 +20,7 @@ fn report(trigger: bool) -> CheckReport {
         version: Some("7.11.0".to_owned()),
         identity: Some("local:ci".to_owned()),
         scopes: vec![scope],
-        problems: Vec::new(),
+        ..CheckReport::default()
     }
 }
 

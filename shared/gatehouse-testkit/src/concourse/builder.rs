@@ -37,7 +37,6 @@ impl Default for TwinBuilder {
             grants_only_openid: false,
             abort: AbortPace::After(Duration::ZERO),
             fixed_time: None,
-            cluster_name: "twin".to_owned(),
         };
         let state = State { next_build_id: 1, ..State::default() };
         Self { address: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0), config, state }
@@ -231,6 +230,13 @@ impl PipelineBuilder {
     #[must_use]
     pub fn public(mut self) -> Self {
         self.record.public = true;
+        self
+    }
+
+    /// Says which job's build has set the pipeline, as the step `set_pipeline` does.
+    #[must_use]
+    pub fn set_by(mut self, job: i64, build: i64) -> Self {
+        self.record.parent = Some((job, build));
         self
     }
 

@@ -51,8 +51,11 @@ pub(super) enum Hold {
     For(Duration),
     /// Until the test releases it; preparation shows nothing that blocks.
     UntilReleased,
-    /// Until the test releases it; preparation names this input.
-    Input(String),
+    /// Until the test releases it; preparation names this input, whose resource may be one that cannot be checked.
+    Input {
+        name: String,
+        broken: bool,
+    },
 }
 
 #[derive(Clone, Debug)]
@@ -187,7 +190,15 @@ impl Script {
     /// Leaves the build pending because `input` has no version, until the test releases it.
     #[must_use]
     pub fn waits_for_input(mut self, input: &str) -> Self {
-        self.hold = Hold::Input(input.to_owned());
+        self.hold = Hold::Input { name: input.to_owned(), broken: false };
+        self
+    }
+
+    /// Leaves the build pending because `input` has no version, since the check of its resource fails, until the test
+    /// releases it.
+    #[must_use]
+    pub fn waits_for_broken_input(mut self, input: &str) -> Self {
+        self.hold = Hold::Input { name: input.to_owned(), broken: true };
         self
     }
 

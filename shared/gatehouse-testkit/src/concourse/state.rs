@@ -51,6 +51,8 @@ pub(super) struct PipelineRecord {
     pub(super) paused: bool,
     pub(super) archived: bool,
     pub(super) public: bool,
+    /// The job that set it, and the build that did.
+    pub(super) parent: Option<(i64, i64)>,
     pub(super) jobs: Vec<JobRecord>,
 }
 
@@ -64,6 +66,7 @@ impl PipelineRecord {
             paused: false,
             archived: false,
             public: false,
+            parent: None,
             jobs: Vec::new(),
         }
     }
@@ -175,6 +178,12 @@ impl State {
         self.pipelines
             .iter()
             .find(|it| is_team(&it.team, team) && it.name == name && it.instance_vars.as_ref() == vars)
+    }
+
+    /// Takes a pipeline out, with its builds.
+    pub(super) fn destroy_pipeline(&mut self, id: i64) {
+        self.pipelines.retain(|pipeline| pipeline.id != id);
+        self.builds.retain(|_, build| build.job.as_ref().is_none_or(|(pipeline, _)| *pipeline != id));
     }
 
     pub(super) fn pipeline_by_id(&self, id: i64) -> Option<&PipelineRecord> {

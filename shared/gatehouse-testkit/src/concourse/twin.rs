@@ -243,10 +243,7 @@ impl ConcourseTwin {
     /// Destroys a pipeline. Its builds go with it, and open streams of theirs are cut.
     pub fn destroy_pipeline(&self, team: &str, pipeline: impl Into<PipelineName>) {
         let id = self.with_pipeline(team, &pipeline.into(), |pipeline| pipeline.id);
-        self.world.update(|state| {
-            state.pipelines.retain(|pipeline| pipeline.id != id);
-            state.builds.retain(|_, build| build.job.as_ref().is_none_or(|(pipeline, _)| *pipeline != id));
-        });
+        self.world.update(|state| state.destroy_pipeline(id));
         self.cut_streams();
     }
 
