@@ -6,6 +6,7 @@ use gatehouse_domain::{
     ci::{ProviderKind, Reason, ReasonCode, RunStatus},
     runs::{FoundRun, Run},
 };
+use gatehouse_http::extract;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -147,7 +148,7 @@ pub(crate) struct RunsAnswer {
 #[serde(deny_unknown_fields)]
 pub(crate) struct TriggerBody {
     /// Values for the parameters that the job declares.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "extract::or_default")]
     #[schema(value_type = Object)]
     pub parameters: BTreeMap<String, Value>,
 }

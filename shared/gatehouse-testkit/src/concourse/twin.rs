@@ -240,6 +240,11 @@ impl ConcourseTwin {
         });
     }
 
+    /// Takes a job out of its pipeline. Its builds stay.
+    pub fn remove_job(&self, team: &str, pipeline: impl Into<PipelineName>, job: &str) {
+        self.with_pipeline(team, &pipeline.into(), |pipeline| pipeline.jobs.retain(|it| it.name != job));
+    }
+
     /// Destroys a pipeline. Its builds go with it, and open streams of theirs are cut.
     pub fn destroy_pipeline(&self, team: &str, pipeline: impl Into<PipelineName>) {
         let id = self.with_pipeline(team, &pipeline.into(), |pipeline| pipeline.id);
