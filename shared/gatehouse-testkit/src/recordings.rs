@@ -92,6 +92,7 @@ impl TranscriptReader {
             }
             (Within::Answer, _) if line.starts_with("< ") => exchange.answer.headers.extend(header(&line[2..])),
             (Within::AnswerBody, "# (no newline at the end)") => {
+                self.within = Within::Notes;
                 if let Some(body) = &mut exchange.answer.body {
                     body.truncate(body.trim_end_matches('\n').len());
                 }

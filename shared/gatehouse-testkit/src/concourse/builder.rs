@@ -303,6 +303,13 @@ impl JobBuilder {
         self
     }
 
+    /// Wants versions of `input` that have passed `job`.
+    #[must_use]
+    pub fn passed(mut self, input: &str, job: &str) -> Self {
+        self.record.passed.entry(input.to_owned()).or_default().push(job.to_owned());
+        self
+    }
+
     /// Breaks the input check: up to 8.1 a trigger answers 500 after it has made the build.
     #[must_use]
     pub fn input_check_fails(mut self) -> Self {

@@ -3,7 +3,7 @@
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Response};
-use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS};
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS};
 use http::{HeaderName, HeaderValue, StatusCode};
 
 use super::version::Version;
@@ -39,4 +39,16 @@ pub(super) async fn add_headers(version: State<Version>, request: Request, next:
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store, private"));
     }
     answer
+}
+
+/// Says what is allowed as Concourse does, which has no word for HEAD.
+pub(super) fn tidy_allow(answer: &mut Response) {
+    let headers = answer.headers_mut();
+    let allowed = headers.get(ALLOW).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let allowed: Vec<_> = allowed.split(',').filter(|method| !matches!(*method, "" | "HEAD")).collect();
+    if let Ok(allowed) = HeaderValue::try_from(allowed.join(", "))
+        && !allowed.is_empty()
+    {
+        headers.insert(ALLOW, allowed);
+    }
 }

@@ -157,6 +157,19 @@ impl Script {
         }
     }
 
+    /// The steps that get an input, which what is got again behind its put is not.
+    pub(super) fn inputs(&self) -> impl Iterator<Item = &Step> {
+        self.steps.iter().enumerate().filter_map(|(place, step)| {
+            let is_put = |it: &Step| it.kind == StepKind::Put && it.name == step.name;
+            (step.kind == StepKind::Get && !self.steps.iter().take(place).any(is_put)).then_some(step)
+        })
+    }
+
+    /// The steps that put an output.
+    pub(super) fn outputs(&self) -> impl Iterator<Item = &Step> {
+        self.steps.iter().filter(|step| step.kind == StepKind::Put)
+    }
+
     /// Does what was recorded, event by event as it stands; `plan` is the answer to `/plan`. A build whose
     /// stream was not recorded to its end ends `errored`, without an event.
     #[must_use]

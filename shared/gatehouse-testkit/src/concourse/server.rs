@@ -112,7 +112,9 @@ async fn answer(
 
 async fn pass(router: Router, request: http::Request<Incoming>) -> Result<Response, Cut> {
     let answer: Result<_, Infallible> = router.oneshot(request.map(Body::new)).await;
-    answer.map_err(|never| match never {})
+    let mut answer = answer.map_err(|never: Infallible| match never {})?;
+    pages::tidy_allow(&mut answer);
+    Ok(answer)
 }
 
 fn note(world: &World, route: Route, request: &http::Request<Incoming>) -> Option<Fault> {

@@ -201,7 +201,10 @@ impl ConcourseTwin {
     }
 
     pub fn pause_pipeline(&self, team: &str, pipeline: impl Into<PipelineName>) {
-        self.with_pipeline(team, &pipeline.into(), |pipeline| pipeline.paused = true);
+        self.with_pipeline(team, &pipeline.into(), |pipeline| {
+            pipeline.paused = true;
+            pipeline.paused_by = Some("admin".to_owned());
+        });
     }
 
     pub fn unpause_pipeline(&self, team: &str, pipeline: impl Into<PipelineName>) {

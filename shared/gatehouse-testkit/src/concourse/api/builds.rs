@@ -160,7 +160,7 @@ pub(super) async fn show_resources(
 ) -> Answer {
     let state = world.lock();
     let build = readable_build(&state, &caller, &id, Detail::Summary)?;
-    Ok(Json(present::resources(build)).into_response())
+    Ok(Json(present::resources(&state, build)).into_response())
 }
 
 /// The twin's builds keep none.

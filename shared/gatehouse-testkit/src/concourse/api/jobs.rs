@@ -13,6 +13,7 @@ use super::present::{self, Comment};
 use crate::concourse::caller::Caller;
 use crate::concourse::run::{self, NewBuild};
 use crate::concourse::script::Status;
+use crate::concourse::version::Version;
 use crate::concourse::world::World;
 
 type JobPath = Path<(String, String, String)>;
@@ -100,6 +101,8 @@ pub(super) async fn rerun_build(
         let known = pipeline.job(&job).ok_or(Rejection::NothingToStart)?;
         let mut builds = state.job_builds(pipeline.id, &job);
         let old = match build.as_str() {
+            // Before 8 it is found, and then something fails.
+            "latest" if world.config.version < Version::V8_1 => return Err(Rejection::Internal),
             "latest" => builds.max_by_key(|it| it.order_key()),
             name => builds.find(|it| it.name == name),
         };

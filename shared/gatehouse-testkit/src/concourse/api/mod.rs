@@ -18,7 +18,7 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::{get, put};
 use http::HeaderValue;
-use http::header::{ALLOW, VARY};
+use http::header::VARY;
 
 use super::pages;
 use super::version::Version;
@@ -50,8 +50,9 @@ pub(super) fn router(world: &Arc<World>) -> Router {
     if version.has_health() {
         api = api.route("/health", get(teams::show_health));
     }
-    let api = api.fallback(pages::not_found).method_not_allowed_fallback(pages::method_not_allowed);
-    let api = api.layer(from_fn_with_state(version, add_headers)).with_state(world.clone());
+    // What nothing answers says nothing of who does not.
+    let api = api.layer(from_fn_with_state(version, add_headers)).fallback(pages::not_found);
+    let api = api.method_not_allowed_fallback(pages::method_not_allowed).with_state(world.clone());
     Router::new().nest("/api/v1", api)
 }
 
@@ -71,19 +72,11 @@ fn pipeline_router() -> Router<Arc<World>> {
         .route("/jobs/{job}/builds/{build}", get(builds::show_job_build).post(jobs::rerun_build))
 }
 
-/// Every answer of the API says which Concourse it comes from, refusals too.
+/// Every route of the API says which Concourse it is of, refusals too.
 async fn add_headers(version: axum::extract::State<Version>, request: Request, next: Next) -> Response {
     let mut answer = next.run(request).await;
     let headers = answer.headers_mut();
     headers.insert("x-concourse-version", HeaderValue::from_static(version.as_str()));
     headers.insert(VARY, HeaderValue::from_static("Accept-Encoding"));
-    // What is allowed is written in another way here, and answers to HEAD are not mentioned.
-    let allowed = headers.get(ALLOW).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let allowed: Vec<_> = allowed.split(',').filter(|method| !method.is_empty() && *method != "HEAD").collect();
-    if let Ok(allowed) = HeaderValue::try_from(allowed.join(", "))
-        && !allowed.is_empty()
-    {
-        headers.insert(ALLOW, allowed);
-    }
     answer
 }

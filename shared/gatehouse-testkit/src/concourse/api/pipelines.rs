@@ -26,6 +26,9 @@ pub(super) async fn list_all_pipelines(State(world): State<Arc<World>>, caller: 
     caller.not_invalid()?;
     let state = world.lock();
     let visible = state.pipelines.iter().filter(|it| is_visible(&state, &caller, it));
+    let mut visible: Vec<_> = visible.collect();
+    visible.sort_by_key(|it| &it.team);
+    let visible = visible.into_iter();
     Ok(Json(visible.map(|it| present::pipeline(&world, it)).collect::<Vec<_>>()).into_response())
 }
 
@@ -123,7 +126,9 @@ pub(super) async fn destroy_pipeline(
 fn set_paused(world: &World, caller: &Caller, pipeline: &PipelineRef, paused: bool) -> Answer {
     world.update(|state| {
         let id = pipeline.operable(state, caller)?.id;
-        state.pipeline_mut(id).ok_or(Rejection::NotFound)?.paused = paused;
+        let pipeline = state.pipeline_mut(id).ok_or(Rejection::NotFound)?;
+        pipeline.paused = paused;
+        pipeline.paused_by = caller.token().map(|token| token.claims.display_user_id().to_owned());
         Ok(StatusCode::OK.into_response())
     })
 }

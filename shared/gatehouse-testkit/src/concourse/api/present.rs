@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use crate::concourse::run::Blocked;
-use crate::concourse::script::{Hold, Status, StepKind};
+use crate::concourse::script::{Hold, Status, Step, StepKind};
 use crate::concourse::state::{BuildRecord, JobRecord, PipelineRecord, State, TeamRecord};
 use crate::concourse::world::World;
 
@@ -89,7 +89,7 @@ fn next_and_finished<'s>(
     (next, finished)
 }
 
-/// Who paused something, and when. The twin does not remember it.
+/// Who paused something, and when, which the twin does not remember.
 fn put_pause(object: &mut Value, world: &World, by: &str) {
     if world.config.version.says_who_paused() {
         put(object, "paused_by", by);
@@ -104,13 +104,15 @@ fn job_base(world: &World, pipeline: &PipelineRecord, job: &JobRecord) -> Value 
         put(&mut it, "paused", true);
         put_pause(&mut it, world, "admin");
     }
-    for (name, kind) in [("inputs", StepKind::Get), ("outputs", StepKind::Put)] {
-        let of_kind = job.script.steps.iter().filter(|step| step.kind == kind);
-        let steps: Vec<_> = of_kind.map(|step| json!({"name": step.name, "resource": step.name})).collect();
-        if !steps.is_empty() {
-            put(&mut it, name, steps);
-        }
-    }
+    let resource = |step: &Step| json!({"name": step.name, "resource": step.name});
+    let inputs = job.script.inputs().map(|step| {
+        let mut it = resource(step);
+        put_some(&mut it, "passed", job.passed.get(&step.name).cloned());
+        it
+    });
+    let (inputs, outputs): (Vec<_>, Vec<_>) = (inputs.collect(), job.script.outputs().map(resource).collect());
+    put_some(&mut it, "inputs", Some(inputs).filter(|inputs| !inputs.is_empty()));
+    put_some(&mut it, "outputs", Some(outputs).filter(|outputs| !outputs.is_empty()));
     it
 }
 
@@ -137,7 +139,7 @@ pub(super) fn job(world: &World, state: &State, pipeline: &PipelineRecord, job: 
     let (next, finished) = next_and_finished(state, pipeline, job);
     let whole = |it: Option<&BuildRecord>| it.map(|it| build(world, state, it, Comment::Hidden));
     let mut it = job_base(world, pipeline, job);
-    for input in it["inputs"].as_array_mut().into_iter().flatten() {
+    for input in it.get_mut("inputs").and_then(Value::as_array_mut).into_iter().flatten() {
         put(input, "trigger", false);
     }
     put(&mut it, "next_build", whole(next));
@@ -165,8 +167,8 @@ pub(super) fn pipeline(world: &World, pipeline: &PipelineRecord) -> Value {
     put_some(&mut it, "instance_vars", pipeline.instance_vars.clone());
     if pipeline.archived {
         put_pause(&mut it, world, "automatic-pipeline-archiver");
-    } else if pipeline.paused {
-        put_pause(&mut it, world, "admin");
+    } else if let Some(by) = pipeline.paused_by.as_ref().filter(|_| pipeline.paused) {
+        put_pause(&mut it, world, by);
     }
     put_some(&mut it, "parent_job_id", pipeline.parent.map(|(job, _)| job));
     put_some(&mut it, "parent_build_id", pipeline.parent.map(|(_, build)| build));
@@ -205,14 +207,16 @@ pub(super) fn plan(build: &BuildRecord) -> Value {
     json!({"schema": "exec.v2", "plan": {"id": "64f000", "do": build.script.nodes}})
 }
 
-pub(super) fn resources(build: &BuildRecord) -> Value {
+pub(super) fn resources(state: &State, build: &BuildRecord) -> Value {
     let started = build.status != Status::Pending;
     let pipeline = build.job.as_ref().map_or(0, |(pipeline, _)| *pipeline);
-    let of_kind = |kind| build.script.steps.iter().filter(move |step| started && step.kind == kind);
-    let inputs = of_kind(StepKind::Get).map(|step| {
-        json!({"name": step.name, "version": step.version, "pipeline_id": pipeline, "first_occurrence": true})
+    let inputs = build.script.inputs().filter(|_| started).map(|step| {
+        let is_same = |it: &Step| it.kind == StepKind::Get && it.name == step.name && it.version == step.version;
+        let mut earlier = state.builds.values().filter(|it| it.id < build.id && it.job == build.job);
+        let is_first = !earlier.any(|it| it.start_time.is_some() && it.script.steps.iter().any(is_same));
+        json!({"name": step.name, "version": step.version, "pipeline_id": pipeline, "first_occurrence": is_first})
     });
-    let outputs = of_kind(StepKind::Put).map(|step| json!({"name": step.name, "version": step.version}));
+    let outputs = build.script.outputs().filter(|_| started).map(|step| json!({"name": step.name, "version": step.version}));
     json!({"inputs": inputs.collect::<Vec<_>>(), "outputs": outputs.collect::<Vec<_>>()})
 }
 
@@ -230,8 +234,7 @@ pub(super) fn preparation(build: &BuildRecord, blocked: &Blocked) -> Value {
         miss(name, "latest version of resource not found");
     } else if pending && (blocked.pipeline || blocked.job) {
         // Nobody looks for the inputs of what is paused.
-        let gets = build.script.steps.iter().filter(|step| step.kind == StepKind::Get);
-        gets.for_each(|step| miss(&step.name, "input is not included in resolved candidates"));
+        build.script.inputs().for_each(|step| miss(&step.name, "input is not included in resolved candidates"));
     }
     json!({
         "build_id": build.id,

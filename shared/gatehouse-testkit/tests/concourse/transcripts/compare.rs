@@ -12,10 +12,10 @@ const TRANSPORT: [&str; 4] = ["date", "content-length", "transfer-encoding", "co
 /// Headers whose values are data.
 const DATA: [&str; 2] = ["x-concourse-version", "location"];
 
-/// Members whose values are numbers of the server, times and places.
-const NUMBERS: [&str; 13] = [
+/// Members whose values are numbers of the server, times, places and types of resources.
+const NUMBERS: [&str; 14] = [
     "id", "build_id", "pipeline_id", "start_time", "end_time", "last_updated", "paused_at", "parent_job_id",
-    "parent_build_id", "rerun_number", "api_url", "external_url", "timestamp",
+    "parent_build_id", "rerun_number", "api_url", "external_url", "timestamp", "type",
 ];
 
 /// Members whose values are secrets.

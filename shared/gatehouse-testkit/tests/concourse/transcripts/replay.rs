@@ -15,6 +15,10 @@ use super::{
 };
 use crate::client::{Client, SCOPES};
 
+const HELLO_JOB: &str = "/api/v1/teams/main/pipelines/example-pipeline/jobs/hello-job/builds";
+
+const GET_TASK_PUT: &str = "/api/v1/teams/main/pipelines/steps/jobs/get-task-put/builds";
+
 pub struct Replay<'e> {
     twin: ConcourseTwin,
     exchanges: &'e [Exchange],
@@ -23,6 +27,8 @@ pub struct Replay<'e> {
     ids: BTreeMap<i64, i64>,
     /// The twin's names of recorded builds, by the job's path.
     names: BTreeMap<(String, String), String>,
+    /// A build that holds those behind it back.
+    before: Option<i64>,
 }
 
 /// A build as it was shown.
@@ -87,9 +93,18 @@ impl<'e> Replay<'e> {
             clients.insert(account, Client::login_with(&twin, account, SCOPES).await);
         }
         clients.insert("openid only", Client::login_with(&twin, "ci-gateway", "openid").await);
-        let mut replay = Self { twin, exchanges, clients, ids: BTreeMap::new(), names: BTreeMap::new() };
+        let mut replay = Self { twin, exchanges, clients, ids: BTreeMap::new(), names: BTreeMap::new(), before: None };
         match file {
-            "paging-reruns" => replay.make_reruns_of_old_builds().await,
+            "paging-reruns" => {
+                // The first is older than the third, and was run again after it as well.
+                replay.make(HELLO_JOB, &[(93, ""), (97, "/1"), (144, ""), (146, "/1")]).await;
+            }
+            "paging" => {
+                let reruns = [(130, "/4"), (131, "/4"), (132, "/4")];
+                replay.make(GET_TASK_PUT, &[(21, ""), (31, ""), (109, ""), (127, "")]).await;
+                replay.make(GET_TASK_PUT, &reruns).await;
+                replay.make(HELLO_JOB, &[(141, "")]).await;
+            }
             "cancel" => {
                 // Older builds that wait stand before those that are cancelled.
                 for (pipeline, job) in [("waiting", "paused-job"), ("paused", "plain")] {
@@ -99,11 +114,20 @@ impl<'e> Replay<'e> {
             "build-states" => {
                 let running = replay.trigger("ci-gateway", "/api/v1/teams/main/pipelines/waiting/jobs/serial/builds").await;
                 replay.advance(running, "started").await;
-                replay.ids.insert(0, running);
+                replay.before = Some(running);
             }
             _ => {}
         }
         replay.make_builds().await;
+        if file == "errors" {
+            let build = replay.trigger("ci-gateway", "/api/v1/teams/main/pipelines/basic/jobs/hello/builds").await;
+            replay.ids.insert(1, build);
+        }
+        if file == "jobs" {
+            for build in replay.ids.values() {
+                replay.advance(*build, "succeeded").await;
+            }
+        }
         if file == "events-headers" {
             let job = "/api/v1/teams/main/pipelines/basic/jobs/hello/builds";
             let build = replay.trigger("ci-gateway", job).await;
@@ -143,13 +167,13 @@ impl<'e> Replay<'e> {
         }
     }
 
-    /// 93 is older than 144, and was run again after it as well.
-    async fn make_reruns_of_old_builds(&mut self) {
-        let job = "/api/v1/teams/main/pipelines/example-pipeline/jobs/hello-job/builds";
-        for (id, path) in [(93, ""), (97, "/1"), (144, ""), (146, "/1")] {
+    /// Makes builds of a job that succeed: those that were recorded as these, and how each came about.
+    async fn make(&mut self, job: &str, recorded: &[(i64, &str)]) {
+        for (id, path) in recorded {
             let build = self.trigger("ci-gateway", &format!("{job}{path}")).await;
             self.advance(build, "succeeded").await;
-            self.ids.insert(id, build);
+            let name = self.twin.build(build).unwrap().name;
+            self.note(*id, &name, job, build);
         }
     }
 
@@ -245,7 +269,9 @@ impl<'e> Replay<'e> {
                 Some((shown.status.to_owned(), shown.has_started))
             })
         };
-        if let Some(id) = build_of(&exchange.target)
+        let path = exchange.target.split('?').next().unwrap();
+        if let Some(id) = build_of(path)
+            && (path.ends_with(&format!("/{id}")) || path.ends_with("/abort"))
             && let Some(own) = self.ids.get(&id)
         {
             match later(id) {
@@ -253,8 +279,8 @@ impl<'e> Replay<'e> {
                     self.advance(*own, if started { "started" } else { "pending" }).await;
                 }
                 Some((status, _)) => {
-                    if status == "succeeded" && let Some(before) = self.ids.get(&0) {
-                        self.advance(*before, "succeeded").await;
+                    if let Some(before) = self.before.filter(|_| status == "succeeded") {
+                        self.advance(before, "succeeded").await;
                     }
                     self.advance(*own, &status).await;
                 }
@@ -273,7 +299,7 @@ impl<'e> Replay<'e> {
     async fn target(&mut self, target: &str) -> String {
         if let Some(id) = build_of(target) {
             return match self.ids.get(&id) {
-                Some(own) => target.replacen(&id.to_string(), &own.to_string(), 1),
+                Some(own) => target.replacen(&format!("/builds/{id}"), &format!("/builds/{own}"), 1),
                 None => target.to_owned(),
             };
         }
@@ -330,7 +356,8 @@ impl<'e> Replay<'e> {
     fn account(exchange: &Exchange) -> &'static str {
         let note = exchange.note.as_str();
         let is_ours = |(name, value): &(String, String)| name == "authorization" && value == "Bearer <token>";
-        if !exchange.headers.iter().any(is_ours) {
+        // Of lists of which only ids were kept, headers were left out.
+        if exchange.answer.ids.is_none() && !exchange.headers.iter().any(is_ours) {
             return "nobody";
         }
         let changes_pipeline = exchange.target.ends_with("/rename")

@@ -1,7 +1,7 @@
 //! The teams, pipelines and jobs that the recorded servers had.
 
 use gatehouse_testkit::{
-    concourse::{ConcourseTwin, JobBuilder, Role, Script, Status, TwinBuilder, Version},
+    concourse::{ConcourseTwin, Hook, JobBuilder, Role, Script, Status, TwinBuilder, Version},
     recordings,
 };
 use serde_json::Value;
@@ -24,7 +24,9 @@ pub fn builder(version: Version, folder: &str, file: &str) -> TwinBuilder {
         .team("ops", |team| team.role("admin", Role::Owner).role("ci-gateway", Role::Viewer))
         .team("other", |team| team.role("admin", Role::Owner).role("ci-gateway", Role::Viewer));
     let jobs = list(folder, "jobs", "/api/v1/jobs");
-    for pipeline in list(folder, "teams-pipelines", "/api/v1/pipelines") {
+    let mut pipelines = list(folder, "teams-pipelines", "/api/v1/pipelines");
+    pipelines.sort_by_key(|pipeline| pipeline["id"].as_i64());
+    for pipeline in pipelines {
         let id = &pipeline["id"];
         let jobs: Vec<_> = jobs.iter().filter(|job| job["pipeline_id"] == *id).collect();
         builder = builder.pipeline(text(&pipeline["team_name"]), text(&pipeline["name"]), |mut it| {
@@ -36,7 +38,7 @@ pub fn builder(version: Version, folder: &str, file: &str) -> TwinBuilder {
         });
     }
     if file == "errors" {
-        builder = builder.pipeline("main", "made-here", |it| it.archived().set_by(21, 61).job("only", |job| job));
+        builder = builder.pipeline("main", "made-here", |it| it.archived().set_by(21, 61).job("only", |job| job.script(Script::new())));
     }
     builder
 }
@@ -71,7 +73,11 @@ fn job_as(job: JobBuilder, recorded: &Value) -> JobBuilder {
     });
     let script = names(&recorded["outputs"])
         .into_iter()
-        .fold(script, |script, output| script.put(output, &serde_json::json!({"version": "1.2.3"})));
+        .fold(script, |script, output| {
+            // What was put is got again.
+            let version = serde_json::json!({"version": "1.2.3"});
+            script.hooked(Hook::OnSuccess, |it| it.put(output, &version), |it| it.get(output, &version))
+        });
     let script = match name {
         "failing" | "timeout" => script.finish(Status::Failed),
         "no-such-binary" => script.finish(Status::Errored),
@@ -82,6 +88,7 @@ fn job_as(job: JobBuilder, recorded: &Value) -> JobBuilder {
     match name {
         "serial" => job.max_in_flight(1),
         "no-manual" => job.disable_manual_trigger(),
+        "passed-nothing" => job.passed("repo", "never-ran"),
         "not-rerunnable" => job.disable_reruns(),
         _ => job,
     }
