@@ -5,8 +5,7 @@ use gatehouse_domain::{
     validation::FieldError,
 };
 use gatehouse_http::{
-    Problem,
-    extract,
+    Problem, extract,
     problem::{MALFORMED_BODY, UNSUPPORTED_MEDIA_TYPE},
 };
 use serde_json::{Map, Value};
@@ -47,10 +46,17 @@ impl Format {
 /// When the file as a whole cannot be read.
 pub fn read(content_type: Option<&str>, body: &[u8]) -> Result<Vec<ImportEntry>, Problem> {
     let file = read_file(Format::of(content_type)?, body)?;
-    entries(file)?.into_iter().enumerate().map(|(index, entry)| match entry {
-        Value::Object(entry) => Ok(read_entry(entry)),
-        _ => Err(invalid(format!("/jobs/{index}"), "must be a job: a mapping with `job_id`, `project` and `provider`")),
-    }).collect()
+    entries(file)?
+        .into_iter()
+        .enumerate()
+        .map(|(index, entry)| match entry {
+            Value::Object(entry) => Ok(read_entry(entry)),
+            _ => Err(invalid(
+                format!("/jobs/{index}"),
+                "must be a job: a mapping with `job_id`, `project` and `provider`",
+            )),
+        })
+        .collect()
 }
 
 fn read_file(format: Format, body: &[u8]) -> Result<Value, Problem> {
@@ -82,7 +88,10 @@ fn entries(file: Value) -> Result<Vec<Value>, Problem> {
     let jobs = file.remove("jobs");
     let is_known = |name: &str| matches!(name, "notes" | "version") || name.starts_with("x-");
     if let Some(name) = file.keys().find(|name| !is_known(name)) {
-        return Err(invalid(format!("/{}", pointer_token(name)), "is not known here; `jobs`, `version` and `x-…` are"));
+        return Err(invalid(
+            format!("/{}", pointer_token(name)),
+            "is not known here; `jobs`, `version` and `x-…` are",
+        ));
     }
     match jobs {
         Some(Value::Array(jobs)) => Ok(jobs),

@@ -90,7 +90,9 @@ impl TranscriptReader {
             (Within::Answer, _) if line.starts_with("< (ids and names") => {
                 exchange.answer.ids = line.split_once(") ").map(|(_, ids)| ids.to_owned());
             }
-            (Within::Answer, _) if line.starts_with("< ") => exchange.answer.headers.extend(header(&line[2..])),
+            (Within::Answer, _) if line.starts_with("< ") => {
+                exchange.answer.headers.extend(header(&line[2..]));
+            }
             (Within::AnswerBody, "# (no newline at the end)") => {
                 self.within = Within::Notes;
                 if let Some(body) = &mut exchange.answer.body {

@@ -99,7 +99,9 @@ mod put {
           "/accepted_services": must be at most 100 services
         "#);
         assert_eq!(put("other", json!({ "owner": "me" })).await.problem(), "validation-failed");
-        assert_eq!(put("No", json!({})).await.problem(), "invalid-path");
+        assert_eq!(put("-no", json!({})).await.problem(), "invalid-path");
+        let nowhere = json!({ "tenant": "nope" });
+        assert_snapshot!(app.as_platform_admin().put("/v1/projects/new").json(&nowhere).await, @"");
         let both = app.as_person("ada", "acme=admin,beta=admin");
         assert_snapshot!(both.put("/v1/projects/new").json(&json!({})).await, @r#"
         422 Unprocessable Entity

@@ -343,6 +343,8 @@ mod put {
         422 Unprocessable Entity
         validation-failed: Project `payments` does not exist yet: say with ?tenant= which tenant it is to belong to.
         ");
+        assert_snapshot!(both.put("/v1/jobs/deploy?tenant=beta").json(&job("payments")).await, @"");
+        app.table.create_tenant("beta").await;
         let saved = both.put("/v1/jobs/deploy?tenant=beta").json(&job("payments")).await;
         assert_eq!(saved.body["job"]["tenant"], "beta");
         assert_snapshot!(both.put("/v1/jobs/deploy?tenant=No").json(&job("payments")).await, @"

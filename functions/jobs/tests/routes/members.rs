@@ -91,6 +91,8 @@ async fn members_of_a_job_are_refused_by_name() {
         (with(concourse, "/provider/ref/command", json!(["true"])), "command"),
     ];
     let platform = app.as_platform_admin();
+    app.table.create_tenant("example").await;
+    app.table.calls.take();
     for (job, says) in &jobs {
         let refused = platform.put("/v1/jobs/new?tenant=example").json(job).await;
         assert_refused(says, &refused, &["validation-failed"], says);

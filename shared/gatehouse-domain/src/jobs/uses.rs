@@ -39,7 +39,9 @@ pub async fn uses<S: ListJobs>(
     let mut uses = Uses::default();
     for _page in 0..PAGES {
         let jobs = store.list_jobs(&filter, &page).await?;
-        for Job { id, tenant, spec, .. } in jobs.items.into_iter().filter(|job| job.spec.provider == *provider) {
+        for Job { id, tenant, spec, .. } in
+            jobs.items.into_iter().filter(|job| job.spec.provider == *provider)
+        {
             uses.closed.extend(shares.admit_target(provider, &tenant, &spec.target, Use::GoOn).err());
             let variables = spec.parameters.iter().filter_map(|parameter| {
                 let Delivery::InstanceVar { name } = &parameter.deliver else { return None };

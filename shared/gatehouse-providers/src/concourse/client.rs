@@ -195,8 +195,7 @@ impl Client {
     }
 
     async fn ask_user(&self) -> Result<User, Trouble> {
-        let mut user: User =
-            self.call(Method::GET, "/api/v1/user", Repeat::Once, Limits::default()).await?;
+        let mut user: User = self.call(Method::GET, "/api/v1/user", Repeat::Once, Limits::default()).await?;
         if user.connector.is_none() && !user.is_nobody() {
             user.connector = Some(self.connector.to_owned());
         }

@@ -216,7 +216,9 @@ fn conflict(refusal: &Refusal, call: &Call<'_>) -> String {
     match call.effect {
         Effect::Triggers => format!("{what} has `disable_manual_trigger: true` in its pipeline"),
         Effect::Reruns => format!("{what} has `disable_reruns: true` in its pipeline"),
-        Effect::Reads | Effect::Prepares | Effect::Changes => format!("Concourse refuses this for {what} as it stands"),
+        Effect::Reads | Effect::Prepares | Effect::Changes => {
+            format!("Concourse refuses this for {what} as it stands")
+        }
     }
 }
 

@@ -86,7 +86,10 @@ mod tests {
             (json!({"pr": 123}), "app/pr:123"),
             (json!({"branch": "feature/x", "pr": "123"}), r#"app/branch:"feature/x",pr:"123""#),
             (json!({"branch": "main", "b": true, "n": null}), "app/b:true,branch:main,n:null"),
-            (json!({"a": "yes", "b": "", "c": "1.0", "d": "x y", "e": "~"}), r#"app/a:"yes",b:"",c:"1.0",d:"x y",e:"~""#),
+            (
+                json!({"a": "yes", "b": "", "c": "1.0", "d": "x y", "e": "~"}),
+                r#"app/a:"yes",b:"",c:"1.0",d:"x y",e:"~""#,
+            ),
             (json!({"git": {"ref": "v1", "a.b": 1}}), r#"app/git."a.b":1,git.ref:v1"#),
             (json!({"list": [1, "x"]}), r#"app/list:[1,"x"]"#),
         ];

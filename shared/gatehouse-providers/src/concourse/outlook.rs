@@ -73,7 +73,9 @@ fn choose<'p>(
         let is_given = |(variable, value): (&String, &Value)| {
             vars.get(variable).map_or_else(|| used.variables.contains(variable), |given| given == value)
         };
-        let is_told = |variable: &String| pipeline.instance_vars.contains_key(variable) || used.variables.contains(variable);
+        let is_told = |variable: &String| {
+            pipeline.instance_vars.contains_key(variable) || used.variables.contains(variable)
+        };
         pipeline.instance_vars.iter().all(is_given) && vars.keys().all(is_told)
     };
     let mut chosen: Vec<_> = named.iter().filter(chosen).collect();
@@ -103,7 +105,9 @@ fn no_instance(named: &[&Pipeline], used: &TargetUse, target: &ConcourseTarget) 
         format!("{pipeline} has instances, and the job does not say in `vars` which: {instances}")
     } else {
         let wanted = if vars.is_empty() { String::new() } else { format!(" `{}`", fly::variables(vars)) };
-        format!("{pipeline} has no instance{wanted} that the job's `vars` and parameters could choose; it has {instances}")
+        format!(
+            "{pipeline} has no instance{wanted} that the job's `vars` and parameters could choose; it has {instances}"
+        )
     }
 }
 
@@ -154,7 +158,8 @@ mod tests {
 
     #[test]
     fn parameters_choose_among_instances_what_vars_leave_open() {
-        let all = [pipeline(&json!({"branch": "main", "pr": 1})), pipeline(&json!({"branch": "dev", "pr": 1}))];
+        let all =
+            [pipeline(&json!({"branch": "main", "pr": 1})), pipeline(&json!({"branch": "dev", "pr": 1}))];
         let chosen = |vars: &Value, variables: &[&str]| {
             let used = used(vars, variables);
             let Target::Concourse(target) = &used.target else { panic!("it is one of Concourse") };

@@ -213,9 +213,15 @@ mod tests {
         let advice =
             |spelling: &Spelling| remedy(&local, "https://ci.example.com", "MAIN", Need::Act, spelling);
         let other = advice(&Spelling::Other("main".to_owned()));
-        assert_eq!(other, "Concourse spells team `MAIN` as `main`, and roles go by that name: correct the jobs");
+        assert_eq!(
+            other,
+            "Concourse spells team `MAIN` as `main`, and roles go by that name: correct the jobs"
+        );
         let unseen = advice(&Spelling::Unseen);
-        assert!(unseen.starts_with("look in `fly -t TARGET teams` whether team `MAIN` is spelled so"), "{unseen}");
+        assert!(
+            unseen.starts_with("look in `fly -t TARGET teams` whether team `MAIN` is spelled so"),
+            "{unseen}"
+        );
     }
 
     #[test]

@@ -1,11 +1,11 @@
 //! How a build stands, and why it waits.
 
-use gatehouse_domain::ci::{ConcourseTarget, Reason, ReasonCode, RunStatus};
 use super::{
     fly,
     version::{ABORTS_PAUSED, ServerVersion},
     wire::{Preparation, Readiness},
 };
+use gatehouse_domain::ci::{ConcourseTarget, Reason, ReasonCode, RunStatus};
 
 /// Concourse's word for a build that has not begun.
 pub(super) const PENDING: &str = "pending";

@@ -166,7 +166,8 @@ pub(super) struct ResourceCheck {
 impl Resource {
     /// Whether the last check came to nothing.
     pub(super) fn is_broken(&self) -> bool {
-        let failed = |check: &ResourceCheck| matches!(check.status.as_str(), "failed" | "errored" | "aborted");
+        let failed =
+            |check: &ResourceCheck| matches!(check.status.as_str(), "failed" | "errored" | "aborted");
         self.failing_to_check || self.build.as_ref().is_some_and(failed)
     }
 }

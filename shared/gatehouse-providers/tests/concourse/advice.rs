@@ -193,7 +193,9 @@ async fn an_input_whose_resource_cannot_be_checked_is_told_from_one_without_vers
 #[tokio::test]
 async fn a_build_that_may_have_been_ended_by_force_is_watched_on() {
     let status = |word: &str, id: u32| {
-        format!(r#"{{"data":{{"status":"{word}","time":1}},"event":"status","version":"1.0","event_id":"{id}"}}"#)
+        format!(
+            r#"{{"data":{{"status":"{word}","time":1}},"event":"status","version":"1.0","event_id":"{id}"}}"#
+        )
     };
     let script = Script::recorded(None, &[status("started", 0), status("aborted", 1)]);
     for (version, pause) in [(Version::V8_1, QUIET_AFTER_END), (Version::V8_3, WATCHDOG)] {

@@ -18,6 +18,7 @@ use gatehouse_domain::{
     jobs::{self, Job, JobDraft, JobSpec},
     project::{Project, SaveProject},
     revision::{Precondition, Revision},
+    tenant::{SaveTenant, Tenant},
 };
 use gatehouse_dynamodb::{DynamoDb, Storage, prepare_table, with_long_timeouts};
 use gatehouse_runtime::{aws::Aws, env};
@@ -97,6 +98,19 @@ impl TestTable {
         let audit = AuditContext { caller, origin: &callers::origin() };
         let put = jobs::put(store, system, &kinds, &audit, draft, None, &Precondition::Absent).await;
         put.expect("the job is saved").job
+    }
+
+    /// Creates a tenant.
+    pub async fn create_tenant(&self, name: &str) {
+        let tenant = Tenant {
+            id: name.parse().expect("a tenant"),
+            display_name: name.to_owned(),
+            require_second_factor: false,
+            created_at: self.system.now(),
+            created_by: "user:root".to_owned(),
+        };
+        let entry = self.entry("user:root", "tenant:any", None);
+        self.table.save_tenant(&tenant, &entry).await.expect("the tenant is saved");
     }
 
     /// Saves a project of `tenant`, which accepts the service `accepts`, or any.

@@ -9,7 +9,8 @@ use http::{HeaderName, HeaderValue, StatusCode};
 use super::version::Version;
 
 /// The page that every path outside of the API shows; scripts in it do the rest.
-const PAGE: &str = "<!DOCTYPE html>\n<html lang=\"en\">\n  <head>\n    <title>Concourse</title>\n  </head>\n</html>\n";
+const PAGE: &str =
+    "<!DOCTYPE html>\n<html lang=\"en\">\n  <head>\n    <title>Concourse</title>\n  </head>\n</html>\n";
 
 /// A path that nothing is at.
 pub(super) async fn elsewhere(request: Request) -> Response {
@@ -33,7 +34,8 @@ pub(super) async fn add_headers(version: State<Version>, request: Request, next:
     headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("deny"));
     headers.insert(HeaderName::from_static("x-download-options"), HeaderValue::from_static("noopen"));
     if version.protects_from_xss() {
-        headers.insert(HeaderName::from_static("x-xss-protection"), HeaderValue::from_static("1; mode=block"));
+        headers
+            .insert(HeaderName::from_static("x-xss-protection"), HeaderValue::from_static("1; mode=block"));
     }
     if !headers.contains_key(CACHE_CONTROL) {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store, private"));

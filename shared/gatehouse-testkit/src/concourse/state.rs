@@ -161,7 +161,8 @@ fn are_same(one: Option<&Map<String, Value>>, other: Option<&Map<String, Value>>
     }
     match (one, other) {
         (Some(one), Some(other)) => {
-            let is_there = |(name, value): (&String, &Value)| other.get(name).is_some_and(|it| same(value, it));
+            let is_there =
+                |(name, value): (&String, &Value)| other.get(name).is_some_and(|it| same(value, it));
             one.len() == other.len() && one.iter().all(is_there)
         }
         _ => one.is_none() && other.is_none(),
@@ -202,9 +203,9 @@ impl State {
         name: &str,
         vars: Option<&Map<String, Value>>,
     ) -> Option<&PipelineRecord> {
-        self.pipelines
-            .iter()
-            .find(|it| is_team(&it.team, team) && it.name == name && are_same(it.instance_vars.as_ref(), vars))
+        self.pipelines.iter().find(|it| {
+            is_team(&it.team, team) && it.name == name && are_same(it.instance_vars.as_ref(), vars)
+        })
     }
 
     /// Takes a pipeline out, with its builds.

@@ -125,25 +125,14 @@ impl Client {
     }
 
     /// A call with headers of its own.
-    pub async fn send_with(
-        &self,
-        method: Method,
-        path: &str,
-        headers: &[(&str, &str)],
-        body: &str,
-    ) -> Reply {
+    pub async fn send_with(&self, method: Method, path: &str, headers: &[(&str, &str)], body: &str) -> Reply {
         let request = self.request(method, path);
         let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
         self.reply(request, body.to_owned()).await.unwrap()
     }
 
     /// The same, whose answer does not end.
-    pub async fn send_for_stream(
-        &self,
-        method: Method,
-        path: &str,
-        headers: &[(&str, &str)],
-    ) -> EventStream {
+    pub async fn send_for_stream(&self, method: Method, path: &str, headers: &[(&str, &str)]) -> EventStream {
         let request = self.request(method, path);
         let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
         let (head, body) = self.send(request, String::new()).await.unwrap().into_parts();

@@ -1,8 +1,6 @@
 //! Finding, showing and cancelling a run that there is.
 
-use gatehouse_domain::ci::{
-    Build, BuildId, CancelMode, CiError, CiErrorKind, Reason, Target,
-};
+use gatehouse_domain::ci::{Build, BuildId, CancelMode, CiError, CiErrorKind, Reason, Target};
 use jiff::Timestamp;
 
 use super::{

@@ -110,19 +110,15 @@ fn job_base(world: &World, pipeline: &PipelineRecord, job: &JobRecord) -> Value 
         put_some(&mut it, "passed", job.passed.get(&step.name).cloned());
         it
     });
-    let (inputs, outputs): (Vec<_>, Vec<_>) = (inputs.collect(), job.script.outputs().map(resource).collect());
+    let (inputs, outputs): (Vec<_>, Vec<_>) =
+        (inputs.collect(), job.script.outputs().map(resource).collect());
     put_some(&mut it, "inputs", Some(inputs).filter(|inputs| !inputs.is_empty()));
     put_some(&mut it, "outputs", Some(outputs).filter(|outputs| !outputs.is_empty()));
     it
 }
 
 /// A job in a list: short builds, and nothing about manual triggers.
-pub(super) fn job_summary(
-    world: &World,
-    state: &State,
-    pipeline: &PipelineRecord,
-    job: &JobRecord,
-) -> Value {
+pub(super) fn job_summary(world: &World, state: &State, pipeline: &PipelineRecord, job: &JobRecord) -> Value {
     let (next, finished) = next_and_finished(state, pipeline, job);
     let mut it = job_base(world, pipeline, job);
     // Since when it has come to what it came to last.
@@ -216,7 +212,11 @@ pub(super) fn resources(state: &State, build: &BuildRecord) -> Value {
         let is_first = !earlier.any(|it| it.start_time.is_some() && it.script.steps.iter().any(is_same));
         json!({"name": step.name, "version": step.version, "pipeline_id": pipeline, "first_occurrence": is_first})
     });
-    let outputs = build.script.outputs().filter(|_| started).map(|step| json!({"name": step.name, "version": step.version}));
+    let outputs = build
+        .script
+        .outputs()
+        .filter(|_| started)
+        .map(|step| json!({"name": step.name, "version": step.version}));
     json!({"inputs": inputs.collect::<Vec<_>>(), "outputs": outputs.collect::<Vec<_>>()})
 }
 
@@ -234,7 +234,10 @@ pub(super) fn preparation(build: &BuildRecord, blocked: &Blocked) -> Value {
         miss(name, "latest version of resource not found");
     } else if pending && (blocked.pipeline || blocked.job) {
         // Nobody looks for the inputs of what is paused.
-        build.script.inputs().for_each(|step| miss(&step.name, "input is not included in resolved candidates"));
+        build
+            .script
+            .inputs()
+            .for_each(|step| miss(&step.name, "input is not included in resolved candidates"));
     }
     json!({
         "build_id": build.id,

@@ -14,8 +14,20 @@ const DATA: [&str; 2] = ["x-concourse-version", "location"];
 
 /// Members whose values are numbers of the server, times, places and types of resources.
 const NUMBERS: [&str; 14] = [
-    "id", "build_id", "pipeline_id", "start_time", "end_time", "last_updated", "paused_at", "parent_job_id",
-    "parent_build_id", "rerun_number", "api_url", "external_url", "timestamp", "type",
+    "id",
+    "build_id",
+    "pipeline_id",
+    "start_time",
+    "end_time",
+    "last_updated",
+    "paused_at",
+    "parent_job_id",
+    "parent_build_id",
+    "rerun_number",
+    "api_url",
+    "external_url",
+    "timestamp",
+    "type",
 ];
 
 /// Members whose values are secrets.
@@ -31,7 +43,8 @@ pub fn differences(recorded: &Answer, status: u16, headers: &HeaderMap, body: Op
     if recorded.ids.is_none() {
         all.extend(differing_headers(recorded, headers));
     }
-    let links = |values: BTreeSet<String>| values.iter().map(|link| neutral_link(link)).collect::<BTreeSet<_>>();
+    let links =
+        |values: BTreeSet<String>| values.iter().map(|link| neutral_link(link)).collect::<BTreeSet<_>>();
     let (is, was) = (links(twin_values(headers, "link")), links(recorded_values(recorded, "link")));
     if is != was {
         all.push(format!("link {was:?} and not {is:?}"));
@@ -79,7 +92,8 @@ fn differing_bodies(was: &str, is: &str) -> Option<String> {
             if old != new {
                 return Some(format!("body {old} and not {new}"));
             }
-            (was.ends_with('\n') != is.ends_with('\n')).then(|| "the newline at the end of the body".to_owned())
+            (was.ends_with('\n') != is.ends_with('\n'))
+                .then(|| "the newline at the end of the body".to_owned())
         }
         _ if was.starts_with("<!DOCTYPE") => (!is.starts_with("<!DOCTYPE")).then(|| "the page".to_owned()),
         _ => (was != is).then(|| format!("body {was:?} and not {is:?}")),
@@ -91,7 +105,9 @@ fn neutral(member: Option<&str>, value: Value) -> Value {
     match value {
         Value::Array(items) => items.into_iter().map(|item| neutral(None, item)).collect(),
         Value::Object(members) => neutral_object(member, members),
-        Value::Number(_) | Value::String(_) if member.is_some_and(|name| NUMBERS.contains(&name)) => Value::from(0),
+        Value::Number(_) | Value::String(_) if member.is_some_and(|name| NUMBERS.contains(&name)) => {
+            Value::from(0)
+        }
         Value::String(_) if member.is_some_and(|name| TOKENS.contains(&name)) => Value::from("secret"),
         other => other,
     }

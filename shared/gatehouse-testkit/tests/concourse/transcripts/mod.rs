@@ -29,6 +29,13 @@ struct Reviewed {
 /// What may differ, and why.
 const REVIEWED: &[Reviewed] = &[
     Reviewed {
+        at: "7.14.3/jobs",
+        note: "",
+        target: "/api/v1/jobs",
+        what: "has_new_inputs",
+        why: "builds that one job had are not made, nor does the twin look for versions that no build has had",
+    },
+    Reviewed {
         at: "build-states",
         note: "",
         target: "/builds/80/preparation",
@@ -125,7 +132,8 @@ async fn answers_are_as_recorded() {
         }
     }
     let stale = REVIEWED.iter().enumerate().filter(|(index, _)| !seen.contains(index));
-    let stale: Vec<_> = stale.map(|(_, it)| format!("{} {} {}: {}", it.at, it.note, it.what, it.why)).collect();
+    let stale: Vec<_> =
+        stale.map(|(_, it)| format!("{} {} {}: {}", it.at, it.note, it.what, it.why)).collect();
     assert!(unexpected.is_empty(), "{} differ:\n{}", unexpected.len(), unexpected.join("\n"));
     assert!(stale.is_empty(), "these do not differ any more: {stale:?}");
     assert_eq!(compared, 0);

@@ -47,7 +47,8 @@ impl<'v> Shown<'v> {
         let team = value["team_name"].as_str()?;
         let (pipeline, job) = (value["pipeline_name"].as_str()?, value["job_name"].as_str()?);
         let vars = &value["pipeline_instance_vars"];
-        let query = if vars.is_null() { String::new() } else { format!("?vars={}", escaped(&vars.to_string())) };
+        let query =
+            if vars.is_null() { String::new() } else { format!("?vars={}", escaped(&vars.to_string())) };
         value["api_url"].as_str()?;
         Some(Self {
             id: value["id"].as_i64()?,
@@ -93,7 +94,8 @@ impl<'e> Replay<'e> {
             clients.insert(account, Client::login_with(&twin, account, SCOPES).await);
         }
         clients.insert("openid only", Client::login_with(&twin, "ci-gateway", "openid").await);
-        let mut replay = Self { twin, exchanges, clients, ids: BTreeMap::new(), names: BTreeMap::new(), before: None };
+        let mut replay =
+            Self { twin, exchanges, clients, ids: BTreeMap::new(), names: BTreeMap::new(), before: None };
         match file {
             "paging-reruns" => {
                 // The first is older than the third, and was run again after it as well.
@@ -108,11 +110,18 @@ impl<'e> Replay<'e> {
             "cancel" => {
                 // Older builds that wait stand before those that are cancelled.
                 for (pipeline, job) in [("waiting", "paused-job"), ("paused", "plain")] {
-                    replay.trigger("ci-gateway", &format!("/api/v1/teams/main/pipelines/{pipeline}/jobs/{job}/builds")).await;
+                    replay
+                        .trigger(
+                            "ci-gateway",
+                            &format!("/api/v1/teams/main/pipelines/{pipeline}/jobs/{job}/builds"),
+                        )
+                        .await;
                 }
             }
             "build-states" => {
-                let running = replay.trigger("ci-gateway", "/api/v1/teams/main/pipelines/waiting/jobs/serial/builds").await;
+                let running = replay
+                    .trigger("ci-gateway", "/api/v1/teams/main/pipelines/waiting/jobs/serial/builds")
+                    .await;
                 replay.advance(running, "started").await;
                 replay.before = Some(running);
             }
@@ -120,7 +129,8 @@ impl<'e> Replay<'e> {
         }
         replay.make_builds().await;
         if file == "errors" {
-            let build = replay.trigger("ci-gateway", "/api/v1/teams/main/pipelines/basic/jobs/hello/builds").await;
+            let build =
+                replay.trigger("ci-gateway", "/api/v1/teams/main/pipelines/basic/jobs/hello/builds").await;
             replay.ids.insert(1, build);
         }
         if file == "jobs" {
@@ -249,7 +259,8 @@ impl<'e> Replay<'e> {
         }
         let mut all = differences(&recorded, reply.status.as_u16(), &reply.headers, Some(&reply.body));
         if let Some(was) = recorded.ids.as_deref().filter(|ids| ids.starts_with('[')) {
-            let is: Vec<i64> = own.as_array().into_iter().flatten().filter_map(|it| it["id"].as_i64()).collect();
+            let is: Vec<i64> =
+                own.as_array().into_iter().flatten().filter_map(|it| it["id"].as_i64()).collect();
             let was: Vec<i64> = listed_ids(was).iter().map(|id| self.ids[id]).collect();
             if is != was {
                 all.push(format!("ids {was:?} and not {is:?}"));
@@ -330,7 +341,10 @@ impl<'e> Replay<'e> {
         let (query, rest) = query.split_once('>').map_or((query, None), |(query, rest)| (query, Some(rest)));
         let pairs = query.split('&').map(|pair| match pair.split_once('=') {
             Some((name @ ("from" | "to" | "since" | "until"), id)) => {
-                format!("{name}={}", id.parse().map_or_else(|_| id.to_owned(), |id| self.own_id(id).to_string()))
+                format!(
+                    "{name}={}",
+                    id.parse().map_or_else(|_| id.to_owned(), |id| self.own_id(id).to_string())
+                )
             }
             _ => pair.to_owned(),
         });

@@ -12,7 +12,8 @@ pub const PASSWORD: &str = "s3cret";
 
 /// The server of `folder`; what the recorded `file` shows beside is there too.
 pub fn builder(version: Version, folder: &str, file: &str) -> TwinBuilder {
-    let mut builder = ConcourseTwin::builder().version(version).abort_waits_for_release().first_build_id(1000);
+    let mut builder =
+        ConcourseTwin::builder().version(version).abort_waits_for_release().first_build_id(1000);
     for account in ACCOUNTS {
         builder = builder.user(account, PASSWORD);
     }
@@ -38,7 +39,9 @@ pub fn builder(version: Version, folder: &str, file: &str) -> TwinBuilder {
         });
     }
     if file == "errors" {
-        builder = builder.pipeline("main", "made-here", |it| it.archived().set_by(21, 61).job("only", |job| job.script(Script::new())));
+        builder = builder.pipeline("main", "made-here", |it| {
+            it.archived().set_by(21, 61).job("only", |job| job.script(Script::new()))
+        });
     }
     builder
 }
@@ -71,13 +74,11 @@ fn job_as(job: JobBuilder, recorded: &Value) -> JobBuilder {
         "timeout" => task.wait_for_release().error("timeout exceeded").unfinished(),
         _ => task.wait_for_release(),
     });
-    let script = names(&recorded["outputs"])
-        .into_iter()
-        .fold(script, |script, output| {
-            // What was put is got again.
-            let version = serde_json::json!({"version": "1.2.3"});
-            script.hooked(Hook::OnSuccess, |it| it.put(output, &version), |it| it.get(output, &version))
-        });
+    let script = names(&recorded["outputs"]).into_iter().fold(script, |script, output| {
+        // What was put is got again.
+        let version = serde_json::json!({"version": "1.2.3"});
+        script.hooked(Hook::OnSuccess, |it| it.put(output, &version), |it| it.get(output, &version))
+    });
     let script = match name {
         "failing" | "timeout" => script.finish(Status::Failed),
         "no-such-binary" => script.finish(Status::Errored),
