@@ -110,7 +110,8 @@ fn invalid(pointer: impl Into<String>, detail: &str) -> Problem {
 }
 
 fn malformed(what: &str, reason: &str) -> Problem {
-    let reason: String = reason.lines().next().unwrap_or_default().chars().take(300).collect();
+    let reason: String =
+        reason.trim_start_matches("error: ").lines().next().unwrap_or_default().chars().take(300).collect();
     Problem::new(MALFORMED_BODY, format!("The file is not {what}: {reason}"))
 }
 

@@ -104,7 +104,30 @@ async fn says_of_each_job_what_a_trigger_would_do() {
     ci.set_report(CheckReport { outlooks, ..report(true) });
     let check = app.as_platform_admin().post("/v1/providers/ci/check").await.body["check"].clone();
     assert_eq!(check["ok"], false);
-    assert_snapshot!(serde_json::to_string_pretty(&[&check["jobs"], &check["problems"]]).unwrap(), @"");
+    assert_snapshot!(serde_json::to_string_pretty(&[&check["jobs"], &check["problems"]]).unwrap(), @r#"
+    [
+      [
+        {
+          "detail": "it is paused",
+          "job_id": "b",
+          "trigger": "waits"
+        },
+        {
+          "detail": "there is no such pipeline",
+          "job_id": "c",
+          "trigger": "fails"
+        },
+        {
+          "detail": "nobody knows",
+          "job_id": "d",
+          "trigger": "unknown"
+        }
+      ],
+      [
+        "job `c`: there is no such pipeline"
+      ]
+    ]
+    "#);
 }
 
 #[tokio::test]

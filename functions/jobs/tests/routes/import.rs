@@ -159,7 +159,7 @@ async fn a_key_for_all_tenants_makes_projects_of_the_only_one() {
     app.table.create_tenant("other").await;
     let another = OLD_FILE.replace("project: example", "project: another");
     let report = import(&key, "", &another).await.body;
-    assert_snapshot!(report["entries"][0]["errors"][0]["detail"], @"");
+    assert_snapshot!(report["entries"][0]["errors"][0]["detail"], @r#""project `another` does not exist yet: say with ?tenant= which tenant it is to belong to""#);
 }
 
 /// The old generator made projects of pipelines.
@@ -223,7 +223,42 @@ async fn what_is_wrong_with_a_file_is_said_in_words_of_its_own() {
         let answer = example.post("/v1/jobs/import").body("application/yaml", file).await;
         said.extend([format!("{file:?}\n{answer}\n")]);
     }
-    assert_snapshot!(said, @"");
+    assert_snapshot!(said, @r#"
+    ""
+    422 Unprocessable Entity
+    validation-failed: Refused: the body itself.
+      "": the file is empty; it needs `jobs`, a list
+    "jobs:\n"
+    422 Unprocessable Entity
+    validation-failed: Refused: `/jobs`.
+      "/jobs": must be a list of jobs
+    "jobs: {}\n"
+    422 Unprocessable Entity
+    validation-failed: Refused: `/jobs`.
+      "/jobs": must be a list of jobs
+    "- job_id: x\n"
+    422 Unprocessable Entity
+    validation-failed: Refused: the body itself.
+      "": the file must be a mapping with `jobs`, a list
+    "jobs: [1]\n"
+    422 Unprocessable Entity
+    validation-failed: Refused: `/jobs/0`.
+      "/jobs/0": must be a job: a mapping with `job_id`, `project` and `provider`
+    "{}"
+    422 Unprocessable Entity
+    validation-failed: Refused: `/jobs`.
+      "/jobs": is required: a list of jobs
+    "jobs: []\nextra: 1\n"
+    422 Unprocessable Entity
+    validation-failed: Refused: `/extra`.
+      "/extra": is not known here; `jobs`, `version` and `x-…` are
+    "jobs: []\njobs: []\n"
+    400 Bad Request
+    malformed-body: The file is not YAML: line 2 column 1: duplicate mapping key `jobs` is not allowed here.
+    "jobs: []\n---\njobs: []\n"
+    400 Bad Request
+    malformed-body: The file is not YAML: line 3 column 1: only single YAML document expected but multiple found.
+    "#);
 }
 
 /// As many as an installation has, in one request: what cannot be written together is written one by one.
@@ -444,10 +479,11 @@ async fn files_with_too_many_entries_are_refused() {
     let (app, _) = start_with_ci().await;
     let entries = |count: usize| json!({ "jobs": vec![json!({}); count] });
     let import = |query: &str| app.as_admin("example").post(format!("/v1/jobs/import{query}"));
-    assert_snapshot!(import("").json(&entries(5_001)).await, @"
-    413 Payload Too Large
-    body-too-large: At most 500 jobs can be imported at once, this file has 501.
-    ");
+    assert_snapshot!(import("").json(&entries(5_001)).await, @r#"
+    422 Unprocessable Entity
+    validation-failed: Refused: `/jobs`.
+      "/jobs": must be at most 5000 items at line 1 column 15012
+    "#);
     assert_snapshot!(import("?atomic=true").json(&entries(26)).await, @"
     413 Payload Too Large
     body-too-large: At most 25 jobs can be imported at once, this file has 26.

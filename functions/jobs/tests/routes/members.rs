@@ -43,7 +43,7 @@ async fn members_of_a_job_are_refused_by_name() {
         (set("/display_name", json!(long)), "/display_name"),
         (set("/display_name", json!(["x"])), "/display_name"),
         (set("/description", json!(long)), "/description"),
-        (set("/environment", json!("Prod")), "/environment"),
+        (set("/environment", json!("-prod")), "/environment"),
         (set("/environment", json!(true)), "/environment"),
         (set("/no_such_member", json!(1)), "no_such_member"),
         (set("/provider", json!("process")), "/provider"),
