@@ -16,7 +16,7 @@ use gatehouse_domain::{
     ci::{
         Build, BuildId, CancelMode, Capabilities, CheckReport, Checkpoint, CiError, CiErrorKind, CiProvider,
         DiscoveredJob, EventStream, Position, ProviderDirectory, ProviderLookupError, RunStatus,
-        StartRequest, Target,
+        StartRequest, Target, TargetUse,
     },
     clock::Clock,
     idempotency::IdempotencyKey,
@@ -218,7 +218,7 @@ impl CiProvider for PretendCi {
         Err(failure(CiErrorKind::Unsupported))
     }
 
-    async fn check(&self, _: &[Target]) -> Result<CheckReport, CiError> {
+    async fn check(&self, _: &[TargetUse]) -> Result<CheckReport, CiError> {
         Err(failure(CiErrorKind::Unsupported))
     }
 }

@@ -2,9 +2,9 @@
 
 use axum::{Json, extract::State};
 use gatehouse_domain::{
-    ci::{CheckReport, CiErrorKind, ProviderDirectory, ProviderLookupError, ScopeCheck},
+    ci::{CheckReport, CiErrorKind, Outlook, ProviderDirectory, ProviderLookupError, ScopeCheck},
     jobs,
-    name::ProviderName,
+    name::{JobId, ProviderName},
     scopes::Shares,
 };
 use gatehouse_http::{
@@ -35,8 +35,31 @@ struct CheckView {
     identity: Option<String>,
     /// What will work, per team that jobs point at.
     teams: Vec<TeamView>,
+    /// The jobs whose trigger would not simply begin a run.
+    jobs: Vec<JobView>,
     /// What does not work at all, with what would mend it.
     problems: Vec<String>,
+}
+
+/// What a trigger of a job would do.
+#[derive(Debug, Serialize, ToSchema)]
+struct JobView {
+    job_id: String,
+    trigger: TriggerView,
+    /// Why, and what would change it.
+    detail: String,
+}
+
+/// What a trigger would do.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum TriggerView {
+    /// It makes a run that waits.
+    Waits,
+    /// It is refused.
+    Fails,
+    /// Nobody knows.
+    Unknown,
 }
 
 /// What will work in one team.
@@ -55,17 +78,36 @@ struct TeamView {
     remedy: Option<String>,
 }
 
-// The API calls every scope a team, whatever the kind of CI system calls it: readers need one word.
-impl From<CheckReport> for CheckView {
-    fn from(report: CheckReport) -> Self {
+impl CheckView {
+    /// What was found of `jobs`. The API calls every scope a team, whatever the kind of CI system calls it: readers need
+    /// one word.
+    fn new(report: CheckReport, jobs: &[JobId]) -> Self {
         let works = |scope: &ScopeCheck| scope.list && scope.trigger && scope.watch && scope.cancel;
+        let jobs = jobs.iter().zip(report.outlooks).filter_map(|(job, outlook)| JobView::new(job, outlook));
+        let jobs: Vec<_> = jobs.collect();
+        let failing = jobs.iter().filter(|job| matches!(job.trigger, TriggerView::Fails));
+        let mut problems = report.problems;
+        problems.extend(failing.map(|job| format!("job `{}`: {}", job.job_id, job.detail)));
         Self {
-            ok: report.problems.is_empty() && report.scopes.iter().all(works),
+            ok: problems.is_empty() && report.scopes.iter().all(works),
             version: report.version,
             identity: report.identity,
             teams: report.scopes.into_iter().map(Into::into).collect(),
-            problems: report.problems,
+            jobs,
+            problems,
         }
+    }
+}
+
+impl JobView {
+    fn new(job: &JobId, outlook: Outlook) -> Option<Self> {
+        let (trigger, detail) = match outlook {
+            Outlook::Starts => return None,
+            Outlook::Waits(detail) => (TriggerView::Waits, detail),
+            Outlook::Fails(detail) => (TriggerView::Fails, detail),
+            Outlook::Unknown(detail) => (TriggerView::Unknown, detail),
+        };
+        Some(Self { job_id: job.to_string(), trigger, detail })
     }
 }
 
@@ -77,8 +119,8 @@ impl From<ScopeCheck> for TeamView {
 }
 
 /// Asks the CI system who Gatehouse is there and says, per team that jobs point at, whether listing,
-/// triggering, watching and cancelling will work, and what would mend what does not. A team that a job's tenant may
-/// not use is a problem too.
+/// triggering, watching and cancelling will work, and what would mend what does not; and per job what a trigger would
+/// do. What would be refused is a problem, and so is a team that a job's tenant may not use.
 #[utoipa::path(
     post, path = "/v1/providers/{name}/check", operation_id = "check_provider", tag = "providers",
     params(("name" = String, Path, description = "The provider's name.")),
@@ -103,10 +145,10 @@ pub(crate) async fn check(
         Ok(report) => report,
         // What stands in the way of a check is what was asked for.
         Err(error) if error.kind != CiErrorKind::Unsupported => {
-            CheckReport { version: None, identity: None, scopes: Vec::new(), problems: vec![error.advice] }
+            CheckReport { problems: vec![error.advice], ..CheckReport::default() }
         }
         Err(error) => return Err(Problem::ci(error)),
     };
     report.problems.extend(uses.closed.iter().map(ToString::to_string));
-    Ok(Json(CheckAnswer { check: report.into() }))
+    Ok(Json(CheckAnswer { check: CheckView::new(report, &uses.jobs) }))
 }

@@ -25,7 +25,8 @@ pub(crate) struct ImportQuery {
     /// Import everything or nothing; without it, what can be.
     #[serde(default)]
     atomic: bool,
-    /// The tenant that projects which do not exist yet are to belong to; the caller's own without it.
+    /// The tenant that projects which do not exist yet are to belong to; without it the caller's own, or the only one
+    /// there is.
     #[param(value_type = Option<String>)]
     tenant: Option<TenantId>,
 }
@@ -35,7 +36,7 @@ pub(crate) struct ImportQuery {
 #[schema(as = JobsFile)]
 #[expect(dead_code, reason = "it only describes what `jobs_file` reads")]
 pub(crate) struct JobsFileBody {
-    #[schema(max_items = 500)]
+    #[schema(max_items = 5000)]
     jobs: Vec<crate::wire::JobEntry>,
 }
 

@@ -90,7 +90,8 @@ pub(crate) async fn show(
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct PutQuery {
-    /// The tenant that a project which does not exist yet is to belong to; the caller's own without it.
+    /// The tenant that a project which does not exist yet is to belong to; without it the caller's own, or the only one
+    /// there is.
     #[param(value_type = Option<String>)]
     tenant: Option<TenantId>,
 }
@@ -176,7 +177,9 @@ fn not_found() -> Problem {
 pub(crate) fn refusal_problem(refusal: Refusal) -> Problem {
     match refusal {
         Refusal::Invalid(errors) => Problem::invalid(errors),
-        Refusal::TenantUnclear(_) => Problem::new(VALIDATION_FAILED, refusal.to_string()),
+        Refusal::TenantUnclear(_) | Refusal::NoTenant(_) => {
+            Problem::new(VALIDATION_FAILED, refusal.to_string())
+        }
         Refusal::ProjectTaken(_) | Refusal::IdTaken(_) => Problem::new(CONFLICT, refusal.to_string()),
         Refusal::Scope(closed) => Problem::scope_closed(&closed),
         Refusal::TenantForeign(_) | Refusal::Forbidden(_) => {

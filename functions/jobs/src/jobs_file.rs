@@ -5,39 +5,62 @@ use gatehouse_domain::{
     validation::FieldError,
 };
 use gatehouse_http::{
-    Problem,
-    extract::{self, Object},
+    Problem, extract,
     file::{self, Format},
 };
-use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::wire::JobBody;
 
-/// A jobs file. Its entries are read one by one, so that each can be refused on its own.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct JobsFile {
-    jobs: Vec<Map<String, Value>>,
-    /// What `discover` had to say; for people.
-    #[serde(default)]
-    #[expect(dead_code, reason = "accepted so that what discover answers can be imported as it is")]
-    notes: Vec<Value>,
-}
-
-/// Reads the entries of a jobs file.
+/// Reads the entries of a jobs file. They are read one by one, so that each can be refused on its own.
 ///
 /// # Errors
 ///
 /// When the file as a whole cannot be read.
 pub fn read(format: Format, body: &[u8]) -> Result<Vec<ImportEntry>, Problem> {
-    let value = file::value(format, body)?;
-    let file: Result<Object<JobsFile>, _> = serde_path_to_error::deserialize(value);
-    let Object(file) = file.map_err(|error| {
-        let pointer = extract::pointer(error.path());
-        Problem::invalid(vec![FieldError::new(pointer, error.into_inner().to_string())])
-    })?;
-    Ok(file.jobs.into_iter().map(read_entry).collect())
+    entries(file::value(format, body)?)?
+        .into_iter()
+        .enumerate()
+        .map(|(index, entry)| match entry {
+            Value::Object(entry) => Ok(read_entry(entry)),
+            _ => Err(invalid(
+                format!("/jobs/{index}"),
+                "must be a job: a mapping with `job_id`, `project` and `provider`",
+            )),
+        })
+        .collect()
+}
+
+/// What stands under `jobs`. Beside it may stand what `discover` had to say, a version, and what people keep for
+/// themselves as `x-…`.
+fn entries(file: Value) -> Result<Vec<Value>, Problem> {
+    let mut file = match file {
+        Value::Object(file) => file,
+        Value::Null => return Err(invalid("", "the file is empty; it needs `jobs`, a list")),
+        _ => return Err(invalid("", "the file must be a mapping with `jobs`, a list")),
+    };
+    let jobs = file.remove("jobs");
+    let is_known = |name: &str| matches!(name, "notes" | "version") || name.starts_with("x-");
+    if let Some(name) = file.keys().find(|name| !is_known(name)) {
+        return Err(invalid(
+            format!("/{}", pointer_token(name)),
+            "is not known here; `jobs`, `version` and `x-…` are",
+        ));
+    }
+    match jobs {
+        Some(Value::Array(jobs)) => Ok(jobs),
+        Some(_) => Err(invalid("/jobs", "must be a list of jobs")),
+        None => Err(invalid("/jobs", "is required: a list of jobs")),
+    }
+}
+
+/// A name as a part of a JSON pointer.
+fn pointer_token(name: &str) -> String {
+    name.chars().take(100).collect::<String>().replace('~', "~0").replace('/', "~1")
+}
+
+fn invalid(pointer: impl Into<String>, detail: &str) -> Problem {
+    Problem::invalid(vec![FieldError::new(pointer, detail)])
 }
 
 fn read_entry(mut entry: Map<String, Value>) -> ImportEntry {

@@ -24,7 +24,8 @@ gatehouse_http::routes! {
     SHOW_JOB => job::show,
     PUT_JOB => job::put,
     DELETE_JOB => job::delete,
-    IMPORT_JOBS => import::import,
+    // 5,000 entries fit in it.
+    IMPORT_JOBS => import::import { body_limit: 4 * 1024 * 1024 },
     DISCOVER_JOBS => discover::discover,
     LIST_PROVIDERS => provider::list,
     SHOW_PROVIDER => provider::show,

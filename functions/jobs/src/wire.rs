@@ -40,7 +40,7 @@ pub(crate) struct JobBody {
     #[serde(deserialize_with = "extract::object")]
     provider: ProviderReference,
     /// The parameters that it takes.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "extract::or_default", skip_serializing_if = "Vec::is_empty")]
     #[schema(value_type = Vec<Object>, max_items = 50)]
     parameters: Vec<ParameterSpec>,
     /// What becomes of parameters that it does not declare: `keep` keeps them with the run and names them as

@@ -6,6 +6,7 @@ use gatehouse_domain::{
     ci::{ProviderKind, Reason, ReasonCode, RunStatus},
     runs::{FoundRun, Run},
 };
+use gatehouse_http::extract;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

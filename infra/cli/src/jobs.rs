@@ -1,6 +1,10 @@
 //! `jobs`: what can be run.
 
-use std::{io, path::PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    path::PathBuf,
+};
 
 use clap::{Args, Subcommand};
 use reqwest::Method;
@@ -99,17 +103,94 @@ pub(crate) async fn run(
     }
 }
 
+/// How many entries are sent at once: a server has 29 s for them.
+const AT_ONCE: usize = 500;
+
 async fn import(context: &mut Context<'_, '_>, client: &Client, args: ImportArgs) -> Result<Exit, Failure> {
     let file = context.read(&args.file)?;
-    // The server says best what is wrong with a file; only what is JSON for sure is called so.
-    let is_json = serde_json::from_slice::<Value>(&file).is_ok();
-    let content_type = if is_json { "application/json" } else { "application/yaml" };
-    let query = [("tenant", args.tenant), ("atomic", args.atomic.then(|| "true".to_owned()))];
-    let call = client.call(Method::POST, &["v1", "jobs", "import"])?;
-    let answer = call.query(&query).body(content_type, file).answer().await?;
+    let answer = if let Some(entries) = entries_of_long(&file).filter(|_| !args.atomic) {
+        import_in_parts(context, client, &args, &entries).await?
+    } else {
+        // The server says best what is wrong with a file; only what is JSON for sure is called so.
+        let is_json = serde_json::from_slice::<Value>(&file).is_ok();
+        let content_type = if is_json { "application/json" } else { "application/yaml" };
+        send(client, &args, content_type, file).await?
+    };
     context.output.answer(&answer, report)?;
     let refused = answer.body["summary"]["refused"].as_u64().unwrap_or_default();
     Ok(if refused == 0 { Exit::Done } else { Exit::Refused })
+}
+
+async fn send(
+    client: &Client,
+    args: &ImportArgs,
+    content_type: &'static str,
+    file: Vec<u8>,
+) -> Result<Answer, Failure> {
+    let query = [("tenant", args.tenant.clone()), ("atomic", args.atomic.then(|| "true".to_owned()))];
+    let call = client.call(Method::POST, &["v1", "jobs", "import"])?;
+    call.query(&query).body(content_type, file).answer().await
+}
+
+/// The entries of a file that has more of them than are sent at once. `None` also where the server would refuse it as a
+/// whole, or where two entries have one id, which only it can tell when it has both.
+fn entries_of_long(file: &[u8]) -> Option<Vec<Value>> {
+    let text = std::str::from_utf8(file).ok()?;
+    let file: Value = serde_json::from_str(text).ok().or_else(|| serde_saphyr::from_str(text).ok())?;
+    let Value::Object(mut file) = file else { return None };
+    let Some(Value::Array(entries)) = file.remove("jobs") else { return None };
+    let is_known = |name: &String| matches!(name.as_str(), "notes" | "version") || name.starts_with("x-");
+    let ids: BTreeSet<_> = entries.iter().map(|entry| entry["job_id"].to_string()).collect();
+    let is_long = entries.len() > AT_ONCE && ids.len() == entries.len();
+    (is_long && file.keys().all(is_known) && entries.iter().all(Value::is_object)).then_some(entries)
+}
+
+/// Sends the entries part by part; one report of all.
+async fn import_in_parts(
+    context: &mut Context<'_, '_>,
+    client: &Client,
+    args: &ImportArgs,
+    entries: &[Value],
+) -> Result<Answer, Failure> {
+    let (mut summary, mut reported) = (BTreeMap::<String, u64>::new(), Vec::with_capacity(entries.len()));
+    for part in entries.chunks(AT_ONCE) {
+        let body = json!({ "jobs": part }).to_string().into_bytes();
+        let answer = match send(client, args, "application/json", body).await {
+            Ok(answer) => answer,
+            Err(failure) => {
+                let (done, all) = (reported.len(), entries.len());
+                context.output.warn(&format!(
+                    "{done} of {all} entries were imported; the same command again goes on with the others"
+                ))?;
+                return Err(failure);
+            }
+        };
+        for (name, count) in answer.body["summary"].as_object().into_iter().flatten() {
+            *summary.entry(name.clone()).or_default() += count.as_u64().unwrap_or_default();
+        }
+        let before = reported.len();
+        let of_part = answer.body["entries"].as_array().cloned().unwrap_or_default();
+        reported.extend(of_part.into_iter().map(|entry| moved(entry, before)));
+    }
+    let body = json!({ "summary": summary, "entries": reported });
+    Ok(Answer { text: body.to_string(), body, etag: None })
+}
+
+/// What is said of an entry that stands `by` entries further on in the whole file.
+fn moved(mut entry: Value, by: usize) -> Value {
+    for error in entry["errors"].as_array_mut().into_iter().flatten() {
+        let pointer = text_at(error, "/pointer").strip_prefix("/jobs/").map(|rest| {
+            let (index, rest) =
+                rest.split_once('/').map_or((rest, None), |(index, rest)| (index, Some(rest)));
+            let index =
+                index.parse::<usize>().map_or_else(|_| index.to_owned(), |index| (index + by).to_string());
+            rest.map_or_else(|| format!("/jobs/{index}"), |rest| format!("/jobs/{index}/{rest}"))
+        });
+        if let Some(pointer) = pointer {
+            error["pointer"] = pointer.into();
+        }
+    }
+    entry
 }
 
 fn report(output: &mut Output<'_>, body: &Value) -> io::Result<()> {
@@ -118,7 +199,9 @@ fn report(output: &mut Output<'_>, body: &Value) -> io::Result<()> {
     for entry in entries {
         for error in entry["errors"].as_array().into_iter().flatten() {
             let (job, pointer) = (text_at(entry, "/job_id"), text_at(error, "/pointer"));
-            output.note(&format!("{job}: {pointer}: {}", text_at(error, "/detail")))?;
+            // The API names its query where people have a flag.
+            let detail = text_at(error, "/detail").replace("?tenant=", "--tenant");
+            output.note(&format!("{job}: {pointer}: {detail}"))?;
         }
     }
     let counts =

@@ -141,6 +141,12 @@ async fn check(context: &mut Context<'_, '_>, client: &Client, name: &str) -> Re
         for problem in body["check"]["problems"].as_array().into_iter().flatten() {
             output.note(text_at(problem, ""))?;
         }
+        // What fails is among the problems.
+        let jobs = body["check"]["jobs"].as_array().into_iter().flatten();
+        for job in jobs.filter(|job| job["trigger"] != "fails") {
+            let (id, trigger) = (text_at(job, "/job_id"), text_at(job, "/trigger"));
+            output.note(&format!("job `{id}`: {trigger}: {}", text_at(job, "/detail")))?;
+        }
         let teams = body["check"]["teams"].as_array().map(Vec::as_slice).unwrap_or_default();
         output.table(TEAMS, teams)
     })?;

@@ -62,8 +62,9 @@ name!(
 );
 
 name!(
-    /// Name of a project, unique in the installation: `payments`.
-    ProjectName, "a project", 39, "a-z, 0-9 and '-', not starting with '-'", slug_start, slug
+    /// Name of a project, unique in the installation: `payments`. Pipelines have been called so, and projects after
+    /// them: `My_Pipeline`, `my.pipeline`.
+    ProjectName, "a project", 128, "A-Z, a-z, 0-9, '_', '.' and '-', not starting with '.' or '-'", word_start, word
 );
 
 name!(
@@ -72,9 +73,9 @@ name!(
 );
 
 name!(
-    /// Name of an environment that a job serves: `prod`.
-    EnvironmentName, "an environment", 39, "a-z, 0-9, '_' and '-', not starting with '-' or '_'",
-    slug_start, |byte| slug(byte) || byte == b'_'
+    /// Name of an environment that a job serves: `prod`, `Production`.
+    EnvironmentName, "an environment", 39, "A-Z, a-z, 0-9, '_', '.' and '-', starting with a letter or digit",
+    |byte| byte.is_ascii_alphanumeric(), word
 );
 
 name!(
@@ -150,6 +151,27 @@ mod tests {
     fn names_of_the_old_job_file_are_accepted() {
         for good in ["job_hello", "deploy-prod", "v1.2", "J"] {
             assert_eq!(good.parse::<JobId>().map(String::from).as_deref(), Ok(good));
+        }
+    }
+
+    #[test]
+    fn projects_are_called_as_pipelines_are() {
+        let longest = "x".repeat(128);
+        for good in ["payments", "My_Pipeline", "my.pipeline", "_old", "7", &longest] {
+            assert!(good.parse::<ProjectName>().is_ok(), "{good}");
+        }
+        for bad in ["my pipeline", ".hidden", "a:b", "a~b"] {
+            assert!(bad.parse::<ProjectName>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn environments_are_called_as_people_write_them() {
+        for good in ["prod", "Production", "eu-west.1", "QA_2"] {
+            assert!(good.parse::<EnvironmentName>().is_ok(), "{good}");
+        }
+        for bad in ["", "_x", "-x", ".x", "a b", "a#b", "a/b"] {
+            assert!(bad.parse::<EnvironmentName>().is_err(), "{bad:?}");
         }
     }
 

@@ -15,6 +15,7 @@ use crate::{
     paging::{ListError, Page, PageRequest},
     revision::{EditOutcome, Precondition, PreconditionError, Revision},
     store::StoreError,
+    tenant::FindTenant,
     validation::FieldError,
 };
 
@@ -70,10 +71,13 @@ impl Project {
     }
 }
 
-/// Whether no project may be called so: projects become first path segments themselves.
+/// Whether no project may be called so, in capitals or with an extension either: projects become first path segments
+/// themselves.
 pub(crate) fn is_reserved(name: &ProjectName) -> bool {
-    let name = name.as_str();
-    RESERVED.contains(&name) || ENDPOINTS.iter().any(|endpoint| endpoint.path.split('/').nth(1) == Some(name))
+    let name = name.as_str().split('.').next().unwrap_or_default();
+    let mut segments = ENDPOINTS.iter().filter_map(|endpoint| endpoint.path.split('/').nth(1));
+    RESERVED.iter().any(|reserved| reserved.eq_ignore_ascii_case(name))
+        || segments.any(|segment| segment.eq_ignore_ascii_case(name))
 }
 
 /// Looks projects up. Needs `dynamodb:GetItem`.
@@ -181,7 +185,7 @@ pub struct PutProject {
 }
 
 /// Creates or replaces a project.
-pub async fn put<S: FindProject + SaveProject>(
+pub async fn put<S: FindProject + SaveProject + FindTenant>(
     store: &S,
     system: &dyn System,
     audit: &AuditContext<'_>,
@@ -198,6 +202,10 @@ pub async fn put<S: FindProject + SaveProject>(
     let tenant = tenant_of(audit.caller, &name, &draft, current.as_ref())?;
     if !audit.caller.may_in(&PUT_PROJECT, &tenant) {
         return Err(EditProjectError::Forbidden(tenant));
+    }
+    if current.is_none() && draft.tenant.is_some() && !store.has_tenant(&tenant).await? {
+        let detail = format!("there is no tenant `{tenant}`; create it first");
+        return Err(EditProjectError::Invalid(vec![FieldError::new("/tenant", detail)]));
     }
     expected.admit(current.as_ref().map(|project| &project.revision))?;
     check(&draft)?;
@@ -306,10 +314,14 @@ mod tests {
             "console",
             "well-known",
             "openapi",
+            "openapi.json",
+            "Services",
         ];
         for name in names {
             assert!(is_reserved(&name.parse().unwrap()), "{name}");
         }
-        assert!(!is_reserved(&"payments".parse().unwrap()));
+        for name in ["payments", "my.health", "v1_old"] {
+            assert!(!is_reserved(&name.parse().unwrap()), "{name}");
+        }
     }
 }

@@ -305,14 +305,29 @@ async fn body<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Prob
     })
 }
 
+/// Whether the body is said to be JSON; one of which nothing is said is taken for it. No page of another site can send
+/// a credential along, so what it can send without being asked decides nothing.
 fn is_json(headers: &HeaderMap) -> bool {
-    is_of_type(headers, "application/json")
+    !headers.contains_key(header::CONTENT_TYPE) || is_of_type(headers, "application/json")
 }
 
 fn is_of_type(headers: &HeaderMap, wanted: &str) -> bool {
     let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let essence = content_type.and_then(|text| text.split(';').next()).unwrap_or_default().trim();
     essence.eq_ignore_ascii_case(wanted)
+}
+
+/// Reads a member of a body in which null is as good as nothing.
+///
+/// # Errors
+///
+/// Where the value is of another form.
+pub fn or_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Default + Deserialize<'de>,
+{
+    Option::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
 /// The most items of a list in a body. What a list means often allows fewer; no rule has to read more than these.

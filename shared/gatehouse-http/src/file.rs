@@ -5,6 +5,7 @@
 
 use axum::http::{HeaderMap, header};
 use serde_json::Value;
+use serde_saphyr::UserMessageFormatter;
 
 use crate::{
     extract::{check_json, check_value},
@@ -19,12 +20,15 @@ pub enum Format {
 }
 
 impl Format {
-    /// What the content type says. There must be one: what a form of another site's page can send has none of these.
+    /// What the content type says. What says none is read as YAML, of which JSON is a part.
     ///
     /// # Errors
     ///
     /// When it is neither.
     pub fn of(headers: &HeaderMap) -> Result<Self, Problem> {
+        if !headers.contains_key(header::CONTENT_TYPE) {
+            return Ok(Self::Yaml);
+        }
         let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let essence = content_type.and_then(|text| text.split(';').next()).unwrap_or_default().trim();
         match essence.to_ascii_lowercase().as_str() {
@@ -47,8 +51,7 @@ pub fn value(format: Format, body: &[u8]) -> Result<Value, Problem> {
     match format {
         Format::Json => json(body),
         Format::Yaml => {
-            let value: Value =
-                serde_saphyr::from_str(text(body)?).map_err(|error| malformed("YAML", &error))?;
+            let value: Value = serde_saphyr::from_str(text(body)?).map_err(|error| no_yaml(&error))?;
             check_value(&value)?;
             Ok(value)
         }
@@ -68,7 +71,7 @@ pub fn documents(format: Format, body: &[u8]) -> Result<Vec<Value>, Problem> {
         }),
         Format::Yaml => {
             let documents: Vec<Value> =
-                serde_saphyr::from_multiple(text(body)?).map_err(|error| malformed("YAML", &error))?;
+                serde_saphyr::from_multiple(text(body)?).map_err(|error| no_yaml(&error))?;
             let documents = Value::Array(documents);
             check_value(&documents)?;
             Ok(documents.as_array().cloned().unwrap_or_default())
@@ -78,14 +81,20 @@ pub fn documents(format: Format, body: &[u8]) -> Result<Vec<Value>, Problem> {
 
 fn json(body: &[u8]) -> Result<Value, Problem> {
     check_json(body)?;
-    serde_json::from_slice(body).map_err(|error| malformed("JSON", &error))
+    serde_json::from_slice(body).map_err(|error| malformed("JSON", &error.to_string()))
 }
 
 fn text(body: &[u8]) -> Result<&str, Problem> {
-    std::str::from_utf8(body).map_err(|error| malformed("UTF-8", &error))
+    std::str::from_utf8(body).map_err(|error| malformed("UTF-8", &error.to_string()))
 }
 
-fn malformed(what: &str, error: &dyn std::fmt::Display) -> Problem {
-    let reason: String = error.to_string().lines().next().unwrap_or_default().chars().take(300).collect();
+/// The library's other words are for whoever calls it.
+fn no_yaml(error: &serde_saphyr::Error) -> Problem {
+    malformed("YAML", &error.render_with_formatter(&UserMessageFormatter))
+}
+
+fn malformed(what: &str, reason: &str) -> Problem {
+    let reason = reason.trim_start_matches("error: ").lines().next().unwrap_or_default();
+    let reason: String = reason.chars().take(300).collect();
     Problem::new(MALFORMED_BODY, format!("The file is not {what}: {reason}"))
 }

@@ -10,7 +10,7 @@ use gatehouse_domain::{
     name::{ProjectName, TenantId},
     revision::EditOutcome,
     store::StoreError,
-    tenant::{CountTenants, ListTenants, Population, SaveTenant, Tenant},
+    tenant::{CountTenants, FindTenant, ListTenants, Population, SaveTenant, Tenant},
 };
 
 use serde::Deserialize;
@@ -46,6 +46,13 @@ impl FindDefaultProject for Table {
         let found = self.find(keys::tenant(tenant)).await?;
         let found = found.map(decompose::<Defaults>).transpose()?;
         Ok(found.and_then(|tenant| tenant.default_project))
+    }
+}
+
+#[async_trait]
+impl FindTenant for Table {
+    async fn has_tenant(&self, id: &TenantId) -> Result<bool, StoreError> {
+        Ok(self.find(keys::tenant(id)).await?.is_some_and(|item| !item.contains_key(DELETED_AT)))
     }
 }
 

@@ -277,6 +277,9 @@ async fn nobody_changes_somebody_who_holds_more_or_makes_them_hold_more() {
 async fn nobody_makes_tenants_or_projects_beyond_their_own_tenants() {
     let app = start().await;
     let root = app.as_platform_admin();
+    for tenant in ["acme", "beta"] {
+        app.table.create_tenant(tenant).await;
+    }
     for (number, caller) in holders().into_iter().enumerate() {
         for place in ["acme", "beta"] {
             let held = caller.holds(Scope::ProjectsWrite, place);

@@ -100,7 +100,13 @@ mod put {
           "/accepted_services": must be at most 100 services
         "#);
         assert_eq!(put("other", json!({ "owner": "me" })).await.problem(), "validation-failed");
-        assert_eq!(put("No", json!({})).await.problem(), "invalid-path");
+        assert_eq!(put("-no", json!({})).await.problem(), "invalid-path");
+        let nowhere = json!({ "tenant": "nope" });
+        assert_snapshot!(app.as_platform_admin().put("/v1/projects/new").json(&nowhere).await, @r#"
+        422 Unprocessable Entity
+        validation-failed: Refused: `/tenant`.
+          "/tenant": there is no tenant `nope`; create it first
+        "#);
         let both = app.as_person("ada", "acme=admin,beta=admin");
         assert_snapshot!(both.put("/v1/projects/new").json(&json!({})).await, @r#"
         422 Unprocessable Entity
@@ -137,7 +143,7 @@ mod show {
         ");
         let foreign = app.as_viewer("beta").get("/v1/projects/payments").await;
         assert_eq!((foreign.status, foreign.body), (absent.status, absent.body));
-        assert_eq!(app.as_viewer("acme").get("/v1/projects/No").await.problem(), "invalid-path");
+        assert_eq!(app.as_viewer("acme").get("/v1/projects/-no").await.problem(), "invalid-path");
     }
 }
 

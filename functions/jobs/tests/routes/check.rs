@@ -1,6 +1,6 @@
 use gatehouse_domain::{
     access::Scope,
-    ci::{CheckReport, CiErrorKind, ScopeCheck},
+    ci::{CheckReport, CiErrorKind, Outlook, ScopeCheck},
 };
 use insta::assert_snapshot;
 
@@ -20,7 +20,7 @@ fn report(trigger: bool) -> CheckReport {
         version: Some("7.11.0".to_owned()),
         identity: Some("local:ci".to_owned()),
         scopes: vec![scope],
-        problems: Vec::new(),
+        ..CheckReport::default()
     }
 }
 
@@ -33,6 +33,7 @@ async fn says_what_will_work() {
     {
       "check": {
         "identity": "local:ci",
+        "jobs": [],
         "ok": true,
         "problems": [],
         "teams": [
@@ -62,6 +63,7 @@ async fn says_what_would_mend_what_does_not() {
     {
       "check": {
         "identity": "local:ci",
+        "jobs": [],
         "ok": false,
         "problems": [],
         "teams": [
@@ -86,6 +88,49 @@ async fn says_what_would_mend_what_does_not() {
 }
 
 #[tokio::test]
+async fn says_of_each_job_what_a_trigger_would_do() {
+    let (app, ci) = start_with_ci().await;
+    for id in ["a", "b", "c", "d"] {
+        let mut job = crate::job("payments");
+        job["provider"]["name"] = "ci".into();
+        assert_eq!(app.as_admin("acme").put(format!("/v1/jobs/{id}")).json(&job).await.status, 201);
+    }
+    let outlooks = vec![
+        Outlook::Starts,
+        Outlook::Waits("it is paused".to_owned()),
+        Outlook::Fails("there is no such pipeline".to_owned()),
+        Outlook::Unknown("nobody knows".to_owned()),
+    ];
+    ci.set_report(CheckReport { outlooks, ..report(true) });
+    let check = app.as_platform_admin().post("/v1/providers/ci/check").await.body["check"].clone();
+    assert_eq!(check["ok"], false);
+    assert_snapshot!(serde_json::to_string_pretty(&[&check["jobs"], &check["problems"]]).unwrap(), @r#"
+    [
+      [
+        {
+          "detail": "it is paused",
+          "job_id": "b",
+          "trigger": "waits"
+        },
+        {
+          "detail": "there is no such pipeline",
+          "job_id": "c",
+          "trigger": "fails"
+        },
+        {
+          "detail": "nobody knows",
+          "job_id": "d",
+          "trigger": "unknown"
+        }
+      ],
+      [
+        "job `c`: there is no such pipeline"
+      ]
+    ]
+    "#);
+}
+
+#[tokio::test]
 async fn reports_what_stands_in_the_way_of_the_check() {
     let (app, ci) = start_with_ci().await;
     ci.fail(Some(CiErrorKind::Unavailable));
@@ -93,6 +138,7 @@ async fn reports_what_stands_in_the_way_of_the_check() {
     200 OK
     {
       "check": {
+        "jobs": [],
         "ok": false,
         "problems": [
           "the CI system says why"

@@ -147,6 +147,149 @@ async fn each_entry_stands_on_its_own_and_is_reported() {
     assert_eq!(command["job"]["provider"]["ref"]["command"], json!(["true"]));
 }
 
+/// As the README has it, with the key that the local stack shows: it is for all tenants, and there is one.
+#[tokio::test]
+async fn a_key_for_all_tenants_makes_projects_of_the_only_one() {
+    let (app, _) = start_with_ci().await;
+    app.table.create_tenant("example").await;
+    let key = app.as_api_key(&[Scope::All], "*");
+    let report = import(&key, "", OLD_FILE).await.body;
+    assert_eq!(outcomes(&report), [("job_hello", "created")]);
+    assert_eq!(key.get("/v1/jobs/job_hello").await.body["job"]["tenant"], "example");
+    app.table.create_tenant("other").await;
+    let another = OLD_FILE.replace("project: example", "project: another");
+    let report = import(&key, "", &another).await.body;
+    assert_snapshot!(report["entries"][0]["errors"][0]["detail"], @r#""project `another` does not exist yet: say with ?tenant= which tenant it is to belong to""#);
+}
+
+/// The old generator made projects of pipelines.
+#[tokio::test]
+async fn projects_and_environments_are_called_as_pipelines_and_people_have_it() {
+    let (app, _) = start_with_ci().await;
+    let example = app.as_admin("example");
+    let long = "x".repeat(57);
+    for (index, project) in ["My_Pipeline", "my.pipeline", &long].into_iter().enumerate() {
+        let file = OLD_FILE
+            .replace("project: example", &format!("project: {project}"))
+            .replace("job_hello", &format!("job-{index}"))
+            .replace("prod", "Production");
+        let report = import(&example, "", &file).await.body;
+        assert_eq!(report["summary"]["created"], 1, "{report}");
+        let job = example.get(format!("/v1/jobs/job-{index}")).await.body["job"].clone();
+        assert_eq!((&job["project"], &job["environment"]), (&json!(project), &json!("Production")));
+        assert_eq!(ids(&example, &format!("&project={project}&environment=Production")).await.len(), 1);
+    }
+    for (project, says) in
+        [("V1", "is reserved"), ("openapi.json", "is reserved"), ("my pipeline", "1 to 128")]
+    {
+        let file = OLD_FILE.replace("project: example", &format!("project: {project}"));
+        let report = import(&example, "", &file).await.body;
+        let detail = report["entries"][0]["errors"][0]["detail"].as_str().unwrap().to_owned();
+        assert!(detail.contains(says), "{project}: {detail}");
+    }
+}
+
+#[tokio::test]
+async fn a_file_may_say_more_than_its_jobs() {
+    let (app, _) = start_with_ci().await;
+    let example = app.as_admin("example");
+    let file = format!("version: 2\nx-anchors: {{ any: thing }}\n{OLD_FILE}")
+        .replace("prod", "prod\n    parameters: null");
+    let report = import(&example, "", &file).await.body;
+    assert_eq!(outcomes(&report), [("job_hello", "created")], "{report}");
+    // Nor need it be said what it is.
+    let call = example.post("/v1/jobs/import");
+    let unsaid = call.untyped_body(file).await.body;
+    assert_eq!(outcomes(&unsaid), [("job_hello", "unchanged")]);
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_file_is_said_in_words_of_its_own() {
+    let (app, _) = start_with_ci().await;
+    let example = app.as_admin("example");
+    let files = [
+        "",
+        "jobs:\n",
+        "jobs: {}\n",
+        "- job_id: x\n",
+        "jobs: [1]\n",
+        "{}",
+        "jobs: []\nextra: 1\n",
+        "jobs: []\njobs: []\n",
+        "jobs: []\n---\njobs: []\n",
+    ];
+    let mut said = String::new();
+    for file in files {
+        let answer = example.post("/v1/jobs/import").body("application/yaml", file).await;
+        said.extend([format!("{file:?}\n{answer}\n")]);
+    }
+    assert_snapshot!(said, @r#"
+    ""
+    422 Unprocessable Entity
+    validation-failed: Refused: the body itself.
+      "": the file is empty; it needs `jobs`, a list
+    "jobs:\n"
+    422 Unprocessable Entity
+    validation-failed: Refused: `/jobs`.
+      "/jobs": must be a list of jobs
+    "jobs: {}\n"
+    422 Unprocessable Entity
+    validation-failed: Refused: `/jobs`.
+      "/jobs": must be a list of jobs
+    "- job_id: x\n"
+    422 Unprocessable Entity
+    validation-failed: Refused: the body itself.
+      "": the file must be a mapping with `jobs`, a list
+    "jobs: [1]\n"
+    422 Unprocessable Entity
+    validation-failed: Refused: `/jobs/0`.
+      "/jobs/0": must be a job: a mapping with `job_id`, `project` and `provider`
+    "{}"
+    422 Unprocessable Entity
+    validation-failed: Refused: `/jobs`.
+      "/jobs": is required: a list of jobs
+    "jobs: []\nextra: 1\n"
+    422 Unprocessable Entity
+    validation-failed: Refused: `/extra`.
+      "/extra": is not known here; `jobs`, `version` and `x-…` are
+    "jobs: []\njobs: []\n"
+    400 Bad Request
+    malformed-body: The file is not YAML: line 2 column 1: duplicate mapping key `jobs` is not allowed here.
+    "jobs: []\n---\njobs: []\n"
+    400 Bad Request
+    malformed-body: The file is not YAML: line 3 column 1: only single YAML document expected but multiple found.
+    "#);
+}
+
+/// As many as an installation has, in one request: what cannot be written together is written one by one.
+#[tokio::test]
+async fn five_thousand_jobs_are_imported_at_once() {
+    let (app, _) = start_with_ci().await;
+    let example = app.as_admin("example");
+    let file = |count: usize| {
+        let entry = |number: usize| {
+            json!({ "job_id": format!("job-{number:04}"), "project": format!("project-{}", number % 7),
+                "description": "x".repeat(200),
+                "provider": { "kind": "concourse",
+                    "ref": { "team": "t", "pipeline": "p", "job": number.to_string() } } })
+        };
+        json!({ "jobs": (0..count).map(entry).collect::<Vec<_>>() })
+    };
+    let first = example.post("/v1/jobs/import").json(&file(30)).await.body;
+    assert_eq!(first["summary"]["created"], 30);
+    app.table.calls.take();
+    let report = example.post("/v1/jobs/import").json(&file(5_000)).await;
+    assert_eq!(
+        report.body["summary"],
+        json!({ "created": 4970, "changed": 0, "unchanged": 30, "refused": 0, "skipped": 0 })
+    );
+    let calls = app.table.calls.take();
+    let transactions = calls.iter().filter(|call| *call == "TransactWriteItems").count();
+    assert!(transactions < 220, "{transactions}");
+    let again = example.post("/v1/jobs/import").json(&file(5_000)).await;
+    assert_eq!(again.body["summary"]["unchanged"], 5_000);
+}
+
 #[tokio::test]
 async fn all_or_nothing_writes_nothing_when_one_entry_is_bad() {
     let app = with_something_of_others().await;
@@ -169,6 +312,11 @@ async fn a_new_project_needs_a_tenant_and_keeps_it() {
     let error = unclear["entries"][0]["errors"][0].clone();
     assert_eq!(error["pointer"], "/jobs/0/project");
     assert!(error["detail"].as_str().unwrap().contains("?tenant="), "{error}");
+    for tenant in ["example", "other"] {
+        app.table.create_tenant(tenant).await;
+    }
+    let refused = import(&platform, "?tenant=nope", file).await.body;
+    assert_eq!(refused["entries"][0]["errors"][0]["detail"], "there is no tenant `nope`; create it first");
     import(&platform, "?tenant=other", file).await;
     assert_eq!(platform.get("/v1/jobs/x").await.body["job"]["tenant"], "other");
     // It exists now, so that the tenant need not be said, and cannot be changed by saying another.
@@ -305,6 +453,8 @@ async fn jobs_files_that_are_bombs_or_no_jobs_files_are_refused() {
     ];
     let (app, _) = start_with_ci().await;
     let platform = app.as_platform_admin();
+    app.table.create_tenant("example").await;
+    app.table.calls.take();
     let import = || platform.post("/v1/jobs/import?tenant=example");
     for (file, slugs) in files {
         let what: String = file.chars().take(80).collect();
@@ -329,10 +479,11 @@ async fn files_with_too_many_entries_are_refused() {
     let (app, _) = start_with_ci().await;
     let entries = |count: usize| json!({ "jobs": vec![json!({}); count] });
     let import = |query: &str| app.as_admin("example").post(format!("/v1/jobs/import{query}"));
-    assert_snapshot!(import("").json(&entries(501)).await, @"
-    413 Payload Too Large
-    body-too-large: At most 500 jobs can be imported at once, this file has 501.
-    ");
+    assert_snapshot!(import("").json(&entries(5_001)).await, @r#"
+    422 Unprocessable Entity
+    validation-failed: Refused: `/jobs`.
+      "/jobs": must be at most 5000 items at line 1 column 15012
+    "#);
     assert_snapshot!(import("?atomic=true").json(&entries(26)).await, @"
     413 Payload Too Large
     body-too-large: At most 25 jobs can be imported at once, this file has 26.

@@ -94,9 +94,9 @@ mod list {
         400 Bad Request
         invalid-query: `limit` must be 1 to 100.
         ");
-        assert_snapshot!(acme.get("/v1/jobs?project=No").await, @"
+        assert_snapshot!(acme.get("/v1/jobs?project=-no").await, @"
         400 Bad Request
-        invalid-query: `project`: a project must be 1 to 39 characters of a-z, 0-9 and '-', not starting with '-'.
+        invalid-query: `project`: a project must be 1 to 128 characters of A-Z, a-z, 0-9, '_', '.' and '-', not starting with '.' or '-'.
         ");
         assert_snapshot!(acme.get("/v1/jobs?color=red").await, @"
         400 Bad Request
@@ -344,6 +344,11 @@ mod put {
         422 Unprocessable Entity
         validation-failed: Project `payments` does not exist yet: say with ?tenant= which tenant it is to belong to.
         ");
+        assert_snapshot!(both.put("/v1/jobs/deploy?tenant=beta").json(&job("payments")).await, @"
+        422 Unprocessable Entity
+        validation-failed: There is no tenant `beta`; create it first.
+        ");
+        app.table.create_tenant("beta").await;
         let saved = both.put("/v1/jobs/deploy?tenant=beta").json(&job("payments")).await;
         assert_eq!(saved.body["job"]["tenant"], "beta");
         assert_snapshot!(both.put("/v1/jobs/deploy?tenant=No").json(&job("payments")).await, @"

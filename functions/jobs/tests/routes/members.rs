@@ -43,7 +43,7 @@ async fn members_of_a_job_are_refused_by_name() {
         (set("/display_name", json!(long)), "/display_name"),
         (set("/display_name", json!(["x"])), "/display_name"),
         (set("/description", json!(long)), "/description"),
-        (set("/environment", json!("Prod")), "/environment"),
+        (set("/environment", json!("-prod")), "/environment"),
         (set("/environment", json!(true)), "/environment"),
         (set("/no_such_member", json!(1)), "no_such_member"),
         (set("/provider", json!("process")), "/provider"),
@@ -92,6 +92,8 @@ async fn members_of_a_job_are_refused_by_name() {
         (with(concourse, "/provider/ref/command", json!(["true"])), "command"),
     ];
     let platform = app.as_platform_admin();
+    app.table.create_tenant("example").await;
+    app.table.calls.take();
     for (job, says) in &jobs {
         let refused = platform.put("/v1/jobs/new?tenant=example").json(job).await;
         assert_refused(says, &refused, &["validation-failed"], says);

@@ -53,6 +53,7 @@ async fn with_jobs() -> TestApp {
         ),
         ("other", vec![entry("e", "gamma", Some("dev")), entry("f", "gamma", Some("prod"))]),
     ] {
+        app.table.create_tenant(tenant).await;
         let call = app.as_platform_admin().post(format!("/v1/jobs/import?atomic=true&tenant={tenant}"));
         assert_eq!(call.json(&json!({ "jobs": jobs })).await.status, 200);
     }

@@ -117,6 +117,7 @@ async fn a_check_says_which_jobs_cannot_be_triggered() {
     200 OK
     {
       "check": {
+        "jobs": [],
         "ok": false,
         "problems": [
           "provider `ci` does not let tenant `acme` use scope `main`: a platform admin can name it in the provider's `scopes`"

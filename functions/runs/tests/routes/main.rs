@@ -4,6 +4,7 @@ mod cancel;
 mod endings;
 mod events;
 mod log;
+mod recordings;
 mod run;
 mod scopes;
 mod start;

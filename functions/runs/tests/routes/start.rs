@@ -18,6 +18,22 @@ mod trigger {
     use super::*;
 
     #[tokio::test]
+    async fn parameters_that_are_null_are_none_and_a_body_need_not_say_what_it_is() {
+        let (app, _) = start().await;
+        let acme = app.as_developer("acme");
+        let started = acme.post("/v1/jobs/deploy/runs").json(&json!({ "parameters": null })).await;
+        assert_eq!(started.status, 201, "{started}");
+        let untyped =
+            acme.post("/v1/jobs/deploy/runs").untyped_body(r#"{"parameters":{"branch":"dev"}}"#).await;
+        assert_eq!(
+            (untyped.status.as_u16(), &untyped.body["run"]["parameters"]["branch"]),
+            (201, &json!("dev"))
+        );
+        let form = acme.post("/v1/jobs/deploy/runs").body("application/x-www-form-urlencoded", "{}").await;
+        assert_eq!(form.problem(), "unsupported-media-type");
+    }
+
+    #[tokio::test]
     async fn starts_a_run_and_says_where_it_is() {
         let (app, ci) = start().await;
         let body = json!({ "parameters": { "branch": "fix-canary" } });

@@ -293,7 +293,7 @@ mod list {
     #[tokio::test]
     async fn refuses_what_it_does_not_understand() {
         let app = start().await;
-        for bad in ["state=dead", "limit=0", "cursor=x", "project=No", "unused_for_days=-1", "color=red"] {
+        for bad in ["state=dead", "limit=0", "cursor=x", "project=-no", "unused_for_days=-1", "color=red"] {
             let refused = app.as_admin("acme").get(format!("/v1/tokens?{bad}")).await;
             assert_eq!(refused.problem(), "invalid-query", "{bad}");
         }

@@ -82,6 +82,48 @@ async fn an_import_with_refused_entries_says_why_and_fails() {
 }
 
 #[tokio::test]
+async fn a_long_file_is_sent_in_parts_and_reported_as_one() {
+    let server = Server::start().await;
+    let answer = |count: usize, refused: bool| {
+        let mut entries: Vec<_> =
+            (0..count).map(|_| json!({ "job_id": "x", "outcome": "created" })).collect();
+        if refused {
+            let detail = "project `p` does not exist yet: say with ?tenant= which tenant it is to belong to";
+            let errors = json!([{ "pointer": "/jobs/2/project", "detail": detail }]);
+            entries[2] = json!({ "job_id": "third", "outcome": "refused", "errors": errors });
+        }
+        Reply::ok(
+            &json!({ "summary": { "created": count, "refused": u8::from(refused) }, "entries": entries }),
+        )
+    };
+    let parts = || {
+        server.on("POST /v1/jobs/import", answer(500, false));
+        server.on("POST /v1/jobs/import", answer(101, true));
+    };
+    let mut ada = Person::with_token(&server);
+    ada.stdin =
+        (0..601).fold("version: 1\njobs:\n".to_owned(), |file, id| file + &format!("- job_id: j{id}\n"));
+    parts();
+    let ran = ada.run(&["jobs", "import", "-"]).await;
+    assert_eq!(ran.exit, Exit::Refused);
+    let says =
+        "third: /jobs/502/project: project `p` does not exist yet: say with --tenant which tenant it is to";
+    assert!(ran.stderr.starts_with(says), "{}", ran.stderr);
+    assert!(ran.stderr.ends_with("601 created, 1 refused\n"), "{}", ran.stderr);
+    let sent: Vec<_> =
+        server.asked().iter().map(|asked| asked.json()["jobs"].as_array().unwrap().len()).collect();
+    assert_eq!(sent, [500, 101]);
+    parts();
+    let ran = ada.run(&["jobs", "import", "-", "--json"]).await;
+    assert_eq!(ran.json()["summary"], json!({ "created": 601, "refused": 1 }));
+    // The same id twice is for the server to tell.
+    ada.stdin.push_str("- job_id: j0\n");
+    server.on("POST /v1/jobs/import", Reply::ok(&report(0)));
+    ada.run(&["jobs", "import", "-"]).await.done();
+    assert_eq!(server.asked().len(), 5);
+}
+
+#[tokio::test]
 async fn a_file_that_is_not_there_is_wrong_usage() {
     let server = Server::start().await;
     let ran = Person::with_token(&server).run(&["jobs", "import", "/nowhere/jobs.yaml"]).await;

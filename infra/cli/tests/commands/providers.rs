@@ -30,11 +30,16 @@ async fn what_will_not_work_is_said_and_fails() {
         "team": "main", "roles": ["viewer"], "list": true, "trigger": false, "watch": true, "cancel": false,
         "remedy": "give it a role",
     });
-    let check = json!({ "ok": false, "problems": ["tenant `acme` may not"], "teams": [team] });
+    let jobs = json!([
+        { "job_id": "a", "trigger": "waits", "detail": "it is paused" },
+        { "job_id": "b", "trigger": "fails", "detail": "it is gone" },
+    ]);
+    let problems = json!(["tenant `acme` may not", "job `b`: it is gone"]);
+    let check = json!({ "ok": false, "problems": problems, "jobs": jobs, "teams": [team] });
     server.on("POST /v1/providers/concourse/check", Reply::ok(&json!({ "check": check })));
     let ran = Person::with_token(&server).run(&["providers", "check", "concourse"]).await;
     assert_eq!(ran.exit, Exit::Refused);
-    assert_eq!(ran.stderr, "tenant `acme` may not\n");
+    assert_eq!(ran.stderr, "tenant `acme` may not\njob `b`: it is gone\njob `a`: waits: it is paused\n");
     assert_eq!(
         ran.stdout,
         "TEAM  ROLES   LIST  TRIGGER  WATCH  CANCEL  REMEDY\n\

@@ -69,7 +69,7 @@ WARNING: others can reach this stack, and whoever has a key of it runs commands 
     }
     let Some(key) = stack.example_key() else { return };
     eprintln!(
-        "API key of the example tenant{once}: {key}
+        "API key, for every tenant{once}: {key}
 
 Try, in another terminal:
 

@@ -7,7 +7,7 @@ use futures_util::{TryStreamExt, future::join_all, stream};
 use gatehouse_domain::{
     ci::{
         Build, BuildId, CancelMode, Capabilities, CheckReport, Checkpoint, CiError, CiErrorKind, CiProvider,
-        DiscoveredJob, EventStream, Position, RunStatus, StartKind, StartRequest, Target,
+        DiscoveredJob, EventStream, Position, RunStatus, StartKind, StartRequest, Target, TargetUse,
     },
     clock::Clock,
 };
@@ -216,10 +216,10 @@ impl CiProvider for ProcessProvider {
         Err(CiError::new(CiErrorKind::Unsupported, "discover", advice))
     }
 
-    async fn check(&self, _: &[Target]) -> Result<CheckReport, CiError> {
+    async fn check(&self, _: &[TargetUse]) -> Result<CheckReport, CiError> {
         let user = User::from_uid(geteuid()).ok().flatten();
         let identity = user.map_or_else(|| format!("user {}", geteuid()), |user| user.name);
-        Ok(CheckReport { version: None, identity: Some(identity), scopes: Vec::new(), problems: Vec::new() })
+        Ok(CheckReport { identity: Some(identity), ..CheckReport::default() })
     }
 }
 

@@ -52,6 +52,8 @@ async fn filled() -> (TestStack, Client, String) {
     for worker in ["worker", "other-worker", "third-worker"] {
         root.mint(worker).await;
     }
+    let other = json!({ "display_name": "Other" });
+    root.send(Call::put("/v1/tenants/other").json(&other)).await;
     for (project, tenant) in [("second", "example"), ("elsewhere", "other"), ("further", "other")] {
         let body = json!({ "tenant": tenant });
         root.send(Call::put(format!("/v1/projects/{project}")).json(&body)).await.expect(201);

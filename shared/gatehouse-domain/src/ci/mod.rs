@@ -17,7 +17,7 @@ pub mod targets;
 
 pub use self::{
     build::{Build, BuildId, Reason, ReasonCode, RunStatus},
-    check::{CheckReport, ScopeCheck},
+    check::{CheckReport, Outlook, ScopeCheck, TargetUse},
     connection::{Account, Connection, KeptSecret},
     delivery::Delivery,
     directory::{ProviderDirectory, ProviderLookupError},

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     ci::{
         build::{Build, BuildId},
-        check::CheckReport,
+        check::{CheckReport, TargetUse},
         error::CiError,
         event::{EventStream, Position},
         targets::Target,
@@ -123,6 +123,6 @@ pub trait CiProvider: Send + Sync {
     /// be seen where none is named.
     async fn discover(&self, scopes: &BTreeSet<String>) -> Result<Vec<DiscoveredJob>, CiError>;
 
-    /// Whether what `targets` need will work, and what would mend it if not.
-    async fn check(&self, targets: &[Target]) -> Result<CheckReport, CiError>;
+    /// Whether what `uses` need will work, and what would mend it if not.
+    async fn check(&self, uses: &[TargetUse]) -> Result<CheckReport, CiError>;
 }

@@ -9,6 +9,7 @@ use super::{
 use crate::{
     access::{DELETE_JOB, PUT_JOB},
     audit::{Action, AuditContext, AuditTarget, Entry, Outcome},
+    caller::{Caller, Tenants},
     ci::ProviderKind,
     clock::System,
     name::{JobId, ProjectName, TenantId},
@@ -18,7 +19,7 @@ use crate::{
     revision::{EditOutcome, Precondition, PreconditionError, Revision},
     scopes::{ScopeClosed, Shares, Use},
     store::StoreError,
-    tenant::CountTenants,
+    tenant::{CountTenants, FindTenant, Population},
     validation::FieldError,
 };
 
@@ -37,6 +38,9 @@ pub enum Refusal {
     /// The project is new, and which tenant it is for is not clear.
     #[error("project `{0}` does not exist yet: say with ?tenant= which tenant it is to belong to")]
     TenantUnclear(ProjectName),
+    /// The project is new, and is to belong to a tenant that there is not.
+    #[error("there is no tenant `{0}`; create it first")]
+    NoTenant(TenantId),
     /// The project's name is taken by a tenant that the caller is not in.
     #[error("project `{0}` cannot be used; choose another name")]
     ProjectTaken(ProjectName),
@@ -75,9 +79,9 @@ pub struct PutJob {
     pub created: bool,
 }
 
-/// Creates or replaces one job. A project that does not exist yet is created for `tenant`, or for the
-/// caller's only tenant. `kinds` are the kinds of provider that this deployment has.
-pub async fn put<S: FindForEdit + SaveJobs + FindProvider + CountTenants>(
+/// Creates or replaces one job. A project that does not exist yet is created for `tenant`, for the caller's only
+/// tenant, or for the only one there is. `kinds` are the kinds of provider that this deployment has.
+pub async fn put<S: FindForEdit + SaveJobs + FindProvider + CountTenants + FindTenant>(
     store: &S,
     system: &dyn System,
     kinds: &BTreeSet<ProviderKind>,
@@ -95,12 +99,52 @@ pub async fn put<S: FindForEdit + SaveJobs + FindProvider + CountTenants>(
     let seen = current.filter(|job| audit.caller.sees(&job.tenant));
     expected.admit(seen.map(|job| &job.revision))?;
     let shares = Shares::of(store, &draft.spec.provider).await?;
-    let edit = Planner { system, kinds, audit, existing: &existing, shares: &shares, tenant }.plan(draft)?;
+    let is_new = !existing.projects.contains_key(&draft.spec.project);
+    let new_owner = NewOwner::find(store, audit.caller, tenant, is_new).await?;
+    let planner = Planner { system, kinds, audit, existing: &existing, shares: &shares, new_owner };
+    let edit = planner.plan(draft)?;
     let created = edit.previous.is_none();
     let job = edit.job.clone();
     match store.save_jobs(&[edit]).await? {
         EditOutcome::Done => Ok(PutJob { job, created }),
         EditOutcome::Conflict => Err(PreconditionError::Failed.into()),
+    }
+}
+
+/// For whom projects are that do not exist yet.
+#[derive(Debug)]
+pub(super) enum NewOwner {
+    Tenant(TenantId),
+    /// There is no such tenant.
+    Missing(TenantId),
+    Unclear,
+}
+
+impl NewOwner {
+    /// The tenant that the caller names, their only one, or the only one there is. Nothing is read where no project
+    /// is new.
+    pub(super) async fn find<S: CountTenants + FindTenant>(
+        store: &S,
+        caller: &Caller,
+        named: Option<&TenantId>,
+        is_any_new: bool,
+    ) -> Result<Self, StoreError> {
+        let own = caller.tenants_for(&PUT_JOB);
+        let owner = match (named, own.sole()) {
+            _ if !is_any_new => Self::Unclear,
+            // Whether there is a tenant that is none of the caller's is not theirs to know.
+            (Some(named), _) if !caller.sees(named) || store.has_tenant(named).await? => {
+                Self::Tenant(named.clone())
+            }
+            (Some(named), _) => Self::Missing(named.clone()),
+            (None, Some(own)) => Self::Tenant(own.clone()),
+            (None, None) if own == Tenants::All => match store.population().await? {
+                Population::One(only) => Self::Tenant(only),
+                Population::Nobody | Population::Several => Self::Unclear,
+            },
+            (None, None) => Self::Unclear,
+        };
+        Ok(owner)
     }
 }
 
@@ -112,8 +156,7 @@ pub(super) struct Planner<'a> {
     pub(super) existing: &'a Existing,
     /// Which tenants may use what.
     pub(super) shares: &'a Shares,
-    /// For whom projects are that do not exist yet.
-    pub(super) tenant: Option<&'a TenantId>,
+    pub(super) new_owner: NewOwner,
 }
 
 impl Planner<'_> {
@@ -195,9 +238,11 @@ impl Planner<'_> {
             let detail = "is reserved: it is a first path segment of the API";
             return Err(Refusal::Invalid(vec![FieldError::new("/project", detail)]));
         }
-        let own = self.audit.caller.tenants_for(&PUT_JOB);
-        let tenant = self.tenant.or_else(|| own.sole());
-        let tenant = tenant.ok_or_else(|| Refusal::TenantUnclear(name.clone()))?;
+        let tenant = match &self.new_owner {
+            NewOwner::Tenant(tenant) => tenant,
+            NewOwner::Missing(tenant) => return Err(Refusal::NoTenant(tenant.clone())),
+            NewOwner::Unclear => return Err(Refusal::TenantUnclear(name.clone())),
+        };
         if !self.audit.caller.sees(tenant) {
             return Err(Refusal::TenantForeign(tenant.clone()));
         }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{
-    edit::{JobDraft, Planner, Refusal},
+    edit::{JobDraft, NewOwner, Planner, Refusal},
     job::{FindForEdit, JobEdit, MAX_ATOMIC_IMPORT, MAX_WRITES, SaveJobs},
 };
 use crate::{
@@ -15,7 +15,7 @@ use crate::{
     revision::EditOutcome,
     scopes::Shares,
     store::StoreError,
-    tenant::CountTenants,
+    tenant::{CountTenants, FindTenant},
     validation::FieldError,
 };
 
@@ -65,8 +65,8 @@ pub enum ImportMode {
     AllOrNothing,
 }
 
-/// The most jobs in one import.
-pub const MAX_IMPORT: usize = 500;
+/// The most jobs in one import: as many items as a list of a body may have.
+pub const MAX_IMPORT: usize = 5_000;
 
 /// Why an import did not start.
 #[derive(Debug, thiserror::Error)]
@@ -93,8 +93,8 @@ pub enum ImportError {
 }
 
 /// Imports entries of a jobs file: what became of each, in their order. Projects that do not exist yet are
-/// created for `tenant`, or for the caller's only tenant.
-pub async fn import<S: FindForEdit + SaveJobs + ListProviders + CountTenants>(
+/// created for `tenant`, for the caller's only tenant, or for the only one there is.
+pub async fn import<S: FindForEdit + SaveJobs + ListProviders + CountTenants + FindTenant>(
     store: &S,
     system: &dyn System,
     kinds: &BTreeSet<ProviderKind>,
@@ -109,11 +109,13 @@ pub async fn import<S: FindForEdit + SaveJobs + ListProviders + CountTenants>(
     }
     let drafts = || entries.iter().filter_map(|entry| entry.draft.as_ref().ok());
     let ids = drafts().map(|draft| draft.id.clone()).collect();
-    let projects = drafts().map(|draft| draft.spec.project.clone()).collect();
+    let projects: BTreeSet<_> = drafts().map(|draft| draft.spec.project.clone()).collect();
     // One read for the whole file. What changes between it and a write is found by the write's condition.
     let existing = store.find_for_edit(&ids, &projects).await?;
     let shares = Shares::of_all(store).await?;
-    let planner = Planner { system, kinds, audit, existing: &existing, shares: &shares, tenant };
+    let is_any_new = projects.iter().any(|project| !existing.projects.contains_key(project));
+    let new_owner = NewOwner::find(store, audit.caller, tenant, is_any_new).await?;
+    let planner = Planner { system, kinds, audit, existing: &existing, shares: &shares, new_owner };
     let mut seen = BTreeSet::new();
     let plan: Vec<_> = entries.into_iter().map(|entry| plan_entry(&planner, &mut seen, entry)).collect();
     match mode {
@@ -151,19 +153,69 @@ fn done(edit: &JobEdit) -> Imported {
 }
 
 async fn import_each<S: SaveJobs>(store: &S, plan: Vec<Planned>) -> Result<Vec<Imported>, ImportError> {
-    let mut report = Vec::with_capacity(plan.len());
+    let mut edits = Vec::new();
+    let mut report: Vec<Imported> = Vec::with_capacity(plan.len());
     for planned in plan {
         report.push(match planned {
             Planned::Nothing(outcome) => outcome,
-            // One after the other: entries may share a project that does not exist yet, and concurrent
-            // transactions that touch it would refuse each other.
-            Planned::Edit(edit) => match store.save_jobs(std::slice::from_ref(&*edit)).await? {
-                EditOutcome::Done => done(&edit),
-                EditOutcome::Conflict => Imported::Refused(ImportRefusal::Conflict),
-            },
+            Planned::Edit(edit) => {
+                let outcome = done(&edit);
+                edits.push((report.len(), *edit));
+                outcome
+            }
         });
     }
+    // One transaction after the other: entries may share a project that does not exist yet, and concurrent ones that
+    // touch it would refuse each other.
+    for batch in batches(edits) {
+        for index in conflicts(store, batch).await? {
+            if let Some(outcome) = report.get_mut(index) {
+                *outcome = Imported::Refused(ImportRefusal::Conflict);
+            }
+        }
+    }
     Ok(report)
+}
+
+/// A job to be saved, and the place of its entry.
+type PlacedEdit = (usize, JobEdit);
+
+/// The edits in their order, as many together as a transaction takes.
+fn batches(edits: Vec<PlacedEdit>) -> Vec<Vec<PlacedEdit>> {
+    let mut batches: Vec<Vec<PlacedEdit>> = Vec::new();
+    let mut left = 0;
+    for (index, edit) in edits {
+        // Each may be the first of a project, whose write is its own then.
+        let writes = edit.writes() + usize::from(edit.new_project.is_some());
+        match batches.last_mut() {
+            Some(batch) if writes <= left => batch.push((index, edit)),
+            _ => {
+                batches.push(vec![(index, edit)]);
+                left = MAX_WRITES;
+            }
+        }
+        left = left.saturating_sub(writes);
+    }
+    batches
+}
+
+/// Saves the edits together, or one by one where something is otherwise than it was read; the places of those that are
+/// refused.
+async fn conflicts<S: SaveJobs>(store: &S, batch: Vec<PlacedEdit>) -> Result<Vec<usize>, StoreError> {
+    let (places, edits): (Vec<usize>, Vec<JobEdit>) = batch.into_iter().unzip();
+    if store.save_jobs(&edits).await? == EditOutcome::Done {
+        return Ok(Vec::new());
+    }
+    if edits.len() == 1 {
+        return Ok(places);
+    }
+    let mut refused = Vec::new();
+    for (place, edit) in places.into_iter().zip(&edits) {
+        if store.save_jobs(std::slice::from_ref(edit)).await? == EditOutcome::Conflict {
+            refused.push(place);
+        }
+    }
+    Ok(refused)
 }
 
 /// How many writes the edits take together. Several jobs may be the first of a project, which is created once.

@@ -164,8 +164,8 @@ impl JobEdit {
 /// Saves jobs. Needs `dynamodb:PutItem` and `dynamodb:DeleteItem`.
 #[async_trait]
 pub trait SaveJobs: Send + Sync {
-    /// Makes all of these edits or none, where every `previous` still stands, with their entries of the trail. At
-    /// most [`MAX_ATOMIC_IMPORT`] at once.
+    /// Makes all of these edits or none, where every `previous` still stands, with their entries of the trail. At most
+    /// 100 writes at once.
     async fn save_jobs(&self, edits: &[JobEdit]) -> Result<EditOutcome, StoreError>;
 }
 

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use super::job::{Job, JobFilter, ListJobs};
 use crate::{
     caller::Tenants,
-    ci::Target,
-    name::ProviderName,
+    ci::{Delivery, TargetUse},
+    name::{JobId, ProviderName},
     paging::{Limit, ListError, PageRequest},
     scopes::{ScopeClosed, Shares, Use},
 };
@@ -17,8 +17,9 @@ const PAGES: usize = 20;
 /// What jobs use of a provider.
 #[derive(Debug, Default)]
 pub struct Uses {
-    /// What they point at.
-    pub targets: Vec<Target>,
+    /// The jobs, and what each points at, in the same order.
+    pub jobs: Vec<JobId>,
+    pub targets: Vec<TargetUse>,
     /// What their tenants may not use: no such job can be triggered.
     pub closed: BTreeSet<ScopeClosed>,
 }
@@ -38,9 +39,17 @@ pub async fn uses<S: ListJobs>(
     let mut uses = Uses::default();
     for _page in 0..PAGES {
         let jobs = store.list_jobs(&filter, &page).await?;
-        for Job { tenant, spec, .. } in jobs.items.into_iter().filter(|job| job.spec.provider == *provider) {
+        for Job { id, tenant, spec, .. } in
+            jobs.items.into_iter().filter(|job| job.spec.provider == *provider)
+        {
             uses.closed.extend(shares.admit_target(provider, &tenant, &spec.target, Use::GoOn).err());
-            uses.targets.push(spec.target);
+            let variables = spec.parameters.iter().filter_map(|parameter| {
+                let Delivery::InstanceVar { name } = &parameter.deliver else { return None };
+                name.split('.').next().map(str::to_owned)
+            });
+            let variables = variables.collect();
+            uses.jobs.push(id);
+            uses.targets.push(TargetUse { target: spec.target, variables });
         }
         page.cursor = jobs.next;
         if page.cursor.is_none() {

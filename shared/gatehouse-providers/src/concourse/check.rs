@@ -1,23 +1,22 @@
 //! Whether a Concourse will do what jobs need, and what would mend it if not.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use gatehouse_domain::ci::{CheckReport, CiError, CiErrorKind, ScopeCheck, Target};
+use gatehouse_domain::ci::{CheckReport, CiError, CiErrorKind, ScopeCheck, Target, TargetUse};
 
 use super::{
     client::{Client, Limits},
     error::{About, Call, Effect},
-    path,
-    roles::{self, Need},
+    outlook, path,
+    roles::{self, Need, Spelling},
     version::{SUPPORTED, ServerVersion},
-    wire::User,
+    wire::{Pipeline, User},
 };
 
-/// Asks Concourse for its version, for who we are, and for our roles in the teams of `targets`. What fails
-/// becomes part of the report.
-pub(super) async fn check(client: &Client, targets: &[Target]) -> CheckReport {
-    let mut report = CheckReport { version: None, identity: None, scopes: Vec::new(), problems: Vec::new() };
-    let teams = teams(targets);
+/// Asks Concourse for its version, for who we are, for our roles in the teams of `needs`, and what a trigger of each
+/// would do. What fails becomes part of the report.
+pub(super) async fn check(client: &Client, needs: &[TargetUse]) -> CheckReport {
+    let mut report = CheckReport::default();
     let user = match reach(client, &mut report).await {
         Ok(()) => identify(client, &mut report).await,
         Err(error) => {
@@ -25,18 +24,27 @@ pub(super) async fn check(client: &Client, targets: &[Target]) -> CheckReport {
             None
         }
     };
-    for team in teams {
-        report.scopes.push(match &user {
-            Some(user) => check_team(client, user, team).await,
-            None => nothing_works(team),
-        });
+    let mut open_teams = BTreeMap::new();
+    for team in teams(needs) {
+        let Some(user) = &user else {
+            report.scopes.push(nothing_works(team));
+            continue;
+        };
+        let (check, pipelines) = check_team(client, user, team).await;
+        if check.trigger {
+            open_teams.insert(team, pipelines);
+        }
+        report.scopes.push(check);
+    }
+    if user.is_some() {
+        report.outlooks = outlook::of_all(client, needs, &open_teams).await;
     }
     report
 }
 
-fn teams(targets: &[Target]) -> BTreeSet<&str> {
-    let teams = targets.iter().filter_map(|target| {
-        let Target::Concourse(target) = target else { return None };
+fn teams(needs: &[TargetUse]) -> BTreeSet<&str> {
+    let teams = needs.iter().filter_map(|used| {
+        let Target::Concourse(target) = &used.target else { return None };
         Some(target.team.as_str())
     });
     teams.collect()
@@ -85,21 +93,30 @@ fn nothing_works(team: &str) -> ScopeCheck {
     }
 }
 
-async fn check_team(client: &Client, user: &User, team: &str) -> ScopeCheck {
-    if let Some(missing) = missing(client, team).await {
-        return ScopeCheck { remedy: Some(missing), ..nothing_works(team) };
+/// What works in a team, and which pipelines of it we see.
+async fn check_team(client: &Client, user: &User, team: &str) -> (ScopeCheck, Vec<Pipeline>) {
+    let listed = pipelines(client, team).await;
+    if let Err(error) = &listed
+        && error.kind == CiErrorKind::NotFound
+    {
+        let remedy = format!(
+            "{}; correct the jobs that name it, or make it: `fly -t TARGET set-team -n {team} --config team.yml`",
+            error.advice
+        );
+        return (ScopeCheck { remedy: Some(remedy), ..nothing_works(team) }, Vec::new());
     }
-    if let Some(spelling) = client.spelling_of(team).await {
-        let remedy = Some(roles::spelled_otherwise(team, &spelling));
-        return ScopeCheck { remedy, ..nothing_works(team) };
+    let spelling = client.spelling_of(user, team).await;
+    if let Spelling::Other(spelling) = &spelling {
+        let remedy = Some(roles::spelled_otherwise(team, spelling));
+        return (ScopeCheck { remedy, ..nothing_works(team) }, Vec::new());
     }
     let (looks, acts) = (user.may(team, Need::Look), user.may(team, Need::Act));
     let mut roles = user.roles(team);
     if user.is_admin {
         roles.push("admin".to_owned());
     }
-    let remedy = (!acts).then(|| roles::remedy(user, client.base(), team, Need::Act));
-    ScopeCheck {
+    let remedy = (!acts).then(|| roles::remedy(user, client.base(), team, Need::Act, &spelling));
+    let check = ScopeCheck {
         scope: team.to_owned(),
         roles,
         list: looks,
@@ -107,18 +124,12 @@ async fn check_team(client: &Client, user: &User, team: &str) -> ScopeCheck {
         watch: looks,
         cancel: acts,
         remedy,
-    }
+    };
+    (check, listed.unwrap_or_default())
 }
 
-/// What would mend a team that Concourse does not have. Other failures do not matter here: whether a team
-/// that we have no role in can be shown says nothing.
-async fn missing(client: &Client, team: &str) -> Option<String> {
+/// The pipelines of a team. Those that we may not see are left out without a word; a team that there is not is an error.
+async fn pipelines(client: &Client, team: &str) -> Result<Vec<Pipeline>, CiError> {
     let call = Call { operation: "look at the team", about: About::Team(team), effect: Effect::Reads };
-    let path = format!("/api/v1/teams/{}/pipelines", path::escape(team));
-    let listed = client.get::<serde::de::IgnoredAny>(&call, &path, Limits::list()).await;
-    let error = listed.err().filter(|error| error.kind == CiErrorKind::NotFound)?;
-    Some(format!(
-        "{}; correct the jobs that name it, or make it: `fly -t TARGET set-team -n {team} --config team.yml`",
-        error.advice
-    ))
+    client.get(&call, &format!("/api/v1/teams/{}/pipelines", path::escape(team)), Limits::list()).await
 }

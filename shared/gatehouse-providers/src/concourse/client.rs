@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use gatehouse_domain::{
-    ci::{CiError, CiErrorKind},
+    ci::{Account, CiError, CiErrorKind},
     providers::Provider,
 };
 use reqwest::{Method, RequestBuilder, Response, StatusCode, header};
@@ -13,7 +13,7 @@ use tokio::sync::OnceCell;
 use super::{
     auth::{Token, TokenSource},
     error::{About, Call, Effect, translate},
-    roles::{self, Need},
+    roles::{self, Need, Spelling},
     transport::{Failure, Repeat, Transport, read_answer, read_json},
     version::ServerVersion,
     wire::{self, Info, User},
@@ -26,6 +26,8 @@ use crate::{
 pub(super) struct Client {
     transport: Arc<Transport>,
     tokens: TokenSource,
+    /// How our kind of account comes in, which servers before 7.0 do not say of us.
+    connector: &'static str,
     /// Under which names builds say that we made them.
     display_names: OnceCell<BTreeSet<String>>,
 }
@@ -66,7 +68,11 @@ impl Client {
     pub(super) fn new(provider: &Provider, dependencies: Dependencies) -> Self {
         let transport = Arc::new(Transport::new(provider, dependencies.http));
         let tokens = TokenSource::new(provider, transport.clone(), dependencies);
-        Self { transport, tokens, display_names: OnceCell::new() }
+        let connector = match &provider.account {
+            Some(Account::ClientCredentials { .. }) => "client",
+            Some(Account::Password { .. }) | None => "local",
+        };
+        Self { transport, tokens, connector, display_names: OnceCell::new() }
     }
 
     /// Where Concourse is, without a slash at the end.
@@ -189,17 +195,23 @@ impl Client {
     }
 
     async fn ask_user(&self) -> Result<User, Trouble> {
-        self.call(Method::GET, "/api/v1/user", Repeat::Once, Limits::default()).await
+        let mut user: User = self.call(Method::GET, "/api/v1/user", Repeat::Once, Limits::default()).await?;
+        if user.connector.is_none() && !user.is_nobody() {
+            user.connector = Some(self.connector.to_owned());
+        }
+        Ok(user)
     }
 
-    /// How Concourse spells `team`, where that differs by case: it finds teams without regard to case, and roles by
-    /// their exact name. `None` also where the teams cannot be listed.
-    pub(super) async fn spelling_of(&self, team: &str) -> Option<String> {
+    /// How Concourse spells `team`, as far as `user`, who we are, can see.
+    pub(super) async fn spelling_of(&self, user: &User, team: &str) -> Spelling {
+        if user.teams.contains_key(team) {
+            return Spelling::Same;
+        }
         let teams = self.call::<Vec<wire::Team>>(Method::GET, "/api/v1/teams", Repeat::Once, Limits::list());
-        let mut names: Vec<_> = teams.await.ok()?.into_iter().map(|team| team.name).collect();
-        names.retain(|name| name.to_lowercase() == team.to_lowercase());
-        // A team of exactly this name is the one that is meant.
-        if names.iter().any(|name| name == team) { None } else { names.pop() }
+        match teams.await {
+            Ok(teams) => Spelling::among(teams.into_iter().map(|team| team.name), team),
+            Err(_) => Spelling::Unseen,
+        }
     }
 
     fn judge(&self, trouble: Trouble, call: &Call<'_>) -> CiError {
@@ -229,18 +241,17 @@ impl Client {
             return CiError { kind: CiErrorKind::CredentialsRefused, advice: roles::nobody(), ..error };
         }
         let need = if call.effect == Effect::Reads { Need::Look } else { Need::Act };
-        let advice = if let Some(spelling) = self.spelling_of(team).await {
-            format!("{}: {}", error.advice, roles::spelled_otherwise(team, &spelling))
-        } else if user.may(team, need) {
+        let spelling = self.spelling_of(&user, team).await;
+        let why = if spelling == Spelling::Same && user.may(team, need) {
             format!(
-                "{}: our roles in the team would do ({}), so the server's own role table (`--config-rbac`) or \
-                 policy forbids it",
-                error.advice,
+                "our roles in the team would do ({}), so the server's own role table (`--config-rbac`) or policy \
+                 forbids it",
                 user.roles(team).join(", ")
             )
         } else {
-            format!("{}: {}", error.advice, roles::remedy(&user, self.base(), team, need))
+            roles::remedy(&user, self.base(), team, need, &spelling)
         };
+        let advice = format!("{}: {why}", error.advice);
         CiError { advice, ..error }
     }
 }

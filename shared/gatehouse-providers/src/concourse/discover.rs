@@ -23,6 +23,9 @@ const AT_ONCE: usize = 6;
 /// The longest id of a job, in bytes, less the room for a number behind it.
 const MAX_ID: usize = 128 - 8;
 
+/// The longest display name of a job, in bytes.
+const MAX_DISPLAY_NAME: usize = 200;
+
 const OPERATION: &str = "list the jobs";
 
 /// The jobs of `teams`, or of every team that can be seen. Archived pipelines run nothing and are left out.
@@ -70,7 +73,8 @@ async fn doubt_emptiness(client: &Client, team: Option<&str>) -> Result<(), CiEr
     }
     match team {
         Some(team) if !user.may(team, Need::Look) => {
-            let remedy = roles::remedy(&user, client.base(), team, Need::Look);
+            let spelling = client.spelling_of(&user, team).await;
+            let remedy = roles::remedy(&user, client.base(), team, Need::Look, &spelling);
             let advice = format!("Concourse shows us nothing of team `{team}`: {remedy}");
             Err(CiError::new(CiErrorKind::Forbidden, OPERATION, advice))
         }
@@ -176,7 +180,16 @@ fn unique(id: &str, taken: &mut BTreeSet<String>) -> String {
 fn display_name(target: &ConcourseTarget) -> String {
     let vars: Vec<_> = pairs(&target.vars).map(|(name, value)| format!("{name}:{value}")).collect();
     let instance = if vars.is_empty() { String::new() } else { format!(" ({})", vars.join(", ")) };
-    format!("{}{instance} / {}", target.pipeline, target.job)
+    cut(format!("{}{instance} / {}", target.pipeline, target.job))
+}
+
+/// A name as long as a display name may be.
+fn cut(mut name: String) -> String {
+    if name.len() > MAX_DISPLAY_NAME {
+        name.truncate(name.floor_char_boundary(MAX_DISPLAY_NAME - '…'.len_utf8()));
+        name.push('…');
+    }
+    name
 }
 
 #[cfg(test)]
@@ -242,5 +255,13 @@ mod tests {
         let vars = json!({"branch": "main"}).as_object().cloned().unwrap_or_default();
         let target = ConcourseTarget { team: "t".into(), pipeline: "app".into(), job: "deploy".into(), vars };
         assert_eq!(display_name(&target), "app (branch:main) / deploy");
+    }
+
+    #[test]
+    fn names_that_are_too_long_for_a_job_are_cut() {
+        let (pipeline, job) = ("ü".repeat(120), "deploy".to_owned());
+        let target = ConcourseTarget { team: "t".into(), pipeline, job, vars: Map::new() };
+        let name = display_name(&target);
+        assert!(name.len() <= 200 && name.ends_with("ü…"), "{name}");
     }
 }

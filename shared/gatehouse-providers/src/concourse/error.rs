@@ -31,6 +31,8 @@ pub(super) enum About<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Effect {
     Reads,
+    /// Nothing: it reads what a change of a build, or a new one, needs to know.
+    Prepares,
     /// Something that may be done twice.
     Changes,
     /// It begins a build anew.
@@ -214,7 +216,9 @@ fn conflict(refusal: &Refusal, call: &Call<'_>) -> String {
     match call.effect {
         Effect::Triggers => format!("{what} has `disable_manual_trigger: true` in its pipeline"),
         Effect::Reruns => format!("{what} has `disable_reruns: true` in its pipeline"),
-        Effect::Reads | Effect::Changes => format!("Concourse refuses this for {what} as it stands"),
+        Effect::Reads | Effect::Prepares | Effect::Changes => {
+            format!("Concourse refuses this for {what} as it stands")
+        }
     }
 }
 

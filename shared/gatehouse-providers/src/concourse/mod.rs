@@ -6,6 +6,8 @@ mod client;
 mod discover;
 mod error;
 mod events;
+mod fly;
+mod outlook;
 mod path;
 mod provider;
 mod roles;

@@ -61,6 +61,17 @@ pub(super) fn pipeline(team: &str, pipeline: &str, rest: &str) -> String {
     format!("/api/v1/teams/{}/pipelines/{}{rest}", escape(team), escape(pipeline))
 }
 
+/// A job.
+pub(super) fn job(target: &ConcourseTarget) -> String {
+    let path = pipeline(&target.team, &target.pipeline, &format!("/jobs/{}", escape(&target.job)));
+    with_query(path, &vars_query(&target.vars))
+}
+
+/// The resources of a job's pipeline.
+pub(super) fn resources(target: &ConcourseTarget) -> String {
+    with_query(pipeline(&target.team, &target.pipeline, "/resources"), &vars_query(&target.vars))
+}
+
 /// The builds of a job, then `rest`, with the query that selects an instance and `query`.
 pub(super) fn job_builds(target: &ConcourseTarget, rest: &str, query: &str) -> String {
     let builds = format!("/jobs/{}/builds{rest}", escape(&target.job));

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use gatehouse_domain::{
     ci::{
         Build, BuildId, CancelMode, Capabilities, CheckReport, Checkpoint, CiError, CiProvider,
-        DiscoveredJob, EventStream, Position, StartRequest, Target,
+        DiscoveredJob, EventStream, Position, StartRequest, Target, TargetUse,
     },
     clock::Clock,
     providers::Provider,
@@ -73,7 +73,7 @@ impl CiProvider for ConcourseProvider {
         discover::discover(&self.client, teams).await
     }
 
-    async fn check(&self, targets: &[Target]) -> Result<CheckReport, CiError> {
-        Ok(check::check(&self.client, targets).await)
+    async fn check(&self, uses: &[TargetUse]) -> Result<CheckReport, CiError> {
+        Ok(check::check(&self.client, uses).await)
     }
 }

@@ -33,10 +33,38 @@ impl Need {
     }
 }
 
+/// The team whose roles a web node sets anew from its own settings whenever it starts.
+const MAIN: &str = "main";
+
+/// How Concourse spells a team, as far as we can see: it finds teams without regard to case, and roles by their exact
+/// name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Spelling {
+    /// As asked.
+    Same,
+    Other(String),
+    /// The team is not among those that we see.
+    Unseen,
+}
+
+impl Spelling {
+    /// Of `team`, where these can be seen.
+    pub(super) fn among(names: impl IntoIterator<Item = String>, team: &str) -> Self {
+        let mut names: Vec<_> =
+            names.into_iter().filter(|name| name.to_lowercase() == team.to_lowercase()).collect();
+        // A team of exactly this name is the one that is meant.
+        if names.iter().any(|name| name == team) {
+            return Self::Same;
+        }
+        names.pop().map_or(Self::Unseen, Self::Other)
+    }
+}
+
 impl User {
     /// Whether the token names nobody: no role of any team can match it.
     pub(super) fn is_nobody(&self) -> bool {
-        !self.is_admin && self.connector.is_empty() && self.teams.is_empty()
+        let is_said = self.connector.as_ref().is_some_and(|connector| !connector.is_empty());
+        !self.is_admin && !is_said && self.user_id.is_empty() && self.teams.is_empty()
     }
 
     /// The roles that we have in `team`.
@@ -51,7 +79,7 @@ impl User {
 
     /// Us, as roles of teams name us: `local:ci-gateway`.
     pub(super) fn identity(&self) -> String {
-        match (self.connector.as_str(), self.login()) {
+        match (self.connector.as_deref().unwrap_or_default(), self.login()) {
             ("", "") => "nobody in particular".to_owned(),
             ("", login) => login.to_owned(),
             (connector, login) => format!("{connector}:{login}"),
@@ -86,28 +114,50 @@ pub(super) fn spelled_otherwise(team: &str, spelling: &str) -> String {
     format!("Concourse spells team `{team}` as `{spelling}`, and roles go by that name: correct the jobs")
 }
 
-/// What would give `user` the least role that `need` asks for in `team`.
-pub(super) fn remedy(user: &User, server: &str, team: &str, need: Need) -> String {
+/// What would give `user` the least role that `need` asks for in `team`. A command that sets roles is given only for a
+/// team of exactly this name: Concourse would take it for one of another case, too.
+pub(super) fn remedy(user: &User, server: &str, team: &str, need: Need, spelling: &Spelling) -> String {
+    match spelling {
+        Spelling::Other(spelling) => spelled_otherwise(team, spelling),
+        Spelling::Same => role_remedy(user, server, team, need),
+        Spelling::Unseen => format!(
+            "look in `fly -t TARGET teams` whether team `{team}` is spelled so: roles go by the exact name, so if not, \
+             correct the jobs and leave the team as it is. If it is, {}",
+            role_remedy(user, server, team, need)
+        ),
+    }
+}
+
+fn role_remedy(user: &User, server: &str, team: &str, need: Need) -> String {
     let (identity, role) = (user.identity(), need.role());
+    let connector = user.connector.as_deref().unwrap_or_default();
     let api = format!(
         "PUT {server}/api/v1/teams/{} with {}",
         path::escape(team),
         json!({"auth": {"…": "the present roles", role: {"users": [identity], "groups": []}}})
     );
-    if user.connector == "client" {
-        // `fly set-team` knows no such users.
-        return format!(
-            "give `{identity}` the role `{role}` in team `{team}`: as an owner of the team, {api} (it replaces \
-             the team's roles: keep the present ones)"
-        );
+    let given = format!("give `{identity}` the role `{role}` in team `{team}`");
+    let entry = format!("`- {{name: {role}, {connector}: {{users: [{}]}}}}`", Value::from(user.login()));
+    match (team, connector) {
+        // `fly set-team`, and files that say the same, know no such users.
+        (MAIN, "client" | "") => format!(
+            "{given}: as an owner of the team, {api} (it replaces the team's roles: keep the present ones). A web node \
+             that starts sets the roles of `{MAIN}` anew from its own settings, so better use another team"
+        ),
+        (_, "client" | "") => format!(
+            "{given}: as an owner of the team, {api} (it replaces the team's roles: keep the present ones)"
+        ),
+        (MAIN, _) => format!(
+            "{given}: add {entry} under `roles:` in the file that `CONCOURSE_MAIN_TEAM_CONFIG` of the web nodes names, \
+             and restart them. A web node that starts sets the roles of `{MAIN}` anew from its own settings, so what \
+             `fly set-team` gives there does not last"
+        ),
+        (_, _) => format!(
+            "{given}: as an owner of the team, write its present roles (`fly -t TARGET get-team -n {team}`) and {entry} \
+             under `roles:` in team.yml, then `fly -t TARGET set-team -n {team} --config team.yml`; or {api}. Both \
+             replace the team's roles"
+        ),
     }
-    let (connector, login) = (&user.connector, Value::from(user.login()));
-    format!(
-        "give `{identity}` the role `{role}` in team `{team}`: as an owner of the team, write its present roles \
-         (`fly -t TARGET get-team -n {team}`) and `- {{name: {role}, {connector}: {{users: [{login}]}}}}` \
-         under `roles:` in team.yml, then `fly -t TARGET set-team -n {team} --config team.yml`; or {api}. Both \
-         replace the team's roles"
-    )
 }
 
 #[cfg(test)]
@@ -147,13 +197,45 @@ mod tests {
     fn the_remedy_can_be_typed_in() {
         let local = user(json!({"connector": "local", "user_id": "ci-gateway"}));
         insta::assert_snapshot!(
-            remedy(&local, "https://ci.example.com", "payments", Need::Act),
+            remedy(&local, "https://ci.example.com", "payments", Need::Act, &Spelling::Same),
             @r#"give `local:ci-gateway` the role `pipeline-operator` in team `payments`: as an owner of the team, write its present roles (`fly -t TARGET get-team -n payments`) and `- {name: pipeline-operator, local: {users: ["ci-gateway"]}}` under `roles:` in team.yml, then `fly -t TARGET set-team -n payments --config team.yml`; or PUT https://ci.example.com/api/v1/teams/payments with {"auth":{"pipeline-operator":{"groups":[],"users":["local:ci-gateway"]},"…":"the present roles"}}. Both replace the team's roles"#
         );
         let client = user(json!({"connector": "client", "user_id": "gatehouse"}));
         insta::assert_snapshot!(
-            remedy(&client, "https://ci.example.com", "payments", Need::Look),
+            remedy(&client, "https://ci.example.com", "payments", Need::Look, &Spelling::Same),
             @r#"give `client:gatehouse` the role `viewer` in team `payments`: as an owner of the team, PUT https://ci.example.com/api/v1/teams/payments with {"auth":{"viewer":{"groups":[],"users":["client:gatehouse"]},"…":"the present roles"}} (it replaces the team's roles: keep the present ones)"#
         );
+    }
+
+    #[test]
+    fn no_command_is_given_for_a_team_that_may_be_spelled_otherwise() {
+        let local = user(json!({"connector": "local", "user_id": "ci-gateway"}));
+        let advice =
+            |spelling: &Spelling| remedy(&local, "https://ci.example.com", "MAIN", Need::Act, spelling);
+        let other = advice(&Spelling::Other("main".to_owned()));
+        assert_eq!(
+            other,
+            "Concourse spells team `MAIN` as `main`, and roles go by that name: correct the jobs"
+        );
+        let unseen = advice(&Spelling::Unseen);
+        assert!(
+            unseen.starts_with("look in `fly -t TARGET teams` whether team `MAIN` is spelled so"),
+            "{unseen}"
+        );
+    }
+
+    #[test]
+    fn roles_in_main_are_the_web_nodes_to_give() {
+        let remedy = |user: Value| {
+            remedy(&serde_json::from_value(user).unwrap(), "https://ci", "main", Need::Act, &Spelling::Same)
+        };
+        insta::assert_snapshot!(remedy(json!({"connector": "local", "user_id": "ci-gateway"})), @"");
+        insta::assert_snapshot!(remedy(json!({"connector": "client", "user_id": "gatehouse"})), @"");
+    }
+
+    #[test]
+    fn a_token_of_a_server_that_does_not_say_the_connector_is_somebodys() {
+        assert!(!user(json!({"user_id": "ci-gateway", "teams": {}})).is_nobody());
+        assert!(user(json!({"user_id": "", "teams": {}})).is_nobody());
     }
 }

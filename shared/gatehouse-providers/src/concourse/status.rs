@@ -1,12 +1,11 @@
 //! How a build stands, and why it waits.
 
-use gatehouse_domain::ci::{ConcourseTarget, Reason, ReasonCode, RunStatus};
-use serde_json::Value;
-
 use super::{
+    fly,
     version::{ABORTS_PAUSED, ServerVersion},
     wire::{Preparation, Readiness},
 };
+use gatehouse_domain::ci::{ConcourseTarget, Reason, ReasonCode, RunStatus};
 
 /// Concourse's word for a build that has not begun.
 pub(super) const PENDING: &str = "pending";
@@ -49,22 +48,23 @@ pub(super) fn reason(
 }
 
 fn paused_pipeline(target: &ConcourseTarget, version: Option<&ServerVersion>) -> String {
-    let pipeline = &target.pipeline;
-    let command = format!("fly -t TARGET unpause-pipeline --team {} -p {}", target.team, instance(target));
-    format!("pipeline `{pipeline}` is paused in Concourse; unpause it: {command}{}", late_cancel(version))
+    format!("{}{}", words_for_paused_pipeline(target), late_cancel(version))
 }
 
 fn paused_job(target: &ConcourseTarget, version: Option<&ServerVersion>) -> String {
-    let job = &target.job;
-    let command = format!("fly -t TARGET unpause-job --team {} -j {}/{job}", target.team, instance(target));
-    format!("job `{job}` is paused in Concourse; unpause it: {command}{}", late_cancel(version))
+    format!("{}{}", words_for_paused_job(target), late_cancel(version))
 }
 
-/// The pipeline as `fly` takes it: `app`, or `app/branch:main` for an instance.
-fn instance(target: &ConcourseTarget) -> String {
-    let plain = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    let vars: Vec<_> = target.vars.iter().map(|(name, value)| format!("{name}:{}", plain(value))).collect();
-    if vars.is_empty() { target.pipeline.clone() } else { format!("{}/{}", target.pipeline, vars.join(",")) }
+/// That a pipeline is paused, and what unpauses it.
+pub(super) fn words_for_paused_pipeline(target: &ConcourseTarget) -> String {
+    let command = fly::unpause_pipeline(target);
+    format!("pipeline `{}` is paused in Concourse; unpause it: {command}", target.pipeline)
+}
+
+/// That a job is paused, and what unpauses it.
+pub(super) fn words_for_paused_job(target: &ConcourseTarget) -> String {
+    let command = fly::unpause_job(target);
+    format!("job `{}` is paused in Concourse; unpause it: {command}", target.job)
 }
 
 fn late_cancel(version: Option<&ServerVersion>) -> &'static str {
@@ -86,7 +86,7 @@ fn missing_inputs(preparation: &Preparation) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 

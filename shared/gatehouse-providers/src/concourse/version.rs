@@ -40,7 +40,8 @@ impl fmt::Display for ServerVersion {
 pub(super) const SUPPORTED: (u32, u32) = (6, 5);
 /// The first one whose builds say who made them.
 pub(super) const NAMES_CREATORS: (u32, u32) = (7, 0);
-/// The first one that aborts pending builds of paused pipelines at once.
+/// The first one that aborts pending builds of paused pipelines, within seconds, unless an older one waits before them:
+/// it goes through a job's pending builds in their order.
 pub(super) const ABORTS_PAUSED: (u32, u32) = (8, 2);
 /// The first one that can end builds by force.
 pub(super) const FORCES_ABORTS: (u32, u32) = (8, 3);

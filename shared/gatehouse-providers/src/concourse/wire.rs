@@ -37,8 +37,8 @@ pub(super) struct User {
     pub(super) email: String,
     #[serde(deserialize_with = "or_default")]
     pub(super) display_user_id: String,
-    #[serde(deserialize_with = "or_default")]
-    pub(super) connector: String,
+    /// `None` before 7.0, which does not say.
+    pub(super) connector: Option<String>,
     #[serde(deserialize_with = "or_default")]
     pub(super) is_admin: bool,
     #[serde(deserialize_with = "or_default")]
@@ -127,6 +127,49 @@ pub(super) struct JobSummary {
     pub(super) name: String,
     #[serde(default, deserialize_with = "or_default")]
     pub(super) paused: bool,
+}
+
+/// A job by itself.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Job {
+    #[serde(deserialize_with = "or_default")]
+    pub(super) paused: bool,
+    #[serde(deserialize_with = "or_default")]
+    pub(super) disable_manual_trigger: bool,
+    #[serde(deserialize_with = "or_default")]
+    pub(super) inputs: Vec<JobInput>,
+}
+
+/// An input of a job, and the resource that it is a version of.
+#[derive(Debug, Deserialize)]
+pub(super) struct JobInput {
+    pub(super) name: String,
+    pub(super) resource: String,
+}
+
+/// An entry of a pipeline's list of resources.
+#[derive(Debug, Deserialize)]
+pub(super) struct Resource {
+    pub(super) name: String,
+    /// The last check, which later versions tell like a build.
+    pub(super) build: Option<ResourceCheck>,
+    #[serde(default, deserialize_with = "or_default")]
+    pub(super) failing_to_check: bool,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct ResourceCheck {
+    pub(super) status: String,
+}
+
+impl Resource {
+    /// Whether the last check came to nothing.
+    pub(super) fn is_broken(&self) -> bool {
+        let failed =
+            |check: &ResourceCheck| matches!(check.status.as_str(), "failed" | "errored" | "aborted");
+        self.failing_to_check || self.build.as_ref().is_some_and(failed)
+    }
 }
 
 /// `GET /api/v1/builds/:id/plan`.

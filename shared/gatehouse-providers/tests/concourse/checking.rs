@@ -1,7 +1,7 @@
 //! What a person is told of a Concourse that will not do.
 
 use gatehouse_domain::ci::{
-    Account, CheckReport, CiErrorKind, CiProvider, ConcourseTarget, ScopeCheck, Target,
+    Account, CheckReport, CiErrorKind, CiProvider, ConcourseTarget, Outlook, ScopeCheck, Target,
 };
 use gatehouse_outbound::OutboundHttp;
 use gatehouse_providers::{Dependencies, concourse::ConcourseProvider};
@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::support::{Bench, PASSWORD, USER, concourse, deploy, trigger};
 
 async fn check(bench: &Bench) -> CheckReport {
-    bench.provider().check(&[deploy()]).await.unwrap()
+    bench.provider().check(&[deploy().into()]).await.unwrap()
 }
 
 fn able(team: &ScopeCheck) -> [bool; 4] {
@@ -43,6 +43,7 @@ async fn every_version_reports_that_all_is_well() {
         let [team] = &report.scopes[..] else { panic!("{report:?}") };
         assert_eq!((team.roles.join(","), able(team)), ("pipeline-operator".to_owned(), [true; 4]));
         assert_eq!(team.remedy, None);
+        assert_eq!(report.outlooks, [Outlook::Starts]);
     }
 }
 
@@ -55,18 +56,18 @@ async fn a_viewer_is_told_which_role_is_missing_and_how_to_get_it() {
     let bench = Bench::new(builder).await;
     let report = check(&bench).await;
     assert_eq!(able(&report.scopes[0]), [true, false, true, false]);
-    insta::assert_snapshot!(neutral(&bench, report.scopes[0].remedy.as_deref().unwrap()), @r#"give `local:ci-gateway` the role `pipeline-operator` in team `main`: as an owner of the team, write its present roles (`fly -t TARGET get-team -n main`) and `- {name: pipeline-operator, local: {users: ["ci-gateway"]}}` under `roles:` in team.yml, then `fly -t TARGET set-team -n main --config team.yml`; or PUT https://ci.example.com/api/v1/teams/main with {"auth":{"pipeline-operator":{"groups":[],"users":["local:ci-gateway"]},"…":"the present roles"}}. Both replace the team's roles"#);
+    insta::assert_snapshot!(neutral(&bench, report.scopes[0].remedy.as_deref().unwrap()), @r#"give `local:ci-gateway` the role `pipeline-operator` in team `main`: add `- {name: pipeline-operator, local: {users: ["ci-gateway"]}}` under `roles:` in the file that `CONCOURSE_MAIN_TEAM_CONFIG` of the web nodes names, and restart them. A web node that starts sets the roles of `main` anew from its own settings, so what `fly set-team` gives there does not last"#);
 
     let error = trigger(&bench.provider(), deploy()).await.unwrap_err();
     assert_eq!(error.kind, CiErrorKind::Forbidden);
-    insta::assert_snapshot!(neutral(&bench, &error.advice), @r#"our account may not do this with job `deploy` in pipeline `app` of team `main`: give `local:ci-gateway` the role `pipeline-operator` in team `main`: as an owner of the team, write its present roles (`fly -t TARGET get-team -n main`) and `- {name: pipeline-operator, local: {users: ["ci-gateway"]}}` under `roles:` in team.yml, then `fly -t TARGET set-team -n main --config team.yml`; or PUT https://ci.example.com/api/v1/teams/main with {"auth":{"pipeline-operator":{"groups":[],"users":["local:ci-gateway"]},"…":"the present roles"}}. Both replace the team's roles"#);
+    insta::assert_snapshot!(neutral(&bench, &error.advice), @r#"our account may not do this with job `deploy` in pipeline `app` of team `main`: give `local:ci-gateway` the role `pipeline-operator` in team `main`: add `- {name: pipeline-operator, local: {users: ["ci-gateway"]}}` under `roles:` in the file that `CONCOURSE_MAIN_TEAM_CONFIG` of the web nodes names, and restart them. A web node that starts sets the roles of `main` anew from its own settings, so what `fly set-team` gives there does not last"#);
 }
 
 #[tokio::test]
 async fn an_admin_may_do_everything_in_teams_that_do_not_name_them() {
     let builder = concourse(Script::quick()).team("main", |team| team.role(USER, Role::Owner));
     let bench = Bench::new(builder.team("ops", |team| team.role("somebody", Role::Owner))).await;
-    let report = bench.provider().check(&[in_team("ops")]).await.unwrap();
+    let report = bench.provider().check(&[in_team("ops").into()]).await.unwrap();
     assert_eq!((able(&report.scopes[0]), report.scopes[0].roles.join(",")), ([true; 4], "admin".to_owned()));
 }
 
@@ -106,7 +107,7 @@ async fn a_team_that_is_spelled_otherwise_is_named_as_concourse_spells_it() {
     for role in [Role::PipelineOperator, Role::Owner] {
         let builder = concourse(Script::quick()).team("main", |team| team.role(USER, role));
         let bench = Bench::new(builder).await;
-        let report = bench.provider().check(&[in_team("MAIN")]).await.unwrap();
+        let report = bench.provider().check(&[in_team("MAIN").into()]).await.unwrap();
         assert_eq!(able(&report.scopes[0]), [false; 4]);
         let expected = "Concourse spells team `MAIN` as `main`, and roles go by that name: correct the jobs";
         assert_eq!(report.scopes[0].remedy.as_deref(), Some(expected));
@@ -123,12 +124,11 @@ async fn a_team_that_is_spelled_otherwise_is_named_as_concourse_spells_it() {
 async fn a_team_that_does_not_exist_is_told_from_one_that_is_closed() {
     let bench =
         Bench::new(concourse(Script::quick()).team("closed", |team| team.role("x", Role::Owner))).await;
-    let targets = ["closed", "nope"].map(in_team);
+    let targets = ["closed", "nope"].map(in_team).map(Into::into);
     let report = bench.provider().check(&targets).await.unwrap();
     let [closed, nope] = &report.scopes[..] else { panic!("{report:?}") };
-    assert!(
-        closed.remedy.as_deref().unwrap().starts_with("give `local:ci-gateway` the role `pipeline-operator`")
-    );
+    assert_eq!(report.outlooks.len(), 2);
+    insta::assert_snapshot!(neutral(&bench, closed.remedy.as_deref().unwrap()), @r#"look in `fly -t TARGET teams` whether team `closed` is spelled so: roles go by the exact name, so if not, correct the jobs and leave the team as it is. If it is, give `local:ci-gateway` the role `pipeline-operator` in team `closed`: as an owner of the team, write its present roles (`fly -t TARGET get-team -n closed`) and `- {name: pipeline-operator, local: {users: ["ci-gateway"]}}` under `roles:` in team.yml, then `fly -t TARGET set-team -n closed --config team.yml`; or PUT https://ci.example.com/api/v1/teams/closed with {"auth":{"pipeline-operator":{"groups":[],"users":["local:ci-gateway"]},"…":"the present roles"}}. Both replace the team's roles"#);
     insta::assert_snapshot!(nope.remedy.as_deref().unwrap(), @"Concourse has no team `nope`; correct the jobs that name it, or make it: `fly -t TARGET set-team -n nope --config team.yml`");
 }
 
@@ -174,6 +174,6 @@ async fn a_name_that_leads_to_this_host_is_refused_when_it_is_resolved() {
         &bench.settings,
         Dependencies { http: OutboundHttp::new(), ..bench.dependencies() },
     );
-    let problem = &provider.check(&[deploy()]).await.unwrap().problems[0];
+    let problem = &provider.check(&[deploy().into()]).await.unwrap().problems[0];
     assert!(problem.ends_with("it is a loopback address"), "{problem}");
 }

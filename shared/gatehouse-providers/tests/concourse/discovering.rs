@@ -72,7 +72,8 @@ async fn an_empty_list_is_not_taken_for_an_empty_team() {
     let (kind, advice) = refused("closed").await;
     assert_eq!(kind, CiErrorKind::Forbidden);
     assert!(
-        advice.starts_with("Concourse shows us nothing of team `closed`: give `local:ci-gateway`"),
+        advice.starts_with("Concourse shows us nothing of team `closed`: look in `fly -t TARGET teams`")
+            && advice.contains("give `local:ci-gateway` the role `viewer`"),
         "{advice}"
     );
     assert_eq!(refused("nope").await, (CiErrorKind::NotFound, "Concourse has no team `nope`".to_owned()));

@@ -1,5 +1,6 @@
 //! The Concourse provider against a twin that behaves as Concourse does, at every version that matters.
 
+mod advice;
 mod checking;
 mod cutting;
 mod directory;

@@ -166,7 +166,7 @@ async fn a_build_that_waits_says_why() {
     let build = trigger(&provider, deploy()).await.unwrap();
     let reason = build.reason.unwrap();
     assert_eq!(reason.code, ReasonCode::WaitingForInputs);
-    assert_eq!(reason.detail, "it waits for its inputs: `repo` (no versions available)");
+    assert_eq!(reason.detail, "it waits for its inputs: `repo` (latest version of resource not found)");
 
     bench.twin.pause_job("main", "app", "deploy");
     let reason = provider.build(&deploy(), &build.id).await.unwrap().reason.unwrap();

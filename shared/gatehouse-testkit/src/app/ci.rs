@@ -10,6 +10,7 @@ use futures_util::{StreamExt, stream};
 use gatehouse_domain::ci::{
     Build, BuildId, CancelMode, Capabilities, CheckReport, Checkpoint, CiError, CiErrorKind, CiProvider,
     DiscoveredJob, EventStream, Position, RunEvent, RunEventBody, RunStatus, StartKind, StartRequest, Target,
+    TargetUse,
 };
 use jiff::Timestamp;
 
@@ -67,7 +68,7 @@ impl Default for ScriptedCi {
             cancelled: Vec::new(),
             outage: None,
             jobs: Vec::new(),
-            report: CheckReport { version: None, identity: None, scopes: Vec::new(), problems: Vec::new() },
+            report: CheckReport::default(),
         }))
     }
 }
@@ -267,7 +268,7 @@ impl CiProvider for ScriptedCi {
         Ok(state.jobs.iter().filter(wanted).cloned().collect())
     }
 
-    async fn check(&self, _targets: &[Target]) -> Result<CheckReport, CiError> {
+    async fn check(&self, _uses: &[TargetUse]) -> Result<CheckReport, CiError> {
         let state = self.state();
         state.up("check")?;
         Ok(state.report.clone())

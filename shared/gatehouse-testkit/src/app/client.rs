@@ -215,6 +215,14 @@ impl Call<'_> {
         self
     }
 
+    /// A body of which nothing is said.
+    #[must_use]
+    pub fn untyped_body(mut self, body: impl Into<Vec<u8>>) -> Self {
+        self.request.headers.remove(header::CONTENT_TYPE);
+        self.request.body = body.into();
+        self
+    }
+
     /// Reads the answer as a stream of events while it is made.
     pub async fn stream(self) -> EventStream {
         let (parts, body) = self.app.send(self.request).await.into_parts();

@@ -101,19 +101,26 @@ impl TestTable {
         put.expect("the job is saved").job
     }
 
+    pub async fn create_tenant(&self, name: &str) {
+        self.save_tenant(name, None).await;
+    }
+
     /// A tenant whose services are of this project where they say nothing of it.
     pub async fn save_default_project(&self, tenant: &str, project: &str) {
-        let id: TenantId = tenant.parse().expect("a tenant");
-        let entry = self.entry("user:root", &format!("tenant:{tenant}"), Some(tenant));
+        self.save_tenant(tenant, Some(project.parse().expect("a project"))).await;
+    }
+
+    async fn save_tenant(&self, name: &str, default_project: Option<ProjectName>) {
         let tenant = Tenant {
-            display_name: id.to_string(),
-            id,
+            id: name.parse().expect("a tenant"),
+            display_name: name.to_owned(),
             require_second_factor: false,
-            default_project: Some(project.parse().expect("a project")),
+            default_project,
             created_at: self.system.now(),
-            created_by: "user:root".into(),
+            created_by: "user:root".to_owned(),
         };
-        self.table.save_tenant(&tenant, &entry).await.expect("a tenant");
+        let entry = self.entry("user:root", &format!("tenant:{name}"), Some(name));
+        self.table.save_tenant(&tenant, &entry).await.expect("the tenant is saved");
     }
 
     /// Saves a project of `tenant`, which accepts the service `accepts`, or any.

@@ -286,7 +286,7 @@ pub async fn jobs_are_discovered_or_that_is_unsupported(bench: &dyn Bench) {
 
 pub async fn a_check_finds_nothing_wrong(bench: &dyn Bench) {
     let targets = [Job::Succeeds, Job::Fails, Job::Waits].map(|job| bench.target(job));
-    let report = in_time(bench.provider().check(&targets)).await.unwrap();
+    let report = in_time(bench.provider().check(&targets.map(Into::into))).await.unwrap();
     assert_eq!(report.problems, Vec::<String>::new());
     assert!(report.identity.is_some_and(|identity| !identity.is_empty()));
     for scope in report.scopes {

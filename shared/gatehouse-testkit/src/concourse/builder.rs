@@ -37,7 +37,6 @@ impl Default for TwinBuilder {
             grants_only_openid: false,
             abort: AbortPace::After(Duration::ZERO),
             fixed_time: None,
-            cluster_name: "twin".to_owned(),
         };
         let state = State { next_build_id: 1, ..State::default() };
         Self { address: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0), config, state }
@@ -234,6 +233,13 @@ impl PipelineBuilder {
         self
     }
 
+    /// Says which job's build has set the pipeline, as the step `set_pipeline` does.
+    #[must_use]
+    pub fn set_by(mut self, job: i64, build: i64) -> Self {
+        self.record.parent = Some((job, build));
+        self
+    }
+
     /// Starts with the pipeline paused.
     #[must_use]
     pub fn paused(mut self) -> Self {
@@ -294,6 +300,13 @@ impl JobBuilder {
     #[must_use]
     pub fn max_in_flight(mut self, builds: usize) -> Self {
         self.record.max_in_flight = Some(builds);
+        self
+    }
+
+    /// Wants versions of `input` that have passed `job`.
+    #[must_use]
+    pub fn passed(mut self, input: &str, job: &str) -> Self {
+        self.record.passed.entry(input.to_owned()).or_default().push(job.to_owned());
         self
     }
 

@@ -12,7 +12,6 @@ pub(super) struct Config {
     pub(super) grants_only_openid: bool,
     pub(super) abort: AbortPace,
     pub(super) fixed_time: Option<i64>,
-    pub(super) cluster_name: String,
 }
 
 /// How long an abort takes to have its effect.

@@ -27,6 +27,7 @@ mod calls;
 mod config;
 mod events;
 mod faults;
+mod pages;
 mod presets;
 mod roles;
 mod run;

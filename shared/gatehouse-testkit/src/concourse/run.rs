@@ -107,6 +107,12 @@ impl Blocked {
     }
 }
 
+/// Whether an older build of the job waits.
+fn waits_behind_another(state: &State, build: &BuildRecord) -> bool {
+    let Some((pipeline, job)) = &build.job else { return false };
+    state.job_builds(*pipeline, job).any(|it| it.id < build.id && it.status == Status::Pending)
+}
+
 struct Runner {
     world: Arc<World>,
     id: i64,
@@ -146,7 +152,7 @@ impl Runner {
         match &script.hold {
             Hold::Nothing => {}
             Hold::For(delay) => tokio::time::sleep(*delay).await,
-            Hold::UntilReleased | Hold::Input(_) => self.released().await,
+            Hold::UntilReleased | Hold::Input { .. } => self.released().await,
         }
         self.world.when(|state| self.try_start(state, script)).await;
     }
@@ -178,8 +184,9 @@ impl Runner {
         self.world
             .when(|state| {
                 let build = state.builds.get(&self.id)?;
-                let held =
-                    !version.aborts_pending_builds_when_paused() && Blocked::of(state, build).is_paused();
+                // What is paused is gone through in its order, if at all.
+                let held = Blocked::of(state, build).is_paused()
+                    && (!version.aborts_pending_builds_when_paused() || waits_behind_another(state, build));
                 (build.status == Status::Pending && *build.abort.borrow() && !held
                     || build.status == Status::Aborted)
                     .then_some(())

@@ -51,8 +51,11 @@ pub(super) enum Hold {
     For(Duration),
     /// Until the test releases it; preparation shows nothing that blocks.
     UntilReleased,
-    /// Until the test releases it; preparation names this input.
-    Input(String),
+    /// Until the test releases it; preparation names this input, whose resource may be one that cannot be checked.
+    Input {
+        name: String,
+        broken: bool,
+    },
 }
 
 #[derive(Clone, Debug)]
@@ -154,6 +157,19 @@ impl Script {
         }
     }
 
+    /// The steps that get an input, which what is got again behind its put is not.
+    pub(super) fn inputs(&self) -> impl Iterator<Item = &Step> {
+        self.steps.iter().enumerate().filter_map(|(place, step)| {
+            let is_put = |it: &Step| it.kind == StepKind::Put && it.name == step.name;
+            (step.kind == StepKind::Get && !self.steps.iter().take(place).any(is_put)).then_some(step)
+        })
+    }
+
+    /// The steps that put an output.
+    pub(super) fn outputs(&self) -> impl Iterator<Item = &Step> {
+        self.steps.iter().filter(|step| step.kind == StepKind::Put)
+    }
+
     /// Does what was recorded, event by event as it stands; `plan` is the answer to `/plan`. A build whose
     /// stream was not recorded to its end ends `errored`, without an event.
     #[must_use]
@@ -187,7 +203,15 @@ impl Script {
     /// Leaves the build pending because `input` has no version, until the test releases it.
     #[must_use]
     pub fn waits_for_input(mut self, input: &str) -> Self {
-        self.hold = Hold::Input(input.to_owned());
+        self.hold = Hold::Input { name: input.to_owned(), broken: false };
+        self
+    }
+
+    /// Leaves the build pending because `input` has no version, since the check of its resource fails, until the test
+    /// releases it.
+    #[must_use]
+    pub fn waits_for_broken_input(mut self, input: &str) -> Self {
+        self.hold = Hold::Input { name: input.to_owned(), broken: true };
         self
     }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
+use axum::middleware::from_fn_with_state;
 use axum::response::Response;
 use futures_util::{Stream, StreamExt};
 use hyper::body::Incoming;
@@ -22,7 +23,7 @@ use super::config::Config;
 use super::faults::{Cut, CutAfterEvents, Fault, flushed};
 use super::state::State;
 use super::world::World;
-use super::{api, run, token};
+use super::{api, pages, run, token};
 
 /// Calls that are remembered; a twin started by hand runs for long.
 const REMEMBERED_CALLS: usize = 10_000;
@@ -34,7 +35,8 @@ pub(super) async fn start(address: SocketAddr, config: Config, mut state: State)
     }
     let listener = TcpListener::bind(address).await?;
     let world = Arc::new(World::new(config, listener.local_addr()?, state));
-    let router = api::router(&world).merge(token::router(&world));
+    let router = api::router(&world).merge(token::router(&world)).fallback(pages::elsewhere);
+    let router = router.layer(from_fn_with_state(world.config.version, pages::add_headers));
     run::spawn(&world, accept(world.clone(), router, listener));
     Ok(world)
 }
@@ -110,7 +112,9 @@ async fn answer(
 
 async fn pass(router: Router, request: http::Request<Incoming>) -> Result<Response, Cut> {
     let answer: Result<_, Infallible> = router.oneshot(request.map(Body::new)).await;
-    answer.map_err(|never| match never {})
+    let mut answer = answer.map_err(|never: Infallible| match never {})?;
+    pages::tidy_allow(&mut answer);
+    Ok(answer)
 }
 
 fn note(world: &World, route: Route, request: &http::Request<Incoming>) -> Option<Fault> {

@@ -49,8 +49,12 @@ pub(super) struct PipelineRecord {
     pub(super) name: String,
     pub(super) instance_vars: Option<Map<String, Value>>,
     pub(super) paused: bool,
+    /// Whoever paused it; nobody where it began so.
+    pub(super) paused_by: Option<String>,
     pub(super) archived: bool,
     pub(super) public: bool,
+    /// The job that set it, and the build that did.
+    pub(super) parent: Option<(i64, i64)>,
     pub(super) jobs: Vec<JobRecord>,
 }
 
@@ -62,8 +66,10 @@ impl PipelineRecord {
             name: name.to_owned(),
             instance_vars: None,
             paused: false,
+            paused_by: None,
             archived: false,
             public: false,
+            parent: None,
             jobs: Vec::new(),
         }
     }
@@ -84,6 +90,8 @@ pub(super) struct JobRecord {
     pub(super) disable_reruns: bool,
     pub(super) input_check_fails: bool,
     pub(super) max_in_flight: Option<usize>,
+    /// The jobs that versions of an input must have passed.
+    pub(super) passed: BTreeMap<String, Vec<String>>,
     pub(super) script: Arc<Script>,
     pub(super) last_number: u64,
     pub(super) triggers: usize,
@@ -100,6 +108,7 @@ impl JobRecord {
             disable_reruns: false,
             input_check_fails: false,
             max_in_flight: None,
+            passed: BTreeMap::new(),
             script: Arc::new(script),
             last_number: 0,
             triggers: 0,
@@ -138,6 +147,28 @@ impl BuildRecord {
     }
 }
 
+/// Whether both are the same to the database, for which 1 is 1.0.
+fn are_same(one: Option<&Map<String, Value>>, other: Option<&Map<String, Value>>) -> bool {
+    fn same(one: &Value, other: &Value) -> bool {
+        match (one, other) {
+            (Value::Number(one), Value::Number(other)) => one == other || one.as_f64() == other.as_f64(),
+            (Value::Array(one), Value::Array(other)) => {
+                one.len() == other.len() && one.iter().zip(other).all(|(one, other)| same(one, other))
+            }
+            (Value::Object(one), Value::Object(other)) => are_same(Some(one), Some(other)),
+            _ => one == other,
+        }
+    }
+    match (one, other) {
+        (Some(one), Some(other)) => {
+            let is_there =
+                |(name, value): (&String, &Value)| other.get(name).is_some_and(|it| same(value, it));
+            one.len() == other.len() && one.iter().all(is_there)
+        }
+        _ => one.is_none() && other.is_none(),
+    }
+}
+
 fn is_team(name: &str, other: &str) -> bool {
     name.to_lowercase() == other.to_lowercase()
 }
@@ -172,9 +203,15 @@ impl State {
         name: &str,
         vars: Option<&Map<String, Value>>,
     ) -> Option<&PipelineRecord> {
-        self.pipelines
-            .iter()
-            .find(|it| is_team(&it.team, team) && it.name == name && it.instance_vars.as_ref() == vars)
+        self.pipelines.iter().find(|it| {
+            is_team(&it.team, team) && it.name == name && are_same(it.instance_vars.as_ref(), vars)
+        })
+    }
+
+    /// Takes a pipeline out, with its builds.
+    pub(super) fn destroy_pipeline(&mut self, id: i64) {
+        self.pipelines.retain(|pipeline| pipeline.id != id);
+        self.builds.retain(|_, build| build.job.as_ref().is_none_or(|(pipeline, _)| *pipeline != id));
     }
 
     pub(super) fn pipeline_by_id(&self, id: i64) -> Option<&PipelineRecord> {

@@ -47,7 +47,11 @@ impl Refusal {
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let Self(status, error, description) = self;
-        let body = json!({"error": error, "error_description": description}).to_string();
+        let mut body = json!({"error": error});
+        if !description.is_empty() {
+            body["error_description"] = json!(description);
+        }
+        let body = body.to_string();
         (status, [(CONTENT_TYPE, "application/json")], body).into_response()
     }
 }
@@ -86,8 +90,10 @@ fn password(world: &World, state: &mut State, headers: &HeaderMap, form: &Form) 
     if state.users.is_empty() {
         return Err(Refusal::invalid_request("Requested connector does not exist."));
     }
-    let name = field(form, "username");
-    let Some(user) = state.users.get(name).filter(|user| user.password == field(form, "password")) else {
+    // Whoever writes their name in capitals is who they are.
+    let asked = field(form, "username");
+    let known = state.users.iter().find(|(name, _)| name.eq_ignore_ascii_case(asked));
+    let Some((name, user)) = known.filter(|(_, user)| user.password == field(form, "password")) else {
         let description = "Invalid username or password".to_owned();
         return Err(Refusal(StatusCode::UNAUTHORIZED, "access_denied", description));
     };

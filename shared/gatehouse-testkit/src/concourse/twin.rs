@@ -201,7 +201,10 @@ impl ConcourseTwin {
     }
 
     pub fn pause_pipeline(&self, team: &str, pipeline: impl Into<PipelineName>) {
-        self.with_pipeline(team, &pipeline.into(), |pipeline| pipeline.paused = true);
+        self.with_pipeline(team, &pipeline.into(), |pipeline| {
+            pipeline.paused = true;
+            pipeline.paused_by = Some("admin".to_owned());
+        });
     }
 
     pub fn unpause_pipeline(&self, team: &str, pipeline: impl Into<PipelineName>) {
@@ -240,13 +243,15 @@ impl ConcourseTwin {
         });
     }
 
+    /// Takes a job out of its pipeline. Its builds stay.
+    pub fn remove_job(&self, team: &str, pipeline: impl Into<PipelineName>, job: &str) {
+        self.with_pipeline(team, &pipeline.into(), |pipeline| pipeline.jobs.retain(|it| it.name != job));
+    }
+
     /// Destroys a pipeline. Its builds go with it, and open streams of theirs are cut.
     pub fn destroy_pipeline(&self, team: &str, pipeline: impl Into<PipelineName>) {
         let id = self.with_pipeline(team, &pipeline.into(), |pipeline| pipeline.id);
-        self.world.update(|state| {
-            state.pipelines.retain(|pipeline| pipeline.id != id);
-            state.builds.retain(|_, build| build.job.as_ref().is_none_or(|(pipeline, _)| *pipeline != id));
-        });
+        self.world.update(|state| state.destroy_pipeline(id));
         self.cut_streams();
     }
 

@@ -65,6 +65,19 @@ impl Version {
         self >= Self::V8_3
     }
 
+    /// 8.0 left the header out that browsers overlook.
+    pub(super) fn protects_from_xss(self) -> bool {
+        self < Self::V8_1
+    }
+
+    pub(super) fn says_connector(self) -> bool {
+        self >= Self::V7_4
+    }
+
+    pub(super) fn says_who_paused(self) -> bool {
+        self >= Self::V7_14
+    }
+
     pub(super) fn has_health(self) -> bool {
         self >= Self::V8_3
     }
@@ -73,7 +86,8 @@ impl Version {
         self >= Self::V8_3
     }
 
-    /// 8.2.0 mended what 6.0 broke: before it, an abort waits until the pipeline or job is unpaused.
+    /// 8.2.0 mended what 6.0 broke: before it, an abort waits until the pipeline or job is unpaused. Since then it waits
+    /// until none of the job's older builds does.
     pub(super) fn aborts_pending_builds_when_paused(self) -> bool {
         self >= Self::V8_3
     }

@@ -124,6 +124,21 @@ impl Client {
         Ok(EventStream { status: head.status, headers: head.headers, body, seen: Vec::new(), taken: 0 })
     }
 
+    /// A call with headers of its own.
+    pub async fn send_with(&self, method: Method, path: &str, headers: &[(&str, &str)], body: &str) -> Reply {
+        let request = self.request(method, path);
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        self.reply(request, body.to_owned()).await.unwrap()
+    }
+
+    /// The same, whose answer does not end.
+    pub async fn send_for_stream(&self, method: Method, path: &str, headers: &[(&str, &str)]) -> EventStream {
+        let request = self.request(method, path);
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        let (head, body) = self.send(request, String::new()).await.unwrap().into_parts();
+        EventStream { status: head.status, headers: head.headers, body, seen: Vec::new(), taken: 0 }
+    }
+
     fn request(&self, method: Method, path: &str) -> http::request::Builder {
         let request = Request::builder().method(method).uri(path);
         match &self.token {

@@ -7,3 +7,4 @@ mod faults;
 mod jobs;
 mod recordings;
 mod stream;
+mod transcripts;

@@ -10,7 +10,7 @@ use gatehouse_domain::{
     ci::{
         Build, BuildId, CancelMode, Capabilities, CheckReport, Checkpoint, CiError, CiErrorKind, CiProvider,
         ConcourseTarget, Delivery, DiscoveredJob, EventStream, Position, ProviderDirectory,
-        ProviderLookupError, RunStatus, StartRequest, Target,
+        ProviderLookupError, RunStatus, StartRequest, Target, TargetUse,
     },
     jobs::{Job, JobSpec},
     name::ProviderName,
@@ -174,7 +174,7 @@ impl CiProvider for PretendCi {
         Err(down())
     }
 
-    async fn check(&self, _targets: &[Target]) -> Result<CheckReport, CiError> {
+    async fn check(&self, _uses: &[TargetUse]) -> Result<CheckReport, CiError> {
         Err(down())
     }
 }

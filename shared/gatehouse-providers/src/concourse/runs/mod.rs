@@ -1,9 +1,13 @@
 //! Single runs.
 
+mod found;
 mod show;
 mod start;
+mod waiting;
 
 pub(super) use self::{
-    show::{build, cancel, find, reason},
+    found::find,
+    show::{build, cancel},
     start::{checkpoint, start, started_since},
+    waiting::reason,
 };

@@ -7,7 +7,10 @@ use gatehouse_domain::ci::{
     Target,
 };
 
-use super::show::{Found, find, shown, translated};
+use super::{
+    found::{Found, find_for},
+    show::{shown, translated},
+};
 use crate::concourse::{
     client::{Client, Limits},
     error::{About, Call, Effect},
@@ -53,7 +56,7 @@ async fn list(
     operation: &'static str,
     query: &str,
 ) -> Result<Vec<wire::Build>, CiError> {
-    let call = Call { operation, about: About::Job(target), effect: Effect::Reads };
+    let call = Call { operation, about: About::Job(target), effect: Effect::Prepares };
     client.get(&call, &path::job_builds(target, "", query), Limits::list()).await
 }
 
@@ -154,7 +157,8 @@ async fn original(
     build: &BuildId,
     operation: &'static str,
 ) -> Result<Found, CiError> {
-    find(client, target, build, operation).await.map_err(|error| match error.kind {
+    let found = find_for(client, target, build, operation, Effect::Prepares).await;
+    found.map_err(|error| match error.kind {
         CiErrorKind::NotFound => CiError {
             kind: CiErrorKind::Refused,
             advice: format!("{}: what is gone cannot be run again; trigger the job instead", error.advice),

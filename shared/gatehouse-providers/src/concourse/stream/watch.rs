@@ -11,7 +11,7 @@
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use gatehouse_domain::{
-    ci::{BuildId, CiError, CiErrorKind, Position, Reason, RunEvent, RunEventBody, Target},
+    ci::{BuildId, CiError, CiErrorKind, Position, Reason, RunEvent, RunEventBody, RunStatus, Target},
     clock::Clock,
 };
 use gatehouse_outbound::{Backoff, SseEvent};
@@ -25,15 +25,21 @@ use super::{
 use crate::concourse::{
     client::Client,
     events::{self, Envelope, EventReader},
-    runs, status, wire,
+    runs, status,
+    version::{FORCES_ABORTS, ServerVersion},
+    wire,
 };
 
 /// After how much silence Concourse is asked whether the build has ended: a wake-up of the stream can get
 /// lost there.
 const WATCHDOG: Duration = Duration::from_mins(1);
 
-/// After how much silence a build whose end was seen is left: after a forced abort more may follow.
+/// After how much silence a build whose end was seen is left, where its stream does not say that it is over.
 const QUIET_AFTER_END: Duration = Duration::from_secs(2);
+
+/// The same of a build that may have been ended by force: its hooks run on, and the end of its stream comes behind what
+/// they have to say.
+const QUIET_AFTER_FORCE: Duration = WATCHDOG;
 
 /// How often a waiting build is looked at first.
 const FIRST_POLL: Duration = Duration::from_secs(1);
@@ -63,8 +69,8 @@ pub(super) struct Watch {
     last: Option<u64>,
     /// Up to where the caller has been told before.
     after: Option<Place>,
-    /// Whether the event that ends the build was seen.
-    ended: bool,
+    /// Whether the event that ends the build was seen, and with what.
+    ended: Option<RunStatus>,
     /// Whether Concourse was found to say that the build has ended, while the stream was silent.
     silent_after_end: bool,
     /// Counts the tries in a row that bring nothing.
@@ -113,7 +119,7 @@ impl Watch {
             reader: EventReader::default(),
             last: None,
             after,
-            ended: false,
+            ended: None,
             silent_after_end: false,
             backoff: BACKOFF,
         }
@@ -218,7 +224,12 @@ impl Watch {
         {
             return Next::Event(event);
         }
-        let silence = if self.ended { QUIET_AFTER_END } else { WATCHDOG };
+        let forces = |version: ServerVersion| !version.is_before(FORCES_ABORTS);
+        let silence = match self.ended {
+            None => WATCHDOG,
+            Some(RunStatus::Cancelled) if self.client.version().is_some_and(forces) => QUIET_AFTER_FORCE,
+            Some(_) => QUIET_AFTER_END,
+        };
         tokio::select! {
             biased;
             next = connection.next() => next,
@@ -258,9 +269,11 @@ impl Watch {
         }
         let meanings = self.reader.read(&envelope.kind, json);
         // More events may follow this one, and `end` may get lost, so the watch ends with the stream or with silence.
-        self.ended |= meanings.iter().any(
-            |meaning| matches!(&meaning.body, RunEventBody::Status { status, .. } if status.is_terminal()),
-        );
+        let ends = meanings.iter().find_map(|meaning| match &meaning.body {
+            RunEventBody::Status { status, .. } if status.is_terminal() => Some(*status),
+            _ => None,
+        });
+        self.ended = ends.or(self.ended);
         self.tell(number, meanings.into_iter().map(|meaning| (meaning.body, meaning.time)).collect());
     }
 
@@ -278,7 +291,7 @@ impl Watch {
     /// Ends the watch where the stream ends. A stream without the event that ends the build is one that was
     /// resumed behind it, or whose events were deleted.
     async fn reach_end(&mut self) -> Result<(), CiError> {
-        if self.ended {
+        if self.ended.is_some() {
             self.report_end();
             return Ok(());
         }
@@ -306,7 +319,7 @@ impl Watch {
         });
         match self.try_again(error) {
             // Everything was reported but the end, which is known all the same.
-            Err(_) if self.ended => {
+            Err(_) if self.ended.is_some() => {
                 self.report_end();
                 Ok(())
             }
@@ -318,7 +331,7 @@ impl Watch {
     /// lost.
     /// Then a new connection brings the rest; when even that is silent, the build's own status has to do.
     async fn doubt_silence(&mut self) -> Result<(), CiError> {
-        if self.ended {
+        if self.ended.is_some() {
             self.report_end();
             return Ok(());
         }

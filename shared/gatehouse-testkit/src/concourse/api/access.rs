@@ -106,6 +106,16 @@ impl PipelineRef {
         caller.must(state, &self.team, Role::Viewer).map(|()| pipeline)
     }
 
+    /// Finds a pipeline to change; one that is not there is refused before the caller is looked at.
+    pub(super) fn changeable<'s>(
+        &self,
+        state: &'s State,
+        caller: &Caller,
+    ) -> Result<&'s PipelineRecord, Rejection> {
+        let pipeline = self.find(state)?;
+        caller.must(state, &self.team, Role::Member).map(|()| pipeline)
+    }
+
     /// Finds a pipeline to act on; one that is not there or archived is refused before the caller is looked at.
     pub(super) fn operable<'s>(
         &self,
@@ -126,7 +136,7 @@ fn instance_vars(query: &str) -> Result<Option<Map<String, Value>>, Rejection> {
     for (key, value) in url::form_urlencoded::parse(query.as_bytes()) {
         let json = || serde_json::from_str::<Value>(&value).map_err(|_| Rejection::BadRequest);
         if key == "vars" {
-            let Value::Object(all) = json()? else { return Err(Rejection::BadRequest) };
+            let Value::Object(all) = json()? else { return Err(Rejection::NotFound) };
             vars.extend(all);
         } else if let Some(path) = key.strip_prefix("vars.") {
             set_path(&mut vars, path, json()?)?;

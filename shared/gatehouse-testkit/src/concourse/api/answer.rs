@@ -14,6 +14,8 @@ pub(super) enum Rejection {
     NotAuthorized,
     Forbidden,
     NotFound,
+    /// Nothing to start, once the pipeline was found; empty body.
+    NothingToStart,
     /// The job says no; empty body.
     Conflict,
     Archived,
@@ -28,13 +30,19 @@ impl IntoResponse for Rejection {
             Self::NotAuthorized => (StatusCode::UNAUTHORIZED, "not authorized").into_response(),
             Self::Forbidden => (StatusCode::FORBIDDEN, "forbidden").into_response(),
             Self::NotFound => StatusCode::NOT_FOUND.into_response(),
-            Self::Conflict => StatusCode::CONFLICT.into_response(),
+            Self::NothingToStart => empty_json(StatusCode::NOT_FOUND),
+            Self::Conflict => empty_json(StatusCode::CONFLICT),
             Self::Archived => {
-                (StatusCode::CONFLICT, "action not allowed for an archived pipeline").into_response()
+                (StatusCode::CONFLICT, "action not allowed for an archived pipeline\n").into_response()
             }
-            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+            Self::Internal => empty_json(StatusCode::INTERNAL_SERVER_ERROR),
         }
     }
+}
+
+/// What is said of a start that comes to nothing: the type of the answer that there would have been.
+fn empty_json(status: StatusCode) -> Response {
+    (status, [(CONTENT_TYPE, "application/json")]).into_response()
 }
 
 /// JSON as Go's encoder writes it, newline included.

@@ -88,7 +88,7 @@ pub(super) async fn list_job_builds(
     let known = pipeline.readable(&state, &caller)?;
     known.job(&job).ok_or(Rejection::NotFound)?;
     let page = Page::parse(query.as_deref(), world.config.version);
-    if page.is_reversed() {
+    if page.is_nonsense() {
         return Err(Rejection::NotFound);
     }
     let comment = comment_for(&state, &caller, &pipeline.team);
@@ -160,7 +160,17 @@ pub(super) async fn show_resources(
 ) -> Answer {
     let state = world.lock();
     let build = readable_build(&state, &caller, &id, Detail::Summary)?;
-    Ok(Json(present::resources(build)).into_response())
+    Ok(Json(present::resources(&state, build)).into_response())
+}
+
+/// The twin's builds keep none.
+pub(super) async fn list_artifacts(
+    State(world): State<Arc<World>>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Answer {
+    readable_build(&world.lock(), &caller, &id, Detail::Summary)?;
+    Ok(Json([(); 0]).into_response())
 }
 
 /// Asks for an abort. The answer is the same whether there is anything left to abort or not.

@@ -13,6 +13,7 @@ use super::present::{self, Comment};
 use crate::concourse::caller::Caller;
 use crate::concourse::run::{self, NewBuild};
 use crate::concourse::script::Status;
+use crate::concourse::version::Version;
 use crate::concourse::world::World;
 
 type JobPath = Path<(String, String, String)>;
@@ -22,7 +23,8 @@ pub(super) async fn list_all_jobs(State(world): State<Arc<World>>, caller: Calle
     let state = world.lock();
     let visible = state.pipelines.iter().filter(|it| !it.archived && is_visible(&state, &caller, it));
     let jobs = visible.flat_map(|pipeline| pipeline.jobs.iter().map(move |job| (pipeline, job)));
-    let jobs: Vec<_> = jobs.map(|(pipeline, job)| present::job_summary(&state, pipeline, job)).collect();
+    let jobs: Vec<_> =
+        jobs.map(|(pipeline, job)| present::job_summary(&world, &state, pipeline, job)).collect();
     Ok(Json(jobs).into_response())
 }
 
@@ -35,7 +37,8 @@ pub(super) async fn list_jobs(
     let pipeline = PipelineRef::parse(&world, team, name, query.as_deref())?;
     let state = world.lock();
     let pipeline = pipeline.readable(&state, &caller)?;
-    let jobs: Vec<_> = pipeline.jobs.iter().map(|job| present::job_summary(&state, pipeline, job)).collect();
+    let jobs = pipeline.jobs.iter().map(|job| present::job_summary(&world, &state, pipeline, job));
+    let jobs: Vec<_> = jobs.collect();
     Ok(Json(jobs).into_response())
 }
 
@@ -63,7 +66,7 @@ pub(super) async fn trigger_job(
     let (new, breaks) = world.update(|state| {
         let pipeline = pipeline.operable(state, &caller)?;
         let id = pipeline.id;
-        let known = pipeline.job(&job).ok_or(Rejection::NotFound)?;
+        let known = pipeline.job(&job).ok_or(Rejection::NothingToStart)?;
         if known.disable_manual_trigger {
             return Err(Rejection::Conflict);
         }
@@ -95,9 +98,15 @@ pub(super) async fn rerun_build(
     let new = {
         let state = world.lock();
         let pipeline = pipeline.operable(&state, &caller)?;
-        let known = pipeline.job(&job).ok_or(Rejection::NotFound)?;
-        let old =
-            state.job_builds(pipeline.id, &job).find(|it| it.name == build).ok_or(Rejection::NotFound)?;
+        let known = pipeline.job(&job).ok_or(Rejection::NothingToStart)?;
+        let mut builds = state.job_builds(pipeline.id, &job);
+        let old = match build.as_str() {
+            // Before 8 it is found, and then something fails.
+            "latest" if world.config.version < Version::V8_1 => return Err(Rejection::Internal),
+            "latest" => builds.max_by_key(|it| it.order_key()),
+            name => builds.find(|it| it.name == name),
+        };
+        let old = old.ok_or(Rejection::NothingToStart)?;
         if known.disable_reruns && world.config.version.has_disable_reruns() {
             return Err(Rejection::Conflict);
         }

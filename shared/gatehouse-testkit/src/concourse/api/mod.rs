@@ -17,9 +17,10 @@ use axum::extract::Request;
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::{get, put};
-use http::header::CACHE_CONTROL;
-use http::{HeaderValue, StatusCode};
+use http::HeaderValue;
+use http::header::VARY;
 
+use super::pages;
 use super::version::Version;
 use super::world::World;
 
@@ -40,6 +41,7 @@ pub(super) fn router(world: &Arc<World>) -> Router {
         .route("/builds/{id}/plan", get(builds::show_plan))
         .route("/builds/{id}/preparation", get(builds::show_preparation))
         .route("/builds/{id}/resources", get(builds::show_resources))
+        .route("/builds/{id}/artifacts", get(builds::list_artifacts))
         .route("/builds/{id}/abort", put(builds::abort_build))
         .nest("/teams/{team}/pipelines/{pipeline}", pipeline_router());
     if version.has_comments() {
@@ -48,14 +50,17 @@ pub(super) fn router(world: &Arc<World>) -> Router {
     if version.has_health() {
         api = api.route("/health", get(teams::show_health));
     }
-    Router::new()
-        .nest("/api/v1", api.fallback(not_found).with_state(world.clone()))
-        .layer(from_fn_with_state(version, add_headers))
+    // What nothing answers says nothing of who does not.
+    let api = api.layer(from_fn_with_state(version, add_headers)).fallback(pages::not_found);
+    let api = api.method_not_allowed_fallback(pages::method_not_allowed).with_state(world.clone());
+    Router::new().nest("/api/v1", api)
 }
 
 fn pipeline_router() -> Router<Arc<World>> {
     Router::new()
-        .route("/", get(pipelines::show_pipeline))
+        .route("/", get(pipelines::show_pipeline).delete(pipelines::destroy_pipeline))
+        .route("/rename", put(pipelines::rename_pipeline))
+        .route("/resources", get(pipelines::list_resources))
         .route("/pause", put(pipelines::pause_pipeline))
         .route("/unpause", put(pipelines::unpause_pipeline))
         .route("/builds", get(builds::list_pipeline_builds))
@@ -67,17 +72,11 @@ fn pipeline_router() -> Router<Arc<World>> {
         .route("/jobs/{job}/builds/{build}", get(builds::show_job_build).post(jobs::rerun_build))
 }
 
-async fn not_found() -> StatusCode {
-    StatusCode::NOT_FOUND
-}
-
-/// Every answer says which Concourse it comes from, refusals too.
+/// Every route of the API says which Concourse it is of, refusals too.
 async fn add_headers(version: axum::extract::State<Version>, request: Request, next: Next) -> Response {
     let mut answer = next.run(request).await;
     let headers = answer.headers_mut();
     headers.insert("x-concourse-version", HeaderValue::from_static(version.as_str()));
-    if !headers.contains_key(CACHE_CONTROL) {
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store, private"));
-    }
+    headers.insert(VARY, HeaderValue::from_static("Accept-Encoding"));
     answer
 }

@@ -23,6 +23,7 @@ pub(super) struct Page {
     /// Of servers that page by `since` and `until`, which leave their own build out.
     since: Option<i64>,
     until: Option<i64>,
+    negative: bool,
 }
 
 impl Page {
@@ -37,7 +38,10 @@ impl Page {
                 "from" | "to" if old => {}
                 "from" if !value.is_empty() => page.from = Some(value.parse().unwrap_or(0)),
                 "to" if !value.is_empty() => page.to = Some(value.parse().unwrap_or(0)),
-                "limit" => page.limit = value.parse().ok().filter(|it| *it > 0).unwrap_or(DEFAULT_LIMIT),
+                "limit" => {
+                    page.negative = value.parse().is_ok_and(|limit: i64| limit < 0);
+                    page.limit = value.parse().ok().filter(|it| *it > 0).unwrap_or(DEFAULT_LIMIT);
+                }
                 "timestamps" => page.by_time = !value.is_empty(),
                 _ => {}
             }
@@ -45,31 +49,28 @@ impl Page {
         page
     }
 
-    /// A range that ends before it begins has no answer.
-    pub(super) fn is_reversed(&self) -> bool {
-        matches!((self.from, self.to), (Some(from), Some(to)) if from > to)
+    /// A range that ends before it begins, or a limit below nothing, has no answer.
+    pub(super) fn is_nonsense(&self) -> bool {
+        self.negative || matches!((self.from, self.to), (Some(from), Some(to)) if from > to)
     }
 
-    fn holds(&self, state: &State, build: &BuildRecord) -> bool {
-        if self.by_time {
-            let time = build.start_time.unwrap_or(0);
-            return self.from.is_none_or(|from| time >= from) && self.to.is_none_or(|to| time <= to);
-        }
+    /// Reruns stand beside their original, and ids are compared all the same.
+    fn holds(&self, build: &BuildRecord) -> bool {
         if self.since.is_some() || self.until.is_some() {
             return match self.until {
                 Some(until) => build.id > until,
                 None => self.since.is_none_or(|since| build.id < since),
             };
         }
-        let key = |id: i64| state.builds.get(&id).map_or((id, id), BuildRecord::order_key);
-        self.from.is_none_or(|from| build.order_key() >= key(from))
-            && self.to.is_none_or(|to| build.order_key() <= key(to))
+        let place = if self.by_time { build.start_time.unwrap_or(0) } else { build.id };
+        self.from.is_none_or(|from| place >= from) && self.to.is_none_or(|to| place <= to)
     }
 
     /// Takes this page of `builds`, which come newest first.
-    fn take<'s>(&self, state: &State, builds: &[&'s BuildRecord]) -> Vec<&'s BuildRecord> {
-        let mut inside: Vec<_> = builds.iter().copied().filter(|it| self.holds(state, it)).collect();
+    fn take<'s>(&self, builds: &[&'s BuildRecord]) -> Vec<&'s BuildRecord> {
+        let mut inside: Vec<_> = builds.iter().copied().filter(|it| self.holds(it)).collect();
         match (self.from, self.to) {
+            // Between two, the oldest comes first.
             (Some(_), Some(_)) => {
                 inside.reverse();
                 inside.truncate(self.limit);
@@ -98,13 +99,16 @@ pub(super) fn respond<'s>(
 ) -> Response {
     let mut all: Vec<_> = builds.collect();
     all.sort_unstable_by_key(|build| std::cmp::Reverse(build.order_key()));
-    let taken = page.take(state, &all);
+    let taken = page.take(&all);
     let shown: Vec<_> = taken.iter().map(|it| present::build(world, state, it, comment)).collect();
     let mut answer = Json(shown).into_response();
-    let keys = || taken.iter().map(|build| build.order_key());
-    let (Some(oldest), Some(newest)) = (keys().min(), keys().max()) else { return answer };
-    let older = all.iter().find(|build| build.order_key() < oldest);
-    let newer = all.iter().rev().find(|build| build.order_key() > newest);
+    let (Some(first), Some(last)) = (taken.first(), taken.last()) else { return answer };
+    if page.by_time {
+        return answer;
+    }
+    // The neighbours of a page are those of its ends, by their ids; which of them is next goes by the order.
+    let older = all.iter().find(|build| build.id < last.id);
+    let newer = all.iter().rev().find(|build| build.id > first.id);
     let mut link = |name: &str, build: Option<&&BuildRecord>, rel: &str| {
         let Some(build) = build else { return };
         let vars = vars.map(encoded).unwrap_or_default();

@@ -1,9 +1,11 @@
 //! What records look like as JSON: empty fields are left out.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value, json};
 
 use crate::concourse::run::Blocked;
-use crate::concourse::script::{Hold, Status, StepKind};
+use crate::concourse::script::{Hold, Status, Step, StepKind};
 use crate::concourse::state::{BuildRecord, JobRecord, PipelineRecord, State, TeamRecord};
 use crate::concourse::world::World;
 
@@ -87,27 +89,43 @@ fn next_and_finished<'s>(
     (next, finished)
 }
 
-fn job_base(pipeline: &PipelineRecord, job: &JobRecord) -> Value {
+/// Who paused something, and when, which the twin does not remember.
+fn put_pause(object: &mut Value, world: &World, by: &str) {
+    if world.config.version.says_who_paused() {
+        put(object, "paused_by", by);
+        put(object, "paused_at", 1_790_000_000);
+    }
+}
+
+fn job_base(world: &World, pipeline: &PipelineRecord, job: &JobRecord) -> Value {
     let mut it = json!({"id": job.id, "name": job.name, "team_name": pipeline.team});
     put_pipeline(&mut it, pipeline);
     if job.paused {
         put(&mut it, "paused", true);
+        put_pause(&mut it, world, "admin");
     }
-    for (name, kind) in [("inputs", StepKind::Get), ("outputs", StepKind::Put)] {
-        let of_kind = job.script.steps.iter().filter(|step| step.kind == kind);
-        let steps: Vec<_> = of_kind.map(|step| json!({"name": step.name, "resource": step.name})).collect();
-        if !steps.is_empty() {
-            put(&mut it, name, steps);
-        }
-    }
+    let resource = |step: &Step| json!({"name": step.name, "resource": step.name});
+    let inputs = job.script.inputs().map(|step| {
+        let mut it = resource(step);
+        put_some(&mut it, "passed", job.passed.get(&step.name).cloned());
+        it
+    });
+    let (inputs, outputs): (Vec<_>, Vec<_>) =
+        (inputs.collect(), job.script.outputs().map(resource).collect());
+    put_some(&mut it, "inputs", Some(inputs).filter(|inputs| !inputs.is_empty()));
+    put_some(&mut it, "outputs", Some(outputs).filter(|outputs| !outputs.is_empty()));
     it
 }
 
 /// A job in a list: short builds, and nothing about manual triggers.
-pub(super) fn job_summary(state: &State, pipeline: &PipelineRecord, job: &JobRecord) -> Value {
+pub(super) fn job_summary(world: &World, state: &State, pipeline: &PipelineRecord, job: &JobRecord) -> Value {
     let (next, finished) = next_and_finished(state, pipeline, job);
-    let mut it = job_base(pipeline, job);
+    let mut it = job_base(world, pipeline, job);
+    // Since when it has come to what it came to last.
+    let ended = state.job_builds(pipeline.id, &job.name).filter(|build| build.status.is_terminal()).rev();
+    let alike = ended.take_while(|build| finished.is_some_and(|last| last.status == build.status));
     put_some(&mut it, "finished_build", finished.map(|build| build_summary(state, build)));
+    put_some(&mut it, "transition_build", alike.last().map(|build| build_summary(state, build)));
     put_some(&mut it, "next_build", next.map(|build| build_summary(state, build)));
     it
 }
@@ -116,7 +134,10 @@ pub(super) fn job_summary(state: &State, pipeline: &PipelineRecord, job: &JobRec
 pub(super) fn job(world: &World, state: &State, pipeline: &PipelineRecord, job: &JobRecord) -> Value {
     let (next, finished) = next_and_finished(state, pipeline, job);
     let whole = |it: Option<&BuildRecord>| it.map(|it| build(world, state, it, Comment::Hidden));
-    let mut it = job_base(pipeline, job);
+    let mut it = job_base(world, pipeline, job);
+    for input in it.get_mut("inputs").and_then(Value::as_array_mut).into_iter().flatten() {
+        put(input, "trigger", false);
+    }
     put(&mut it, "next_build", whole(next));
     put(&mut it, "finished_build", whole(finished));
     if job.disable_manual_trigger {
@@ -128,18 +149,47 @@ pub(super) fn job(world: &World, state: &State, pipeline: &PipelineRecord, job: 
     it
 }
 
-pub(super) fn pipeline(pipeline: &PipelineRecord) -> Value {
+pub(super) fn pipeline(world: &World, pipeline: &PipelineRecord) -> Value {
     let mut it = json!({
         "id": pipeline.id,
         "name": pipeline.name,
-        "paused": pipeline.paused,
+        // What is archived is paused with it.
+        "paused": pipeline.paused || pipeline.archived,
         "public": pipeline.public,
         "archived": pipeline.archived,
         "team_name": pipeline.team,
         "last_updated": 1_790_000_000,
     });
     put_some(&mut it, "instance_vars", pipeline.instance_vars.clone());
+    if pipeline.archived {
+        put_pause(&mut it, world, "automatic-pipeline-archiver");
+    } else if let Some(by) = pipeline.paused_by.as_ref().filter(|_| pipeline.paused) {
+        put_pause(&mut it, world, by);
+    }
+    put_some(&mut it, "parent_job_id", pipeline.parent.map(|(job, _)| job));
+    put_some(&mut it, "parent_build_id", pipeline.parent.map(|(_, build)| build));
     it
+}
+
+/// The resources that jobs of a pipeline get and put.
+pub(super) fn pipeline_resources(pipeline: &PipelineRecord) -> Vec<Value> {
+    let steps = pipeline.jobs.iter().flat_map(|job| job.script.steps.iter().map(move |step| (job, step)));
+    let resources = steps.filter(|(_, step)| step.kind != StepKind::Task).map(|(job, step)| {
+        let is_broken = matches!(&job.script.hold, Hold::Input { name, broken: true } if *name == step.name);
+        let status = if is_broken { "failed" } else { "succeeded" };
+        let mut it = json!({
+            "name": step.name,
+            "team_name": pipeline.team,
+            "type": "mock",
+            "last_checked": 1_790_000_000,
+            "build": {"id": 0, "name": "check", "status": status},
+        });
+        put_pipeline(&mut it, pipeline);
+        (step.name.clone(), it)
+    });
+    // One that several jobs get is one resource.
+    let resources: BTreeMap<String, Value> = resources.collect();
+    resources.into_values().collect()
 }
 
 pub(super) fn team(team: &TeamRecord) -> Value {
@@ -153,14 +203,20 @@ pub(super) fn plan(build: &BuildRecord) -> Value {
     json!({"schema": "exec.v2", "plan": {"id": "64f000", "do": build.script.nodes}})
 }
 
-pub(super) fn resources(build: &BuildRecord) -> Value {
+pub(super) fn resources(state: &State, build: &BuildRecord) -> Value {
     let started = build.status != Status::Pending;
     let pipeline = build.job.as_ref().map_or(0, |(pipeline, _)| *pipeline);
-    let of_kind = |kind| build.script.steps.iter().filter(move |step| started && step.kind == kind);
-    let inputs = of_kind(StepKind::Get).map(|step| {
-        json!({"name": step.name, "version": step.version, "pipeline_id": pipeline, "first_occurrence": true})
+    let inputs = build.script.inputs().filter(|_| started).map(|step| {
+        let is_same = |it: &Step| it.kind == StepKind::Get && it.name == step.name && it.version == step.version;
+        let mut earlier = state.builds.values().filter(|it| it.id < build.id && it.job == build.job);
+        let is_first = !earlier.any(|it| it.start_time.is_some() && it.script.steps.iter().any(is_same));
+        json!({"name": step.name, "version": step.version, "pipeline_id": pipeline, "first_occurrence": is_first})
     });
-    let outputs = of_kind(StepKind::Put).map(|step| json!({"name": step.name, "version": step.version}));
+    let outputs = build
+        .script
+        .outputs()
+        .filter(|_| started)
+        .map(|step| json!({"name": step.name, "version": step.version}));
     json!({"inputs": inputs.collect::<Vec<_>>(), "outputs": outputs.collect::<Vec<_>>()})
 }
 
@@ -170,9 +226,18 @@ pub(super) fn preparation(build: &BuildRecord, blocked: &Blocked) -> Value {
     let pending = build.status == Status::Pending;
     let mut inputs = Map::new();
     let mut reasons = Map::new();
-    if let (true, Hold::Input(missing)) = (pending, &build.script.hold) {
-        inputs.insert(missing.clone(), "blocking".into());
-        reasons.insert(missing.clone(), "no versions available".into());
+    let mut miss = |input: &str, why: &str| {
+        inputs.insert(input.to_owned(), "blocking".into());
+        reasons.insert(input.to_owned(), why.into());
+    };
+    if let (true, Hold::Input { name, .. }) = (pending, &build.script.hold) {
+        miss(name, "latest version of resource not found");
+    } else if pending && (blocked.pipeline || blocked.job) {
+        // Nobody looks for the inputs of what is paused.
+        build
+            .script
+            .inputs()
+            .for_each(|step| miss(&step.name, "input is not included in resolved candidates"));
     }
     json!({
         "build_id": build.id,

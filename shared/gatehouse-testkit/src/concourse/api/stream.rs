@@ -13,7 +13,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use futures_util::{Stream, StreamExt};
 use http::HeaderMap;
-use http::header::{ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, VARY};
+use http::header::{ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE};
 use tokio::sync::watch;
 
 use super::access::{Detail, readable_build};
@@ -49,7 +49,6 @@ pub(super) async fn build_events(
         (CACHE_CONTROL.as_str(), "no-cache, no-store, must-revalidate"),
         ("x-accel-buffering", "no"),
         ("x-atc-stream-version", "2.0"),
-        (VARY.as_str(), "Accept-Encoding"),
     ] {
         answer.headers_mut().insert(name, http::HeaderValue::from_static(value));
     }

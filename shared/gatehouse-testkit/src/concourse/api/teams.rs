@@ -14,24 +14,31 @@ use super::answer::{Answer, Json, Rejection};
 use super::present;
 use crate::concourse::caller::Caller;
 use crate::concourse::roles::{Auth, Role};
+use crate::concourse::version::Version;
 use crate::concourse::world::World;
 
 pub(super) async fn show_info(State(world): State<Arc<World>>, caller: Caller) -> Answer {
     caller.not_invalid()?;
     let version = world.config.version;
+    let is_8 = version >= Version::V8_1;
     let mut info = json!({
         "version": version.as_str(),
-        "worker_version": "2.5",
+        "worker_version": if is_8 { "3.0" } else { "2.5" },
         "external_url": world.url,
-        "cluster_name": world.config.cluster_name,
     });
     if version.has_feature_flags() {
-        info["feature_flags"] = json!({
-            "global_resources": false,
-            "build_rerun": false,
-            "cache_streamed_volumes": true,
+        let mut flags = json!({
+            "global_resources": true,
+            "build_rerun": is_8,
+            "cache_streamed_volumes": false,
             "resource_causality": false,
         });
+        if !is_8 {
+            flags["across_step"] = json!(true);
+            flags["pipeline_instances"] = json!(true);
+            flags["redact_secrets"] = json!(false);
+        }
+        info["feature_flags"] = flags;
     }
     Ok(Json(info).into_response())
 }
@@ -63,8 +70,10 @@ pub(super) async fn show_user(State(world): State<Arc<World>>, caller: Caller) -
         "is_admin": state.is_admin(token),
         "is_system": false,
         "teams": teams,
-        "connector": claims.connector,
     });
+    if world.config.version.says_connector() {
+        user["connector"] = json!(claims.connector);
+    }
     if world.config.version.has_created_by() {
         user["display_user_id"] = json!(claims.display_user_id());
     }
@@ -85,8 +94,9 @@ pub(super) async fn show_team(
 ) -> Answer {
     caller.token().ok_or(Rejection::NotAuthorized)?;
     let state = world.lock();
-    let team = state.team(&name).ok_or(Rejection::NotFound)?;
+    // Whether there is such a team is not for everybody to know.
     caller.must(&state, &name, Role::Viewer)?;
+    let team = state.team(&name).ok_or(Rejection::NotFound)?;
     Ok(Json(present::team(team)).into_response())
 }
 
@@ -115,7 +125,9 @@ pub(super) async fn set_team(
         return Ok((StatusCode::BAD_REQUEST, Json(errors)).into_response());
     }
     let (status, team): (_, Value) = world.update(|state| {
-        let known = state.team(&name).is_some();
+        let known = state.team(&name).map(|team| team.name.clone());
+        let name = known.clone().unwrap_or(name);
+        let known = known.is_some();
         let team = state.team_or_insert(&name);
         team.auth = new.auth;
         (if known { StatusCode::OK } else { StatusCode::CREATED }, present::team(team))
