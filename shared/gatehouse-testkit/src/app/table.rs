@@ -16,7 +16,7 @@ use gatehouse_domain::{
     ci::{ConcourseTarget, ProviderKind, Target},
     clock::Clock,
     jobs::{self, Job, JobDraft, JobSpec},
-    name::TenantId,
+    name::ProjectName,
     project::{Project, SaveProject},
     revision::{Precondition, Revision},
     tenant::{SaveTenant, Tenant},
