@@ -10,13 +10,13 @@ use serde_json::Map;
 
 use super::*;
 use crate::{
-    audit::{Action, AuditContext, Entry},
+    audit::{Action, AuditContext, Entry, Origin},
     caller::Caller,
     ci::{ConcourseTarget, Target},
     idempotency::Fingerprint,
     jobs::{Existing, FindForEdit, Job, JobSpec},
     json::Object,
-    name::{JobId, ProjectName},
+    name::{JobId, ProjectName, TenantId},
     operations::tests::{
         memory::Memory,
         support::{Site, after, environment, person},
