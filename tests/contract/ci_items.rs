@@ -7,6 +7,7 @@ use gatehouse_domain::{
     ci::{Account, BuildId, Checkpoint, ProviderKind, Reason, ReasonCode, RunStatus, Sharing, StartKind},
     idempotency::{Fingerprint, IdempotencyKey, RequestKey},
     jobs::{FindJob, Job, JobEdit, JobSpec, SaveJobs},
+    parameter::Undeclared,
     providers::{FindProvider, Provider, SaveProvider},
     revision::Revision,
     runs::{
@@ -37,6 +38,7 @@ fn job(id: &str) -> Job {
             provider: "concourse".parse().unwrap(),
             target: target("build"),
             parameters: Vec::new(),
+            undeclared: None,
         },
         revision: Revision::unverified("rev_1".into()),
         created_at: noon(),
@@ -73,6 +75,7 @@ async fn a_job() {
           "deliver": { "as": "instance_var", "name": "shape.size" } },
     ]);
     full.spec.parameters = serde_json::from_value(parameters.clone()).unwrap();
+    full.spec.undeclared = Some(Undeclared::Keep);
     let vars = json!({ "stage": "dev", "shape": { "count": 3, "ratio": 1.5, "on": true, "none": null } });
     full.spec.target = serde_json::from_value(json!({ "kind": "concourse",
         "ref": { "team": "main", "pipeline": "app", "job": "build", "vars": vars } }))
@@ -85,6 +88,7 @@ async fn a_job() {
         ("description", json!("builds")),
         ("environment", json!("prod")),
         ("parameters", parameters),
+        ("undeclared", json!("keep")),
     ] {
         expected[name] = value;
     }
@@ -161,6 +165,7 @@ fn least_run() -> Run {
         provider_status: "pending".into(),
         reason: None,
         parameters: BTreeMap::new(),
+        undelivered: BTreeMap::new(),
         triggered_by: None,
         rerun_of: None,
         created_at: noon(),
@@ -177,6 +182,7 @@ fn full_run() -> Run {
         status: RunStatus::Cancelling,
         reason: Some(Reason { code: ReasonCode::WaitingForSlot, detail: "wait".into() }),
         parameters: BTreeMap::from([("branch".parse().unwrap(), json!("main"))]),
+        undelivered: BTreeMap::from([("a b".into(), json!([1e300, null]))]),
         triggered_by: Some("user:ada".into()),
         rerun_of: Some("main:app:build:6".parse().unwrap()),
         started_at: Some(noon()),
@@ -198,7 +204,7 @@ fn stored_run(full: bool) -> Value {
     if full {
         let more = json!({
             "number": "17", "status": "cancelling", "reason": { "code": "waiting_for_slot", "detail": "wait" },
-            "parameters": { "branch": "main" }, "triggered_by": "user:ada", "rerun_of": "main:app:build:6",
+            "parameters": { "branch": "main" }, "undelivered": r#"{"a b":[1e+300,null]}"#, "triggered_by": "user:ada", "rerun_of": "main:app:build:6",
             "started_at": NOON, "finished_at": NOON, "cancel_requested_at": NOON,
             "web_url": "https://ci.example.com/7",
         });
@@ -247,6 +253,7 @@ async fn a_request_for_a_run() {
         rerun_of: None,
         target: target("build"),
         parameters: BTreeMap::new(),
+        undelivered: BTreeMap::new(),
         environment: BTreeMap::new(),
         checkpoint: Checkpoint("41".into()),
         actor: "user:ada".into(),
@@ -289,12 +296,14 @@ async fn a_request_for_a_run() {
     request.kind = StartKind::Rerun { build: BuildId("6".into()) };
     request.rerun_of = Some("main:app:build:6".parse().unwrap());
     request.parameters = BTreeMap::from([("branch".parse().unwrap(), json!("main"))]);
+    request.undelivered = BTreeMap::from([("sha".into(), json!("abc"))]);
     request.environment = BTreeMap::from([("BRANCH".into(), "main".into())]);
     table.table.begin_request(&request, &table.entry("user:ada", "job:build", None)).await.unwrap();
     let stored = item(&table, &pk, "START").await;
     assert_eq!(stored["kind"], json!({ "how": "rerun", "build": "6" }));
     assert_eq!(stored["rerun_of"], json!("main:app:build:6"));
     assert_eq!(stored["parameters"], json!({ "branch": "main" }));
+    assert_eq!(stored["undelivered"], json!(r#"{"sha":"abc"}"#));
     assert_eq!(stored["environment"], json!({ "BRANCH": "main" }));
     assert_eq!(table.table.find_request(&key, noon()).await.unwrap(), Some(request));
 }

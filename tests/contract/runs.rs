@@ -25,6 +25,7 @@ fn run(table: &TestTable, build: u64, status: RunStatus) -> Run {
         provider_status: "started".into(),
         reason: Some(Reason { code: ReasonCode::Paused, detail: "the pipeline is paused".into() }),
         parameters: BTreeMap::from([("n".parse().unwrap(), serde_json::json!(-3))]),
+        undelivered: BTreeMap::new(),
         triggered_by: None,
         rerun_of: None,
         created_at: table.system.now(),

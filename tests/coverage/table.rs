@@ -36,6 +36,7 @@ fn job() -> Job {
         provider: "concourse".parse().unwrap(),
         target: Target::Concourse(target),
         parameters: Vec::new(),
+        undeclared: None,
     };
     Job {
         id: "job_hello".parse().unwrap(),
@@ -62,6 +63,7 @@ fn run(job: &Job) -> Run {
         provider_status: "pending".into(),
         reason: None,
         parameters: std::collections::BTreeMap::new(),
+        undelivered: std::collections::BTreeMap::new(),
         triggered_by: None,
         rerun_of: None,
         created_at: morning(),

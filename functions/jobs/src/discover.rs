@@ -102,6 +102,7 @@ fn entry(body: &DiscoverBody, provider: &ProviderName, job: DiscoveredJob) -> Jo
         provider: provider.clone(),
         target: job.target,
         parameters: Vec::new(),
+        undeclared: None,
     };
     JobEntry { job_id: job.job_id, body: JobBody::of(spec) }
 }

@@ -7,7 +7,7 @@ use gatehouse_domain::{
     ci::{Account, Capabilities, ProviderKind, Scopes, Sharing, Target},
     jobs::{Job, JobDraft, JobSpec},
     name::{EnvironmentName, JobId, ProjectName, ProviderName},
-    parameter::ParameterSpec,
+    parameter::{ParameterSpec, Undeclared},
     providers::{Provider, ProviderDraft},
     validation::FieldError,
 };
@@ -43,6 +43,12 @@ pub(crate) struct JobBody {
     #[serde(default, deserialize_with = "extract::or_default", skip_serializing_if = "Vec::is_empty")]
     #[schema(value_type = Vec<Object>, max_items = 50)]
     parameters: Vec<ParameterSpec>,
+    /// What becomes of parameters that it does not declare: `keep` keeps them with the run and names them as
+    /// `undelivered`, `refuse` refuses the run. Without it, a job that declares none keeps them, and one that declares
+    /// some refuses them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, example = "refuse")]
+    undeclared: Option<Undeclared>,
 }
 
 /// Where a job runs.
@@ -76,6 +82,7 @@ impl JobBody {
             provider: name.unwrap_or_else(|| default_provider(kind)),
             target,
             parameters: self.parameters,
+            undeclared: self.undeclared,
         };
         Ok(JobDraft { id, spec })
     }
@@ -92,6 +99,7 @@ impl JobBody {
             environment: spec.environment,
             provider: ProviderReference { kind, name, target },
             parameters: spec.parameters,
+            undeclared: spec.undeclared,
         }
     }
 }

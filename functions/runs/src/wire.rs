@@ -37,6 +37,10 @@ pub(crate) struct RunView {
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     #[schema(value_type = Object)]
     parameters: BTreeMap<String, Value>,
+    /// Those of the parameters that did not reach the CI system.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(example = json!(["git_sha"]))]
+    undelivered: Vec<String>,
     /// Who started it through Gatehouse; missing when it was started elsewhere.
     #[serde(skip_serializing_if = "Option::is_none")]
     triggered_by: Option<String>,
@@ -97,6 +101,8 @@ impl From<Reason> for ReasonView {
 
 impl From<Run> for RunView {
     fn from(run: Run) -> Self {
+        let undelivered = run.undelivered.keys().cloned().collect();
+        let parameters = run.parameters.into_iter().map(|(name, value)| (name.into(), value));
         Self {
             run_id: run.id.to_string(),
             job_id: run.job_id.to_string(),
@@ -110,7 +116,8 @@ impl From<Run> for RunView {
                 number: run.number,
             },
             reason: run.reason.map(Into::into),
-            parameters: run.parameters.into_iter().map(|(name, value)| (name.into(), value)).collect(),
+            parameters: parameters.chain(run.undelivered).collect(),
+            undelivered,
             triggered_by: run.triggered_by,
             rerun_of: run.rerun_of.map(|id| id.to_string()),
             started_at: run.started_at,
@@ -147,7 +154,7 @@ pub(crate) struct RunsAnswer {
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct TriggerBody {
-    /// Values for the parameters that the job declares.
+    /// Values for the parameters that the job declares; for others, as far as the job keeps them.
     #[serde(default, deserialize_with = "extract::or_default")]
     #[schema(value_type = Object)]
     pub parameters: BTreeMap<String, Value>,

@@ -131,6 +131,7 @@ async fn save_job(table: &Table) {
         provider: "concourse".parse().unwrap(),
         target: Target::Concourse(target),
         parameters: Vec::new(),
+        undeclared: None,
     };
     let kinds = ProviderKind::ALL.into();
     let grant = Grant::ApiKey {

@@ -30,6 +30,19 @@ const MAX_DESCRIPTION: usize = 1000;
 /// How much all declarations of a job may measure together as JSON, in bytes.
 const MAX_SPECS: usize = 64 * 1024;
 
+/// The most parameters that a run keeps without their being declared.
+const MAX_UNDECLARED: usize = 50;
+
+/// The longest name of a parameter that is not declared, in bytes. What a declared one may be called is narrower.
+const MAX_UNDECLARED_NAME: usize = 128;
+
+/// What stands in place of a value that is not to be kept.
+const NOT_KEPT: &str = "[not kept]";
+
+/// What the name of a parameter has in it whose value is a secret, in lower case and without separators.
+const SECRET_WORDS: [&str; 8] =
+    ["password", "passwd", "passphrase", "secret", "token", "apikey", "privatekey", "credential"];
+
 /// A parameter that a job declares.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "WrittenSpec", into = "WrittenSpec")]
@@ -120,11 +133,26 @@ impl From<ParameterSpec> for WrittenSpec {
     }
 }
 
+/// What becomes of parameters that a job does not declare.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Undeclared {
+    /// They are kept with the run, and named as not delivered.
+    Keep,
+    /// The run is refused.
+    Refuse,
+}
+
+/// Values that did not reach the CI system, by parameter: of any form and, since nobody declared them, any name.
+pub type Undelivered = BTreeMap<String, Value>;
+
 /// Values that were checked against what a job declares, ready to be delivered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResolvedParameters {
-    /// Every value, defaults included, by parameter.
+    /// Every declared value, defaults included, by parameter.
     pub values: BTreeMap<ParameterName, Value>,
+    /// The values that nothing delivers.
+    pub undelivered: Undelivered,
     /// The target, with the instance variables that parameters choose.
     pub target: Target,
     /// Environment variables for the command.
@@ -197,12 +225,20 @@ fn total(options: &[String]) -> usize {
 /// Every value that was refused: unknown, of the wrong type, or missing.
 pub fn resolve(
     specs: &[ParameterSpec],
+    undeclared: Undeclared,
     target: &Target,
     given: &BTreeMap<String, Value>,
 ) -> Result<ResolvedParameters, Vec<FieldError>> {
-    let mut errors = unknown(specs, given);
-    let mut resolved =
-        ResolvedParameters { values: BTreeMap::new(), target: target.clone(), environment: BTreeMap::new() };
+    let (undelivered, mut errors) = match undeclared {
+        Undeclared::Keep => keep_undeclared(specs, given),
+        Undeclared::Refuse => (Undelivered::new(), unknown(specs, given)),
+    };
+    let mut resolved = ResolvedParameters {
+        values: BTreeMap::new(),
+        undelivered,
+        target: target.clone(),
+        environment: BTreeMap::new(),
+    };
     for spec in specs {
         let pointer = format!("/parameters/{}", spec.name);
         match given.get(spec.name.as_str()).or(spec.default.as_ref()) {
@@ -214,7 +250,7 @@ pub fn resolve(
             None => {}
         }
     }
-    if resolved.values.values().map(size).sum::<usize>() > MAX_VALUES {
+    if resolved.values.values().chain(resolved.undelivered.values()).map(size).sum::<usize>() > MAX_VALUES {
         let detail = format!("all values together must be at most {MAX_VALUES} bytes");
         errors.push(FieldError::new("/parameters", detail));
     }
@@ -225,8 +261,49 @@ fn size(value: &Value) -> usize {
     value.as_str().map_or_else(|| value.to_string().len(), str::len)
 }
 
+fn declared(specs: &[ParameterSpec]) -> BTreeSet<&str> {
+    specs.iter().map(|spec| spec.name.as_str()).collect()
+}
+
+/// What was given without being declared, and what of it is too much to keep.
+fn keep_undeclared(
+    specs: &[ParameterSpec],
+    given: &BTreeMap<String, Value>,
+) -> (Undelivered, Vec<FieldError>) {
+    let declared = declared(specs);
+    let mut errors = Vec::new();
+    let mut kept = Undelivered::new();
+    for (name, value) in given.iter().filter(|(name, _)| !declared.contains(name.as_str())) {
+        match refuse_undeclared(name, value) {
+            Some(why) => errors.push(FieldError::new(format!("/parameters/{}", escape(name)), why)),
+            // Whoever may see the run sees its parameters. A secret would do nothing here but be seen.
+            None if is_secret(name) => drop(kept.insert(name.clone(), Value::from(NOT_KEPT))),
+            None => drop(kept.insert(name.clone(), value.clone())),
+        }
+    }
+    if kept.len() > MAX_UNDECLARED {
+        let detail = format!("at most {MAX_UNDECLARED} that the job does not declare");
+        errors.push(FieldError::new("/parameters", detail));
+    }
+    (kept, errors)
+}
+
+fn refuse_undeclared(name: &str, value: &Value) -> Option<String> {
+    if name.is_empty() || name.len() > MAX_UNDECLARED_NAME || name.chars().any(char::is_control) {
+        return Some(format!("the name must be 1 to {MAX_UNDECLARED_NAME} bytes without control characters"));
+    }
+    (size(value) > MAX_TEXT).then(|| format!("must be at most {MAX_TEXT} bytes"))
+}
+
+/// Whether a parameter of this name holds a secret, as far as a name can say.
+fn is_secret(name: &str) -> bool {
+    let letters = name.chars().filter(|letter| letter.is_alphanumeric());
+    let name: String = letters.flat_map(char::to_lowercase).collect();
+    SECRET_WORDS.iter().any(|word| name.contains(word))
+}
+
 fn unknown(specs: &[ParameterSpec], given: &BTreeMap<String, Value>) -> Vec<FieldError> {
-    let declared: BTreeSet<_> = specs.iter().map(|spec| spec.name.as_str()).collect();
+    let declared = declared(specs);
     let detail = if declared.is_empty() {
         "this job takes no parameters".to_owned()
     } else {
@@ -256,7 +333,7 @@ impl ResolvedParameters {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Map, json};
 
     use super::*;
 
@@ -283,16 +360,73 @@ mod tests {
 
     #[test]
     fn values_choose_the_pipeline_instance() {
-        let resolved = resolve(&specs(), &target(), &given(json!({ "branch": "main" }))).unwrap();
+        let resolved =
+            resolve(&specs(), Undeclared::Refuse, &target(), &given(json!({ "branch": "main" }))).unwrap();
         let Target::Concourse(target) = resolved.target else { panic!("not a concourse target") };
         assert_eq!(json!(target.vars), json!({ "branch": "main", "shape": { "size": "s" } }));
     }
 
     #[test]
     fn every_refused_value_is_named() {
-        let errors = resolve(&specs(), &target(), &given(json!({ "size": "xl", "colour": 1 }))).unwrap_err();
+        let given = given(json!({ "size": "xl", "colour": 1 }));
+        let errors = resolve(&specs(), Undeclared::Refuse, &target(), &given).unwrap_err();
         let pointers: Vec<_> = errors.iter().map(|error| error.pointer.as_str()).collect();
         assert_eq!(pointers, ["/parameters/colour", "/parameters/branch", "/parameters/size"]);
+    }
+
+    fn keep(parameters: Value) -> Result<ResolvedParameters, Vec<FieldError>> {
+        resolve(&specs(), Undeclared::Keep, &target(), &given(parameters))
+    }
+
+    #[test]
+    fn what_is_not_declared_is_kept_in_whatever_form_it_has() {
+        let odd = json!({ "git_sha": "abc123", "a b/c": { "n": [1.5, null, 1e300] }, "": null });
+        let errors = keep(odd).unwrap_err();
+        assert_eq!(
+            errors.iter().map(|error| error.pointer.as_str()).collect::<Vec<_>>(),
+            ["/parameters/", "/parameters/branch"]
+        );
+        let resolved =
+            keep(json!({ "branch": "main", "git_sha": "abc123", "a b/c": { "n": [1.5, null, 1e300] } }))
+                .unwrap();
+        assert_eq!(
+            json!(resolved.undelivered),
+            json!({ "git_sha": "abc123", "a b/c": { "n": [1.5, null, 1e300] } })
+        );
+        assert_eq!(json!(resolved.values), json!({ "branch": "main", "size": "s" }));
+    }
+
+    #[test]
+    fn the_value_of_what_is_called_a_secret_is_not_kept() {
+        let resolved = keep(json!({
+            "branch": "main", "API-Key": "canary", "dbPassword": "canary", "github.token": ["canary"], "key": "k",
+        }))
+        .unwrap();
+        assert_eq!(
+            json!(resolved.undelivered),
+            json!({ "API-Key": NOT_KEPT, "dbPassword": NOT_KEPT, "github.token": NOT_KEPT, "key": "k" })
+        );
+    }
+
+    #[test]
+    fn what_is_not_declared_has_bounds() {
+        let refused = |parameters: Value| {
+            let errors = keep(parameters).unwrap_err();
+            errors.into_iter().map(|error| (error.pointer, error.detail)).collect::<Vec<_>>()
+        };
+        let many: Map<String, Value> = (0..51).map(|n| (format!("p{n}"), json!(n))).collect();
+        let mut all = many.clone();
+        all.insert("branch".into(), json!("main"));
+        assert_eq!(
+            refused(Value::Object(all)),
+            [("/parameters".into(), "at most 50 that the job does not declare".into())]
+        );
+        let large = json!({ "branch": "main", "notes": "x".repeat(4097) });
+        assert_eq!(refused(large), [("/parameters/notes".into(), "must be at most 4096 bytes".into())]);
+        let all: Map<String, Value> = (0..20).map(|n| (format!("p{n}"), json!("x".repeat(4000)))).collect();
+        let mut all = all.clone();
+        all.insert("branch".into(), json!("main"));
+        assert_eq!(refused(Value::Object(all))[0].0, "/parameters");
     }
 
     #[test]

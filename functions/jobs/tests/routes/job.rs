@@ -276,7 +276,7 @@ mod put {
         assert_snapshot!(put().json(&json!({ "projects": "payments" })).await, @r#"
         422 Unprocessable Entity
         validation-failed: Refused: `/projects`.
-          "/projects": unknown field `projects`, expected one of `project`, `display_name`, `description`, `environment`, `provider`, `parameters` at line 1 column 11
+          "/projects": unknown field `projects`, expected one of `project`, `display_name`, `description`, `environment`, `provider`, `parameters`, `undeclared` at line 1 column 11
         "#);
         let large = format!("{{\"project\":\"{}\"}}", "x".repeat(1024 * 1024));
         assert_snapshot!(put().body("application/json", large).await, @"

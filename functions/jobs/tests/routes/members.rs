@@ -70,6 +70,7 @@ async fn members_of_a_job_are_refused_by_name() {
         (with_parameter("/deliver", json!({ "as": "env", "name": "" })), "/parameters/0"),
         (with_parameter("/deliver", json!({ "as": "pigeon" })), "/parameters/0"),
         (set("/parameters", json!([parameter, parameter])), "/parameters/1"),
+        (set("/undeclared", json!("drop")), "/undeclared"),
         (set("/parameters", json!(vec![parameter.clone(); 51])), "/parameters"),
         (with_parameter("/description", json!(huge)), "/parameters/0"),
         (

@@ -1,8 +1,14 @@
+use std::sync::Arc;
+
 use gatehouse_domain::{
     access::Scope,
+    audit::{AuditFilter, ListAudit},
     ci::{BuildId, CiErrorKind, RunStatus, Target},
+    clock::Clock,
+    paging::PageRequest,
+    parameter::Undeclared,
 };
-use gatehouse_testkit::app::{Start, callers, job_draft};
+use gatehouse_testkit::app::{ScriptedCi, Start, TestApp, callers, job_draft};
 use insta::assert_snapshot;
 use serde_json::{Value, json};
 
@@ -212,6 +218,90 @@ mod trigger {
           "/branch": unknown field `branch`, expected `parameters` at line 1 column 9
         "#);
         assert_eq!(ci.started(), []);
+    }
+
+    /// A job of a file from before there were declarations.
+    async fn with_an_old_job() -> (TestApp, Arc<ScriptedCi>) {
+        let (app, ci) = start().await;
+        app.table.save_draft(&callers::tenant_key("acme"), job_draft("old", "payments")).await;
+        (app, ci)
+    }
+
+    #[tokio::test]
+    async fn keeps_and_names_what_cannot_reach_the_ci_system() {
+        let (app, ci) = with_an_old_job().await;
+        let given =
+            json!({ "git_sha": "abc123", "matrix": [{ "go": 1.22 }, null], "Deploy Token": "canary" });
+        let body = json!({ "parameters": given });
+        let acme = app.as_developer("acme");
+        let started = acme.post("/v1/jobs/old/runs").idempotency_key("k").json(&body).await;
+        assert_eq!(started.status, 201, "{started:?}");
+        let run = &started.body["run"];
+        let kept =
+            json!({ "git_sha": "abc123", "matrix": [{ "go": 1.22 }, null], "Deploy Token": "[not kept]" });
+        assert_eq!(
+            (&run["parameters"], &run["undelivered"]),
+            (&kept, &json!(["Deploy Token", "git_sha", "matrix"]))
+        );
+        let [build] = &ci.started()[..] else { panic!("{:?}", ci.started()) };
+        let Target::Concourse(target) = &build.target else { panic!("{build:?}") };
+        assert!(target.vars.is_empty(), "{target:?}");
+
+        let shown = acme.get("/v1/runs/main:app:old:1").await;
+        assert_eq!(
+            (&shown.body["run"]["parameters"], &shown.body["run"]["undelivered"]),
+            (&kept, &run["undelivered"])
+        );
+        let again = acme.post("/v1/jobs/old/runs").idempotency_key("k").json(&body).await;
+        assert_eq!((&again.body, again.header("idempotency-replayed")), (&started.body, "true"));
+        let (everything, now) = (AuditFilter::Everything, app.system.now());
+        let trail = app.table.table.list_audit(&everything, now, &PageRequest::default()).await;
+        let entries = trail.unwrap().items;
+        let details: Vec<_> = entries.iter().filter_map(|entry| entry.detail.as_deref()).collect();
+        assert!(
+            details.contains(
+                &r#"not delivered: Deploy Token="[not kept]", git_sha="abc123", matrix=[{"go":1.22},null]"#
+            ),
+            "{details:?}"
+        );
+
+        ci.set_status("1", RunStatus::Failed);
+        let rerun = acme.post("/v1/runs/main:app:old:1/rerun").await;
+        assert_eq!(rerun.body["run"]["undelivered"], run["undelivered"], "as little is delivered as before");
+    }
+
+    #[tokio::test]
+    async fn bounds_what_it_keeps() {
+        let (app, ci) = with_an_old_job().await;
+        let body = json!({ "parameters": { "": 1, "a\nb": 2, "notes": "x".repeat(5000) } });
+        assert_snapshot!(app.as_developer("acme").post("/v1/jobs/old/runs").json(&body).await, @r#"
+        422 Unprocessable Entity
+        validation-failed: Refused: `/parameters/`, `/parameters/a
+        b`, `/parameters/notes`.
+          "/parameters/": the name must be 1 to 128 bytes without control characters
+          "/parameters/a\nb": the name must be 1 to 128 bytes without control characters
+          "/parameters/notes": must be at most 4096 bytes
+        "#);
+        assert_eq!(ci.started(), []);
+    }
+
+    #[tokio::test]
+    async fn refuses_what_is_not_declared_where_the_job_says_so() {
+        let (app, ci) = start().await;
+        for (job, undeclared) in [("strict", Undeclared::Refuse), ("easy", Undeclared::Keep)] {
+            let mut draft = job_draft(job, "payments");
+            draft.spec.undeclared = Some(undeclared);
+            app.table.save_draft(&callers::tenant_key("acme"), draft).await;
+        }
+        let body = json!({ "parameters": { "git_sha": "abc123" } });
+        assert_snapshot!(app.as_developer("acme").post("/v1/jobs/strict/runs").json(&body).await, @r#"
+        422 Unprocessable Entity
+        validation-failed: Refused: `/parameters/git_sha`.
+          "/parameters/git_sha": this job takes no parameters
+        "#);
+        assert_eq!(ci.started(), []);
+        let started = app.as_developer("acme").post("/v1/jobs/easy/runs").json(&body).await;
+        assert_eq!(started.body["run"]["undelivered"], json!(["git_sha"]));
     }
 
     #[tokio::test]

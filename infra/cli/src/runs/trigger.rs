@@ -3,6 +3,7 @@
 use clap::Args;
 use gatehouse_domain::{clock::random_id, json::Object};
 use reqwest::Method;
+use serde_json::Value;
 
 use super::{parameters::Parameter, watch::Watch};
 use crate::{
@@ -49,6 +50,7 @@ pub(super) async fn trigger(
     };
     let run = text_at(&answer.body, "/run/run_id").to_owned();
     say(context, &answer, &run)?;
+    warn_of_undelivered(context, &answer)?;
     if args.watch { Watch::new(context, client, &run).follow().await } else { Ok(Exit::Done) }
 }
 
@@ -59,4 +61,16 @@ fn say(context: &mut Context<'_, '_>, answer: &Answer, run: &str) -> Result<(), 
         let url = text_at(body, "/run/web_url");
         output.note(format!("{} {url}", text_at(body, "/run/status")).trim_end())
     })
+}
+
+/// Also beside JSON: whoever gave the parameters may take them for used.
+fn warn_of_undelivered(context: &mut Context<'_, '_>, answer: &Answer) -> Result<(), Failure> {
+    let names = answer.body.pointer("/run/undelivered").and_then(Value::as_array);
+    let names: Vec<_> = names.into_iter().flatten().filter_map(Value::as_str).collect();
+    if !names.is_empty() {
+        let names = names.join(", ");
+        let text = format!("kept with the run, and not delivered to the CI system: {names}");
+        context.output.warn(&text)?;
+    }
+    Ok(())
 }

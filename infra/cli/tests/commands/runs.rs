@@ -29,6 +29,26 @@ async fn the_id_of_a_triggered_run_stands_alone_on_standard_output() {
 }
 
 #[tokio::test]
+async fn parameters_that_were_not_delivered_are_a_warning() {
+    for json in [true, false] {
+        let server = Server::start().await;
+        let mut run = run("queued");
+        run["undelivered"] = json!(["git_sha", "odd\u{1b}[31m"]);
+        server.on("POST /v1/jobs/hello/runs", Reply::json(201, &json!({ "run": run })));
+        let trigger = ["runs", "trigger", "hello", "-p", "git_sha=abc123"];
+        let trigger: Vec<_> = trigger.into_iter().chain(json.then_some("--json")).collect();
+        let ran = Person::with_token(&server).run(&trigger).await.done();
+        let warning = "warning: kept with the run, and not delivered to the CI system: git_sha, odd";
+        assert!(ran.stderr.contains(warning) && !ran.stderr.contains('\u{1b}'), "{ran:?}");
+        if json {
+            assert_eq!(ran.json()["run"], run);
+        } else {
+            assert_eq!(ran.stdout, "main:web:hello:7\n");
+        }
+    }
+}
+
+#[tokio::test]
 async fn the_key_that_is_given_is_the_key_that_is_sent() {
     let server = Server::start().await;
     server.on("POST /v1/jobs/hello/runs", started());

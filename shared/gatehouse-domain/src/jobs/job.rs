@@ -12,7 +12,7 @@ use crate::{
     ci::Target,
     name::{EnvironmentName, JobId, ProjectName, ProviderName, TenantId},
     paging::{ListError, Page, PageRequest},
-    parameter::ParameterSpec,
+    parameter::{ParameterSpec, Undeclared},
     project::Project,
     revision::{EditOutcome, Revision},
     store::StoreError,
@@ -38,6 +38,19 @@ pub struct JobSpec {
     /// The parameters that it takes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub parameters: Vec<ParameterSpec>,
+    /// What becomes of others, where somebody has said it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undeclared: Option<Undeclared>,
+}
+
+impl JobSpec {
+    /// What becomes of parameters that it does not declare. Where nobody has said it, a job that declares none keeps
+    /// what it gets, as jobs of files from before there were declarations always did; one that declares some knows
+    /// what it takes, and another name is a mistake.
+    pub fn takes_undeclared(&self) -> Undeclared {
+        let default = if self.parameters.is_empty() { Undeclared::Keep } else { Undeclared::Refuse };
+        self.undeclared.unwrap_or(default)
+    }
 }
 
 /// A job, as it is stored too: a renamed field needs its old name for serde.

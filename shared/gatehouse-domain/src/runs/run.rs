@@ -10,8 +10,10 @@ use serde_json::Value;
 use crate::{
     ci::{Build, BuildId, Reason, ReasonCode, RunStatus, Target},
     jobs::Job,
+    json_text,
     name::{JobId, ParameterName, ProjectName, ProviderName, TenantId},
     paging::{ListError, Page, PageRequest},
+    parameter::Undelivered,
     runs::id::RunId,
     store::StoreError,
 };
@@ -40,9 +42,12 @@ pub struct Run {
     /// Why it stands so, where known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<Reason>,
-    /// The parameters it was given.
+    /// The parameters it was given, and has.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub parameters: BTreeMap<ParameterName, Value>,
+    /// The parameters it was given that did not reach the CI system.
+    #[serde(default, with = "json_text", skip_serializing_if = "BTreeMap::is_empty")]
+    pub undelivered: Undelivered,
     /// Who started it through Gatehouse; `None` when it was started elsewhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub triggered_by: Option<String>,
@@ -80,6 +85,7 @@ impl Run {
             provider_status: build.provider_status,
             reason: build.reason,
             parameters: BTreeMap::new(),
+            undelivered: Undelivered::new(),
             triggered_by: None,
             rerun_of: None,
             created_at: build.started_at.unwrap_or(now),
@@ -190,6 +196,7 @@ mod tests {
             provider_status: build.provider_status,
             reason: None,
             parameters: BTreeMap::new(),
+            undelivered: Undelivered::new(),
             triggered_by: None,
             rerun_of: None,
             created_at: Timestamp::UNIX_EPOCH,

@@ -155,6 +155,7 @@ pub fn job_draft(id: &str, project: &str) -> JobDraft {
         provider: "concourse".parse().expect("a provider"),
         target: job_target(id),
         parameters: Vec::new(),
+        undeclared: None,
     };
     JobDraft { id: id.parse().expect("a job id"), spec }
 }

@@ -49,6 +49,7 @@ pub fn job() -> Job {
                 vars: serde_json::Map::new(),
             }),
             parameters: vec![parameter("version"), parameter("environment")],
+            undeclared: None,
         },
         revision: Revision::unverified("rev_1".to_owned()),
         created_at: Timestamp::UNIX_EPOCH,

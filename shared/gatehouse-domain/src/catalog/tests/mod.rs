@@ -119,6 +119,7 @@ impl FindForEdit for Memory {
                 provider: "ci".parse().unwrap(),
                 target: Target::Concourse(target.clone()),
                 parameters: Vec::new(),
+                undeclared: None,
             },
             revision: revision.clone(),
             created_at: after(0),

@@ -199,6 +199,7 @@ impl<'a, S: FindRun + RunRequests> Attempt<'a, S> {
     async fn finish(&self, request: &RunRequest, build: Build) -> Result<Option<Started>, StartError> {
         let run = Run {
             parameters: request.parameters.clone(),
+            undelivered: request.undelivered.clone(),
             triggered_by: Some(request.actor.clone()),
             rerun_of: request.rerun_of.clone(),
             created_at: request.created_at,

@@ -11,7 +11,9 @@ use crate::{
     audit::Entry,
     ci::{Checkpoint, StartKind, StartRequest, Target},
     idempotency::{Fingerprint, RequestKey},
+    json_text,
     name::{JobId, ParameterName},
+    parameter::Undelivered,
     runs::{id::RunId, run::Run},
     store::StoreError,
 };
@@ -40,6 +42,9 @@ pub struct RunRequest {
     /// The values that were given, for the record.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub parameters: BTreeMap<ParameterName, Value>,
+    /// Those of the values that do not reach the CI system.
+    #[serde(default, with = "json_text", skip_serializing_if = "BTreeMap::is_empty")]
+    pub undelivered: Undelivered,
     /// Those for the command.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub environment: BTreeMap<String, String>,

@@ -26,7 +26,11 @@ use crate::{
     },
     scopes::{Use, provider_and_shares},
     tenant::CountTenants,
+    validation::FieldError,
 };
+
+/// How much the trail says of parameters that were not delivered, in characters; the run has them whole.
+const DETAIL: usize = 1000;
 
 /// Triggers a run of a job with the given parameters. Repeated with the same key, it answers with the same
 /// run; without a key it starts one run all the same, and an unknown outcome names the key to repeat with.
@@ -44,8 +48,7 @@ where
 {
     let job = jobs::show(store, audit.caller, job).await?;
     admit(audit, &TRIGGER_RUN, &job.tenant)?;
-    let resolved =
-        resolve(&job.spec.parameters, &job.spec.target, parameters).map_err(StartError::Parameters)?;
+    let resolved = resolve_for(&job.spec, parameters).map_err(StartError::Parameters)?;
     // With the tenant, since the job's id may have been another tenant's job a moment ago. Of what the caller wrote, not of what the job makes of it: a repetition stays one when the job's
     // defaults are edited in between.
     let given = serde_json::to_string(parameters).unwrap_or_default();
@@ -87,19 +90,27 @@ where
     let given = found.parameters.iter().map(|(name, value)| (name.to_string(), value.clone())).collect();
     // Made again from the values, for CI systems that do not remember a build's inputs. An edit of the job may
     // refuse them by now, which is no reason not to run the same thing again where they are remembered.
-    let environment = resolve(&job.spec.parameters, &job.spec.target, &given);
+    let environment = resolve_for(&job.spec, &given);
     let wanted = Wanted {
         fingerprint: Fingerprint::of(&["rerun", run.as_str()]),
         kind: StartKind::Rerun { build: found.build },
         rerun_of: Some(run.clone()),
         resolved: ResolvedParameters {
             values: found.parameters,
+            undelivered: found.undelivered,
             target: found.target,
             environment: environment.map(|resolved| resolved.environment).unwrap_or_default(),
         },
         job,
     };
     start(store, providers, system, audit, wanted, key).await
+}
+
+fn resolve_for(
+    spec: &JobSpec,
+    given: &BTreeMap<String, Value>,
+) -> Result<ResolvedParameters, Vec<FieldError>> {
+    resolve(&spec.parameters, spec.takes_undeclared(), &spec.target, given)
 }
 
 fn admit(audit: &AuditContext<'_>, endpoint: &Endpoint, tenant: &TenantId) -> Result<(), StartError> {
@@ -155,6 +166,7 @@ async fn start<S: FindRun + RunRequests + FindProvider + CountTenants>(
         rerun_of: wanted.rerun_of,
         target: wanted.resolved.target,
         parameters: wanted.resolved.values,
+        undelivered: wanted.resolved.undelivered,
         environment: wanted.resolved.environment,
         checkpoint,
         actor,
@@ -173,10 +185,20 @@ async fn start<S: FindRun + RunRequests + FindProvider + CountTenants>(
 
 /// That a run was asked for: the request's record, and the run's once there is one, say what came of it.
 fn entry(system: &dyn System, audit: &AuditContext<'_>, job: &Job, request: &RunRequest) -> Entry {
+    let again = request.rerun_of.as_ref().map(|run| format!("again what run {run} was"));
+    let detail: Vec<_> = again.into_iter().chain(undelivered(request)).collect();
     let audit_target = AuditTarget {
         target: format!("job:{}", job.id),
         tenant: Some(job.tenant.clone()),
-        detail: request.rerun_of.as_ref().map(|run| format!("again what run {run} was")),
+        detail: (!detail.is_empty()).then(|| detail.join("; ")),
     };
     audit.entry(system, Action::TriggerRun, Outcome::Requested, audit_target)
+}
+
+/// What of the parameters goes no further than this record.
+fn undelivered(request: &RunRequest) -> Option<String> {
+    let values = request.undelivered.iter().map(|(name, value)| format!("{name}={value}"));
+    let text = values.collect::<Vec<_>>().join(", ");
+    let text: String = text.chars().take(DETAIL).collect();
+    (!text.is_empty()).then(|| format!("not delivered: {text}"))
 }

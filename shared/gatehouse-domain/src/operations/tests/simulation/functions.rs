@@ -6,6 +6,7 @@ use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
 use super::{
+    ci::PretendCi,
     machine::Outcome,
     worker::Worker,
     world::{Fate, Line, World},
@@ -13,8 +14,9 @@ use super::{
 use crate::{
     id::OperationId,
     operations::{
-        Phase, TaskToken,
+        DeployError, Followed, Phase, TaskToken, call_webhook, follow_run,
         steer::{self, SteerError},
+        trigger_run,
     },
 };
 
@@ -68,7 +70,22 @@ fn from_steer(error: &SteerError) -> (String, String) {
     (error.word().to_owned(), cause)
 }
 
-/// The commands, as the callbacks function understands them.
+fn from_deploy(error: &DeployError) -> (String, String) {
+    let cause = error.to_string();
+    let word = match error {
+        DeployError::Step(error) => error.word(),
+        DeployError::Unavailable(..) => "Unavailable",
+        DeployError::Refused(_) => "Refused",
+    };
+    (word.to_owned(), cause)
+}
+
+fn followed(outcome: Result<Followed, DeployError>) -> Outcome {
+    let Followed { ended, succeeded, wait_seconds } = outcome.map_err(|error| from_deploy(&error))?;
+    Ok(json!({ "ended": ended, "succeeded": succeeded, "wait_seconds": wait_seconds }))
+}
+
+/// The commands, as the callbacks function and the deployer understand them.
 async fn command(world: &Arc<World>, payload: &Value) -> Outcome {
     let text = |name: &str| payload[name].as_str().unwrap();
     let caught = |pointer: &str| payload.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
@@ -105,6 +122,15 @@ async fn command(world: &Arc<World>, payload: &Value) -> Outcome {
                 .await
                 .map_err(|error| from_steer(&error))?;
             Ok(json!({ "outcome": ending.as_str() }))
+        }
+        "trigger_run" => followed(trigger_run(store, &PretendCi(world.clone()), clock, &id).await),
+        "follow_run" => followed(follow_run(store, &PretendCi(world.clone()), clock, &id).await),
+        "call_webhook" => {
+            let token = TaskToken::new(text("task_token").to_owned()).unwrap();
+            let webhook = Line(world.clone());
+            let called = call_webhook(store, &webhook, clock, &world.key, &id, &token).await;
+            called.map_err(|error| from_deploy(&error))?;
+            Ok(json!({}))
         }
         other => panic!("a command {other}"),
     }

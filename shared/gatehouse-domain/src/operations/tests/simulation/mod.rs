@@ -5,6 +5,7 @@
 //! What happens follows from a seed. `GATEHOUSE_SIMULATION_SEED=17` repeats one history, and
 //! `GATEHOUSE_SIMULATION_SEEDS=1000000` makes a run longer. A seed that once failed is kept in [`KEPT`].
 
+mod ci;
 mod executor;
 mod functions;
 mod machine;
@@ -22,7 +23,9 @@ use self::world::World;
 use super::support::service;
 use crate::{
     audit::Action,
-    operations::{Operation, OperationOutcome, Phase, workflow::Execution},
+    catalog::DeployTarget,
+    ci::RunStatus,
+    operations::{Operation, OperationOutcome, Phase, Work, workflow::Execution},
 };
 
 /// Seeds that once found a defect.
@@ -32,9 +35,14 @@ const KEPT: [u64; 1] = [2216];
 const SEEDS: u64 = 10_000;
 
 /// What has to happen in them, or they show less than they are for.
-const HAPPENS: [&str; 14] = [
+const HAPPENS: [&str; 19] = [
+    "a deploy was cancelled",
     "a function died",
+    "a module was gone",
+    "a module was used that is not so any more",
     "a report died",
+    "a run was cancelled",
+    "a webhook was called",
     "a worker died",
     "an environment's time was over",
     "an operation was recorded",
@@ -78,8 +86,34 @@ impl World {
             assert_eq!(of(AuditTarget::Decided), operation.verdict.as_ref().map(|_| 1), "{operation:?}");
             assert_eq!(of(AuditTarget::Cancelled), operation.cancel.as_ref().map(|_| 1), "{operation:?}");
             check_outcome(operation);
+            self.check_deploy(operation);
             let begun = executions.executions.contains_key(&operation.id);
             assert!(begun || operation.ending() != Some(OperationOutcome::Succeeded), "{operation:?}");
+        }
+    }
+}
+
+impl World {
+    /// Whatever was lost, a version is brought once at most, and nothing goes on when nobody waits for it.
+    fn check_deploy(&self, operation: &Operation) {
+        let Work::Deploy { version, target } = &operation.work else { return };
+        let done = operation.ending() == Some(OperationOutcome::Succeeded);
+        if operation.ending() == Some(OperationOutcome::Cancelled) {
+            self.saw("a deploy was cancelled");
+        }
+        match target {
+            DeployTarget::Job(_) => {
+                let builds = self.records().of_version(version, self.executor.now());
+                assert!(builds.len() <= 1, "{operation:?} began {builds:?}");
+                assert!(builds.iter().all(|status| status.is_terminal()), "{operation:?} left {builds:?}");
+                assert!(!done || builds == [RunStatus::Succeeded], "{operation:?} ended well by {builds:?}");
+            }
+            DeployTarget::Webhook(_) => {
+                let notes = self.notes();
+                let calls = notes.called.iter().filter(|(id, _)| *id == operation.id).count();
+                assert!(calls <= 1, "{operation:?} was called for {calls} times");
+                assert!(!done || calls == 1, "{operation:?} ended well, and nobody was called");
+            }
         }
     }
 }
@@ -103,7 +137,7 @@ fn kind(action: Action) -> AuditTarget {
 /// The outcome is there, is what was reported, and nobody's word was passed over.
 fn check_outcome(operation: &Operation) {
     let ending = operation.ending().unwrap_or_else(|| panic!("{operation:?} is open"));
-    let applied = operation.attempt.as_ref().filter(|attempt| attempt.phase == Phase::Apply);
+    let applied = operation.attempt.as_ref().filter(|attempt| attempt.phase != Phase::Plan);
     if applied.is_some_and(|attempt| attempt.reported) && operation.failure.is_none() {
         assert_eq!(ending, OperationOutcome::Succeeded, "a success was lost: {operation:?}");
     }
@@ -119,8 +153,9 @@ fn check_outcome(operation: &Operation) {
 /// Plays the history of a seed, and says how often what happened in it.
 fn play(seed: u64) -> BTreeMap<&'static str, u64> {
     let world = World::new(seed);
-    for id in ["svc_1", "svc_2"] {
-        let service = service(id);
+    for (id, deploy) in [("svc_1", None), ("svc_2", Some(DeployTarget::Job(ci::JOB.parse().unwrap())))] {
+        let mut service = service(id);
+        service.spec.deploy = deploy.or(service.spec.deploy);
         world.memory.items().services.insert(service.id.clone(), service);
     }
     world.executor.spawn(world.clone().live());

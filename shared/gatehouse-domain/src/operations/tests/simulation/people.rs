@@ -29,6 +29,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use jiff::Timestamp;
+use serde_json::Value;
 
 const HOUR: Duration = Duration::from_hours(1);
 
@@ -80,24 +81,40 @@ impl World {
     }
 
     fn act(self: &Arc<Self>) {
-        match self.executor.below(12) {
-            0..=4 => self.ask(),
-            5..=7 => self.decide(),
-            8 => self.cancel(),
-            9 => self.stop_by_hand(),
-            _ => {
-                let id = self.some_service();
-                let revision = Revision::unverified(format!("r{}", self.executor.below(1 << 30)));
-                self.memory.items().services.get_mut(&id).unwrap().revision = revision;
-            }
+        match self.executor.below(14) {
+            0..=5 => self.ask(),
+            6..=8 => self.decide(),
+            9 => self.cancel(),
+            10 => self.stop_by_hand(),
+            11 | 12 => self.edit_module(),
+            _ => self.edit_service(),
         }
     }
 
+    fn edit_service(&self) {
+        let id = self.some_service();
+        let mut items = self.memory.items();
+        let service = items.services.get_mut(&id).unwrap();
+        service.revision = Revision::unverified(format!("r{}", self.executor.below(1 << 30)));
+        for environment in &mut service.spec.environments {
+            environment.inputs.insert("size".to_owned(), Value::from(self.executor.below(9)).into());
+        }
+    }
+
+    /// Edits the module, or takes it away, or puts it back.
+    fn edit_module(&self) {
+        let mut notes = self.notes();
+        notes.edits += 1;
+        notes.module = Some(notes.edits).filter(|_| !self.executor.once_in(5));
+    }
+
     fn ask(self: &Arc<Self>) {
-        let ask = match self.executor.below(8) {
+        let ask = match self.executor.below(12) {
             0..=3 => Ask::Provision(Object::new()),
             4 | 5 => Ask::Deprovision,
-            _ => Ask::Drift,
+            6 => Ask::Drift,
+            // Each asks for a version of its own, by which what deploys it is counted.
+            _ => Ask::Deploy(format!("v{}", self.executor.below(1 << 30))),
         };
         let key = self.executor.once_in(2).then(|| format!("key-{}", self.executor.below(1 << 30)));
         let (service, environment) = (self.some_service(), self.one_of(&ENVIRONMENTS));

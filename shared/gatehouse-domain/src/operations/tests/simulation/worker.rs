@@ -1,4 +1,4 @@
-//! Workers: they report in order or not, once or twice, too late or never.
+//! Workers and the receivers of webhooks: they report in order or not, once or twice, too late or never.
 
 use std::{
     collections::BTreeMap,
@@ -6,12 +6,15 @@ use std::{
     time::Duration,
 };
 
+use async_trait::async_trait;
+use secrecy::ExposeSecret;
+
 use super::world::{Fate, Line, World};
 use crate::{
-    catalog::{OutputValue, PlanSummary},
+    catalog::{ModuleArtifact, OutputValue, PlanSummary},
     id::OperationId,
     operations::{
-        Phase, TaskToken,
+        CallWebhook, Operation, Phase, TaskToken, Webhook, WebhookError,
         report::{Callback, Message, Progress, Report, ReportError, ReportRefused, Success, report},
         workflow::Workflow,
     },
@@ -25,15 +28,19 @@ const LONG: Duration = Duration::from_mins(10);
 const SHORT: Duration = Duration::from_mins(1);
 
 /// What a worker is answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 enum Answer {
-    Taken { cancel: bool },
+    /// With the operation as it stands, of which a worker takes what it is to do.
+    Taken {
+        cancel: bool,
+        operation: Box<Operation>,
+    },
     OutOfOrder,
     Refused,
     Again,
 }
 
-/// A worker.
+/// A worker, or the receiver of a webhook.
 #[derive(Clone)]
 pub(super) struct Worker {
     world: Arc<World>,
@@ -41,11 +48,19 @@ pub(super) struct Worker {
     attempt: u32,
     phase: Phase,
     callback_token: String,
-    task_token: TaskToken,
+    /// The task that waits for a worker; who receives a webhook is not told.
+    task_token: Option<TaskToken>,
     sequence: u64,
+    /// The module that is planned or applied with.
+    module: Option<ModuleArtifact>,
 }
 
-/// That somebody applies just now; over when dropped, which is also how a worker dies.
+/// The module after so many edits, by the digest of its files.
+fn artifact(edits: u64) -> ModuleArtifact {
+    ModuleArtifact::try_from(format!("{edits:064x}")).unwrap()
+}
+
+/// That somebody applies or deploys just now; over when dropped, which is also how a worker dies.
 struct Applying {
     world: Arc<World>,
     number: u64,
@@ -55,8 +70,11 @@ impl Applying {
     fn begin(worker: &Worker) -> Self {
         let world = worker.world.clone();
         let operation = world.memory.operation(&worker.operation);
-        let agreed = !operation.approval_required || operation.verdict.is_some_and(|said| said.approved);
+        let verdict = operation.verdict.as_ref();
+        let agreed = !operation.approval_required || verdict.is_some_and(|said| said.approved);
         assert!(agreed, "{} is applied, and nobody agreed", worker.operation);
+        let planned = operation.work.configuration().and_then(|given| given.artifact.as_ref());
+        assert!(!worker.is_awaited(&operation) || worker.module.as_ref() == planned, "{operation:?}");
         let mut notes = world.notes();
         let number = notes.applying.keys().next_back().map_or(0, |last| last + 1);
         notes.applied.insert(worker.operation.clone());
@@ -101,22 +119,50 @@ impl Worker {
             attempt: text("GATEHOUSE_ATTEMPT").parse().unwrap(),
             phase: if text("GATEHOUSE_PHASE") == "plan" { Phase::Plan } else { Phase::Apply },
             callback_token: text("GATEHOUSE_CALLBACK_TOKEN"),
-            task_token: TaskToken::new(text("GATEHOUSE_TASK_TOKEN")).unwrap(),
+            task_token: Some(TaskToken::new(text("GATEHOUSE_TASK_TOKEN")).unwrap()),
             sequence: 0,
+            module: None,
         };
+        worker.spawn();
+    }
+
+    /// Receives the call of a webhook, which may come again.
+    fn receive(world: &Arc<World>, call: &CallWebhook) {
+        let key = (call.operation.id.clone(), call.attempt);
+        if !world.notes().called.insert(key) {
+            return;
+        }
+        world.saw("a webhook was called");
+        let worker = Self {
+            world: world.clone(),
+            operation: call.operation.id.clone(),
+            attempt: call.attempt,
+            phase: Phase::Deploy,
+            callback_token: call.callback_token.expose_secret().to_owned(),
+            task_token: None,
+            sequence: 0,
+            module: None,
+        };
+        worker.spawn();
+    }
+
+    fn spawn(self) {
+        let world = self.world.clone();
         if !world.is_calm() && world.executor.once_in(20) {
             return;
         }
         let dying = world.clone();
-        world.executor.spawn_mortal(worker.work(), move || dying.saw("a worker died"));
+        world.executor.spawn_mortal(self.work(), move || dying.saw("a worker died"));
     }
 
     fn next(&mut self, report: Report) -> Callback {
         self.sequence += 1;
-        let fingerprint = format!("{} {report:?} {}", self.sequence, self.task_token.expose());
+        let task = self.task_token.as_ref().map(TaskToken::expose);
+        let fingerprint = format!("{} {report:?} {task:?}", self.sequence);
+        let deploys = self.phase == Phase::Deploy;
         Callback {
             operation: self.operation.clone(),
-            workflow: Workflow::Provision,
+            workflow: if deploys { Workflow::Deploy } else { Workflow::Provision },
             message: Message { attempt: self.attempt, sequence: self.sequence, fingerprint, report },
         }
     }
@@ -124,12 +170,17 @@ impl Worker {
     async fn work(mut self) {
         let world = self.world.clone();
         world.executor.pause(Duration::from_secs(world.executor.below(60))).await;
-        let started = Report::Started { token: Some(self.task_token.clone()), links: Vec::new() };
-        let mut cancelled = match self.say(started, LONG).await {
-            Answer::Taken { cancel } => cancel,
+        let started = Report::Started { token: self.task_token.clone(), links: Vec::new() };
+        let (mut cancelled, operation) = match self.say(started, LONG).await {
+            Answer::Taken { cancel, operation } => (cancel, operation),
             Answer::OutOfOrder | Answer::Refused | Answer::Again => return,
         };
-        let applying = (self.phase == Phase::Apply && !cancelled).then(|| Applying::begin(&self));
+        if !self.find_module(&operation) {
+            let reason = "there is no such module".to_owned();
+            self.say(Report::Failure { reason, unchanged: true }, LONG).await;
+            return;
+        }
+        let applying = (self.phase != Phase::Plan && !cancelled).then(|| Applying::begin(&self));
         for _ in 0..world.executor.below(5) {
             if cancelled {
                 break;
@@ -138,7 +189,7 @@ impl Worker {
             let time = if slow { 400 } else { 10 + world.executor.below(60) };
             world.executor.pause(Duration::from_secs(time)).await;
             match self.mumble().await {
-                Answer::Taken { cancel } => cancelled = cancel,
+                Answer::Taken { cancel, .. } => cancelled = cancel,
                 Answer::Refused => return,
                 Answer::OutOfOrder | Answer::Again => {}
             }
@@ -151,6 +202,26 @@ impl Worker {
             self.success()
         };
         self.say(last, LONG).await;
+    }
+
+    /// Whether the attempt is the operation's own, so that what comes of it counts.
+    fn is_awaited(&self, operation: &Operation) -> bool {
+        let number = operation.attempt.as_ref().map(|attempt| attempt.number);
+        operation.is_open() && number == Some(self.attempt)
+    }
+
+    /// Takes the module as it is kept, and else as it stands. `false` where there is none.
+    fn find_module(&mut self, operation: &Operation) -> bool {
+        let Some(given) = operation.work.configuration() else { return true };
+        let stands = self.world.notes().module;
+        self.module = given.artifact.clone().or_else(|| stands.map(artifact));
+        if given.artifact.is_some() && given.artifact != stands.map(artifact) {
+            self.world.saw("a module was used that is not so any more");
+        }
+        if self.module.is_none() {
+            self.world.saw("a module was gone");
+        }
+        self.module.is_some()
     }
 
     /// A heartbeat or progress, whose answer is waited for or not.
@@ -171,7 +242,7 @@ impl Worker {
             unheard.repeat(callback, SHORT).await;
         };
         self.world.executor.spawn_mortal(task, move || nobody.saw("a report died"));
-        Answer::Taken { cancel: false }
+        Answer::Again
     }
 
     fn success(&self) -> Report {
@@ -181,6 +252,7 @@ impl Worker {
         Report::Success(Success {
             plan: (self.phase == Phase::Plan).then_some(plan),
             outputs: (self.phase == Phase::Apply).then(|| outputs.into()),
+            artifact: self.module.clone().filter(|_| self.phase == Phase::Plan),
             ..Success::default()
         })
     }
@@ -195,7 +267,7 @@ impl Worker {
         let until = self.world.executor.now() + patience;
         loop {
             let answer = self.post(&callback).await;
-            if answer != Answer::Again || self.world.executor.now() >= until {
+            if !matches!(answer, Answer::Again) || self.world.executor.now() >= until {
                 return answer;
             }
             let pause = 1 + self.world.executor.below(30);
@@ -221,7 +293,9 @@ impl Worker {
                     let (world, workflow) = (&*begun, line.of_callbacks());
                     let reported = report(world, world, workflow, &begun.key, &secret, &callback);
                     let answer = match reported.await {
-                        Ok(answered) => Answer::Taken { cancel: answered.cancel },
+                        Ok(taken) => {
+                            Answer::Taken { cancel: taken.cancel, operation: Box::new(taken.operation) }
+                        }
                         Err(ReportError::Refused(ReportRefused::OutOfOrder(_))) => Answer::OutOfOrder,
                         Err(ReportError::Workflow(_) | ReportError::Store(_)) => Answer::Again,
                         Err(_) => Answer::Refused,
@@ -235,7 +309,19 @@ impl Worker {
             }
         }
         world.executor.heard(cell, world.executor.now() + ANSWER).await;
-        let answer = *slot.lock().unwrap();
+        let answer = slot.lock().unwrap().take();
         answer.unwrap_or(Answer::Again)
+    }
+}
+
+#[async_trait]
+impl Webhook for Line {
+    async fn post(&self, _url: &str, call: &CallWebhook) -> Result<(), WebhookError> {
+        let Self(world) = self;
+        if !world.is_calm() && world.executor.once_in(50) {
+            return Err(WebhookError::Refused("it answered 410".to_owned()));
+        }
+        let called = world.call(|| Worker::receive(world, call)).await;
+        called.ok_or_else(|| WebhookError::Unavailable("no answer".to_owned(), None))
     }
 }

@@ -10,17 +10,17 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::{executor::Executor, machine::Engine};
+use super::{ci::Records, executor::Executor, machine::Engine};
 use crate::{
     audit::{Entry, Origin},
-    catalog::{FindService, Infrastructure, Registered, Settled},
+    catalog::{Deployed, FindService, Infrastructure, ModuleArtifact, Registered, Settled},
     clock::{Clock, IdSource},
     id::{OperationId, ServiceId},
     name::EnvironmentName,
     operations::{
-        BeginOutcome, FindOperation, Operation, OperationKind, OperationOutcome, SaveOperation, State,
-        TaskToken,
-        attempt::CallbackKey,
+        BeginOutcome, Configuration, FindOperation, Operation, OperationKind, OperationOutcome, Phase,
+        SaveOperation, State, TaskToken, Work,
+        attempt::{Attempt, CallbackKey},
         change::WorkflowPorts,
         reconcile::ListOpenOperations,
         tests::memory::{Items, Memory},
@@ -52,14 +52,45 @@ pub(super) struct Notes {
     pub answered: BTreeSet<OperationId>,
     /// Operations that a worker began to apply.
     pub applied: BTreeSet<OperationId>,
-    /// Who applies just now.
+    /// Who applies or deploys just now.
     pub applying: BTreeMap<u64, (OperationId, u32)>,
+    /// The calls that webhooks have taken, by their attempts.
+    pub called: BTreeSet<(OperationId, u32)>,
+    /// The module as it stands: a number that edits count up, and nothing where it was taken away.
+    pub module: Option<u64>,
+    /// How often the module was edited.
+    pub edits: u64,
+    /// What each environment was made with last, as far as anybody may have begun to.
+    pub made_with: BTreeMap<(ServiceId, EnvironmentName), ModuleArtifact>,
     /// Whether people have done everything that they wanted to.
     pub people_are_done: bool,
     /// How often each thing happened, to see that a simulation meets what it is for.
     pub seen: BTreeMap<&'static str, u64>,
     /// How often ids were made.
     ids: u64,
+}
+
+impl Notes {
+    /// What exists is taken away and compared with the module that it was made with, whatever became of that. An
+    /// operation makes it from when its worker begins to apply, or where there
+    /// is nothing to apply, at its end.
+    fn check_module(&mut self, operation: &Operation) {
+        let Some(given) = operation.work.configuration() else { return };
+        let place = (operation.service.clone(), operation.environment.clone());
+        let applies = |attempt: &Attempt| attempt.phase == Phase::Apply && attempt.token.is_some();
+        let begun = operation.attempt.as_ref().is_some_and(applies);
+        let done = operation.ending() == Some(OperationOutcome::Succeeded);
+        match operation.work.kind() {
+            OperationKind::Provision if begun || done => {
+                let module = given.artifact.clone().expect("what is applied was planned with some module");
+                self.made_with.insert(place, module);
+            }
+            OperationKind::Deprovision | OperationKind::Drift if operation.is_open() => {
+                assert_eq!(self.made_with.get(&place), given.artifact.as_ref(), "{operation:?}");
+            }
+            _ => {}
+        }
+    }
 }
 
 /// Everything.
@@ -70,6 +101,7 @@ pub(super) struct World {
     pub origin: Origin,
     engine: Mutex<Engine>,
     notes: Mutex<Notes>,
+    records: Mutex<Records>,
     /// Of how many calls one is lost; 0 for none.
     lossy: Mutex<u64>,
 }
@@ -86,7 +118,8 @@ impl World {
             key,
             origin: Origin::default(),
             engine: Mutex::default(),
-            notes: Mutex::default(),
+            notes: Mutex::new(Notes { module: Some(0), ..Notes::default() }),
+            records: Mutex::default(),
             lossy: Mutex::new(lossy),
         })
     }
@@ -97,6 +130,10 @@ impl World {
 
     pub(super) fn notes(&self) -> MutexGuard<'_, Notes> {
         self.notes.lock().unwrap()
+    }
+
+    pub(super) fn records(&self) -> MutexGuard<'_, Records> {
+        self.records.lock().unwrap()
     }
 
     pub(super) fn saw(&self, what: &'static str) {
@@ -132,7 +169,7 @@ impl World {
     }
 
     /// A call over the network, as `act` would have it.
-    async fn call<T: Send>(&self, act: impl FnOnce() -> T + Send) -> Option<T> {
+    pub(super) async fn call<T: Send>(&self, act: impl FnOnce() -> T + Send) -> Option<T> {
         let fate = self.fate();
         self.travel().await;
         if fate == Fate::LostBefore {
@@ -143,7 +180,10 @@ impl World {
         (fate == Fate::Fine).then_some(made)
     }
 
-    async fn store<T: Send>(&self, act: impl FnOnce(&mut Items) -> T + Send) -> Result<T, StoreError> {
+    pub(super) async fn store<T: Send>(
+        &self,
+        act: impl FnOnce(&mut Items) -> T + Send,
+    ) -> Result<T, StoreError> {
         let made = self.call(|| act(&mut self.memory.items())).await;
         made.ok_or_else(|| StoreError::Unavailable("lost".into()))
     }
@@ -233,13 +273,16 @@ impl SaveOperation for World {
         self.store(|items| {
             let before = items.operations.get(&operation.id).cloned();
             let key = (operation.service.clone(), operation.environment.clone());
-            let was = items.environments.get(&key).map(|state| state.infrastructure.clone());
+            let was = items.environments.get(&key).cloned();
             let outcome = items.save(operation, settled, entry);
             if outcome == EditOutcome::Done {
                 let applied = self.notes().applied.contains(&operation.id);
                 check_change(&before.unwrap(), operation);
+                self.notes().check_module(operation);
                 if let (Some(_), Some(was)) = (settled, was) {
-                    check_settled(operation, &was, &items.environments[&key].infrastructure, applied);
+                    let is = &items.environments[&key];
+                    check_settled(operation, &was.infrastructure, &is.infrastructure, applied);
+                    check_deployed(operation, was.deployed.as_ref(), is.deployed.as_ref());
                 }
             }
             outcome
@@ -259,6 +302,34 @@ fn check_change(before: &Operation, after: &Operation) {
     }
     if before.cancel.is_some() {
         assert_eq!(before.cancel, after.cancel, "the wish to stop {} was forgotten", after.id);
+    }
+    check_work(before, after);
+}
+
+/// What is done is what was asked for; and from the plan on, what somebody may have agreed to.
+fn check_work(before: &Operation, after: &Operation) {
+    let planned = before.plan.is_some() && after.plan.is_some();
+    if !planned
+        && before.verdict.is_none()
+        && let (Work::Provision(was), Work::Provision(is)) = (&before.work, &after.work)
+    {
+        // The plan is made with the module as it stands then, and says which one that was; the next one forgets it.
+        let asked = Configuration { artifact: is.artifact.clone(), ..was.clone() };
+        assert_eq!(asked, *is, "{} was asked for otherwise", after.id);
+        return;
+    }
+    assert_eq!(before.work, after.work, "{} was asked for otherwise", after.id);
+}
+
+/// What is deployed is what the last deploy that succeeded brought.
+fn check_deployed(operation: &Operation, was: Option<&Deployed>, is: Option<&Deployed>) {
+    match (&operation.work, operation.ending()) {
+        (Work::Deploy { version, .. }, Some(OperationOutcome::Succeeded)) => {
+            let is = is.expect("something is deployed");
+            assert_eq!((&is.operation, &is.version), (&operation.id, version));
+        }
+        (Work::Deprovision(_), Some(OperationOutcome::Succeeded)) => {}
+        _ => assert_eq!(was, is, "{} deployed nothing", operation.id),
     }
 }
 
