@@ -155,6 +155,7 @@ pub(crate) struct RunsAnswer {
 #[serde(deny_unknown_fields)]
 pub(crate) struct TriggerBody {
     /// Values for the parameters that the job declares; for others, as far as the job keeps them.
+    /// Values for the parameters that the job declares; for others, as far as the job keeps them.
     #[serde(default)]
     #[schema(value_type = Object)]
     pub parameters: BTreeMap<String, Value>,

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// First path segments of routes that need no caller, and of what may come to the API.
-const RESERVED: [&str; 11] = [
+const RESERVED: [&str; 14] = [
     "health",
     "ping",
     "sping",
@@ -32,6 +32,9 @@ const RESERVED: [&str; 11] = [
     "console",
     "well-known",
     "openapi",
+    "openapi.json",
+    "favicon.ico",
+    "robots.txt",
 ];
 
 /// The most services that a project accepts by name.
@@ -71,10 +74,9 @@ impl Project {
     }
 }
 
-/// Whether no project may be called so, in capitals or with an extension either: projects become first path segments
-/// themselves.
+/// Whether no project may be called so, in capitals either: projects become first path segments themselves.
 pub(crate) fn is_reserved(name: &ProjectName) -> bool {
-    let name = name.as_str().split('.').next().unwrap_or_default();
+    let name = name.as_str();
     let mut segments = ENDPOINTS.iter().filter_map(|endpoint| endpoint.path.split('/').nth(1));
     RESERVED.iter().any(|reserved| reserved.eq_ignore_ascii_case(name))
         || segments.any(|segment| segment.eq_ignore_ascii_case(name))
@@ -320,7 +322,7 @@ mod tests {
         for name in names {
             assert!(is_reserved(&name.parse().unwrap()), "{name}");
         }
-        for name in ["payments", "my.health", "v1_old"] {
+        for name in ["payments", "my.health", "services.api", "v1_old"] {
             assert!(!is_reserved(&name.parse().unwrap()), "{name}");
         }
     }

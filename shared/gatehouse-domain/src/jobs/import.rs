@@ -10,7 +10,7 @@ use crate::{
     audit::AuditContext,
     ci::ProviderKind,
     clock::System,
-    name::{JobId, TenantId},
+    name::{JobId, ProjectName, TenantId},
     providers::ListProviders,
     revision::EditOutcome,
     scopes::Shares,
@@ -182,20 +182,23 @@ type PlacedEdit = (usize, JobEdit);
 
 /// The edits in their order, as many together as a transaction takes.
 fn batches(edits: Vec<PlacedEdit>) -> Vec<Vec<PlacedEdit>> {
-    let mut batches: Vec<Vec<PlacedEdit>> = Vec::new();
-    let mut left = 0;
-    for (index, edit) in edits {
-        // Each may be the first of a project, whose write is its own then.
-        let writes = edit.writes() + usize::from(edit.new_project.is_some());
-        match batches.last_mut() {
-            Some(batch) if writes <= left => batch.push((index, edit)),
-            _ => {
-                batches.push(vec![(index, edit)]);
-                left = MAX_WRITES;
-            }
+    let mut batches = Vec::new();
+    let (mut batch, mut written, mut projects) = (Vec::new(), 0, BTreeSet::new());
+    for (place, edit) in edits {
+        let project = edit.new_project.as_ref().map(|project| project.name.clone());
+        let is_first = |projects: &BTreeSet<ProjectName>| {
+            usize::from(project.as_ref().is_some_and(|project| !projects.contains(project)))
+        };
+        if written + edit.writes() + is_first(&projects) > MAX_WRITES {
+            batches.push(std::mem::take(&mut batch));
+            (written, projects) = (0, BTreeSet::new());
         }
-        left = left.saturating_sub(writes);
+        written += edit.writes() + is_first(&projects);
+        projects.extend(project);
+        batch.push((place, edit));
     }
+    batches.push(batch);
+    batches.retain(|batch| !batch.is_empty());
     batches
 }
 
