@@ -26,6 +26,7 @@ fn run(table: &TestTable, build: u64, status: RunStatus) -> Run {
         reason: Some(Reason { code: ReasonCode::Paused, detail: "the pipeline is paused".into() }),
         parameters: BTreeMap::from([("n".parse().unwrap(), serde_json::json!(-3))]),
         undelivered: BTreeMap::new(),
+        awaited: Vec::new(),
         triggered_by: None,
         rerun_of: None,
         created_at: table.system.now(),

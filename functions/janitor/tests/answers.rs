@@ -102,6 +102,7 @@ fn janitor(table: &TestTable, idle: &Arc<Idle>, flushes: Flushes) -> Janitor {
         oversee: idle.clone(),
         publish: idle.clone(),
         flush: Arc::new(flushes),
+        providers: idle.clone(),
         system: table.system.clone(),
         unused_days: NonZeroU16::new(90).unwrap(),
     }

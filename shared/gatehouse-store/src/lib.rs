@@ -18,6 +18,7 @@ mod leases;
 mod lists;
 mod open_operations;
 mod operations;
+mod pins;
 mod projects;
 mod providers;
 mod run_requests;

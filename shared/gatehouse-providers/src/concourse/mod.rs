@@ -7,6 +7,7 @@ mod discover;
 mod error;
 mod events;
 mod path;
+mod pins;
 mod provider;
 mod roles;
 mod runs;

@@ -129,6 +129,59 @@ pub(super) struct JobSummary {
     pub(super) paused: bool,
 }
 
+/// A job by itself, or in a list.
+#[derive(Debug, Deserialize)]
+pub(super) struct Job {
+    #[serde(default, deserialize_with = "or_default")]
+    pub(super) inputs: Vec<JobInput>,
+}
+
+/// What a job takes.
+#[derive(Debug, Deserialize)]
+pub(super) struct JobInput {
+    pub(super) name: String,
+    #[serde(default, deserialize_with = "or_default")]
+    pub(super) resource: String,
+}
+
+/// A resource.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Resource {
+    #[serde(deserialize_with = "or_default")]
+    pub(super) pinned_version: BTreeMap<String, String>,
+    #[serde(deserialize_with = "or_default")]
+    pub(super) pinned_in_config: bool,
+    #[serde(deserialize_with = "or_default")]
+    pub(super) pin_comment: String,
+}
+
+/// A version of a resource.
+#[derive(Debug, Deserialize)]
+pub(super) struct Version {
+    pub(super) id: u64,
+    #[serde(default, rename = "version", deserialize_with = "or_default")]
+    pub(super) fields: BTreeMap<String, String>,
+    #[serde(default, deserialize_with = "or_default")]
+    pub(super) enabled: bool,
+}
+
+/// `GET /api/v1/builds/:id/resources`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct BuildResources {
+    #[serde(deserialize_with = "or_default")]
+    pub(super) inputs: Vec<BuildInput>,
+}
+
+/// What a build took.
+#[derive(Debug, Deserialize)]
+pub(super) struct BuildInput {
+    pub(super) name: String,
+    #[serde(default, deserialize_with = "or_default")]
+    pub(super) version: BTreeMap<String, String>,
+}
+
 /// `GET /api/v1/builds/:id/plan`.
 #[derive(Debug, Deserialize)]
 pub(super) struct Plan {

@@ -4,7 +4,9 @@ use serde_json::{Map, Value, json};
 
 use crate::concourse::run::Blocked;
 use crate::concourse::script::{Hold, Status, StepKind};
-use crate::concourse::state::{BuildRecord, JobRecord, PipelineRecord, State, TeamRecord};
+use crate::concourse::state::{
+    BuildRecord, JobRecord, PipelineRecord, ResourceRecord, State, TeamRecord, VersionRecord,
+};
 use crate::concourse::world::World;
 
 /// Whether a build is shown with its comment, which only some calls do.
@@ -158,10 +160,42 @@ pub(super) fn resources(build: &BuildRecord) -> Value {
     let pipeline = build.job.as_ref().map_or(0, |(pipeline, _)| *pipeline);
     let of_kind = |kind| build.script.steps.iter().filter(move |step| started && step.kind == kind);
     let inputs = of_kind(StepKind::Get).map(|step| {
-        json!({"name": step.name, "version": step.version, "pipeline_id": pipeline, "first_occurrence": true})
+        let version = build.taken.get(&step.name).map_or_else(|| json!(step.version), |taken| json!(taken));
+        json!({"name": step.name, "version": version, "pipeline_id": pipeline, "first_occurrence": true})
     });
     let outputs = of_kind(StepKind::Put).map(|step| json!({"name": step.name, "version": step.version}));
     json!({"inputs": inputs.collect::<Vec<_>>(), "outputs": outputs.collect::<Vec<_>>()})
+}
+
+pub(super) fn resource(pipeline: &PipelineRecord, resource: &ResourceRecord) -> Value {
+    let mut it = json!({"name": resource.name});
+    put_pipeline(&mut it, pipeline);
+    put(&mut it, "team_name", pipeline.team.as_str());
+    put(&mut it, "type", "mock");
+    if let Some(pin) = &resource.pin {
+        put(&mut it, "pinned_version", json!(pin.fields));
+        if pin.in_config {
+            put(&mut it, "pinned_in_config", true);
+        }
+        if !pin.comment.is_empty() {
+            put(&mut it, "pin_comment", pin.comment.as_str());
+        }
+    }
+    it
+}
+
+pub(super) fn version(version: &VersionRecord) -> Value {
+    json!({"id": version.id, "version": version.fields, "enabled": version.enabled})
+}
+
+/// The build of a check, which stands beside those of jobs.
+pub(super) fn check(pipeline: &PipelineRecord, id: i64) -> Value {
+    let mut it = json!({
+        "id": id, "team_name": pipeline.team, "name": "check", "status": "started",
+        "api_url": format!("/api/v1/builds/{id}"),
+    });
+    put_pipeline(&mut it, pipeline);
+    it
 }
 
 /// Why a build is pending; once it is not, nothing blocks.
