@@ -11,6 +11,7 @@ mod jobs;
 mod keys;
 mod leases;
 mod operations;
+mod pins;
 mod projects;
 mod run_requests;
 mod runs;

@@ -4,7 +4,12 @@ use std::sync::Arc;
 
 use gatehouse_domain::revocation::FlushStage;
 use gatehouse_outbound::OutboundHttp;
-use gatehouse_runtime::{env::{self, JanitorConfig}, event_bridge::EventBus, tracing, wiring::Wiring};
+use gatehouse_runtime::{
+    env::{self, JanitorConfig},
+    event_bridge::EventBus,
+    tracing,
+    wiring::Wiring,
+};
 use janitor::Janitor;
 use lambda_runtime::{Error, service_fn};
 

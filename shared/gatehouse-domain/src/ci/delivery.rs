@@ -79,12 +79,9 @@ impl From<Delivery> for Written {
         match delivery {
             Delivery::Env { name } => Self { way: Some(Way::Env), name: Some(name), ..none },
             Delivery::InstanceVar { name } => Self { way: Some(Way::InstanceVar), name: Some(name), ..none },
-            Delivery::ResourceVersion { resource, field } => Self {
-                way: Some(Way::ResourceVersion),
-                resource: Some(resource),
-                field: Some(field),
-                ..none
-            },
+            Delivery::ResourceVersion { resource, field } => {
+                Self { way: Some(Way::ResourceVersion), resource: Some(resource), field: Some(field), ..none }
+            }
         }
     }
 }

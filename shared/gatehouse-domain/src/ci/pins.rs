@@ -96,14 +96,11 @@ pub trait PinVersions: Send + Sync {
     /// What the resource is pinned to.
     async fn pinned(&self, target: &Target, resource: &str) -> Result<Pinned, CiError>;
 
-    /// Pins the resource to a version, and says why in a comment.
-    async fn pin(
-        &self,
-        target: &Target,
-        resource: &str,
-        version: &ResourceVersion,
-        comment: &str,
-    ) -> Result<(), CiError>;
+    /// Pins the resource to a version.
+    async fn pin(&self, target: &Target, resource: &str, version: &ResourceVersion) -> Result<(), CiError>;
+
+    /// Writes a comment beside whatever the resource is pinned to.
+    async fn comment(&self, target: &Target, resource: &str, comment: &str) -> Result<(), CiError>;
 
     /// Unpins the resource, from whatever it is pinned to.
     async fn unpin(&self, target: &Target, resource: &str) -> Result<(), CiError>;

@@ -56,7 +56,8 @@ pub(super) async fn find_version(
 ) -> Result<Option<ResourceVersion>, CiError> {
     let operation = "look for a version";
     let resource = Resource::of(target, resource, operation)?;
-    let filters = fields.iter().map(|(name, value)| format!("filter={}", path::escape(&format!("{name}:{value}"))));
+    let filters =
+        fields.iter().map(|(name, value)| format!("filter={}", path::escape(&format!("{name}:{value}"))));
     let query = filters.chain(["limit=100".to_owned()]).collect::<Vec<_>>().join("&");
     let call = resource.call(operation, Effect::Reads);
     let path = resource.path("/versions", &query);
@@ -94,21 +95,29 @@ pub(super) async fn pinned(client: &Client, target: &Target, resource: &str) -> 
     })
 }
 
-/// Pins a version, and then writes the comment: a resource that is not pinned takes none.
 pub(super) async fn pin(
     client: &Client,
     target: &Target,
     resource: &str,
     version: &ResourceVersion,
-    comment: &str,
 ) -> Result<(), CiError> {
     let operation = "pin a version";
     let resource = Resource::of(target, resource, operation)?;
     let call = resource.call(operation, Effect::Changes);
     let path = resource.path(&format!("/versions/{}/pin", path::escape(&version.id)), "");
-    client.put(&call, &path).await?;
-    let body = json!({ "pin_comment": comment });
-    client.put_json(&call, &resource.path("/pin_comment", ""), &body).await
+    client.put(&call, &path).await
+}
+
+pub(super) async fn comment(
+    client: &Client,
+    target: &Target,
+    resource: &str,
+    comment: &str,
+) -> Result<(), CiError> {
+    let operation = "comment a pin";
+    let resource = Resource::of(target, resource, operation)?;
+    let call = resource.call(operation, Effect::Changes);
+    client.put_json(&call, &resource.path("/pin_comment", ""), &json!({ "pin_comment": comment })).await
 }
 
 pub(super) async fn unpin(client: &Client, target: &Target, resource: &str) -> Result<(), CiError> {

@@ -106,14 +106,12 @@ impl PinVersions for ConcourseProvider {
         pins::pinned(&self.client, target, resource).await
     }
 
-    async fn pin(
-        &self,
-        target: &Target,
-        resource: &str,
-        version: &ResourceVersion,
-        comment: &str,
-    ) -> Result<(), CiError> {
-        pins::pin(&self.client, target, resource, version, comment).await
+    async fn pin(&self, target: &Target, resource: &str, version: &ResourceVersion) -> Result<(), CiError> {
+        pins::pin(&self.client, target, resource, version).await
+    }
+
+    async fn comment(&self, target: &Target, resource: &str, comment: &str) -> Result<(), CiError> {
+        pins::comment(&self.client, target, resource, comment).await
     }
 
     async fn unpin(&self, target: &Target, resource: &str) -> Result<(), CiError> {

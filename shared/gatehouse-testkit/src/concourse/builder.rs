@@ -10,9 +10,7 @@ use super::config::{AbortPace, Config};
 use super::roles::Role;
 use super::script::Script;
 use super::server;
-use super::state::{
-    Fields, JobRecord, PinRecord, PipelineRecord, ResourceRecord, State, TeamRecord, User,
-};
+use super::state::{Fields, JobRecord, PinRecord, PipelineRecord, ResourceRecord, State, TeamRecord, User};
 use super::twin::ConcourseTwin;
 use super::version::Version;
 

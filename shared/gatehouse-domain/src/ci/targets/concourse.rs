@@ -79,7 +79,8 @@ impl Rules for ConcourseTarget {
             }
             Delivery::ResourceVersion { resource, field } => refuse_version(resource, field),
             Delivery::Env { .. } => Some(
-                "Concourse takes no environment variables; deliver as `instance_var` or `resource_version`".into(),
+                "Concourse takes no environment variables; deliver as `instance_var` or `resource_version`"
+                    .into(),
             ),
         }
     }

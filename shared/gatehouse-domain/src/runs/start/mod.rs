@@ -17,6 +17,8 @@
 mod attempt;
 mod error;
 mod request;
+#[cfg(test)]
+mod tests;
 mod trigger;
 mod versions;
 

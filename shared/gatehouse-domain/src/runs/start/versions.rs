@@ -100,7 +100,9 @@ pub(super) async fn find(
     for (resource, asked) in asked {
         let inputs = pins.inputs_of(target, resource).await?;
         if inputs.is_empty() {
-            return Err(refused(format!("the job takes nothing from a resource `{resource}`: correct the job")));
+            return Err(refused(format!(
+                "the job takes nothing from a resource `{resource}`: correct the job"
+            )));
         }
         let version = find_version(pins, clock, deadline, (target, resource), &asked.fields).await?;
         let (resource, parameters) = (resource.clone(), asked.parameters.clone());
@@ -234,12 +236,13 @@ impl<S: FindRun + RecordRun + RunRequests + PinLeases> Attempt<'_, S> {
     async fn pin(&self, pins: &dyn PinVersions, lease: &PinLease) -> Result<(), CiError> {
         let comment = lease.comment();
         for (resource, version) in &lease.versions {
-            pins.pin(&lease.target, resource, version, &comment).await?;
-            // Somebody may have pinned it at the same moment.
+            pins.pin(&lease.target, resource, version).await?;
+            // Somebody may have pinned it at the same moment, and our comment would make that look like ours.
             if !lease.owns(resource, &pins.pinned(&lease.target, resource).await?) {
                 let advice = format!("somebody has just pinned resource `{resource}` otherwise; try again");
                 return Err(refused(advice));
             }
+            pins.comment(&lease.target, resource, &comment).await?;
         }
         Ok(())
     }

@@ -87,7 +87,8 @@ pub(super) async fn check_resource(
         let build = state.next_build_id;
         state.next_build_id += 1;
         let pipeline = state.pipeline_mut(id).ok_or(Rejection::NotFound)?;
-        let found = pipeline.resources.iter_mut().find(|it| it.name == resource).ok_or(Rejection::NotFound)?;
+        let found =
+            pipeline.resources.iter_mut().find(|it| it.name == resource).ok_or(Rejection::NotFound)?;
         // A check gives the version that it begins at, and those after it; nothing where that is not there.
         let from = body.from.and_then(|from| found.upstream.iter().position(|fields| *fields == from));
         let begin = from.unwrap_or(found.upstream.len());
