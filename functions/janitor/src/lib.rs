@@ -7,7 +7,9 @@ use gatehouse_domain::{
     ci::ProviderDirectory,
     clock::System,
     error::Chain,
-    janitor::{FillInError, Publish, Report, Settings, fill_in_sharing, sweep},
+    janitor::{
+        FillInError, ListOperationsError, Publish, Report, Settings, fill_in_sharing, list_unlisted, sweep,
+    },
     operations::{
         change::WorkflowPorts,
         workflow::{AnswerTask, OverseeWorkflow, StartWorkflow},
@@ -78,9 +80,11 @@ impl Janitor {
         let filled = self.fill_in_sharing(deadline).await;
         let report = sweep(&*self.table, workflow, publish, flush, &*self.system, &settings).await;
         log(&report);
-        // After the sweep, since a CI system may be slow, and nothing of the sweep is to wait for it.
+        let listed = self.list_unlisted(deadline).await;
+        // At the end, since a CI system may be slow, and nothing else is to wait for it.
         let pinned = self.settle_pins(deadline).await;
-        let failures = report.failures.len() + usize::from(filled.is_err()) + pinned;
+        let failures =
+            report.failures.len() + usize::from(filled.is_err()) + usize::from(listed.is_err()) + pinned;
         if failures == 0 { Ok(report) } else { Err(SweepFailed(failures)) }
     }
 
@@ -120,6 +124,17 @@ impl Janitor {
             }
         }
         filled.map(drop)
+    }
+
+    /// Behind the sweep, which nobody's old operations have to wait for; once in an installation.
+    async fn list_unlisted(&self, deadline: Timestamp) -> Result<(), ListOperationsError> {
+        let listed = list_unlisted(&*self.table, &*self.system, deadline).await;
+        match &listed {
+            Ok(0) => {}
+            Ok(operations) => tracing::info!(operations, "listed operations that are older than their lists"),
+            Err(error) => tracing::error!(error = %Chain(error), "could not list older operations"),
+        }
+        listed.map(drop)
     }
 }
 

@@ -8,6 +8,6 @@ mod service;
 
 pub(crate) use self::{
     environment::{DeployStatusAnswer, StatusAnswer},
-    operation::{OperationAnswer, OperationsAnswer},
+    operation::{AllOperationsAnswer, OperationAnswer, OperationsAnswer},
     service::{DeletedAnswer, ServiceAnswer, ServiceBody, ServicesAnswer},
 };

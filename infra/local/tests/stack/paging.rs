@@ -30,6 +30,7 @@ fn lists(service: &str) -> Vec<List> {
         list("list_audit", "entries", ["/v1/audit?", "/v1/audit?actor=user%3Aroot&"]),
         list("list_projects", "projects", ["/v1/projects?"]),
         list("list_services", "services", ["/services?", "/services?owner=team&"]),
+        list("list_all_operations", "operations", ["/v1/operations?", "/v1/operations?status=succeeded&"]),
         list("list_operations", "operations", [operations.as_str()]),
     ]
 }
