@@ -13,6 +13,7 @@ mod jobs;
 mod keys;
 mod leases;
 mod operations;
+mod pins;
 mod projects;
 mod run_requests;
 mod runs;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use gatehouse_domain::{
-    ci::{BuildId, Reason, ReasonCode, RunStatus},
+    ci::{BuildId, Reason, ReasonCode, ResourceVersion, RunStatus, Taken, WantedVersion},
     clock::Clock,
     paging::{Limit, ListError, PageRequest},
     runs::{FindRun, ListRuns, RecordRun, Run},
@@ -26,6 +26,7 @@ fn run(table: &TestTable, build: u64, status: RunStatus) -> Run {
         reason: Some(Reason { code: ReasonCode::Paused, detail: "the pipeline is paused".into() }),
         parameters: BTreeMap::from([("n".parse().unwrap(), serde_json::json!(-3))]),
         undelivered: BTreeMap::new(),
+        awaited: Vec::new(),
         triggered_by: None,
         rerun_of: None,
         created_at: table.system.now(),
@@ -97,4 +98,26 @@ async fn a_cursor_of_another_jobs_runs_is_refused() {
     let stolen = PageRequest { cursor: found.next, ..page };
     let refused = table.table.list_runs(&"other".parse().unwrap(), &stolen).await;
     assert!(matches!(refused, Err(ListError::Cursor(_))), "{refused:?}");
+}
+
+#[tokio::test]
+async fn what_was_delivered_is_written_down_after_the_end_too() {
+    let table = TestTable::new().await;
+    let version = ResourceVersion { id: "7".into(), fields: BTreeMap::from([("ref".into(), "abc".into())]) };
+    let wanted = WantedVersion {
+        resource: "repo".into(),
+        version,
+        inputs: ["source".to_owned()].into(),
+        parameters: ["ref".parse().unwrap()].into(),
+    };
+    let (text, list) = (serde_json::json!("abc"), serde_json::json!([1.5]));
+    let undelivered = BTreeMap::from([("ref".into(), text), ("x y".into(), list)]);
+    let waiting = Run { undelivered, awaited: vec![wanted], ..run(&table, 7, RunStatus::Failed) };
+    table.table.record_cancel_request(&waiting).await.unwrap();
+    assert_eq!(table.table.find_run(&waiting.id).await.unwrap().as_ref(), Some(&waiting));
+    let taken = BTreeMap::from([("source".into(), BTreeMap::from([("ref".into(), "abc".into())]))]);
+    let seen = waiting.having_taken(&Taken::Versions(taken));
+    assert_eq!((seen.parameters.len(), seen.undelivered.len(), seen.awaited.len()), (2, 1, 0));
+    table.table.record_delivery(&seen).await.unwrap();
+    assert_eq!(table.table.find_run(&seen.id).await.unwrap(), Some(seen));
 }

@@ -65,6 +65,7 @@ fn run(job: &Job) -> Run {
         reason: None,
         parameters: std::collections::BTreeMap::new(),
         undelivered: std::collections::BTreeMap::new(),
+        awaited: Vec::new(),
         triggered_by: None,
         rerun_of: None,
         created_at: morning(),
@@ -320,6 +321,7 @@ fn the_documentation_shows_the_keys_that_the_code_makes() {
         row("Run request", &keys::start(&start), None),
         row("Open run request", &keys::open_start(&job.id, &start), None),
         row("Lease", &keys::lease("provider/concourse/token"), None),
+        row("Lease of who pins in a pipeline", &keys::pins("concourse/main:example-pipeline:{}"), None),
         row("Outbox", &keys::to_publish(&announcement()), None),
     ];
     let documented = super::read("docs/TABLE.md");

@@ -1,9 +1,10 @@
-//! Reconciles operations, announces what expires, is not used or is due for rotation, and makes pending
-//! flushes. A schedule calls it, and anybody who may invoke it; what the event says makes no difference.
+//! Reconciles operations, announces what expires, is not used or is due for rotation, makes pending flushes, and
+//! takes away what was left pinned for runs. A schedule calls it, and anybody who may invoke it; what the event says makes no difference.
 
 use std::{num::NonZeroU16, sync::Arc, time::Duration};
 
 use gatehouse_domain::{
+    ci::ProviderDirectory,
     clock::System,
     error::Chain,
     janitor::{
@@ -14,6 +15,7 @@ use gatehouse_domain::{
         workflow::{AnswerTask, OverseeWorkflow, StartWorkflow},
     },
     revocation::FlushAuthorizer,
+    runs::pins,
 };
 use gatehouse_store::Table;
 use jiff::Timestamp;
@@ -32,6 +34,8 @@ pub struct Janitor {
     pub oversee: Arc<dyn OverseeWorkflow>,
     pub publish: Arc<dyn Publish>,
     pub flush: Arc<dyn FlushAuthorizer>,
+    /// The CI systems, for what is pinned in them.
+    pub providers: Arc<dyn ProviderDirectory>,
     pub system: Arc<dyn System>,
     /// After how many days without use a token is announced as unused.
     pub unused_days: NonZeroU16,
@@ -77,8 +81,33 @@ impl Janitor {
         let report = sweep(&*self.table, workflow, publish, flush, &*self.system, &settings).await;
         log(&report);
         let listed = self.list_unlisted(deadline).await;
-        let failures = report.failures.len() + usize::from(filled.is_err()) + usize::from(listed.is_err());
+        // At the end, since a CI system may be slow, and nothing else is to wait for it.
+        let pinned = self.settle_pins(deadline).await;
+        let failures =
+            report.failures.len() + usize::from(filled.is_err()) + usize::from(listed.is_err()) + pinned;
         if failures == 0 { Ok(report) } else { Err(SweepFailed(failures)) }
+    }
+
+    /// Takes away what starters of runs left pinned. Returns how much of that failed.
+    async fn settle_pins(&self, deadline: Timestamp) -> usize {
+        if self.system.now() >= deadline {
+            return 0;
+        }
+        match pins::settle_all(&*self.table, &*self.providers, &*self.system).await {
+            Ok((settled, failures)) => {
+                if settled > 0 {
+                    tracing::info!(settled, "took away what was left pinned");
+                }
+                for failure in &failures {
+                    tracing::error!(error = %Chain(failure), "could not take away what is pinned");
+                }
+                failures.len()
+            }
+            Err(error) => {
+                tracing::error!(error = %Chain(&error), "could not read what is pinned");
+                1
+            }
+        }
     }
 
     /// Before the sweep, which may never come to its end: it is little work, and most of it only once.

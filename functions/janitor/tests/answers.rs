@@ -4,10 +4,11 @@ use std::{num::NonZeroU16, sync::Arc};
 
 use async_trait::async_trait;
 use gatehouse_domain::{
-    ci::{ProviderKind, Sharing},
+    ci::{CiProvider, ProviderDirectory, ProviderKind, ProviderLookupError, Sharing},
     clock::Clock,
     id::OperationId,
     janitor::{Announcement, Publish, PublishError, Report},
+    name::ProviderName,
     operations::{
         TaskToken,
         workflow::{
@@ -31,6 +32,13 @@ struct Idle;
 impl Publish for Idle {
     async fn publish(&self, announcements: &[Announcement]) -> Vec<Result<(), PublishError>> {
         announcements.iter().map(|_| Ok(())).collect()
+    }
+}
+
+#[async_trait]
+impl ProviderDirectory for Idle {
+    async fn provider(&self, name: &ProviderName) -> Result<Arc<dyn CiProvider>, ProviderLookupError> {
+        Err(ProviderLookupError::NotConfigured(name.clone()))
     }
 }
 
@@ -102,6 +110,7 @@ fn janitor(table: &TestTable, idle: &Arc<Idle>, flushes: Flushes) -> Janitor {
         oversee: idle.clone(),
         publish: idle.clone(),
         flush: Arc::new(flushes),
+        providers: idle.clone(),
         system: table.system.clone(),
         unused_days: NonZeroU16::new(90).unwrap(),
     }

@@ -67,7 +67,7 @@ pub(crate) fn start(error: StartError) -> Problem {
         StartError::Provider(error) => Problem::provider_lookup(error),
         StartError::Ci(error) => Problem::ci(error),
         StartError::KeyReused => Problem::new(IDEMPOTENCY_KEY_REUSED, error.to_string()),
-        StartError::InProgress => {
+        StartError::InProgress | StartError::PipelineBusy => {
             Problem::new(REQUEST_IN_PROGRESS, error.to_string()).retry_after(IN_PROGRESS_PAUSE)
         }
         StartError::OutcomeUnknown { ref key } => {

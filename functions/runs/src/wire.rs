@@ -6,7 +6,6 @@ use gatehouse_domain::{
     ci::{ProviderKind, Reason, ReasonCode, RunStatus},
     runs::{FoundRun, Run},
 };
-use gatehouse_http::extract;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -154,7 +153,6 @@ pub(crate) struct RunsAnswer {
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct TriggerBody {
-    /// Values for the parameters that the job declares; for others, as far as the job keeps them.
     /// Values for the parameters that the job declares; for others, as far as the job keeps them.
     #[serde(default)]
     #[schema(value_type = Object)]

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    ci::{Delivery, ProviderKind, Target},
+    ci::{AskedVersion, Delivery, ProviderKind, Target},
     name::ParameterName,
     validation::FieldError,
 };
@@ -151,8 +151,10 @@ pub type Undelivered = BTreeMap<String, Value>;
 pub struct ResolvedParameters {
     /// Every declared value, defaults included, by parameter.
     pub values: BTreeMap<ParameterName, Value>,
-    /// The values that nothing delivers.
+    /// The values that nothing delivers, or that a version of a resource is still to deliver.
     pub undelivered: Undelivered,
+    /// The versions that resources are to have, by resource.
+    pub versions: BTreeMap<String, AskedVersion>,
     /// The target, with the instance variables that parameters choose.
     pub target: Target,
     /// Environment variables for the command.
@@ -236,6 +238,7 @@ pub fn resolve(
     let mut resolved = ResolvedParameters {
         values: BTreeMap::new(),
         undelivered,
+        versions: BTreeMap::new(),
         target: target.clone(),
         environment: BTreeMap::new(),
     };
@@ -320,12 +323,18 @@ fn escape(name: &str) -> String {
 
 impl ResolvedParameters {
     fn deliver(&mut self, spec: &ParameterSpec, value: &Value) {
+        let text = || value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         match &spec.deliver {
-            Delivery::Env { name } => {
-                let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-                self.environment.insert(name.clone(), text);
-            }
+            Delivery::Env { name } => drop(self.environment.insert(name.clone(), text())),
             Delivery::InstanceVar { name } => self.target.set_instance_var(name, value.clone()),
+            Delivery::ResourceVersion { resource, field } => {
+                let asked = self.versions.entry(resource.clone()).or_default();
+                asked.fields.insert(field.clone(), text());
+                asked.parameters.insert(spec.name.clone());
+                // Delivered is what the build has taken, which shows when it has.
+                self.undelivered.insert(spec.name.to_string(), value.clone());
+                return;
+            }
         }
         self.values.insert(spec.name.clone(), value.clone());
     }

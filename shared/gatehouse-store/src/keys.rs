@@ -408,6 +408,15 @@ pub fn open_starts_of(job: &JobId) -> String {
     format!("OPEN#{job}")
 }
 
+/// `PINS` / `PINS#<hash of the pipeline>`. One partition: there are as many as pipelines in which a run begins just now
+/// with versions of resources.
+pub fn pins(scope: &str) -> Key {
+    Key::new(PINS, format!("PINS#{}", digest(scope)))
+}
+
+/// Partition of all leases of those who pin.
+pub const PINS: &str = "PINS";
+
 /// `LEASE#<name>` / `LEASE`
 pub fn lease(name: &str) -> Key {
     Key::new(format!("LEASE#{name}"), "LEASE")

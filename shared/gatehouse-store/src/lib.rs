@@ -20,6 +20,7 @@ mod listed_operations;
 mod lists;
 mod open_operations;
 mod operations;
+mod pins;
 mod projects;
 mod providers;
 mod run_requests;

@@ -1,6 +1,6 @@
 //! Runs.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use aws_sdk_dynamodb::{
@@ -8,13 +8,16 @@ use aws_sdk_dynamodb::{
     types::AttributeValue,
 };
 use gatehouse_domain::{
-    ci::RunStatus,
-    name::JobId,
+    ci::{RunStatus, WantedVersion},
+    name::{JobId, ParameterName},
     paging::{InvalidCursor, ListError, Page, PageRequest},
+    parameter::Undelivered,
     runs::{FindRun, ListRuns, RecordRun, Run, RunId},
     store::StoreError,
 };
 use jiff::Timestamp;
+use serde::{Serialize, Serializer, ser::Error as _};
+use serde_json::Value;
 
 use crate::{
     Table,
@@ -86,6 +89,19 @@ fn list_position(list: &str, sort_key: &str) -> Result<Item, InvalidCursor> {
     Ok(position)
 }
 
+/// What of a run is written about its parameters, as [`Run`] stores it.
+#[derive(Serialize)]
+struct StoredDelivery<'a> {
+    parameters: &'a BTreeMap<ParameterName, Value>,
+    #[serde(serialize_with = "as_text")]
+    undelivered: &'a Undelivered,
+    awaited: &'a [WantedVersion],
+}
+
+fn as_text<S: Serializer>(undelivered: &Undelivered, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&serde_json::to_string(undelivered).map_err(S::Error::custom)?)
+}
+
 #[async_trait]
 impl RecordRun for Table {
     async fn record_observation(&self, run: &Run) -> Result<(), StoreError> {
@@ -107,6 +123,23 @@ impl RecordRun for Table {
         // Refused means that it has ended, or is forgotten: what was seen is old news.
         conditional(ended(call).send().await, UpdateItemError::is_conditional_check_failed_exception)
             .map(drop)
+    }
+
+    async fn record_delivery(&self, run: &Run) -> Result<(), StoreError> {
+        let Run { parameters, undelivered, awaited, .. } = run;
+        let delivery = StoredDelivery { parameters, undelivered, awaited };
+        let delivery: Item = serde_dynamo::to_item(delivery).map_err(corrupt)?;
+        let call = self
+            .client
+            .update_item()
+            .table_name(&self.name)
+            .set_key(Some(key_attributes(keys::run(&run.id))))
+            .update_expression("SET parameters = :parameters, undelivered = :undelivered, awaited = :awaited")
+            .condition_expression("attribute_exists(pk)");
+        let values = delivery.into_iter().map(|(name, value)| (format!(":{name}"), value));
+        let call = values.fold(call, |call, (name, value)| call.expression_attribute_values(name, value));
+        // Refused means that the run is forgotten.
+        conditional(call.send().await, UpdateItemError::is_conditional_check_failed_exception).map(drop)
     }
 
     async fn record_cancel_request(&self, run: &Run) -> Result<(), StoreError> {

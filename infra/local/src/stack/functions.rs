@@ -30,7 +30,7 @@ pub(super) fn all(parts: &Parts) -> anyhow::Result<BTreeMap<String, LambdaFuncti
         ("meta", LambdaFunction::http(meta::router())),
         ("deployer", deployer(parts, directory.clone())?),
         ("identity", LambdaFunction::http(identity::router(identity_state(parts)))),
-        ("janitor", janitor::function(janitor::janitor(parts))),
+        ("janitor", janitor::function(janitor::janitor(parts, directory.clone()))),
         ("jobs", LambdaFunction::http(jobs::router(jobs_state(parts, directory.clone())))),
         ("runs", LambdaFunction::http(runs::router(runs_state(parts, directory)))),
         ("tokens", LambdaFunction::http(tokens::router(tokens_state(parts)))),
@@ -44,7 +44,7 @@ pub(super) fn process_provider() -> gatehouse_domain::name::ProviderName {
 }
 
 /// The CI systems: those that are registered, which may be on this machine, and this machine itself.
-fn directory(parts: &Parts) -> Directory {
+pub(super) fn directory(parts: &Parts) -> Directory {
     let http = OutboundHttp::new().allow_loopback();
     let (table, secrets) = (parts.table.clone(), parts.secrets.clone());
     gatehouse_providers::directory(table, secrets, parts.system.clone(), http).with_builtin(

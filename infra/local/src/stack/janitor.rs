@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use gatehouse_providers::Directory;
 use janitor::Janitor;
 use lambda_runtime::LambdaEvent;
 use serde_json::Value;
@@ -14,7 +15,7 @@ use crate::gateway::LambdaFunction;
 const INTERVAL: Duration = Duration::from_mins(1);
 
 /// The janitor, as its own `main` wires it.
-pub(super) fn janitor(parts: &Parts) -> Janitor {
+pub(super) fn janitor(parts: &Parts, providers: Arc<Directory>) -> Janitor {
     Janitor {
         table: parts.table.clone(),
         start: parts.executions.clone(),
@@ -22,6 +23,7 @@ pub(super) fn janitor(parts: &Parts) -> Janitor {
         oversee: parts.executions.clone(),
         publish: Arc::new(parts.bus.clone()),
         flush: Arc::new(parts.memory.clone()),
+        providers,
         system: parts.system.clone(),
         unused_days: parts.unused_days,
     }

@@ -126,7 +126,10 @@ impl Stack {
         });
         // What a killed stack left running continues here, so whatever it may ask for is there already.
         services.engine.begin(Arc::new(LocalTasks::new(functions, workers.clone())));
-        let sweeping = tokio::spawn(janitor::keep_sweeping(janitor::janitor(&parts), stop));
+        let sweeping = tokio::spawn(janitor::keep_sweeping(
+            janitor::janitor(&parts, Arc::new(functions::directory(&parts))),
+            stop,
+        ));
         let bus = parts.bus;
         Ok(Self { gateway, services, processes, workers, bus, sweeping, stopping, example_key })
     }

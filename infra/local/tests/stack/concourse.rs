@@ -153,6 +153,81 @@ async fn an_instanced_pipeline_is_chosen_by_its_variables() {
     stack.stop().await;
 }
 
+/// A twin with a resource whose third version only a check finds, and a job of it that takes the version as `ref`.
+async fn with_versions() -> (TestStack, ConcourseTwin, Client) {
+    let twin = ConcourseTwin::builder()
+        .user("ci-gateway", "s3cret")
+        .team("main", |team| team.role("ci-gateway", Role::PipelineOperator))
+        .pipeline("main", "app", |pipeline| {
+            pipeline
+                .job("deploy", |job| job.script(Script::quick()))
+                .resource("repo", &[json!({ "ref": "one" }), json!({ "ref": "two" })])
+                .upstream(&[json!({ "ref": "three" })])
+        });
+    let (stack, twin, platform) = stack_with(twin).await;
+    let body = json!({
+        "project": "example",
+        "provider": { "kind": "concourse", "ref": { "team": "main", "pipeline": "app", "job": "deploy" } },
+        "parameters": [{ "name": "version", "type": "string", "deliver": { "resource": "repo", "field": "ref" } }],
+        "undeclared": "keep",
+    });
+    let put = Call::put("/v1/jobs/deploy?tenant=example").json(&body);
+    let saved = platform.send(put).await.expect(201).json();
+    let deliver = &saved["job"]["parameters"][0]["deliver"];
+    assert_eq!(*deliver, json!({ "as": "resource_version", "resource": "repo", "field": "ref" }));
+    (stack, twin, platform)
+}
+
+async fn start_version(client: &Client, version: &str) -> Answer {
+    let body = json!({ "parameters": { "version": version, "note": "x" } });
+    client.send(Call::post("/v1/jobs/deploy/runs").json(&body)).await
+}
+
+#[tokio::test]
+async fn a_parameter_is_delivered_as_the_version_of_a_resource() {
+    let (stack, twin, platform) = with_versions().await;
+    for (place, version) in ["one", "three", "two"].into_iter().enumerate() {
+        let started = start_version(&platform, version).await.expect(201).json();
+        let run = &started["run"];
+        assert_eq!(run["parameters"], json!({ "note": "x", "version": version }));
+        assert_eq!(run["undelivered"], json!(["note"]), "{run}");
+        assert_eq!(twin.taken(twin.builds()[place].id), json!({ "repo": { "ref": version } }));
+        assert_eq!(twin.pinned("main", "app", "repo"), None);
+    }
+    let missing = start_version(&platform, "four").await;
+    let told = ["resource `repo` has no version with `ref: four`", "try again"];
+    assert_says(&detail(&missing, 409, "provider-refused"), &told);
+    assert_eq!(twin.builds().len(), 3);
+    stack.stop().await;
+}
+
+#[tokio::test]
+async fn what_somebody_has_pinned_stays_pinned() {
+    let (stack, twin, platform) = with_versions().await;
+    twin.pin("main", "app", "repo", &json!({ "ref": "two" }));
+    let refused = start_version(&platform, "one").await;
+    let told = ["resource `repo` is pinned to `ref: two` (\"by hand\")", "unpin it"];
+    assert_says(&detail(&refused, 409, "provider-refused"), &told);
+    assert_eq!(twin.pinned("main", "app", "repo"), Some(json!({ "ref": "two" })));
+    assert_eq!(twin.builds().len(), 0);
+    stack.stop().await;
+}
+
+#[tokio::test]
+async fn a_run_that_waits_says_that_it_has_not_got_its_version_until_it_has() {
+    let (stack, twin, platform) = with_versions().await;
+    twin.pause_job("main", "app", "deploy");
+    let started = start_version(&platform, "one").await.expect(201).json();
+    let run = started["run"]["run_id"].as_str().unwrap().to_owned();
+    assert_eq!(started["run"]["undelivered"], json!(["note", "version"]));
+    assert_eq!(twin.pinned("main", "app", "repo"), Some(json!({ "ref": "one" })));
+    twin.unpause_job("main", "app", "deploy");
+    twin.wait_until_finished(twin.builds()[0].id).await;
+    assert_eq!(platform.run(&run).await["undelivered"], json!(["note"]));
+    assert_eq!(twin.pinned("main", "app", "repo"), None, "whoever looks at the run unpins");
+    stack.stop().await;
+}
+
 #[tokio::test]
 async fn a_token_that_says_nothing_of_us_is_explained() {
     for version in [Version::V6_5, Version::V8_3] {

@@ -11,6 +11,7 @@ mod delivery;
 mod directory;
 mod error;
 mod event;
+mod pins;
 mod provider;
 mod sharing;
 pub mod targets;
@@ -26,6 +27,7 @@ pub use self::{
         AcrossValue, EventStream, LogStream, MetadataField, Position, RunEvent, RunEventBody, StepFacts,
         StepPhase,
     },
+    pins::{AskedVersion, PinVersions, Pinned, ResourceVersion, Taken, VersionFields, WantedVersion},
     provider::{CancelMode, Capabilities, Checkpoint, CiProvider, DiscoveredJob, StartKind, StartRequest},
     sharing::{Scopes, Sharing},
     targets::{ConcourseTarget, NamedBuild, ProcessTarget, ProviderKind, Target},

@@ -14,6 +14,7 @@ use crate::{
         check::{CheckReport, TargetUse},
         error::CiError,
         event::{EventStream, Position},
+        pins::PinVersions,
         targets::Target,
     },
     name::JobId,
@@ -118,6 +119,11 @@ pub trait CiProvider: Send + Sync {
 
     /// Asks a run to stop. Returns before it has; a finished run is left alone.
     async fn cancel(&self, target: &Target, build: &BuildId, mode: CancelMode) -> Result<(), CiError>;
+
+    /// How versions of resources are pinned, where there are such things.
+    fn pins(&self) -> Option<&dyn PinVersions> {
+        None
+    }
 
     /// The system's own jobs, of these scopes (see [`ScopeCheck`](crate::ci::ScopeCheck)), or of all that can
     /// be seen where none is named.

@@ -26,6 +26,7 @@ use crate::{
     providers::FindProvider,
     runs::{
         self, CancelError, FindRun, RecordRun, Run, ShowRunError,
+        pins::PinLeases,
         start::{RunRequests, StartError},
     },
     store::StoreError,
@@ -84,6 +85,7 @@ pub trait DeployStore:
     + FindRun
     + RecordRun
     + RunRequests
+    + PinLeases
     + AppendAudit
     + FindProvider
     + CountTenants
@@ -99,6 +101,7 @@ impl<T> DeployStore for T where
         + FindRun
         + RecordRun
         + RunRequests
+        + PinLeases
         + AppendAudit
         + FindProvider
         + CountTenants
@@ -292,6 +295,7 @@ where
 fn from_start(job: &JobId, error: StartError) -> DeployError {
     let again = match &error {
         StartError::InProgress
+        | StartError::PipelineBusy
         | StartError::OutcomeUnknown { .. }
         | StartError::Store(_)
         | StartError::Job(ShowJobError::Store(_))

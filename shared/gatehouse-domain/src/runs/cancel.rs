@@ -3,6 +3,7 @@
 use super::{
     find::{FoundRun, ShowRunError, show},
     id::RunId,
+    pins::PinLeases,
     run::{FindRun, RecordRun},
 };
 use crate::{
@@ -54,7 +55,7 @@ pub async fn cancel<S>(
     mode: CancelMode,
 ) -> Result<FoundRun, CancelError>
 where
-    S: FindRun + RecordRun + FindJobsByTarget + AppendAudit + FindProvider + CountTenants,
+    S: FindRun + RecordRun + PinLeases + FindJobsByTarget + AppendAudit + FindProvider + CountTenants,
 {
     let found = show(store, providers, system, audit.caller, id).await?;
     if !audit.caller.may_in(&CANCEL_RUN, &found.run.tenant) {

@@ -4,6 +4,7 @@ use futures_util::future::join_all;
 
 use super::{
     id::RunId,
+    pins::{self, PinLeases},
     run::{FindRun, ListRuns, RecordRun, Run},
 };
 use crate::{
@@ -57,13 +58,29 @@ pub async fn show<S>(
     id: &RunId,
 ) -> Result<FoundRun, ShowRunError>
 where
-    S: FindRun + RecordRun + FindJobsByTarget + FindProvider + CountTenants,
+    S: FindRun + RecordRun + PinLeases + FindJobsByTarget + FindProvider + CountTenants,
 {
     match store.find_run(id).await? {
-        Some(run) if caller.sees(&run.tenant) => Ok(refresh(store, providers, run).await?),
+        Some(run) if caller.sees(&run.tenant) => {
+            let run = Box::pin(observe_delivery(store, providers, clock, run)).await;
+            Ok(refresh(store, providers, run).await?)
+        }
         Some(_) => Err(ShowRunError::NotFound),
         None => show_unrecorded(store, providers, clock, caller, id).await,
     }
+}
+
+/// Looks whether a run has what it was given by now. It is as it was seen last where that cannot be known; nobody who
+/// looks at a run is to be kept from it by that.
+async fn observe_delivery<S>(store: &S, providers: &dyn ProviderDirectory, clock: &dyn Clock, run: Run) -> Run
+where
+    S: FindRun + RecordRun + PinLeases,
+{
+    if run.awaited.is_empty() {
+        return run;
+    }
+    let Ok(provider) = providers.provider(&run.provider).await else { return run };
+    pins::observe(store, &*provider, clock, run.clone()).await.unwrap_or(run)
 }
 
 /// Asks the CI system how a recorded run stands, and writes down what changed. The build's id is what the run goes by,

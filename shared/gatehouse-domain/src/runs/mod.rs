@@ -6,6 +6,7 @@
 mod cancel;
 mod find;
 mod id;
+pub mod pins;
 mod run;
 pub mod start;
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    ci::{Build, BuildId, Reason, ReasonCode, RunStatus, Target},
+    ci::{Build, BuildId, Reason, ReasonCode, RunStatus, Taken, Target, WantedVersion},
     jobs::Job,
     json_text,
     name::{JobId, ParameterName, ProjectName, ProviderName, TenantId},
@@ -48,6 +48,10 @@ pub struct Run {
     /// The parameters it was given that did not reach the CI system.
     #[serde(default, with = "json_text", skip_serializing_if = "BTreeMap::is_empty")]
     pub undelivered: Undelivered,
+    /// The versions that it was to take, while it is not known whether it did. Their parameters are not delivered
+    /// until then.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub awaited: Vec<WantedVersion>,
     /// Who started it through Gatehouse; `None` when it was started elsewhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub triggered_by: Option<String>,
@@ -86,6 +90,7 @@ impl Run {
             reason: build.reason,
             parameters: BTreeMap::new(),
             undelivered: Undelivered::new(),
+            awaited: Vec::new(),
             triggered_by: None,
             rerun_of: None,
             created_at: build.started_at.unwrap_or(now),
@@ -114,6 +119,26 @@ impl Run {
             number: build.number.or(self.number),
             ..self
         }
+    }
+
+    /// The run with what its build took: the parameters of versions that it took are delivered, and those of others
+    /// are not, for good.
+    #[must_use]
+    pub fn having_taken(mut self, taken: &Taken) -> Self {
+        let versions = match taken {
+            Taken::NotYet => return self,
+            Taken::Versions(versions) => versions,
+            Taken::Nothing => &BTreeMap::new(),
+        };
+        for wanted in std::mem::take(&mut self.awaited) {
+            if wanted.is_among(versions) {
+                for name in wanted.parameters {
+                    let value = self.undelivered.remove(name.as_str());
+                    self.parameters.extend(value.map(|value| (name, value)));
+                }
+            }
+        }
+        self
     }
 
     /// The run whose build the CI system no longer has, `detail` as it says so. One that has ended stays as it
@@ -150,6 +175,9 @@ pub trait ListRuns: Send + Sync {
 pub trait RecordRun: Send + Sync {
     /// Writes status, times and reason, unless the record says already that the run has ended.
     async fn record_observation(&self, run: &Run) -> Result<(), StoreError>;
+
+    /// Writes what of the parameters was delivered, whether the run has ended or not.
+    async fn record_delivery(&self, run: &Run) -> Result<(), StoreError>;
 
     /// Writes that the run was asked to stop, and the whole run where there is no record yet. An earlier
     /// request stands.
@@ -197,6 +225,7 @@ mod tests {
             reason: None,
             parameters: BTreeMap::new(),
             undelivered: Undelivered::new(),
+            awaited: Vec::new(),
             triggered_by: None,
             rerun_of: None,
             created_at: Timestamp::UNIX_EPOCH,

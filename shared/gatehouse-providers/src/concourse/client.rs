@@ -8,6 +8,7 @@ use gatehouse_domain::{
 };
 use reqwest::{Method, RequestBuilder, Response, StatusCode, header};
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use tokio::sync::OnceCell;
 
 use super::{
@@ -135,6 +136,28 @@ impl Client {
     pub(super) async fn put(&self, call: &Call<'_>, path: &str) -> Result<(), CiError> {
         let shape = |request: RequestBuilder| request.timeout(CALL_TIMEOUT);
         let outcome = self.authorized(Method::PUT, path, Repeat::Once, shape).await;
+        self.explained(outcome.map(drop), call).await
+    }
+
+    /// The same with a body.
+    pub(super) async fn put_json(&self, call: &Call<'_>, path: &str, body: &Value) -> Result<(), CiError> {
+        self.send_json(Method::PUT, call, path, body).await
+    }
+
+    /// Asks for something that may be asked for twice; what the answer says is of no use.
+    pub(super) async fn post_json(&self, call: &Call<'_>, path: &str, body: &Value) -> Result<(), CiError> {
+        self.send_json(Method::POST, call, path, body).await
+    }
+
+    async fn send_json(
+        &self,
+        method: Method,
+        call: &Call<'_>,
+        path: &str,
+        body: &Value,
+    ) -> Result<(), CiError> {
+        let shape = |request: RequestBuilder| request.timeout(CALL_TIMEOUT).json(body);
+        let outcome = self.authorized(method, path, Repeat::Once, shape).await;
         self.explained(outcome.map(drop), call).await
     }
 

@@ -24,6 +24,8 @@ pub(super) enum About<'a> {
     Team(&'a str),
     Pipeline(&'a str, &'a str),
     Job(&'a ConcourseTarget),
+    /// A resource of the pipeline that the job is in.
+    Resource(&'a ConcourseTarget, &'a str),
     Build(&'a ConcourseTarget, &'a BuildId),
 }
 
@@ -54,7 +56,7 @@ impl<'a> About<'a> {
         match self {
             Self::Server => None,
             Self::Team(team) | Self::Pipeline(team, _) => Some(team),
-            Self::Job(target) | Self::Build(target, _) => Some(&target.team),
+            Self::Job(target) | Self::Resource(target, _) | Self::Build(target, _) => Some(&target.team),
         }
     }
 
@@ -64,19 +66,27 @@ impl<'a> About<'a> {
             Self::Team(team) => format!("team `{team}`"),
             Self::Pipeline(team, pipeline) => format!("pipeline `{pipeline}` in team `{team}`"),
             Self::Job(target) => job(target),
+            Self::Resource(target, resource) => {
+                let ConcourseTarget { team, pipeline, .. } = target;
+                format!("resource `{resource}` in pipeline `{pipeline}`{} of team `{team}`", instance(target))
+            }
             Self::Build(target, build) => format!("build {build} of {}", job(target)),
         }
     }
 }
 
 fn job(target: &ConcourseTarget) -> String {
-    let ConcourseTarget { team, pipeline, job, vars } = target;
-    let instance = if vars.is_empty() {
+    let ConcourseTarget { team, pipeline, job, .. } = target;
+    format!("job `{job}` in pipeline `{pipeline}`{} of team `{team}`", instance(target))
+}
+
+fn instance(target: &ConcourseTarget) -> String {
+    let vars = &target.vars;
+    if vars.is_empty() {
         String::new()
     } else {
         format!(" (instance {})", serde_json::Value::Object(vars.clone()))
-    };
-    format!("job `{job}` in pipeline `{pipeline}`{instance} of team `{team}`")
+    }
 }
 
 /// What `failure` of `call` at `server` means: the one place where answers become errors.

@@ -9,6 +9,7 @@ mod events;
 mod fly;
 mod outlook;
 mod path;
+mod pins;
 mod provider;
 mod roles;
 mod runs;

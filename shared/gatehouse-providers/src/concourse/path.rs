@@ -75,9 +75,24 @@ pub(super) fn resources(target: &ConcourseTarget) -> String {
 /// The builds of a job, then `rest`, with the query that selects an instance and `query`.
 pub(super) fn job_builds(target: &ConcourseTarget, rest: &str, query: &str) -> String {
     let builds = format!("/jobs/{}/builds{rest}", escape(&target.job));
-    let queries = [vars_query(&target.vars), query.to_owned()];
-    let query = queries.iter().filter(|part| !part.is_empty()).cloned().collect::<Vec<_>>().join("&");
-    with_query(pipeline(&target.team, &target.pipeline, &builds), &query)
+    with_query(pipeline(&target.team, &target.pipeline, &builds), &both(&vars_query(&target.vars), query))
+}
+
+/// A job, with the query that selects an instance.
+pub(super) fn job(target: &ConcourseTarget) -> String {
+    let job = format!("/jobs/{}", escape(&target.job));
+    with_query(pipeline(&target.team, &target.pipeline, &job), &vars_query(&target.vars))
+}
+
+/// A resource of the pipeline that `target` is in, then `rest`, with the query that selects an instance and `query`.
+pub(super) fn resource(target: &ConcourseTarget, resource: &str, rest: &str, query: &str) -> String {
+    let resource = format!("/resources/{}{rest}", escape(resource));
+    with_query(pipeline(&target.team, &target.pipeline, &resource), &both(&vars_query(&target.vars), query))
+}
+
+/// Two queries in one.
+fn both(first: &str, second: &str) -> String {
+    [first, second].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("&")
 }
 
 /// `path?query`, or `path` where there is no query.

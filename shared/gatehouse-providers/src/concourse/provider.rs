@@ -6,13 +6,14 @@ use async_trait::async_trait;
 use gatehouse_domain::{
     ci::{
         Build, BuildId, CancelMode, Capabilities, CheckReport, Checkpoint, CiError, CiProvider,
-        DiscoveredJob, EventStream, Position, StartRequest, Target, TargetUse,
+        DiscoveredJob, EventStream, PinVersions, Pinned, Position, ResourceVersion, StartRequest, Taken,
+        Target, TargetUse, VersionFields,
     },
     clock::Clock,
     providers::Provider,
 };
 
-use super::{check, client::Client, discover, runs, stream, version::FORCES_ABORTS};
+use super::{check, client::Client, discover, pins, runs, stream, version::FORCES_ABORTS};
 use crate::dependencies::Dependencies;
 
 /// A Concourse, under the account that Gatehouse has there.
@@ -69,11 +70,55 @@ impl CiProvider for ConcourseProvider {
         runs::cancel(&self.client, target, build, mode).await
     }
 
+    fn pins(&self) -> Option<&dyn PinVersions> {
+        Some(self)
+    }
+
     async fn discover(&self, teams: &BTreeSet<String>) -> Result<Vec<DiscoveredJob>, CiError> {
         discover::discover(&self.client, teams).await
     }
 
     async fn check(&self, uses: &[TargetUse]) -> Result<CheckReport, CiError> {
         Ok(check::check(&self.client, uses).await)
+    }
+}
+
+#[async_trait]
+impl PinVersions for ConcourseProvider {
+    async fn inputs_of(&self, target: &Target, resource: &str) -> Result<BTreeSet<String>, CiError> {
+        pins::inputs_of(&self.client, target, resource).await
+    }
+
+    async fn find_version(
+        &self,
+        target: &Target,
+        resource: &str,
+        fields: &VersionFields,
+    ) -> Result<Option<ResourceVersion>, CiError> {
+        pins::find_version(&self.client, target, resource, fields).await
+    }
+
+    async fn look_for(&self, target: &Target, resource: &str, fields: &VersionFields) -> Result<(), CiError> {
+        pins::look_for(&self.client, target, resource, fields).await
+    }
+
+    async fn pinned(&self, target: &Target, resource: &str) -> Result<Pinned, CiError> {
+        pins::pinned(&self.client, target, resource).await
+    }
+
+    async fn pin(&self, target: &Target, resource: &str, version: &ResourceVersion) -> Result<(), CiError> {
+        pins::pin(&self.client, target, resource, version).await
+    }
+
+    async fn comment(&self, target: &Target, resource: &str, comment: &str) -> Result<(), CiError> {
+        pins::comment(&self.client, target, resource, comment).await
+    }
+
+    async fn unpin(&self, target: &Target, resource: &str) -> Result<(), CiError> {
+        pins::unpin(&self.client, target, resource).await
+    }
+
+    async fn taken(&self, target: &Target, build: &BuildId) -> Result<Taken, CiError> {
+        pins::taken(&self.client, target, build).await
     }
 }

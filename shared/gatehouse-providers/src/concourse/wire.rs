@@ -145,17 +145,25 @@ pub(super) struct Job {
 #[derive(Debug, Deserialize)]
 pub(super) struct JobInput {
     pub(super) name: String,
+    #[serde(default, deserialize_with = "or_default")]
     pub(super) resource: String,
 }
 
-/// An entry of a pipeline's list of resources.
-#[derive(Debug, Deserialize)]
+/// A resource, by itself or in its pipeline's list.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
 pub(super) struct Resource {
     pub(super) name: String,
     /// The last check, which later versions tell like a build.
     pub(super) build: Option<ResourceCheck>,
-    #[serde(default, deserialize_with = "or_default")]
+    #[serde(deserialize_with = "or_default")]
     pub(super) failing_to_check: bool,
+    #[serde(deserialize_with = "or_default")]
+    pub(super) pinned_version: BTreeMap<String, String>,
+    #[serde(deserialize_with = "or_default")]
+    pub(super) pinned_in_config: bool,
+    #[serde(deserialize_with = "or_default")]
+    pub(super) pin_comment: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -170,6 +178,32 @@ impl Resource {
             |check: &ResourceCheck| matches!(check.status.as_str(), "failed" | "errored" | "aborted");
         self.failing_to_check || self.build.as_ref().is_some_and(failed)
     }
+}
+
+/// A version of a resource.
+#[derive(Debug, Deserialize)]
+pub(super) struct Version {
+    pub(super) id: u64,
+    #[serde(default, rename = "version", deserialize_with = "or_default")]
+    pub(super) fields: BTreeMap<String, String>,
+    #[serde(default, deserialize_with = "or_default")]
+    pub(super) enabled: bool,
+}
+
+/// `GET /api/v1/builds/:id/resources`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct BuildResources {
+    #[serde(deserialize_with = "or_default")]
+    pub(super) inputs: Vec<BuildInput>,
+}
+
+/// What a build took.
+#[derive(Debug, Deserialize)]
+pub(super) struct BuildInput {
+    pub(super) name: String,
+    #[serde(default, deserialize_with = "or_default")]
+    pub(super) version: BTreeMap<String, String>,
 }
 
 /// `GET /api/v1/builds/:id/plan`.

@@ -6,6 +6,7 @@ mod cutting;
 mod directory;
 mod discovering;
 mod identity;
+mod pins;
 mod recordings;
 mod runs;
 mod starting;

@@ -10,7 +10,7 @@ use super::config::{AbortPace, Config};
 use super::roles::Role;
 use super::script::Script;
 use super::server;
-use super::state::{JobRecord, PipelineRecord, State, TeamRecord, User};
+use super::state::{Fields, JobRecord, PinRecord, PipelineRecord, ResourceRecord, State, TeamRecord, User};
 use super::twin::ConcourseTwin;
 use super::version::Version;
 
@@ -226,6 +226,37 @@ impl PipelineBuilder {
         self
     }
 
+    /// Adds a resource that can be pinned, with the versions that are known, the oldest first.
+    #[must_use]
+    pub fn resource(mut self, name: &str, versions: &[Value]) -> Self {
+        let mut resource = ResourceRecord { name: name.to_owned(), ..ResourceRecord::default() };
+        resource.upstream = versions.iter().map(fields).collect();
+        for version in resource.upstream.clone() {
+            resource.learn(version);
+        }
+        self.record.resources.push(resource);
+        self
+    }
+
+    /// Lets the resource that was added last have more versions, which only a check finds.
+    #[must_use]
+    pub fn upstream(mut self, versions: &[Value]) -> Self {
+        if let Some(resource) = self.record.resources.last_mut() {
+            resource.upstream.extend(versions.iter().map(fields));
+        }
+        self
+    }
+
+    /// Pins the resource that was added last to its oldest version, in the configuration.
+    #[must_use]
+    pub fn pinned_in_config(mut self) -> Self {
+        if let Some(resource) = self.record.resources.last_mut() {
+            let fields = resource.upstream.first().cloned().unwrap_or_default();
+            resource.pin = Some(PinRecord { fields, comment: String::new(), in_config: true });
+        }
+        self
+    }
+
     /// Shows the pipeline to everybody.
     #[must_use]
     pub fn public(mut self) -> Self {
@@ -316,4 +347,10 @@ impl JobBuilder {
         self.record.input_check_fails = true;
         self
     }
+}
+
+/// The fields of a version, whose values are text.
+pub(super) fn fields(version: &Value) -> Fields {
+    let fields = version.as_object().into_iter().flatten();
+    fields.filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned()))).collect()
 }

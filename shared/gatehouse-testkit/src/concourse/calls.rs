@@ -38,6 +38,16 @@ pub enum Route {
     Abort,
     /// `PUT /api/v1/builds/:id/comment`.
     Comment,
+    /// One resource of a pipeline, or its versions.
+    Versions,
+    /// `POST …/resources/:resource/check`.
+    Check,
+    /// `PUT …/resources/:resource/versions/:version/pin`.
+    Pin,
+    /// `PUT …/resources/:resource/pin_comment`.
+    PinComment,
+    /// `PUT …/resources/:resource/unpin`.
+    Unpin,
     /// Pause and unpause, of jobs and pipelines.
     Pause,
     /// `GET /api/v1/health`.
@@ -75,6 +85,11 @@ impl Route {
             ["jobs", _, "builds", _] if method == Method::POST => Self::Rerun,
             ["jobs", _, "builds"] | ["builds"] => Self::Builds,
             ["jobs", _, "builds", _] => Self::Build,
+            ["resources", _] | ["resources", _, "versions"] => Self::Versions,
+            ["resources", _, "check"] => Self::Check,
+            ["resources", _, "versions", _, "pin"] => Self::Pin,
+            ["resources", _, "pin_comment"] => Self::PinComment,
+            ["resources", _, "unpin"] => Self::Unpin,
             ["pause" | "unpause"] | ["jobs", _, "pause" | "unpause"] => Self::Pause,
             _ => Self::Other,
         }

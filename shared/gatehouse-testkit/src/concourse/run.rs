@@ -1,13 +1,14 @@
 //! Makes builds and takes them through their scripts.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio::sync::{Semaphore, watch};
 
 use super::config::AbortPace;
 use super::events::{self, EventLog};
-use super::script::{Action, Hold, Script, Status};
-use super::state::{BuildRecord, State};
+use super::script::{Action, Hold, Script, Status, StepKind};
+use super::state::{BuildRecord, Fields, State};
 use super::world::World;
 
 /// Runs `task` until it ends or the twin does.
@@ -56,6 +57,7 @@ fn insert(world: &World, state: &mut State, new: NewBuild) -> i64 {
         comment: String::new(),
         rerun_of: new.rerun_of,
         rerun_number,
+        taken: BTreeMap::new(),
         script: new.script,
         log,
         changed: watch::Sender::new(()),
@@ -167,9 +169,11 @@ impl Runner {
         {
             return None;
         }
+        let taken = taken(state, build);
         let build = state.builds.get_mut(&self.id)?;
         let now = self.world.now();
         build.status = Status::Started;
+        build.taken = taken;
         build.start_time = Some(now);
         if script.announces_start {
             build.log.push(&events::status_event("started"), now);
@@ -268,6 +272,17 @@ impl Runner {
             self.world.update(|_| ());
         }
     }
+}
+
+/// What a build takes of resources that can be pinned: what a rerun repeats, or what is pinned or newest now.
+fn taken(state: &State, build: &BuildRecord) -> BTreeMap<String, Fields> {
+    if let Some(original) = build.rerun_of.and_then(|id| state.builds.get(&id)) {
+        return original.taken.clone();
+    }
+    let pipeline = build.job.as_ref().and_then(|(id, _)| state.pipeline_by_id(*id));
+    let Some(pipeline) = pipeline else { return BTreeMap::new() };
+    let gets = build.script.steps.iter().filter(|step| step.kind == StepKind::Get);
+    gets.filter_map(|step| Some((step.name.clone(), pipeline.version_of(&step.name)?.clone()))).collect()
 }
 
 /// Ends a build that is not over yet: the event and the status come together.

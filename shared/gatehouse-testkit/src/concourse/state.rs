@@ -56,6 +56,59 @@ pub(super) struct PipelineRecord {
     /// The job that set it, and the build that did.
     pub(super) parent: Option<(i64, i64)>,
     pub(super) jobs: Vec<JobRecord>,
+    pub(super) resources: Vec<ResourceRecord>,
+}
+
+/// Fields of a version of a resource.
+pub(super) type Fields = BTreeMap<String, String>;
+
+/// A resource that can be pinned. What a script gets without one has the version of the script.
+#[derive(Clone, Debug, Default)]
+pub(super) struct ResourceRecord {
+    pub(super) name: String,
+    /// Those that are known, the oldest first.
+    pub(super) versions: Vec<VersionRecord>,
+    /// Those that a check finds.
+    pub(super) upstream: Vec<Fields>,
+    pub(super) pin: Option<PinRecord>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct VersionRecord {
+    pub(super) id: i64,
+    pub(super) fields: Fields,
+    pub(super) enabled: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct PinRecord {
+    pub(super) fields: Fields,
+    pub(super) comment: String,
+    pub(super) in_config: bool,
+}
+
+impl ResourceRecord {
+    /// Makes a version known that is not yet.
+    pub(super) fn learn(&mut self, fields: Fields) {
+        if self.versions.iter().all(|known| known.fields != fields) {
+            let id = self.versions.last().map_or(1, |last| last.id + 1);
+            self.versions.push(VersionRecord { id, fields, enabled: true });
+        }
+    }
+
+    /// Pins to known fields. The comment of an earlier pin stays, as in Concourse.
+    pub(super) fn pin(&mut self, fields: Fields) {
+        match &mut self.pin {
+            Some(pin) => pin.fields = fields,
+            None => self.pin = Some(PinRecord { fields, comment: String::new(), in_config: false }),
+        }
+    }
+
+    /// What a build takes.
+    fn current(&self) -> Option<&Fields> {
+        let newest = || self.versions.iter().rfind(|version| version.enabled).map(|version| &version.fields);
+        self.pin.as_ref().map(|pin| &pin.fields).or_else(newest)
+    }
 }
 
 impl PipelineRecord {
@@ -71,7 +124,13 @@ impl PipelineRecord {
             public: false,
             parent: None,
             jobs: Vec::new(),
+            resources: Vec::new(),
         }
+    }
+
+    /// The version of `resource` that a build takes now, where that is known here.
+    pub(super) fn version_of(&self, resource: &str) -> Option<&Fields> {
+        self.resources.iter().find(|known| known.name == resource)?.current()
     }
 
     pub(super) fn job(&self, name: &str) -> Option<&JobRecord> {
@@ -131,6 +190,8 @@ pub(super) struct BuildRecord {
     pub(super) comment: String,
     pub(super) rerun_of: Option<i64>,
     pub(super) rerun_number: u64,
+    /// What it took of resources that can be pinned, by step. Set when it starts.
+    pub(super) taken: BTreeMap<String, Fields>,
     pub(super) script: Arc<Script>,
     pub(super) log: EventLog,
     /// Says that the log or the status changed.

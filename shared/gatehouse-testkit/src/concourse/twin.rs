@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
+use super::builder::fields;
 use super::calls::{Request, Route};
 use super::faults::Fault;
 use super::run::{self, NewBuild};
 use super::script::{Script, Status};
-use super::state::{BuildRecord, JobRecord, PipelineRecord, State};
+use super::state::{BuildRecord, JobRecord, PipelineRecord, ResourceRecord, State};
 use super::version::Version;
 use super::world::World;
 
@@ -192,6 +193,28 @@ impl ConcourseTwin {
         });
     }
 
+    /// Pins a resource as a person does, with a comment.
+    pub fn pin(&self, team: &str, pipeline: impl Into<PipelineName>, resource: &str, version: &Value) {
+        self.with_resource(team, &pipeline.into(), resource, |resource| {
+            resource.pin(fields(version));
+            if let Some(pin) = &mut resource.pin {
+                "by hand".clone_into(&mut pin.comment);
+            }
+        });
+    }
+
+    /// What a resource is pinned to.
+    pub fn pinned(&self, team: &str, pipeline: impl Into<PipelineName>, resource: &str) -> Option<Value> {
+        self.with_resource(team, &pipeline.into(), resource, |resource| {
+            resource.pin.as_ref().map(|pin| json!(pin.fields))
+        })
+    }
+
+    /// What a build took of resources that can be pinned, by step.
+    pub fn taken(&self, build: i64) -> Value {
+        self.with_build(build, |build| json!(build.taken))
+    }
+
     pub fn pause_job(&self, team: &str, pipeline: impl Into<PipelineName>, job: &str) {
         self.with_job(team, &pipeline.into(), job, |job| job.paused = true);
     }
@@ -317,6 +340,19 @@ impl ConcourseTwin {
             let id = state.pipeline(team, &name.name, name.vars.as_ref()).map(|pipeline| pipeline.id);
             let pipeline = id.and_then(|id| state.pipeline_mut(id));
             f(pipeline.unwrap_or_else(|| panic!("the twin has no pipeline {team}/{name:?}")))
+        })
+    }
+
+    fn with_resource<T>(
+        &self,
+        team: &str,
+        pipeline: &PipelineName,
+        resource: &str,
+        f: impl FnOnce(&mut ResourceRecord) -> T,
+    ) -> T {
+        self.with_pipeline(team, pipeline, |it| {
+            let found = it.resources.iter_mut().find(|known| known.name == resource);
+            f(found.unwrap_or_else(|| panic!("the twin has no resource {team}/{pipeline:?}/{resource}")))
         })
     }
 

@@ -34,6 +34,16 @@ impl ConcourseTarget {
     }
 }
 
+/// Why a version cannot be asked for by this field of this resource, if so.
+fn refuse_version(resource: &str, field: &str) -> Option<String> {
+    let bad = |name: &str| matches!(name, "" | "." | "..") || name.chars().any(char::is_control);
+    if bad(resource) || bad(field) {
+        return Some("`resource` and `field` must be names without control characters".into());
+    }
+    // Concourse takes what stands before the first colon of a filter for the field.
+    field.contains(':').then(|| "`field` must not have a colon".into())
+}
+
 impl Rules for ConcourseTarget {
     const NAME: &'static str = "concourse";
 
@@ -67,9 +77,11 @@ impl Rules for ConcourseTarget {
             Delivery::InstanceVar { name } => {
                 name.split('.').any(str::is_empty).then(|| "must be names separated by single dots".into())
             }
-            Delivery::Env { .. } => {
-                Some("Concourse takes no environment variables; deliver as `instance_var`".into())
-            }
+            Delivery::ResourceVersion { resource, field } => refuse_version(resource, field),
+            Delivery::Env { .. } => Some(
+                "Concourse takes no environment variables; deliver as `instance_var` or `resource_version`"
+                    .into(),
+            ),
         }
     }
 
@@ -97,6 +109,12 @@ impl Rules for ConcourseTarget {
     fn covers(&self, actual: &Self) -> bool {
         (&self.team, &self.pipeline, &self.job) == (&actual.team, &actual.pipeline, &actual.job)
             && self.vars.iter().all(|(name, value)| actual.vars.get(name) == Some(value))
+    }
+
+    /// An instance of a pipeline has resources of its own. Teams are found without regard to case.
+    fn pin_scope(&self) -> Option<String> {
+        let vars = Value::Object(self.vars.clone());
+        Some(format!("{}:{}:{vars}", escape(&self.team.to_lowercase()), escape(&self.pipeline)))
     }
 
     /// Instance variables are left out, since a build is found by its pipeline job alone.

@@ -119,6 +119,14 @@ macro_rules! kinds {
                 }
             }
 
+            /// What shares its pins: whatever has resources that can be pinned, such as a pipeline of Concourse.
+            /// `None` where there are no such things.
+            pub fn pin_scope(&self) -> Option<String> {
+                match self {
+                    $(Self::$kind(target) => target.pin_scope(),)*
+                }
+            }
+
             /// Under which name jobs are found that point at this target, whatever its instance variables;
             /// `None` for targets that nobody looks up. It holds no `#`.
             pub fn lookup_name(&self) -> Option<String> {

@@ -54,6 +54,7 @@ impl Rules for ProcessTarget {
             Delivery::InstanceVar { .. } => {
                 Some("a process takes no instance variables; deliver as `env`".into())
             }
+            Delivery::ResourceVersion { .. } => Some("a process has no resources; deliver as `env`".into()),
         }
     }
 

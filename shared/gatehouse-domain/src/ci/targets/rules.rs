@@ -40,6 +40,12 @@ pub(super) trait Rules: Sized + PartialEq {
         self == actual
     }
 
+    /// What shares its pins: whatever has resources that can be pinned, such as a pipeline of Concourse. `None` where
+    /// there are no such things.
+    fn pin_scope(&self) -> Option<String> {
+        None
+    }
+
     /// Under which name jobs are found that point at this target, whatever its instance variables; `None`
     /// where runs that Gatehouse did not start are never looked up. Without `#`, which separates the parts
     /// of a key.

@@ -9,13 +9,14 @@ use super::{
     request::{FinishOutcome, RunRequest, RunRequestState, RunRequests},
 };
 use crate::{
-    ci::{Build, CiErrorKind, CiProvider},
+    ci::{Build, CiProvider},
     clock::{System, random_id},
     idempotency::{Fingerprint, IdempotencyKey},
     jobs::Job,
     runs::{
         RunId,
-        run::{FindRun, Run},
+        pins::PinLeases,
+        run::{FindRun, RecordRun, Run},
     },
     scopes::ScopeClosed,
     store::StoreError,
@@ -31,20 +32,20 @@ pub const HOLD: Duration = Duration::from_secs(35);
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
 
 /// How often a waiting invocation looks whether the other one is done.
-const WAIT_INTERVAL: Duration = Duration::from_millis(150);
+pub(super) const WAIT_INTERVAL: Duration = Duration::from_millis(150);
 
 /// How often a lost build is searched for.
 const RECOVERY_INTERVAL: Duration = Duration::from_millis(500);
 
 /// How long after a call without an answer a build that cannot be found was certainly never created: no CI
 /// system works on a trigger request for longer.
-const LOST_FOR_GOOD: Duration = Duration::from_mins(1);
+pub(super) const LOST_FOR_GOOD: Duration = Duration::from_mins(1);
 
 pub(super) struct Attempt<'a, S> {
-    store: &'a S,
-    system: &'a dyn System,
-    provider: &'a dyn CiProvider,
-    job: &'a Job,
+    pub(super) store: &'a S,
+    pub(super) system: &'a dyn System,
+    pub(super) provider: &'a dyn CiProvider,
+    pub(super) job: &'a Job,
     /// Why the CI system must not be called, if so.
     closed: Option<&'a ScopeClosed>,
     /// Distinguishes this invocation from others.
@@ -52,7 +53,7 @@ pub(super) struct Attempt<'a, S> {
     /// With which a repetition finds the request: the caller's, or one that the answer hands out.
     pub(super) key: IdempotencyKey,
     /// When this invocation answers at the latest.
-    deadline: Timestamp,
+    pub(super) deadline: Timestamp,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -77,7 +78,7 @@ struct Competitors {
     await_answers: bool,
 }
 
-impl<'a, S: FindRun + RunRequests> Attempt<'a, S> {
+impl<'a, S: FindRun + RecordRun + RunRequests + PinLeases> Attempt<'a, S> {
     pub(super) fn new(
         store: &'a S,
         system: &'a dyn System,
@@ -167,16 +168,16 @@ impl<'a, S: FindRun + RunRequests> Attempt<'a, S> {
         self.store.hold_request(request, &state).await.map(drop)
     }
 
-    /// Calls the CI system, for the first time.
+    /// Calls the CI system, for the first time. What few starts need is boxed, so that the others' state stays small.
     pub(super) async fn call(&self, request: RunRequest) -> Result<Started, StartError> {
-        match self.provider.start(&request.call()).await {
+        match Box::pin(self.start(&request)).await {
             Ok(build) => match self.finish(&request, build).await? {
                 Some(started) => Ok(started),
                 // Somebody adopted the build that was ours, which only one who lost a build of their own does:
                 // then that one is free for us.
                 None => self.begin_recovery(request).await,
             },
-            Err(error) if error.kind == CiErrorKind::OutcomeUnknown => self.begin_recovery(request).await,
+            Err(error) if error.leaves_open() => self.begin_recovery(request).await,
             // Every other error promises that nothing was started: the key may be used again at once.
             Err(error) => {
                 self.store.abandon_request(&request).await?;
@@ -200,13 +201,17 @@ impl<'a, S: FindRun + RunRequests> Attempt<'a, S> {
         let run = Run {
             parameters: request.parameters.clone(),
             undelivered: request.undelivered.clone(),
+            awaited: request.versions.clone(),
             triggered_by: Some(request.actor.clone()),
             rerun_of: request.rerun_of.clone(),
             created_at: request.created_at,
             ..Run::of_build(self.job, build, request.created_at)
         };
         match self.store.finish_request(request, &run).await? {
-            FinishOutcome::Finished => Ok(Some(Started { run, replayed: false })),
+            FinishOutcome::Finished => {
+                self.lend(request, &run).await;
+                Ok(Some(Started { run, replayed: false }))
+            }
             FinishOutcome::BuildTaken => Ok(None),
             // This invocation was slower than its hold. Whoever took over finishes the request, perhaps with
             // this very build; a repetition is answered with it.
@@ -299,16 +304,13 @@ impl<'a, S: FindRun + RunRequests> Attempt<'a, S> {
         let Some(request) = self.hold(&request, self.system.now(), Recovering::No).await? else {
             return Err(self.unknown());
         };
-        match self.provider.start(&request.call()).await {
+        match Box::pin(self.start(&request)).await {
             Ok(build) => self.finish(&request, build).await?.ok_or_else(|| self.unknown()),
             // Not abandoned, whatever the error: the first call's outcome was never known for certain, so the
             // key must keep leading here.
             Err(error) => {
                 self.release(&request).await?;
-                match error.kind {
-                    CiErrorKind::OutcomeUnknown => Err(self.unknown()),
-                    _ => Err(error.into()),
-                }
+                if error.leaves_open() { Err(self.unknown()) } else { Err(error.into()) }
             }
         }
     }

@@ -49,6 +49,9 @@ pub enum StartError {
     /// The CI system refused, or failed before it started anything.
     #[error("the CI system did not start the run")]
     Ci(#[from] CiError),
+    /// Another run of the pipeline is about to take versions of its resources.
+    #[error("another run of this pipeline is just being started with versions of its resources; try again")]
+    PipelineBusy,
     /// The key was used for another request.
     #[error("the Idempotency-Key was used for another request")]
     KeyReused,

@@ -11,11 +11,16 @@
 //! minute after the own call: whoever took another one's build earlier could leave its own behind, where the other
 //! one, which has given up by then or began later, does not search. After that, which of them gets which build
 //! makes no difference.
+//!
+//! A run that is to take versions of resources has them pinned around its call: see [`pins`](super::pins).
 
 mod attempt;
 mod error;
 mod request;
+#[cfg(test)]
+mod tests;
 mod trigger;
+mod versions;
 
 pub use self::{
     attempt::HOLD,

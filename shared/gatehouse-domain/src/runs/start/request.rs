@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::{
     audit::Entry,
-    ci::{Checkpoint, StartKind, StartRequest, Target},
+    ci::{Checkpoint, StartKind, StartRequest, Target, WantedVersion},
     idempotency::{Fingerprint, RequestKey},
     json_text,
     name::{JobId, ParameterName},
@@ -45,6 +45,9 @@ pub struct RunRequest {
     /// Those of the values that do not reach the CI system.
     #[serde(default, with = "json_text", skip_serializing_if = "BTreeMap::is_empty")]
     pub undelivered: Undelivered,
+    /// The versions that are pinned while the CI system is called.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub versions: Vec<WantedVersion>,
     /// Those for the command.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub environment: BTreeMap<String, String>,

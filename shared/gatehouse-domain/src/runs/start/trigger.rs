@@ -1,6 +1,6 @@
 //! Triggering jobs, and running runs again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -8,6 +8,7 @@ use super::{
     attempt::{Attempt, Recovering},
     error::{StartError, Started},
     request::{BeginOutcome, RunRequest, RunRequests},
+    versions,
 };
 use crate::{
     access::{Endpoint, RERUN_RUN, TRIGGER_RUN},
@@ -16,12 +17,13 @@ use crate::{
     clock::{System, ordered_id},
     idempotency::{Fingerprint, IdempotencyKey, RequestKey},
     jobs::{self, FindJob, FindJobsByTarget, Job, JobSpec, ShowJobError},
-    name::{JobId, TenantId},
+    name::{JobId, ParameterName, TenantId},
     parameter::{ResolvedParameters, resolve},
     providers::FindProvider,
     runs::{
         find::show,
         id::RunId,
+        pins::PinLeases,
         run::{FindRun, RecordRun},
     },
     scopes::{Use, provider_and_shares},
@@ -44,7 +46,7 @@ pub async fn trigger<S>(
     key: Option<&IdempotencyKey>,
 ) -> Result<Started, StartError>
 where
-    S: FindJob + FindRun + RunRequests + FindProvider + CountTenants,
+    S: FindJob + FindRun + RecordRun + RunRequests + PinLeases + FindProvider + CountTenants,
 {
     let job = jobs::show(store, audit.caller, job).await?;
     admit(audit, &TRIGGER_RUN, &job.tenant)?;
@@ -72,7 +74,14 @@ pub async fn rerun<S>(
     key: Option<&IdempotencyKey>,
 ) -> Result<Started, StartError>
 where
-    S: FindJob + RunRequests + FindRun + RecordRun + FindJobsByTarget + FindProvider + CountTenants,
+    S: FindJob
+        + RunRequests
+        + PinLeases
+        + FindRun
+        + RecordRun
+        + FindJobsByTarget
+        + FindProvider
+        + CountTenants,
 {
     let found = show(store, providers, system, audit.caller, run).await?.run;
     admit(audit, &RERUN_RUN, &found.tenant)?;
@@ -98,6 +107,7 @@ where
         resolved: ResolvedParameters {
             values: found.parameters,
             undelivered: found.undelivered,
+            versions: BTreeMap::new(),
             target: found.target,
             environment: environment.map(|resolved| resolved.environment).unwrap_or_default(),
         },
@@ -125,14 +135,17 @@ struct Wanted {
     fingerprint: Fingerprint,
 }
 
-async fn start<S: FindRun + RunRequests + FindProvider + CountTenants>(
+async fn start<S>(
     store: &S,
     providers: &dyn ProviderDirectory,
     system: &dyn System,
     audit: &AuditContext<'_>,
     wanted: Wanted,
     key: Option<&IdempotencyKey>,
-) -> Result<Started, StartError> {
+) -> Result<Started, StartError>
+where
+    S: FindRun + RecordRun + RunRequests + PinLeases + FindProvider + CountTenants,
+{
     let name = &wanted.job.spec.provider;
     let (provider, shares) = provider_and_shares(store, providers, name).await?;
     if matches!(wanted.kind, StartKind::Rerun { .. }) && !provider.capabilities().rerun {
@@ -150,10 +163,14 @@ async fn start<S: FindRun + RunRequests + FindProvider + CountTenants>(
     if key.is_some()
         && let Some(existing) = store.find_request(&request_key, now).await?
     {
-        return attempt.join(existing, &wanted.fingerprint).await;
+        let started = attempt.join(existing, &wanted.fingerprint).await?;
+        return Ok(Box::pin(attempt.with_inputs(started)).await);
     }
     // After the look for an earlier request: what was begun while it was allowed is answered and found as before.
     attempt.admit()?;
+    // Nothing is changed by it, so that a version that there is not leaves nothing behind.
+    let versions =
+        versions::find(&*provider, system, &wanted.resolved.target, &wanted.resolved.versions).await?;
     // Before the request is written: what is begun after this moment may be this request's build. A checkpoint
     // that is older than the request only means more builds to look through.
     let checkpoint = provider.checkpoint(&wanted.resolved.target).await?;
@@ -167,6 +184,7 @@ async fn start<S: FindRun + RunRequests + FindProvider + CountTenants>(
         target: wanted.resolved.target,
         parameters: wanted.resolved.values,
         undelivered: wanted.resolved.undelivered,
+        versions,
         environment: wanted.resolved.environment,
         checkpoint,
         actor,
@@ -176,11 +194,12 @@ async fn start<S: FindRun + RunRequests + FindProvider + CountTenants>(
     let entry = entry(system, audit, &wanted.job, &request);
     // Written before the call: if this invocation dies at any moment after it, the request is there for a
     // repetition to find, and the trail has it.
-    match store.begin_request(&request, &entry).await? {
-        BeginOutcome::Begun => attempt.call(request).await,
+    let started = match store.begin_request(&request, &entry).await? {
+        BeginOutcome::Begun => attempt.call(request).await?,
         // The same key at the same time: the other one was faster.
-        BeginOutcome::Exists(existing) => attempt.join(*existing, &request.fingerprint).await,
-    }
+        BeginOutcome::Exists(existing) => attempt.join(*existing, &request.fingerprint).await?,
+    };
+    Ok(Box::pin(attempt.with_inputs(started)).await)
 }
 
 /// That a run was asked for: the request's record, and the run's once there is one, say what came of it.
@@ -197,7 +216,10 @@ fn entry(system: &dyn System, audit: &AuditContext<'_>, job: &Job, request: &Run
 
 /// What of the parameters goes no further than this record.
 fn undelivered(request: &RunRequest) -> Option<String> {
-    let values = request.undelivered.iter().map(|(name, value)| format!("{name}={value}"));
+    let awaited: BTreeSet<_> =
+        request.versions.iter().flat_map(|it| &it.parameters).map(ParameterName::as_str).collect();
+    let lost = request.undelivered.iter().filter(|(name, _)| !awaited.contains(name.as_str()));
+    let values = lost.map(|(name, value)| format!("{name}={value}"));
     let text = values.collect::<Vec<_>>().join(", ");
     let text: String = text.chars().take(DETAIL).collect();
     (!text.is_empty()).then(|| format!("not delivered: {text}"))

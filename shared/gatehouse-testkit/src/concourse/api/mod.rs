@@ -7,6 +7,7 @@ mod jobs;
 mod paging;
 mod pipelines;
 mod present;
+mod resources;
 mod stream;
 mod teams;
 
@@ -16,9 +17,9 @@ use axum::Router;
 use axum::extract::Request;
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
-use axum::routing::{get, put};
-use http::HeaderValue;
-use http::header::VARY;
+use axum::routing::{get, post, put};
+use http::header::{CACHE_CONTROL, VARY};
+use http::{HeaderValue, StatusCode};
 
 use super::pages;
 use super::version::Version;
@@ -70,6 +71,12 @@ fn pipeline_router() -> Router<Arc<World>> {
         .route("/jobs/{job}/unpause", put(jobs::unpause_job))
         .route("/jobs/{job}/builds", get(builds::list_job_builds).post(jobs::trigger_job))
         .route("/jobs/{job}/builds/{build}", get(builds::show_job_build).post(jobs::rerun_build))
+        .route("/resources/{resource}", get(resources::show_resource))
+        .route("/resources/{resource}/check", post(resources::check_resource))
+        .route("/resources/{resource}/versions", get(resources::list_versions))
+        .route("/resources/{resource}/versions/{version}/pin", put(resources::pin_version))
+        .route("/resources/{resource}/unpin", put(resources::unpin_resource))
+        .route("/resources/{resource}/pin_comment", put(resources::comment_pin))
 }
 
 /// Every route of the API says which Concourse it is of, refusals too.

@@ -6,7 +6,9 @@ use serde_json::{Map, Value, json};
 
 use crate::concourse::run::Blocked;
 use crate::concourse::script::{Hold, Status, Step, StepKind};
-use crate::concourse::state::{BuildRecord, JobRecord, PipelineRecord, State, TeamRecord};
+use crate::concourse::state::{
+    BuildRecord, JobRecord, PipelineRecord, ResourceRecord, State, TeamRecord, VersionRecord,
+};
 use crate::concourse::world::World;
 
 /// Whether a build is shown with its comment, which only some calls do.
@@ -203,14 +205,24 @@ pub(super) fn plan(build: &BuildRecord) -> Value {
     json!({"schema": "exec.v2", "plan": {"id": "64f000", "do": build.script.nodes}})
 }
 
+/// The version of an input that a build took: that of a resource, or else the script's.
+fn version_taken(build: &BuildRecord, step: &Step) -> Value {
+    build.taken.get(&step.name).map_or_else(|| json!(step.version), |taken| json!(taken))
+}
+
+
 pub(super) fn resources(state: &State, build: &BuildRecord) -> Value {
     let started = build.status != Status::Pending;
     let pipeline = build.job.as_ref().map_or(0, |(pipeline, _)| *pipeline);
     let inputs = build.script.inputs().filter(|_| started).map(|step| {
-        let is_same = |it: &Step| it.kind == StepKind::Get && it.name == step.name && it.version == step.version;
+        let version = version_taken(build, step);
+        let is_same = |it: &BuildRecord| {
+            let mut inputs = it.script.inputs().filter(|other| other.name == step.name);
+            inputs.any(|other| version_taken(it, other) == version)
+        };
         let mut earlier = state.builds.values().filter(|it| it.id < build.id && it.job == build.job);
-        let is_first = !earlier.any(|it| it.start_time.is_some() && it.script.steps.iter().any(is_same));
-        json!({"name": step.name, "version": step.version, "pipeline_id": pipeline, "first_occurrence": is_first})
+        let is_first = !earlier.any(|it| it.start_time.is_some() && is_same(it));
+        json!({"name": step.name, "version": version, "pipeline_id": pipeline, "first_occurrence": is_first})
     });
     let outputs = build
         .script
@@ -218,6 +230,37 @@ pub(super) fn resources(state: &State, build: &BuildRecord) -> Value {
         .filter(|_| started)
         .map(|step| json!({"name": step.name, "version": step.version}));
     json!({"inputs": inputs.collect::<Vec<_>>(), "outputs": outputs.collect::<Vec<_>>()})
+}
+
+pub(super) fn resource(pipeline: &PipelineRecord, resource: &ResourceRecord) -> Value {
+    let mut it = json!({"name": resource.name});
+    put_pipeline(&mut it, pipeline);
+    put(&mut it, "team_name", pipeline.team.as_str());
+    put(&mut it, "type", "mock");
+    if let Some(pin) = &resource.pin {
+        put(&mut it, "pinned_version", json!(pin.fields));
+        if pin.in_config {
+            put(&mut it, "pinned_in_config", true);
+        }
+        if !pin.comment.is_empty() {
+            put(&mut it, "pin_comment", pin.comment.as_str());
+        }
+    }
+    it
+}
+
+pub(super) fn version(version: &VersionRecord) -> Value {
+    json!({"id": version.id, "version": version.fields, "enabled": version.enabled})
+}
+
+/// The build of a check, which stands beside those of jobs.
+pub(super) fn check(pipeline: &PipelineRecord, id: i64) -> Value {
+    let mut it = json!({
+        "id": id, "team_name": pipeline.team, "name": "check", "status": "started",
+        "api_url": format!("/api/v1/builds/{id}"),
+    });
+    put_pipeline(&mut it, pipeline);
+    it
 }
 
 /// Why a build is pending; once it is not, nothing blocks.

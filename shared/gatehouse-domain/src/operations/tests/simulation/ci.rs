@@ -25,6 +25,7 @@ use crate::{
     revision::Revision,
     runs::{
         FindRun, RecordRun, Run, RunId,
+        pins::{PinLease, PinLeases},
         start::{BeginOutcome, FinishOutcome, RunRequest, RunRequestState, RunRequests},
     },
     store::StoreError,
@@ -202,6 +203,10 @@ impl RecordRun for World {
         .await
     }
 
+    async fn record_delivery(&self, _: &Run) -> Result<(), StoreError> {
+        unreachable!("the job pins nothing")
+    }
+
     async fn record_cancel_request(&self, run: &Run) -> Result<(), StoreError> {
         self.store(|_| {
             let mut records = self.records();
@@ -212,6 +217,29 @@ impl RecordRun for World {
             }
         })
         .await
+    }
+}
+
+#[async_trait]
+impl PinLeases for World {
+    async fn begin_pins(&self, _: &PinLease) -> Result<bool, StoreError> {
+        unreachable!("the job pins nothing")
+    }
+
+    async fn find_pins(&self, _: &str) -> Result<Option<PinLease>, StoreError> {
+        Ok(None)
+    }
+
+    async fn change_pins(&self, _: &PinLease, _: &PinLease) -> Result<bool, StoreError> {
+        Ok(false)
+    }
+
+    async fn end_pins(&self, _: &PinLease) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn open_pins(&self) -> Result<Vec<PinLease>, StoreError> {
+        Ok(Vec::new())
     }
 }
 

@@ -1,0 +1,163 @@
+//! Resources of a pipeline: their versions, checks and pins, as the server's source has them.
+
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::{Path, RawQuery, State};
+use axum::response::IntoResponse;
+use http::StatusCode;
+use serde::Deserialize;
+
+use super::access::PipelineRef;
+use super::answer::{Answer, Json, Rejection};
+use super::present;
+use crate::concourse::caller::Caller;
+use crate::concourse::state::{Fields, ResourceRecord};
+use crate::concourse::world::World;
+
+type ResourcePath = Path<(String, String, String)>;
+
+/// `POST …/check`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct CheckBody {
+    from: Option<Fields>,
+}
+
+/// `PUT …/pin_comment`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct CommentBody {
+    pin_comment: String,
+}
+
+pub(super) async fn show_resource(
+    State(world): State<Arc<World>>,
+    caller: Caller,
+    Path((team, name, resource)): ResourcePath,
+    RawQuery(query): RawQuery,
+) -> Answer {
+    let pipeline = PipelineRef::parse(&world, team, name, query.as_deref())?;
+    let state = world.lock();
+    let pipeline = pipeline.readable(&state, &caller)?;
+    let found = pipeline.resources.iter().find(|it| it.name == resource).ok_or(Rejection::NotFound)?;
+    Ok(Json(present::resource(pipeline, found)).into_response())
+}
+
+/// The newest first. Each `filter` is a field and its value, and all have to fit.
+pub(super) async fn list_versions(
+    State(world): State<Arc<World>>,
+    caller: Caller,
+    Path((team, name, resource)): ResourcePath,
+    RawQuery(query): RawQuery,
+) -> Answer {
+    let query = query.unwrap_or_default();
+    let pipeline = PipelineRef::parse(&world, team, name, Some(&query))?;
+    let state = world.lock();
+    let pipeline = pipeline.readable(&state, &caller)?;
+    let found = pipeline.resources.iter().find(|it| it.name == resource).ok_or(Rejection::NotFound)?;
+    let wanted = filters(&query)?;
+    let fits = |fields: &Fields| wanted.iter().all(|(name, value)| fields.get(name) == Some(value));
+    let versions = found.versions.iter().rev().filter(|version| fits(&version.fields));
+    Ok(Json(versions.map(present::version).collect::<Vec<_>>()).into_response())
+}
+
+fn filters(query: &str) -> Result<Fields, Rejection> {
+    let pairs = url::form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == "filter");
+    // Concourse panics over a filter without a colon.
+    let split = |value: &str| {
+        let (name, value) = value.split_once(':').ok_or(Rejection::Internal)?;
+        Ok((name.to_owned(), value.to_owned()))
+    };
+    pairs.map(|(_, value)| split(&value)).collect()
+}
+
+/// Begins a check, whose build is answered at once; here it has ended by then.
+pub(super) async fn check_resource(
+    State(world): State<Arc<World>>,
+    caller: Caller,
+    Path((team, name, resource)): ResourcePath,
+    RawQuery(query): RawQuery,
+    body: Bytes,
+) -> Answer {
+    let pipeline = PipelineRef::parse(&world, team, name, query.as_deref())?;
+    let body: CheckBody = serde_json::from_slice(&body).map_err(|_| Rejection::BadRequest)?;
+    let check = world.update(|state| {
+        let id = pipeline.operable(state, &caller)?.id;
+        let build = state.next_build_id;
+        state.next_build_id += 1;
+        let pipeline = state.pipeline_mut(id).ok_or(Rejection::NotFound)?;
+        let found =
+            pipeline.resources.iter_mut().find(|it| it.name == resource).ok_or(Rejection::NotFound)?;
+        // A check gives the version that it begins at, and those after it; nothing where that is not there.
+        let from = body.from.and_then(|from| found.upstream.iter().position(|fields| *fields == from));
+        let begin = from.unwrap_or(found.upstream.len());
+        for fields in found.upstream.clone().drain(begin..) {
+            found.learn(fields);
+        }
+        Ok(present::check(pipeline, build))
+    })?;
+    Ok((StatusCode::CREATED, Json(check)).into_response())
+}
+
+pub(super) async fn pin_version(
+    State(world): State<Arc<World>>,
+    caller: Caller,
+    Path((team, name, resource, version)): Path<(String, String, String, String)>,
+    RawQuery(query): RawQuery,
+) -> Answer {
+    let version: i64 = version.parse().map_err(|_| Rejection::BadRequest)?;
+    change(&world, &caller, (team, name, resource), query.as_deref(), |resource| {
+        if resource.pin.as_ref().is_some_and(|pin| pin.in_config) {
+            return Err(Rejection::Internal);
+        }
+        let found = resource.versions.iter().find(|it| it.id == version).ok_or(Rejection::NotFound)?;
+        let fields = found.fields.clone();
+        resource.pin(fields);
+        Ok(())
+    })
+}
+
+/// Takes away whatever is pinned; 500 where nothing is.
+pub(super) async fn unpin_resource(
+    State(world): State<Arc<World>>,
+    caller: Caller,
+    Path(path): ResourcePath,
+    RawQuery(query): RawQuery,
+) -> Answer {
+    change(&world, &caller, path, query.as_deref(), |resource| {
+        resource.pin.take().map(drop).ok_or(Rejection::Internal)
+    })
+}
+
+pub(super) async fn comment_pin(
+    State(world): State<Arc<World>>,
+    caller: Caller,
+    Path(path): ResourcePath,
+    RawQuery(query): RawQuery,
+    body: Bytes,
+) -> Answer {
+    let body: CommentBody = serde_json::from_slice(&body).map_err(|_| Rejection::BadRequest)?;
+    change(&world, &caller, path, query.as_deref(), |resource| {
+        let pin = resource.pin.as_mut().ok_or(Rejection::NotFound)?;
+        pin.comment = body.pin_comment;
+        Ok(())
+    })
+}
+
+fn change(
+    world: &World,
+    caller: &Caller,
+    (team, name, resource): (String, String, String),
+    query: Option<&str>,
+    change: impl FnOnce(&mut ResourceRecord) -> Result<(), Rejection>,
+) -> Answer {
+    let pipeline = PipelineRef::parse(world, team, name, query)?;
+    world.update(|state| {
+        let id = pipeline.operable(state, caller)?.id;
+        let pipeline = state.pipeline_mut(id).ok_or(Rejection::NotFound)?;
+        let found = pipeline.resources.iter_mut().find(|it| it.name == resource);
+        change(found.ok_or(Rejection::NotFound)?)?;
+        Ok(StatusCode::OK.into_response())
+    })
+}
