@@ -130,7 +130,7 @@ async fn of_two_imports_at_once_one_wins_and_the_other_says_so() {
         for outcome in [&first, &second] {
             match outcome {
                 EntryOutcome::Refused(errors) => {
-                    assert!(errors[0].detail.contains("at the same moment"), "{errors:?}")
+                    assert!(errors[0].detail.contains("at the same moment"), "{errors:?}");
                 }
                 outcome => assert!(won(outcome), "{outcome:?}"),
             }

@@ -89,7 +89,7 @@ async fn an_entity_is_shown_with_its_relations() {
     assert_eq!(
         relations,
         "RELATION   ENTITY                  MISSING\n\
-         ownedBy    group:default/platform\n\
+         ownedBy    group:default/platform  -\n\
          dependsOn  component:default/cart  true\n"
     );
     assert_eq!(server.only().line, "GET /v1/catalog/entities/component/payments/shop?tenant=acme");
