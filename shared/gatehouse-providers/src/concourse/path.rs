@@ -61,7 +61,7 @@ pub(super) fn pipeline(team: &str, pipeline: &str, rest: &str) -> String {
     format!("/api/v1/teams/{}/pipelines/{}{rest}", escape(team), escape(pipeline))
 }
 
-/// A job.
+/// A job, with the query that selects an instance.
 pub(super) fn job(target: &ConcourseTarget) -> String {
     let path = pipeline(&target.team, &target.pipeline, &format!("/jobs/{}", escape(&target.job)));
     with_query(path, &vars_query(&target.vars))
@@ -76,12 +76,6 @@ pub(super) fn resources(target: &ConcourseTarget) -> String {
 pub(super) fn job_builds(target: &ConcourseTarget, rest: &str, query: &str) -> String {
     let builds = format!("/jobs/{}/builds{rest}", escape(&target.job));
     with_query(pipeline(&target.team, &target.pipeline, &builds), &both(&vars_query(&target.vars), query))
-}
-
-/// A job, with the query that selects an instance.
-pub(super) fn job(target: &ConcourseTarget) -> String {
-    let job = format!("/jobs/{}", escape(&target.job));
-    with_query(pipeline(&target.team, &target.pipeline, &job), &vars_query(&target.vars))
 }
 
 /// A resource of the pipeline that `target` is in, then `rest`, with the query that selects an instance and `query`.

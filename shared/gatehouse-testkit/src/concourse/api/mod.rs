@@ -18,8 +18,8 @@ use axum::extract::Request;
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::{get, post, put};
-use http::header::{CACHE_CONTROL, VARY};
-use http::{HeaderValue, StatusCode};
+use http::HeaderValue;
+use http::header::VARY;
 
 use super::pages;
 use super::version::Version;

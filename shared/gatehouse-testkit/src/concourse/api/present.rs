@@ -210,7 +210,6 @@ fn version_taken(build: &BuildRecord, step: &Step) -> Value {
     build.taken.get(&step.name).map_or_else(|| json!(step.version), |taken| json!(taken))
 }
 
-
 pub(super) fn resources(state: &State, build: &BuildRecord) -> Value {
     let started = build.status != Status::Pending;
     let pipeline = build.job.as_ref().map_or(0, |(pipeline, _)| *pipeline);

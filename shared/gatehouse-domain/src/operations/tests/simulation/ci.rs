@@ -15,7 +15,7 @@ use crate::{
     ci::{
         Build, BuildId, CancelMode, Capabilities, CheckReport, Checkpoint, CiError, CiErrorKind, CiProvider,
         ConcourseTarget, Delivery, DiscoveredJob, EventStream, Position, ProviderDirectory, ProviderKind,
-        ProviderLookupError, RunStatus, Sharing, StartRequest, Target,
+        ProviderLookupError, RunStatus, Sharing, StartRequest, Target, TargetUse,
     },
     idempotency::RequestKey,
     jobs::{FindJob, FindJobsByTarget, Job, JobSpec},
@@ -416,7 +416,7 @@ impl CiProvider for PretendCi {
         unreachable!("the deployer discovers nothing")
     }
 
-    async fn check(&self, _targets: &[Target]) -> Result<CheckReport, CiError> {
+    async fn check(&self, _uses: &[TargetUse]) -> Result<CheckReport, CiError> {
         unreachable!("the deployer checks nothing")
     }
 }

@@ -13,7 +13,7 @@ use crate::{
     ci::{
         Build, BuildId, CancelMode, Capabilities, CheckReport, Checkpoint, CiError, CiErrorKind, CiProvider,
         DiscoveredJob, EventStream, PinVersions, Pinned, Position, ProviderDirectory, ProviderLookupError,
-        ResourceVersion, RunStatus, StartRequest, Taken, Target, VersionFields,
+        ResourceVersion, RunStatus, StartRequest, Taken, Target, TargetUse, VersionFields,
     },
     clock::Clock,
     name::ProviderName,
@@ -201,7 +201,7 @@ impl CiProvider for Ci {
         unreachable!("nobody discovers")
     }
 
-    async fn check(&self, _: &[Target]) -> Result<CheckReport, CiError> {
+    async fn check(&self, _: &[TargetUse]) -> Result<CheckReport, CiError> {
         unreachable!("nobody checks")
     }
 }
