@@ -163,14 +163,15 @@ where
     if key.is_some()
         && let Some(existing) = store.find_request(&request_key, now).await?
     {
-        let started = attempt.join(existing, &wanted.fingerprint).await?;
+        let started = Box::pin(attempt.join(existing, &wanted.fingerprint)).await?;
         return Ok(Box::pin(attempt.with_inputs(started)).await);
     }
     // After the look for an earlier request: what was begun while it was allowed is answered and found as before.
     attempt.admit()?;
     // Nothing is changed by it, so that a version that there is not leaves nothing behind.
-    let versions =
-        versions::find(&*provider, system, &wanted.resolved.target, &wanted.resolved.versions).await?;
+    let asked = &wanted.resolved.versions;
+    // Boxed, here and below: what few starts need is not to make the state of all of them large.
+    let versions = Box::pin(versions::find(&*provider, system, &wanted.resolved.target, asked)).await?;
     // Before the request is written: what is begun after this moment may be this request's build. A checkpoint
     // that is older than the request only means more builds to look through.
     let checkpoint = provider.checkpoint(&wanted.resolved.target).await?;
@@ -195,9 +196,11 @@ where
     // Written before the call: if this invocation dies at any moment after it, the request is there for a
     // repetition to find, and the trail has it.
     let started = match store.begin_request(&request, &entry).await? {
-        BeginOutcome::Begun => attempt.call(request).await?,
+        BeginOutcome::Begun => Box::pin(attempt.call(request)).await?,
         // The same key at the same time: the other one was faster.
-        BeginOutcome::Exists(existing) => attempt.join(*existing, &request.fingerprint).await?,
+        BeginOutcome::Exists(existing) => {
+            Box::pin(attempt.join(*existing, &request.fingerprint)).await?
+        }
     };
     Ok(Box::pin(attempt.with_inputs(started)).await)
 }
