@@ -102,7 +102,7 @@ impl CheckView {
 impl JobView {
     fn new(job: &JobId, outlook: Outlook) -> Option<Self> {
         let (trigger, detail) = match outlook {
-            Outlook::Starts => return None,
+            Outlook::Begins => return None,
             Outlook::Waits(detail) => (TriggerView::Waits, detail),
             Outlook::Fails(detail) => (TriggerView::Fails, detail),
             Outlook::Unknown(detail) => (TriggerView::Unknown, detail),

@@ -96,7 +96,7 @@ async fn says_of_each_job_what_a_trigger_would_do() {
         assert_eq!(app.as_admin("acme").put(format!("/v1/jobs/{id}")).json(&job).await.status, 201);
     }
     let outlooks = vec![
-        Outlook::Starts,
+        Outlook::Begins,
         Outlook::Waits("it is paused".to_owned()),
         Outlook::Fails("there is no such pipeline".to_owned()),
         Outlook::Unknown("nobody knows".to_owned()),

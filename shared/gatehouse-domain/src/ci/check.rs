@@ -37,7 +37,7 @@ pub struct CheckReport {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outlook {
     /// It begins a run.
-    Starts,
+    Begins,
     /// It makes a run that waits, and for what.
     Waits(String),
     /// It is refused, and why.

@@ -129,7 +129,7 @@ async fn of_job(client: &Client, pipeline: &Pipeline, target: &ConcourseTarget) 
     } else if job.paused {
         Outlook::Waits(status::words_for_paused_job(&target))
     } else {
-        Outlook::Starts
+        Outlook::Begins
     }
 }
 

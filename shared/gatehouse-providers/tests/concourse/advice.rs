@@ -104,7 +104,7 @@ async fn a_check_says_what_each_trigger_would_do() {
     let report = bench.provider().check(&needs).await.unwrap();
     let told: Vec<_> = report.outlooks.iter().map(|outlook| format!("{outlook:?}")).collect();
     insta::assert_snapshot!(told.join("\n"), @r#"
-    Starts
+    Begins
     Fails("Concourse has no pipeline `gone` in team `main`")
     Fails("Concourse has no job `gone` in pipeline `app` of team `main`")
     Fails("job `no-manual` in pipeline `fixed` of team `main` has `disable_manual_trigger: true` in its pipeline")
@@ -123,7 +123,7 @@ async fn a_check_says_what_each_trigger_would_do() {
         match outlook {
             Outlook::Fails(_) => assert!(started.is_err(), "{need:?}"),
             Outlook::Waits(_) => assert!(started.unwrap().reason.is_some(), "{need:?}"),
-            Outlook::Starts | Outlook::Unknown(_) => assert!(started.is_ok(), "{need:?}"),
+            Outlook::Begins | Outlook::Unknown(_) => assert!(started.is_ok(), "{need:?}"),
         }
     }
 }

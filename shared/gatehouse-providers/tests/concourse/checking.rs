@@ -43,7 +43,7 @@ async fn every_version_reports_that_all_is_well() {
         let [team] = &report.scopes[..] else { panic!("{report:?}") };
         assert_eq!((team.roles.join(","), able(team)), ("pipeline-operator".to_owned(), [true; 4]));
         assert_eq!(team.remedy, None);
-        assert_eq!(report.outlooks, [Outlook::Starts]);
+        assert_eq!(report.outlooks, [Outlook::Begins]);
     }
 }
 
