@@ -22,7 +22,7 @@ use gatehouse_domain::{
     json::{self, Json, Object},
     name::{JobId, ProjectName, TenantId},
     operations::{BeginOutcome, Operation, reconcile::ListOpenOperations},
-    paging::{ListError, PageRequest},
+    paging::{Limit, ListError, PageRequest},
     project::{ListProjects, Project, SaveProject},
     revision::{EditOutcome, Precondition, Revision},
     store::StoreError,
@@ -260,7 +260,7 @@ async fn what_the_trail_cannot_take_does_not_happen_to_a_service() {
 }
 
 fn everything() -> ServiceFilter {
-    ServiceFilter { tenants: Tenants::All, owner: None, lifecycle: None, text: None }
+    ServiceFilter { tenants: Tenants::All, name: None, owner: None, lifecycle: None, text: None }
 }
 
 async fn list(table: &TestTable, filter: &ServiceFilter, limit: u8) -> Vec<String> {
@@ -306,7 +306,7 @@ async fn services_are_found_by_owner_life_and_text() {
     put("beta", "mail", "team-b", Some("Writes"), Lifecycle::Production).await;
     let find = async |owner: Option<&str>, lifecycle, text: Option<&str>| {
         let (owner, text) = (owner.map(str::to_owned), text.map(str::to_owned));
-        list(&table, &ServiceFilter { tenants: Tenants::All, owner, lifecycle, text }, 1).await
+        list(&table, &ServiceFilter { owner, lifecycle, text, ..everything() }, 1).await
     };
     assert_eq!(find(Some("team-b"), None, None).await, ["acme/stock", "beta/mail"]);
     assert_eq!(find(Some("team"), None, None).await, [""; 0], "an owner is matched exactly");
@@ -316,6 +316,59 @@ async fn services_are_found_by_owner_life_and_text() {
     assert_eq!(find(None, None, Some("payments")).await, [""; 0], "the project is not looked through");
     assert_eq!(find(Some("team-b"), Some(Lifecycle::Experimental), Some("count")).await, ["acme/stock"]);
     assert_eq!(find(Some("team-b"), Some(Lifecycle::Deprecated), Some("count")).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_page_of_what_is_looked_for_is_filled_in_one_answer() {
+    let table = TestTable::new().await;
+    for (tenant, count) in [("acme", 30), ("beta", 0), ("gamma", 3)] {
+        for n in 0..count {
+            saved(&table, tenant, &format!("s{n:02}")).await;
+        }
+    }
+    let text = |tenants: &str, text: &str| ServiceFilter {
+        tenants: tenants.parse().unwrap(),
+        text: Some(text.into()),
+        ..everything()
+    };
+    for tenants in ["*", "acme,beta,gamma"] {
+        let page = PageRequest { limit: Limit::new(5).unwrap(), ..PageRequest::default() };
+        let found = table.table.list_services(&text(tenants, "s02"), &page).await.unwrap();
+        let names: Vec<_> = found.items.iter().map(|it| format!("{}/{}", it.tenant, it.name)).collect();
+        assert_eq!((names, found.next), (vec!["acme/s02".to_owned(), "gamma/s02".to_owned()], None));
+    }
+    for limit in [1, 2, 3, 7, 100] {
+        let found = list(&table, &text("acme,beta,gamma", "s0"), limit).await;
+        let acme = (0..10).map(|n| format!("acme/s{n:02}"));
+        assert_eq!(
+            found,
+            acme.chain((0..3).map(|n| format!("gamma/s{n:02}"))).collect::<Vec<_>>(),
+            "{limit}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn services_of_a_name_are_looked_up_with_two_calls() {
+    let table = TestTable::new().await;
+    for (tenant, name) in [("acme", "shop"), ("acme", "shop-2"), ("beta", "shop"), ("gamma", "mail")] {
+        saved(&table, tenant, name).await;
+    }
+    let named = |tenants: &str| ServiceFilter {
+        tenants: tenants.parse().unwrap(),
+        name: Some("shop".parse().unwrap()),
+        ..everything()
+    };
+    table.calls.take();
+    for limit in [2, 100] {
+        assert_eq!(list(&table, &named("acme,beta,gamma"), limit).await, ["acme/shop", "beta/shop"]);
+        assert_eq!(table.calls.take(), ["BatchGetItem"; 2]);
+    }
+    assert_eq!(list(&table, &named("acme,beta"), 1).await, ["acme/shop", "beta/shop"], "page by page");
+    assert_eq!(list(&table, &named("gamma"), 1).await, [""; 0]);
+    assert_eq!(list(&table, &named("*"), 100).await, ["acme/shop", "beta/shop"]);
+    let filter = ServiceFilter { owner: Some("nobody".into()), ..named("acme") };
+    assert_eq!(list(&table, &filter, 100).await, [""; 0]);
 }
 
 #[tokio::test]
@@ -604,14 +657,17 @@ async fn a_page_of_services_costs_the_same_however_many_there_are() {
     cost().await;
     table.calls.take();
     let few = cost().await;
-    assert_eq!(table.calls.take(), ["Query"; 8]);
+    // Nothing holds the text: each of its two pages reads on, to the end of the tenant.
+    assert_eq!(table.calls.take(), ["Query"; 10]);
     put_many(&table, "beta", 9_000).await;
     put_many(&table, "zeta", 850).await;
     table.calls.take();
     assert_eq!(cost().await, few, "with 10,000 services");
-    assert_eq!(table.calls.take(), ["Query"; 8]);
-    for cost in few.into_iter().flatten() {
-        assert_eq!(cost.looked_at, 50, "{cost:?}");
+    assert_eq!(table.calls.take(), ["Query"; 10]);
+    let (whole, searched) = few.split_at(3);
+    assert!(whole.iter().flatten().all(|cost| cost.looked_at == 50), "{whole:?}");
+    for cost in few.iter().flatten() {
+        assert!(cost.looked_at <= 250, "{searched:?}");
         assert!(cost.units > 0.0 && cost.units <= 10.0, "{cost:?}");
     }
 }

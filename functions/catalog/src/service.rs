@@ -10,7 +10,7 @@ use gatehouse_domain::{
     catalog::{self, Force, Lifecycle, ServiceDraft, ServiceQuery},
     id::ServiceId,
     idempotency::Fingerprint,
-    name::TenantId,
+    name::{ServiceName, TenantId},
 };
 use gatehouse_http::{
     Problem,
@@ -41,6 +41,9 @@ pub(crate) struct ListQuery {
     /// Those of this tenant.
     #[param(value_type = Option<String>)]
     tenant: Option<TenantId>,
+    /// Those of this name, of which each tenant has at most one.
+    #[param(value_type = Option<String>)]
+    name: Option<ServiceName>,
     /// Those of this owner, exactly as written.
     owner: Option<String>,
     /// Those that are so far in their life.
@@ -79,8 +82,8 @@ impl ListQuery {
     }
 }
 
-/// Lists the services of the caller's tenants, by tenant and name. A page may be short, or empty, and still
-/// have a next one.
+/// Lists the services of the caller's tenants, by tenant and name. A page that is filtered by owner, life or text may be
+/// short, or empty, and still have a next one: up to some two thousand services are looked through for one.
 #[utoipa::path(
     get, path = "/services", operation_id = "list_services", tag = "catalog", params(ListQuery),
     responses(
@@ -101,8 +104,10 @@ pub(crate) async fn list(
     }
     let lifecycle = query.lifecycle.map(Lifecycle::as_str);
     let tenant = query.tenant.as_ref().map(ToString::to_string);
+    let name = query.name.as_ref().map(ToString::to_string);
     let filters = [
         ("tenant", tenant.as_deref()),
+        ("name", name.as_deref()),
         ("owner", query.owner.as_deref()),
         ("lifecycle", lifecycle),
         ("text", query.text.as_deref()),
@@ -110,6 +115,7 @@ pub(crate) async fn list(
     let request = page::request(query.limit, query.cursor, &caller, &filters)?;
     let wanted = ServiceQuery {
         tenant: query.tenant,
+        name: query.name,
         owner: query.owner.clone(),
         lifecycle: query.lifecycle,
         text: query.text.clone(),

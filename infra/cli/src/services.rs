@@ -221,8 +221,11 @@ pub(crate) async fn find(client: &Client, service: &str) -> Result<String, Failu
     if service.parse::<ServiceId>().is_ok() {
         return Ok(service.to_owned());
     }
-    let mut found = all(client, Some(service)).await?;
-    found.retain(|candidate| text_at(candidate, "/name") == service);
+    let found = match named(client, service).await {
+        // What cannot be a name is the name of nothing.
+        Err(Failure::Problem(problem)) if problem.status == 400 => Vec::new(),
+        found => found?,
+    };
     match found.as_slice() {
         [] => Err(Failure::Missing(format!("service `{service}`"))),
         [only] => Ok(text_at(only, "/id").to_owned()),
@@ -236,15 +239,13 @@ pub(crate) async fn find(client: &Client, service: &str) -> Result<String, Failu
     }
 }
 
-/// All services, or those that hold a text.
-async fn all(client: &Client, text: Option<&str>) -> Result<Vec<Value>, Failure> {
+/// The services of this name. There is one page of them, but for whoever sees the services of all tenants, of which
+/// there may be thousands.
+async fn named(client: &Client, name: &str) -> Result<Vec<Value>, Failure> {
     let (mut services, mut cursor) = (Vec::new(), None);
     loop {
-        let query = [
-            ("text", text.map(str::to_owned)),
-            ("limit", Some(PAGE.to_string())),
-            ("cursor", cursor.clone()),
-        ];
+        let query =
+            [("name", Some(name.to_owned())), ("limit", Some(PAGE.to_string())), ("cursor", cursor.clone())];
         let page = client.call(Method::GET, &["services"])?.query(&query).answer().await?;
         services.extend(page.body["services"].as_array().cloned().unwrap_or_default());
         let next = page.body["next_cursor"].as_str().map(str::to_owned);

@@ -101,7 +101,7 @@ async fn main() -> Result<()> {
 async fn look_around(provider: &ConcourseProvider) -> Result<()> {
     let jobs = provider.discover(&BTreeSet::new()).await;
     let found = jobs.as_deref().unwrap_or_default();
-    let targets: Vec<_> = found.iter().map(|job| job.target.clone()).collect();
+    let targets: Vec<_> = found.iter().map(|job| TargetUse::from(job.target.clone())).collect();
     println!("{:#?}", provider.check(&targets).await?);
     for job in jobs? {
         println!("{}  {}  {}", job.job_id, job.display_name, job.note.unwrap_or_default());

@@ -157,9 +157,20 @@ impl Table {
         read: impl Fn(Item) -> Result<T, StoreError>,
     ) -> Result<Page<T>, ListError> {
         let Some(section) = section else { return Ok(Page { items: Vec::new(), next: None }) };
+        let (items, end) = self.read_section(&section, page.limit.get().into(), more).await?;
+        let items = items.into_iter().map(read).collect::<Result<_, _>>()?;
+        Ok(Page { items, next: self.next(section.list, page, end).await? })
+    }
+
+    /// The items of a section, at most so many before `more` leaves some out, and where the next section begins.
+    pub(crate) async fn read_section(
+        &self,
+        section: &Section,
+        limit: i32,
+        more: impl FnOnce(QueryFluentBuilder) -> QueryFluentBuilder,
+    ) -> Result<(Vec<Item>, Option<String>), StoreError> {
         if section.is_empty() {
-            let next = self.next(section.list, page, section.end(None)).await?;
-            return Ok(Page { items: Vec::new(), next });
+            return Ok((Vec::new(), section.end(None)));
         }
         let call = self
             .client
@@ -170,11 +181,10 @@ impl Table {
             .expression_attribute_values(":list", text(section.list))
             .expression_attribute_values(":from", text(section.from.clone()))
             .expression_attribute_values(":to", text(section.to.clone()))
-            .limit(page.limit.get().into());
+            .limit(limit);
         let answer = more(call).send().await.map_err(unavailable)?;
-        let end = end_of(&answer, INDEX_SK);
-        let items = answer.items.unwrap_or_default().into_iter().map(read).collect::<Result<_, _>>()?;
-        Ok(Page { items, next: self.next(section.list, page, section.end(end)).await? })
+        let end = section.end(end_of(&answer, INDEX_SK));
+        Ok((answer.items.unwrap_or_default(), end))
     }
 
     /// One strongly consistent query of a partition of the table, in the order of its sort keys.

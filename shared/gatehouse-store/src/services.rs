@@ -1,6 +1,6 @@
 //! Services, and whose their names are.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use aws_sdk_dynamodb::{
@@ -9,12 +9,13 @@ use aws_sdk_dynamodb::{
 };
 use gatehouse_domain::{
     audit::Entry,
+    caller::Tenants,
     catalog::{
         CreateService, EnvironmentEdits, EnvironmentState, FindService, Infrastructure, Lifecycle,
         ListServices, Registered, SaveService, Service, ServiceFilter, ServiceSpec,
     },
     id::ServiceId,
-    name::EnvironmentName,
+    name::{EnvironmentName, ServiceName, TenantId},
     paging::{ListError, Page, PageRequest},
     revision::{EditOutcome, Revision},
     store::StoreError,
@@ -31,6 +32,12 @@ use crate::{
 
 /// The attribute with the text of a service that is looked through, in lower case.
 const SEARCH: &str = "search";
+
+/// How often the list is read for a page at most.
+const READS: usize = 10;
+
+/// How many services are looked through in one query, where the first page of them did not fill the page.
+const LOOKED_THROUGH: i32 = 250;
 
 /// The condition under which a service gives its name back, or keeps it. Needs `:service`.
 const IF_NAMED: &str = "service_id = :service";
@@ -76,17 +83,53 @@ impl ListServices for Table {
         filter: &ServiceFilter,
         page: &PageRequest,
     ) -> Result<Page<Service>, ListError> {
-        let after = self.place(keys::SERVICES, page).await?;
-        let section = Section::of(keys::SERVICES, &filter.tenants, after, |tenant| {
-            Bounds::all(keys::of_tenant(tenant))
-        })?;
-        self.list_section(section, page, |call| narrow(call, filter), decompose).await
+        let mut after = self.place(keys::SERVICES, page).await?;
+        // Nothing lists the tenants of whoever sees all: a tenant may have services before anybody has saved it.
+        if let (Some(name), Tenants::Only(tenants)) = (&filter.name, &filter.tenants) {
+            return self.services_named(name, tenants, filter, after, page).await;
+        }
+        let full = usize::from(page.limit.get());
+        let mut limit = i32::from(page.limit.get());
+        let mut found: Vec<Service> = Vec::new();
+        for _ in 0..READS {
+            let section = Section::of(keys::SERVICES, &filter.tenants, after.take(), |tenant| {
+                Bounds::all(keys::of_tenant(tenant))
+            })?;
+            let Some(section) = section else { break };
+            let (items, end) = self.read_section(&section, limit, |call| narrow(call, filter)).await?;
+            let all = items.len();
+            for (place, item) in items.into_iter().enumerate() {
+                found.push(decompose(item)?);
+                if found.len() == full {
+                    // Behind the last one that is shown; or behind all that were read, if that is the same.
+                    let last = found.last().map(|service| keys::service_in_list(service).sk);
+                    let next = if place + 1 < all { last } else { end };
+                    return Ok(Page { items: found, next: self.next(keys::SERVICES, page, next).await? });
+                }
+            }
+            after = end;
+            if after.is_none() {
+                break;
+            }
+            limit = LOOKED_THROUGH;
+        }
+        Ok(Page { items: found, next: self.next(keys::SERVICES, page, after).await? })
     }
+}
+
+/// What the filter asks for, of services that were looked up by their names.
+fn is_wanted(filter: &ServiceFilter, service: &Service) -> bool {
+    filter.tenants.include(&service.tenant)
+        && filter.name.as_ref().is_none_or(|name| *name == service.name)
+        && filter.owner.as_ref().is_none_or(|owner| *owner == service.spec.owner)
+        && filter.lifecycle.is_none_or(|lifecycle| lifecycle == service.spec.lifecycle)
+        && filter.text.as_ref().is_none_or(|text| searched(service).contains(text))
 }
 
 /// Leaves out what is not wanted of what is read.
 fn narrow(call: QueryFluentBuilder, filter: &ServiceFilter) -> QueryFluentBuilder {
     let wanted = [
+        ("#name = :name", "name", filter.name.as_ref().map(ServiceName::as_str)),
         ("#owner = :owner", "owner", filter.owner.as_deref()),
         ("#lifecycle = :lifecycle", "lifecycle", filter.lifecycle.map(Lifecycle::as_str)),
         ("contains(#search, :search)", SEARCH, filter.text.as_deref()),
@@ -193,6 +236,38 @@ fn as_seen<'a>(
 }
 
 impl Table {
+    /// The services of this name: the item of the name in each tenant, and those that these name. As many calls for
+    /// one service as for two thousand.
+    async fn services_named(
+        &self,
+        name: &ServiceName,
+        tenants: &BTreeSet<TenantId>,
+        filter: &ServiceFilter,
+        after: Option<String>,
+        page: &PageRequest,
+    ) -> Result<Page<Service>, ListError> {
+        let names = tenants.iter().map(|tenant| keys::service_name(tenant, name)).collect();
+        let claims = self.find_all(names).await?.into_iter().map(decompose::<StoredName>);
+        let ids = claims
+            .map(|claim| Ok(keys::service(&claim?.service_id)))
+            .collect::<Result<Vec<_>, StoreError>>()?;
+        let mut found = Vec::new();
+        for item in self.find_all(ids).await? {
+            let service: Service = decompose(item)?;
+            let place = keys::service_in_list(&service).sk;
+            if is_wanted(filter, &service) && after.as_ref().is_none_or(|after| place > *after) {
+                found.push((place, service));
+            }
+        }
+        found.sort_by(|(one, _), (other, _)| one.cmp(other));
+        let full = usize::from(page.limit.get());
+        let next =
+            found.get(full.saturating_sub(1)).filter(|_| found.len() > full).map(|(place, _)| place.clone());
+        found.truncate(full);
+        let items = found.into_iter().map(|(_, service)| service).collect();
+        Ok(Page { items, next: self.next(keys::SERVICES, page, next).await? })
+    }
+
     /// The claim of a service's name, by which its project finds it as well.
     fn transact_put_name(&self, service: &Service) -> Result<PutBuilder, StoreError> {
         let key = keys::service_name(&service.tenant, &service.name);

@@ -269,6 +269,8 @@ mod list {
             ("?lifecycle=production", &["alpha", "beta"]),
             ("?owner=red&lifecycle=deprecated", &["gamma"]),
             ("?text=the%20BETA", &["beta"]),
+            ("?name=beta", &["beta"]),
+            ("?name=bet", &[]),
             ("?tenant=acme", &["alpha", "beta", "gamma"]),
             ("?tenant=other", &[]),
         ] {

@@ -6,7 +6,7 @@ use super::{Lifecycle, Service};
 use crate::{
     access::LIST_SERVICES,
     caller::{Caller, Tenants},
-    name::TenantId,
+    name::{ServiceName, TenantId},
     paging::{ListError, Page, PageRequest},
 };
 
@@ -15,6 +15,8 @@ use crate::{
 pub struct ServiceQuery {
     /// Only of this tenant.
     pub tenant: Option<TenantId>,
+    /// Only of this name, of which each tenant has at most one.
+    pub name: Option<ServiceName>,
     /// Only of this owner, exactly as written.
     pub owner: Option<String>,
     /// Only those that are so far in their life.
@@ -28,6 +30,8 @@ pub struct ServiceQuery {
 pub struct ServiceFilter {
     /// Those of these tenants.
     pub tenants: Tenants,
+    /// Those of this name.
+    pub name: Option<ServiceName>,
     /// Those of this owner.
     pub owner: Option<String>,
     /// Those that are so far in their life.
@@ -39,8 +43,10 @@ pub struct ServiceFilter {
 /// Lists services. Needs `dynamodb:Query`.
 #[async_trait]
 pub trait ListServices: Send + Sync {
-    /// A page of services, by tenant and name, in one query. A page may be short, or empty, and still have
-    /// a next one; may miss edits of the last second.
+    /// A page of services, by tenant and name: one query for each tenant that it has something of. What is left out
+    /// is read over until the page is full or ten queries were made, each of at most 250 services or 1 MB; then a
+    /// page may be short, or empty, and still have a next one. May miss edits of the last second. Those of a name
+    /// in some tenants are looked up, and not listed.
     async fn list_services(
         &self,
         filter: &ServiceFilter,
@@ -69,6 +75,7 @@ where
         Some(_) => return Ok(Page { items: Vec::new(), next: None }),
     };
     let text = query.text.map(|text| text.to_lowercase());
-    let filter = ServiceFilter { tenants, owner: query.owner, lifecycle: query.lifecycle, text };
+    let ServiceQuery { name, owner, lifecycle, .. } = query;
+    let filter = ServiceFilter { tenants, name, owner, lifecycle, text };
     store.list_services(&filter, page).await
 }
