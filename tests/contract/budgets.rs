@@ -479,6 +479,8 @@ async fn an_operation_begins_with_one_transaction_and_a_change_of_it_is_one_writ
     let callback_key = CallbackKey::new(&"k".repeat(32).into()).unwrap();
     let id = &requested.operation.id;
     steer::begin_attempt(store, clock, &callback_key, id, Phase::Plan).await.unwrap();
+    assert_eq!(table.calls.take(), ["GetItem", "TransactWriteItems"], "lists show another status");
+    steer::begin_attempt(store, clock, &callback_key, id, Phase::Plan).await.unwrap();
     assert_eq!(table.calls.take(), ["GetItem", "PutItem"]);
     steer::fail(store, clock, id, "States.Timeout", "").await.unwrap();
     assert_eq!(table.calls.take(), ["GetItem", "TransactWriteItems"]);

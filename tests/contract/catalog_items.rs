@@ -10,8 +10,8 @@ use gatehouse_domain::{
     },
     idempotency::Fingerprint,
     operations::{
-        Asked, Attempt, Operation, OperationOutcome, Phase, SaveOperation, Signal, State, Step, StepState,
-        TaskToken, Verdict, Work,
+        Asked, Attempt, Effects, Operation, OperationOutcome, Phase, SaveOperation, Signal, State, Step,
+        StepState, TaskToken, Verdict, Work,
     },
     revision::{EditOutcome, Revision},
 };
@@ -172,6 +172,7 @@ fn operation(service: &Service) -> Operation {
         failure: None,
         unchanged: false,
         pending_signal: None,
+        listed_as: None,
         updated_at: noon(),
         version: 1,
     }
@@ -296,7 +297,7 @@ async fn an_operation() {
         let is_open = !matches!(state, State::Ended { .. });
         let version = current.version + 1;
         current = Operation { state, pending_signal: signal, version, ..full(&operation(&shop)) };
-        let saved = table.table.save_operation(&current, None, None).await.unwrap();
+        let saved = table.table.save_operation(&current, &Effects::default()).await.unwrap();
         assert_eq!(saved, EditOutcome::Done);
         let mut expected = with(stored_operation(&current), &stored_full());
         expected["state"] = stored_state;
@@ -355,7 +356,11 @@ async fn an_environment() {
         deployed: Some(deployed.clone()),
         drift: Some(Some(drift(DriftState::Detected))),
     };
-    table.table.save_operation(&ending(&first), Some(&settled), None).await.unwrap();
+    table
+        .table
+        .save_operation(&ending(&first), &Effects { settled: Some(&settled), ..Effects::default() })
+        .await
+        .unwrap();
     let mut expected = with(
         least,
         &json!({
@@ -384,7 +389,11 @@ async fn an_environment() {
         drift: Some(Some(drift(DriftState::None))),
         ..Settled::default()
     };
-    table.table.save_operation(&ending(&second), Some(&settled), None).await.unwrap();
+    table
+        .table
+        .save_operation(&ending(&second), &Effects { settled: Some(&settled), ..Effects::default() })
+        .await
+        .unwrap();
     expected["gsi1pk"] = json!("ENVIRONMENTS_ENDING");
     expected["gsi1sk"] = json!("2026-01-02T20:00:00.000Z#svc_shop#dev");
     expected["last_provisioning"] = json!("op_2");
@@ -401,7 +410,11 @@ async fn an_environment() {
     begin(&table, &third, &shop).await;
     let settled =
         Settled { infrastructure: Some(Infrastructure::Absent), drift: Some(None), ..Settled::default() };
-    table.table.save_operation(&ending(&third), Some(&settled), None).await.unwrap();
+    table
+        .table
+        .save_operation(&ending(&third), &Effects { settled: Some(&settled), ..Effects::default() })
+        .await
+        .unwrap();
     let absent = expected.as_object_mut().unwrap();
     absent.retain(|name, _| !["gsi1pk", "gsi1sk", "infrastructure", "drift"].contains(&name.as_str()));
     absent.insert("last_provisioning".into(), json!("op_3"));

@@ -1,6 +1,7 @@
 //! What the table promises, held against a real `DynamoDB` API: the embedded one, or the endpoint that
 //! `GATEHOUSE_TEST_DYNAMODB` names.
 
+mod all_operations;
 mod audit;
 mod budgets;
 mod catalog_items;

@@ -13,7 +13,7 @@ use gatehouse_domain::{
     },
     clock::Clock,
     operations::{
-        Asked, Attempt, BeginOutcome, Configuration, FindOperation, ListOperations, Operation,
+        Asked, Attempt, BeginOutcome, Configuration, Effects, FindOperation, ListOperations, Operation,
         OperationOutcome, Phase, SaveOperation, Signal, State, Step, StepState, TaskToken, Verdict, Work,
         reconcile::ListOpenOperations,
     },
@@ -32,7 +32,7 @@ use crate::{
 };
 
 async fn save(table: &TestTable, operation: &Operation) -> EditOutcome {
-    table.table.save_operation(operation, None, None).await.unwrap()
+    table.table.save_operation(operation, &Effects::default()).await.unwrap()
 }
 
 fn entry(table: &TestTable, operation: &Operation) -> Entry {
@@ -253,7 +253,14 @@ async fn a_change_is_written_only_where_nobody_elses_came_first() {
     assert_eq!(save(&table, &stale).await, EditOutcome::Conflict);
     let stale_end = ended(&table, &first);
     let (settled, said) = (present(&table, &first), entry(&table, &first));
-    let outcome = table.table.save_operation(&stale_end, Some(&settled), Some(&said)).await.unwrap();
+    let outcome = table
+        .table
+        .save_operation(
+            &stale_end,
+            &Effects { settled: Some(&settled), entry: Some(&said), ..Effects::default() },
+        )
+        .await
+        .unwrap();
     assert_eq!(outcome, EditOutcome::Conflict);
     assert_eq!(find(&table, &first).await.as_ref(), Some(&second));
     let environment = state(&table, &shop, "dev").await.unwrap();
@@ -359,7 +366,13 @@ async fn an_operation_ends_only_an_environment_that_is_its_own() {
     ];
     for stray in strays {
         let settled = present(&table, &stray);
-        let outcome = table.table.save_operation(&ended(&table, &stray), Some(&settled), None).await;
+        let outcome = table
+            .table
+            .save_operation(
+                &ended(&table, &stray),
+                &Effects { settled: Some(&settled), ..Effects::default() },
+            )
+            .await;
         assert!(matches!(outcome, Err(StoreError::Corrupt(_))), "{outcome:?}");
     }
     assert_eq!(find(&table, &first).await.as_ref(), Some(&first), "nothing was written");
@@ -389,7 +402,11 @@ async fn an_operation_is_open_until_it_has_ended_and_no_signal_is_pending() {
     assert_eq!(open(&table, 10).await, slice::from_ref(&running));
     let over = Operation { pending_signal: Some(Signal::Stop), ..ended(&table, &running) };
     let settled = Settled::default();
-    table.table.save_operation(&over, Some(&settled), None).await.unwrap();
+    table
+        .table
+        .save_operation(&over, &Effects { settled: Some(&settled), ..Effects::default() })
+        .await
+        .unwrap();
     assert_eq!(open(&table, 10).await, slice::from_ref(&over));
     assert_eq!(state(&table, &shop, "dev").await.unwrap().running, None, "the lock does not wait for that");
     begun(&table, &shop, "dev").await;
@@ -540,7 +557,10 @@ async fn what_the_trail_cannot_take_does_not_happen_to_an_operation() {
     begun.expect_err("begun without an entry");
     let over = ended(&table, &first);
     let settled = present(&table, &first);
-    let saved = table.table.save_operation(&over, Some(&settled), Some(&used)).await;
+    let saved = table
+        .table
+        .save_operation(&over, &Effects { settled: Some(&settled), entry: Some(&used), ..Effects::default() })
+        .await;
     saved.expect_err("ended without an entry");
     assert_eq!((find(&table, &first).await, find(&table, &second).await), (Some(first.clone()), None));
     assert_eq!(state(&table, &shop, "prod").await, None);
@@ -548,7 +568,10 @@ async fn what_the_trail_cannot_take_does_not_happen_to_an_operation() {
     assert_eq!((dev.running, dev.infrastructure), (Some(first.id.clone()), Infrastructure::Absent));
     assert_eq!(open(&table, 10).await, slice::from_ref(&first));
     let said = entry(&table, &first);
-    let saved = table.table.save_operation(&over, Some(&settled), Some(&said)).await;
+    let saved = table
+        .table
+        .save_operation(&over, &Effects { settled: Some(&settled), entry: Some(&said), ..Effects::default() })
+        .await;
     assert_eq!(saved.unwrap(), EditOutcome::Done);
     assert_eq!(trail(&table).await.iter().filter(|id| **id == said.id).count(), 1);
 }
@@ -565,11 +588,15 @@ async fn a_change_that_was_written_before_is_done() {
     let over = ended(&table, &second);
     let settled = present(&table, &second);
     for _ in 0..2 {
-        let saved = table.table.save_operation(&over, Some(&settled), None).await;
+        let saved = table
+            .table
+            .save_operation(&over, &Effects { settled: Some(&settled), ..Effects::default() })
+            .await;
         assert_eq!(saved.unwrap(), EditOutcome::Done);
     }
     let next = begun(&table, &shop, "dev").await;
-    let saved = table.table.save_operation(&over, Some(&settled), None).await;
+    let saved =
+        table.table.save_operation(&over, &Effects { settled: Some(&settled), ..Effects::default() }).await;
     assert_eq!(saved.unwrap(), EditOutcome::Done);
     assert_eq!(state(&table, &shop, "dev").await.unwrap().running, Some(next.id), "its lock is another's");
 }
@@ -585,13 +612,16 @@ async fn an_answer_that_is_lost_changes_neither_what_happened_nor_what_is_said_o
     assert!(matches!(begun, BeginOutcome::Begun), "{begun:?}");
     assert_eq!(table.calls.take(), ["TransactWriteItems"; 2], "it was tried again");
     let second = changed(&table, &first, State::Running { phase: Phase::Plan }, None);
-    assert_eq!(line.save_operation(&second, None, None).await.unwrap(), EditOutcome::Done);
+    assert_eq!(line.save_operation(&second, &Effects::default()).await.unwrap(), EditOutcome::Done);
     assert_eq!(table.calls.take(), ["PutItem"; 2], "it was tried again");
     let stale = changed(&table, &first, State::Running { phase: Phase::Deploy }, None);
-    assert_eq!(line.save_operation(&stale, None, None).await.unwrap(), EditOutcome::Conflict);
+    assert_eq!(line.save_operation(&stale, &Effects::default()).await.unwrap(), EditOutcome::Conflict);
     let over = ended(&table, &second);
     let (settled, said) = (present(&table, &second), entry(&table, &second));
-    let outcome = line.save_operation(&over, Some(&settled), Some(&said)).await.unwrap();
+    let outcome = line
+        .save_operation(&over, &Effects { settled: Some(&settled), entry: Some(&said), ..Effects::default() })
+        .await
+        .unwrap();
     assert_eq!(outcome, EditOutcome::Done);
     assert_eq!(find(&table, &first).await, Some(over));
     assert_eq!(open(&table, 10).await, []);

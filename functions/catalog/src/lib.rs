@@ -1,6 +1,7 @@
 //! The catalog: services, and provisioning, deploying and watching their environments.
 
 mod action;
+mod all_operations;
 pub mod catalog_file;
 mod decision;
 mod entity;
@@ -39,6 +40,8 @@ gatehouse_http::routes! {
     DEPLOY_SERVICE => action::deploy,
     SHOW_STATUS => status::show,
     SHOW_DEPLOY_STATUS => status::deploys,
+    LIST_ALL_OPERATIONS => all_operations::list,
+    FIND_OPERATION => all_operations::show,
     LIST_OPERATIONS => operation::list,
     SHOW_OPERATION => operation::show,
     APPROVE_OPERATION => decision::approve,

@@ -6,7 +6,9 @@ use std::{num::NonZeroU16, sync::Arc, time::Duration};
 use gatehouse_domain::{
     clock::System,
     error::Chain,
-    janitor::{FillInError, Publish, Report, Settings, fill_in_sharing, sweep},
+    janitor::{
+        FillInError, ListOperationsError, Publish, Report, Settings, fill_in_sharing, list_unlisted, sweep,
+    },
     operations::{
         change::WorkflowPorts,
         workflow::{AnswerTask, OverseeWorkflow, StartWorkflow},
@@ -74,7 +76,8 @@ impl Janitor {
         let filled = self.fill_in_sharing(deadline).await;
         let report = sweep(&*self.table, workflow, publish, flush, &*self.system, &settings).await;
         log(&report);
-        let failures = report.failures.len() + usize::from(filled.is_err());
+        let listed = self.list_unlisted(deadline).await;
+        let failures = report.failures.len() + usize::from(filled.is_err()) + usize::from(listed.is_err());
         if failures == 0 { Ok(report) } else { Err(SweepFailed(failures)) }
     }
 
@@ -92,6 +95,17 @@ impl Janitor {
             }
         }
         filled.map(drop)
+    }
+
+    /// Behind the sweep, which nobody's old operations have to wait for; once in an installation.
+    async fn list_unlisted(&self, deadline: Timestamp) -> Result<(), ListOperationsError> {
+        let listed = list_unlisted(&*self.table, &*self.system, deadline).await;
+        match &listed {
+            Ok(0) => {}
+            Ok(operations) => tracing::info!(operations, "listed operations that are older than their lists"),
+            Err(error) => tracing::error!(error = %Chain(error), "could not list older operations"),
+        }
+        listed.map(drop)
     }
 }
 

@@ -237,7 +237,7 @@ pub(crate) async fn find(client: &Client, service: &str) -> Result<String, Failu
 }
 
 /// All services, or those that hold a text.
-pub(crate) async fn all(client: &Client, text: Option<&str>) -> Result<Vec<Value>, Failure> {
+async fn all(client: &Client, text: Option<&str>) -> Result<Vec<Value>, Failure> {
     let (mut services, mut cursor) = (Vec::new(), None);
     loop {
         let query = [

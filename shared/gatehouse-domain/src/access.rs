@@ -357,6 +357,10 @@ endpoints! {
     SHOW_STATUS = "show_status", "catalog", "GET" "/services/{service_id}/actions/status", CatalogRead, Viewer, Tenant;
     /// Shows, or streams, how a service's deploys stand.
     SHOW_DEPLOY_STATUS = "show_deploy_status", "catalog", "GET" "/services/{service_id}/actions/deploy/status", CatalogRead, Viewer, Tenant;
+    /// Lists the operations of all services.
+    LIST_ALL_OPERATIONS = "list_all_operations", "catalog", "GET" "/v1/operations", CatalogRead, Viewer, Tenant;
+    /// Finds an operation by its id alone.
+    FIND_OPERATION = "find_operation", "catalog", "GET" "/v1/operations/{operation_id}", CatalogRead, Viewer, Tenant;
     /// Lists the endpoints of a service.
     LIST_OPERATIONS = "list_operations", "catalog", "GET" "/services/{service_id}/operations", CatalogRead, Viewer, Tenant;
     /// Shows one endpoint.

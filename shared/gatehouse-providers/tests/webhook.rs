@@ -8,7 +8,9 @@ use std::{
 use gatehouse_domain::{
     catalog::DeployTarget,
     idempotency::Fingerprint,
-    operations::{Asked, CallWebhook, Operation, Signal, State, Webhook, WebhookError, Work},
+    operations::{
+        Asked, CallWebhook, Operation, OperationStatus, Signal, State, Webhook, WebhookError, Work,
+    },
 };
 use gatehouse_outbound::OutboundHttp;
 use gatehouse_providers::webhook::WebhookClient;
@@ -127,6 +129,7 @@ fn operation() -> Operation {
         failure: None,
         unchanged: false,
         pending_signal: Some(Signal::Start),
+        listed_as: Some(OperationStatus::Queued),
         updated_at: at,
         version: 1,
     }

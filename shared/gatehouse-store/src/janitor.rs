@@ -5,6 +5,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use gatehouse_domain::{
     api_key::ApiKey,
     caller::Tenants,
+    catalog::EnvironmentState,
     janitor::{Announce, Announcement, Marks, Outbox, Subject, Watch, Watched},
     paging::{ListError, Page, PageRequest},
     revision::EditOutcome,
@@ -12,6 +13,7 @@ use gatehouse_domain::{
     store::StoreError,
     tokens::ServiceToken,
 };
+use jiff::Timestamp;
 use serde::Deserialize;
 
 use crate::{
@@ -52,6 +54,16 @@ impl Watch for Table {
         self.list_stored_api_keys(page, watched(api_keys::read)).await
     }
 
+    async fn watched_environments(
+        &self,
+        until: Timestamp,
+        page: &PageRequest,
+    ) -> Result<Page<Watched<EnvironmentState>>, ListError> {
+        let after = self.place(keys::ENVIRONMENTS_ENDING, page).await?;
+        let section = Section::until(keys::ENVIRONMENTS_ENDING, &keys::sortable(until), after)?;
+        self.list_section(Some(section), page, |call| call, watched(decompose)).await
+    }
+
     async fn watched_key_ring(&self) -> Result<Option<Watched<KeyRing>>, StoreError> {
         self.find(keys::signing_keys()).await?.map(watched(decompose)).transpose()
     }
@@ -81,11 +93,16 @@ impl Announce for Table {
         let mut transaction = Transaction::default();
         transaction.update(update)?;
         for announcement in announcements {
-            let item = compose(keys::to_publish(announcement), None, announcement)?;
-            transaction.put(self.transact_put(item).condition_expression(IF_ABSENT))?;
+            let put = self.transact_put(to_publish(announcement)?);
+            transaction.put(put.condition_expression(IF_ABSENT))?;
         }
         transaction.write(self).await.map(Outcome::of_edit)
     }
+}
+
+/// The item of the outbox.
+pub(crate) fn to_publish(announcement: &Announcement) -> Result<Item, StoreError> {
+    compose(keys::to_publish(announcement), None, announcement)
 }
 
 fn key_of(subject: &Subject) -> Key {
@@ -93,6 +110,7 @@ fn key_of(subject: &Subject) -> Key {
         Subject::Token(jti) => keys::token(jti),
         Subject::ApiKey(id) => keys::api_key(id),
         Subject::KeyRing => keys::signing_keys(),
+        Subject::Environment(service, name) => keys::environment(service, name),
     }
 }
 

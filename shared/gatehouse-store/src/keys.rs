@@ -12,7 +12,7 @@ use gatehouse_domain::{
     janitor::Announcement,
     jobs::Job,
     name::{EnvironmentName, JobId, ProjectName, ProviderName, ServiceName, TenantId, UserName},
-    operations::Operation,
+    operations::{Operation, OperationStatus},
     project::Project,
     runs::{Run, RunId},
     tokens::ServiceToken,
@@ -174,13 +174,69 @@ pub fn operation(id: &OperationId) -> Key {
 
 /// Index: `OPERATIONS#<service>` / `<requested at>#<operation>`. Bounded by time, since operations expire.
 pub fn operation_in_list(operation: &Operation) -> Key {
-    let place = format!("{}#{}", sortable(operation.requested.at), operation.id);
-    Key::new(operations_of(&operation.service), place)
+    Key::new(operations_of(&operation.service), place_among_operations(operation))
 }
 
 /// Partition of the index that lists the operations of a service.
 pub fn operations_of(service: &ServiceId) -> String {
     format!("OPERATIONS#{service}")
+}
+
+/// `ALL_OPERATIONS` / `<requested at>#<operation>`. Bounded by time, since operations expire.
+pub fn listed_operation(operation: &Operation) -> Key {
+    Key::new(ALL_OPERATIONS, place_among_operations(operation))
+}
+
+/// Index: `ALL_OPERATIONS#<tenant>` / `<requested at>#<operation>`
+pub fn listed_operation_of_tenant(operation: &Operation) -> Key {
+    Key::new(of_tenants_operations(ALL_OPERATIONS, &operation.tenant), place_among_operations(operation))
+}
+
+/// Partition of all operations.
+pub const ALL_OPERATIONS: &str = "ALL_OPERATIONS";
+
+/// `OPERATIONS_BY_STATUS#<class>` / `<requested at>#<operation>`: an operation among those that stand as it does.
+pub fn operation_by_status(operation: &Operation, status: OperationStatus) -> Key {
+    Key::new(operations_by_status(status), place_among_operations(operation))
+}
+
+/// Index: `OPERATIONS_BY_STATUS#<class>#<tenant>` / `<requested at>#<operation>`
+pub fn operation_by_status_of_tenant(operation: &Operation, status: OperationStatus) -> Key {
+    let list = of_tenants_operations(&operations_by_status(status), &operation.tenant);
+    Key::new(list, place_among_operations(operation))
+}
+
+/// Partition of the operations that stand so. What is worked on shares one: its status changes often, and there is at
+/// most one in each environment.
+pub fn operations_by_status(status: OperationStatus) -> String {
+    let class = match status {
+        OperationStatus::Queued
+        | OperationStatus::Planning
+        | OperationStatus::Applying
+        | OperationStatus::Deploying
+        | OperationStatus::Cancelling => "working",
+        OperationStatus::AwaitingApproval
+        | OperationStatus::Succeeded
+        | OperationStatus::Failed
+        | OperationStatus::Cancelled
+        | OperationStatus::Rejected
+        | OperationStatus::TimedOut => status.as_str(),
+    };
+    format!("OPERATIONS_BY_STATUS#{class}")
+}
+
+/// Partition of the index that has a tenant's part of a list of operations.
+pub fn of_tenants_operations(list: &str, tenant: &TenantId) -> String {
+    format!("{list}#{tenant}")
+}
+
+fn place_among_operations(operation: &Operation) -> String {
+    format!("{}#{}", sortable(operation.requested.at), operation.id)
+}
+
+/// `OPERATIONS_LISTED` / `OPERATIONS_LISTED`: how far those are listed that are older than the lists.
+pub fn operations_listed() -> Key {
+    Key::new("OPERATIONS_LISTED", "OPERATIONS_LISTED")
 }
 
 /// `OPEN_OPERATIONS` / `<operation>`. Holds only those that are open or have a signal pending.

@@ -16,6 +16,7 @@ mod janitor;
 mod jobs;
 pub mod keys;
 mod leases;
+mod listed_operations;
 mod lists;
 mod open_operations;
 mod operations;

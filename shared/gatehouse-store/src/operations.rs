@@ -9,10 +9,10 @@ use aws_sdk_dynamodb::{
 };
 use gatehouse_domain::{
     audit::Entry,
-    catalog::{EnvironmentState, Settled},
+    catalog::EnvironmentState,
     id::{OperationId, ServiceId},
     name::EnvironmentName,
-    operations::{BeginOutcome, FindOperation, ListOperations, Operation, SaveOperation},
+    operations::{BeginOutcome, Effects, FindOperation, ListOperations, Listing, Operation, SaveOperation},
     paging::{ListError, Page, PageRequest},
     revision::{EditOutcome, Revision},
     store::StoreError,
@@ -26,6 +26,7 @@ use crate::{
         EXPIRES_AT, IF_ABSENT, IF_REVISION, INDEX_SK, Item, compose, corrupt, decompose, key_attributes,
         number, text,
     },
+    janitor::to_publish,
     keys,
     lists::{ByTime, end_of},
     transaction::{Outcome, Transaction},
@@ -55,11 +56,16 @@ struct NotLocked {
 fn item(operation: &Operation) -> Result<Item, StoreError> {
     let in_list = keys::operation_in_list(operation);
     let mut item = compose(keys::operation(&operation.id), Some(in_list), operation)?;
+    expire(&mut item, operation);
+    Ok(item)
+}
+
+/// What of an operation is kept goes at the same time: what is open stays.
+pub(crate) fn expire(item: &mut Item, operation: &Operation) {
     if !operation.is_open() {
         let end = operation.requested.at + RETENTION;
         item.insert(EXPIRES_AT.to_owned(), number(end.as_second()));
     }
-    Ok(item)
 }
 
 #[async_trait]
@@ -118,6 +124,7 @@ impl SaveOperation for Table {
         // open by these pointers and not by an index of the records, because an index may be seconds behind, and the
         // janitor must not miss an operation that it is the only one to end.
         transaction.put(self.transact_put_pointer(&operation.id)?)?;
+        self.list_anew(&mut transaction, operation, None)?;
         match self.write_with_entry(transaction, entry).await? {
             Outcome::Written => Ok(BeginOutcome::Begun),
             // In this order: an operation that exists has locked the environment itself, and both conditions fail.
@@ -135,14 +142,15 @@ impl SaveOperation for Table {
     async fn save_operation(
         &self,
         operation: &Operation,
-        settled: Option<&Settled>,
-        entry: Option<&Entry>,
+        effects: &Effects<'_>,
     ) -> Result<EditOutcome, StoreError> {
+        let Effects { settled, entry, listing, announcements } = effects;
         let item = item(operation)?;
         // With a signal pending it stays listed, although it has ended: the janitor has to deliver that.
         let is_over = !operation.is_open() && operation.pending_signal.is_none();
         // Most changes are heartbeats and progress, of one item; a transaction would cost twice the write units.
-        if settled.is_none() && entry.is_none() && !is_over {
+        let alone = settled.is_none() && entry.is_none() && announcements.is_empty();
+        if alone && *listing == Listing::Kept && !is_over {
             return self.replace_operation(operation, item).await;
         }
         let mut transaction = Transaction::default();
@@ -153,6 +161,13 @@ impl SaveOperation for Table {
         if is_over {
             // No condition: a pointer that is gone already is as wanted.
             transaction.delete(self.transact_delete(key_attributes(keys::open_operation(&operation.id))))?;
+        }
+        if let Listing::Moved { from } = listing {
+            self.list_anew(&mut transaction, operation, *from)?;
+        }
+        for announcement in announcements {
+            // No condition: the change that it is about is made once.
+            transaction.put(self.transact_put(to_publish(announcement)?))?;
         }
         let outcome = match entry {
             Some(entry) => self.write_with_entry(transaction, entry).await?,

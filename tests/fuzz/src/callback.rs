@@ -7,13 +7,12 @@ use async_trait::async_trait;
 use callbacks::ReportBody;
 use gatehouse_domain::{
     audit::Entry,
-    catalog::Settled,
     clock::Clock,
     id::{OperationId, ServiceId},
     idempotency::Fingerprint,
     json::Object,
     operations::{
-        Asked, Attempt, BeginOutcome, Configuration, FindOperation, LOG_BYTES, LOG_LINES, MAX_LINKS,
+        Asked, Attempt, BeginOutcome, Configuration, Effects, FindOperation, LOG_BYTES, LOG_LINES, MAX_LINKS,
         MAX_STEPS, Operation, Phase, SaveOperation, State, TaskToken, Work,
         attempt::CallbackKey,
         change::WorkflowPorts,
@@ -66,8 +65,7 @@ impl SaveOperation for Saved {
     async fn save_operation(
         &self,
         operation: &Operation,
-        _settled: Option<&Settled>,
-        _entry: Option<&Entry>,
+        _effects: &Effects<'_>,
     ) -> Result<EditOutcome, StoreError> {
         let mut saved = self.0.lock().expect("nobody panicked");
         if operation.version != saved.version + 1 {
@@ -190,6 +188,7 @@ fn operation(attempt: &Attempt) -> Operation {
         failure: None,
         unchanged: false,
         pending_signal: None,
+        listed_as: None,
         updated_at: now,
         version: 1,
     }

@@ -10,6 +10,6 @@ mod service;
 pub(crate) use self::{
     entity::{EntitiesAnswer, EntityAnswer, ForgottenAnswer},
     environment::{DeployStatusAnswer, StatusAnswer},
-    operation::{OperationAnswer, OperationsAnswer},
+    operation::{AllOperationsAnswer, OperationAnswer, OperationsAnswer},
     service::{DeletedAnswer, ServiceAnswer, ServiceBody, ServicesAnswer},
 };

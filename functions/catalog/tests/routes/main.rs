@@ -1,6 +1,7 @@
 //! Each route of the function with each of its refusals.
 
 mod action;
+mod all_operations;
 mod decision;
 mod endings;
 mod entity;
@@ -122,7 +123,7 @@ async fn provision(app: &TestApp, service: &str) -> String {
 }
 
 /// Every route, with the scope that an API key needs for it.
-const ROUTES: [(&str, &str, Scope); 20] = [
+const ROUTES: [(&str, &str, Scope); 22] = [
     ("GET", "/services", Scope::CatalogRead),
     ("POST", "/services", Scope::CatalogWrite),
     ("GET", "/services/{id}", Scope::CatalogRead),
@@ -138,6 +139,8 @@ const ROUTES: [(&str, &str, Scope); 20] = [
     ("POST", "/services/{id}/actions/deploy", Scope::OperationsWrite),
     ("GET", "/services/{id}/actions/status", Scope::CatalogRead),
     ("GET", "/services/{id}/actions/deploy/status", Scope::CatalogRead),
+    ("GET", "/v1/operations", Scope::CatalogRead),
+    ("GET", "/v1/operations/{operation}", Scope::CatalogRead),
     ("GET", "/services/{id}/operations", Scope::CatalogRead),
     ("GET", "/services/{id}/operations/{operation}", Scope::CatalogRead),
     ("POST", "/services/{id}/operations/{operation}/approve", Scope::OperationsApprove),

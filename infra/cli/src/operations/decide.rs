@@ -4,12 +4,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use crate::{
-    client::Client,
-    context::Context,
-    exit::Exit,
-    failure::Failure,
-    output::text_at,
-    services::{all, find},
+    client::Client, context::Context, exit::Exit, failure::Failure, output::text_at, services::find,
     tokens::members,
 };
 
@@ -35,8 +30,7 @@ pub struct CancelArgs {
 pub struct WhichArgs {
     /// The operation's id.
     operation: String,
-    /// The service's id, or its name. Without it the operation is looked for in every service that you may
-    /// see, which takes a call for each.
+    /// The service's id, or its name. It need not be said: an operation is found by its id.
     #[arg(long)]
     service: Option<String>,
 }
@@ -86,15 +80,13 @@ async fn say(
     Ok(Exit::Done)
 }
 
-/// The service that an operation is of. The API has operations below their services only.
+/// The service that an operation is of.
 async fn service_of(client: &Client, operation: &str) -> Result<String, Failure> {
-    for service in all(client, None).await? {
-        let id = text_at(&service, "/id");
-        match client.get(&["services", id, "operations", operation]).await {
-            Ok(_) => return Ok(id.to_owned()),
-            Err(Failure::Problem(problem)) if problem.status == 404 => {}
-            Err(failure) => return Err(failure),
+    match client.get(&["v1", "operations", operation]).await {
+        Ok(answer) => Ok(text_at(&answer.body, "/operation/service_id").to_owned()),
+        Err(Failure::Problem(problem)) if problem.status == 404 => {
+            Err(Failure::Missing(format!("operation `{operation}`")))
         }
+        Err(failure) => Err(failure),
     }
-    Err(Failure::Missing(format!("operation `{operation}`")))
 }

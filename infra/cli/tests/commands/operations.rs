@@ -246,23 +246,59 @@ async fn operations_are_decided_about_in_their_service() {
 }
 
 #[tokio::test]
-async fn an_operation_is_looked_for_where_nobody_says_of_which_service_it_is() {
+async fn an_operation_is_found_with_one_call_where_nobody_says_of_which_service_it_is() {
     let server = Server::start().await;
-    let services =
-        json!({ "services": [{ "id": "svc_0", "name": "till" }, { "id": "svc_1", "name": "shop" }] });
-    for _ in 0..2 {
-        server.on("GET /services", Reply::ok(&services));
-    }
     server
-        .on(OPERATION, looked_at("awaiting_approval", &json!({})))
+        .on("GET /v1/operations/op_1", looked_at("awaiting_approval", &json!({})))
         .on("POST /services/svc_1/operations/op_1/approve", looked_at("applying", &json!({})));
     let ada = Person::with_token(&server);
     ada.run(&["approve", "op_1"]).await.done();
-    let found = ["GET /services?limit=100", "GET /services/svc_0/operations/op_1", OPERATION];
-    assert_eq!(server.lines()[..3], found);
+    let calls = ["GET /v1/operations/op_1", "POST /services/svc_1/operations/op_1/approve"];
+    assert_eq!(server.lines(), calls);
     let ran = ada.run(&["approve", "op_2"]).await;
     assert_eq!(ran.exit, Exit::Refused);
     assert_eq!(ran.stderr, "gatehouse: there is no operation `op_2`, or you may not see it\n");
+}
+
+#[tokio::test]
+async fn operations_of_all_services_are_listed() {
+    let listed = json!({ "operations": [{
+        "id": "op_1", "kind": "deploy", "tenant": "acme", "service": "shop", "environment": "prod",
+        "status": "awaiting_approval", "since": "2026-01-01T00:00:00Z", "requested_by": "user:ada",
+    }] });
+    let table = "OPERATION  KIND    TENANT  SERVICE  ENVIRONMENT  STATUS             SINCE                 BY\n\
+                 op_1       deploy  acme    shop     prod         awaiting_approval  2026-01-01T00:00:00Z  user:ada\n";
+    let cases: [(&[&str], &str); 4] = [
+        (&["operations"], "?limit=50"),
+        (&["operations", "list", "--limit", "5"], "?limit=5"),
+        (&["operations", "list", "--waiting-for-me"], "?waiting_for=me&limit=50"),
+        (
+            &[
+                "operations",
+                "list",
+                "--status",
+                "failed",
+                "--tenant",
+                "acme",
+                "--service",
+                "svc_1",
+                "--environment",
+                "prod",
+                "--kind",
+                "deploy",
+                "--requested-by",
+                "user:ada",
+            ],
+            "?status=failed&tenant=acme&service=svc_1&environment=prod&kind=deploy&requested_by=user%3Aada&limit=50",
+        ),
+    ];
+    for (line, query) in cases {
+        let server = Server::start().await;
+        server.on("GET /v1/operations", Reply::ok(&listed));
+        let ran = Person::with_token(&server).run(line).await.done();
+        assert_eq!(ran.stdout, table);
+        assert_eq!(server.lines(), [format!("GET /v1/operations{query}")]);
+    }
 }
 
 fn status(running: &[(&str, &str)]) -> Reply {

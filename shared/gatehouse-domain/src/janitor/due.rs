@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use super::{Announcement, Marks, News, Watched};
 use crate::{
     api_key::ApiKey,
+    catalog::{EnvironmentState, Service},
     signing::{KeyRing, ROTATE_AFTER},
     tokens::{ServiceToken, TokenState, TokenStatus},
 };
@@ -16,6 +17,12 @@ const THRESHOLDS: [u16; 5] = [1, 3, 7, 14, 30];
 
 /// The threshold of an end that has come.
 const ENDED: u16 = 0;
+
+/// How many hours before the end of an environment it is announced, the nearest first.
+const HOURS: [u16; 3] = [1, 4, 24];
+
+/// How long before their end environments are looked at.
+pub(super) const ENVIRONMENTS_AHEAD: Duration = Duration::from_hours(24);
 
 /// What is to be announced, and what was announced once that is done.
 pub(super) struct Due {
@@ -74,6 +81,48 @@ pub(super) fn of_api_key(watched: &Watched<ApiKey>, now: Timestamp) -> Due {
         ..announcement
     }));
     due
+}
+
+/// Of an environment that is provisioned: that its time to live ends soon, and that it has ended. A threshold counts
+/// that is at most half of that time: nobody is told of the end of what they have just made.
+pub(super) fn of_environment(watched: &Watched<EnvironmentState>, now: Timestamp) -> Due {
+    let state = &watched.thing;
+    let mut due = Due { marks: watched.marks.clone(), announcements: Vec::new() };
+    let Some(provisioned) = state.infrastructure.provisioned() else { return due };
+    let Some(expires_at) = provisioned.expires_at else { return due };
+    let life = expires_at.duration_since(provisioned.at).as_hours();
+    let counts = |hours: &u16| i64::from(*hours) * 2 <= life && expires_at <= now + hours_of(*hours);
+    let passed = if expires_at <= now { Some(ENDED) } else { HOURS.into_iter().find(counts) };
+    let Some(passed) = passed else { return due };
+    let of_this_end = due.marks.ending.filter(|_| due.marks.expires_at == Some(expires_at));
+    if of_this_end.is_some_and(|announced| announced <= passed) {
+        return due;
+    }
+    due.marks.ending = Some(passed);
+    due.marks.expires_at = Some(expires_at);
+    let news = if passed == ENDED { News::EnvironmentEnded } else { News::EnvironmentEnding };
+    let subject = format!("{}/{}", state.service, state.name);
+    let threshold = format!("{}:{passed}", expires_at.strftime("%Y-%m-%dT%H:%M:%SZ"));
+    due.announcements.push(Announcement {
+        service_id: Some(state.service.clone()),
+        environment: Some(state.name.clone()),
+        expires_at: Some(expires_at),
+        hours: (passed != ENDED).then_some(passed),
+        ..Announcement::new(news, &subject, &threshold, now)
+    });
+    due
+}
+
+impl Due {
+    /// The same, with whose it is.
+    pub fn of_service(mut self, service: &Service) -> Self {
+        for announcement in &mut self.announcements {
+            announcement.tenant = Some(service.tenant.clone());
+            announcement.project = Some(service.spec.project.clone());
+            announcement.service = Some(service.name.clone());
+        }
+        self
+    }
 }
 
 /// Of the ring: that its newest key is due for rotation.
@@ -139,6 +188,10 @@ fn unused(
     let day = passed.strftime("%Y-%m-%d").to_string();
     let announcement = Announcement::new(News::TokenUnused, token.jti.as_str(), &day, now);
     Some(Announcement { days: Some(idle_days), ..announcement })
+}
+
+fn hours_of(hours: u16) -> Duration {
+    Duration::from_hours(u64::from(hours))
 }
 
 fn days(days: u16) -> Duration {

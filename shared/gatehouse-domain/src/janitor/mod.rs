@@ -14,8 +14,8 @@
 //! That a token or key has ended follows from the clock, and the table itself forgets what is old enough.
 //! Old signing keys leave the ring when a new one is published.
 
-mod announcement;
 mod due;
+mod listing;
 mod operations;
 mod sharing;
 mod sweep;
@@ -24,8 +24,9 @@ mod tests;
 mod watch;
 
 pub use self::{
-    announcement::{Announcement, News},
+    listing::{ListOperationsError, ListingProgress, RememberListing, list_unlisted},
     sharing::{FillInError, fill_in_sharing},
     sweep::{Report, Settings, SweepError, SweepStore, sweep},
     watch::{Announce, Marks, Outbox, Publish, PublishError, Subject, Watch, Watched},
 };
+pub use crate::announcement::{Announcement, News};

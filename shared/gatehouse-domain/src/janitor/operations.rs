@@ -1,12 +1,22 @@
 //! What a sweep does for operations, and for environments whose time is over.
 
-use super::sweep::{Sweep, SweepError, SweepStore, first_page};
-use crate::operations::{
-    Operation,
-    change::WorkflowPorts,
-    reconcile::{ReconcileError, Reconciled, expire_environment, reconcile},
-    request::RequestError,
-    workflow::WorkflowError,
+use jiff::Timestamp;
+
+use super::{
+    Watched,
+    due::{self, ENVIRONMENTS_AHEAD},
+    sweep::{Sweep, SweepError, SweepStore, first_page},
+    watch::Subject,
+};
+use crate::{
+    catalog::EnvironmentState,
+    operations::{
+        Operation,
+        change::WorkflowPorts,
+        reconcile::{ReconcileError, Reconciled, expire_environment, reconcile},
+        request::RequestError,
+        workflow::WorkflowError,
+    },
 };
 
 /// How often a sweep calls a workflow engine that does not answer. Each call may take as long as a call may, and
@@ -56,11 +66,55 @@ impl<S: SweepStore> Sweep<'_, S> {
         self.unanswered >= PATIENCE
     }
 
+    /// Announces the environments that end soon, then begins to deprovision those whose time to live is over. In this
+    /// order, and only what was announced: what is deprovisioned has no end any more that could be announced.
+    /// Returns whether there was time for all.
+    pub(super) async fn environments(&mut self) -> Result<bool, SweepError> {
+        let now = self.system.now();
+        Ok(self.ending_environments(now).await? && self.ended_environments(now).await?)
+    }
+
+    /// Announces what is due of the environments that end within a day, a page at a time. Returns whether there was
+    /// time for all.
+    async fn ending_environments(&mut self, now: Timestamp) -> Result<bool, SweepError> {
+        let mut request = first_page();
+        while !self.is_late() {
+            let page = self.store.watched_environments(now + ENVIRONMENTS_AHEAD, &request).await?;
+            for environment in &page.items {
+                self.announce_end(environment, now).await?;
+            }
+            self.publish_news().await;
+            request.cursor = page.next;
+            if request.cursor.is_none() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    async fn announce_end(
+        &mut self,
+        environment: &Watched<EnvironmentState>,
+        now: Timestamp,
+    ) -> Result<(), SweepError> {
+        let due = due::of_environment(environment, now);
+        if due.announcements.is_empty() {
+            return Ok(());
+        }
+        let EnvironmentState { service, name, .. } = &environment.thing;
+        let Some(found) = self.store.find_service(service).await? else { return Ok(()) };
+        // It was listed with an end although its time to live was taken away; nothing will deprovision it.
+        if found.service.environment(name).is_none_or(|spec| spec.ttl_hours.is_none()) {
+            return Ok(());
+        }
+        let subject = Subject::Environment(service.clone(), name.clone());
+        self.decide(&subject, &environment.marks, due.of_service(&found.service)).await
+    }
+
     /// Begins to deprovision environments whose time to live is over, a page at a time. Returns whether there was
     /// time for all.
-    pub(super) async fn environments(&mut self) -> Result<bool, SweepError> {
+    async fn ended_environments(&mut self, now: Timestamp) -> Result<bool, SweepError> {
         let Some(start) = self.workflow.start else { return Ok(true) };
-        let now = self.system.now();
         let mut request = first_page();
         while !self.is_late() && !self.engine_is_silent() {
             let page = self.store.ended_environments(now, &request).await?;

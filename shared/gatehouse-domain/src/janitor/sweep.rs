@@ -127,7 +127,8 @@ pub async fn sweep<S: SweepStore>(
     // First, since it takes away access that somebody was promised to have lost.
     let flushed = sweep.flush_pending().await;
     sweep.note(flushed);
-    // An earlier sweep may have died between deciding and publishing.
+    // An earlier sweep may have died between deciding and publishing, and changes of operations leave their news to
+    // the next sweep.
     sweep.publish_news().await;
     let operations = sweep.operations().await;
     let environments = sweep.environments().await;
@@ -231,7 +232,12 @@ impl<S: SweepStore> Sweep<'_, S> {
     }
 
     /// Writes down what is due, if anything is.
-    async fn decide(&mut self, subject: &Subject, previous: &Marks, due: Due) -> Result<(), SweepError> {
+    pub(super) async fn decide(
+        &mut self,
+        subject: &Subject,
+        previous: &Marks,
+        due: Due,
+    ) -> Result<(), SweepError> {
         let Due { marks, announcements } = due;
         if announcements.is_empty() {
             return Ok(());
@@ -248,7 +254,7 @@ impl<S: SweepStore> Sweep<'_, S> {
     }
 
     /// Publishes what the outbox has.
-    async fn publish_news(&mut self) {
+    pub(super) async fn publish_news(&mut self) {
         if !self.has_news || !self.publishes {
             return;
         }

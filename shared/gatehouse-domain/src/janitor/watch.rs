@@ -5,9 +5,11 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    announcement::Announcement,
     api_key::{ApiKey, ApiKeyId},
-    id::{KeyId, TokenId},
-    janitor::announcement::Announcement,
+    catalog::EnvironmentState,
+    id::{KeyId, ServiceId, TokenId},
+    name::EnvironmentName,
     paging::{ListError, Page, PageRequest},
     revision::EditOutcome,
     signing::KeyRing,
@@ -18,7 +20,8 @@ use crate::{
 /// What was announced of a thing already.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Marks {
-    /// The threshold of its end that was announced last, in days; 0 when that was the end.
+    /// The threshold of its end that was announced last, in days, or in hours of an environment; 0 when that was
+    /// the end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ending: Option<u16>,
     /// Until when it had not been used, when that was announced last.
@@ -27,6 +30,9 @@ pub struct Marks {
     /// The key of the ring whose rotation was announced last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rotation: Option<KeyId>,
+    /// Which end of an environment that threshold was of: it may get another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
 }
 
 /// A thing, with what was announced of it already.
@@ -43,6 +49,8 @@ pub enum Subject {
     ApiKey(ApiKeyId),
     /// The newest key of the ring.
     KeyRing,
+    /// An environment of a service.
+    Environment(ServiceId, EnvironmentName),
 }
 
 /// Reads what is watched, with what was announced. Needs `dynamodb:Query` and `dynamodb:GetItem`.
@@ -53,6 +61,13 @@ pub trait Watch: Send + Sync {
 
     /// A page of all API keys, in any state.
     async fn watched_api_keys(&self, page: &PageRequest) -> Result<Page<Watched<ApiKey>>, ListError>;
+
+    /// A page of the environments that are to be deprovisioned up to `until`, those first that end first.
+    async fn watched_environments(
+        &self,
+        until: Timestamp,
+        page: &PageRequest,
+    ) -> Result<Page<Watched<EnvironmentState>>, ListError>;
 
     /// The ring of signing keys, once there is one.
     async fn watched_key_ring(&self) -> Result<Option<Watched<KeyRing>>, StoreError>;

@@ -3,8 +3,9 @@
 use std::convert::Infallible;
 
 use super::{
-    FindOperation, Operation, SaveOperation, Signal,
+    Effects, FindOperation, Listing, Operation, SaveOperation, Signal,
     lifecycle::Changed,
+    news::news,
     workflow::{AnswerTask, OverseeWorkflow, StartWorkflow, WorkflowError},
 };
 use crate::{audit::Entry, clock::Clock, id::OperationId, revision::EditOutcome, store::StoreError};
@@ -53,6 +54,7 @@ where
 {
     for _ in 0..TRIES {
         let mut operation = store.find_operation(id).await?.ok_or(ChangeError::NotFound)?;
+        let was = operation.standing();
         let changed = rule(&mut operation).map_err(ChangeError::Refused)?;
         let settled = match changed {
             Changed::Nothing => return Ok(operation),
@@ -61,7 +63,10 @@ where
         };
         operation.version += 1;
         operation.updated_at = clock.now();
-        match store.save_operation(&operation, settled.as_deref(), entry).await? {
+        let settled = settled.as_deref();
+        let (listing, announcements) = (relist(&mut operation), news(&operation, was, settled));
+        let effects = Effects { settled, entry, listing, announcements };
+        match store.save_operation(&operation, &effects).await? {
             EditOutcome::Done => return Ok(operation),
             // Another writer was faster: the rule decides anew on what stands there now.
             EditOutcome::Conflict => {}
@@ -69,6 +74,15 @@ where
     }
     let busy = "others changed the operation each time it was to be changed";
     Err(StoreError::Unavailable(busy.into()).into())
+}
+
+/// Notes how lists show the operation from now on. Only a change of that costs the writes that it takes.
+fn relist(operation: &mut Operation) -> Listing {
+    let standing = Some(operation.standing());
+    if operation.listed_as == standing {
+        return Listing::Kept;
+    }
+    Listing::Moved { from: std::mem::replace(&mut operation.listed_as, standing) }
 }
 
 /// Delivers the operation's pending signal to its workflow, then acknowledges it in the record. Returns whether

@@ -10,7 +10,7 @@ use crate::{
     id::{OperationId, ServiceId},
     name::TenantId,
     operations::{
-        Asked, FindOperation, Operation, SaveOperation, State, Verdict,
+        Asked, FindOperation, Operation, SaveOperation, Verdict,
         change::{ChangeError, DeliveryError, WorkflowPorts, change, deliver_pending},
         lifecycle::Changed,
         operation::audit_target,
@@ -118,18 +118,12 @@ where
 {
     let Decision { answer, comment } = decision;
     let operation = show(store, audit.caller, service, id).await?;
-    if !audit.caller.may_in(answer.operation(), &operation.tenant) {
-        return Err(DecideError::Forbidden(operation.tenant));
-    }
+    admit(audit.caller, *answer, &operation.tenant, &operation.requested)?;
     if comment.as_deref().is_some_and(|text| text.len() > MAX_COMMENT) {
         let error = FieldError::new("/comment", "must be at most 1,000 bytes");
         return Err(DecideError::Invalid(vec![error]));
     }
     let actor = audit.caller.actor();
-    // The hand and not the actor: a key decides for whoever minted it.
-    if operation.requested.hand() == audit.caller.hand() {
-        return Err(DecideError::OwnRequest);
-    }
     let approved = *answer == Answer::Approve;
     if approved && operation.is_open() && operation.verdict.is_none() {
         let found = store.find_service(service).await?.map(|found| found.service);
@@ -182,6 +176,23 @@ where
     Err(DecideError::NotInGroup { group: reference.clone(), hand })
 }
 
+/// Refuses whoever may not decide about what somebody `asked` for in `tenant`.
+fn admit(caller: &Caller, answer: Answer, tenant: &TenantId, asked: &Asked) -> Result<(), DecideError> {
+    if !caller.may_in(answer.operation(), tenant) {
+        return Err(DecideError::Forbidden(tenant.clone()));
+    }
+    // The hand and not the actor: a key decides for whoever minted it.
+    if asked.hand() == caller.hand() {
+        return Err(DecideError::OwnRequest);
+    }
+    Ok(())
+}
+
+/// Whether the caller may approve what somebody `asked` for in `tenant`, as far as no group is asked for.
+pub(super) fn may_approve(caller: &Caller, tenant: &TenantId, asked: &Asked) -> bool {
+    admit(caller, Answer::Approve, tenant, asked).is_ok()
+}
+
 /// Asks an operation to stop. One that nothing works on ends at once; a worker learns of the wish with the answer
 /// to its next report, and a CI run is cancelled by the deployer.
 ///
@@ -230,22 +241,4 @@ where
     })?;
     let unsettled = deliver_pending(store, clock, workflow, &operation).await.err();
     Ok(Decided { operation, unsettled })
-}
-
-impl Operation {
-    /// How it stands, in one word for callers.
-    pub fn status(&self) -> &'static str {
-        let cancelling = self.cancel.is_some();
-        match &self.state {
-            State::Ended { ending, .. } => ending.as_str(),
-            _ if cancelling => "cancelling",
-            State::Requested => "queued",
-            State::AwaitingApproval { .. } => "awaiting_approval",
-            State::Running { phase } => match phase {
-                super::Phase::Plan => "planning",
-                super::Phase::Apply => "applying",
-                super::Phase::Deploy => "deploying",
-            },
-        }
-    }
 }

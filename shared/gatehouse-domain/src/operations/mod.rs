@@ -14,12 +14,16 @@ pub mod change;
 pub mod decide;
 mod deploy;
 mod lifecycle;
+mod listing;
+mod news;
 mod operation;
 pub mod reconcile;
 pub mod report;
 pub mod request;
 mod show;
 mod signal;
+mod standing;
+mod status;
 pub mod steer;
 mod store;
 #[cfg(test)]
@@ -33,6 +37,7 @@ pub use self::{
         trigger_run,
     },
     lifecycle::{Changed, LOG_BYTES, LOG_LINES, MAX_LINKS, MAX_STEPS, Progress, StepRefused},
+    listing::{ListAllOperations, ListedOperation, OperationLists, OperationQuery, Wanted, find, list_all},
     operation::{
         Asked, Configuration, Operation, OperationKind, OperationOutcome, State, Step, StepState, Verdict,
         Work,
@@ -42,5 +47,6 @@ pub use self::{
         status,
     },
     signal::{NotATaskToken, Signal, TaskToken},
-    store::{BeginOutcome, FindOperation, SaveOperation},
+    status::OperationStatus,
+    store::{BeginOutcome, Effects, FindOperation, Listing, SaveOperation},
 };

@@ -15,7 +15,7 @@ use crate::{
     json_text,
     name::{EnvironmentName, ModuleName, ProjectName, ServiceName, TenantId},
     operations::{
-        Signal, TaskToken,
+        OperationStatus, Signal, TaskToken,
         attempt::{Attempt, Phase},
     },
     runs::RunId,
@@ -328,6 +328,9 @@ pub struct Operation {
     /// What its workflow is still to be sent.
     #[serde(rename = "owed", with = "json_text")]
     pub pending_signal: Option<Signal>,
+    /// How the lists over all services have it; `None` of what was stored before there were any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listed_as: Option<OperationStatus>,
     /// When it was last changed.
     pub updated_at: Timestamp,
     /// How often it was changed: a change is written where nobody else's came first.

@@ -19,7 +19,7 @@ use crate::{
     name::{EnvironmentName, TenantId},
     operations::{
         Asked, BeginOutcome, Configuration, FindOperation, Operation, OperationKind, OperationOutcome,
-        SaveOperation, Signal, State, Work,
+        OperationStatus, SaveOperation, Signal, State, Work,
         change::{DeliveryError, WorkflowPorts, deliver_pending},
         operation::audit_target,
         workflow::{NotReady, StartWorkflow, Workflow},
@@ -369,6 +369,7 @@ fn draft(
         failure: None,
         unchanged: false,
         pending_signal: Some(Signal::Start),
+        listed_as: Some(OperationStatus::Queued),
         updated_at: requested.at,
         requested,
         version: 1,

@@ -3,10 +3,11 @@
 use async_trait::async_trait;
 
 use crate::{
+    announcement::Announcement,
     audit::Entry,
     catalog::Settled,
     id::OperationId,
-    operations::operation::Operation,
+    operations::{OperationStatus, operation::Operation},
     revision::{EditOutcome, Revision},
     store::StoreError,
 };
@@ -34,6 +35,28 @@ pub enum BeginOutcome {
     ServiceChanged,
 }
 
+/// How lists over all services follow a change.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Listing {
+    /// They show it as they did.
+    #[default]
+    Kept,
+    /// They show it anew; it was among those that stand so, if it was in a list.
+    Moved { from: Option<OperationStatus> },
+}
+
+/// What is written together with a change of an operation.
+#[derive(Debug, Default)]
+pub struct Effects<'a> {
+    /// What its end changes about its environment, which is unlocked with it.
+    pub settled: Option<&'a Settled>,
+    /// What somebody did, for the trail.
+    pub entry: Option<&'a Entry>,
+    pub listing: Listing,
+    /// What is to be published.
+    pub announcements: Vec<Announcement>,
+}
+
 /// Records operations. Needs `dynamodb:PutItem`, `UpdateItem`, `DeleteItem` and `ConditionCheckItem`.
 #[async_trait]
 pub trait SaveOperation: Send + Sync {
@@ -46,13 +69,12 @@ pub trait SaveOperation: Send + Sync {
         entry: &Entry,
     ) -> Result<BeginOutcome, StoreError>;
 
-    /// Writes `operation` where the record still has the version before it, with the entry. An operation
-    /// that has ended and has no signal pending leaves the list of open ones; one that ends in this change
-    /// unlocks its environment and settles it: all in one transaction.
+    /// Writes `operation` where the record still has the version before it, with what the change brings with it. An
+    /// operation that has ended and has no signal pending leaves the list of open ones; one that ends in this
+    /// change unlocks its environment and settles it: all in one transaction.
     async fn save_operation(
         &self,
         operation: &Operation,
-        settled: Option<&Settled>,
-        entry: Option<&Entry>,
+        effects: &Effects<'_>,
     ) -> Result<EditOutcome, StoreError>;
 }

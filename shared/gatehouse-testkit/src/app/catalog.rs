@@ -12,8 +12,8 @@ use gatehouse_domain::{
     idempotency::Fingerprint,
     json::{self, Object},
     operations::{
-        Asked, BeginOutcome, Configuration, FindOperation, Operation, OperationOutcome, SaveOperation,
-        Signal, State, Work,
+        Asked, BeginOutcome, Configuration, Effects, FindOperation, Listing, Operation, OperationOutcome,
+        OperationStatus, SaveOperation, Signal, State, Work,
     },
     revision::{EditOutcome, Revision},
 };
@@ -117,6 +117,7 @@ pub fn operation(table: &TestTable, service: &Service, environment: &str) -> Ope
         failure: None,
         unchanged: false,
         pending_signal: Some(Signal::Start),
+        listed_as: Some(OperationStatus::Queued),
         updated_at: now,
         version: 1,
     }
@@ -143,13 +144,14 @@ pub fn changed(
     state: State,
     pending_signal: Option<Signal>,
 ) -> Operation {
-    Operation {
+    let changed = Operation {
         state,
         pending_signal,
         version: operation.version + 1,
         updated_at: table.system.now(),
         ..operation.clone()
-    }
+    };
+    Operation { listed_as: Some(changed.standing()), ..changed }
 }
 
 pub fn ended(table: &TestTable, operation: &Operation) -> Operation {
@@ -160,7 +162,9 @@ pub fn ended(table: &TestTable, operation: &Operation) -> Operation {
 /// Ends the operation, which settles its environment so.
 pub async fn end(table: &TestTable, operation: &Operation, settled: &Settled) -> Operation {
     let ended = ended(table, operation);
-    let outcome = table.table.save_operation(&ended, Some(settled), None).await.expect("an outcome");
+    let listing = Listing::Moved { from: operation.listed_as };
+    let effects = Effects { settled: Some(settled), listing, ..Effects::default() };
+    let outcome = table.table.save_operation(&ended, &effects).await.expect("an outcome");
     assert_eq!(outcome, EditOutcome::Done);
     ended
 }

@@ -14,7 +14,9 @@ use gatehouse_domain::{
     catalog::{DeployTarget, EnvironmentEdits, EnvironmentSpec, FindService, SaveService},
     id::OperationId,
     jobs::{JobEdit, SaveJobs},
-    operations::{Asked, CallWebhook, FindOperation, Operation, SaveOperation, Webhook, WebhookError, Work},
+    operations::{
+        Asked, CallWebhook, Effects, FindOperation, Operation, SaveOperation, Webhook, WebhookError, Work,
+    },
     revision::EditOutcome,
     secret::SecretName,
 };
@@ -207,7 +209,7 @@ async fn change(table: &Table, edit: impl FnOnce(&mut Operation)) {
     let mut operation = found(table).await;
     edit(&mut operation);
     operation.version += 1;
-    assert_eq!(table.save_operation(&operation, None, None).await.unwrap(), EditOutcome::Done);
+    assert_eq!(table.save_operation(&operation, &Effects::default()).await.unwrap(), EditOutcome::Done);
 }
 
 /// The error's word and message.

@@ -83,6 +83,8 @@ const TABLE: &str = "
     show_service           -      +       +       +       .       +    +       x         x
     show_status            -      +       +       +       .       +    +       x         x
     show_deploy_status     -      +       +       +       .       +    +       x         x
+    list_all_operations    -      +       +       +       +       +    +       x         x
+    find_operation         -      +       +       +       .       +    +       x         x
     list_operations        -      +       +       +       .       +    +       x         x
     show_operation         -      +       +       +       .       +    +       x         x
     put_service            -      x       +       +       .       +    +       x         x

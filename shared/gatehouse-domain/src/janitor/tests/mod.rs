@@ -1,7 +1,7 @@
 mod operations;
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     num::NonZeroU16,
     sync::{Mutex, MutexGuard},
     time::Duration,
@@ -17,12 +17,12 @@ use crate::{
     api_key::{ApiKey, Revocation},
     audit::Entry,
     caller::Tenants,
-    catalog::{FindService, Registered, Settled},
+    catalog::{EnvironmentState, FindService, Registered},
     clock::{Clock, IdSource},
     id::{KeyId, OperationId, ServiceId, TokenId},
     name::EnvironmentName,
     operations::{
-        BeginOutcome, FindOperation, Operation, SaveOperation, reconcile::ListOpenOperations,
+        BeginOutcome, Effects, FindOperation, Operation, SaveOperation, reconcile::ListOpenOperations,
         tests::support::Site,
     },
     paging::{Cursor, ListError, Page, PageRequest},
@@ -59,6 +59,8 @@ struct State {
     owed_since: Option<Timestamp>,
     flush_fails: bool,
     flushes: usize,
+    /// What was announced of environments, by service and name.
+    environments: BTreeMap<String, Marks>,
 }
 
 fn at(seconds: i64) -> Timestamp {
@@ -196,10 +198,9 @@ impl SaveOperation for World {
     async fn save_operation(
         &self,
         operation: &Operation,
-        settled: Option<&Settled>,
-        entry: Option<&Entry>,
+        effects: &Effects<'_>,
     ) -> Result<EditOutcome, StoreError> {
-        self.1.memory.save_operation(operation, settled, entry).await
+        self.1.memory.save_operation(operation, effects).await
     }
 }
 
@@ -235,6 +236,20 @@ impl Watch for World {
         Ok(paged(&self.state().api_keys, page))
     }
 
+    async fn watched_environments(
+        &self,
+        until: Timestamp,
+        page: &PageRequest,
+    ) -> Result<Page<Watched<EnvironmentState>>, ListError> {
+        let ending = self.1.memory.ended_environments(until, page).await?;
+        let watched = |(service, name): (ServiceId, EnvironmentName)| {
+            let marks = self.state().environments.get(&format!("{service}/{name}")).cloned();
+            let thing = self.1.memory.environment(&service, name.as_str());
+            Watched { thing, marks: marks.unwrap_or_default() }
+        };
+        Ok(Page { items: ending.items.into_iter().map(watched).collect(), next: ending.next })
+    }
+
     async fn watched_key_ring(&self) -> Result<Option<Watched<KeyRing>>, StoreError> {
         Ok(self.state().ring.clone())
     }
@@ -264,6 +279,9 @@ impl Announce for World {
                 &mut state.api_keys.iter_mut().find(|key| key.thing.id == *id).unwrap().marks
             }
             Subject::KeyRing => &mut state.ring.as_mut().unwrap().marks,
+            Subject::Environment(service, name) => {
+                state.environments.entry(format!("{service}/{name}")).or_default()
+            }
         };
         if *stored != *previous || faster_sweep {
             return Ok(EditOutcome::Conflict);
@@ -581,7 +599,7 @@ fn a_sweep_stops_at_its_deadline_and_the_next_ones_go_on() {
     let mut sweeps = 0;
     loop {
         let now = world.state().now;
-        if world.sweep_until(at(now + 26)).finished {
+        if world.sweep_until(at(now + 28)).finished {
             break;
         }
         sweeps += 1;

@@ -220,3 +220,91 @@ fn an_environment_whose_time_to_live_was_taken_away_stays() {
     assert_eq!(world.sweep().expired, 0);
     assert_eq!(world.running(), None);
 }
+
+impl World {
+    /// Gives the environment that many hours to live, of which none has passed.
+    fn live_for(&self, hours: i64) {
+        self.state().now = START;
+        for state in self.1.memory.items().environments.values_mut() {
+            if let Infrastructure::Present(provisioned) = &mut state.infrastructure {
+                provisioned.at = after(0);
+                provisioned.expires_at = Some(after(hours * 3600));
+            }
+        }
+    }
+
+    /// What a sweep publishes so many hours after the beginning.
+    fn after_hours(&self, hours: i64) -> Vec<(News, Option<u16>)> {
+        self.state().now = START + hours * 3600;
+        let before = self.state().bus.len();
+        self.sweep();
+        self.state().bus[before..].iter().map(|told| (told.news, told.hours)).collect()
+    }
+}
+
+#[test]
+fn an_environment_that_ends_is_announced_at_each_threshold_and_when_it_has_ended() {
+    let world = World::with_ended_environment();
+    world.live_for(72);
+    let ending = |hours| vec![(News::EnvironmentEnding, Some(hours))];
+    assert_eq!(world.after_hours(47), []);
+    assert_eq!(world.after_hours(48), ending(24));
+    assert_eq!(world.after_hours(60), [], "that was said");
+    assert_eq!(world.after_hours(68), ending(4));
+    assert_eq!(world.after_hours(71), ending(1));
+    assert_eq!(world.after_hours(72), [(News::EnvironmentEnded, None)]);
+    assert!(world.running().is_some(), "it is being deprovisioned");
+    assert_eq!(world.after_hours(73), []);
+    let told = world.state().bus[0].clone();
+    assert_eq!(
+        told.id,
+        "svc_1/short:ending:1970-01-04T00:00:00Z:24".replace("1970-01-04T00:00:00Z", &end(72))
+    );
+    assert_eq!(told.tenant.unwrap().as_str(), "acme");
+    assert_eq!((told.service.unwrap().as_str(), told.environment.unwrap().as_str()), ("shop", "short"));
+}
+
+fn end(hours: i64) -> String {
+    after(hours * 3600).strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+#[test]
+fn a_short_life_is_announced_no_earlier_than_after_half_of_it() {
+    for (life, thresholds) in [(1, &[][..]), (2, &[1]), (8, &[4, 1]), (47, &[4, 1]), (48, &[24, 4, 1])] {
+        let world = World::with_ended_environment();
+        world.live_for(life);
+        let told: Vec<_> = (0..life).flat_map(|hour| world.after_hours(hour)).collect();
+        let expected: Vec<_> =
+            thresholds.iter().map(|hours| (News::EnvironmentEnding, Some(*hours))).collect();
+        assert_eq!(told, expected, "{life} hours");
+    }
+}
+
+#[test]
+fn another_end_is_announced_anew() {
+    let world = World::with_ended_environment();
+    world.live_for(8);
+    assert_eq!(world.after_hours(4), [(News::EnvironmentEnding, Some(4))]);
+    world.live_for(12);
+    assert_eq!(world.after_hours(5), []);
+    assert_eq!(world.after_hours(8), [(News::EnvironmentEnding, Some(4))]);
+}
+
+#[test]
+fn the_end_of_an_environment_whose_time_to_live_was_taken_away_is_not_announced() {
+    let world = World::with_ended_environment();
+    for service in world.1.memory.items().services.values_mut() {
+        service.spec.environments.iter_mut().for_each(|environment| environment.ttl_hours = None);
+    }
+    assert_eq!(world.after_hours(2), []);
+}
+
+#[test]
+fn an_environment_whose_end_cannot_be_announced_is_left_for_the_next_sweep() {
+    let world = World::with_ended_environment();
+    world.state().decisions_until_failure = Some(0);
+    assert_eq!(world.sweep().expired, 0);
+    world.state().decisions_until_failure = None;
+    assert_eq!(world.sweep().expired, 1);
+    assert_eq!(world.state().bus.len(), 1);
+}

@@ -9,7 +9,7 @@ use crate::{
     operations::{
         OperationOutcome, Phase, State,
         attempt::CallbackKey,
-        decide::{Answer, DecideError, Decided, Decision, cancel, decide},
+        decide::{Answer, DecideError, Decided, Decision, cancel, decide, may_approve},
         request::Ask,
         steer,
     },
@@ -64,6 +64,57 @@ impl Site {
     fn actions(&self) -> Vec<Action> {
         self.memory.items().trail.iter().map(|entry| entry.action).collect()
     }
+}
+
+#[test]
+fn whoever_may_approve_is_whoever_an_approval_is_taken_from() {
+    let key = |scope| Caller {
+        subject: "key_1".into(),
+        grant: Grant::ApiKey {
+            scopes: [scope].into(),
+            tenants: "acme".parse().unwrap(),
+            expires_at: None,
+            minted_by: Some("user:ada".to_owned()),
+        },
+    };
+    let callers = [
+        bob(),
+        person("ada", "acme=admin"),
+        person("eve", "acme=viewer"),
+        person("eve", "beta=admin"),
+        key(Scope::OperationsApprove),
+        key(Scope::OperationsWrite),
+    ];
+    for requester in [person("ada", "acme=developer"), person("kim", "acme=developer")] {
+        for caller in &callers {
+            let site = Site::default();
+            let id = site.awaiting_of(&requester);
+            let operation = site.memory.operation(&id);
+            let may = may_approve(caller, &operation.tenant, &operation.requested);
+            let approved = site.says(caller, &id, Answer::Approve, None);
+            assert_eq!(may, approved.is_ok(), "{caller:?}: {approved:?}");
+        }
+    }
+}
+
+#[test]
+fn what_waits_and_what_fails_is_announced_once() {
+    let site = Site::default();
+    let id = site.awaiting();
+    let waiting = site.memory.operation(&id);
+    let announced = || -> Vec<String> {
+        site.memory.items().outbox.iter().map(|announcement| announcement.id.clone()).collect()
+    };
+    assert_eq!(announced(), [""; 0], "the test put it there");
+    let failed = steer::fail(&site.memory, &site.hand, &id, "States.Timeout", "the worker's text");
+    failed.now_or_never().unwrap().unwrap();
+    let status = site.memory.operation(&id).status();
+    assert_eq!(announced(), [format!("{id}:failed:{status}")]);
+    let again = steer::fail(&site.memory, &site.hand, &id, "States.Timeout", "");
+    again.now_or_never().unwrap().unwrap();
+    assert_eq!(announced().len(), 1);
+    let told = serde_json::to_string(&site.memory.items().outbox[0]).unwrap();
+    assert!(told.contains(waiting.service.as_str()) && !told.contains("the worker's text"), "{told}");
 }
 
 fn bob() -> Caller {

@@ -10,13 +10,15 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use crate::{
+    announcement::Announcement,
     audit::Entry,
     catalog::{EnvironmentState, FindService, Registered, Service, Settled},
     entities::{Entity, EntityDraft, EntityKind, EntityRef, EntitySpec, FindEntity, Metadata, Namespace},
     id::{OperationId, ServiceId},
     name::{EnvironmentName, TenantId},
     operations::{
-        BeginOutcome, FindOperation, Operation, OperationKind, SaveOperation, reconcile::ListOpenOperations,
+        BeginOutcome, Effects, FindOperation, Operation, OperationKind, SaveOperation,
+        reconcile::ListOpenOperations,
     },
     paging::{Cursor, ListError, Page, PageRequest},
     revision::{EditOutcome, Revision},
@@ -35,6 +37,7 @@ pub(crate) struct Items {
     pub operations: BTreeMap<OperationId, Operation>,
     pub entities: BTreeMap<(TenantId, EntityRef), Entity>,
     pub trail: Vec<Entry>,
+    pub outbox: Vec<Announcement>,
 }
 
 impl Memory {
@@ -115,17 +118,12 @@ impl Items {
         BeginOutcome::Begun
     }
 
-    pub(crate) fn save(
-        &mut self,
-        operation: &Operation,
-        settled: Option<&Settled>,
-        entry: Option<&Entry>,
-    ) -> EditOutcome {
+    pub(crate) fn save(&mut self, operation: &Operation, effects: &Effects<'_>) -> EditOutcome {
         let stored = self.operations.get(&operation.id);
         if stored.is_none_or(|stored| stored.version + 1 != operation.version) {
             return EditOutcome::Conflict;
         }
-        if let Some(settled) = settled {
+        if let Some(settled) = effects.settled {
             let key = (operation.service.clone(), operation.environment.clone());
             let Some(state) = self.environments.get_mut(&key) else { return EditOutcome::Conflict };
             if state.running.as_ref() != Some(&operation.id) {
@@ -135,7 +133,8 @@ impl Items {
             deliver_pending(state, settled);
         }
         self.operations.insert(operation.id.clone(), operation.clone());
-        self.trail.extend(entry.cloned());
+        self.trail.extend(effects.entry.cloned());
+        self.outbox.extend(effects.announcements.iter().cloned());
         EditOutcome::Done
     }
 
@@ -231,10 +230,9 @@ impl SaveOperation for Memory {
     async fn save_operation(
         &self,
         operation: &Operation,
-        settled: Option<&Settled>,
-        entry: Option<&Entry>,
+        effects: &Effects<'_>,
     ) -> Result<EditOutcome, StoreError> {
-        Ok(self.items().save(operation, settled, entry))
+        Ok(self.items().save(operation, effects))
     }
 }
 

@@ -6,6 +6,7 @@ use super::world::{Line, World};
 use crate::{
     api_key::ApiKey,
     audit::AuditContext,
+    catalog::EnvironmentState,
     id::{OperationId, ServiceId},
     janitor::{
         Announce, Announcement, Marks, Outbox, Publish, PublishError, Settings, Subject, Watch, Watched,
@@ -264,6 +265,14 @@ impl Watch for World {
     }
 
     async fn watched_api_keys(&self, _page: &PageRequest) -> Result<Page<Watched<ApiKey>>, ListError> {
+        Ok(empty())
+    }
+
+    async fn watched_environments(
+        &self,
+        _until: Timestamp,
+        _page: &PageRequest,
+    ) -> Result<Page<Watched<EnvironmentState>>, ListError> {
         Ok(empty())
     }
 

@@ -13,14 +13,14 @@ use serde_json::Value;
 use super::{ci::Records, executor::Executor, machine::Engine};
 use crate::{
     audit::{Entry, Origin},
-    catalog::{Deployed, FindService, Infrastructure, ModuleArtifact, Registered, Settled},
+    catalog::{Deployed, FindService, Infrastructure, ModuleArtifact, Registered},
     clock::{Clock, IdSource},
     entities::{Entity, EntityRef, FindEntity},
     id::{OperationId, ServiceId},
     name::{EnvironmentName, TenantId},
     operations::{
-        BeginOutcome, Configuration, FindOperation, Operation, OperationKind, OperationOutcome, Phase,
-        SaveOperation, State, TaskToken, Work,
+        BeginOutcome, Configuration, Effects, FindOperation, Operation, OperationKind, OperationOutcome,
+        Phase, SaveOperation, State, TaskToken, Work,
         attempt::{Attempt, CallbackKey},
         change::WorkflowPorts,
         reconcile::ListOpenOperations,
@@ -280,19 +280,18 @@ impl SaveOperation for World {
     async fn save_operation(
         &self,
         operation: &Operation,
-        settled: Option<&Settled>,
-        entry: Option<&Entry>,
+        effects: &Effects<'_>,
     ) -> Result<EditOutcome, StoreError> {
         self.store(|items| {
             let before = items.operations.get(&operation.id).cloned();
             let key = (operation.service.clone(), operation.environment.clone());
             let was = items.environments.get(&key).cloned();
-            let outcome = items.save(operation, settled, entry);
+            let outcome = items.save(operation, effects);
             if outcome == EditOutcome::Done {
                 let applied = self.notes().applied.contains(&operation.id);
                 check_change(&before.unwrap(), operation);
                 self.notes().check_module(operation);
-                if let (Some(_), Some(was)) = (settled, was) {
+                if let (Some(_), Some(was)) = (effects.settled, was) {
                     let is = &items.environments[&key];
                     check_settled(operation, &was.infrastructure, &is.infrastructure, applied);
                     check_deployed(operation, was.deployed.as_ref(), is.deployed.as_ref());

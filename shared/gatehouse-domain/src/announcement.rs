@@ -1,11 +1,11 @@
-//! What is announced.
+//! What is announced, to whoever listens on the bus.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    id::TokenId,
-    name::{ProjectName, ServiceName, TenantId},
+    id::{ServiceId, TokenId},
+    name::{EnvironmentName, ProjectName, ServiceName, TenantId},
 };
 
 macro_rules! news {
@@ -43,6 +43,16 @@ news! {
     ApiKeyEnded = "API Key Ended",
     /// A signing key is old enough to be followed by another one.
     SigningKeyDue = "Signing Key Due",
+    /// An operation waits for somebody's approval.
+    OperationAwaitingApproval = "Operation Awaiting Approval",
+    /// An operation failed, or was not answered in time.
+    OperationFailed = "Operation Failed",
+    /// What exists is not what was provisioned.
+    DriftFound = "Drift Found",
+    /// An environment is deprovisioned soon, since its time to live ends.
+    EnvironmentEnding = "Environment Ending",
+    /// The time to live of an environment has ended.
+    EnvironmentEnded = "Environment Ended",
 }
 
 /// One thing that is announced; never a secret. `docs/EVENTS.md` describes it to its receivers.
@@ -53,15 +63,16 @@ pub struct Announcement {
     pub news: News,
     /// When that was found.
     pub found_at: Timestamp,
-    /// The id of what it is about: of a token, an API key or a signing key.
+    /// The id of what it is about: of a token, an API key, a signing key or an operation; of an environment
+    /// `<service id>/<environment>`.
     pub subject: String,
     /// The tenant that it belongs to, if it is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tenant: Option<TenantId>,
-    /// The project of a token.
+    /// The project of a token or a service.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub project: Option<ProjectName>,
-    /// The service that calls with a token.
+    /// The service that calls with a token, or whose operation or environment it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<ServiceName>,
     /// What an API key is for, for people.
@@ -79,16 +90,36 @@ pub struct Announcement {
     /// The token that replaces this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replaced_by: Option<TokenId>,
+    /// The id of that service in the catalog.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service_id: Option<ServiceId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environment: Option<EnvironmentName>,
+    /// `provision`, `deprovision`, `drift` or `deploy`, of an operation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// How an operation stands, in one word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<String>,
+    /// Who asked for an operation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requested_by: Option<String>,
+    /// The threshold in hours: within how many an environment ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hours: Option<u16>,
 }
 
 impl Announcement {
     /// What is announced of `subject`, with nothing else known.
-    pub(super) fn new(news: News, subject: &str, threshold: &str, found_at: Timestamp) -> Self {
+    pub(crate) fn new(news: News, subject: &str, threshold: &str, found_at: Timestamp) -> Self {
         let what = match news {
-            News::TokenEnding | News::ApiKeyEnding => "ending",
-            News::TokenEnded | News::ApiKeyEnded => "ended",
+            News::TokenEnding | News::ApiKeyEnding | News::EnvironmentEnding => "ending",
+            News::TokenEnded | News::ApiKeyEnded | News::EnvironmentEnded => "ended",
             News::TokenUnused => "unused",
             News::SigningKeyDue => "due",
+            News::OperationAwaitingApproval => "approval",
+            News::OperationFailed => "failed",
+            News::DriftFound => "drift",
         };
         Self {
             id: format!("{subject}:{what}:{threshold}"),
@@ -103,6 +134,12 @@ impl Announcement {
             last_used_at: None,
             days: None,
             replaced_by: None,
+            service_id: None,
+            environment: None,
+            kind: None,
+            status: None,
+            requested_by: None,
+            hours: None,
         }
     }
 }
