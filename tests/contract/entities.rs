@@ -165,7 +165,8 @@ async fn an_edit_of_the_service_and_an_import_at_once_lose_nothing() {
     let found = store.find_service(&shop.id).await.unwrap().unwrap().service;
     // The import of another owner comes between the read and the edit.
     one(&table, component("shop", &json!({ "owner": "others" }))).await;
-    let draft = ServiceDraft { tenant: None, name: shop.name.clone(), spec: found.spec.clone() };
+    let spec = found.spec.clone().in_project(Some(found.spec.project.clone()));
+    let draft = ServiceDraft { tenant: None, name: shop.name.clone(), spec };
     let expected = Precondition::Revision(found.revision);
     let audit = audit(&caller, &origin);
     let edited = catalog::replace(store, &Modules::Unknown, system, &audit, &shop.id, draft, &expected).await;

@@ -21,7 +21,7 @@ use futures_util::StreamExt;
 use gatehouse_domain::{
     ci::{
         Account, CiProvider, ConcourseTarget, ProviderKind, RunEvent, RunEventBody, Sharing, StartKind,
-        StartRequest, StepPhase, Target,
+        StartRequest, StepPhase, Target, TargetUse,
     },
     lease::{LeaseOutcome, Leases},
     providers::{Credentials, Provider},

@@ -31,6 +31,7 @@ fn lists(service: &str) -> Vec<List> {
         list("list_projects", "projects", ["/v1/projects?"]),
         list("list_services", "services", ["/services?", "/services?owner=team&"]),
         list("list_all_operations", "operations", ["/v1/operations?", "/v1/operations?status=succeeded&"]),
+        list("list_entities", "entities", ["/v1/catalog/entities?", "/v1/catalog/entities?kind=component&"]),
         list("list_operations", "operations", [operations.as_str()]),
     ]
 }
@@ -58,6 +59,15 @@ async fn filled() -> (TestStack, Client, String) {
         let body = json!({ "tenant": tenant });
         root.send(Call::put(format!("/v1/projects/{project}")).json(&body)).await.expect(201);
     }
+    let component = |name: &str| {
+        let spec = json!({ "type": "library", "lifecycle": "production", "owner": "platform" });
+        json!({
+            "apiVersion": "backstage.io/v1alpha1", "kind": "Component", "metadata": { "name": name }, "spec": spec,
+        })
+    };
+    let components =
+        json!([component("first-library"), component("second-library"), component("third-library")]);
+    root.send(Call::post("/v1/catalog/import?tenant=example").json(&components)).await.expect(200);
     let service = root.create_service(&deployed_by("hello")).await;
     for job in ["again", "third"] {
         root.create_service(&deployed_by(job)).await;

@@ -188,7 +188,7 @@ fn admit(caller: &Caller, answer: Answer, tenant: &TenantId, asked: &Asked) -> R
     Ok(())
 }
 
-/// Whether the caller may approve what somebody `asked` for in `tenant`.
+/// Whether the caller may approve what somebody `asked` for in `tenant`, as far as no group is asked for.
 pub(super) fn may_approve(caller: &Caller, tenant: &TenantId, asked: &Asked) -> bool {
     admit(caller, Answer::Approve, tenant, asked).is_ok()
 }

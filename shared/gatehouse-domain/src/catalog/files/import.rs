@@ -10,15 +10,18 @@ use crate::{
     access::IMPORT_ENTITIES,
     audit::{Action, AuditContext, AuditTarget, Entry, Outcome},
     caller::Caller,
-    catalog::{Service, diff::diff, edit::audit_target as service_target},
+    catalog::{Service, diff::diff, service::audit_target as service_target},
     clock::System,
     entities::{Entity, EntityDraft, EntityKind, EntityRef, WrittenEntity},
-    jobs::{ImportMode, MAX_ATOMIC_IMPORT, MAX_IMPORT, MAX_WRITES},
+    jobs::{ImportMode, MAX_ATOMIC_IMPORT, MAX_WRITES},
     name::{TenantId, UserName},
     revision::{EditOutcome, Revision},
     store::StoreError,
     validation::FieldError,
 };
+
+/// The most entities of one file: each may cost three writes and one for each that it names, within one request.
+const MAX_ENTITIES: usize = 500;
 
 /// A catalog file, and how it is imported.
 #[derive(Debug)]
@@ -112,7 +115,7 @@ where
 {
     let EntityFile { entries, tenant, mode, dry_run } = file;
     let tenant = tenant_of(audit.caller, tenant)?;
-    let max = if mode == ImportMode::AllOrNothing { MAX_ATOMIC_IMPORT } else { MAX_IMPORT };
+    let max = if mode == ImportMode::AllOrNothing { MAX_ATOMIC_IMPORT } else { MAX_ENTITIES };
     if entries.len() > max {
         return Err(ImportFileError::TooMany { found: entries.len(), max });
     }
