@@ -35,7 +35,7 @@ async fn a_pipeline_has_one_lease_that_is_changed_only_as_it_was_read() {
     assert!(store.begin_pins(&first).await.unwrap());
     assert!(!store.begin_pins(&lease(&table, "run_2")).await.unwrap());
     assert_eq!(store.find_pins(&first.scope).await.unwrap().as_ref(), Some(&first));
-    assert_eq!(store.open_pins().await.unwrap(), [first.clone()]);
+    assert_eq!(store.open_pins().await.unwrap(), std::slice::from_ref(&first));
 
     let (build, run) = (Some(BuildId("42".into())), Some("main:app:build:42".parse().unwrap()));
     let lent = PinLease { build, run, held_until: table.system.now(), ..first.clone() };

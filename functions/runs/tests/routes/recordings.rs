@@ -130,16 +130,16 @@ async fn a_run_step_and_a_task_without_an_image_are_told() {
     let whole = acme.get(&path).await.events();
     let steps = whole.iter().filter(|event| event.event == "step").map(|event| &event.data);
     let steps: Vec<_> = steps.map(|step| (&step["kind"], &step["name"], &step["phase"])).collect();
-    let [run, greet, task, plain] = ["run", "greet", "task", "plain"].map(Value::from);
+    let [run, greet, task, bare] = ["run", "greet", "task", "plain"].map(Value::from);
     let [preparing, started, finished] = ["preparing", "started", "finished"].map(Value::from);
     let expected = [
         (&run, &greet, &preparing),
         (&run, &greet, &preparing),
         (&run, &greet, &started),
         (&run, &greet, &finished),
-        (&task, &plain, &preparing),
-        (&task, &plain, &started),
-        (&task, &plain, &finished),
+        (&task, &bare, &preparing),
+        (&task, &bare, &started),
+        (&task, &bare, &finished),
     ];
     assert_eq!(steps, expected, "{:?}", told(&whole));
     for (index, event) in whole.iter().enumerate() {

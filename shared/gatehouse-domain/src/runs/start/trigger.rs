@@ -198,9 +198,7 @@ where
     let started = match store.begin_request(&request, &entry).await? {
         BeginOutcome::Begun => Box::pin(attempt.call(request)).await?,
         // The same key at the same time: the other one was faster.
-        BeginOutcome::Exists(existing) => {
-            Box::pin(attempt.join(*existing, &request.fingerprint)).await?
-        }
+        BeginOutcome::Exists(existing) => Box::pin(attempt.join(*existing, &request.fingerprint)).await?,
     };
     Ok(Box::pin(attempt.with_inputs(started)).await)
 }
