@@ -3,6 +3,7 @@
 mod action;
 mod all_operations;
 mod decision;
+mod extend;
 mod operation;
 mod problems;
 mod service;
@@ -30,6 +31,7 @@ gatehouse_http::routes! {
     PROVISION_SERVICE => action::provision,
     DEPROVISION_SERVICE => action::deprovision,
     CHECK_DRIFT => action::drift,
+    EXTEND_ENVIRONMENT => extend::extend,
     DEPLOY_SERVICE => action::deploy,
     SHOW_STATUS => status::show,
     SHOW_DEPLOY_STATUS => status::deploys,

@@ -4,6 +4,7 @@ mod action;
 mod all_operations;
 mod decision;
 mod endings;
+mod extend;
 mod operation;
 mod service;
 mod status;
@@ -122,7 +123,7 @@ async fn provision(app: &TestApp, service: &str) -> String {
 }
 
 /// Every route, with the scope that an API key needs for it.
-const ROUTES: [(&str, &str, Scope); 18] = [
+const ROUTES: [(&str, &str, Scope); 19] = [
     ("GET", "/services", Scope::CatalogRead),
     ("POST", "/services", Scope::CatalogWrite),
     ("GET", "/services/{id}", Scope::CatalogRead),
@@ -132,6 +133,7 @@ const ROUTES: [(&str, &str, Scope); 18] = [
     ("POST", "/services/{id}/actions/deprovision", Scope::OperationsWrite),
     ("POST", "/services/{id}/actions/drift", Scope::OperationsWrite),
     ("POST", "/services/{id}/actions/deploy", Scope::OperationsWrite),
+    ("POST", "/services/{id}/actions/extend", Scope::OperationsWrite),
     ("GET", "/services/{id}/actions/status", Scope::CatalogRead),
     ("GET", "/services/{id}/actions/deploy/status", Scope::CatalogRead),
     ("GET", "/v1/operations", Scope::CatalogRead),

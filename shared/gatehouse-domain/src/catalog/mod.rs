@@ -3,6 +3,7 @@
 mod diff;
 mod edit;
 mod environment;
+mod extend;
 mod list;
 mod protection;
 mod service;
@@ -20,6 +21,7 @@ pub use self::{
         Deployed, Drift, DriftState, EnvironmentState, Infrastructure, ModuleArtifact, OutputValue,
         PlanSummary, Provisioned, Settled,
     },
+    extend::{ExtendEnvironment, ExtendError, extend},
     list::{ListServices, ServiceFilter, ServiceQuery, list},
     service::{FindService, Registered, Service, ShowServiceError, show},
     spec::{
