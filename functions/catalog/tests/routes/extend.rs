@@ -64,9 +64,9 @@ async fn is_refused_where_nothing_ends_or_something_goes_on() {
     app.system.advance(Duration::from_hours(4));
     assert_eq!(extend(&app, &service, "lasting", 1).await.problem(), "conflict");
     assert_eq!(extend(&app, &service, "nowhere", 1).await.status, 422);
-    let viewer =
-        act(&app.as_viewer("acme"), &service, "extend", &json!({ "environment": "short", "hours": 9 }));
-    assert_eq!(viewer.await.problem(), "forbidden");
+    let body = json!({ "environment": "short", "hours": 9 });
+    let viewer = act(&app.as_viewer("acme"), &service, "extend", &body).await;
+    assert_eq!(viewer.problem(), "forbidden");
     let body = json!({ "environment": "short" });
     act(&app.as_developer("acme"), &service, "deprovision", &body).await;
     let before = end(&app, &service).await;
