@@ -5,6 +5,7 @@ mod all_operations;
 pub mod catalog_file;
 mod decision;
 mod entity;
+mod extend;
 mod import;
 mod operation;
 mod problems;
@@ -37,6 +38,7 @@ gatehouse_http::routes! {
     PROVISION_SERVICE => action::provision,
     DEPROVISION_SERVICE => action::deprovision,
     CHECK_DRIFT => action::drift,
+    EXTEND_ENVIRONMENT => extend::extend,
     DEPLOY_SERVICE => action::deploy,
     SHOW_STATUS => status::show,
     SHOW_DEPLOY_STATUS => status::deploys,

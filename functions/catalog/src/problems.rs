@@ -1,7 +1,7 @@
 //! What the rules' errors are over HTTP.
 
 use gatehouse_domain::{
-    catalog::{EditServiceError, ForgetEntityError, ShowServiceError},
+    catalog::{EditServiceError, ExtendError, ForgetEntityError, ShowServiceError},
     entities::ShowEntityError,
     error::Chain,
     id::OperationId,
@@ -108,6 +108,16 @@ pub(crate) fn history(error: HistoryError) -> Problem {
     match error {
         HistoryError::Service(error) => show_service(error),
         HistoryError::List(error) => Problem::list(error),
+    }
+}
+
+pub(crate) fn extend(error: ExtendError) -> Problem {
+    match error {
+        ExtendError::Show(error) => show_service(error),
+        ExtendError::Forbidden(tenant) => Problem::forbidden_in(&tenant),
+        ExtendError::Invalid(errors) => Problem::invalid(errors),
+        ExtendError::NotPossible(_) => Problem::new(CONFLICT, error.to_string()),
+        ExtendError::Store(error) => Problem::store(error),
     }
 }
 

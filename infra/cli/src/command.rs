@@ -67,6 +67,9 @@ pub enum Command {
     /// Look whether an environment still is as it was provisioned, and print the operation's id.
     #[command(after_help = EXIT_CODES)]
     Drift(Leaf<operations::EnvironmentArgs>),
+    /// Let an environment with a time to live end so many hours from now.
+    #[command(after_help = EXIT_CODES)]
+    Extend(Leaf<operations::ExtendArgs>),
     /// Deploy a version to an environment, and print the operation's id.
     #[command(after_help = EXIT_CODES)]
     Deploy(Leaf<operations::DeployArgs>),
@@ -145,6 +148,7 @@ impl Command {
             Self::Catalog(group) => &group.options,
             Self::Provision(leaf) => &leaf.options,
             Self::Deprovision(leaf) | Self::Drift(leaf) => &leaf.options,
+            Self::Extend(leaf) => &leaf.options,
             Self::Deploy(leaf) => &leaf.options,
             Self::Status(leaf) => &leaf.options,
             Self::Operations(leaf) => &leaf.options,
@@ -207,6 +211,7 @@ async fn perform(context: &mut Context<'_, '_>, command: Command) -> Result<Exit
             operations::deprovision(context, &context.client(site)?, leaf.args).await
         }
         Command::Drift(leaf) => operations::drift(context, &context.client(site)?, leaf.args).await,
+        Command::Extend(leaf) => operations::extend(context, &context.client(site)?, leaf.args).await,
         Command::Deploy(leaf) => operations::deploy(context, &context.client(site)?, leaf.args).await,
         Command::Status(leaf) => operations::status(context, &context.client(site)?, leaf.args).await,
         Command::Operations(leaf) => operations::list(context, &context.client(site)?, leaf.args).await,

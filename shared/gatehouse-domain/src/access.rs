@@ -351,6 +351,8 @@ endpoints! {
     DEPROVISION_SERVICE = "deprovision_service", "catalog", "POST" "/services/{service_id}/actions/deprovision", OperationsWrite, Developer, Tenant;
     /// Looks whether what exists is what was provisioned.
     CHECK_DRIFT = "check_drift", "catalog", "POST" "/services/{service_id}/actions/drift", OperationsWrite, Developer, Tenant;
+    /// Lets an environment live longer.
+    EXTEND_ENVIRONMENT = "extend_environment", "catalog", "POST" "/services/{service_id}/actions/extend", OperationsWrite, Developer, Tenant;
     /// Deploys a version to an environment.
     DEPLOY_SERVICE = "deploy_service", "catalog", "POST" "/services/{service_id}/actions/deploy", OperationsWrite, Developer, Tenant;
     /// Shows, or streams, how a service's environments stand.

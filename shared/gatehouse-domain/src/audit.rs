@@ -129,6 +129,8 @@ actions! {
     DeprovisionService = "service.deprovision",
     /// An environment is to be looked at for drift.
     CheckDrift = "service.drift",
+    /// An environment was given a later end.
+    ExtendEnvironment = "service.extend",
     /// A version is to be deployed.
     DeployService = "service.deploy",
     /// An operation was approved.

@@ -64,6 +64,7 @@ trail! {
     PROVISION_SERVICE => ProvisionService,
     DEPROVISION_SERVICE => DeprovisionService,
     CHECK_DRIFT => CheckDrift,
+    EXTEND_ENVIRONMENT => ExtendEnvironment,
     DEPLOY_SERVICE => DeployService,
     APPROVE_OPERATION => ApproveOperation,
     REJECT_OPERATION => RejectOperation,

@@ -1,22 +1,27 @@
 //! How environments stand: beside their service, so that one query reads both.
 
+use async_trait::async_trait;
 use aws_sdk_dynamodb::types::{
     AttributeValue, ReturnValuesOnConditionCheckFailure,
     builders::{DeleteBuilder, UpdateBuilder},
 };
 use gatehouse_domain::{
-    catalog::{EnvironmentState, Infrastructure, Provisioned, Settled},
+    audit::Entry,
+    catalog::{EnvironmentState, ExtendEnvironment, Infrastructure, Provisioned, Settled},
     id::{OperationId, ServiceId},
     name::EnvironmentName,
     operations::{Operation, OperationKind},
+    revision::EditOutcome,
     store::StoreError,
 };
+use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::{
     Table,
     item::{INDEX_PK, INDEX_SK, corrupt, key_attributes, text},
     keys,
+    transaction::{Outcome, Transaction},
 };
 
 /// The condition under which no operation is open in an environment. It also holds where no item exists: the first
@@ -73,6 +78,38 @@ impl Parts {
         self.sets.into_iter().fold(update, |update, (name, value)| {
             update.expression_attribute_values(format!(":{name}"), value)
         })
+    }
+}
+
+#[async_trait]
+impl ExtendEnvironment for Table {
+    async fn extend_environment(
+        &self,
+        seen: &EnvironmentState,
+        expires_at: Timestamp,
+        entry: &Entry,
+    ) -> Result<EditOutcome, StoreError> {
+        let Some(provisioned) = seen.infrastructure.provisioned() else { return Ok(EditOutcome::Conflict) };
+        let attribute = |value: &Option<Timestamp>| serde_dynamo::to_attribute_value(value).map_err(corrupt);
+        let place = keys::ending_at(&seen.service, &seen.name, expires_at);
+        let update = self
+            .transact_update(key_attributes(keys::environment(&seen.service, &seen.name)))
+            .update_expression(format!(
+                "SET infrastructure.#ends_at = :ends_at, {INDEX_PK} = :list, {INDEX_SK} = :place"
+            ))
+            .condition_expression(format!(
+                "{IF_FREE} AND infrastructure.#operation = :operation AND infrastructure.#ends_at = :seen"
+            ))
+            .expression_attribute_names("#ends_at", "ends_at")
+            .expression_attribute_names("#operation", "operation")
+            .expression_attribute_values(":ends_at", attribute(&Some(expires_at))?)
+            .expression_attribute_values(":seen", attribute(&provisioned.expires_at)?)
+            .expression_attribute_values(":operation", text(provisioned.operation.as_str()))
+            .expression_attribute_values(":list", text(place.pk))
+            .expression_attribute_values(":place", text(place.sk));
+        let mut transaction = Transaction::default();
+        transaction.update(update)?;
+        self.write_with_entry(transaction, entry).await.map(Outcome::of_edit)
     }
 }
 

@@ -128,7 +128,12 @@ pub fn environment(service: &ServiceId, name: &EnvironmentName) -> Key {
 /// partition: what is in it goes with its end.
 pub fn environment_ending(state: &EnvironmentState) -> Option<Key> {
     let expires_at = state.infrastructure.provisioned()?.expires_at?;
-    Some(Key::new(ENVIRONMENTS_ENDING, format!("{}#{}#{}", sortable(expires_at), state.service, state.name)))
+    Some(ending_at(&state.service, &state.name, expires_at))
+}
+
+/// The same of one that is given an end.
+pub fn ending_at(service: &ServiceId, name: &EnvironmentName, expires_at: Timestamp) -> Key {
+    Key::new(ENVIRONMENTS_ENDING, format!("{}#{service}#{name}", sortable(expires_at)))
 }
 
 /// Partition of the index that lists environments by their end.

@@ -5,6 +5,7 @@ mod all_operations;
 mod decision;
 mod endings;
 mod entity;
+mod extend;
 mod old_portal;
 mod operation;
 mod service;
@@ -124,7 +125,7 @@ async fn provision(app: &TestApp, service: &str) -> String {
 }
 
 /// Every route, with the scope that an API key needs for it.
-const ROUTES: [(&str, &str, Scope); 22] = [
+const ROUTES: [(&str, &str, Scope); 23] = [
     ("GET", "/services", Scope::CatalogRead),
     ("POST", "/services", Scope::CatalogWrite),
     ("GET", "/services/{id}", Scope::CatalogRead),
@@ -138,6 +139,7 @@ const ROUTES: [(&str, &str, Scope); 22] = [
     ("POST", "/services/{id}/actions/deprovision", Scope::OperationsWrite),
     ("POST", "/services/{id}/actions/drift", Scope::OperationsWrite),
     ("POST", "/services/{id}/actions/deploy", Scope::OperationsWrite),
+    ("POST", "/services/{id}/actions/extend", Scope::OperationsWrite),
     ("GET", "/services/{id}/actions/status", Scope::CatalogRead),
     ("GET", "/services/{id}/actions/deploy/status", Scope::CatalogRead),
     ("GET", "/v1/operations", Scope::CatalogRead),

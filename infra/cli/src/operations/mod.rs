@@ -24,7 +24,7 @@ use crate::{
     context::{Context, List},
     exit::Exit,
     failure::Failure,
-    output::Column,
+    output::{Column, text_at},
     runs::Parameter,
     services::find,
 };
@@ -42,6 +42,18 @@ pub struct OperationsArgs {
     /// How many at most.
     #[arg(long, default_value_t = 50, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     limit: u32,
+}
+
+/// How long which environment is to live.
+#[derive(Debug, Args)]
+pub struct ExtendArgs {
+    /// The service's id, or its name.
+    service: String,
+    /// The environment.
+    environment: String,
+    /// How many hours from now on; at most its time to live.
+    #[arg(long, value_name = "N")]
+    hours: u32,
 }
 
 /// What else can be done with operations.
@@ -128,6 +140,20 @@ pub(crate) async fn drift(
 ) -> Result<Exit, Failure> {
     let body = json!({ "environment": args.place.environment });
     request(context, client, args.place, "drift", &body).await
+}
+
+pub(crate) async fn extend(
+    context: &mut Context<'_, '_>,
+    client: &Client,
+    args: ExtendArgs,
+) -> Result<Exit, Failure> {
+    let service = find(client, &args.service).await?;
+    let body = json!({ "environment": args.environment, "hours": args.hours });
+    let answer = client.post(&["services", &service, "actions", "extend"], &body).await?;
+    context.output.answer(&answer, |output, body| {
+        output.note(&format!("{} ends at {}", args.environment, text_at(body, "/ends_at")))
+    })?;
+    Ok(Exit::Done)
 }
 
 pub(crate) async fn deploy(

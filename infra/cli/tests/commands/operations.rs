@@ -261,6 +261,16 @@ async fn an_operation_is_found_with_one_call_where_nobody_says_of_which_service_
 }
 
 #[tokio::test]
+async fn an_environment_is_let_live_longer() {
+    let server = Server::start().await;
+    let answer = json!({ "environment": "dev", "ends_at": "2026-01-02T00:00:00Z" });
+    server.on("POST /services/svc_1/actions/extend", Reply::ok(&answer));
+    let ran = Person::with_token(&server).run(&["extend", "svc_1", "dev", "--hours", "24"]).await.done();
+    assert_eq!((ran.stdout.as_str(), ran.stderr.as_str()), ("", "dev ends at 2026-01-02T00:00:00Z\n"));
+    assert_eq!(server.only().json(), json!({ "environment": "dev", "hours": 24 }));
+}
+
+#[tokio::test]
 async fn operations_of_all_services_are_listed() {
     let listed = json!({ "operations": [{
         "id": "op_1", "kind": "deploy", "tenant": "acme", "service": "shop", "environment": "prod",

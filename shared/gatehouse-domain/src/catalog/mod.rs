@@ -3,6 +3,7 @@
 mod diff;
 mod edit;
 mod environment;
+mod extend;
 mod files;
 mod list;
 mod protection;
@@ -21,6 +22,7 @@ pub use self::{
         Deployed, Drift, DriftState, EnvironmentState, Infrastructure, ModuleArtifact, OutputValue,
         PlanSummary, Provisioned, Settled,
     },
+    extend::{ExtendEnvironment, ExtendError, extend},
     files::{
         EntityEdit, EntityFile, EntryOutcome, FileEntry, FindForImport, ForgetEntityError, Forgotten,
         FoundForImport, ImportFileError, ImportedEntry, SaveEntities, ServiceEdit, WrittenEntry, forget,

@@ -96,6 +96,7 @@ const TABLE: &str = "
     provision_service      -      x       +       +       .       +    +       x         x
     deprovision_service    -      x       +       +       .       +    +       x         x
     check_drift            -      x       +       +       .       +    +       x         x
+    extend_environment     -      x       +       +       .       +    +       x         x
     deploy_service         -      x       +       +       .       +    +       x         x
     approve_operation      -      x       +       +       .       +    +       x         x
     reject_operation       -      x       +       +       .       +    +       x         x
@@ -190,6 +191,7 @@ fn body(operation: &str) -> Option<Value> {
         "revoke_token" | "revoke_api_key" => json!({ "reason": 1 }),
         "rotate_token" => json!({ "grace_seconds": "soon" }),
         "put_project" | "create_service" | "put_service" => json!({ "unknown": true }),
+        "extend_environment" => json!({ "environment": "absent", "hours": 1 }),
         "provision_service" | "deprovision_service" | "check_drift" => json!({ "environment": "absent" }),
         "deploy_service" => json!({ "environment": "absent", "version": "1" }),
         _ => return None,
