@@ -88,7 +88,12 @@ async fn every_endpoint_leaves_what_the_table_says() {
     if find_terraform().is_some() {
         environments(&mut driver, &root).await;
     } else {
-        driver.driven.extend(["provision_service", "deprovision_service", "check_drift"]);
+        driver.driven.extend([
+            "provision_service",
+            "deprovision_service",
+            "check_drift",
+            "extend_environment",
+        ]);
     }
     oneself(&mut driver, &stack).await;
     let expected: BTreeSet<_> = TRAIL.iter().map(|(endpoint, _)| endpoint.id).collect();
@@ -197,13 +202,20 @@ async fn services(driver: &mut Driver, stack: &TestStack, root: &Client) {
 
 /// What needs something that provisions. Each is stopped at once.
 async fn environments(driver: &mut Driver, root: &Client) {
-    let id = root.create_service(&provisioned_with(&json!({ "greeting": "hello" }))).await;
+    let mut service = provisioned_with(&json!({ "greeting": "hello" }));
+    service["environments"][0]["ttl_hours"] = json!(24);
+    let id = root.create_service(&service).await;
     for (endpoint, action) in
         [("provision_service", "provision"), ("check_drift", "drift"), ("deprovision_service", "deprovision")]
     {
         let asked = post(format!("/services/{id}/actions/{action}")).json(&json!({ "environment": "dev" }));
         let operation = operation_id(&driver.drive(endpoint, root, asked).await);
         root.operation_ended(&id, &operation).await;
+        if endpoint == "provision_service" {
+            let longer = json!({ "environment": "dev", "hours": 24 });
+            let extend = post(format!("/services/{id}/actions/extend")).json(&longer);
+            driver.drive("extend_environment", root, extend).await;
+        }
     }
 }
 
