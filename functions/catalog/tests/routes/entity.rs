@@ -192,6 +192,12 @@ mod import {
           }
         }
         "#);
+    }
+
+    #[tokio::test]
+    async fn an_entity_is_shown_as_it_was_written() {
+        let (app, _) = start().await;
+        import(&app.as_developer("acme"), "", MONOREPO).await;
         let shown = entity(&app.as_viewer("acme"), "component/default/shop").await;
         assert_snapshot!(shown, @r#"
         200 OK

@@ -10,6 +10,7 @@ use super::{
     diff::diff,
     files::{describe_new, keep_described},
     protection::{protected, weakened},
+    service::audit_target,
     show,
 };
 use crate::{
@@ -414,8 +415,4 @@ where
         EditOutcome::Done => Ok(DeletedService { service, remains }),
         EditOutcome::Conflict => Err(PreconditionError::Failed.into()),
     }
-}
-
-pub(super) fn audit_target(name: &ServiceName, tenant: &TenantId) -> AuditTarget {
-    AuditTarget { target: format!("service:{tenant}/{name}"), tenant: Some(tenant.clone()), detail: None }
 }

@@ -22,12 +22,12 @@ pub use self::{
         PlanSummary, Provisioned, Settled,
     },
     files::{
-        Described, EntityEdit, EntityFile, EntryOutcome, FileEntry, FindForImport, ForgetEntityError,
-        Forgotten, FoundForImport, ImportFileError, ImportedEntry, SaveEntities, ServiceEdit, WrittenEntry,
-        forget, import_entities,
+        EntityEdit, EntityFile, EntryOutcome, FileEntry, FindForImport, ForgetEntityError, Forgotten,
+        FoundForImport, ImportFileError, ImportedEntry, SaveEntities, ServiceEdit, WrittenEntry, forget,
+        import_entities,
     },
     list::{ListServices, ServiceFilter, ServiceQuery, list},
-    service::{FindService, Registered, Service, ShowServiceError, show},
+    service::{Described, FindService, Registered, Service, ShowServiceError, show},
     spec::{
         Category, DeployTarget, EnvironmentSpec, Lifecycle, Link, MAX_ENVIRONMENTS, Modules, ServiceSpec,
     },

@@ -7,8 +7,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    audit::AuditTarget,
     caller::Caller,
-    catalog::{Described, EnvironmentSpec, EnvironmentState, ServiceSpec},
+    catalog::{EnvironmentSpec, EnvironmentState, ServiceSpec},
+    entities::EntityRef,
     id::ServiceId,
     idempotency::Fingerprint,
     name::{EnvironmentName, ServiceName, TenantId},
@@ -41,6 +43,15 @@ pub struct Service {
     /// When it was last edited.
     pub updated_at: Timestamp,
     pub updated_by: String,
+}
+
+/// Where a service has its owner, life, links and tags from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Described {
+    /// The component.
+    pub by: EntityRef,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
 }
 
 impl Service {
@@ -87,4 +98,9 @@ where
 {
     let found = store.find_service(id).await?;
     found.filter(|found| caller.sees(&found.service.tenant)).ok_or(ShowServiceError::NotFound)
+}
+
+/// A service, for the trail.
+pub(super) fn audit_target(name: &ServiceName, tenant: &TenantId) -> AuditTarget {
+    AuditTarget { target: format!("service:{tenant}/{name}"), tenant: Some(tenant.clone()), detail: None }
 }

@@ -4,10 +4,8 @@
 //! into the service in the transaction that writes the component, so that lists and filters of services need no second
 //! read. While it is described, an edit of the service leaves them as they are.
 
-use serde::{Deserialize, Serialize};
-
 use crate::{
-    catalog::{Lifecycle, Link, Service, ServiceSpec},
+    catalog::{Described, Lifecycle, Link, Service, ServiceSpec},
     entities::{EntityDraft, EntityKind, EntityLink, EntityName, EntityRef, FindEntity, Namespace},
     name::{ServiceName, TenantId},
     store::StoreError,
@@ -15,15 +13,6 @@ use crate::{
 
 /// The longest name of a link, in bytes.
 const MAX_LINK_NAME: usize = 200;
-
-/// Where a service has its owner, life, links and tags from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Described {
-    /// The component.
-    pub by: EntityRef,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub tags: Vec<String>,
-}
 
 /// The name of the service that an entity describes: a component in the default namespace, whose name can be one.
 pub(super) fn service_name(draft: &EntityDraft) -> Option<ServiceName> {

@@ -10,7 +10,7 @@ use crate::{
     access::IMPORT_ENTITIES,
     audit::{Action, AuditContext, AuditTarget, Entry, Outcome},
     caller::Caller,
-    catalog::{Service, diff::diff, edit::audit_target as service_target},
+    catalog::{Service, diff::diff, service::audit_target as service_target},
     clock::System,
     entities::{Entity, EntityDraft, EntityKind, EntityRef, WrittenEntity},
     jobs::{ImportMode, MAX_ATOMIC_IMPORT, MAX_IMPORT, MAX_WRITES},

@@ -8,7 +8,6 @@ mod save;
 
 pub(super) use self::describe::{describe_new, keep_described};
 pub use self::{
-    describe::Described,
     forget::{ForgetEntityError, Forgotten, forget},
     import::{
         EntityFile, EntryOutcome, FileEntry, ImportFileError, ImportedEntry, WrittenEntry, import_entities,
