@@ -7,7 +7,7 @@ use gatehouse_testkit::app::{Answer, Client, TestApp};
 use insta::assert_snapshot;
 use serde_json::json;
 
-use crate::{create, deploy, end, shop_with, with_shop};
+use crate::{create, deploy, end, shop, shop_with, start, with_shop};
 
 /// The ids of what a query lists.
 async fn ids(client: &Client<'_>, query: &str) -> Vec<String> {
