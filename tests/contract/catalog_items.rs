@@ -156,6 +156,7 @@ fn operation(service: &Service) -> Operation {
         environment: "dev".parse().unwrap(),
         work: Work::Provision(configuration()),
         approval_required: false,
+        approval_group: None,
         requested: Asked::by("user:ada", noon()),
         fingerprint: Fingerprint::of(&["dev"]),
         deadline: evening(),

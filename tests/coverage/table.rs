@@ -152,6 +152,7 @@ fn operation(service: &Service) -> Operation {
         environment: "dev".parse().unwrap(),
         work: Work::Deploy { version: "1".into(), target: DeployTarget::Job("job_hello".parse().unwrap()) },
         approval_required: false,
+        approval_group: None,
         requested: Asked::by("user:ada", morning()),
         fingerprint: service.fingerprint.clone(),
         deadline: morning(),

@@ -222,7 +222,7 @@ mod tests {
             let policy = Policy::for_caller(&caller, &[], METHOD).unwrap();
             assert!(policy.statement[0].resource.iter().all(|resource| resource.len() <= 512));
             let answer = serde_json::to_string(&Answer::new(&caller, None, policy)).unwrap();
-            assert!(answer.len() < 7168, "{} bytes: {answer}", answer.len());
+            assert!(answer.len() < 7680, "{} bytes: {answer}", answer.len());
         }
     }
 

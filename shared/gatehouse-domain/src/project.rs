@@ -15,7 +15,6 @@ use crate::{
     paging::{ListError, Page, PageRequest},
     revision::{EditOutcome, Precondition, PreconditionError, Revision},
     store::StoreError,
-    tenant::FindTenant,
     validation::FieldError,
 };
 
@@ -95,6 +94,13 @@ pub trait ListProjects: Send + Sync {
     /// A page of the projects of these tenants, by tenant and name. A page may be short, or empty, and
     /// still have a next one.
     async fn list_projects(&self, tenants: &Tenants, page: &PageRequest) -> Result<Page<Project>, ListError>;
+}
+
+/// Looks up the tenant that a project is to belong to. Needs `dynamodb:GetItem`.
+#[async_trait]
+pub trait FindTenant: Send + Sync {
+    /// Whether there is a tenant that was created and not deleted. Strongly consistent.
+    async fn has_tenant(&self, id: &TenantId) -> Result<bool, StoreError>;
 }
 
 /// Writes projects. Needs `dynamodb:PutItem`, `DeleteItem` and `Query`.

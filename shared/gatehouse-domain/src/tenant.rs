@@ -42,13 +42,6 @@ pub trait ListTenants: Send + Sync {
     async fn list_tenants(&self) -> Result<Vec<Tenant>, StoreError>;
 }
 
-/// Looks a tenant up. Needs `dynamodb:GetItem`.
-#[async_trait]
-pub trait FindTenant: Send + Sync {
-    /// Whether there is a tenant that was created and not deleted. Strongly consistent.
-    async fn has_tenant(&self, id: &TenantId) -> Result<bool, StoreError>;
-}
-
 /// Writes tenants. Needs `dynamodb:PutItem` and `DeleteItem`.
 #[async_trait]
 pub trait SaveTenant: Send + Sync {

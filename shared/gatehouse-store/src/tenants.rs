@@ -8,9 +8,10 @@ use gatehouse_domain::{
     audit::Entry,
     catalog::FindDefaultProject,
     name::{ProjectName, TenantId},
+    project::FindTenant,
     revision::EditOutcome,
     store::StoreError,
-    tenant::{CountTenants, FindTenant, ListTenants, Population, SaveTenant, Tenant},
+    tenant::{CountTenants, ListTenants, Population, SaveTenant, Tenant},
 };
 
 use serde::Deserialize;

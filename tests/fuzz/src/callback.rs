@@ -172,6 +172,7 @@ fn operation(attempt: &Attempt) -> Operation {
             ttl_hours: None,
         }),
         approval_required: false,
+        approval_group: None,
         requested: Asked::by("user:ada", now),
         fingerprint: Fingerprint::of(&["dev"]),
         deadline: now + std::time::Duration::from_hours(8),

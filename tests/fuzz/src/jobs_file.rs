@@ -15,11 +15,11 @@ use gatehouse_domain::{
     ci::ProviderKind,
     jobs::{self, Existing, FindForEdit, ImportEntry, ImportMode, Imported, Job, JobEdit, SaveJobs},
     name::{JobId, ProjectName, TenantId},
-    project::Project,
+    project::{FindTenant, Project},
     providers::{ListProviders, Provider},
     revision::EditOutcome,
     store::StoreError,
-    tenant::{CountTenants, FindTenant, Population},
+    tenant::{CountTenants, Population},
 };
 use gatehouse_http::file::Format;
 

@@ -261,6 +261,10 @@ pub(crate) struct ListedOperationView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     plan: Option<PlanSummary>,
+    /// The group whose approval it needs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(example = "group:default/payments-leads")]
+    approval_group: Option<String>,
 }
 
 impl From<ListedOperation> for ListedOperationView {
@@ -282,6 +286,7 @@ impl From<ListedOperation> for ListedOperationView {
             module: operation.module.map(|module| module.to_string()),
             version: operation.version,
             plan: operation.plan,
+            approval_group: operation.approval_group.map(|group| group.to_string()),
         }
     }
 }

@@ -7,7 +7,7 @@ use gatehouse_testkit::app::{Answer, Client, TestApp};
 use insta::assert_snapshot;
 use serde_json::json;
 
-use crate::{create, deploy, end, shop_with, with_shop};
+use crate::{create, deploy, end, shop, shop_with, start, with_shop};
 
 /// The ids of what a query lists.
 async fn ids(client: &Client<'_>, query: &str) -> Vec<String> {
@@ -109,6 +109,33 @@ mod list {
         let path = format!("/services/{shop}/operations/{operation}/approve");
         assert_eq!(app.as_admin("acme").post(path).await.status, 200);
         assert!(waiting(app.as_admin("acme")).await.is_empty(), "somebody has decided");
+    }
+
+    #[tokio::test]
+    async fn says_to_whoever_is_in_the_group_that_it_waits_for_them() {
+        let (app, _) = start().await;
+        let say_members = async |members: &[&str]| {
+            let group = json!({
+                "apiVersion": "backstage.io/v1alpha1", "kind": "Group", "metadata": { "name": "leads" },
+                "spec": { "type": "team", "members": members },
+            });
+            let imported = app.as_admin("acme").post("/v1/catalog/import").json(&group).await;
+            assert_eq!(imported.body["summary"]["refused"], 0, "{imported}");
+        };
+        say_members(&["grace"]).await;
+        let mut body = shop();
+        body["environments"][1]["approval_group"] = json!("leads");
+        let shop = create(&app.as_developer("acme"), &body).await;
+        let operation = deploy(&app, &shop, "prod", "1").await;
+        wait(&app, &operation).await;
+        let waiting = async |name: &str| ids(&app.as_person(name, "acme=developer"), "?waiting_for=me").await;
+        assert_eq!(waiting("grace").await, [operation.as_str()]);
+        assert!(waiting("heidi").await.is_empty(), "she is not in the group");
+        let listed = app.as_viewer("acme").get("/v1/operations").await;
+        assert_eq!(listed.body["operations"][0]["approval_group"], "group:default/leads");
+        say_members(&["heidi"]).await;
+        assert!(waiting("grace").await.is_empty(), "she has left it");
+        assert_eq!(waiting("heidi").await, [operation.as_str()]);
     }
 
     #[tokio::test]

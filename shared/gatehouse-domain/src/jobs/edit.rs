@@ -14,12 +14,12 @@ use crate::{
     clock::System,
     name::{JobId, ProjectName, TenantId},
     parameter::check_specs,
-    project::{Project, is_reserved},
+    project::{FindTenant, Project, is_reserved},
     providers::FindProvider,
     revision::{EditOutcome, Precondition, PreconditionError, Revision},
     scopes::{ScopeClosed, Shares, Use},
     store::StoreError,
-    tenant::{CountTenants, FindTenant, Population},
+    tenant::{CountTenants, Population},
     validation::FieldError,
 };
 

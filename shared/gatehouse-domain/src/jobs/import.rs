@@ -11,11 +11,12 @@ use crate::{
     ci::ProviderKind,
     clock::System,
     name::{JobId, ProjectName, TenantId},
+    project::FindTenant,
     providers::ListProviders,
     revision::EditOutcome,
     scopes::Shares,
     store::StoreError,
-    tenant::{CountTenants, FindTenant},
+    tenant::CountTenants,
     validation::FieldError,
 };
 

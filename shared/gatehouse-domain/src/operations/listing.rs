@@ -1,6 +1,6 @@
 //! Operations over all services: as lists show them, by how they stand.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -14,9 +14,11 @@ use crate::{
     access::{APPROVE_OPERATION, LIST_ALL_OPERATIONS},
     caller::{Caller, Tenants},
     catalog::PlanSummary,
+    entities::{EntityRef, FindEntity},
     id::{OperationId, ServiceId},
     name::{EnvironmentName, ModuleName, ProjectName, ServiceName, TenantId},
     paging::{ListError, Page, PageRequest},
+    store::StoreError,
 };
 
 /// What of an operation stands in lists over all services: nothing that its worker wrote, and none of its inputs, so
@@ -44,6 +46,9 @@ pub struct ListedOperation {
     pub version: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<PlanSummary>,
+    /// The group whose approval it needs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval_group: Option<EntityRef>,
 }
 
 impl ListedOperation {
@@ -72,6 +77,7 @@ impl ListedOperation {
             module: operation.work.configuration().map(|given| given.module.clone()),
             version,
             plan: operation.plan,
+            approval_group: operation.approval_group.clone(),
         }
     }
 }
@@ -136,7 +142,7 @@ pub trait ListAllOperations: Send + Sync {
 }
 
 /// Lists the operations of the caller's tenants, the newest first. A tenant that they are not in is empty, as one that
-/// does not exist.
+/// does not exist. What waits for the approval of a group waits for who is in it now.
 ///
 /// # Errors
 ///
@@ -148,7 +154,7 @@ pub async fn list_all<S>(
     page: &PageRequest,
 ) -> Result<Page<ListedOperation>, ListError>
 where
-    S: ListAllOperations,
+    S: ListAllOperations + FindEntity,
 {
     let nothing = Page { items: Vec::new(), next: None };
     let (endpoint, statuses) = if query.waiting_for_caller {
@@ -166,7 +172,38 @@ where
         Some(_) => return Ok(nothing),
     };
     let lists = OperationLists { tenants, service: query.service.clone(), statuses };
-    store.list_all_operations(&lists, &|operation| query.wants(caller, operation), page).await
+    let mut found =
+        store.list_all_operations(&lists, &|operation| query.wants(caller, operation), page).await?;
+    if query.waiting_for_caller {
+        leave_to_groups(store, caller, &mut found.items).await?;
+    }
+    Ok(found)
+}
+
+/// Leaves out what waits for groups that the caller is not in.
+async fn leave_to_groups<S>(
+    store: &S,
+    caller: &Caller,
+    operations: &mut Vec<ListedOperation>,
+) -> Result<(), StoreError>
+where
+    S: FindEntity,
+{
+    let hand = caller.hand();
+    let mut is_member = BTreeMap::new();
+    for operation in &*operations {
+        let Some(group) = &operation.approval_group else { continue };
+        let key = (operation.tenant.clone(), group.clone());
+        if !is_member.contains_key(&key) {
+            let group = store.find_entity(&operation.tenant, group).await?;
+            is_member.insert(key, group.is_some_and(|group| group.has_member(&hand)));
+        }
+    }
+    operations.retain(|operation| {
+        let group = operation.approval_group.as_ref();
+        group.is_none_or(|group| is_member.get(&(operation.tenant.clone(), group.clone())) == Some(&true))
+    });
+    Ok(())
 }
 
 /// Finds an operation by its id alone.

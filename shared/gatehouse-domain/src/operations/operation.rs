@@ -9,6 +9,7 @@ use crate::{
     audit::AuditTarget,
     caller::Caller,
     catalog::{DeployTarget, Link, ModuleArtifact, OutputValue, PlanSummary},
+    entities::EntityRef,
     id::{OperationId, ServiceId},
     idempotency::Fingerprint,
     json::Object,
@@ -285,6 +286,10 @@ pub struct Operation {
     pub work: Work,
     /// Whether somebody else has to agree.
     pub approval_required: bool,
+    /// The group that its environment asked for the approval of when this was asked for. Who decides later is judged by
+    /// the group that it asks for then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval_group: Option<EntityRef>,
     /// Who asked for it, and when.
     pub requested: Asked,
     /// What was asked for, so that a repetition is recognised.

@@ -361,6 +361,7 @@ fn draft(
         fingerprint: ask.fingerprint(&service.id, environment),
         work,
         approval_required,
+        approval_group: spec.approval_group.clone().filter(|_| approval_required),
         deadline: requested.at + limit,
         state: State::Requested,
         cancel: None,

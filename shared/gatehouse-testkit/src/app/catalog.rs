@@ -101,6 +101,7 @@ pub fn operation(table: &TestTable, service: &Service, environment: &str) -> Ope
         environment: environment.parse().expect("an environment"),
         work: Work::Provision(configuration()),
         approval_required: false,
+        approval_group: None,
         requested: Asked::by("user:ada", now),
         fingerprint: Fingerprint::of(&[environment]),
         deadline: now + std::time::Duration::from_hours(8),

@@ -10,7 +10,7 @@ use super::config::{AbortPace, Config};
 use super::roles::Role;
 use super::script::Script;
 use super::server;
-use super::state::{Fields, JobRecord, PinRecord, PipelineRecord, ResourceRecord, State, TeamRecord, User};
+use super::state::{JobRecord, PinRecord, PipelineRecord, ResourceRecord, State, TeamRecord, User};
 use super::twin::ConcourseTwin;
 use super::version::Version;
 
@@ -347,10 +347,4 @@ impl JobBuilder {
         self.record.input_check_fails = true;
         self
     }
-}
-
-/// The fields of a version, whose values are text.
-pub(super) fn fields(version: &Value) -> Fields {
-    let fields = version.as_object().into_iter().flatten();
-    fields.filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned()))).collect()
 }

@@ -62,6 +62,12 @@ pub(super) struct PipelineRecord {
 /// Fields of a version of a resource.
 pub(super) type Fields = BTreeMap<String, String>;
 
+/// The fields of a version, whose values are text.
+pub(super) fn fields(version: &Value) -> Fields {
+    let fields = version.as_object().into_iter().flatten();
+    fields.filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned()))).collect()
+}
+
 /// A resource that can be pinned. What a script gets without one has the version of the script.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ResourceRecord {

@@ -5,12 +5,11 @@ use std::sync::atomic::Ordering;
 
 use serde_json::{Map, Value, json};
 
-use super::builder::fields;
 use super::calls::{Request, Route};
 use super::faults::Fault;
 use super::run::{self, NewBuild};
 use super::script::{Script, Status};
-use super::state::{BuildRecord, JobRecord, PipelineRecord, ResourceRecord, State};
+use super::state::{BuildRecord, JobRecord, PipelineRecord, ResourceRecord, State, fields};
 use super::version::Version;
 use super::world::World;
 

@@ -121,7 +121,7 @@ fn whatever_happens_nothing_stays_pinned_and_runs_say_what_they_took() {
         }
         let times = |what| happened.get(what).copied().unwrap_or_default();
         assert!(
-            times("a version was delivered") > 5 * times("a version was not delivered"),
+            times("a version was delivered") > 2 * times("a version was not delivered"),
             "most are delivered: {happened:?}"
         );
     }
