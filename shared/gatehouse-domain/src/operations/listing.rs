@@ -1,6 +1,6 @@
 //! Operations over all services: as lists show them, by how they stand.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -194,9 +194,9 @@ where
     for operation in &*operations {
         let Some(group) = &operation.approval_group else { continue };
         let key = (operation.tenant.clone(), group.clone());
-        if !is_member.contains_key(&key) {
+        if let Entry::Vacant(unknown) = is_member.entry(key) {
             let group = store.find_entity(&operation.tenant, group).await?;
-            is_member.insert(key, group.is_some_and(|group| group.has_member(&hand)));
+            unknown.insert(group.is_some_and(|group| group.has_member(&hand)));
         }
     }
     operations.retain(|operation| {
