@@ -1,6 +1,6 @@
 //! Operations over all services: as lists show them, by how they stand.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -109,7 +109,9 @@ impl OperationQuery {
             && (self.statuses.is_empty() || self.statuses.contains(status))
             && self.kind.is_none_or(|wanted| wanted == *kind)
             && self.requested_by.as_ref().is_none_or(|who| *who == requested.by || who == requested.hand())
-            && (!self.waiting_for_caller || may_approve(caller, tenant, requested))
+            && (!self.waiting_for_caller
+                // The list of a service alone has operations that stand otherwise.
+                || (*status == OperationStatus::AwaitingApproval && may_approve(caller, tenant, requested)))
     }
 }
 
@@ -131,8 +133,8 @@ pub type Wanted<'a> = dyn Fn(&ListedOperation) -> bool + Send + Sync + 'a;
 #[async_trait]
 pub trait ListAllOperations: Send + Sync {
     /// A page of what is `wanted` of these lists, the newest first, in one query of each. Where something is left out,
-    /// it is read on until the page is full or a thousand items of a list were read: then a page may be short, or
-    /// empty, and still have a next one. May miss changes of the last second.
+    /// it is read on until the page is full, or a thousand items of a list or forty queries of all were read: then a
+    /// page may be short, or empty, and still have a next one. May miss changes of the last second.
     async fn list_all_operations(
         &self,
         lists: &OperationLists,
@@ -194,9 +196,9 @@ where
     for operation in &*operations {
         let Some(group) = &operation.approval_group else { continue };
         let key = (operation.tenant.clone(), group.clone());
-        if !is_member.contains_key(&key) {
+        if let Entry::Vacant(unknown) = is_member.entry(key) {
             let group = store.find_entity(&operation.tenant, group).await?;
-            is_member.insert(key, group.is_some_and(|group| group.has_member(&hand)));
+            unknown.insert(group.is_some_and(|group| group.has_member(&hand)));
         }
     }
     operations.retain(|operation| {

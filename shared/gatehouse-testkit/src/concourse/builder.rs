@@ -10,7 +10,7 @@ use super::config::{AbortPace, Config};
 use super::roles::Role;
 use super::script::Script;
 use super::server;
-use super::state::{JobRecord, PinRecord, PipelineRecord, ResourceRecord, State, TeamRecord, User};
+use super::state::{JobRecord, PinRecord, PipelineRecord, ResourceRecord, State, TeamRecord, User, fields};
 use super::twin::ConcourseTwin;
 use super::version::Version;
 

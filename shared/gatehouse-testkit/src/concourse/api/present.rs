@@ -211,7 +211,7 @@ fn version_taken(build: &BuildRecord, step: &Step) -> Value {
 }
 
 pub(super) fn resources(state: &State, build: &BuildRecord) -> Value {
-    let started = build.status != Status::Pending;
+    let started = build.start_time.is_some();
     let pipeline = build.job.as_ref().map_or(0, |(pipeline, _)| *pipeline);
     let inputs = build.script.inputs().filter(|_| started).map(|step| {
         let version = version_taken(build, step);
