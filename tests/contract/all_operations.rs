@@ -154,6 +154,28 @@ async fn what_is_left_out_is_read_over_until_the_page_is_full() {
 }
 
 #[tokio::test]
+async fn a_page_of_many_lists_takes_a_bounded_number_of_queries() {
+    let table = TestTable::new().await;
+    five(&table).await;
+    let others: Vec<_> = (10..29).map(|number| format!("tenant{number}")).collect();
+    let many = lists(&format!("acme,beta,{}", others.join(",")), &[]);
+    let (mut found, mut cursor) = (Vec::new(), None);
+    loop {
+        let only_dev = |operation: &ListedOperation| operation.environment.as_str() == "dev";
+        table.calls.take();
+        let page = table.table.list_all_operations(&many, &only_dev, &behind(cursor)).await.unwrap();
+        let queries = table.calls.take().into_iter().filter(|call| call == "Query").count();
+        assert_eq!(queries, 21, "a second round would be 42");
+        found.extend(page.items.into_iter().map(|operation| operation.tenant.to_string()));
+        cursor = page.next;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    assert_eq!(found, ["beta", "acme"]);
+}
+
+#[tokio::test]
 async fn a_cursor_is_good_for_what_was_asked_only() {
     let table = TestTable::new().await;
     five(&table).await;

@@ -344,6 +344,9 @@ async fn jobs_are_read_with_one_call_and_written_with_two_reads_and_one_transact
     let table = TestTable::new().await;
     let caller = admin("example");
     let job = table.save_job("build").await;
+    let with_project = ["BatchGetItem", "GetItem", "GetItem", "TransactWriteItems"];
+    assert_eq!(table.calls.take(), with_project, "the job, the provider, and the tenant of a new project");
+    table.save_job("test").await;
     assert_eq!(table.calls.take(), ["BatchGetItem", "GetItem", "TransactWriteItems"]);
     jobs::show(&*table.table, &caller, &job.id).await.unwrap();
     assert_eq!(table.calls.take(), ["GetItem"]);
@@ -360,7 +363,7 @@ async fn jobs_are_read_with_one_call_and_written_with_two_reads_and_one_transact
 }
 
 #[tokio::test]
-async fn a_hundred_jobs_are_imported_with_two_reads_and_five_transactions() {
+async fn a_hundred_jobs_are_imported_with_three_reads_and_five_transactions() {
     let table = TestTable::new().await;
     let kinds = BTreeSet::from(ProviderKind::ALL);
     let (store, system, caller) = (&*table.table, &*table.system, admin("example"));
@@ -374,8 +377,9 @@ async fn a_hundred_jobs_are_imported_with_two_reads_and_five_transactions() {
         .await
         .unwrap();
     let calls = table.calls.take();
-    assert_eq!(calls[..2], ["BatchGetItem", "Query"], "the jobs and projects, and the providers");
-    assert_eq!(calls[2..], ["TransactWriteItems"; 5], "24 jobs in each, and their project");
+    let reads = ["BatchGetItem", "Query", "GetItem"];
+    assert_eq!(calls[..3], reads, "the jobs and projects, the providers, and the tenant of a new project");
+    assert_eq!(calls[3..], ["TransactWriteItems"; 5], "24 jobs in each, and their project");
 }
 
 #[tokio::test]

@@ -8,8 +8,8 @@ use futures_util::future::join_all;
 use gatehouse_domain::{
     audit::{AuditFilter, Entry, ListAudit},
     catalog::{
-        DeployTarget, Deployed, Drift, DriftState, EnvironmentEdits, EnvironmentState, Infrastructure, Link,
-        OutputValue, PlanSummary, Provisioned, Settled,
+        DeployTarget, Deployed, Drift, DriftState, EnvironmentEdits, EnvironmentState, ExtendEnvironment,
+        Infrastructure, Link, OutputValue, PlanSummary, Provisioned, Settled,
     },
     clock::Clock,
     operations::{
@@ -352,6 +352,41 @@ async fn what_an_end_says_of_the_environment_is_written_and_the_rest_stays() {
     .await;
     assert!(gone.is_idle() && gone.drift.is_none());
     assert_eq!(gone.deployed, more.deployed);
+}
+
+#[tokio::test]
+async fn an_environment_expires_only_where_its_time_is_over_still() {
+    let table = TestTable::new().await;
+    let shop = saved(&table, "acme", "shop").await;
+    let first = begun(&table, &shop, "dev").await;
+    let over = table.system.now() + Duration::from_hours(8);
+    let made = Provisioned { expires_at: Some(over), ..provisioned(&table, &first) };
+    let infrastructure = Some(Infrastructure::Present(made));
+    end(&table, &first, &Settled { infrastructure, ..Settled::default() }).await;
+    table.system.advance(Duration::from_hours(8));
+    let expiry = |environment: &str| Operation {
+        work: Work::Deprovision(configuration()),
+        requested: asked(&table, "gatehouse:janitor"),
+        ..operation(&table, &shop, environment)
+    };
+    let overtaken = expiry("dev");
+    let seen = state(&table, &shop, "dev").await.unwrap();
+    let later = over + Duration::from_hours(1);
+    let extended = table.table.extend_environment(&seen, later, &entry(&table, &first)).await.unwrap();
+    assert_eq!(extended, EditOutcome::Done);
+    for not_due in [&overtaken, &expiry("prod")] {
+        let outcome = begin(&table, not_due, &shop).await;
+        assert!(matches!(outcome, BeginOutcome::NotExpired), "{outcome:?}");
+        assert_eq!(find(&table, not_due).await, None);
+    }
+    assert_eq!(state(&table, &shop, "dev").await.unwrap().running, None);
+    table.system.advance(Duration::from_hours(1));
+    let due = expiry("dev");
+    assert!(matches!(begin(&table, &due, &shop).await, BeginOutcome::Begun));
+    match begin(&table, &expiry("dev"), &shop).await {
+        BeginOutcome::Busy(running) => assert_eq!(running, due.id),
+        other => panic!("{other:?}"),
+    }
 }
 
 #[tokio::test]

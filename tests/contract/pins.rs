@@ -22,6 +22,7 @@ fn lease(table: &TestTable, request: &str) -> PinLease {
         request: request.into(),
         build: None,
         run: None,
+        settling: false,
         created_at: table.system.now(),
         held_until: table.system.now() + Duration::from_secs(95),
     }
@@ -38,7 +39,7 @@ async fn a_pipeline_has_one_lease_that_is_changed_only_as_it_was_read() {
     assert_eq!(store.open_pins().await.unwrap(), std::slice::from_ref(&first));
 
     let (build, run) = (Some(BuildId("42".into())), Some("main:app:build:42".parse().unwrap()));
-    let lent = PinLease { build, run, held_until: table.system.now(), ..first.clone() };
+    let lent = PinLease { build, run, settling: true, held_until: table.system.now(), ..first.clone() };
     assert!(store.change_pins(&first, &lent).await.unwrap());
     assert!(!store.change_pins(&first, &lent).await.unwrap(), "it is not as it was read");
     store.end_pins(&first).await.unwrap();

@@ -13,9 +13,9 @@ use gatehouse_domain::{
     jobs::DeleteJob,
     name::ProjectName,
     paging::ListError,
-    project::{FindProject, ListProjects, Project, SaveProject},
+    project::{FindProject, FindTenant, ListProjects, Project, SaveProject, TenantStanding},
     revision::{EditOutcome, Revision},
-    tenant::{ListTenants, SaveTenant, Tenant},
+    tenant::{ListTenants, SaveTenant, Tenant, Unsaid},
     tokens::{SaveToken, ServiceToken, TokenState},
 };
 use jiff::Timestamp;
@@ -257,6 +257,46 @@ async fn a_default_project_is_read_in_one_call_and_taken_away() {
         assert_eq!(table.table.list_tenants().await.unwrap(), slice::from_ref(saved));
     }
     assert_eq!(table.table.default_project(&"beta".parse().unwrap()).await.unwrap(), None);
+}
+
+/// The edit read the tenant before another one wrote it.
+#[tokio::test]
+async fn an_edit_leaves_what_it_says_nothing_of_as_it_stands() {
+    let table = TestTable::new().await;
+    let entry = || table.entry("user:ada", "tenant:acme", None);
+    let seen = tenant(&table, "acme", "Acme");
+    let all = Unsaid { require_second_factor: true, default_project: true };
+    table.table.edit_tenant(&seen, all, &entry()).await.unwrap();
+    assert_eq!(table.table.list_tenants().await.unwrap(), slice::from_ref(&seen), "created");
+    let default_project = Some("payments".parse().unwrap());
+    let edited = Tenant { require_second_factor: true, default_project, ..seen.clone() };
+    table.table.save_tenant(&edited, &entry()).await.unwrap();
+    let renamed = Tenant { display_name: "Acme Inc.".into(), ..seen };
+    table.table.edit_tenant(&renamed, all, &entry()).await.unwrap();
+    let kept = Tenant { display_name: "Acme Inc.".into(), ..edited };
+    assert_eq!(table.table.list_tenants().await.unwrap(), slice::from_ref(&kept));
+    let one = Unsaid { require_second_factor: true, default_project: false };
+    table.table.edit_tenant(&renamed, one, &entry()).await.unwrap();
+    let taken = Tenant { default_project: None, ..kept };
+    assert_eq!(table.table.list_tenants().await.unwrap(), slice::from_ref(&taken));
+    let other = Unsaid { require_second_factor: false, default_project: true };
+    table.table.edit_tenant(&renamed, other, &entry()).await.unwrap();
+    assert_eq!(table.table.list_tenants().await.unwrap(), [renamed]);
+}
+
+#[tokio::test]
+async fn a_deleted_tenant_is_told_from_one_that_nobody_created() {
+    let table = TestTable::new().await;
+    let entry = || table.entry("user:ada", "tenant:acme", None);
+    let acme = tenant(&table, "acme", "Acme");
+    let standing = async || table.table.standing(&acme.id).await.unwrap();
+    assert_eq!(standing().await, TenantStanding::Uncreated);
+    table.table.save_tenant(&acme, &entry()).await.unwrap();
+    table.calls.take();
+    assert_eq!(standing().await, TenantStanding::Created);
+    assert_eq!(table.calls.take(), ["GetItem"]);
+    table.table.delete_tenant(&acme.id, &entry()).await.unwrap();
+    assert_eq!(standing().await, TenantStanding::Deleted);
 }
 
 #[tokio::test]

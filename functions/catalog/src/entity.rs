@@ -163,7 +163,7 @@ pub(crate) async fn show(
 }
 
 /// Deletes an entity whose `ETag` is sent in `If-Match`. What others say of it stays, and is shown as missing. The service
-/// that it described keeps what it had of it. A group with members is deleted by an admin only.
+/// that it described keeps what it had of it, but for the tags. A group with members is deleted by an admin only.
 #[utoipa::path(
     delete, path = "/v1/catalog/entities/{kind}/{namespace}/{name}", operation_id = "delete_entity", tag = "catalog",
     params(

@@ -93,7 +93,7 @@ impl Janitor {
         if self.system.now() >= deadline {
             return 0;
         }
-        match pins::settle_all(&*self.table, &*self.providers, &*self.system).await {
+        match pins::settle_all(&*self.table, &*self.providers, &*self.system, deadline).await {
             Ok((settled, failures)) => {
                 if settled > 0 {
                     tracing::info!(settled, "took away what was left pinned");

@@ -2,13 +2,17 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    io,
+    fmt, io,
     path::PathBuf,
 };
 
 use clap::{Args, Subcommand};
 use reqwest::Method;
-use serde_json::{Value, json};
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error as _, MapAccess, SeqAccess, Visitor},
+};
+use serde_json::{Map, Value, json};
 
 use crate::{
     client::{Answer, Client},
@@ -133,10 +137,17 @@ async fn send(
 }
 
 /// The entries of a file that has more of them than are sent at once. `None` also where the server would refuse it as a
-/// whole, or where two entries have one id, which only it can tell when it has both.
+/// whole, as where an object has two members of one name, or where two entries have one id, which only it can tell when
+/// it has both.
 fn entries_of_long(file: &[u8]) -> Option<Vec<Value>> {
     let text = std::str::from_utf8(file).ok()?;
-    let file: Value = serde_json::from_str(text).ok().or_else(|| serde_saphyr::from_str(text).ok())?;
+    let file: Value = match serde_json::from_str(text) {
+        Ok(Once(file)) => file,
+        // It is JSON, but has a member twice.
+        Err(error) if error.is_data() => return None,
+        // This refuses such members itself.
+        Err(_) => serde_saphyr::from_str(text).ok()?,
+    };
     let Value::Object(mut file) = file else { return None };
     let Some(Value::Array(entries)) = file.remove("jobs") else { return None };
     let is_known = |name: &String| matches!(name.as_str(), "notes" | "version") || name.starts_with("x-");
@@ -145,20 +156,87 @@ fn entries_of_long(file: &[u8]) -> Option<Vec<Value>> {
     (is_long && file.keys().all(is_known) && entries.iter().all(Value::is_object)).then_some(entries)
 }
 
-/// Sends the entries part by part; one report of all.
+/// JSON whose objects have each member once. `serde_json` alone keeps the last of two, and the server would never see
+/// the other one.
+struct Once(Value);
+
+impl<'de> Deserialize<'de> for Once {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(OnceVisitor).map(Self)
+    }
+}
+
+struct OnceVisitor;
+
+impl<'de> Visitor<'de> for OnceVisitor {
+    type Value = Value;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("JSON")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        let mut array = Vec::new();
+        while let Some(Once(item)) = items.next_element()? {
+            array.push(item);
+        }
+        Ok(array.into())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
+        let mut object = Map::new();
+        while let Some((name, Once(member))) = members.next_entry::<String, Once>()? {
+            if object.insert(name, member).is_some() {
+                return Err(A::Error::custom("a member stands there twice"));
+            }
+        }
+        Ok(object.into())
+    }
+}
+
+/// Sends the entries part by part; one report of all. Where a part fails, the parts before it stay imported, and are
+/// reported at once.
 async fn import_in_parts(
     context: &mut Context<'_, '_>,
     client: &Client,
     args: &ImportArgs,
     entries: &[Value],
 ) -> Result<Answer, Failure> {
-    let (mut summary, mut reported) = (BTreeMap::<String, u64>::new(), Vec::with_capacity(entries.len()));
+    let (mut summary, mut reported) =
+        (BTreeMap::<String, u64>::new(), Vec::<Value>::with_capacity(entries.len()));
     for part in entries.chunks(AT_ONCE) {
         let body = json!({ "jobs": part }).to_string().into_bytes();
         let answer = match send(client, args, "application/json", body).await {
             Ok(answer) => answer,
             Err(failure) => {
-                let (done, all) = (reported.len(), entries.len());
+                if !reported.is_empty() {
+                    context.output.answer(&whole(&summary, &reported), report)?;
+                }
+                let (done, all) = (reported.iter().filter(|entry| is_imported(entry)).count(), entries.len());
                 context.output.warn(&format!(
                     "{done} of {all} entries were imported; the same command again goes on with the others"
                 ))?;
@@ -172,8 +250,18 @@ async fn import_in_parts(
         let of_part = answer.body["entries"].as_array().cloned().unwrap_or_default();
         reported.extend(of_part.into_iter().map(|entry| moved(entry, before)));
     }
+    Ok(whole(&summary, &reported))
+}
+
+/// The report of several parts, as the server would have made it of all.
+fn whole(summary: &BTreeMap<String, u64>, reported: &[Value]) -> Answer {
     let body = json!({ "summary": summary, "entries": reported });
-    Ok(Answer { text: body.to_string(), body, etag: None })
+    Answer { text: body.to_string(), body, etag: None }
+}
+
+/// Whether the job is as its entry wants it now.
+fn is_imported(entry: &Value) -> bool {
+    !matches!(text_at(entry, "/outcome"), "refused" | "skipped")
 }
 
 /// What is said of an entry that stands `by` entries further on in the whole file.

@@ -17,6 +17,10 @@ const MAX_TEXT: usize = 4096;
 /// The most parameters that one job may declare.
 const MAX_PARAMETERS: usize = 50;
 
+/// The most resources whose versions the parameters of one job may choose: each one is pinned by several calls before
+/// the caller is answered.
+const MAX_RESOURCES: usize = 5;
+
 /// How much all values of a run may measure together, in bytes. What is kept of a run holds them several
 /// times, and an item of the table at most 400 KB.
 const MAX_VALUES: usize = 64 * 1024;
@@ -189,6 +193,14 @@ pub fn check_specs(specs: &[ParameterSpec], kind: ProviderKind) -> Vec<FieldErro
     if serde_json::to_string(specs).is_ok_and(|json| json.len() > MAX_SPECS) {
         errors.push(FieldError::new("/parameters", format!("must be at most {MAX_SPECS} bytes of JSON")));
     }
+    let resources = specs.iter().filter_map(|spec| match &spec.deliver {
+        Delivery::ResourceVersion { resource, .. } => Some(resource.as_str()),
+        Delivery::Env { .. } | Delivery::InstanceVar { .. } => None,
+    });
+    if resources.collect::<BTreeSet<_>>().len() > MAX_RESOURCES {
+        let detail = format!("may deliver to at most {MAX_RESOURCES} resources");
+        errors.push(FieldError::new("/parameters", detail));
+    }
     let mut seen = BTreeSet::new();
     for (index, spec) in specs.iter().enumerate() {
         let at = |field: &str| format!("/parameters/{index}/{field}");
@@ -253,11 +265,21 @@ pub fn resolve(
             None => {}
         }
     }
-    if resolved.values.values().chain(resolved.undelivered.values()).map(size).sum::<usize>() > MAX_VALUES {
+    let delivered: usize = resolved.values.values().map(size).sum();
+    if delivered.saturating_add(stored_size(&resolved.undelivered)) > MAX_VALUES {
         let detail = format!("all values together must be at most {MAX_VALUES} bytes");
         errors.push(FieldError::new("/parameters", detail));
     }
     if errors.is_empty() { Ok(resolved) } else { Err(errors) }
+}
+
+/// How much of the table they take: they are kept as one JSON text, in which a control character takes six bytes.
+fn stored_size(undelivered: &Undelivered) -> usize {
+    if undelivered.is_empty() {
+        return 0;
+    }
+    // Text that cannot be made could not be kept either.
+    serde_json::to_string(undelivered).map_or(usize::MAX, |text| text.len())
 }
 
 fn size(value: &Value) -> usize {
@@ -436,6 +458,39 @@ mod tests {
         let mut all = all.clone();
         all.insert("branch".into(), json!("main"));
         assert_eq!(refused(Value::Object(all))[0].0, "/parameters");
+    }
+
+    #[test]
+    fn what_is_not_delivered_is_measured_as_it_is_kept() {
+        let values = |text: &str| {
+            let mut all: Map<String, Value> =
+                (0..20).map(|n| (format!("p{n}"), json!(text.repeat(1000)))).collect();
+            all.insert("branch".into(), json!("main"));
+            keep(Value::Object(all))
+        };
+        assert_eq!(values("x").unwrap().undelivered.len(), 20);
+        let errors = values("\u{1}").unwrap_err();
+        let errors: Vec<_> = errors.into_iter().map(|error| (error.pointer, error.detail)).collect();
+        assert_eq!(
+            errors,
+            [("/parameters".into(), "all values together must be at most 65536 bytes".into())],
+            "each character takes six bytes"
+        );
+    }
+
+    #[test]
+    fn parameters_choose_versions_of_few_resources() {
+        let errors = |resources: u8| {
+            let specs = (0..10).map(|n| {
+                let deliver = json!({ "resource": format!("r{}", n % resources), "field": format!("f{n}") });
+                json!({ "name": format!("p{n}"), "type": "string", "deliver": deliver })
+            });
+            let specs: Vec<ParameterSpec> = serde_json::from_value(specs.collect()).unwrap();
+            let errors = check_specs(&specs, ProviderKind::Concourse);
+            errors.into_iter().map(|error| (error.pointer, error.detail)).collect::<Vec<_>>()
+        };
+        assert_eq!(errors(5), []);
+        assert_eq!(errors(6), [("/parameters".into(), "may deliver to at most 5 resources".into())]);
     }
 
     #[test]

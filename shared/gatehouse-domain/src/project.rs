@@ -99,8 +99,18 @@ pub trait ListProjects: Send + Sync {
 /// Looks up the tenant that a project is to belong to. Needs `dynamodb:GetItem`.
 #[async_trait]
 pub trait FindTenant: Send + Sync {
-    /// Whether there is a tenant that was created and not deleted. Strongly consistent.
-    async fn has_tenant(&self, id: &TenantId) -> Result<bool, StoreError>;
+    /// Whether somebody created the tenant, and nobody deleted it. Strongly consistent.
+    async fn standing(&self, id: &TenantId) -> Result<TenantStanding, StoreError>;
+}
+
+/// How it stands with a tenant, as far as a new project of it is concerned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TenantStanding {
+    /// Nobody created it yet.
+    Uncreated,
+    Created,
+    /// It was deleted, and nothing belongs to it any more.
+    Deleted,
 }
 
 /// Writes projects. Needs `dynamodb:PutItem`, `DeleteItem` and `Query`.
@@ -211,7 +221,14 @@ pub async fn put<S: FindProject + SaveProject + FindTenant>(
     if !audit.caller.may_in(&PUT_PROJECT, &tenant) {
         return Err(EditProjectError::Forbidden(tenant));
     }
-    if current.is_none() && draft.tenant.is_some() && !store.has_tenant(&tenant).await? {
+    let is_refused = current.is_none()
+        && match store.standing(&tenant).await? {
+            TenantStanding::Created => false,
+            // A caller's only tenant need not have been created.
+            TenantStanding::Uncreated => draft.tenant.is_some(),
+            TenantStanding::Deleted => true,
+        };
+    if is_refused {
         let detail = format!("there is no tenant `{tenant}`; create it first");
         return Err(EditProjectError::Invalid(vec![FieldError::new("/tenant", detail)]));
     }

@@ -45,15 +45,34 @@ pub trait ListTenants: Send + Sync {
 /// Writes tenants. Needs `dynamodb:PutItem` and `DeleteItem`.
 #[async_trait]
 pub trait SaveTenant: Send + Sync {
-    /// Writes the tenant, whether there is one or not; when it was created stays. Marks a flush as pending, since what it
-    /// wants of its members may be another thing now. `Conflict` when one of this name was deleted.
-    async fn save_tenant(&self, tenant: &Tenant, entry: &Entry) -> Result<EditOutcome, StoreError>;
+    /// Writes the tenant, whether there is one or not, but not what is `unsaid`; when it was created stays. Marks a
+    /// flush as pending, since what it wants of its members may be another thing now. `Conflict` when one of this name
+    /// was deleted.
+    async fn edit_tenant(
+        &self,
+        tenant: &Tenant,
+        unsaid: Unsaid,
+        entry: &Entry,
+    ) -> Result<EditOutcome, StoreError>;
+
+    /// Writes all of the tenant.
+    async fn save_tenant(&self, tenant: &Tenant, entry: &Entry) -> Result<EditOutcome, StoreError> {
+        self.edit_tenant(tenant, Unsaid::default(), entry).await
+    }
 
     /// Deletes the tenant, whose name stays taken; `Conflict` when there is none.
     async fn delete_tenant(&self, id: &TenantId, entry: &Entry) -> Result<EditOutcome, StoreError>;
 
     /// Whether the tenant has a project. Needs `dynamodb:Query`.
     async fn has_projects(&self, id: &TenantId) -> Result<bool, StoreError>;
+}
+
+/// What an edit says nothing of. It stays as it stands when the edit is written: writing what was read before would
+/// undo an edit of the same moment.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Unsaid {
+    pub require_second_factor: bool,
+    pub default_project: bool,
 }
 
 /// How many tenants an installation has, as far as it matters who else is there.
@@ -145,6 +164,10 @@ pub async fn put<S: ListTenants + SaveTenant + FindProject + PendingFlush>(
         let error = FieldError::new("/display_name", "must be 1 to 200 bytes of text");
         return Err(EditTenantError::Invalid(vec![error]));
     }
+    let unsaid = Unsaid {
+        require_second_factor: require_second_factor.is_none(),
+        default_project: default_project == DefaultProject::Unsaid,
+    };
     let previous = store.list_tenants().await?.into_iter().find(|tenant| tenant.id == id);
     let required_before = previous.as_ref().is_some_and(|tenant| tenant.require_second_factor);
     let require_second_factor = require_second_factor.unwrap_or(required_before);
@@ -170,7 +193,7 @@ pub async fn put<S: ListTenants + SaveTenant + FindProject + PendingFlush>(
     let entry = audit.entry(system, Action::PutTenant, Outcome::Done, audit_target);
     let (created_at, created_by) = (entry.at, audit.caller.actor());
     let tenant = Tenant { id, display_name, require_second_factor, default_project, created_at, created_by };
-    match store.save_tenant(&tenant, &entry).await? {
+    match store.edit_tenant(&tenant, unsaid, &entry).await? {
         EditOutcome::Done => {
             let (_, flush_error) = revocation::flush(store, flush, system, entry.at).await;
             Ok((tenant, flush_error))

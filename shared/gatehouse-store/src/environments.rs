@@ -114,14 +114,24 @@ impl ExtendEnvironment for Table {
 }
 
 impl Table {
-    /// The update that locks the operation's environment, which nothing may have been done in before. Refused,
-    /// it returns what stands there.
+    /// The update that locks the operation's environment, which nothing may have been done in before. One that
+    /// expires it locks it only where its end is not after the operation was asked for. Refused, it returns what
+    /// stands there.
     pub(crate) fn lock_environment(&self, operation: &Operation) -> UpdateBuilder {
         let key = keys::environment(&operation.service, &operation.environment);
         let update = self
             .transact_update(key_attributes(key))
-            .condition_expression(IF_FREE)
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        let update = if operation.is_expiry() {
+            // An extension that was written since the janitor looked must not be overrun. It has moved the place in
+            // the list of what ends, which begins with the end and is written with it in any case.
+            let over = keys::ending_at(&operation.service, &operation.environment, operation.requested.at);
+            update
+                .condition_expression(format!("{IF_FREE} AND {INDEX_SK} <= :over"))
+                .expression_attribute_values(":over", text(over.sk))
+        } else {
+            update.condition_expression(IF_FREE)
+        };
         let last = match operation.work.kind() {
             OperationKind::Provision | OperationKind::Deprovision | OperationKind::Drift => {
                 "last_provisioning"

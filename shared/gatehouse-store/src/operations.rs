@@ -134,6 +134,10 @@ impl SaveOperation for Table {
             Outcome::Refused { place, item: Some(item) } if place == environment => {
                 self.busy(operation, item).await
             }
+            // The environment was deleted since the janitor looked.
+            Outcome::Refused { place, item: None } if place == environment && operation.is_expiry() => {
+                Ok(BeginOutcome::NotExpired)
+            }
             Outcome::Refused { place, .. } if place > environment => Ok(BeginOutcome::ServiceChanged),
             Outcome::Refused { .. } => Err(unanswered()),
         }
@@ -206,7 +210,8 @@ fn previous(operation: &Operation) -> String {
 }
 
 impl Table {
-    /// Which operation is open in an environment. An operation that finds itself there was begun before.
+    /// Which operation is open in an environment. An operation that finds itself there was begun before, and one that
+    /// was to expire the environment and finds none finds another end.
     async fn busy(&self, operation: &Operation, environment: Item) -> Result<BeginOutcome, StoreError> {
         match decompose::<EnvironmentState>(environment)?.running {
             Some(running) if running != operation.id => Ok(BeginOutcome::Busy(running)),
@@ -214,6 +219,7 @@ impl Table {
                 let existing = self.find_operation(&own).await?.ok_or_else(unanswered)?;
                 Ok(BeginOutcome::Exists(Box::new(existing)))
             }
+            None if operation.is_expiry() => Ok(BeginOutcome::NotExpired),
             None => Err(unanswered()),
         }
     }

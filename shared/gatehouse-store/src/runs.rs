@@ -134,7 +134,10 @@ impl RecordRun for Table {
             .update_item()
             .table_name(&self.name)
             .set_key(Some(key_attributes(keys::run(&run.id))))
-            .update_expression("SET parameters = :parameters, undelivered = :undelivered, awaited = :awaited")
+            .update_expression(
+                "SET #parameters = :parameters, undelivered = :undelivered, awaited = :awaited",
+            )
+            .expression_attribute_names("#parameters", "parameters")
             .condition_expression("attribute_exists(pk)");
         let values = delivery.into_iter().map(|(name, value)| (format!(":{name}"), value));
         let call = values.fold(call, |call, (name, value)| call.expression_attribute_values(name, value));

@@ -8,10 +8,10 @@ use gatehouse_domain::{
     audit::Entry,
     catalog::FindDefaultProject,
     name::{ProjectName, TenantId},
-    project::FindTenant,
+    project::{FindTenant, TenantStanding},
     revision::EditOutcome,
     store::StoreError,
-    tenant::{CountTenants, ListTenants, Population, SaveTenant, Tenant},
+    tenant::{CountTenants, ListTenants, Population, SaveTenant, Tenant, Unsaid},
 };
 
 use serde::Deserialize;
@@ -52,8 +52,12 @@ impl FindDefaultProject for Table {
 
 #[async_trait]
 impl FindTenant for Table {
-    async fn has_tenant(&self, id: &TenantId) -> Result<bool, StoreError> {
-        Ok(self.find(keys::tenant(id)).await?.is_some_and(|item| !item.contains_key(DELETED_AT)))
+    async fn standing(&self, id: &TenantId) -> Result<TenantStanding, StoreError> {
+        Ok(match self.find(keys::tenant(id)).await? {
+            None => TenantStanding::Uncreated,
+            Some(item) if item.contains_key(DELETED_AT) => TenantStanding::Deleted,
+            Some(_) => TenantStanding::Created,
+        })
     }
 }
 
@@ -84,31 +88,40 @@ impl CountTenants for Table {
 
 #[async_trait]
 impl SaveTenant for Table {
-    async fn save_tenant(&self, tenant: &Tenant, entry: &Entry) -> Result<EditOutcome, StoreError> {
-        let project = tenant.default_project.as_ref().map(|project| text(project.as_str()));
-        let default_project = match project {
-            Some(_) => ", default_project = :default_project",
-            None => " REMOVE default_project",
-        };
-        // Of two display names that are given at the same moment, the last one stands.
+    async fn edit_tenant(
+        &self,
+        tenant: &Tenant,
+        unsaid: Unsaid,
+        entry: &Entry,
+    ) -> Result<EditOutcome, StoreError> {
+        // Of two edits of the same moment, the last one stands in what both say.
+        let mut expression = "SET tenant = :tenant, display_name = :display_name, \
+                              created_at = if_not_exists(created_at, :created_at), \
+                              created_by = if_not_exists(created_by, :created_by)"
+            .to_owned();
         let mut update = self
             .transact_update(key_attributes(keys::tenant(&tenant.id)))
-            .update_expression(format!(
-                "SET tenant = :tenant, display_name = :display_name, require_second_factor = :required, \
-                 created_at = if_not_exists(created_at, :created_at), \
-                 created_by = if_not_exists(created_by, :created_by){default_project}"
-            ))
             .condition_expression("attribute_not_exists(deleted_at)")
             .expression_attribute_values(":tenant", text(tenant.id.as_str()))
             .expression_attribute_values(":display_name", text(&tenant.display_name))
-            .expression_attribute_values(":required", AttributeValue::Bool(tenant.require_second_factor))
             .expression_attribute_values(":created_at", text(tenant.created_at.to_string()))
             .expression_attribute_values(":created_by", text(&tenant.created_by));
-        if let Some(project) = project {
-            update = update.expression_attribute_values(":default_project", project);
+        if !unsaid.require_second_factor {
+            expression.push_str(", require_second_factor = :required");
+            let required = AttributeValue::Bool(tenant.require_second_factor);
+            update = update.expression_attribute_values(":required", required);
+        }
+        match &tenant.default_project {
+            _ if unsaid.default_project => {}
+            Some(project) => {
+                expression.push_str(", default_project = :default_project");
+                update = update.expression_attribute_values(":default_project", text(project.as_str()));
+            }
+            // It is another clause of the expression, so nothing is added behind it.
+            None => expression.push_str(" REMOVE default_project"),
         }
         let mut transaction = Transaction::default();
-        transaction.update(update)?;
+        transaction.update(update.update_expression(expression))?;
         self.mark_flush_pending(&mut transaction, entry.at)?;
         self.write_with_entry(transaction, entry).await.map(Outcome::of_edit)
     }

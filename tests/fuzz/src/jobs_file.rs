@@ -15,7 +15,7 @@ use gatehouse_domain::{
     ci::ProviderKind,
     jobs::{self, Existing, FindForEdit, ImportEntry, ImportMode, Imported, Job, JobEdit, SaveJobs},
     name::{JobId, ProjectName, TenantId},
-    project::{FindTenant, Project},
+    project::{FindTenant, Project, TenantStanding},
     providers::{ListProviders, Provider},
     revision::EditOutcome,
     store::StoreError,
@@ -61,8 +61,8 @@ impl CountTenants for Saved {
 
 #[async_trait]
 impl FindTenant for Saved {
-    async fn has_tenant(&self, _id: &TenantId) -> Result<bool, StoreError> {
-        Ok(true)
+    async fn standing(&self, _id: &TenantId) -> Result<TenantStanding, StoreError> {
+        Ok(TenantStanding::Created)
     }
 }
 

@@ -95,8 +95,8 @@ pub(crate) struct EntityAnswer {
     entity: EntityView,
     /// What it has to do with others, whichever of the two says so.
     relations: Vec<RelationView>,
-    /// `true`: others say more of it than the 500 relations of theirs that are shown; the list, filtered by `owner` or
-    /// `system`, has all.
+    /// `true`: others say more of it than the 500 relations of theirs that are shown. The list, filtered by `owner` or
+    /// `system`, has all that it owns, or that are part of it.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     more_relations: bool,
 }
@@ -126,7 +126,7 @@ pub(crate) struct EntitiesAnswer {
 pub(crate) struct ForgottenAnswer {
     /// What others name it by.
     deleted: String,
-    /// The id of the service that it described, which keeps what it had of it.
+    /// The id of the service that it described, which keeps what it had of it, but for the tags.
     #[serde(skip_serializing_if = "Option::is_none")]
     service_id: Option<String>,
 }

@@ -89,6 +89,9 @@ pub(crate) struct OperationView {
 #[derive(Debug, PartialEq, Serialize, ToSchema)]
 pub(crate) struct ApprovalView {
     required: bool,
+    /// The group that whoever approves has to be in: `group:default/leads`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    group: Option<String>,
     /// Since when it waits.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
@@ -105,7 +108,7 @@ pub(crate) struct ApprovalView {
 }
 
 impl ApprovalView {
-    fn of(required: bool, state: &State, verdict: Option<Verdict>) -> Self {
+    fn of(required: bool, group: Option<String>, state: &State, verdict: Option<Verdict>) -> Self {
         let since = match state {
             State::AwaitingApproval { since, .. } => Some(*since),
             State::Requested | State::Running { .. } | State::Ended { .. } => None,
@@ -114,6 +117,7 @@ impl ApprovalView {
         let (asked, comment) = verdict.map(|verdict| (verdict.asked, verdict.comment)).unzip();
         Self {
             required,
+            group,
             since,
             approved,
             at: asked.as_ref().map(|asked| asked.at),
@@ -200,7 +204,12 @@ impl From<Operation> for OperationView {
             module,
             inputs,
             version,
-            approval: ApprovalView::of(operation.approval_required, &operation.state, operation.verdict),
+            approval: ApprovalView::of(
+                operation.approval_required,
+                operation.approval_group.map(|group| group.to_string()),
+                &operation.state,
+                operation.verdict,
+            ),
             cancel: operation.cancel.map(Into::into),
             attempt: operation.attempt.as_ref().map(|attempt| attempt.number),
             last_heard_at: operation.attempt.as_ref().map(|attempt| attempt.heard_at),

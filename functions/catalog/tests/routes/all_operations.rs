@@ -98,7 +98,11 @@ mod list {
         let operation = deploy(&app, &shop, "prod", "1").await;
         let waiting = async |client: Client<'_>| ids(&client, "?waiting_for=me").await;
         assert!(waiting(app.as_admin("acme")).await.is_empty(), "nobody is asked yet");
+        let of_service = format!("?waiting_for=me&service={shop}");
+        assert!(ids(&app.as_admin("acme"), &of_service).await.is_empty(), "nobody is asked yet");
         wait(&app, &operation).await;
+        deploy(&app, &shop, "dev", "1").await;
+        assert_eq!(ids(&app.as_admin("acme"), &of_service).await, [operation.as_str()]);
         assert_eq!(waiting(app.as_admin("acme")).await, [operation.as_str()]);
         assert!(waiting(app.as_developer("acme")).await.is_empty(), "they asked for it themselves");
         assert!(waiting(app.as_viewer("acme")).await.is_empty(), "their role is too small");

@@ -108,6 +108,7 @@ mod approve {
         say_members(app, &["grace"]).await;
         let approved = deploy.call(&grace, "approve").await;
         assert_eq!(approved.body["operation"]["approval"]["by"], "user:grace", "{approved}");
+        assert_eq!(approved.body["operation"]["approval"]["group"], "group:default/leads", "{approved}");
     }
 
     #[tokio::test]

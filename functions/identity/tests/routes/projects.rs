@@ -116,6 +116,20 @@ mod put {
     }
 
     #[tokio::test]
+    async fn a_deleted_tenant_gets_no_project_from_those_who_are_still_in_it() {
+        let app = start().await;
+        let root = app.as_platform_admin();
+        root.put("/v1/tenants/acme").json(&json!({ "display_name": "Acme" })).await;
+        root.delete("/v1/tenants/acme").await;
+        for client in [app.as_admin("acme"), app.as_api_key(&[Scope::All], "acme")] {
+            let refused = client.put("/v1/projects/new").json(&json!({})).await;
+            assert_eq!(refused.problem(), "validation-failed");
+            let detail = "there is no tenant `acme`; create it first";
+            assert_eq!(refused.body["errors"], json!([{ "pointer": "/tenant", "detail": detail }]));
+        }
+    }
+
+    #[tokio::test]
     async fn names_of_others_cannot_be_had() {
         let (app, _) = with_payments().await;
         let beta = app.as_admin("beta");

@@ -123,6 +123,7 @@ async fn a_tenant_has_a_default_project_of_its_own() {
     let kept = put(json!({ "display_name": "Acme Ltd", "require_second_factor": null })).await;
     assert_eq!(kept.body["tenant"]["default_project"], "rockets");
     // Here null says something.
+    app.system.advance(std::time::Duration::from_secs(1));
     let taken = put(json!({ "display_name": "Acme", "default_project": null })).await;
     assert_eq!(taken.body["tenant"]["default_project"], Value::Null);
     assert_eq!(

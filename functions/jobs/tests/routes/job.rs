@@ -1,9 +1,9 @@
-use gatehouse_domain::access::Scope;
+use gatehouse_domain::{access::Scope, tenant::SaveTenant};
 use gatehouse_testkit::app::{Answer, Client, TestApp};
 use insta::assert_snapshot;
 use serde_json::json;
 
-use crate::{job, start};
+use crate::{assert_refused, job, start};
 
 /// The function with the job `deploy` of tenant `acme`, and what the admin who saved it was answered.
 async fn with_a_job() -> (TestApp, Answer) {
@@ -355,6 +355,18 @@ mod put {
         400 Bad Request
         invalid-query: `tenant`: a tenant must be 1 to 39 characters of a-z, 0-9 and '-', not starting with '-'.
         ");
+    }
+
+    #[tokio::test]
+    async fn a_deleted_tenant_gets_no_project_from_those_who_are_still_in_it() {
+        let app = start().await;
+        app.table.create_tenant("acme").await;
+        let entry = app.table.entry("user:root", "tenant:acme", Some("acme"));
+        app.table.table.delete_tenant(&"acme".parse().unwrap(), &entry).await.unwrap();
+        for client in [app.as_admin("acme"), app.as_api_key(&[Scope::All], "acme")] {
+            let refused = client.put("/v1/jobs/deploy").json(&job("payments")).await;
+            assert_refused("unnamed", &refused, &["validation-failed"], "here is no tenant `acme`");
+        }
     }
 
     #[tokio::test]

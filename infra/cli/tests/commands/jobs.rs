@@ -123,6 +123,64 @@ async fn a_long_file_is_sent_in_parts_and_reported_as_one() {
     assert_eq!(server.asked().len(), 5);
 }
 
+/// Of two members of one name only one would reach the server, which refuses a file that has both.
+#[tokio::test]
+async fn a_long_file_with_a_member_twice_is_sent_as_it_is() {
+    let entries: Vec<_> =
+        (0..601).map(|id| format!(r#"{{"job_id":"j{id}","limits":[1,-1,1.5,null,true]}}"#)).collect();
+    let file = format!(r#"{{"jobs":[{}]}}"#, entries.join(","));
+    let cases = [
+        file.replacen(r#""job_id":"j7","#, r#""job_id":"j7","job_id":"other","#, 1),
+        file.replacen(r#""jobs":"#, r#""jobs":[],"jobs":"#, 1),
+    ];
+    for repeating in cases {
+        let server = Server::start().await;
+        server.on("POST /v1/jobs/import", Reply::ok(&report(0)));
+        let mut ada = Person::with_token(&server);
+        ada.stdin.clone_from(&repeating);
+        ada.run(&["jobs", "import", "-"]).await.done();
+        assert_eq!(server.only().body, repeating.as_bytes());
+    }
+    // Without one it goes in parts, as it was written.
+    let server = Server::start().await;
+    server
+        .on("POST /v1/jobs/import", Reply::ok(&report(0)))
+        .on("POST /v1/jobs/import", Reply::ok(&report(0)));
+    let mut ada = Person::with_token(&server);
+    ada.stdin.clone_from(&file);
+    ada.run(&["jobs", "import", "-"]).await.done();
+    let sent: Vec<_> =
+        server.asked().iter().flat_map(|asked| asked.json()["jobs"].as_array().unwrap().clone()).collect();
+    let written: Value = serde_json::from_str(&file).unwrap();
+    assert_eq!(written["jobs"], json!(sent));
+}
+
+#[tokio::test]
+async fn what_was_imported_before_a_part_failed_is_reported() {
+    let server = Server::start().await;
+    let mut entries = vec![json!({ "job_id": "x", "outcome": "created" }); 500];
+    let errors = json!([{ "pointer": "/jobs/2/project", "detail": "is required" }]);
+    entries[2] = json!({ "job_id": "third", "outcome": "refused", "errors": errors });
+    let first = json!({ "summary": { "created": 499, "refused": 1 }, "entries": entries });
+    let parts = || {
+        server.on("POST /v1/jobs/import", Reply::ok(&first));
+        server.on("POST /v1/jobs/import", Reply::problem(403, "forbidden", "Forbidden", &json!({})));
+    };
+    let mut ada = Person::with_token(&server);
+    ada.stdin = (0..601).fold("jobs:\n".to_owned(), |file, id| file + &format!("- job_id: j{id}\n"));
+    parts();
+    let ran = ada.run(&["jobs", "import", "-"]).await;
+    assert!(!matches!(ran.exit, Exit::Done | Exit::Refused), "{:?}", ran.exit);
+    assert!(ran.stdout.contains("\nrefused  third\n"), "{}", ran.stdout);
+    let says = "third: /jobs/2/project: is required\n499 created, 1 refused\n";
+    assert!(ran.stderr.starts_with(says), "{}", ran.stderr);
+    assert!(ran.stderr.contains("499 of 601 entries were imported;"), "{}", ran.stderr);
+    parts();
+    let ran = ada.run(&["jobs", "import", "-", "--json"]).await;
+    let report: Value = serde_json::from_str(ran.stdout.lines().next().unwrap()).unwrap();
+    assert_eq!(report, first);
+}
+
 #[tokio::test]
 async fn a_file_that_is_not_there_is_wrong_usage() {
     let server = Server::start().await;

@@ -195,7 +195,7 @@ async fn a_parameter_is_delivered_as_the_version_of_a_resource() {
         assert_eq!(twin.pinned("main", "app", "repo"), None);
     }
     let missing = start_version(&platform, "four").await;
-    let told = ["resource `repo` has no version with `ref: four`", "try again"];
+    let told = ["Resource `repo` has no version with `ref: four`", "try again"];
     assert_says(&detail(&missing, 409, "provider-refused"), &told);
     assert_eq!(twin.builds().len(), 3);
     stack.stop().await;
@@ -206,7 +206,7 @@ async fn what_somebody_has_pinned_stays_pinned() {
     let (stack, twin, platform) = with_versions().await;
     twin.pin("main", "app", "repo", &json!({ "ref": "two" }));
     let refused = start_version(&platform, "one").await;
-    let told = ["resource `repo` is pinned to `ref: two` (\"by hand\")", "unpin it"];
+    let told = ["Resource `repo` is pinned to `ref: two` (\"by hand\")", "unpin it"];
     assert_says(&detail(&refused, 409, "provider-refused"), &told);
     assert_eq!(twin.pinned("main", "app", "repo"), Some(json!({ "ref": "two" })));
     assert_eq!(twin.builds().len(), 0);

@@ -67,26 +67,43 @@ impl<S: SweepStore> Sweep<'_, S> {
     }
 
     /// Announces the environments that end soon, then begins to deprovision those whose time to live is over. In this
-    /// order, and only what was announced: what is deprovisioned has no end any more that could be announced.
-    /// Returns whether there was time for all.
+    /// order, since what is deprovisioned has no end any more that could be announced. Returns whether all were looked
+    /// at.
     pub(super) async fn environments(&mut self) -> Result<bool, SweepError> {
         let now = self.system.now();
-        Ok(self.ending_environments(now).await? && self.ended_environments(now).await?)
+        let announced = self.ending_environments(now).await;
+        // What could not be announced keeps nothing from being deprovisioned, which costs as long as it is not.
+        let deprovisioned = self.ended_environments(now).await;
+        match (announced, deprovisioned) {
+            (Ok(announced), Ok(deprovisioned)) => Ok(announced && deprovisioned),
+            (Err(error), Ok(_)) | (Ok(_), Err(error)) => Err(error),
+            (Err(error), Err(other)) => {
+                self.note(Err(other));
+                Err(error)
+            }
+        }
     }
 
-    /// Announces what is due of the environments that end within a day, a page at a time. Returns whether there was
-    /// time for all.
+    /// Announces what is due of the environments that end within a day, a page at a time. One that cannot be announced
+    /// is noted and passed over; after a few of them it is the store that fails. Returns whether all were looked at.
     async fn ending_environments(&mut self, now: Timestamp) -> Result<bool, SweepError> {
+        let mut failed = 0;
         let mut request = first_page();
         while !self.is_late() {
             let page = self.store.watched_environments(now + ENVIRONMENTS_AHEAD, &request).await?;
             for environment in &page.items {
-                self.announce_end(environment, now).await?;
+                if let Err(error) = self.announce_end(environment, now).await {
+                    failed += 1;
+                    self.note(Err(error));
+                    if failed == PATIENCE {
+                        return Ok(false);
+                    }
+                }
             }
             self.publish_news().await;
             request.cursor = page.next;
             if request.cursor.is_none() {
-                return Ok(true);
+                return Ok(failed == 0);
             }
         }
         Ok(false)

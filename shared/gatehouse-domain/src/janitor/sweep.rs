@@ -264,12 +264,14 @@ impl<S: SweepStore> Sweep<'_, S> {
         self.note(published);
     }
 
-    /// What cannot be published is passed over, so that it does not hold up what stands behind it.
+    /// What cannot be published is passed over, so that it does not hold up what stands behind it, unless nothing of
+    /// its page can be.
     async fn drain(&mut self) -> Result<(), SweepError> {
         let mut outcome = Ok(());
         let mut request = first_page();
         while !self.is_late() {
             let page = self.store.to_publish(&request).await?;
+            let before = self.report.published;
             for (announcement, sent) in page.items.iter().zip(self.publish.publish(&page.items).await) {
                 match sent {
                     Ok(()) => {
@@ -282,7 +284,8 @@ impl<S: SweepStore> Sweep<'_, S> {
                 }
             }
             request.cursor = page.next;
-            if request.cursor.is_none() {
+            // Where nothing of a page was taken it is the bus that fails, and a long outbox would use up the sweep.
+            if request.cursor.is_none() || self.report.published == before {
                 break;
             }
         }

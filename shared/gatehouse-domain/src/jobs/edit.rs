@@ -14,7 +14,7 @@ use crate::{
     clock::System,
     name::{JobId, ProjectName, TenantId},
     parameter::check_specs,
-    project::{FindTenant, Project, is_reserved},
+    project::{FindTenant, Project, TenantStanding, is_reserved},
     providers::FindProvider,
     revision::{EditOutcome, Precondition, PreconditionError, Revision},
     scopes::{ScopeClosed, Shares, Use},
@@ -38,7 +38,7 @@ pub enum Refusal {
     /// The project is new, and which tenant it is for is not clear.
     #[error("project `{0}` does not exist yet: say with ?tenant= which tenant it is to belong to")]
     TenantUnclear(ProjectName),
-    /// The project is new, and is to belong to a tenant that there is not.
+    /// The project is new, and is to belong to a tenant that there is not, or not any more.
     #[error("there is no tenant `{0}`; create it first")]
     NoTenant(TenantId),
     /// The project's name is taken by a tenant that the caller is not in.
@@ -115,14 +115,14 @@ pub async fn put<S: FindForEdit + SaveJobs + FindProvider + CountTenants + FindT
 #[derive(Debug)]
 pub(super) enum NewOwner {
     Tenant(TenantId),
-    /// There is no such tenant.
+    /// There is no such tenant, or not any more.
     Missing(TenantId),
     Unclear,
 }
 
 impl NewOwner {
-    /// The tenant that the caller names, their only one, or the only one there is. Nothing is read where no project
-    /// is new.
+    /// The tenant that the caller names, their only one, or the only one there is. One that was deleted gets nothing
+    /// more: keys of it may still be valid. Nothing is read where no project is new.
     pub(super) async fn find<S: CountTenants + FindTenant>(
         store: &S,
         caller: &Caller,
@@ -133,18 +133,27 @@ impl NewOwner {
         let owner = match (named, own.sole()) {
             _ if !is_any_new => Self::Unclear,
             // Whether there is a tenant that is none of the caller's is not theirs to know.
-            (Some(named), _) if !caller.sees(named) || store.has_tenant(named).await? => {
-                Self::Tenant(named.clone())
-            }
-            (Some(named), _) => Self::Missing(named.clone()),
-            (None, Some(own)) => Self::Tenant(own.clone()),
+            (Some(named), _) if !caller.sees(named) => Self::Tenant(named.clone()),
+            (Some(named), _) => match store.standing(named).await? {
+                TenantStanding::Created => Self::Tenant(named.clone()),
+                TenantStanding::Uncreated | TenantStanding::Deleted => Self::Missing(named.clone()),
+            },
+            (None, Some(own)) => Self::unless_deleted(store, own.clone()).await?,
             (None, None) if own == Tenants::All => match store.population().await? {
-                Population::One(only) => Self::Tenant(only),
+                Population::One(only) => Self::unless_deleted(store, only).await?,
                 Population::Nobody | Population::Several => Self::Unclear,
             },
             (None, None) => Self::Unclear,
         };
         Ok(owner)
+    }
+
+    /// A tenant that nobody named, and that need not have been created.
+    async fn unless_deleted<S: FindTenant>(store: &S, tenant: TenantId) -> Result<Self, StoreError> {
+        Ok(match store.standing(&tenant).await? {
+            TenantStanding::Created | TenantStanding::Uncreated => Self::Tenant(tenant),
+            TenantStanding::Deleted => Self::Missing(tenant),
+        })
     }
 }
 

@@ -4,7 +4,7 @@ use crate::{
     access::{self, APPROVE_OPERATION, CANCEL_OPERATION, REJECT_OPERATION},
     audit::{Action, AuditContext, AuditTarget, Outcome},
     caller::Caller,
-    catalog::{EnvironmentSpec, FindService},
+    catalog::FindService,
     clock::{Clock, System},
     entities::{EntityRef, FindEntity},
     id::{OperationId, ServiceId},
@@ -96,8 +96,8 @@ impl Answer {
     }
 }
 
-/// Approves or rejects an operation that waits for it. Where its environment asks for a group, only who is in it approves;
-/// everybody who may, rejects. Nobody decides about what they asked for, whichever session or
+/// Approves or rejects an operation that waits for it. Where its environment asks for a group, or did when it was asked
+/// for, only who is in it approves; everybody who may, rejects. Nobody decides about what they asked for, whichever session or
 /// key of theirs asked, and whichever decides. Deciding the same again changes nothing.
 ///
 /// # Errors
@@ -125,6 +125,7 @@ where
     }
     let actor = audit.caller.actor();
     let approved = *answer == Answer::Approve;
+    let mut asks_for: Option<EntityRef> = None;
     if approved && operation.is_open() && operation.verdict.is_none() {
         let found = store.find_service(service).await?.map(|found| found.service);
         let spec = found.as_ref().and_then(|service| service.environment(&operation.environment));
@@ -132,7 +133,15 @@ where
             return Err(DecideError::Superseded("the environment does not exist any more"));
         };
         operation.is_up_to_date(found, spec).map_err(DecideError::Superseded)?;
-        admit_member(store, audit.caller, &operation.tenant, spec).await?;
+        // The rule that held when it was asked for, and the one that holds now: neither replaces the other.
+        let mut groups = vec![&operation.approval_group];
+        if spec.approval_group != operation.approval_group {
+            groups.push(&spec.approval_group);
+        }
+        for group in groups.into_iter().flatten() {
+            admit_member(store, audit.caller, &operation.tenant, group).await?;
+        }
+        asks_for.clone_from(&spec.approval_group);
     }
     // The same decision again is fine also after it took effect, when nothing waits any more: the answer to the
     // first one may have been lost.
@@ -150,23 +159,27 @@ where
         }
         let asked = Asked::new(audit.caller, entry.at);
         let verdict = Verdict { approved, asked, comment: comment.clone() };
-        operation.decide(verdict, entry.at).ok_or_else(|| DecideError::NotAsked(operation.status()))
+        let changed = operation.decide(verdict, entry.at);
+        // So that the record says which group this approval counts for.
+        if changed.is_some() && asks_for.is_some() {
+            operation.approval_group.clone_from(&asks_for);
+        }
+        changed.ok_or_else(|| DecideError::NotAsked(operation.status()))
     });
     decided(store, workflow, system, changed.await).await
 }
 
-/// Refuses whoever is not in the group that the environment asks for. Read now and strongly consistent: who was taken out
-/// of it a moment ago decides nothing. A group that is gone has nobody in it.
+/// Refuses whoever is not in a group that is asked for. Read now and strongly consistent: who was taken out of it a moment
+/// ago decides nothing. A group that is gone has nobody in it.
 async fn admit_member<S>(
     store: &S,
     caller: &Caller,
     tenant: &TenantId,
-    spec: &EnvironmentSpec,
+    reference: &EntityRef,
 ) -> Result<(), DecideError>
 where
     S: FindEntity,
 {
-    let Some(reference) = &spec.approval_group else { return Ok(()) };
     let group = store.find_entity(tenant, reference).await?;
     // The hand and not the actor: a key is in the groups of whoever minted it.
     let hand = caller.hand();

@@ -159,6 +159,12 @@ impl Operation {
         !matches!(self.state, State::Ended { .. })
     }
 
+    /// Whether the janitor asked for it because the time of its environment was over. It begins only where that time
+    /// is over still: somebody may have extended it since the janitor looked.
+    pub fn is_expiry(&self) -> bool {
+        self.work.kind() == OperationKind::Deprovision && self.requested.by == JANITOR
+    }
+
     /// How it came out, once it did.
     pub fn ending(&self) -> Option<OperationOutcome> {
         match self.state {
@@ -194,6 +200,11 @@ impl Operation {
         let agreed = self.verdict.as_ref().is_some_and(|verdict| verdict.approved);
         if spec.approval_required && !agreed && self.requested.by != JANITOR {
             return Err("the environment asks for approval by now; ask again");
+        }
+        // Whoever approved it was in the group of the record, and of no other one that is known.
+        let is_approved_for = spec.approval_group.is_none() || spec.approval_group == self.approval_group;
+        if !is_approved_for && self.requested.by != JANITOR {
+            return Err("the environment asks for the approval of a group by now; ask again");
         }
         self.is_up_to_date(service, spec)
     }

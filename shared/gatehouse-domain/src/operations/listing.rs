@@ -109,7 +109,9 @@ impl OperationQuery {
             && (self.statuses.is_empty() || self.statuses.contains(status))
             && self.kind.is_none_or(|wanted| wanted == *kind)
             && self.requested_by.as_ref().is_none_or(|who| *who == requested.by || who == requested.hand())
-            && (!self.waiting_for_caller || may_approve(caller, tenant, requested))
+            && (!self.waiting_for_caller
+                // The list of a service alone has operations that stand otherwise.
+                || (*status == OperationStatus::AwaitingApproval && may_approve(caller, tenant, requested)))
     }
 }
 
@@ -131,8 +133,8 @@ pub type Wanted<'a> = dyn Fn(&ListedOperation) -> bool + Send + Sync + 'a;
 #[async_trait]
 pub trait ListAllOperations: Send + Sync {
     /// A page of what is `wanted` of these lists, the newest first, in one query of each. Where something is left out,
-    /// it is read on until the page is full or a thousand items of a list were read: then a page may be short, or
-    /// empty, and still have a next one. May miss changes of the last second.
+    /// it is read on until the page is full, or a thousand items of a list or forty queries of all were read: then a
+    /// page may be short, or empty, and still have a next one. May miss changes of the last second.
     async fn list_all_operations(
         &self,
         lists: &OperationLists,

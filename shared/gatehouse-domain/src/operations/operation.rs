@@ -286,8 +286,8 @@ pub struct Operation {
     pub work: Work,
     /// Whether somebody else has to agree.
     pub approval_required: bool,
-    /// The group that its environment asked for the approval of when this was asked for. Who decides later is judged by
-    /// the group that it asks for then.
+    /// The group that its environment asked for the approval of when this was asked for. Who approves is in it, and in
+    /// the group that the environment asks for then; from then on it is the latter, where there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval_group: Option<EntityRef>,
     /// Who asked for it, and when.

@@ -246,7 +246,8 @@ where
     let asked = Asked::by(JANITOR, now);
     let id = OperationId::new(system, now);
     let operation = draft(&found, environment, &Ask::Deprovision, id, asked)?;
-    let operation = Operation { approval_required: false, deadline: now + LIMIT, ..operation };
+    let operation =
+        Operation { approval_required: false, approval_group: None, deadline: now + LIMIT, ..operation };
     let entry = Entry::new(
         system,
         JANITOR.to_owned(),
@@ -290,7 +291,8 @@ where
     Ok(Requested { operation: existing, replayed: true, unsettled })
 }
 
-/// Records the operation and starts its workflow; `None` when the service was edited meanwhile.
+/// Records the operation and starts its workflow; `None` when the service was edited meanwhile, or its environment
+/// extended that was to expire.
 async fn begin<S>(
     store: &S,
     start: &dyn StartWorkflow,
@@ -313,7 +315,8 @@ where
             replay(store, start, clock, *existing, wanted).await.map(Some)
         }
         BeginOutcome::Busy(operation) => Err(RequestError::Busy { service: service.id.clone(), operation }),
-        BeginOutcome::ServiceChanged => Ok(None),
+        // Only the janitor's own expire an environment, and it has nothing to do then.
+        BeginOutcome::ServiceChanged | BeginOutcome::NotExpired => Ok(None),
     }
 }
 

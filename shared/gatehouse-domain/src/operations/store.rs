@@ -33,6 +33,8 @@ pub enum BeginOutcome {
     Busy(OperationId),
     /// The service is not as the caller saw it.
     ServiceChanged,
+    /// The environment, whose time was over, was extended or is gone: it is not deprovisioned.
+    NotExpired,
 }
 
 /// How lists over all services follow a change.
@@ -61,7 +63,9 @@ pub struct Effects<'a> {
 #[async_trait]
 pub trait SaveOperation: Send + Sync {
     /// In one transaction: records the operation, lists it as open, locks its environment where that is
-    /// free, and writes the entry, where `service` is still the service's revision.
+    /// free, and writes the entry, where `service` is still the service's revision. One that
+    /// [expires](Operation::is_expiry) the environment begins only where its end is not after the operation was asked
+    /// for.
     async fn begin_operation(
         &self,
         operation: &Operation,

@@ -3,41 +3,46 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use gatehouse_domain::ci::{CheckReport, CiError, CiErrorKind, ScopeCheck, Target, TargetUse};
+use tokio::time::{Instant, timeout_at};
 
 use super::{
     client::{Client, Limits},
     error::{About, Call, Effect},
-    outlook, path,
+    fly, outlook, path,
     roles::{self, Need, Spelling},
     version::{SUPPORTED, ServerVersion},
     wire::{Pipeline, User},
 };
 
 /// Asks Concourse for its version, for who we are, for our roles in the teams of `needs`, and what a trigger of each
-/// would do. What fails becomes part of the report.
+/// would do. What fails becomes part of the report, and so does what there is no time for.
 pub(super) async fn check(client: &Client, needs: &[TargetUse]) -> CheckReport {
+    let begun = Instant::now();
+    let deadline = begun + outlook::ENOUGH;
     let mut report = CheckReport::default();
-    let user = match reach(client, &mut report).await {
-        Ok(()) => identify(client, &mut report).await,
-        Err(error) => {
-            report.problems.push(error.advice);
-            None
-        }
-    };
+    let met = timeout_at(deadline, meet(client, &mut report)).await;
+    let user = met.unwrap_or_else(|_| {
+        report.problems.push("Concourse took too long to let us in: check the provider again".to_owned());
+        None
+    });
     let mut open_teams = BTreeMap::new();
     for team in teams(needs) {
         let Some(user) = &user else {
             report.scopes.push(nothing_works(team));
             continue;
         };
-        let (check, pipelines) = check_team(client, user, team).await;
+        // Several slow teams would take more time than the request has, and a report with gaps says more than none.
+        let (check, pipelines) = timeout_at(deadline, check_team(client, user, team))
+            .await
+            .unwrap_or_else(|_| (too_late(team), Vec::new()));
         if check.trigger {
             open_teams.insert(team, pipelines);
         }
         report.scopes.push(check);
     }
     if user.is_some() {
-        report.outlooks = outlook::of_all(client, needs, &open_teams).await;
+        let time = outlook::time_left(begun.elapsed());
+        report.outlooks = outlook::of_all(client, needs, &open_teams, time).await;
     }
     report
 }
@@ -48,6 +53,15 @@ fn teams(needs: &[TargetUse]) -> BTreeSet<&str> {
         Some(target.team.as_str())
     });
     teams.collect()
+}
+
+/// Who we are there; `None` where we do not get so far, with the reason among the problems.
+async fn meet(client: &Client, report: &mut CheckReport) -> Option<User> {
+    if let Err(error) = reach(client, report).await {
+        report.problems.push(error.advice);
+        return None;
+    }
+    identify(client, report).await
 }
 
 async fn reach(client: &Client, report: &mut CheckReport) -> Result<(), CiError> {
@@ -93,6 +107,13 @@ fn nothing_works(team: &str) -> ScopeCheck {
     }
 }
 
+/// Of a team that there was no time for.
+fn too_late(team: &str) -> ScopeCheck {
+    let remedy =
+        "Concourse took too long to say what works in this team: check the provider again".to_owned();
+    ScopeCheck { remedy: Some(remedy), ..nothing_works(team) }
+}
+
 /// What works in a team, and which pipelines of it we see.
 async fn check_team(client: &Client, user: &User, team: &str) -> (ScopeCheck, Vec<Pipeline>) {
     let listed = pipelines(client, team).await;
@@ -100,8 +121,9 @@ async fn check_team(client: &Client, user: &User, team: &str) -> (ScopeCheck, Ve
         && error.kind == CiErrorKind::NotFound
     {
         let remedy = format!(
-            "{}; correct the jobs that name it, or make it: `fly -t TARGET set-team -n {team} --config team.yml`",
-            error.advice
+            "{}; correct the jobs that name it, or make it: `fly -t TARGET set-team -n {} --config team.yml`",
+            error.advice,
+            fly::shell(team)
         );
         return (ScopeCheck { remedy: Some(remedy), ..nothing_works(team) }, Vec::new());
     }

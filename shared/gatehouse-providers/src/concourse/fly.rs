@@ -55,7 +55,7 @@ fn is_plain(text: &str) -> bool {
 }
 
 /// An argument as a shell takes it.
-fn shell(argument: &str) -> String {
+pub(super) fn shell(argument: &str) -> String {
     let is_safe = |c: char| c.is_ascii_alphanumeric() || "_-./:,=@%+".contains(c);
     if !argument.is_empty() && argument.chars().all(is_safe) {
         return argument.to_owned();

@@ -16,8 +16,11 @@ use super::{
 /// How many jobs are asked for at once: enough to hide the way, too few to be felt there.
 const AT_ONCE: usize = 6;
 
-/// How long asking for all jobs may take: a request to Gatehouse has 29 s.
-const ENOUGH: Duration = Duration::from_secs(15);
+/// How long a whole check may take, the jobs included: a request to Gatehouse has 29 s.
+pub(super) const ENOUGH: Duration = Duration::from_secs(20);
+
+/// How long asking for all jobs may take in any case: a Concourse that was slow before may be quick now.
+const LEAST: Duration = Duration::from_secs(1);
 
 /// How many instances are named to whoever has to choose one.
 const NAMED_INSTANCES: usize = 5;
@@ -25,8 +28,18 @@ const NAMED_INSTANCES: usize = 5;
 /// The pipelines that we see, by team: of those teams in which we may trigger.
 pub(super) type OpenTeams<'a> = BTreeMap<&'a str, Vec<Pipeline>>;
 
-/// What a trigger of each of `uses` would do, in their order.
-pub(super) async fn of_all(client: &Client, uses: &[TargetUse], teams: &OpenTeams<'_>) -> Vec<Outlook> {
+/// How long asking for all jobs may take in a check that began `elapsed` ago.
+pub(super) fn time_left(elapsed: Duration) -> Duration {
+    ENOUGH.saturating_sub(elapsed).max(LEAST)
+}
+
+/// What a trigger of each of `uses` would do, in their order: of those that are found within `time`.
+pub(super) async fn of_all(
+    client: &Client,
+    uses: &[TargetUse],
+    teams: &OpenTeams<'_>,
+    time: Duration,
+) -> Vec<Outlook> {
     // Several jobs may point at the same.
     let mut distinct: Vec<TargetUse> = Vec::new();
     let mut places: BTreeMap<String, usize> = BTreeMap::new();
@@ -38,7 +51,7 @@ pub(super) async fn of_all(client: &Client, uses: &[TargetUse], teams: &OpenTeam
     };
     let of_use: Vec<usize> = uses.iter().map(&mut place).collect();
     let asked = stream::iter(distinct).map(|used| of_one(client, used, teams)).buffered(AT_ONCE);
-    let found: Vec<Outlook> = asked.take_until(tokio::time::sleep(ENOUGH)).collect().await;
+    let found: Vec<Outlook> = asked.take_until(tokio::time::sleep(time)).collect().await;
     let late = || Outlook::Unknown("Concourse took too long over the jobs before this one".to_owned());
     of_use.into_iter().map(|place| found.get(place).cloned().unwrap_or_else(late)).collect()
 }
@@ -154,6 +167,12 @@ mod tests {
             }),
             variables: variables.iter().map(|name| (*name).to_owned()).collect(),
         }
+    }
+
+    #[test]
+    fn what_came_before_the_jobs_is_taken_from_their_time() {
+        let left = |elapsed| time_left(Duration::from_secs(elapsed)).as_secs();
+        assert_eq!([0, 12, 20, 27].map(left), [20, 8, 1, 1]);
     }
 
     #[test]

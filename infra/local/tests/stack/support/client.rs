@@ -95,6 +95,10 @@ pub struct Answer {
 }
 
 impl Call {
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
     pub fn new(method: Method, path: impl Into<String>) -> Self {
         Self { method, path: path.into(), headers: HeaderMap::new(), body: Bytes::new() }
     }

@@ -21,7 +21,8 @@ use crate::{
 pub struct Forgotten {
     /// The entity as it was.
     pub entity: Entity,
-    /// The service that it described, which keeps what it had of it, and is edited as any other from now on.
+    /// The service that it described, which keeps the owner, life and links that it had of it, and is edited as any other
+    /// from now on. The tags went with the entity.
     pub service: Option<Service>,
 }
 

@@ -93,7 +93,8 @@ pub enum ImportFileError {
          recorded of them need {writes}; split the file"
     )]
     TooMuch { writes: usize },
-    /// The store failed before anything, or everything, was written.
+    /// The store failed. With all or nothing, nothing was written, unless the answer to a write was lost; otherwise what
+    /// stands before in the file may have been.
     #[error("could not import the entities")]
     Store(#[from] StoreError),
 }

@@ -55,6 +55,10 @@ struct State {
     outbox_forgets_nothing: bool,
     outbox_is_unreadable: bool,
     faster_sweep: bool,
+    /// Somebody extends every environment for an hour, right before an operation begins.
+    extends_meanwhile: bool,
+    /// How many announcements the bus was offered.
+    offered: usize,
     decisions_until_failure: Option<usize>,
     owed_since: Option<Timestamp>,
     flush_fails: bool,
@@ -192,6 +196,15 @@ impl SaveOperation for World {
         service: &Revision,
         entry: &Entry,
     ) -> Result<BeginOutcome, StoreError> {
+        let extends_meanwhile = self.state().extends_meanwhile;
+        if extends_meanwhile {
+            for environment in self.1.memory.items().environments.values_mut() {
+                if let crate::catalog::Infrastructure::Present(provisioned) = &mut environment.infrastructure
+                {
+                    provisioned.expires_at = Some(operation.requested.at + Duration::from_hours(1));
+                }
+            }
+        }
         self.1.memory.begin_operation(operation, service, entry).await
     }
 
@@ -313,6 +326,7 @@ impl Outbox for World {
 impl Publish for World {
     async fn publish(&self, announcements: &[Announcement]) -> Vec<Result<(), PublishError>> {
         let mut state = self.state();
+        state.offered += announcements.len();
         let mut publish = |announcement: &Announcement| {
             if state.bus_is_down || state.refused_by_bus.as_ref() == Some(&announcement.id) {
                 return Err(PublishError("the bus is down".into()));
@@ -540,6 +554,18 @@ fn what_the_bus_refuses_does_not_hold_up_what_stands_behind_it() {
     let published: BTreeSet<_> = state.bus.iter().map(|announcement| announcement.id.clone()).collect();
     assert!(!published.contains(&id("ending:14")));
     assert!(state.outbox.iter().any(|waiting| waiting.id == id("ending:14")));
+}
+
+#[test]
+fn a_bus_that_is_down_is_offered_one_page_by_each_sweep() {
+    let world = World::default();
+    world.state().tokens = (0..60).map(|number| fresh(token(number, 80 * DAY))).collect();
+    world.state().bus_is_down = true;
+    world.on_day(66);
+    assert_eq!(world.state().outbox.len(), 60);
+    world.state().offered = 0;
+    world.on_day(66);
+    assert_eq!(world.state().offered, 25);
 }
 
 #[test]

@@ -212,6 +212,28 @@ fn where_nothing_can_be_deprovisioned_that_is_noted_once() {
 }
 
 #[test]
+fn an_environment_that_is_extended_while_it_is_to_expire_stays() {
+    let world = World::with_ended_environment();
+    world.state().extends_meanwhile = true;
+    let report = world.sweep();
+    assert_eq!((report.expired, report.failures.len(), world.running()), (0, 0, None));
+    world.state().extends_meanwhile = false;
+    world.wait(HOUR);
+    assert_eq!(world.sweep().expired, 1);
+}
+
+#[test]
+fn an_environment_that_cannot_be_announced_keeps_none_from_being_deprovisioned() {
+    let world = World::with_ended_environment();
+    world.state().decisions_until_failure = Some(0);
+    let report = world.sweep();
+    assert!(matches!(report.failures.as_slice(), [SweepError::Store(_)]), "{:?}", report.failures);
+    assert_eq!((report.expired, report.announced, report.finished), (1, 0, false));
+    world.state().decisions_until_failure = None;
+    assert_eq!(world.sweep().announced, 1, "it is being deprovisioned, and announced nevertheless");
+}
+
+#[test]
 fn an_environment_whose_time_to_live_was_taken_away_stays() {
     let world = World::with_ended_environment();
     for service in world.1.memory.items().services.values_mut() {

@@ -229,6 +229,67 @@ fn who_is_in_the_group_counts_when_it_is_decided() {
     site.says(&person("carl", "acme=developer"), &id, Answer::Approve, None).unwrap();
 }
 
+#[test]
+fn a_group_that_was_asked_for_is_asked_for_still_and_so_is_another_one_by_now() {
+    let others = |spec: &mut EnvironmentSpec| spec.approval_group = Some("group:others".parse().unwrap());
+    let carl = person("carl", "acme=developer");
+    let site = asking_for(Some(&["bob"]));
+    site.memory.items().add_group("others", &["carl"]);
+    let id = site.awaiting();
+    site.edit("prod", others);
+    for who in [&bob(), &carl] {
+        let refused = site.says(who, &id, Answer::Approve, None);
+        assert!(matches!(refused, Err(DecideError::NotInGroup { .. })), "{refused:?}");
+    }
+    site.memory.items().add_group("others", &["carl", "bob"]);
+    site.says(&bob(), &id, Answer::Approve, None).unwrap();
+    let counts_for = site.memory.operation(&id).approval_group;
+    assert_eq!(counts_for, Some("group:others".parse().unwrap()));
+    // Taken away, the group of the record is asked for all the same.
+    let site = asking_for(Some(&["bob"]));
+    let id = site.awaiting();
+    site.edit("prod", |spec| spec.approval_group = None);
+    let refused = site.says(&carl, &id, Answer::Approve, None);
+    assert!(matches!(refused, Err(DecideError::NotInGroup { .. })), "{refused:?}");
+    site.says(&bob(), &id, Answer::Approve, None).unwrap();
+}
+
+#[test]
+fn an_approval_does_not_count_for_a_group_that_is_asked_for_later() {
+    let key = CallbackKey::new(&"k".repeat(32).into()).unwrap();
+    let apply = |site: &Site, id: &OperationId| {
+        let begun = steer::begin_attempt(&site.memory, &site.hand, &key, id, Phase::Apply);
+        begun.now_or_never().unwrap().map(drop)
+    };
+    let edits: [Edit; 3] = [
+        ("the same group", |_| {}, true),
+        ("another group", |it| it.approval_group = Some("group:others".parse().unwrap()), false),
+        ("no group", |it| it.approval_group = None, true),
+    ];
+    for (what, edit, goes) in edits {
+        let site = asking_for(Some(&["bob"]));
+        let id = site.awaiting();
+        site.says(&bob(), &id, Answer::Approve, None).unwrap();
+        site.edit("prod", edit);
+        let begun = apply(&site, &id);
+        assert_eq!(begun.is_ok(), goes, "{what}: {begun:?}");
+    }
+    let site = Site::default();
+    let id = site.awaiting();
+    site.says(&bob(), &id, Answer::Approve, None).unwrap();
+    site.edit("prod", |spec| spec.approval_group = Some("group:leads".parse().unwrap()));
+    site.memory.items().add_group("leads", &["bob"]);
+    let refused = apply(&site, &id).unwrap_err();
+    assert!(refused.to_string().contains("the approval of a group by now"), "{refused}");
+    // Given while the group is asked for, it counts for it.
+    let site = Site::default();
+    let id = site.awaiting();
+    site.edit("prod", |spec| spec.approval_group = Some("group:leads".parse().unwrap()));
+    site.memory.items().add_group("leads", &["bob"]);
+    site.says(&bob(), &id, Answer::Approve, None).unwrap();
+    apply(&site, &id).unwrap();
+}
+
 /// An edit of an environment while an operation is open, and whether the operation may go on.
 type Edit = (&'static str, fn(&mut EnvironmentSpec), bool);
 

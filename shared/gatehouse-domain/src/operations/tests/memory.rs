@@ -105,6 +105,10 @@ impl Items {
         if let Some(running) = &state.running {
             return BeginOutcome::Busy(running.clone());
         }
+        let end = state.infrastructure.provisioned().and_then(|provisioned| provisioned.expires_at);
+        if operation.is_expiry() && end.is_none_or(|end| end > operation.requested.at) {
+            return BeginOutcome::NotExpired;
+        }
         state.running = Some(operation.id.clone());
         let last = match operation.work.kind() {
             OperationKind::Deploy => &mut state.last_deploy,

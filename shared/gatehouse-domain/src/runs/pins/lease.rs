@@ -30,6 +30,9 @@ pub struct PinLease {
     /// The run that it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<RunId>,
+    /// Whether it is held by whoever settles it, and not by the request's own invocation.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub settling: bool,
     pub created_at: Timestamp,
     /// Until when nobody else may settle it. It is the version that changes are conditional on: each one sets another.
     pub held_until: Timestamp,
@@ -47,7 +50,8 @@ impl PinLease {
     }
 
     /// Whether a resource is pinned by this lease. Pinning takes two calls, of which the second one writes the comment:
-    /// a pin without any that has our version is taken for ours, or it would stay if the second call did not come.
+    /// a pin without any that has our version is taken for ours, or it would stay if the second call did not come. So it
+    /// says nothing before anything was pinned by the lease.
     pub fn owns(&self, resource: &str, pinned: &Pinned) -> bool {
         let Pinned::To { fields, comment } = pinned else { return false };
         let ours = self.versions.get(resource).is_some_and(|version| version.fields == *fields);

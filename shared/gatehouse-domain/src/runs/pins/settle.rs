@@ -1,6 +1,8 @@
 //! Taking pins away that have done their work, or whose starter is dead.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
+
+use jiff::Timestamp;
 
 use super::lease::{PinLease, PinLeases};
 use crate::{
@@ -85,7 +87,7 @@ pub async fn settle<S: PinLeases + FindRun + RecordRun>(
     if lease.held_until > now {
         return Ok(false);
     }
-    let held = PinLease { held_until: now + SETTLE_WITHIN, ..lease.clone() };
+    let held = PinLease { held_until: now + SETTLE_WITHIN, settling: true, ..lease.clone() };
     if !store.change_pins(&lease, &held).await? {
         // Somebody else was faster.
         return Ok(false);
@@ -95,7 +97,8 @@ pub async fn settle<S: PinLeases + FindRun + RecordRun>(
         store.end_pins(&held).await?;
     } else {
         // So that nobody has to wait for the hold to end. Refused means that it has ended, and is somebody else's.
-        store.change_pins(&held, &PinLease { held_until: clock.now(), ..held.clone() }).await?;
+        let left = PinLease { held_until: clock.now(), settling: false, ..held.clone() };
+        store.change_pins(&held, &left).await?;
     }
     settled
 }
@@ -152,7 +155,8 @@ pub async fn unpin(pins: &dyn PinVersions, lease: &PinLease) -> Result<(), CiErr
     Ok(())
 }
 
-/// Settles every lease whose time has come. Returns how many were, and what went wrong with others.
+/// Settles every lease whose time has come, and begins with none after `deadline`. Returns how many were, and what went
+/// wrong with others. A CI system that does not answer is not asked about its other leases.
 ///
 /// # Errors
 ///
@@ -161,12 +165,27 @@ pub async fn settle_all<S: PinLeases + FindRun + RecordRun>(
     store: &S,
     providers: &dyn ProviderDirectory,
     clock: &dyn Clock,
+    deadline: Timestamp,
 ) -> Result<(usize, Vec<SettleError>), StoreError> {
     let (mut settled, mut failures) = (0, Vec::new());
+    let mut silent = BTreeSet::new();
     for lease in store.open_pins().await? {
+        if clock.now() >= deadline {
+            break;
+        }
+        if silent.contains(&lease.provider) {
+            continue;
+        }
+        let provider = lease.provider.clone();
         match settle_one(store, providers, clock, lease).await {
             Ok(done) => settled += usize::from(done),
-            Err(error) => failures.push(error),
+            Err(error) => {
+                // Each call would only use up the time that other CI systems' leases need.
+                if matches!(&error, SettleError::Ci(error) if error.kind == CiErrorKind::Unavailable) {
+                    silent.insert(provider);
+                }
+                failures.push(error);
+            }
         }
     }
     Ok((settled, failures))

@@ -144,7 +144,7 @@ impl<'a, S: FindRun + RecordRun + RunRequests + PinLeases> Attempt<'a, S> {
     }
 
     /// Makes `request` belong to this invocation; `None` when another one was faster.
-    async fn hold(
+    pub(super) async fn hold(
         &self,
         request: &RunRequest,
         called_at: Timestamp,
@@ -169,8 +169,9 @@ impl<'a, S: FindRun + RecordRun + RunRequests + PinLeases> Attempt<'a, S> {
     }
 
     /// Calls the CI system, for the first time. What few starts need is boxed, so that the others' state stays small.
-    pub(super) async fn call(&self, request: RunRequest) -> Result<Started, StartError> {
-        match Box::pin(self.start(&request)).await {
+    pub(super) async fn call(&self, mut request: RunRequest) -> Result<Started, StartError> {
+        let outcome = Box::pin(self.start(&mut request)).await;
+        match outcome {
             Ok(build) => match self.finish(&request, build).await? {
                 Some(started) => Ok(started),
                 // Somebody adopted the build that was ours, which only one who lost a build of their own does:
@@ -301,10 +302,11 @@ impl<'a, S: FindRun + RecordRun + RunRequests + PinLeases> Attempt<'a, S> {
             return Err(closed.into());
         }
         // Not recovering any more, and called now: for others this call is under way like a first one.
-        let Some(request) = self.hold(&request, self.system.now(), Recovering::No).await? else {
+        let Some(mut request) = self.hold(&request, self.system.now(), Recovering::No).await? else {
             return Err(self.unknown());
         };
-        match Box::pin(self.start(&request)).await {
+        let outcome = Box::pin(self.start(&mut request)).await;
+        match outcome {
             Ok(build) => self.finish(&request, build).await?.ok_or_else(|| self.unknown()),
             // Not abandoned, whatever the error: the first call's outcome was never known for certain, so the
             // key must keep leading here.

@@ -190,7 +190,8 @@ where
         checkpoint,
         actor,
         created_at: now,
-        state: attempt.open(now, Recovering::No),
+        // Not `now`: finding the versions may have taken a while.
+        state: attempt.open(system.now(), Recovering::No),
     };
     let entry = entry(system, audit, &wanted.job, &request);
     // Written before the call: if this invocation dies at any moment after it, the request is there for a

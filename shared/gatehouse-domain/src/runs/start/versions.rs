@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, time::Duration};
 use jiff::Timestamp;
 
 use super::{
-    attempt::{Attempt, HOLD, LOST_FOR_GOOD, WAIT_INTERVAL},
+    attempt::{Attempt, HOLD, LOST_FOR_GOOD, Recovering, WAIT_INTERVAL},
     error::{StartError, Started},
     request::{RunRequest, RunRequests},
 };
@@ -76,6 +76,15 @@ impl From<NotStarted> for StartError {
     }
 }
 
+/// Where a request has its lease from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Leased {
+    /// Nobody had the pipeline, so nothing there is pinned for this request.
+    Anew,
+    /// An earlier invocation of this very request left it, and may have pinned.
+    Resumed,
+}
+
 fn refused(advice: String) -> CiError {
     CiError::new(CiErrorKind::Refused, OPERATION, advice)
 }
@@ -143,21 +152,27 @@ async fn find_version(
 }
 
 impl<S: FindRun + RecordRun + RunRequests + PinLeases> Attempt<'_, S> {
-    /// Calls the CI system, with what the run is to take pinned.
-    pub(super) async fn start(&self, request: &RunRequest) -> Result<Build, NotStarted> {
+    /// Calls the CI system, with what the run is to take pinned. `request` is then as it is held when the call begins.
+    pub(super) async fn start(&self, request: &mut RunRequest) -> Result<Build, NotStarted> {
         if request.versions.is_empty() {
             return Ok(self.provider.start(&request.call()).await?);
         }
         let pins = self.provider.pins().ok_or_else(unsupported)?;
-        let lease = self.take_lease(request).await?;
-        if let Err(error) = self.look(pins, &lease).await {
-            self.store.end_pins(&lease).await?;
+        let (lease, origin) = self.take_lease(request).await?;
+        if let Err(error) = self.look(pins, &lease, origin).await {
+            match origin {
+                // Whatever is pinned is somebody's, also when it looks like ours.
+                Leased::Anew => self.store.end_pins(&lease).await?,
+                // The invocation that died may have pinned, or its call may be carried out later still.
+                Leased::Resumed => self.take_back(pins, lease, LOST_FOR_GOOD).await?,
+            }
             return Err(error.into());
         }
         if let Err(error) = self.pin(pins, &lease).await {
             self.take_back(pins, lease, LOST_FOR_GOOD).await?;
             return Err(error.into());
         }
+        self.renew(pins, &lease, request).await?;
         let outcome = self.provider.start(&request.call()).await;
         match &outcome {
             // The lease waits for the run's record, and for its own end if that does not come.
@@ -173,8 +188,49 @@ impl<S: FindRun + RecordRun + RunRequests + PinLeases> Attempt<'_, S> {
         Ok(outcome?)
     }
 
+    /// Holds the request from this moment on: pinning took its time, and others reckon from the call when a lost build
+    /// is certainly none, and from the hold's end that this invocation is dead. Where that fails nothing is called.
+    async fn renew(
+        &self,
+        pins: &dyn PinVersions,
+        lease: &PinLease,
+        request: &mut RunRequest,
+    ) -> Result<(), NotStarted> {
+        let failure = match self.hold(request, self.system.now(), Recovering::No).await {
+            Ok(Some(held)) => {
+                *request = held;
+                return Ok(());
+            }
+            // Whoever has the request now may call, or have called.
+            Ok(None) => NotStarted::Ci(CiError::new(
+                CiErrorKind::OutcomeUnknown,
+                OPERATION,
+                "pinning took so long that the request is another invocation's by now",
+            )),
+            Err(error) => NotStarted::Store(error),
+        };
+        // Whoever has the request may have the lease too, and its pins look like these: they are taken away only while
+        // nobody else can begin to use them.
+        let held_until = self.system.now() + HOLD + LOST_FOR_GOOD;
+        let ending = PinLease { held_until, settling: true, ..lease.clone() };
+        // What goes wrong here must not seem to be the failure: the lease stays then, and is settled when it ends.
+        if matches!(self.store.change_pins(lease, &ending).await, Ok(true)) {
+            drop(self.take_back(pins, ending, Duration::ZERO).await);
+        }
+        Err(failure)
+    }
+
+    /// Refuses to go on pinning when the caller has to be answered.
+    fn in_time(&self) -> Result<(), CiError> {
+        if self.system.now() < self.deadline {
+            return Ok(());
+        }
+        let advice = "the CI system took too long over pinning what the run is to take; try again";
+        Err(CiError::new(CiErrorKind::Unavailable, OPERATION, advice))
+    }
+
     /// Waits until nobody else pins in the pipeline.
-    async fn take_lease(&self, request: &RunRequest) -> Result<PinLease, NotStarted> {
+    async fn take_lease(&self, request: &RunRequest) -> Result<(PinLease, Leased), NotStarted> {
         let provider = &self.job.spec.provider;
         let scope = PinLease::scope_of(provider, &request.target).ok_or_else(unsupported)?;
         let versions = request.versions.iter().map(|it| (it.resource.clone(), it.version.clone()));
@@ -189,18 +245,20 @@ impl<S: FindRun + RecordRun + RunRequests + PinLeases> Attempt<'_, S> {
                 request: request.id.clone(),
                 build: None,
                 run: None,
+                settling: false,
                 created_at: now,
                 // Whoever finds it over knows that this invocation is dead, and that no call of its is still to come.
                 held_until: now + HOLD + LOST_FOR_GOOD,
             };
             if self.store.begin_pins(&lease).await? {
-                return Ok(lease);
+                return Ok((lease, Leased::Anew));
             }
             match self.store.find_pins(&scope).await? {
-                // An earlier invocation of this very request left it, and is dead: this one has its place.
-                Some(own) if own.request == request.id => {
+                // An earlier invocation of this very request left it, and is dead: this one has its place. Whoever
+                // settles it is not dead, and would unpin what this one pins.
+                Some(own) if own.request == request.id && (!own.settling || own.held_until <= now) => {
                     if self.store.change_pins(&own, &lease).await? {
-                        return Ok(lease);
+                        return Ok((lease, Leased::Resumed));
                     }
                 }
                 // What cannot be settled stays in the way, and is tried again until time is over.
@@ -215,12 +273,13 @@ impl<S: FindRun + RecordRun + RunRequests + PinLeases> Attempt<'_, S> {
     }
 
     /// Refuses where somebody has pinned one of the resources: that is theirs.
-    async fn look(&self, pins: &dyn PinVersions, lease: &PinLease) -> Result<(), CiError> {
+    async fn look(&self, pins: &dyn PinVersions, lease: &PinLease, origin: Leased) -> Result<(), CiError> {
         for resource in lease.versions.keys() {
+            self.in_time()?;
             let pinned = pins.pinned(&lease.target, resource).await?;
             let why = match &pinned {
                 Pinned::Nothing => continue,
-                pinned if lease.owns(resource, pinned) => continue,
+                pinned if origin == Leased::Resumed && lease.owns(resource, pinned) => continue,
                 Pinned::InConfiguration => "in the pipeline's configuration".to_owned(),
                 Pinned::To { fields, comment } if comment.is_empty() => format!("to {}", written(fields)),
                 Pinned::To { fields, comment } => format!("to {} (\"{comment}\")", written(fields)),
@@ -236,12 +295,14 @@ impl<S: FindRun + RecordRun + RunRequests + PinLeases> Attempt<'_, S> {
     async fn pin(&self, pins: &dyn PinVersions, lease: &PinLease) -> Result<(), CiError> {
         let comment = lease.comment();
         for (resource, version) in &lease.versions {
+            self.in_time()?;
             pins.pin(&lease.target, resource, version).await?;
             // Somebody may have pinned it at the same moment, and our comment would make that look like ours.
             if !lease.owns(resource, &pins.pinned(&lease.target, resource).await?) {
                 let advice = format!("somebody has just pinned resource `{resource}` otherwise; try again");
                 return Err(refused(advice));
             }
+            self.in_time()?;
             pins.comment(&lease.target, resource, &comment).await?;
         }
         Ok(())
@@ -273,7 +334,8 @@ impl<S: FindRun + RecordRun + RunRequests + PinLeases> Attempt<'_, S> {
             && lease.request == request.id
         {
             let (build, id) = (Some(run.build.clone()), Some(run.id.clone()));
-            let lent = PinLease { build, run: id, held_until: self.system.now(), ..lease.clone() };
+            let held_until = self.system.now();
+            let lent = PinLease { build, run: id, settling: false, held_until, ..lease.clone() };
             drop(self.store.change_pins(&lease, &lent).await);
         }
     }

@@ -8,6 +8,7 @@
 mod ci;
 mod executor;
 mod people;
+mod resume;
 mod table;
 mod world;
 
@@ -18,10 +19,18 @@ use std::{
     sync::Arc,
 };
 
+use jiff::Timestamp;
+
 use self::{
     executor::{Task, run},
-    people::{janitor, person, starter},
-    world::World,
+    people::{janitor, person, start, starter},
+    world::{Pin, World},
+};
+use super::StartError;
+use crate::{
+    ci::ResourceVersion,
+    clock::Clock,
+    runs::pins::{PinLease, settle_all},
 };
 
 /// Seeds that once found a defect.
@@ -125,4 +134,75 @@ fn whatever_happens_nothing_stays_pinned_and_runs_say_what_they_took() {
             "most are delivered: {happened:?}"
         );
     }
+}
+
+#[test]
+fn a_pin_without_a_comment_is_somebodys_when_nothing_was_pinned_for_the_run() {
+    for seed in 0..200 {
+        let world = Arc::new(World::new(seed));
+        let pin = Pin { version: "v0".to_owned(), comment: String::new(), is_a_persons: true };
+        world.state().pin = Some(pin);
+        let caller = {
+            let world = world.clone();
+            async move {
+                let outcome = start(&world, 0).await;
+                assert!(matches!(outcome, Err(StartError::Ci(_))), "seed {seed}: {outcome:?}");
+                assert!(world.state().leases.is_empty(), "seed {seed}: nothing is left to settle");
+            }
+        };
+        run(&world, vec![Box::pin(caller)], Box::pin(janitor(world.clone())));
+        let state = world.state();
+        assert_eq!(state.touched, None, "seed {seed}");
+        assert!(state.pin.is_some(), "seed {seed}");
+        assert!(state.builds.is_empty(), "seed {seed}");
+    }
+}
+
+/// A lease that nobody holds any more, of a pipeline in which nothing is pinned.
+fn left_behind(world: &World, scope: &str) -> PinLease {
+    let spec = table::job().spec;
+    let version = ResourceVersion { id: "v0".to_owned(), fields: ci::fields("v0") };
+    PinLease {
+        scope: scope.to_owned(),
+        provider: spec.provider,
+        target: spec.target,
+        versions: BTreeMap::from([(ci::RESOURCE.to_owned(), version)]),
+        request: "run_0".to_owned(),
+        build: None,
+        run: None,
+        settling: false,
+        created_at: world.now(),
+        held_until: world.now(),
+    }
+}
+
+/// How many of two leases are settled before `deadline`, and for how many that fails.
+fn settle_two(seed: u64, deadline: impl FnOnce(&World) -> Timestamp + 'static) -> (usize, usize) {
+    let world = Arc::new(World::new(seed));
+    for scope in ["a", "b"] {
+        let lease = left_behind(&world, scope);
+        world.state().leases.insert(scope.to_owned(), lease);
+    }
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let sweep = {
+        let world = world.clone();
+        async move {
+            let (ci, deadline) = (ci::Ci(world.clone()), deadline(&world));
+            let (settled, failures) = settle_all(&*world, &ci, &*world, deadline).await.unwrap();
+            sender.send((settled, failures.len())).unwrap();
+        }
+    };
+    run(&world, vec![Box::pin(sweep)], Box::pin(janitor(world.clone())));
+    receiver.recv().unwrap()
+}
+
+#[test]
+fn no_lease_is_settled_when_the_sweeps_time_is_over() {
+    assert_eq!(settle_two(0, World::now), (0, 0));
+}
+
+#[test]
+fn a_ci_system_that_does_not_answer_is_not_asked_about_its_other_leases() {
+    let outcomes: BTreeSet<_> = (0..1000).map(|seed| settle_two(seed, |_| Timestamp::MAX)).collect();
+    assert_eq!(outcomes, BTreeSet::from([(0, 1), (1, 1), (2, 0)]));
 }

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use jiff::Timestamp;
 use serde_json::json;
 
 use super::{
@@ -23,8 +24,13 @@ use crate::{
     },
 };
 
-/// Starts a run with a version of its own, and repeats the request with the same key until it is answered with it.
-pub(super) async fn starter(world: Arc<World>, number: usize) {
+/// The version that a starter wants.
+fn wanted_by(number: usize) -> String {
+    format!("v{}", number % 2)
+}
+
+/// Asks once for a run with a starter's version.
+pub(super) async fn start(world: &Arc<World>, number: usize) -> Result<Started, StartError> {
     let grant = Grant::ApiKey {
         scopes: [Scope::All].into(),
         tenants: Tenants::All,
@@ -34,14 +40,18 @@ pub(super) async fn starter(world: Arc<World>, number: usize) {
     let (caller, origin) = (Caller { subject: "test".into(), grant }, Origin::default());
     let audit = AuditContext { caller: &caller, origin: &origin };
     let key: IdempotencyKey = format!("k{number}").parse().unwrap();
-    let wanted = format!("v{}", number % 2);
-    let given = BTreeMap::from([("ref".to_owned(), json!(wanted))]);
+    let given = BTreeMap::from([("ref".to_owned(), json!(wanted_by(number)))]);
     let (ci, job) = (Ci(world.clone()), job().id);
+    trigger(&**world, &ci, &**world, &audit, &job, &given, Some(&key)).await
+}
+
+/// Starts a run with a version of its own, and repeats the request with the same key until it is answered with it.
+pub(super) async fn starter(world: Arc<World>, number: usize) {
+    let wanted = wanted_by(number);
     world.sleep(world.seconds(20)).await;
     loop {
         let turns = world.chance(3).then(|| world.below(120));
-        let attempt = trigger(&*world, &ci, &*world, &audit, &job, &given, Some(&key));
-        match dying(attempt, turns).await {
+        match dying(start(&world, number), turns).await {
             Some(Ok(started)) => {
                 check_answer(&world, &started, &wanted);
                 world.state().answers.push((wanted, started.run.id));
@@ -112,7 +122,7 @@ pub(super) async fn janitor(world: Arc<World>) {
 }
 
 async fn sweep(world: &World, ci: &Ci) {
-    let (settled, _) = settle_all(world, ci, world).await.unwrap();
+    let (settled, _) = settle_all(world, ci, world, Timestamp::MAX).await.unwrap();
     if settled > 0 {
         world.note("the janitor settled a lease");
     }
