@@ -266,7 +266,7 @@ fn is_imported(entry: &Value) -> bool {
 
 /// What is said of an entry that stands `by` entries further on in the whole file.
 fn moved(mut entry: Value, by: usize) -> Value {
-    for error in entry["errors"].as_array_mut().into_iter().flatten() {
+    for error in entry.get_mut("errors").and_then(Value::as_array_mut).into_iter().flatten() {
         let pointer = text_at(error, "/pointer").strip_prefix("/jobs/").map(|rest| {
             let (index, rest) =
                 rest.split_once('/').map_or((rest, None), |(index, rest)| (index, Some(rest)));

@@ -293,7 +293,7 @@ fn unknown_claims_are_refused() {
 #[test]
 fn names_and_ids_that_cannot_be_are_refused() {
     let ours = Installation::new();
-    for bad in ["", "a/b", "../x", "a#b", "a b", "a\0", "-a", &"x".repeat(40)] {
+    for bad in ["", "a/b", "../x", "a#b", "a b", "a\0", "-a", &"x".repeat(129)] {
         assert!(bad.parse::<TenantId>().is_err(), "{bad:?} tests nothing");
         refuses_service(&ours, &with(service_members(), "project", bad), &Refusal::Claims);
         refuses_service(&ours, &with(service_members(), "service", bad), &Refusal::Claims);

@@ -113,6 +113,7 @@ fn operation() -> Operation {
         environment: "dev".parse().unwrap(),
         work: Work::Deploy { version: "1.2.3".to_owned(), target: DeployTarget::Webhook(String::new()) },
         approval_required: false,
+        approval_group: None,
         fingerprint: Fingerprint::of(&["deploy"]),
         requested: Asked::by("user:ada", at),
         deadline: at + Duration::from_hours(8),

@@ -717,10 +717,11 @@ mod delete {
         let app = with_files().await;
         let developer = app.as_developer("acme");
         let path = "/v1/catalog/entities/system/default/payments";
-        assert_snapshot!(developer.delete(path).await, @"
+        assert_snapshot!(developer.delete(path).await, @r#"
         428 Precondition Required
         precondition-required: It exists already; send its ETag in If-Match to replace or delete it.
-        ");
+          etag: "\"rev_#1\""
+        "#);
         assert_snapshot!(developer.delete(path).if_match("\"rev_other\"").await, @"
         412 Precondition Failed
         precondition-failed: It is not as expected any more; read it again and repeat the change.

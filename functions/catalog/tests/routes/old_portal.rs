@@ -156,7 +156,7 @@ async fn names_for_people_are_refused_with_one_that_would_do() {
     assert_snapshot!(post(&developer, &with(json!({ "environments": [{ "name": "Prod EU", "category": "prod" }] }))).await, @r#"
     422 Unprocessable Entity
     validation-failed: Refused: `/environments/0/name`.
-      "/environments/0/name": an environment must be 1 to 39 characters of a-z, 0-9, '_' and '-', not starting with '-' or '_': `prod-eu` would do
+      "/environments/0/name": an environment must be 1 to 39 characters of A-Z, a-z, 0-9, '_', '.' and '-', starting with a letter or digit: `prod-eu` would do
     "#);
     // Nothing would do that is as like it as can be.
     assert_snapshot!(post(&developer, &with(json!({ "name": "$$$" }))).await, @r#"

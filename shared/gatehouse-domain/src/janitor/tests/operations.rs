@@ -320,13 +320,3 @@ fn the_end_of_an_environment_whose_time_to_live_was_taken_away_is_not_announced(
     }
     assert_eq!(world.after_hours(2), []);
 }
-
-#[test]
-fn an_environment_whose_end_cannot_be_announced_is_left_for_the_next_sweep() {
-    let world = World::with_ended_environment();
-    world.state().decisions_until_failure = Some(0);
-    assert_eq!(world.sweep().expired, 0);
-    world.state().decisions_until_failure = None;
-    assert_eq!(world.sweep().expired, 1);
-    assert_eq!(world.state().bus.len(), 1);
-}
