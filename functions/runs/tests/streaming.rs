@@ -136,16 +136,15 @@ async fn save_job(table: &Table) {
     let kinds = ProviderKind::ALL.into();
     let grant = Grant::ApiKey {
         scopes: [Scope::All].into(),
-        tenants: Tenants::All,
+        tenants: Tenants::Only(["example".parse().unwrap()].into()),
         expires_at: None,
         minted_by: None,
     };
     let caller = Caller { subject: "test".into(), grant };
     let draft = JobDraft { id: "talk".parse().unwrap(), spec };
-    let tenant = "example".parse().unwrap();
     let expected = Precondition::Absent;
     let audit = AuditContext { caller: &caller, origin: &Origin::default() };
-    let put = gatehouse_domain::jobs::put(table, &System, &kinds, &audit, draft, Some(&tenant), &expected);
+    let put = gatehouse_domain::jobs::put(table, &System, &kinds, &audit, draft, None, &expected);
     put.await.unwrap();
 }
 

@@ -202,7 +202,7 @@ async fn every_answer_names_the_version() {
     for version in Version::ALL {
         let twin = one_job(Script::quick()).version(version).start().await;
         let client = Client::anonymous(&twin);
-        for path in ["info", "user", "teams/main/pipelines/p", "nothing-here"] {
+        for path in ["info", "user", "teams/main/pipelines/p"] {
             let reply = client.get(&format!("/api/v1/{path}")).await;
             assert_eq!(reply.header("x-concourse-version"), version.as_str(), "{path}");
         }
