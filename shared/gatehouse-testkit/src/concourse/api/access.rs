@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
-use axum::extract::FromRequestParts;
+use axum::extract::{FromRequestParts, Path};
+use axum::response::{IntoResponse, Response};
 use http::header::AUTHORIZATION;
 use http::request::Parts;
+use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::answer::Rejection;
@@ -74,21 +76,43 @@ pub(super) struct PipelineRef {
     pub(super) vars: Option<Map<String, Value>>,
 }
 
-impl PipelineRef {
-    pub(super) fn parse(
-        world: &World,
-        team: String,
-        name: String,
-        query: Option<&str>,
-    ) -> Result<Self, Rejection> {
+/// What the path of a call below a pipeline says of it.
+#[derive(Deserialize)]
+struct InPipeline {
+    team: String,
+    #[serde(rename = "pipeline")]
+    name: String,
+}
+
+/// A path below a job of a pipeline.
+#[derive(Deserialize)]
+pub(super) struct InJob {
+    pub(super) job: String,
+}
+
+/// A path below a build of a job.
+#[derive(Deserialize)]
+pub(super) struct InBuild {
+    pub(super) job: String,
+    pub(super) build: String,
+}
+
+impl FromRequestParts<Arc<World>> for PipelineRef {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, world: &Arc<World>) -> Result<Self, Response> {
+        let path = Path::from_request_parts(parts, world).await;
+        let Path(InPipeline { team, name }) = path.map_err(IntoResponse::into_response)?;
         let vars = if world.config.version.has_instanced_pipelines() {
-            instance_vars(query.unwrap_or_default())?
+            instance_vars(parts.uri.query().unwrap_or_default()).map_err(IntoResponse::into_response)?
         } else {
             None
         };
         Ok(Self { team, name, vars })
     }
+}
 
+impl PipelineRef {
     pub(super) fn find<'s>(&self, state: &'s State) -> Result<&'s PipelineRecord, Rejection> {
         state.pipeline(&self.team, &self.name, self.vars.as_ref()).ok_or(Rejection::NotFound)
     }

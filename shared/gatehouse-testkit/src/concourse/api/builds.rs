@@ -9,7 +9,7 @@ use http::StatusCode;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::access::{Detail, PipelineRef, build, readable_build};
+use super::access::{Detail, InBuild, InJob, PipelineRef, build, readable_build};
 use super::answer::{Answer, Json, Rejection};
 use super::paging::{self, Page};
 use super::pipelines::is_visible;
@@ -63,11 +63,10 @@ pub(super) async fn list_team_builds(
 pub(super) async fn list_pipeline_builds(
     State(world): State<Arc<World>>,
     caller: Caller,
-    Path((team, name)): Path<(String, String)>,
+    pipeline: PipelineRef,
     RawQuery(query): RawQuery,
 ) -> Answer {
-    let path = format!("/api/v1/teams/{team}/pipelines/{name}/builds");
-    let pipeline = PipelineRef::parse(&world, team, name, query.as_deref())?;
+    let path = format!("/api/v1/teams/{}/pipelines/{}/builds", pipeline.team, pipeline.name);
     let state = world.lock();
     let id = pipeline.readable(&state, &caller)?.id;
     let builds = state.builds.values().filter(|it| it.job.as_ref().is_some_and(|(its, _)| *its == id));
@@ -79,11 +78,11 @@ pub(super) async fn list_pipeline_builds(
 pub(super) async fn list_job_builds(
     State(world): State<Arc<World>>,
     caller: Caller,
-    Path((team, name, job)): Path<(String, String, String)>,
+    pipeline: PipelineRef,
+    Path(InJob { job }): Path<InJob>,
     RawQuery(query): RawQuery,
 ) -> Answer {
-    let path = format!("/api/v1/teams/{team}/pipelines/{name}/jobs/{job}/builds");
-    let pipeline = PipelineRef::parse(&world, team, name, query.as_deref())?;
+    let path = format!("/api/v1/teams/{}/pipelines/{}/jobs/{job}/builds", pipeline.team, pipeline.name);
     let state = world.lock();
     let known = pipeline.readable(&state, &caller)?;
     known.job(&job).ok_or(Rejection::NotFound)?;
@@ -100,10 +99,9 @@ pub(super) async fn list_job_builds(
 pub(super) async fn show_job_build(
     State(world): State<Arc<World>>,
     caller: Caller,
-    Path((team, name, job, build)): Path<(String, String, String, String)>,
-    RawQuery(query): RawQuery,
+    pipeline: PipelineRef,
+    Path(InBuild { job, build }): Path<InBuild>,
 ) -> Answer {
-    let pipeline = PipelineRef::parse(&world, team, name, query.as_deref())?;
     let state = world.lock();
     let known = pipeline.readable(&state, &caller)?;
     let found = if build == "latest" {

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{Path, State};
 use axum::response::IntoResponse;
 use http::StatusCode;
 
-use super::access::PipelineRef;
+use super::access::{InBuild, InJob, PipelineRef};
 use super::answer::{Answer, Json, Rejection};
 use super::pipelines::is_visible;
 use super::present::{self, Comment};
@@ -15,8 +15,6 @@ use crate::concourse::run::{self, NewBuild};
 use crate::concourse::script::Status;
 use crate::concourse::version::Version;
 use crate::concourse::world::World;
-
-type JobPath = Path<(String, String, String)>;
 
 pub(super) async fn list_all_jobs(State(world): State<Arc<World>>, caller: Caller) -> Answer {
     caller.not_invalid()?;
@@ -31,10 +29,8 @@ pub(super) async fn list_all_jobs(State(world): State<Arc<World>>, caller: Calle
 pub(super) async fn list_jobs(
     State(world): State<Arc<World>>,
     caller: Caller,
-    Path((team, name)): Path<(String, String)>,
-    RawQuery(query): RawQuery,
+    pipeline: PipelineRef,
 ) -> Answer {
-    let pipeline = PipelineRef::parse(&world, team, name, query.as_deref())?;
     let state = world.lock();
     let pipeline = pipeline.readable(&state, &caller)?;
     let jobs = pipeline.jobs.iter().map(|job| present::job_summary(&world, &state, pipeline, job));
@@ -45,10 +41,9 @@ pub(super) async fn list_jobs(
 pub(super) async fn show_job(
     State(world): State<Arc<World>>,
     caller: Caller,
-    Path((team, name, job)): JobPath,
-    RawQuery(query): RawQuery,
+    pipeline: PipelineRef,
+    Path(InJob { job }): Path<InJob>,
 ) -> Answer {
-    let pipeline = PipelineRef::parse(&world, team, name, query.as_deref())?;
     let state = world.lock();
     let pipeline = pipeline.readable(&state, &caller)?;
     let job = pipeline.job(&job).ok_or(Rejection::NotFound)?;
@@ -59,10 +54,9 @@ pub(super) async fn show_job(
 pub(super) async fn trigger_job(
     State(world): State<Arc<World>>,
     caller: Caller,
-    Path((team, name, job)): JobPath,
-    RawQuery(query): RawQuery,
+    pipeline: PipelineRef,
+    Path(InJob { job }): Path<InJob>,
 ) -> Answer {
-    let pipeline = PipelineRef::parse(&world, team, name, query.as_deref())?;
     let (new, breaks) = world.update(|state| {
         let pipeline = pipeline.operable(state, &caller)?;
         let id = pipeline.id;
@@ -91,10 +85,9 @@ pub(super) async fn trigger_job(
 pub(super) async fn rerun_build(
     State(world): State<Arc<World>>,
     caller: Caller,
-    Path((team, name, job, build)): Path<(String, String, String, String)>,
-    RawQuery(query): RawQuery,
+    pipeline: PipelineRef,
+    Path(InBuild { job, build }): Path<InBuild>,
 ) -> Answer {
-    let pipeline = PipelineRef::parse(&world, team, name, query.as_deref())?;
     let new = {
         let state = world.lock();
         let pipeline = pipeline.operable(&state, &caller)?;
@@ -142,32 +135,25 @@ fn created(world: &Arc<World>, new: NewBuild) -> Answer {
 pub(super) async fn pause_job(
     State(world): State<Arc<World>>,
     caller: Caller,
-    Path(path): JobPath,
-    RawQuery(query): RawQuery,
+    pipeline: PipelineRef,
+    Path(InJob { job }): Path<InJob>,
 ) -> Answer {
-    set_paused(&world, &caller, path, query.as_deref(), true)
+    set_paused(&world, &caller, &pipeline, &job, true)
 }
 
 pub(super) async fn unpause_job(
     State(world): State<Arc<World>>,
     caller: Caller,
-    Path(path): JobPath,
-    RawQuery(query): RawQuery,
+    pipeline: PipelineRef,
+    Path(InJob { job }): Path<InJob>,
 ) -> Answer {
-    set_paused(&world, &caller, path, query.as_deref(), false)
+    set_paused(&world, &caller, &pipeline, &job, false)
 }
 
-fn set_paused(
-    world: &World,
-    caller: &Caller,
-    (team, name, job): (String, String, String),
-    query: Option<&str>,
-    paused: bool,
-) -> Answer {
-    let pipeline = PipelineRef::parse(world, team, name, query)?;
+fn set_paused(world: &World, caller: &Caller, pipeline: &PipelineRef, job: &str, paused: bool) -> Answer {
     world.update(|state| {
         let id = pipeline.operable(state, caller)?.id;
-        state.job_mut(id, &job).ok_or(Rejection::NotFound)?.paused = paused;
+        state.job_mut(id, job).ok_or(Rejection::NotFound)?.paused = paused;
         Ok(StatusCode::OK.into_response())
     })
 }

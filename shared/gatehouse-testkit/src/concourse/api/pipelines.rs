@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::body::Bytes;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{Path, State};
 use axum::response::IntoResponse;
 use http::StatusCode;
 use serde::Deserialize;
@@ -47,10 +47,8 @@ pub(super) async fn list_team_pipelines(
 pub(super) async fn show_pipeline(
     State(world): State<Arc<World>>,
     caller: Caller,
-    Path((team, name)): Path<(String, String)>,
-    RawQuery(query): RawQuery,
+    pipeline: PipelineRef,
 ) -> Answer {
-    let pipeline = PipelineRef::parse(&world, team, name, query.as_deref())?;
     let state = world.lock();
     Ok(Json(present::pipeline(&world, pipeline.readable(&state, &caller)?)).into_response())
 }
@@ -58,30 +56,24 @@ pub(super) async fn show_pipeline(
 pub(super) async fn pause_pipeline(
     State(world): State<Arc<World>>,
     caller: Caller,
-    Path((team, name)): Path<(String, String)>,
-    RawQuery(query): RawQuery,
+    pipeline: PipelineRef,
 ) -> Answer {
-    let pipeline = PipelineRef::parse(&world, team, name, query.as_deref())?;
     set_paused(&world, &caller, &pipeline, true)
 }
 
 pub(super) async fn unpause_pipeline(
     State(world): State<Arc<World>>,
     caller: Caller,
-    Path((team, name)): Path<(String, String)>,
-    RawQuery(query): RawQuery,
+    pipeline: PipelineRef,
 ) -> Answer {
-    let pipeline = PipelineRef::parse(&world, team, name, query.as_deref())?;
     set_paused(&world, &caller, &pipeline, false)
 }
 
 pub(super) async fn list_resources(
     State(world): State<Arc<World>>,
     caller: Caller,
-    Path((team, name)): Path<(String, String)>,
-    RawQuery(query): RawQuery,
+    pipeline: PipelineRef,
 ) -> Answer {
-    let pipeline = PipelineRef::parse(&world, team, name, query.as_deref())?;
     let state = world.lock();
     Ok(Json(present::pipeline_resources(pipeline.readable(&state, &caller)?)).into_response())
 }
@@ -94,11 +86,9 @@ struct NewName {
 pub(super) async fn rename_pipeline(
     State(world): State<Arc<World>>,
     caller: Caller,
-    Path((team, name)): Path<(String, String)>,
-    RawQuery(query): RawQuery,
+    pipeline: PipelineRef,
     body: Bytes,
 ) -> Answer {
-    let pipeline = PipelineRef::parse(&world, team, name, query.as_deref())?;
     world.update(|state| {
         let id = pipeline.changeable(state, &caller)?.id;
         let new: NewName = serde_json::from_slice(&body).map_err(|_| Rejection::BadRequest)?;
@@ -110,10 +100,8 @@ pub(super) async fn rename_pipeline(
 pub(super) async fn destroy_pipeline(
     State(world): State<Arc<World>>,
     caller: Caller,
-    Path((team, name)): Path<(String, String)>,
-    RawQuery(query): RawQuery,
+    pipeline: PipelineRef,
 ) -> Answer {
-    let pipeline = PipelineRef::parse(&world, team, name, query.as_deref())?;
     world.update(|state| {
         let id = pipeline.changeable(state, &caller)?.id;
         state.destroy_pipeline(id);

@@ -15,7 +15,18 @@ use crate::concourse::caller::Caller;
 use crate::concourse::state::{Fields, ResourceRecord};
 use crate::concourse::world::World;
 
-type ResourcePath = Path<(String, String, String)>;
+/// A path below a resource.
+#[derive(Deserialize)]
+pub(super) struct InResource {
+    resource: String,
+}
+
+/// A path below a version of a resource.
+#[derive(Deserialize)]
+pub(super) struct InVersion {
+    resource: String,
+    version: String,
+}
 
 /// `POST …/check`.
 #[derive(Debug, Default, Deserialize)]
@@ -34,10 +45,9 @@ struct CommentBody {
 pub(super) async fn show_resource(
     State(world): State<Arc<World>>,
     caller: Caller,
-    Path((team, name, resource)): ResourcePath,
-    RawQuery(query): RawQuery,
+    pipeline: PipelineRef,
+    Path(InResource { resource }): Path<InResource>,
 ) -> Answer {
-    let pipeline = PipelineRef::parse(&world, team, name, query.as_deref())?;
     let state = world.lock();
     let pipeline = pipeline.readable(&state, &caller)?;
     let found = pipeline.resources.iter().find(|it| it.name == resource).ok_or(Rejection::NotFound)?;
@@ -48,15 +58,14 @@ pub(super) async fn show_resource(
 pub(super) async fn list_versions(
     State(world): State<Arc<World>>,
     caller: Caller,
-    Path((team, name, resource)): ResourcePath,
+    pipeline: PipelineRef,
+    Path(InResource { resource }): Path<InResource>,
     RawQuery(query): RawQuery,
 ) -> Answer {
-    let query = query.unwrap_or_default();
-    let pipeline = PipelineRef::parse(&world, team, name, Some(&query))?;
     let state = world.lock();
     let pipeline = pipeline.readable(&state, &caller)?;
     let found = pipeline.resources.iter().find(|it| it.name == resource).ok_or(Rejection::NotFound)?;
-    let wanted = filters(&query)?;
+    let wanted = filters(query.as_deref().unwrap_or_default())?;
     let fits = |fields: &Fields| wanted.iter().all(|(name, value)| fields.get(name) == Some(value));
     let versions = found.versions.iter().rev().filter(|version| fits(&version.fields));
     Ok(Json(versions.map(present::version).collect::<Vec<_>>()).into_response())
@@ -76,11 +85,10 @@ fn filters(query: &str) -> Result<Fields, Rejection> {
 pub(super) async fn check_resource(
     State(world): State<Arc<World>>,
     caller: Caller,
-    Path((team, name, resource)): ResourcePath,
-    RawQuery(query): RawQuery,
+    pipeline: PipelineRef,
+    Path(InResource { resource }): Path<InResource>,
     body: Bytes,
 ) -> Answer {
-    let pipeline = PipelineRef::parse(&world, team, name, query.as_deref())?;
     let body: CheckBody = serde_json::from_slice(&body).map_err(|_| Rejection::BadRequest)?;
     let check = world.update(|state| {
         let id = pipeline.operable(state, &caller)?.id;
@@ -103,11 +111,11 @@ pub(super) async fn check_resource(
 pub(super) async fn pin_version(
     State(world): State<Arc<World>>,
     caller: Caller,
-    Path((team, name, resource, version)): Path<(String, String, String, String)>,
-    RawQuery(query): RawQuery,
+    pipeline: PipelineRef,
+    Path(InVersion { resource, version }): Path<InVersion>,
 ) -> Answer {
     let version: i64 = version.parse().map_err(|_| Rejection::BadRequest)?;
-    change(&world, &caller, (team, name, resource), query.as_deref(), |resource| {
+    change(&world, &caller, &pipeline, &resource, |resource| {
         if resource.pin.as_ref().is_some_and(|pin| pin.in_config) {
             return Err(Rejection::Internal);
         }
@@ -122,10 +130,10 @@ pub(super) async fn pin_version(
 pub(super) async fn unpin_resource(
     State(world): State<Arc<World>>,
     caller: Caller,
-    Path(path): ResourcePath,
-    RawQuery(query): RawQuery,
+    pipeline: PipelineRef,
+    Path(InResource { resource }): Path<InResource>,
 ) -> Answer {
-    change(&world, &caller, path, query.as_deref(), |resource| {
+    change(&world, &caller, &pipeline, &resource, |resource| {
         resource.pin.take().map(drop).ok_or(Rejection::Internal)
     })
 }
@@ -133,12 +141,12 @@ pub(super) async fn unpin_resource(
 pub(super) async fn comment_pin(
     State(world): State<Arc<World>>,
     caller: Caller,
-    Path(path): ResourcePath,
-    RawQuery(query): RawQuery,
+    pipeline: PipelineRef,
+    Path(InResource { resource }): Path<InResource>,
     body: Bytes,
 ) -> Answer {
     let body: CommentBody = serde_json::from_slice(&body).map_err(|_| Rejection::BadRequest)?;
-    change(&world, &caller, path, query.as_deref(), |resource| {
+    change(&world, &caller, &pipeline, &resource, |resource| {
         let pin = resource.pin.as_mut().ok_or(Rejection::NotFound)?;
         pin.comment = body.pin_comment;
         Ok(())
@@ -148,11 +156,10 @@ pub(super) async fn comment_pin(
 fn change(
     world: &World,
     caller: &Caller,
-    (team, name, resource): (String, String, String),
-    query: Option<&str>,
+    pipeline: &PipelineRef,
+    resource: &str,
     change: impl FnOnce(&mut ResourceRecord) -> Result<(), Rejection>,
 ) -> Answer {
-    let pipeline = PipelineRef::parse(world, team, name, query)?;
     world.update(|state| {
         let id = pipeline.operable(state, caller)?.id;
         let pipeline = state.pipeline_mut(id).ok_or(Rejection::NotFound)?;
