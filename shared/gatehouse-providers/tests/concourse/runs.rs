@@ -5,29 +5,9 @@ use gatehouse_testkit::concourse::{ConcourseTwin, Role, Route, Script, Status, V
 use serde_json::json;
 
 use crate::support::{
-    Begin, Bench, PASSWORD, USER, concourse, deploy, instance, number, target, told, trigger, watch,
+    Begin, Bench, PASSWORD, QUICK, USER, concourse, deploy, instance, number, target, told, trigger, watch,
     within_patience,
 };
-
-/// How a run of `Script::quick` is told from its beginning to its end.
-const QUICK: &str = "\
-0 status running (started)
-1 step 64f0a0 repo preparing -
-2 step 64f0a0 repo started
-3 step 64f0a0 repo started waiting for a worker
-4 step 64f0a0 repo started on worker worker-1
-5 step 64f0a0 repo finished Some(0) Some(true)
-6 step 64f0a1 unit preparing -
-7 step 64f0a1 unit preparing waiting for a worker
-8 step 64f0a1 unit preparing on worker worker-1
-9 step 64f0a1 unit started
-10 log 64f0a1 \"Hello, world!\\r\\n\"
-11 log 64f0a1 \"building\\r\\n\"
-12 log 64f0a1 \"done\\r\\n\"
-13 step 64f0a1 unit finished Some(0) Some(true)
-14 status succeeded (succeeded)
-14 end
-";
 
 /// What is told, without positions, pauses and waiting, which depend on the version and the moment.
 fn gist(told: &str) -> Vec<&str> {

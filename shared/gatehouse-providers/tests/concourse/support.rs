@@ -286,6 +286,26 @@ pub async fn within_patience<T>(what: impl Future<Output = T>) -> T {
     tokio::time::timeout(PATIENCE, what).await.expect("nothing happens any more")
 }
 
+/// How a run of `Script::quick` is told from its beginning to its end.
+pub const QUICK: &str = "\
+0 status running (started)
+1 step 64f0a0 repo preparing -
+2 step 64f0a0 repo started
+3 step 64f0a0 repo started waiting for a worker
+4 step 64f0a0 repo started on worker worker-1
+5 step 64f0a0 repo finished Some(0) Some(true)
+6 step 64f0a1 unit preparing -
+7 step 64f0a1 unit preparing waiting for a worker
+8 step 64f0a1 unit preparing on worker worker-1
+9 step 64f0a1 unit started
+10 log 64f0a1 \"Hello, world!\\r\\n\"
+11 log 64f0a1 \"building\\r\\n\"
+12 log 64f0a1 \"done\\r\\n\"
+13 step 64f0a1 unit finished Some(0) Some(true)
+14 status succeeded (succeeded)
+14 end
+";
+
 /// Events in short: `position kind …`, one a line.
 pub fn told(events: &[RunEvent]) -> String {
     events.iter().flat_map(|event| [line(event), "\n".to_owned()]).collect()
