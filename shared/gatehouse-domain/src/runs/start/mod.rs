@@ -18,7 +18,7 @@ mod attempt;
 mod error;
 mod request;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod trigger;
 mod versions;
 

@@ -1,10 +1,6 @@
 //! A CI system whose jobs deploy, and the records of its runs: with the faults that both have.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -14,19 +10,21 @@ use crate::{
     audit::{AppendAudit, Entry},
     ci::{
         Build, BuildId, CancelMode, Capabilities, CheckReport, Checkpoint, CiError, CiErrorKind, CiProvider,
-        ConcourseTarget, Delivery, DiscoveredJob, EventStream, Position, ProviderDirectory, ProviderKind,
-        ProviderLookupError, RunStatus, Sharing, StartRequest, Target, TargetUse,
+        ConcourseTarget, Delivery, DiscoveredJob, EventStream, Position, ProviderDirectory,
+        ProviderLookupError, RunStatus, StartRequest, Target, TargetUse,
     },
     idempotency::RequestKey,
     jobs::{FindJob, FindJobsByTarget, Job, JobSpec},
     name::{JobId, ProviderName},
     parameter::{ParameterSpec, ParameterType},
     providers::{FindProvider, Provider},
-    revision::Revision,
     runs::{
         FindRun, RecordRun, Run, RunId,
         pins::{PinLease, PinLeases},
-        start::{BeginOutcome, FinishOutcome, RunRequest, RunRequestState, RunRequests},
+        start::{
+            BeginOutcome, FinishOutcome, RunRequest, RunRequestState, RunRequests,
+            tests::memory::{self, RunItems},
+        },
     },
     store::StoreError,
     tenant::{CountTenants, Population},
@@ -39,8 +37,7 @@ const VERSION: &str = "version";
 /// The runs and what is asked of them, as the table keeps them; and the builds, as the CI system does.
 #[derive(Default)]
 pub(super) struct Records {
-    runs: BTreeMap<RunId, Run>,
-    requests: BTreeMap<String, RunRequest>,
+    items: RunItems,
     builds: Vec<PretendBuild>,
 }
 
@@ -75,11 +72,6 @@ impl Records {
         number.checked_sub(1).filter(|place| *place < self.builds.len())
     }
 
-    /// Whether the request stands as `seen` says.
-    fn is_held(&self, seen: &RunRequest) -> bool {
-        self.requests.get(seen.key.as_str()).is_some_and(|stored| stored.state == seen.state)
-    }
-
     /// How the builds that deploy a version stand.
     pub(super) fn of_version(&self, version: &str, now: Timestamp) -> Vec<RunStatus> {
         let places = 0..self.builds.len();
@@ -92,51 +84,29 @@ impl Records {
 }
 
 fn job() -> Job {
-    Job {
-        id: JOB.parse().unwrap(),
-        tenant: "acme".parse().unwrap(),
-        spec: JobSpec {
-            project: "payments".parse().unwrap(),
-            display_name: "Deploy".to_owned(),
+    let spec = JobSpec {
+        project: "payments".parse().unwrap(),
+        display_name: "Deploy".to_owned(),
+        description: None,
+        environment: None,
+        provider: "concourse".parse().unwrap(),
+        target: Target::Concourse(ConcourseTarget {
+            team: "main".to_owned(),
+            pipeline: "shop".to_owned(),
+            job: "deploy".to_owned(),
+            vars: serde_json::Map::new(),
+        }),
+        parameters: vec![ParameterSpec {
+            name: VERSION.parse().unwrap(),
+            kind: ParameterType::String,
+            required: true,
+            default: None,
             description: None,
-            environment: None,
-            provider: "concourse".parse().unwrap(),
-            target: Target::Concourse(ConcourseTarget {
-                team: "main".to_owned(),
-                pipeline: "shop".to_owned(),
-                job: "deploy".to_owned(),
-                vars: serde_json::Map::new(),
-            }),
-            parameters: vec![ParameterSpec {
-                name: VERSION.parse().unwrap(),
-                kind: ParameterType::String,
-                required: true,
-                default: None,
-                description: None,
-                deliver: Delivery::InstanceVar { name: VERSION.to_owned() },
-            }],
-            undeclared: None,
-        },
-        revision: Revision::unverified("r1".to_owned()),
-        created_at: Timestamp::UNIX_EPOCH,
-        updated_at: Timestamp::UNIX_EPOCH,
-        updated_by: "user:ada".to_owned(),
-    }
-}
-
-fn provider() -> Provider {
-    Provider {
-        name: "concourse".parse().unwrap(),
-        kind: ProviderKind::Concourse,
-        url: None,
-        account: None,
-        ca_certificate: None,
-        sharing: Sharing::OpenToAll,
-        revision: Revision::unverified("r1".to_owned()),
-        credentials_version: "c1".to_owned(),
-        updated_at: Timestamp::UNIX_EPOCH,
-        updated_by: "user:ada".to_owned(),
-    }
+            deliver: Delivery::InstanceVar { name: VERSION.to_owned() },
+        }],
+        undeclared: None,
+    };
+    memory::job(JOB, spec)
 }
 
 #[async_trait]
@@ -156,7 +126,7 @@ impl FindJobsByTarget for World {
 #[async_trait]
 impl FindProvider for World {
     async fn find_provider(&self, _name: &ProviderName) -> Result<Option<Provider>, StoreError> {
-        self.store(|_| Some(provider())).await
+        self.store(|_| Some(memory::provider())).await
     }
 }
 
@@ -177,15 +147,11 @@ impl AppendAudit for World {
 #[async_trait]
 impl FindRun for World {
     async fn find_run(&self, id: &RunId) -> Result<Option<Run>, StoreError> {
-        self.store(|_| self.records().runs.get(id).cloned()).await
+        self.store(|_| self.records().items.runs.get(id).cloned()).await
     }
 
     async fn find_runs(&self, ids: &BTreeSet<RunId>) -> Result<Vec<Run>, StoreError> {
-        self.store(|_| {
-            let records = self.records();
-            ids.iter().filter_map(|id| records.runs.get(id).cloned()).collect()
-        })
-        .await
+        self.store(|_| self.records().items.runs_of(ids)).await
     }
 }
 
@@ -194,7 +160,7 @@ impl RecordRun for World {
     async fn record_observation(&self, run: &Run) -> Result<(), StoreError> {
         self.store(|_| {
             let mut records = self.records();
-            let stored = records.runs.get_mut(&run.id).filter(|stored| !stored.status.is_terminal());
+            let stored = records.items.runs.get_mut(&run.id).filter(|stored| !stored.status.is_terminal());
             if let Some(stored) = stored {
                 let cancel_requested_at = stored.cancel_requested_at;
                 *stored = Run { cancel_requested_at, ..run.clone() };
@@ -210,7 +176,7 @@ impl RecordRun for World {
     async fn record_cancel_request(&self, run: &Run) -> Result<(), StoreError> {
         self.store(|_| {
             let mut records = self.records();
-            let stored = records.runs.entry(run.id.clone()).or_insert_with(|| run.clone());
+            let stored = records.items.runs.entry(run.id.clone()).or_insert_with(|| run.clone());
             if !stored.status.is_terminal() {
                 stored.cancel_requested_at = stored.cancel_requested_at.or(run.cancel_requested_at);
                 stored.status = run.status;
@@ -246,71 +212,34 @@ impl PinLeases for World {
 #[async_trait]
 impl RunRequests for World {
     async fn find_request(&self, key: &RequestKey, _: Timestamp) -> Result<Option<RunRequest>, StoreError> {
-        self.store(|_| self.records().requests.get(key.as_str()).cloned()).await
+        self.store(|_| self.records().items.request(key)).await
     }
 
     async fn begin_request(&self, request: &RunRequest, entry: &Entry) -> Result<BeginOutcome, StoreError> {
         self.store(|items| {
-            let mut records = self.records();
-            if let Some(existing) = records.requests.get(request.key.as_str()) {
-                return BeginOutcome::Exists(Box::new(existing.clone()));
+            let begun = self.records().items.begin(request);
+            if matches!(begun, BeginOutcome::Begun) {
+                items.trail.push(entry.clone());
             }
-            records.requests.insert(request.key.as_str().to_owned(), request.clone());
-            items.trail.push(entry.clone());
-            BeginOutcome::Begun
+            begun
         })
         .await
     }
 
     async fn hold_request(&self, request: &RunRequest, state: &RunRequestState) -> Result<bool, StoreError> {
-        self.store(|_| {
-            let mut records = self.records();
-            let held = records.is_held(request);
-            if held {
-                let held = RunRequest { state: state.clone(), ..request.clone() };
-                records.requests.insert(request.key.as_str().to_owned(), held);
-            }
-            held
-        })
-        .await
+        self.store(|_| self.records().items.hold(request, state)).await
     }
 
     async fn finish_request(&self, request: &RunRequest, run: &Run) -> Result<FinishOutcome, StoreError> {
-        self.store(|_| {
-            let mut records = self.records();
-            if !records.is_held(request) {
-                return FinishOutcome::HoldLost;
-            }
-            if records.runs.contains_key(&run.id) {
-                return FinishOutcome::BuildTaken;
-            }
-            records.runs.insert(run.id.clone(), run.clone());
-            let state = RunRequestState::Finished { run: Box::new(run.clone()) };
-            records.requests.insert(request.key.as_str().to_owned(), RunRequest { state, ..request.clone() });
-            FinishOutcome::Finished
-        })
-        .await
+        self.store(|_| self.records().items.finish(request, run)).await
     }
 
     async fn abandon_request(&self, request: &RunRequest) -> Result<(), StoreError> {
-        self.store(|_| {
-            let mut records = self.records();
-            if records.is_held(request) {
-                records.requests.remove(request.key.as_str());
-            }
-        })
-        .await
+        self.store(|_| self.records().items.abandon(request)).await
     }
 
     async fn open_requests(&self, job: &JobId) -> Result<Vec<RunRequest>, StoreError> {
-        self.store(|_| {
-            let records = self.records();
-            let open = |request: &&RunRequest| {
-                request.job_id == *job && matches!(request.state, RunRequestState::Open { .. })
-            };
-            records.requests.values().filter(open).cloned().collect()
-        })
-        .await
+        self.store(|_| self.records().items.open(job)).await
     }
 }
 

@@ -7,6 +7,7 @@
 
 mod ci;
 mod executor;
+pub(crate) mod memory;
 mod people;
 mod resume;
 mod table;
@@ -91,7 +92,7 @@ fn check(world: &World, seed: u64) {
     let runs: BTreeSet<_> = state.answers.iter().map(|(_, run)| run).collect();
     assert_eq!(runs.len(), STARTERS, "seed {seed}: two starts share a run");
     for (wanted, run) in &state.answers {
-        let run = &state.runs[run];
+        let run = &state.items.runs[run];
         let build: usize = run.build.0.parse().unwrap();
         let took = state.builds[build - 1].took.as_deref();
         assert!(run.awaited.is_empty(), "seed {seed}: {run:?}");

@@ -126,7 +126,7 @@ async fn sweep(world: &World, ci: &Ci) {
     if settled > 0 {
         world.note("the janitor settled a lease");
     }
-    let runs: Vec<_> = world.state().runs.values().cloned().collect();
+    let runs: Vec<_> = world.state().items.runs.values().cloned().collect();
     for run in runs {
         // What cannot be seen now is seen the next time.
         drop(observe(world, ci, world, run).await);

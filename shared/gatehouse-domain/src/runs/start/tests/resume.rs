@@ -77,7 +77,7 @@ fn resume(seed: u64, is_held: bool) -> Arc<World> {
             let attempt = Attempt::new(&*world, &*world, &ci, &job, None, None);
             let mut request = request(&world, &attempt);
             if is_held {
-                world.state().requests.insert(request.key.as_str().to_owned(), request.clone());
+                world.state().items.put(request.clone());
             }
             let outcome = attempt.start(&mut request).await;
             assert!(is_held || matches!(outcome, Err(NotStarted::Ci(_))), "seed {seed}: {outcome:?}");

@@ -6,15 +6,13 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::{ci, world::World};
+use super::{ci, memory, world::World};
 use crate::{
     audit::Entry,
-    ci::{ProviderKind, Sharing},
     idempotency::RequestKey,
     jobs::{FindJob, Job, JobSpec},
     name::{JobId, ProviderName},
     providers::{FindProvider, Provider},
-    revision::Revision,
     runs::{
         FindRun, RecordRun, Run, RunId,
         pins::{PinLease, PinLeases},
@@ -35,15 +33,7 @@ pub(super) fn job() -> Job {
             "deliver": { "resource": ci::RESOURCE, "field": ci::FIELD } }],
     }))
     .unwrap();
-    Job {
-        id: JOB.parse().unwrap(),
-        tenant: "acme".parse().unwrap(),
-        spec,
-        revision: Revision::unverified("r1".to_owned()),
-        created_at: Timestamp::UNIX_EPOCH,
-        updated_at: Timestamp::UNIX_EPOCH,
-        updated_by: "user:ada".to_owned(),
-    }
+    memory::job(JOB, spec)
 }
 
 impl World {
@@ -53,10 +43,6 @@ impl World {
         let done = act(self);
         self.turns().await;
         Ok(done)
-    }
-
-    fn is_held(&self, request: &RunRequest) -> bool {
-        self.state().requests.get(request.key.as_str()).is_some_and(|stored| stored.state == request.state)
     }
 }
 
@@ -69,20 +55,8 @@ impl FindJob for World {
 
 #[async_trait]
 impl FindProvider for World {
-    async fn find_provider(&self, name: &ProviderName) -> Result<Option<Provider>, StoreError> {
-        let provider = Provider {
-            name: name.clone(),
-            kind: ProviderKind::Concourse,
-            url: None,
-            account: None,
-            ca_certificate: None,
-            sharing: Sharing::OpenToAll,
-            revision: Revision::unverified("r1".to_owned()),
-            credentials_version: "c1".to_owned(),
-            updated_at: Timestamp::UNIX_EPOCH,
-            updated_by: "user:ada".to_owned(),
-        };
-        self.store(|_| Some(provider)).await
+    async fn find_provider(&self, _: &ProviderName) -> Result<Option<Provider>, StoreError> {
+        self.store(|_| Some(memory::provider())).await
     }
 }
 
@@ -96,15 +70,11 @@ impl CountTenants for World {
 #[async_trait]
 impl FindRun for World {
     async fn find_run(&self, id: &RunId) -> Result<Option<Run>, StoreError> {
-        self.store(|world| world.state().runs.get(id).cloned()).await
+        self.store(|world| world.state().items.runs.get(id).cloned()).await
     }
 
     async fn find_runs(&self, ids: &BTreeSet<RunId>) -> Result<Vec<Run>, StoreError> {
-        let found = |world: &Self| {
-            let state = world.state();
-            ids.iter().filter_map(|id| state.runs.get(id).cloned()).collect()
-        };
-        self.store(found).await
+        self.store(|world| world.state().items.runs_of(ids)).await
     }
 }
 
@@ -116,7 +86,7 @@ impl RecordRun for World {
 
     async fn record_delivery(&self, run: &Run) -> Result<(), StoreError> {
         self.store(|world| {
-            if let Some(stored) = world.state().runs.get_mut(&run.id) {
+            if let Some(stored) = world.state().items.runs.get_mut(&run.id) {
                 let Run { parameters, undelivered, awaited, .. } = run.clone();
                 *stored = Run { parameters, undelivered, awaited, ..stored.clone() };
             }
@@ -132,63 +102,27 @@ impl RecordRun for World {
 #[async_trait]
 impl RunRequests for World {
     async fn find_request(&self, key: &RequestKey, _: Timestamp) -> Result<Option<RunRequest>, StoreError> {
-        self.store(|world| world.state().requests.get(key.as_str()).cloned()).await
+        self.store(|world| world.state().items.request(key)).await
     }
 
     async fn begin_request(&self, request: &RunRequest, _: &Entry) -> Result<BeginOutcome, StoreError> {
-        self.store(|world| {
-            let mut state = world.state();
-            if let Some(existing) = state.requests.get(request.key.as_str()) {
-                return BeginOutcome::Exists(Box::new(existing.clone()));
-            }
-            state.requests.insert(request.key.as_str().to_owned(), request.clone());
-            BeginOutcome::Begun
-        })
-        .await
+        self.store(|world| world.state().items.begin(request)).await
     }
 
     async fn hold_request(&self, request: &RunRequest, state: &RunRequestState) -> Result<bool, StoreError> {
-        self.store(|world| {
-            let held = world.is_held(request);
-            if held {
-                let held = RunRequest { state: state.clone(), ..request.clone() };
-                world.state().requests.insert(request.key.as_str().to_owned(), held);
-            }
-            held
-        })
-        .await
+        self.store(|world| world.state().items.hold(request, state)).await
     }
 
     async fn finish_request(&self, request: &RunRequest, run: &Run) -> Result<FinishOutcome, StoreError> {
-        self.store(|world| {
-            if !world.is_held(request) {
-                return FinishOutcome::HoldLost;
-            }
-            let mut state = world.state();
-            if state.runs.contains_key(&run.id) {
-                return FinishOutcome::BuildTaken;
-            }
-            state.runs.insert(run.id.clone(), run.clone());
-            let finished = RunRequestState::Finished { run: Box::new(run.clone()) };
-            let finished = RunRequest { state: finished, ..request.clone() };
-            state.requests.insert(request.key.as_str().to_owned(), finished);
-            FinishOutcome::Finished
-        })
-        .await
+        self.store(|world| world.state().items.finish(request, run)).await
     }
 
     async fn abandon_request(&self, request: &RunRequest) -> Result<(), StoreError> {
-        self.store(|world| {
-            if world.is_held(request) {
-                world.state().requests.remove(request.key.as_str());
-            }
-        })
-        .await
+        self.store(|world| world.state().items.abandon(request)).await
     }
 
-    async fn open_requests(&self, _: &JobId) -> Result<Vec<RunRequest>, StoreError> {
-        let open = |request: &&RunRequest| matches!(request.state, RunRequestState::Open { .. });
-        self.store(|world| world.state().requests.values().filter(open).cloned().collect()).await
+    async fn open_requests(&self, job: &JobId) -> Result<Vec<RunRequest>, StoreError> {
+        self.store(|world| world.state().items.open(job)).await
     }
 }
 

@@ -10,9 +10,10 @@ use std::{
 use async_trait::async_trait;
 use jiff::Timestamp;
 
+use super::memory::RunItems;
 use crate::{
     clock::{Clock, IdSource},
-    runs::{Run, RunId, pins::PinLease, start::RunRequest},
+    runs::{RunId, pins::PinLease},
     test_support::START,
 };
 
@@ -27,8 +28,7 @@ pub(super) struct State {
     asleep: BTreeMap<usize, Timestamp>,
     happened: BTreeMap<&'static str, usize>,
     // The table.
-    pub(super) requests: BTreeMap<String, RunRequest>,
-    pub(super) runs: BTreeMap<RunId, Run>,
+    pub(super) items: RunItems,
     pub(super) leases: BTreeMap<String, PinLease>,
     // The CI system.
     pub(super) pin: Option<Pin>,
@@ -80,8 +80,7 @@ impl World {
             turn: 0,
             asleep: BTreeMap::new(),
             happened: BTreeMap::new(),
-            requests: BTreeMap::new(),
-            runs: BTreeMap::new(),
+            items: RunItems::default(),
             leases: BTreeMap::new(),
             pin: None,
             known: BTreeSet::from(["v0".to_owned()]),
@@ -148,7 +147,7 @@ impl World {
         state.leases.is_empty()
             && state.late.is_empty()
             && state.builds.iter().all(|build| build.took.is_some())
-            && state.runs.values().all(|run| run.awaited.is_empty())
+            && state.items.runs.values().all(|run| run.awaited.is_empty())
     }
 
     /// Lets others go first, or a function die.
