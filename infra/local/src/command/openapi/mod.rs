@@ -1,6 +1,7 @@
 //! The API description, made from the routes of every function.
 
 mod answers;
+mod bodies;
 mod bounds;
 mod flatten;
 mod nulls;

@@ -1,55 +1,20 @@
 //! Members of bodies that may be left out may be null as well: the reader of bodies takes one as the other.
 
-use std::collections::BTreeSet;
-
 use utoipa::openapi::{
     OneOfBuilder, OpenApi, RefOr, Schema, Type,
-    schema::{ArrayItems, Object, ObjectBuilder, SchemaType},
+    schema::{Object, ObjectBuilder, SchemaType},
 };
 
-use super::operations::operations;
+use super::bodies::{self, MapValues};
 
 /// Describes so each member that a request may bring and need not.
 pub(super) fn allow(description: &mut OpenApi) {
-    let mut to_visit = Vec::new();
-    for operation in operations(description) {
-        let Some(RefOr::T(body)) = &mut operation.request_body else { continue };
-        for content in body.content.values_mut() {
-            let RefOr::T(content) = content else { continue };
-            content.schema.iter_mut().for_each(|schema| visit(schema, &mut to_visit));
-        }
-    }
-    let schemas = &mut description.components.get_or_insert_default().schemas;
-    let mut visited = BTreeSet::new();
-    while let Some(name) = to_visit.pop() {
-        if let Some(schema) = schemas.get_mut(&name)
-            && visited.insert(name)
-        {
-            visit(schema, &mut to_visit);
-        }
-    }
-}
-
-fn visit(schema: &mut RefOr<Schema>, components: &mut Vec<String>) {
-    match schema {
-        RefOr::Ref(component) => {
-            components
-                .extend(component.ref_location.strip_prefix("#/components/schemas/").map(str::to_owned));
-        }
-        RefOr::T(Schema::Array(list)) => {
-            if let ArrayItems::RefOrSchema(items) = &mut list.items {
-                visit(items, components);
-            }
-        }
-        RefOr::T(Schema::Object(object)) => {
-            object.properties.values_mut().for_each(|property| visit(property, components));
+    // Within a map, null is a value like others.
+    bodies::visit(description, MapValues::PassedOver, &|schema| {
+        if let Schema::Object(object) = schema {
             allow_in(object);
         }
-        RefOr::T(Schema::OneOf(one)) => one.items.iter_mut().for_each(|item| visit(item, components)),
-        RefOr::T(Schema::AllOf(all)) => all.items.iter_mut().for_each(|item| visit(item, components)),
-        RefOr::T(Schema::AnyOf(any)) => any.items.iter_mut().for_each(|item| visit(item, components)),
-        RefOr::T(_) => {}
-    }
+    });
 }
 
 fn allow_in(object: &mut Object) {
