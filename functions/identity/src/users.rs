@@ -11,7 +11,7 @@ use gatehouse_domain::{
         self, CreateUserError, EditUserError, FindUser, OwnPasswordError, User, UserDraft, UserPatch,
         UserState,
     },
-    validation::FieldError,
+    validation::{FieldError, pointer_token},
 };
 use gatehouse_http::{
     Problem,
@@ -87,7 +87,7 @@ fn read_roles(written: BTreeMap<String, String>) -> Result<Roles, Vec<FieldError
         errors.push(FieldError::new("/roles", "must name at most 50 tenants"));
     }
     for (tenant, role) in written {
-        let pointer = format!("/roles/{}", tenant.replace('~', "~0").replace('/', "~1"));
+        let pointer = format!("/roles/{}", pointer_token(&tenant));
         match (tenant.as_str(), tenant.parse::<TenantId>(), role.parse::<Role>()) {
             (_, _, Err(error)) => errors.push(FieldError::new(pointer, error.to_string())),
             ("*", _, Ok(role)) => roles.everywhere = Some(role),

@@ -2,7 +2,7 @@
 
 use gatehouse_domain::{
     jobs::{ImportEntry, JobDraft},
-    validation::FieldError,
+    validation::{FieldError, pointer_token},
 };
 use gatehouse_http::{
     Problem, extract,
@@ -42,8 +42,9 @@ fn entries(file: Value) -> Result<Vec<Value>, Problem> {
     let jobs = file.remove("jobs");
     let is_known = |name: &str| matches!(name, "notes" | "version") || name.starts_with("x-");
     if let Some(name) = file.keys().find(|name| !is_known(name)) {
+        let name: String = name.chars().take(100).collect();
         return Err(invalid(
-            format!("/{}", pointer_token(name)),
+            format!("/{}", pointer_token(&name)),
             "is not known here; `jobs`, `version` and `x-…` are",
         ));
     }
@@ -52,11 +53,6 @@ fn entries(file: Value) -> Result<Vec<Value>, Problem> {
         Some(_) => Err(invalid("/jobs", "must be a list of jobs")),
         None => Err(invalid("/jobs", "is required: a list of jobs")),
     }
-}
-
-/// A name as a part of a JSON pointer.
-fn pointer_token(name: &str) -> String {
-    name.chars().take(100).collect::<String>().replace('~', "~0").replace('/', "~1")
 }
 
 fn invalid(pointer: impl Into<String>, detail: &str) -> Problem {

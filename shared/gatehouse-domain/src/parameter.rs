@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::{
     ci::{AskedVersion, Delivery, ProviderKind, Target},
     name::ParameterName,
-    validation::FieldError,
+    validation::{FieldError, pointer_token},
 };
 
 /// The longest text value, in bytes.
@@ -300,7 +300,7 @@ fn keep_undeclared(
     let mut kept = Undelivered::new();
     for (name, value) in given.iter().filter(|(name, _)| !declared.contains(name.as_str())) {
         match refuse_undeclared(name, value) {
-            Some(why) => errors.push(FieldError::new(format!("/parameters/{}", escape(name)), why)),
+            Some(why) => errors.push(FieldError::new(at(name), why)),
             // Whoever may see the run sees its parameters. A secret would do nothing here but be seen.
             None if is_secret(name) => drop(kept.insert(name.clone(), Value::from(NOT_KEPT))),
             None => drop(kept.insert(name.clone(), value.clone())),
@@ -335,12 +335,13 @@ fn unknown(specs: &[ParameterSpec], given: &BTreeMap<String, Value>) -> Vec<Fiel
         format!("this job takes: {}", declared.iter().copied().collect::<Vec<_>>().join(", "))
     };
     let unknown = given.keys().filter(|name| !declared.contains(name.as_str()));
-    unknown.map(|name| FieldError::new(format!("/parameters/{}", escape(name)), detail.clone())).collect()
+    unknown.map(|name| FieldError::new(at(name), detail.clone())).collect()
 }
 
-/// Escapes a name for use in a JSON pointer, RFC 6901 section 3.
-fn escape(name: &str) -> String {
-    name.chars().take(100).collect::<String>().replace('~', "~0").replace('/', "~1")
+/// The place of a parameter that may be called anything.
+fn at(name: &str) -> String {
+    let name: String = name.chars().take(100).collect();
+    format!("/parameters/{}", pointer_token(&name))
 }
 
 impl ResolvedParameters {

@@ -15,6 +15,11 @@ impl FieldError {
     }
 }
 
+/// A name as one part of a JSON pointer (RFC 6901, section 3).
+pub fn pointer_token(name: &str) -> String {
+    name.replace('~', "~0").replace('/', "~1")
+}
+
 /// The longest URL for people, in bytes.
 const MAX_URL: usize = 2000;
 

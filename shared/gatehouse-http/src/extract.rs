@@ -16,7 +16,7 @@ use gatehouse_domain::{
     idempotency::IdempotencyKey,
     revision::{Precondition, Revision},
     revocation::Stage,
-    validation::FieldError,
+    validation::{FieldError, pointer_token},
 };
 use serde::{
     Deserialize, Deserializer,
@@ -269,7 +269,8 @@ impl<S: Send + Sync, T: DeserializeOwned + OldWords> FromRequest<S> for FormOrJs
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        if is_of_type(request.headers(), "application/x-www-form-urlencoded") {
+        let is_form = |is: &str| is.eq_ignore_ascii_case("application/x-www-form-urlencoded");
+        if media_type(request.headers()).is_some_and(is_form) {
             // Read as JSON from here on, so that the same is understood, and refused with the same pointers.
             return parse(form_as_json(&body(request, state).await?).as_bytes(), T::WORDS).map(Self);
         }
@@ -308,13 +309,14 @@ async fn body<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Prob
 /// Whether the body is said to be JSON; one of which nothing is said is taken for it. No page of another site can send
 /// a credential along, so what it can send without being asked decides nothing.
 fn is_json(headers: &HeaderMap) -> bool {
-    !headers.contains_key(header::CONTENT_TYPE) || is_of_type(headers, "application/json")
+    media_type(headers).is_none_or(|is| is.eq_ignore_ascii_case("application/json"))
 }
 
-fn is_of_type(headers: &HeaderMap, wanted: &str) -> bool {
-    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let essence = content_type.and_then(|text| text.split(';').next()).unwrap_or_default().trim();
-    essence.eq_ignore_ascii_case(wanted)
+/// What the content type says without its parameters, in whatever case; `None` without one, and nothing that anybody
+/// takes where it is no text.
+pub(crate) fn media_type(headers: &HeaderMap) -> Option<&str> {
+    let content_type = headers.get(header::CONTENT_TYPE)?.to_str().unwrap_or_default();
+    Some(content_type.split(';').next().unwrap_or_default().trim())
 }
 
 /// Reads a member of a body in which null is as good as nothing.
@@ -507,7 +509,7 @@ pub fn pointer(path: &serde_path_to_error::Path) -> String {
         match segment {
             Segment::Seq { index } => pointer.extend(["/", &index.to_string()]),
             Segment::Map { key } => {
-                pointer.extend(["/", &key.replace('~', "~0").replace('/', "~1")]);
+                pointer.extend(["/", &pointer_token(key)]);
             }
             Segment::Enum { .. } | Segment::Unknown => {}
         }

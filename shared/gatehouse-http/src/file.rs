@@ -3,12 +3,12 @@
 //! YAML is read within the bounds of `serde_saphyr`'s defaults: depth, size, anchors and how often they are used are
 //! limited, and a mapping with a key twice is refused.
 
-use axum::http::{HeaderMap, header};
+use axum::http::HeaderMap;
 use serde_json::Value;
 use serde_saphyr::UserMessageFormatter;
 
 use crate::{
-    extract::{check_json, check_value},
+    extract::{check_json, check_value, media_type},
     problem::{MALFORMED_BODY, Problem, UNSUPPORTED_MEDIA_TYPE},
 };
 
@@ -26,12 +26,8 @@ impl Format {
     ///
     /// When it is neither.
     pub fn of(headers: &HeaderMap) -> Result<Self, Problem> {
-        if !headers.contains_key(header::CONTENT_TYPE) {
-            return Ok(Self::Yaml);
-        }
-        let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        let essence = content_type.and_then(|text| text.split(';').next()).unwrap_or_default().trim();
-        match essence.to_ascii_lowercase().as_str() {
+        let Some(media_type) = media_type(headers) else { return Ok(Self::Yaml) };
+        match media_type.to_ascii_lowercase().as_str() {
             "application/json" => Ok(Self::Json),
             "application/yaml" | "application/x-yaml" | "text/yaml" | "text/x-yaml" => Ok(Self::Yaml),
             _ => {

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     name::UserName,
-    validation::{FieldError, check_url},
+    validation::{FieldError, check_url, pointer_token},
 };
 
 /// The longest text on one line: title, type, key of a label, in bytes.
@@ -154,8 +154,7 @@ impl Reader {
     }
 
     fn ignore(&mut self, at: &str, rest: &Map<String, Value>) {
-        let escape = |name: &str| name.replace('~', "~0").replace('/', "~1");
-        self.ignored.extend(rest.keys().map(|name| format!("{at}/{}", escape(name))));
+        self.ignored.extend(rest.keys().map(|name| format!("{at}/{}", pointer_token(name))));
     }
 
     /// `None` where it has no name to go by, which is an error.
@@ -222,7 +221,7 @@ impl Reader {
         }
         if let Some((key, _)) = pairs.iter().find(|(_, value)| value.len() > longest) {
             self.refuse(
-                format!("{pointer}/{}", key.replace('/', "~1")),
+                format!("{pointer}/{}", pointer_token(key)),
                 format!("must be at most {longest} bytes"),
             );
         }
