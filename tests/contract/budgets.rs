@@ -36,7 +36,7 @@ use secrecy::ExposeSecret;
 use crate::{
     catalog::{begun, saved},
     schedules::{Fate, Only, PretendCi},
-    support::{Begins, Pretend, TestTable, admin, audit, draft, origin, person},
+    support::{Begins, NoSecrets, Pretend, TestTable, admin, audit, draft, origin, person},
 };
 
 #[tokio::test]
@@ -465,7 +465,7 @@ async fn an_operation_begins_with_one_transaction_and_a_change_of_it_is_one_writ
     let asked = async |key: Option<&IdempotencyKey>| {
         let ask = Ask::Provision(gatehouse_domain::json::Object::new());
         let wanted = OperationRequest { service: &shop.id, environment: Some(&dev), ask: &ask, key };
-        request(&*table.table, &Begins, &*table.system, &audit, &wanted).await
+        request(&*table.table, &NoSecrets, &Begins, &*table.system, &audit, &wanted).await
     };
     let key = "k".parse().unwrap();
     table.calls.take();

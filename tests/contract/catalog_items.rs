@@ -6,9 +6,12 @@ use std::{collections::BTreeMap, time::Duration};
 use gatehouse_domain::{
     catalog::{
         Category, DeployTarget, Deployed, Drift, DriftState, EnvironmentSpec, FindService, Infrastructure,
-        Lifecycle, Link, OutputValue, PlanSummary, Provisioned, SaveService, Service, ServiceSpec, Settled,
+        Lifecycle, Link, OutputValue, PlanSummary, Provisioned, SaveService, SecretInputs, Service,
+        ServiceSpec, Settled,
     },
     idempotency::Fingerprint,
+    json::Json,
+    modules::{FindModule, Input, Interface, Module, Output, SaveModule},
     operations::{
         Asked, Attempt, Effects, Operation, OperationOutcome, Phase, SaveOperation, Signal, State, Step,
         StepState, TaskToken, Verdict, Work,
@@ -48,9 +51,14 @@ fn environment(name: &str) -> EnvironmentSpec {
         approval_group: None,
         module: None,
         inputs: gatehouse_domain::json::Object::new(),
+        secret_inputs: SecretInputs::default(),
         ttl_hours: None,
         deploy: None,
     }
+}
+
+fn secrets() -> SecretInputs {
+    serde_json::from_value(json!({ "password": "c2VhbGVk" })).unwrap()
 }
 
 fn service(id: &str) -> Service {
@@ -102,6 +110,7 @@ async fn a_service() {
         approval_required: true,
         module: Some("example".parse().unwrap()),
         inputs: configuration().inputs,
+        secret_inputs: secrets(),
         ttl_hours: Some(8),
         deploy: Some(DeployTarget::Webhook("https://deploy.example/".into())),
         ..environment("prod")
@@ -126,7 +135,8 @@ async fn a_service() {
         "environments": [
             { "name": "dev", "category": "dev", "approval_required": false, "inputs": "{}" },
             { "name": "prod", "category": "prod", "approval_required": true, "module": "example",
-              "inputs": "{\"size\":3}", "ttl_hours": 8, "deploy": { "webhook": "https://deploy.example/" } },
+              "inputs": "{\"size\":3}", "secret_inputs": { "password": "c2VhbGVk" }, "ttl_hours": 8,
+              "deploy": { "webhook": "https://deploy.example/" } },
         ],
         "build_job": "job_build", "deploy": { "job": "job_deploy" },
     });
@@ -319,6 +329,7 @@ fn made(operation: &Operation) -> Provisioned {
         module: "example".parse().unwrap(),
         artifact: None,
         inputs: configuration().inputs,
+        secret_inputs: SecretInputs::default(),
         outputs: BTreeMap::from([
             ("url".into(), OutputValue::Value(json!(1.0).into())),
             ("key".into(), OutputValue::Sensitive),
@@ -384,7 +395,11 @@ async fn an_environment() {
     // With a time to live.
     let second = Operation { id: "op_2".parse().unwrap(), ..first.clone() };
     begin(&table, &second, &shop).await;
-    let whole = Provisioned { expires_at: Some(noon() + Duration::from_hours(8)), ..made(&second) };
+    let whole = Provisioned {
+        expires_at: Some(noon() + Duration::from_hours(8)),
+        secret_inputs: secrets(),
+        ..made(&second)
+    };
     let settled = Settled {
         infrastructure: Some(Infrastructure::Present(whole.clone())),
         drift: Some(Some(drift(DriftState::None))),
@@ -420,4 +435,41 @@ async fn an_environment() {
     absent.retain(|name, _| !["gsi1pk", "gsi1sk", "infrastructure", "drift"].contains(&name.as_str()));
     absent.insert("last_provisioning".into(), json!("op_3"));
     assert_eq!(stored().await, expected);
+}
+
+#[tokio::test]
+async fn a_module() {
+    let table = TestTable::new().await;
+    let size = Input {
+        kind: Some("number".into()),
+        description: Some("How much.".into()),
+        default: Some(Json::parse("1.0").unwrap()),
+        ..Input::default()
+    };
+    let password = Input { required: true, sensitive: true, ..Input::default() };
+    let module = Module {
+        name: "example".parse().unwrap(),
+        interface: Interface {
+            inputs: [("size".into(), size), ("password".into(), password)].into(),
+            outputs: [("url".into(), Output { description: None, sensitive: true })].into(),
+        },
+        revision: Revision::unverified("rev_1".into()),
+        published_at: noon(),
+        published_by: "user:ada".into(),
+    };
+    let entry = table.entry("user:ada", "module:example", None);
+    table.table.save_module(&module, &entry).await.unwrap();
+    let interface = "{\"inputs\":{\"password\":{\"required\":true,\"sensitive\":true},\
+                     \"size\":{\"type\":\"number\",\"description\":\"How much.\",\"default\":1.0}},\
+                     \"outputs\":{\"url\":{\"sensitive\":true}}}";
+    let expected = json!({
+        "pk": "MODULES", "sk": "MODULE#example", "module": "example", "interface": interface,
+        "revision": "rev_1", "published_at": NOON, "published_by": "user:ada",
+    });
+    assert_eq!(item(&table, "MODULES", "MODULE#example").await, expected);
+    assert_eq!(table.table.find_module(&module.name).await.unwrap().as_ref(), Some(&module));
+    assert_eq!(table.table.list_modules().await.unwrap(), [module.clone()]);
+    assert_eq!(table.table.delete_module(&module.name, &entry).await.unwrap(), EditOutcome::Done);
+    assert_eq!(table.table.delete_module(&module.name, &entry).await.unwrap(), EditOutcome::Conflict);
+    assert_eq!(table.table.list_modules().await.unwrap(), []);
 }

@@ -4,7 +4,7 @@ use futures_util::future::join;
 use gatehouse_domain::{
     audit::{Action, AuditFilter, ListAudit},
     catalog::{
-        self, EntityFile, EntryOutcome, FileEntry, FindService, ForgetEntityError, Modules, ServiceDraft,
+        self, EntityFile, EntryOutcome, FileEntry, FindService, ForgetEntityError, KeptSecrets, ServiceDraft,
         WrittenEntry,
     },
     clock::Clock,
@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use crate::{
     catalog::saved,
-    support::{TestTable, admin, audit, item, origin},
+    support::{NoSecrets, TestTable, admin, audit, item, origin},
 };
 
 fn entry(kind: EntityKind, name: &str, spec: &Value) -> FileEntry {
@@ -166,10 +166,11 @@ async fn an_edit_of_the_service_and_an_import_at_once_lose_nothing() {
     // The import of another owner comes between the read and the edit.
     one(&table, component("shop", &json!({ "owner": "others" }))).await;
     let spec = found.spec.clone().in_project(Some(found.spec.project.clone()));
-    let draft = ServiceDraft { tenant: None, name: shop.name.clone(), spec };
+    let kept_secrets = KeptSecrets::new();
+    let draft = ServiceDraft { tenant: None, name: shop.name.clone(), spec, kept_secrets };
     let expected = Precondition::Revision(found.revision);
     let audit = audit(&caller, &origin);
-    let edited = catalog::replace(store, &Modules::Unknown, system, &audit, &shop.id, draft, &expected).await;
+    let edited = catalog::replace(store, &NoSecrets, system, &audit, &shop.id, draft, &expected).await;
     assert!(edited.is_err(), "the edit was of a service that was described another way");
     let now = store.find_service(&shop.id).await.unwrap().unwrap().service;
     assert_eq!(now.spec.owner, "group:others");

@@ -126,6 +126,7 @@ fn every_work() -> [Work; 5] {
         Work::Provision(configuration()),
         Work::Deprovision(Configuration {
             artifact: Some("a0".repeat(32).try_into().unwrap()),
+            secret_inputs: serde_json::from_value(json!({ "password": "c2VhbGVk" })).unwrap(),
             ..configuration()
         }),
         Work::Drift(configuration()),

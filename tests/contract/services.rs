@@ -10,9 +10,9 @@ use gatehouse_domain::{
     caller::Tenants,
     catalog::{
         self, Category, CreateService, DeployTarget, Deployed, EditServiceError, EnvironmentEdits,
-        EnvironmentSpec, EnvironmentState, FindService, Infrastructure, Lifecycle, Link, ListServices,
-        Modules, Provisioned, Registered, SaveService, Service, ServiceDraft, ServiceFilter, ServiceSpec,
-        Settled,
+        EnvironmentSpec, EnvironmentState, FindService, Infrastructure, KeptSecrets, Lifecycle, Link,
+        ListServices, Provisioned, Registered, SaveService, Service, ServiceDraft, ServiceFilter,
+        ServiceSpec, Settled,
     },
     clock::Clock,
     entities::{Entity, EntityRef, FindEntity},
@@ -20,7 +20,8 @@ use gatehouse_domain::{
     idempotency::IdempotencyKey,
     jobs::{Existing, FindForEdit},
     json::{self, Json, Object},
-    name::{JobId, ProjectName, TenantId},
+    modules::{FindModule, Module},
+    name::{JobId, ModuleName, ProjectName, TenantId},
     operations::{BeginOutcome, Operation, reconcile::ListOpenOperations},
     paging::{Limit, ListError, PageRequest},
     project::{ListProjects, Project, SaveProject},
@@ -34,7 +35,7 @@ use crate::{
         begin, begun, edited, end, entry_of, environment, operation, present, provisioned, saved, service,
         state,
     },
-    support::{TestTable, admin, audit, behind, origin, pages},
+    support::{NoSecrets, TestTable, admin, audit, behind, origin, pages},
 };
 
 async fn create(table: &TestTable, service: &Service) -> CreateService {
@@ -503,6 +504,7 @@ fn draft(service: &Service) -> ServiceDraft {
         tenant: Some(service.tenant.clone()),
         name: service.name.clone(),
         spec: service.spec.clone().in_project(Some(service.spec.project.clone())),
+        kept_secrets: KeptSecrets::new(),
     }
 }
 
@@ -510,13 +512,13 @@ fn draft(service: &Service) -> ServiceDraft {
 async fn a_repeated_request_creates_one_service_and_costs_one_transaction() {
     let table = with_project().await;
     let (caller, origin) = (admin("acme"), origin());
-    let (audit, modules) = (audit(&caller, &origin), Modules::Unknown);
+    let audit = audit(&caller, &origin);
     let key = "k".parse().unwrap();
     let ask = async |name: &str, key: Option<&IdempotencyKey>| {
         let wanted = service(&table, "acme", name);
         let (store, system) = (&*table.table, &*table.system);
         let created =
-            catalog::create(store, &modules, system, &audit, draft(&wanted), key, wanted.fingerprint);
+            catalog::create(store, &NoSecrets, system, &audit, draft(&wanted), key, wanted.fingerprint);
         created.await
     };
     table.calls.take();
@@ -571,6 +573,17 @@ impl FindEntity for Outdated<'_> {
 }
 
 #[async_trait]
+impl FindModule for Outdated<'_> {
+    async fn find_module(&self, name: &ModuleName) -> Result<Option<Module>, StoreError> {
+        self.table.table.find_module(name).await
+    }
+
+    async fn list_modules(&self) -> Result<Vec<Module>, StoreError> {
+        self.table.table.list_modules().await
+    }
+}
+
+#[async_trait]
 impl SaveService for Outdated<'_> {
     async fn create_service(&self, service: &Service, entry: &Entry) -> Result<CreateService, StoreError> {
         self.table.table.create_service(service, entry).await
@@ -602,12 +615,12 @@ async fn an_edit_takes_no_environment_away_in_which_an_operation_began_after_it_
     let shop = saved(&table, "acme", "shop").await;
     let read = table.table.find_service(&shop.id).await.unwrap().unwrap();
     let outdated = Outdated { table: &table, read };
-    let (caller, origin, modules) = (admin("acme"), origin(), Modules::Unknown);
+    let (caller, origin) = (admin("acme"), origin());
     let spec = ServiceSpec { environments: vec![environment("prod")], ..shop.spec.clone() };
     let draft = draft(&Service { spec, ..shop.clone() });
     let expected = Precondition::Revision(shop.revision.clone());
     let (system, audit) = (&*table.system, audit(&caller, &origin));
-    let replaced = catalog::replace(&outdated, &modules, system, &audit, &shop.id, draft, &expected).await;
+    let replaced = catalog::replace(&outdated, &NoSecrets, system, &audit, &shop.id, draft, &expected).await;
     assert!(matches!(replaced, Err(EditServiceError::Precondition(_))), "{replaced:?}");
     assert_eq!(find(&table, &shop).await, Some(shop));
 }

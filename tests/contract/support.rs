@@ -7,8 +7,11 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use gatehouse_domain::{
     audit::{AuditContext, Origin},
     caller::Caller,
+    catalog::{InputOwner, SealError, SealInputs, SealedInput},
     claims::{ServiceClaims, SessionClaims},
     id::{KeyId, OperationId},
+    idempotency::Fingerprint,
+    json::Json,
     name::UserName,
     operations::workflow::{NotReady, StartWorkflow, Workflow, WorkflowError},
     paging::{Cursor, Limit, ListError, Page, PageRequest},
@@ -143,6 +146,20 @@ impl MakeKeyPair for Pretend {
     async fn make_key_pair(&self) -> Result<(KeyId, String), SecretError> {
         let number = self.key_pairs.fetch_add(1, Ordering::Relaxed);
         Ok((format!("key-{number}").parse::<KeyId>().expect("an id"), "public".into()))
+    }
+}
+
+/// Seals nothing: no module here calls an input sensitive.
+pub struct NoSecrets;
+
+#[async_trait]
+impl SealInputs for NoSecrets {
+    async fn seal(&self, owner: InputOwner<'_>, _value: &Json) -> Result<SealedInput, SealError> {
+        panic!("`{}` was taken for a secret", owner.input)
+    }
+
+    async fn blind(&self, _fingerprint: &Fingerprint) -> Result<Fingerprint, SealError> {
+        panic!("there are no secrets in the request")
     }
 }
 

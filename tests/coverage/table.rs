@@ -183,6 +183,7 @@ fn environment(operation: &Operation) -> EnvironmentState {
         module: "example".parse().unwrap(),
         artifact: None,
         inputs: gatehouse_domain::json::Object::new(),
+        secret_inputs: gatehouse_domain::catalog::SecretInputs::default(),
         outputs: std::collections::BTreeMap::new(),
         expires_at: Some(morning()),
     };

@@ -1,7 +1,10 @@
 //! The `callbacks` Lambda: wiring and nothing else.
 
+use std::sync::Arc;
+
 use callbacks::{AppState, Callbacks};
 use gatehouse_runtime::{tracing, wiring::Wiring};
+use gatehouse_sealing::InputSealer;
 use lambda_runtime::{Error, service_fn};
 
 #[tokio::main(flavor = "current_thread")]
@@ -11,6 +14,7 @@ async fn main() -> Result<(), Error> {
     let (secrets, answer) = (wiring.secrets()?, wiring.answers());
     wiring.warm_up().await;
     let Wiring { table, system, .. } = wiring;
-    let callbacks = Callbacks::new(AppState { table, answer, secrets, clock: system });
+    let open = Arc::new(InputSealer::new(secrets.clone(), system.clone()));
+    let callbacks = Callbacks::new(AppState { table, answer, secrets, open, clock: system });
     lambda_runtime::run(service_fn(|event| callbacks.handle(event))).await
 }

@@ -119,7 +119,9 @@ async fn take(
     let callback = Callback { operation, workflow, message };
     let (table, clock, Reporter { key, token }) = (&*state.table, &*state.clock, reporter);
     let outcome = report::report(table, clock, state.workflow(), key, token, &callback).await;
-    Ok(Json(ReportAnswer::of(&outcome.map_err(problem)?, &callback.message)))
+    let taken = outcome.map_err(problem)?;
+    let answer = ReportAnswer::of(&taken, &callback.message, &*state.open).await;
+    answer.map(Json).map_err(Problem::seal)
 }
 
 fn no_token() -> Problem {

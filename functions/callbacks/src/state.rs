@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use gatehouse_domain::{
+    catalog::OpenInputs,
     clock::Clock,
     operations::{change::WorkflowPorts, workflow::AnswerTask},
     secret::ReadSecret,
@@ -15,6 +16,8 @@ pub struct AppState {
     pub answer: Arc<dyn AnswerTask>,
     /// Has the key of callback tokens.
     pub secrets: Arc<dyn ReadSecret>,
+    /// Opens secret inputs for the worker that is given them.
+    pub open: Arc<dyn OpenInputs>,
     pub clock: Arc<dyn Clock>,
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use gatehouse_domain::{
-    catalog::{Link, ModuleArtifact, OutputValue, PlanSummary},
+    catalog::{Link, ModuleArtifact, OpenInputs, OutputValue, PlanSummary, SealError},
     id::OperationId,
     idempotency::Fingerprint,
     json::{Json, Object},
@@ -286,7 +286,8 @@ impl ReportBody {
 }
 
 /// A report was taken.
-#[derive(Debug, Serialize, ToSchema)]
+// No `Debug`: it has secret inputs.
+#[derive(Serialize, ToSchema)]
 pub(crate) struct ReportAnswer {
     /// `false` for a report that was taken before.
     applied: bool,
@@ -298,7 +299,7 @@ pub(crate) struct ReportAnswer {
 }
 
 /// What a worker is given to do.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Serialize, ToSchema)]
 pub(crate) struct WorkView {
     operation_id: String,
     /// `provision`, `deprovision` or `drift`.
@@ -313,33 +314,50 @@ pub(crate) struct WorkView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     artifact: Option<ModuleArtifact>,
+    /// Values of the module's variables, secret ones among them.
     #[schema(value_type = Object)]
     inputs: Object,
+    /// Which of the inputs are secrets, never to be shown or logged.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    secret_inputs: Vec<String>,
     /// How often to say that it works, in seconds.
     heartbeat_seconds: u32,
 }
 
 impl ReportAnswer {
     /// The answer to `message`.
-    pub(crate) fn of(taken: &Taken, message: &Message) -> Self {
+    ///
+    /// # Errors
+    ///
+    /// When the worker cannot be given its secret inputs. The same report again is answered with them.
+    pub(crate) async fn of(
+        taken: &Taken,
+        message: &Message,
+        open: &dyn OpenInputs,
+    ) -> Result<Self, SealError> {
         let starts = matches!(message.report, Report::Started { .. });
-        let work = if starts { work(&taken.operation) } else { None };
-        Self { applied: taken.applied, cancel: taken.cancel, work }
+        let work = if starts { work(&taken.operation, open).await? } else { None };
+        Ok(Self { applied: taken.applied, cancel: taken.cancel, work })
     }
 }
 
-fn work(operation: &Operation) -> Option<WorkView> {
-    let configuration = operation.work.configuration()?;
-    Some(WorkView {
+async fn work(operation: &Operation, open: &dyn OpenInputs) -> Result<Option<WorkView>, SealError> {
+    let (Some(configuration), Some(attempt)) = (operation.work.configuration(), &operation.attempt) else {
+        return Ok(None);
+    };
+    let secrets = &configuration.secret_inputs;
+    let opened = secrets.open(open, &operation.service, &operation.environment).await?;
+    Ok(Some(WorkView {
         operation_id: operation.id.to_string(),
         kind: operation.work.kind().as_str(),
-        phase: operation.attempt.as_ref()?.phase.as_str(),
+        phase: attempt.phase.as_str(),
         tenant: operation.tenant.to_string(),
         service: operation.service_name.to_string(),
         environment: operation.environment.to_string(),
         module: configuration.module.to_string(),
         artifact: configuration.artifact.clone(),
-        inputs: configuration.inputs.clone(),
+        secret_inputs: opened.keys().cloned().collect(),
+        inputs: configuration.inputs.clone().into_iter().chain(opened).collect(),
         heartbeat_seconds: HEARTBEAT_SECONDS,
-    })
+    }))
 }

@@ -32,7 +32,7 @@ pub(crate) struct ProvisionBody {
     #[serde(default)]
     #[schema(value_type = Option<String>, example = "dev")]
     environment: Option<EnvironmentName>,
-    /// Inputs of the module, over those of the environment.
+    /// Inputs of the module, over those of the environment. Those that the module calls sensitive are kept sealed.
     #[serde(default)]
     #[schema(value_type = Object)]
     inputs: Object,
@@ -194,8 +194,8 @@ impl ActionRequest {
     async fn ask(&self, environment: Option<&EnvironmentName>, ask: &Ask) -> Result<Response, Problem> {
         let Self { state, audited, service, key } = self;
         let wanted = OperationRequest { service, environment, ask, key: key.as_ref() };
-        let (start, system) = (&*state.start, &*state.system);
-        let asked = request::request(&*state.table, start, system, &audited.context(), &wanted).await;
+        let (seal, start, system) = (&*state.seal, &*state.start, &*state.system);
+        let asked = request::request(&*state.table, seal, start, system, &audited.context(), &wanted).await;
         let requested = asked.map_err(problems::request)?;
         problems::log_unsettled(&requested.operation.id, requested.unsettled.as_ref());
         let mut headers = HeaderMap::new();

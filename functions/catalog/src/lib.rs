@@ -7,6 +7,7 @@ mod decision;
 mod entity;
 mod extend;
 mod import;
+mod module;
 mod operation;
 mod problems;
 mod service;
@@ -32,6 +33,10 @@ gatehouse_http::routes! {
     PUT_SERVICE => service::put,
     DELETE_SERVICE => service::delete,
     IMPORT_ENTITIES => import::import,
+    LIST_MODULES => module::list,
+    SHOW_MODULE => module::show,
+    PUT_MODULE => module::put,
+    DELETE_MODULE => module::delete,
     LIST_ENTITIES => entity::list,
     SHOW_ENTITY => entity::show,
     DELETE_ENTITY => entity::delete,

@@ -1,24 +1,27 @@
 //! The `catalog` Lambda: wiring and nothing else.
 
+use std::sync::Arc;
+
 use catalog::AppState;
 use gatehouse_runtime::{
     env::{self, ResponseMode},
     tracing,
     wiring::Wiring,
 };
+use gatehouse_sealing::InputSealer;
 use lambda_http::Error;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     tracing::init();
     let mode = ResponseMode::from_env()?;
-    let modules = env::modules()?;
     let wiring = Wiring::from_env().await?;
-    let (start, answer) = (wiring.executions(), wiring.answers());
+    let (start, answer, secrets) = (wiring.executions(), wiring.answers(), wiring.secrets()?);
     wiring.warm_up().await;
     let Wiring { table, system, .. } = wiring;
     let plain_http = env::plain_http();
-    let state = AppState { table, oversee: start.clone(), start, answer, modules, plain_http, system };
+    let seal = Arc::new(InputSealer::new(secrets, system.clone()));
+    let state = AppState { table, oversee: start.clone(), start, answer, seal, plain_http, system };
     let router = catalog::router(state);
     match mode {
         ResponseMode::Stream => lambda_http::run_with_streaming_response(router).await,

@@ -5,6 +5,7 @@ use gatehouse_domain::{
     entities::ShowEntityError,
     error::Chain,
     id::OperationId,
+    modules::EditModuleError,
     operations::{
         HistoryError, ShowOperationError, change::DeliveryError, decide::DecideError, request::RequestError,
     },
@@ -27,6 +28,19 @@ pub(crate) fn show_service(error: ShowServiceError) -> Problem {
 
 fn no_service() -> Problem {
     Problem::new(NOT_FOUND, "There is no such service.")
+}
+
+pub(crate) fn no_module() -> Problem {
+    Problem::new(NOT_FOUND, "There is no such module.")
+}
+
+pub(crate) fn module(error: EditModuleError) -> Problem {
+    match error {
+        EditModuleError::Invalid(errors) => Problem::invalid(errors),
+        EditModuleError::TooMany => Problem::new(CONFLICT, error.to_string()),
+        EditModuleError::NotFound => no_module(),
+        EditModuleError::Store(error) => Problem::store(error),
+    }
 }
 
 pub(crate) fn no_entity() -> Problem {
@@ -73,6 +87,7 @@ pub(crate) fn edit(error: EditServiceError) -> Problem {
         }
         EditServiceError::KeyReused => key_reused(),
         EditServiceError::Precondition(error) => Problem::precondition(error),
+        EditServiceError::Sealing(error) => Problem::seal(error),
         EditServiceError::Store(error) => Problem::store(error),
     }
 }
@@ -86,6 +101,7 @@ pub(crate) fn request(error: RequestError) -> Problem {
         RequestError::NotPossible(_) => Problem::new(CONFLICT, error.to_string()),
         RequestError::KeyReused => key_reused(),
         RequestError::NotReady(why) => Problem::new(PROVISIONER_UNAVAILABLE, why.to_string()),
+        RequestError::Sealing(error) => Problem::seal(error),
         RequestError::Store(error) => Problem::store(error),
     }
 }

@@ -7,7 +7,7 @@ use axum::{
     response::IntoResponse,
 };
 use gatehouse_domain::{
-    catalog::{self, Force, Lifecycle, ServiceDraft, ServiceQuery},
+    catalog::{self, Force, Lifecycle, ReplacedService, ServiceDraft, ServiceQuery},
     id::ServiceId,
     idempotency::Fingerprint,
     name::{ServiceName, TenantId},
@@ -27,7 +27,7 @@ use utoipa::IntoParams;
 use crate::{
     problems,
     state::AppState,
-    wire::{DeletedAnswer, ServiceAnswer, ServiceBody, ServicesAnswer},
+    wire::{DeletedAnswer, EditedAnswer, ServiceAnswer, ServiceBody, ServicesAnswer},
 };
 
 /// The longest owner or text that is looked for, in bytes.
@@ -132,7 +132,7 @@ pub(crate) async fn list(
     params(("Idempotency-Key" = Option<String>, Header, description = "Makes repetitions safe.")),
     request_body = ServiceBody,
     responses(
-        (status = 201, description = "The service was created.", body = ServiceAnswer),
+        (status = 201, description = "The service was created.", body = EditedAnswer),
         (status = 409, description = "Another service of the tenant has the name.", body = ProblemBody),
         (status = 422, description = "Fields are refused, or the key was used for another request.",
             body = ProblemBody),
@@ -149,8 +149,8 @@ pub(crate) async fn create(
     let fingerprint = Fingerprint::of(&["create_service", &text]);
     let (audit, draft) = (audited.context(), body.into_draft().map_err(Problem::invalid)?);
     check_webhooks(&state, &draft)?;
-    let (table, modules, system) = (&*state.table, &state.modules, &*state.system);
-    let created = catalog::create(table, modules, system, &audit, draft, key.as_ref(), fingerprint).await;
+    let (table, seal, system) = (&*state.table, &*state.seal, &*state.system);
+    let created = catalog::create(table, seal, system, &audit, draft, key.as_ref(), fingerprint).await;
     let created = created.map_err(problems::edit)?;
     let mut headers = HeaderMap::new();
     if created.replayed {
@@ -161,7 +161,8 @@ pub(crate) async fn create(
         headers.insert(header::LOCATION, location);
     }
     let etag = etag(&created.service.revision);
-    Ok((StatusCode::CREATED, [etag], headers, Json(ServiceAnswer::from(created.service))))
+    let answer = EditedAnswer::of(created.service, created.warnings);
+    Ok((StatusCode::CREATED, [etag], headers, Json(answer)))
 }
 
 /// Shows one service.
@@ -194,7 +195,7 @@ pub(crate) async fn show(
     ),
     request_body = ServiceBody,
     responses(
-        (status = 200, description = "The service was replaced.", body = ServiceAnswer),
+        (status = 200, description = "The service was replaced.", body = EditedAnswer),
         (status = 404, description = "There is no such service.", body = ProblemBody),
         (status = 409, description = "An environment that is left out is in use.", body = ProblemBody),
         (status = 412, description = "The service was changed since it was read.", body = ProblemBody),
@@ -212,10 +213,10 @@ pub(crate) async fn put(
 ) -> Result<impl IntoResponse, Problem> {
     let (audit, draft) = (audited.context(), body.into_draft().map_err(Problem::invalid)?);
     check_webhooks(&state, &draft)?;
-    let (table, modules, system) = (&*state.table, &state.modules, &*state.system);
-    let replaced = catalog::replace(table, modules, system, &audit, &id, draft, &expected).await;
-    let service = replaced.map_err(problems::edit)?;
-    Ok(([etag(&service.revision)], Json(ServiceAnswer::from(service))))
+    let (table, seal, system) = (&*state.table, &*state.seal, &*state.system);
+    let replaced = catalog::replace(table, seal, system, &audit, &id, draft, &expected).await;
+    let ReplacedService { service, warnings } = replaced.map_err(problems::edit)?;
+    Ok(([etag(&service.revision)], Json(EditedAnswer::of(service, warnings))))
 }
 
 /// Refuses webhooks without TLS, where the network is not said to be private.

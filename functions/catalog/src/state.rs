@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use gatehouse_domain::{
-    catalog::Modules,
+    catalog::SealInputs,
     clock::System,
     operations::{
         change::WorkflowPorts,
@@ -19,8 +19,8 @@ pub struct AppState {
     pub start: Arc<dyn StartWorkflow>,
     pub answer: Arc<dyn AnswerTask>,
     pub oversee: Arc<dyn OverseeWorkflow>,
-    /// The modules that a service's environments may name.
-    pub modules: Modules,
+    /// Seals secret inputs of modules.
+    pub seal: Arc<dyn SealInputs>,
     /// Whether webhooks may be called without TLS.
     pub plain_http: PlainHttp,
     pub system: Arc<dyn System>,

@@ -8,7 +8,7 @@ use crate::{
     dependencies::Dependencies,
     exit::{EXIT_CODES, Exit},
     failure::Failure,
-    jobs, keys, operations,
+    jobs, keys, modules, operations,
     output::Output,
     providers, runs, second_factor, services, session, sessions, tokens, users,
 };
@@ -58,6 +58,9 @@ pub enum Command {
     /// Import catalog files, and list, show and delete what they describe.
     #[command(after_help = EXIT_CODES)]
     Catalog(Group<catalog::CatalogCommand>),
+    /// List what environments can be provisioned with, and publish it.
+    #[command(after_help = EXIT_CODES)]
+    Modules(Group<modules::ModulesCommand>),
     /// Provision an environment of a service, and print the operation's id.
     #[command(after_help = EXIT_CODES)]
     Provision(Leaf<operations::ProvisionArgs>),
@@ -146,6 +149,7 @@ impl Command {
             Self::Runs(group) => &group.options,
             Self::Services(group) => &group.options,
             Self::Catalog(group) => &group.options,
+            Self::Modules(group) => &group.options,
             Self::Provision(leaf) => &leaf.options,
             Self::Deprovision(leaf) | Self::Drift(leaf) => &leaf.options,
             Self::Extend(leaf) => &leaf.options,
@@ -206,6 +210,7 @@ async fn perform(context: &mut Context<'_, '_>, command: Command) -> Result<Exit
         Command::Runs(group) => runs::run(context, &context.client(site)?, group.command).await,
         Command::Services(group) => services::run(context, &context.client(site)?, group.command).await,
         Command::Catalog(group) => catalog::run(context, &context.client(site)?, group.command).await,
+        Command::Modules(group) => modules::run(context, &context.client(site)?, group.command).await,
         Command::Provision(leaf) => operations::provision(context, &context.client(site)?, leaf.args).await,
         Command::Deprovision(leaf) => {
             operations::deprovision(context, &context.client(site)?, leaf.args).await

@@ -15,6 +15,7 @@ mod exit;
 mod failure;
 mod jobs;
 mod keys;
+mod modules;
 mod operations;
 mod output;
 mod process;

@@ -164,7 +164,8 @@ async fn create(context: &mut Context<'_, '_>, client: &Client, args: CreateArgs
     context.output.answer(&answered?, |output, body| {
         output.stdout.line(text_at(body, "/service/id"))?;
         let (name, tenant) = (text_at(body, "/service/name"), text_at(body, "/service/tenant"));
-        output.note(&format!("{name} of {tenant} is created"))
+        output.note(&format!("{name} of {tenant} is created"))?;
+        warn(output, body)
     })
 }
 
@@ -174,7 +175,18 @@ async fn put(context: &mut Context<'_, '_>, client: &Client, args: PutArgs) -> R
     let path = &["services", &id];
     let etag = version(client, path).await?;
     let answer = client.call(Method::PUT, path)?.header("If-Match", &etag).json(&body).answer().await?;
-    context.output.answer(&answer, |output, body| show(output, &body["service"]))
+    context.output.answer(&answer, |output, body| {
+        show(output, &body["service"])?;
+        warn(output, body)
+    })
+}
+
+/// What will be in the way of a provisioning.
+fn warn(output: &mut Output<'_>, body: &Value) -> io::Result<()> {
+    let mut warnings = body["warnings"].as_array().into_iter().flatten();
+    warnings.try_for_each(|warning| {
+        output.warn(&format!("{}: {}", text_at(warning, "/pointer"), text_at(warning, "/detail")))
+    })
 }
 
 async fn delete(context: &mut Context<'_, '_>, client: &Client, args: DeleteArgs) -> Result<(), Failure> {

@@ -3,12 +3,13 @@
 use std::{collections::BTreeMap, num::NonZeroU32, path::Path};
 
 use gatehouse_domain::{error::Chain, json::Json};
+use gatehouse_modules::{ModuleError, Variables};
 
 use crate::{
     artifacts::{ArtifactError, Artifacts},
     backend::Backend,
     callbacks::{Command, PlanCounts},
-    module::{self, InputError, Module, ModuleError, PackedModule, UnknownModule, Variables},
+    module::{self, InputError, Module, PackedModule, UnknownModule},
     reporter::Reporter,
     settings::{SettingsError, WorkerConfig},
     stop::Stop,
@@ -115,9 +116,8 @@ impl Job<'_> {
         sensitive()
             .filter_map(|(_, variable)| variable.default.as_ref())
             .for_each(|default| mask.hide_default(default));
-        sensitive()
-            .filter_map(|(name, _)| self.order.inputs.get(name))
-            .for_each(|value| mask.hide_value(value));
+        let secret = sensitive().map(|(name, _)| name).chain(&self.order.secret_inputs);
+        secret.filter_map(|name| self.order.inputs.get(name)).for_each(|value| mask.hide_value(value));
     }
 
     fn say_what_is_ignored(&self, module: &Module) {

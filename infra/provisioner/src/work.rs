@@ -1,6 +1,6 @@
 //! What Gatehouse asks for: the work order that the first callback is answered with.
 
-use std::{fmt, str::FromStr};
+use std::{collections::BTreeSet, fmt, str::FromStr};
 
 use gatehouse_domain::json::Object;
 use serde::Deserialize;
@@ -20,8 +20,11 @@ pub struct WorkOrder {
     /// Under which SHA-256 the module is kept as it is to be used; without it, it is taken as it stands.
     #[serde(default)]
     pub artifact: Option<String>,
-    /// Values of the module's variables. They may hold secrets.
+    /// Values of the module's variables, secret ones among them.
     pub inputs: Object,
+    /// Which of them are secrets, whatever the module calls them.
+    #[serde(default)]
+    pub secret_inputs: BTreeSet<String>,
     /// How often Gatehouse wants to hear of the worker.
     pub heartbeat_seconds: u32,
 }

@@ -70,9 +70,9 @@ scopes! {
     KeysWrite = "keys:write",
     /// Read the audit trail.
     AuditRead = "audit:read",
-    /// See services, their endpoints, and the entities of catalog files.
+    /// See services, their endpoints, the entities of catalog files, and modules.
     CatalogRead = "catalog:read",
-    /// Create, replace and delete services, import and delete entities.
+    /// Create, replace and delete services, import and delete entities, publish modules.
     CatalogWrite = "catalog:write",
     /// What is left to a tenant's admins in the catalog: take away what protects an environment, delete
     /// by force, say who is in a group.
@@ -339,6 +339,14 @@ endpoints! {
     DELETE_SERVICE = "delete_service", "catalog", "DELETE" "/services/{service_id}", CatalogWrite, Developer, Tenant;
     /// Imports a catalog file.
     IMPORT_ENTITIES = "import_entities", "catalog", "POST" "/v1/catalog/import", CatalogWrite, Developer, Tenant;
+    /// Lists modules.
+    LIST_MODULES = "list_modules", "catalog", "GET" "/v1/modules", CatalogRead, Viewer, Tenant;
+    /// Shows one module.
+    SHOW_MODULE = "show_module", "catalog", "GET" "/v1/modules/{module}", CatalogRead, Viewer, Tenant;
+    /// Publishes what a module takes and gives.
+    PUT_MODULE = "put_module", "catalog", "PUT" "/v1/modules/{module}", CatalogWrite, Admin, Platform;
+    /// Withdraws a module.
+    DELETE_MODULE = "delete_module", "catalog", "DELETE" "/v1/modules/{module}", CatalogWrite, Admin, Platform;
     /// Lists the entities of catalog files.
     LIST_ENTITIES = "list_entities", "catalog", "GET" "/v1/catalog/entities", CatalogRead, Viewer, Tenant;
     /// Shows one entity, with its relations.

@@ -93,6 +93,10 @@ actions! {
     RevokeToken = "token.revoke",
     /// A new signing key was published.
     RotateSigningKey = "signing_key.rotate",
+    /// What a module takes and gives was published.
+    PutModule = "module.put",
+    /// A module is not published any more.
+    DeleteModule = "module.delete",
     /// A tenant was created.
     PutTenant = "tenant.put",
     /// A tenant was deleted.

@@ -24,6 +24,7 @@ pub mod jobs;
 pub mod json;
 mod json_text;
 pub mod lease;
+pub mod modules;
 pub mod name;
 pub mod operations;
 pub mod paging;

@@ -33,6 +33,11 @@ impl SecretName {
         Self("second-factor-key".to_owned())
     }
 
+    /// The secret in which the key is kept that seals secret inputs of modules.
+    pub fn input_key() -> Self {
+        Self("input-key".to_owned())
+    }
+
     /// The path as text.
     pub fn as_str(&self) -> &str {
         &self.0

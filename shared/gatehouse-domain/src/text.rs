@@ -48,3 +48,7 @@ macro_rules! checked_text {
 }
 
 pub(crate) use checked_text;
+/// The names as a sentence has them: `a`, `b`.
+pub(crate) fn quoted(names: &[String]) -> String {
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}

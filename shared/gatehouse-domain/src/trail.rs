@@ -52,6 +52,8 @@ trail! {
     REVOKE_TOKEN => RevokeToken,
     ROTATE_TOKEN => RotateToken,
     ROTATE_SIGNING_KEY => RotateSigningKey,
+    PUT_MODULE => PutModule,
+    DELETE_MODULE => DeleteModule,
     PUT_TENANT => PutTenant,
     DELETE_TENANT => DeleteTenant,
     PUT_PROJECT => PutProject,

@@ -11,6 +11,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use gatehouse_domain::{
+    catalog::SealError,
     ci::{CiError, CiErrorKind, ProviderLookupError},
     error::Chain,
     name::TenantId,
@@ -265,6 +266,14 @@ impl Problem {
     /// Our secrets could not be read or written.
     pub fn secrets(error: SecretError) -> Self {
         Self::unavailable(error)
+    }
+
+    /// A secret input could not be sealed or opened.
+    pub fn seal(error: SealError) -> Self {
+        match error {
+            SealError::Unavailable(_) => Self::unavailable(error),
+            SealError::Defect(_) => Self::internal(error),
+        }
     }
 
     /// A CI system failed. Its advice is for people, and is shown.

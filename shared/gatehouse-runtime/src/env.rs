@@ -2,7 +2,7 @@
 
 use std::{env, fmt, num::NonZeroU16, time::Duration};
 
-use gatehouse_domain::{catalog::Modules, plain_http::PlainHttp, revocation::Stage};
+use gatehouse_domain::{plain_http::PlainHttp, revocation::Stage};
 
 /// A variable that is missing or not usable.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -17,7 +17,6 @@ enum Problem {
     Missing,
     NotSeconds,
     NotDays,
-    NotModules,
     Unknown { allowed: &'static [&'static str] },
 }
 
@@ -26,7 +25,6 @@ impl fmt::Display for Problem {
         match self {
             Self::Missing => f.write_str("is not set"),
             Self::NotDays => f.write_str("must be a whole number of days, at least 1"),
-            Self::NotModules => f.write_str("must be names of modules, separated by commas"),
             Self::NotSeconds => f.write_str("must be a whole number of seconds"),
             Self::Unknown { allowed } => write!(f, "must be one of: {}", allowed.join(", ")),
         }
@@ -96,20 +94,6 @@ pub fn authorizer_cache() -> Result<Duration, EnvError> {
     let seconds = required(NAME)?.parse();
     let seconds = seconds.map_err(|_| EnvError { name: NAME, problem: Problem::NotSeconds })?;
     Ok(Duration::from_secs(seconds))
-}
-
-/// `GATEHOUSE_MODULES`: the names of the modules that the provisioner has, separated by commas; they are not known
-/// here without it.
-///
-/// # Errors
-///
-/// When a name cannot be one.
-pub fn modules() -> Result<Modules, EnvError> {
-    const NAME: &str = "GATEHOUSE_MODULES";
-    let Some(names) = optional(NAME) else { return Ok(Modules::Unknown) };
-    let names = names.split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::parse);
-    let names = names.collect::<Result<_, _>>();
-    names.map(Modules::Known).map_err(|_| EnvError { name: NAME, problem: Problem::NotModules })
 }
 
 /// `GATEHOUSE_LOOPBACK_PROVIDERS`: whether CI systems may be on this very machine. Only `allowed` lets them, for

@@ -5,6 +5,9 @@
 //! HMAC-SHA256 of the salt under the sealing key, so that no nonce is ever used twice and all may be zero. What is
 //! sealed is kept for years: the form does not change.
 
+mod inputs;
+
+pub use self::inputs::InputSealer;
 use ring::{
     aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
     error::Unspecified,
@@ -42,6 +45,12 @@ impl SealingKey {
         let key = self.of_salt(&salt).map_err(|_| Unsealable)?;
         key.seal_in_place_append_tag(nonce(), Aad::from(bound_to), &mut sealed).map_err(|_| Unsealable)?;
         Ok([&salt[..], &sealed].concat())
+    }
+
+    /// A tag of a text, for one purpose: the same for the same text, and worth nothing to whoever has no key.
+    pub(crate) fn tag(&self, purpose: &str, text: &str) -> Vec<u8> {
+        // No salt begins with a purpose and a zero, nor is one so long.
+        hmac::sign(&self.0, [purpose.as_bytes(), &[0], text.as_bytes()].concat().as_slice()).as_ref().to_vec()
     }
 
     /// What was sealed; it is decrypted in its place.

@@ -11,7 +11,7 @@ use gatehouse_domain::{
     idempotency::RequestKey,
     janitor::Announcement,
     jobs::Job,
-    name::{EnvironmentName, JobId, ProjectName, ProviderName, ServiceName, TenantId, UserName},
+    name::{EnvironmentName, JobId, ModuleName, ProjectName, ProviderName, ServiceName, TenantId, UserName},
     operations::{Operation, OperationStatus},
     project::Project,
     runs::{Run, RunId},
@@ -251,6 +251,14 @@ pub fn open_operation(id: &OperationId) -> Key {
 
 /// Partition of the operations that are open.
 pub const OPEN_OPERATIONS: &str = "OPEN_OPERATIONS";
+
+/// `MODULES` / `MODULE#<module>`. One partition: an installation has some dozens, and two hundred at most.
+pub fn module(name: &ModuleName) -> Key {
+    Key::new(MODULES, format!("MODULE#{name}"))
+}
+
+/// Partition of all modules.
+pub const MODULES: &str = "MODULES";
 
 /// `TENANTS` / `TENANT#<tenant>`. One partition: an installation has some dozens.
 pub fn tenant(id: &TenantId) -> Key {

@@ -18,6 +18,7 @@ pub mod keys;
 mod leases;
 mod listed_operations;
 mod lists;
+mod modules;
 mod open_operations;
 mod operations;
 mod pins;

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use callbacks::ReportBody;
 use gatehouse_domain::{
     audit::Entry,
+    catalog::SecretInputs,
     clock::Clock,
     id::{OperationId, ServiceId},
     idempotency::Fingerprint,
@@ -169,6 +170,7 @@ fn operation(attempt: &Attempt) -> Operation {
             module,
             artifact: None,
             inputs: Object::new(),
+            secret_inputs: SecretInputs::default(),
             ttl_hours: None,
         }),
         approval_required: false,

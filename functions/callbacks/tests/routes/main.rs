@@ -15,6 +15,7 @@ use gatehouse_domain::{
     },
     secret::SecretName,
 };
+use gatehouse_sealing::InputSealer;
 use gatehouse_testkit::app::{Answer, Call, ScriptedEngine, TestApp, catalog};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
@@ -49,7 +50,8 @@ impl Deploy {
         let answer = engine.clone();
         let app = TestApp::start(|deps| {
             let (table, secrets, clock) = (deps.table, deps.secrets, deps.system);
-            callbacks::router(AppState { table, answer, secrets, clock })
+            let open = Arc::new(InputSealer::new(secrets.clone(), clock.clone()));
+            callbacks::router(AppState { table, answer, secrets, open, clock })
         })
         .await;
         app.secrets.put(&SecretName::callback_key(), &CALLBACK_KEY.into());

@@ -4,12 +4,14 @@ mod entity;
 mod environment;
 mod infrastructure;
 mod link;
+mod module;
 mod operation;
 mod service;
 
 pub(crate) use self::{
     entity::{EntitiesAnswer, EntityAnswer, ForgottenAnswer},
     environment::{DeployStatusAnswer, StatusAnswer},
+    module::{ModuleAnswer, ModuleBody, ModulesAnswer},
     operation::{AllOperationsAnswer, OperationAnswer, OperationsAnswer},
-    service::{DeletedAnswer, ServiceAnswer, ServiceBody, ServicesAnswer},
+    service::{DeletedAnswer, EditedAnswer, ServiceAnswer, ServiceBody, ServicesAnswer},
 };

@@ -53,6 +53,9 @@ pub(crate) struct OperationView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     inputs: Option<json::Object>,
+    /// The names of those that are secrets.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    secret_inputs: Vec<String>,
     /// The version that is deployed.
     #[serde(skip_serializing_if = "Option::is_none")]
     version: Option<String>,
@@ -185,6 +188,8 @@ impl From<Operation> for OperationView {
             Work::Provision(given) | Work::Deprovision(given) | Work::Drift(given) => (Some(given), None),
             Work::Deploy { version, .. } => (None, Some(version)),
         };
+        let secrets = configuration.iter().flat_map(|given| given.secret_inputs.names());
+        let secret_inputs = secrets.map(str::to_owned).collect();
         let (module, inputs) = configuration.map(|given| (given.module.to_string(), given.inputs)).unzip();
         Self {
             id: operation.id.to_string(),
@@ -203,6 +208,7 @@ impl From<Operation> for OperationView {
             ended_at,
             module,
             inputs,
+            secret_inputs,
             version,
             approval: ApprovalView::of(
                 operation.approval_required,

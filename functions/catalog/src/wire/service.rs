@@ -1,11 +1,11 @@
 //! Services as JSON.
 
-use std::str::FromStr;
+use std::{collections::BTreeSet, str::FromStr};
 
 use gatehouse_domain::{
     catalog::{
-        Category, DeletedService, DeployTarget, Described, EnvironmentSpec, EnvironmentState, Lifecycle,
-        Link, Service, ServiceDraft, ServiceSpec,
+        Category, DeletedService, DeployTarget, Described, EnvironmentSpec, EnvironmentState, KeptSecrets,
+        Lifecycle, Link, SecretInputs, Service, ServiceDraft, ServiceSpec,
     },
     entities::{EntityRef, Namespace},
     json,
@@ -115,10 +115,16 @@ pub(crate) struct EnvironmentBody {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, example = "example")]
     module: Option<ModuleName>,
-    /// The module's inputs. Not for secrets: whoever sees the service sees them.
+    /// The module's inputs. Those that the module calls sensitive are kept sealed, and not shown: an answer has their names
+    /// in `secret_inputs`. Others are shown to whoever sees the service.
     #[serde(default)]
     #[schema(value_type = Object)]
     inputs: json::Object,
+    /// Which inputs are kept as secrets. What replaces a service names those that stay as they are; without their names they
+    /// are forgotten.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    #[schema(max_items = 200)]
+    secret_inputs: BTreeSet<String>,
     /// How long after it was provisioned it is deprovisioned by itself, in hours.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     ttl_hours: Option<u32>,
@@ -158,7 +164,10 @@ impl ServiceBody {
     /// Of which environments nobody has said what they are for.
     pub(crate) fn into_draft(self) -> Result<ServiceDraft, Vec<FieldError>> {
         let (mut environments, mut errors) = (Vec::new(), Vec::new());
-        for (place, environment) in self.environments.into_iter().enumerate() {
+        let mut kept_secrets = KeptSecrets::new();
+        for (place, mut environment) in self.environments.into_iter().enumerate() {
+            let kept = std::mem::take(&mut environment.secret_inputs);
+            kept_secrets.entry(environment.name.clone()).or_default().extend(kept);
             match environment.into_spec(place) {
                 Ok(spec) => environments.push(spec),
                 Err(error) => errors.push(error),
@@ -178,15 +187,24 @@ impl ServiceBody {
             build_job: self.build_job,
             deploy: self.deploy,
         };
-        Ok(ServiceDraft { tenant: self.tenant, name: self.name, spec })
+        Ok(ServiceDraft { tenant: self.tenant, name: self.name, spec, kept_secrets })
     }
 }
 
 impl EnvironmentBody {
     /// An environment of which only the name was written is for what its name says.
     fn into_spec(self, place: usize) -> Result<EnvironmentSpec, FieldError> {
-        let Self { name, category, approval_required, approval_group, module, inputs, ttl_hours, deploy } =
-            self;
+        let Self {
+            name,
+            category,
+            approval_required,
+            approval_group,
+            module,
+            inputs,
+            secret_inputs: _,
+            ttl_hours,
+            deploy,
+        } = self;
         let category = category.or_else(|| Category::of_name(name.as_str())).ok_or_else(|| {
             let detail = format!("say what `{name}` is for: dev, test, staging or prod");
             FieldError::new(format!("/environments/{place}/category"), detail)
@@ -198,6 +216,7 @@ impl EnvironmentBody {
             approval_group,
             module,
             inputs,
+            secret_inputs: SecretInputs::default(),
             ttl_hours,
             deploy,
         })
@@ -211,11 +230,23 @@ impl EnvironmentBody {
             approval_group,
             module,
             inputs,
+            secret_inputs,
             ttl_hours,
             deploy,
         } = spec;
         let category = Some(category);
-        Self { name, category, approval_required, approval_group, module, inputs, ttl_hours, deploy }
+        let secret_inputs = secret_inputs.names().map(str::to_owned).collect();
+        Self {
+            name,
+            category,
+            approval_required,
+            approval_group,
+            module,
+            inputs,
+            secret_inputs,
+            ttl_hours,
+            deploy,
+        }
     }
 }
 
@@ -295,6 +326,32 @@ pub(crate) struct ServiceAnswer {
 impl From<Service> for ServiceAnswer {
     fn from(service: Service) -> Self {
         Self { service: service.into() }
+    }
+}
+
+/// A service that was created or replaced.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct EditedAnswer {
+    service: ServiceView,
+    /// What will be in the way of its provisioning, unless each request gives it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<WarningView>,
+}
+
+/// Something that is as it was asked for, and will not do by itself.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct WarningView {
+    /// Where in the request's body (RFC 6901).
+    #[schema(example = "/environments/0/inputs")]
+    pointer: String,
+    detail: String,
+}
+
+impl EditedAnswer {
+    pub(crate) fn of(service: Service, warnings: Vec<FieldError>) -> Self {
+        let warnings = warnings.into_iter();
+        let warnings = warnings.map(|FieldError { pointer, detail }| WarningView { pointer, detail });
+        Self { service: service.into(), warnings: warnings.collect() }
     }
 }
 

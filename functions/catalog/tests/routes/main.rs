@@ -6,6 +6,7 @@ mod decision;
 mod endings;
 mod entity;
 mod extend;
+mod module;
 mod old_portal;
 mod operation;
 mod service;
@@ -17,10 +18,12 @@ use axum::http::Method;
 use catalog::AppState;
 use gatehouse_domain::{
     access::Scope,
-    catalog::{Modules, Settled},
+    catalog::Settled,
     operations::{FindOperation, Operation},
     plain_http::PlainHttp,
+    secret::SecretName,
 };
+use gatehouse_sealing::InputSealer;
 use gatehouse_testkit::app::{Answer, Client, ScriptedEngine, TestApp, callers, catalog as records};
 use serde_json::{Value, json};
 
@@ -30,19 +33,25 @@ async fn start() -> (TestApp, Arc<ScriptedEngine>) {
     let engine = Arc::new(ScriptedEngine::default());
     let (start, answer, oversee) = (engine.clone(), engine.clone(), engine.clone());
     let app = TestApp::start(|deps| {
-        let modules = Modules::Known(["example".parse().expect("a module")].into());
         let (table, system) = (deps.table, deps.system);
+        let seal = Arc::new(InputSealer::new(deps.secrets, system.clone()));
         catalog::router(AppState {
             table,
             start,
             answer,
             oversee,
-            modules,
+            seal,
             plain_http: PlainHttp::OnLoopback,
             system,
         })
     })
     .await;
+    app.secrets.put(&SecretName::input_key(), &"canary-key-of-inputs-in-these-tests".into());
+    let inputs = json!({
+        "size": { "type": "number" }, "color": {}, "text": {}, "a": {},
+        "password": { "type": "string", "sensitive": true },
+    });
+    records::publish(&app.table, "example", inputs).await;
     app.table.save_project("acme", "payments", None).await;
     app.table.save_job_as(&callers::tenant_key("acme"), "ship", "payments").await;
     (app, engine)

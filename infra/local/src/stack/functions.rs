@@ -11,6 +11,7 @@ use gatehouse_jwt::Issuer;
 use gatehouse_outbound::OutboundHttp;
 use gatehouse_providers::{Directory, webhook::WebhookClient};
 use gatehouse_runtime::env;
+use gatehouse_sealing::InputSealer;
 use lambda_runtime::LambdaEvent;
 use serde_json::Value;
 
@@ -83,7 +84,7 @@ fn catalog_state(parts: &Parts) -> catalog::AppState {
         start: parts.executions.clone(),
         answer: parts.answers.clone(),
         oversee: parts.executions.clone(),
-        modules: parts.modules.clone(),
+        seal: Arc::new(InputSealer::new(parts.secrets.clone(), parts.system.clone())),
         plain_http: env::plain_http(),
         system: parts.system.clone(),
     }
@@ -94,6 +95,7 @@ fn callbacks(parts: &Parts) -> LambdaFunction {
         table: parts.table.clone(),
         answer: parts.answers.clone(),
         secrets: parts.secrets.clone(),
+        open: Arc::new(InputSealer::new(parts.secrets.clone(), parts.system.clone())),
         clock: parts.system.clone(),
     });
     LambdaFunction::json(move |event: LambdaEvent<Value>| {

@@ -103,9 +103,10 @@ impl Stack {
         let services = Services::start(data, &template, machines, &stop).await?;
 
         let modules = modules::directory(settings.modules.as_deref(), data).context("the modules")?;
-        let (has_terraform, names) = (settings.terraform.is_some(), modules::names(&modules)?);
-        let parts = Parts::new(&template, &services, processes.clone(), has_terraform, names, base_url)?;
+        let has_terraform = settings.terraform.is_some();
+        let parts = Parts::new(&template, &services, processes.clone(), has_terraform, base_url)?;
         seed::make_keys(&parts).await?;
+        modules::publish(&modules, &parts).await.context("the modules")?;
         let functions = functions::all(&parts)?;
         let address = listener.local_addr()?;
         let gateway = gateway(&template, &functions, &parts, address, settings.hosts)?;

@@ -3,7 +3,6 @@
 use std::{num::NonZeroU16, sync::Arc, time::Duration};
 
 use anyhow::Context;
-use gatehouse_domain::catalog::Modules;
 use gatehouse_runtime::clock::System;
 use gatehouse_secrets::Secrets;
 use gatehouse_store::Table;
@@ -23,7 +22,6 @@ pub(super) struct Parts {
     pub unused_days: NonZeroU16,
     pub executions: Arc<Executions>,
     pub answers: Arc<Answers>,
-    pub modules: Modules,
     /// Where the stack listens.
     pub base_url: String,
 }
@@ -34,7 +32,6 @@ impl Parts {
         services: &Services,
         processes: Arc<ProcessProvider>,
         has_terraform: bool,
-        modules: Modules,
         base_url: String,
     ) -> anyhow::Result<Self> {
         let system = Arc::new(System);
@@ -51,7 +48,6 @@ impl Parts {
             unused_days: unused_days(template)?,
             executions: Arc::new(Executions::new(step_functions.clone(), machines)),
             answers: Arc::new(Answers::new(step_functions)),
-            modules,
             base_url,
         })
     }

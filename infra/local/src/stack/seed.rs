@@ -144,7 +144,7 @@ pub(super) async fn replace_key(parts: &Parts, data_dir: &Path) -> anyhow::Resul
 
 /// Makes the keys of callback tokens and of second factors, where there are none: on AWS, the template does.
 pub(super) async fn make_keys(parts: &Parts) -> anyhow::Result<()> {
-    for name in [SecretName::callback_key(), SecretName::second_factor_key()] {
+    for name in [SecretName::callback_key(), SecretName::second_factor_key(), SecretName::input_key()] {
         if parts.secrets.read(&name).await?.is_none() {
             let random = [parts.system.random(), parts.system.random()].concat();
             parts.secrets.write(&name, &HEXLOWER.encode(&random).into()).await?;
@@ -183,7 +183,7 @@ async fn create_tenant(id: &TenantId, parts: &Parts) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn entry(parts: &Parts, action: Action, audit_target: AuditTarget) -> Entry {
+pub(super) fn entry(parts: &Parts, action: Action, audit_target: AuditTarget) -> Entry {
     let origin = Origin::default();
     Entry::new(&*parts.system, SEEDER.to_owned(), &origin, action, Outcome::Done, audit_target)
 }

@@ -1,13 +1,10 @@
 //! What Gatehouse tells a module of the place that it is for, in the way that the module declares it.
 
 use gatehouse_domain::json::{Json, Object};
+use gatehouse_modules::{OWN, Variables, tells};
 use serde_json::json;
 
-use super::{Variables, variables::Variable};
 use crate::work::WorkOrder;
-
-/// The variable that says everything. It is Gatehouse's own.
-pub(super) const OWN: &str = "gatehouse";
 
 /// Values of those variables that Gatehouse fills by itself. What the module does not declare is not told, nor what it
 /// declares with a type of another meaning, nor what somebody gave an input for.
@@ -20,19 +17,16 @@ pub(crate) fn told(variables: &Variables, order: &WorkOrder) -> Object {
         "tenant": tenant, "service": service, "environment": environment, "managed-by": "gatehouse",
     });
     let parts = [
-        ("tenant", json!(tenant), &["string"][..]),
-        ("service", json!(service), &["string"]),
-        ("environment", json!(environment), &["string"]),
-        ("tags", tags, &["map(string)", "map(any)"]),
+        ("tenant", json!(tenant)),
+        ("service", json!(service)),
+        ("environment", json!(environment)),
+        ("tags", tags),
     ];
-    let fits = |variable: &Variable, kinds: &[&str]| {
-        variable.kind.as_deref().is_none_or(|kind| kind == "any" || kinds.contains(&kind))
-    };
-    let wanted = parts.into_iter().filter(|(name, _, kinds)| {
-        let declared = variables.get(*name).is_some_and(|variable| fits(variable, kinds));
+    let wanted = parts.into_iter().filter(|(name, _)| {
+        let declared = variables.get(*name).is_some_and(|variable| tells(name, variable.kind.as_deref()));
         declared && !order.inputs.contains_key(*name)
     });
-    let mut told: Object = wanted.map(|(name, value, _)| (name.to_owned(), Json::from(value))).collect();
+    let mut told: Object = wanted.map(|(name, value)| (name.to_owned(), Json::from(value))).collect();
     if variables.contains_key(OWN) {
         told.insert(OWN.to_owned(), whole.into());
     }
@@ -41,6 +35,7 @@ pub(crate) fn told(variables: &Variables, order: &WorkOrder) -> Object {
 
 #[cfg(test)]
 mod tests {
+    use gatehouse_modules::Variable;
     use serde_json::Value;
 
     use super::*;

@@ -1,8 +1,7 @@
 //! Comparing a work order's inputs with what the module declares, before Terraform runs.
 
 use gatehouse_domain::json::Object;
-
-use super::{Variables, context::OWN};
+use gatehouse_modules::{OWN, Variables};
 
 /// Why the inputs do not fit the module. Values are never shown.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -56,9 +55,10 @@ fn quoted(names: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use gatehouse_domain::json::object;
+    use gatehouse_modules::Variable;
     use serde_json::{Value, json};
 
-    use super::{super::variables::Variable, *};
+    use super::*;
 
     fn checked(declared: &[(&str, bool)], inputs: &Value) -> Result<(), String> {
         let variables = declared.iter().map(|(name, optional)| {

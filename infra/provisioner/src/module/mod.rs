@@ -1,20 +1,18 @@
 //! Modules: what can be provisioned. Each is a directory of Terraform files that stands alone.
 
-mod backends;
 mod context;
-mod files;
 mod inputs;
 mod packed;
-mod variables;
 
 use std::{
     fs, io,
     path::{Path, PathBuf},
 };
 
-use self::files::is_configuration;
-pub use self::{backends::ForeignBackend, files::UnreadableModule, inputs::InputError};
-pub(crate) use self::{context::told, inputs::check, packed::PackedModule, variables::Variables};
+use gatehouse_modules::{ModuleError, Variables, is_module};
+
+pub use self::inputs::InputError;
+pub(crate) use self::{context::told, inputs::check, packed::PackedModule};
 
 #[derive(Debug)]
 pub(crate) struct Module {
@@ -28,17 +26,6 @@ pub(crate) struct Module {
 pub struct UnknownModule {
     name: String,
     known: String,
-}
-
-/// A module that cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum ModuleError {
-    /// It cannot be understood.
-    #[error(transparent)]
-    Unreadable(#[from] UnreadableModule),
-    /// It would keep its state by itself.
-    #[error(transparent)]
-    Backend(#[from] ForeignBackend),
 }
 
 impl Module {
@@ -68,9 +55,7 @@ impl Module {
 
     /// What it declares. A module that would keep its state by itself is refused.
     pub(crate) fn variables(&self) -> Result<Variables, ModuleError> {
-        let files = files::read(&self.directory)?;
-        backends::refuse(&files)?;
-        Ok(variables::declared_in(&files))
+        gatehouse_modules::variables(&self.directory)
     }
 
     /// Files with values that Terraform would load by itself, and that are not copied: they would beat what a caller asked
@@ -87,11 +72,6 @@ impl Module {
     pub(crate) fn copy_to(&self, target: &Path) -> io::Result<()> {
         copy(&self.directory, target)
     }
-}
-
-fn is_module(directory: &Path) -> bool {
-    fs::read_dir(directory)
-        .is_ok_and(|entries| entries.flatten().any(|entry| is_configuration(&entry.path())))
 }
 
 /// What somebody left who tried the module where it is: it belongs to another state.

@@ -72,6 +72,7 @@ impl Changes {
         self.value(&of("ttl_hours"), hours(old).as_deref(), hours(new).as_deref());
         self.target(&of("deploy"), old.deploy.as_ref(), new.deploy.as_ref());
         self.whether(&of("inputs"), old.inputs != new.inputs);
+        self.whether(&of("secret_inputs"), old.secret_inputs != new.secret_inputs);
     }
 }
 

@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use async_trait::async_trait;
 
 use super::{
-    EnvironmentState, FindService, Infrastructure, Modules, Registered, Service, ServiceSpec,
-    ShowServiceError,
+    EnvironmentState, FindService, Infrastructure, KeptSecrets, Registered, SealError, SealInputs, Service,
+    ServiceSpec, ShowServiceError,
     diff::diff,
     files::{describe_new, keep_described},
     protection::{protected, weakened},
+    secret_inputs::{check_kept, seal_inputs},
     service::audit_target,
     show,
 };
@@ -22,6 +23,7 @@ use crate::{
     id::{OperationId, ServiceId},
     idempotency::{Fingerprint, IdempotencyKey, RequestKey},
     jobs::FindForEdit,
+    modules::{FindModule, KnownModules},
     name::{EnvironmentName, JobId, ProjectName, ServiceName, TenantId},
     revision::{EditOutcome, Precondition, PreconditionError, Revision},
     store::StoreError,
@@ -86,6 +88,8 @@ pub struct ServiceDraft {
     /// What is decided about it. Without a project a new service gets its tenant's default one, and one that is replaced
     /// keeps its own.
     pub spec: ServiceSpec<Option<ProjectName>>,
+    /// Which secret inputs stay as they are. Others are forgotten, unless a new value is among the inputs.
+    pub kept_secrets: KeptSecrets,
 }
 
 /// Looks up what services of a tenant belong to that say nothing of it. Needs `dynamodb:GetItem`.
@@ -127,6 +131,8 @@ pub enum EditServiceError {
     /// An operation is still open in these environments.
     #[error("an operation is still open in: {}; wait for its end or cancel it", names(.0))]
     Busy(Vec<EnvironmentName>),
+    #[error(transparent)]
+    Sealing(#[from] SealError),
     #[error("could not change the service")]
     Store(#[from] StoreError),
 }
@@ -151,25 +157,36 @@ pub struct CreatedService {
     pub service: Service,
     /// Whether an earlier request with the same key created it.
     pub replayed: bool,
+    /// What will be in the way of its provisioning.
+    pub warnings: Vec<FieldError>,
+}
+
+/// A service was replaced.
+#[derive(Debug)]
+pub struct ReplacedService {
+    /// As it stands now.
+    pub service: Service,
+    /// What will be in the way of its provisioning.
+    pub warnings: Vec<FieldError>,
 }
 
 /// Creates a service. What the tenant's component of its name says of it counts before the draft. The `fingerprint` tells
-/// a repetition of the request from another one with its key.
+/// a repetition of the request from another one with its key. Inputs that their module calls sensitive are sealed.
 ///
 /// # Errors
 ///
 /// Why it is refused, or that the store failed.
 pub async fn create<S>(
     store: &S,
-    modules: &Modules,
+    seal: &dyn SealInputs,
     system: &dyn System,
     audit: &AuditContext<'_>,
     draft: ServiceDraft,
     key: Option<&IdempotencyKey>,
-    fingerprint: Fingerprint,
+    mut fingerprint: Fingerprint,
 ) -> Result<CreatedService, EditServiceError>
 where
-    S: FindForEdit + FindEntity + SaveService + FindDefaultProject,
+    S: FindForEdit + FindEntity + FindModule + SaveService + FindDefaultProject,
 {
     let tenant = tenant_of(audit.caller, &draft)?;
     if !audit.caller.may_in(&CREATE_SERVICE, &tenant) {
@@ -180,8 +197,8 @@ where
         None => default_project(store, &tenant).await?,
     };
     let spec = draft.spec.in_project(project);
-    check(store, modules, &spec, None, &tenant).await?;
-    let (spec, described) = describe_new(store, &tenant, &draft.name, spec).await?;
+    let modules = check(store, &spec, &draft.kept_secrets, None, &tenant).await?;
+    let (mut spec, described) = describe_new(store, &tenant, &draft.name, spec).await?;
     let audit_target = audit_target(&draft.name, &tenant);
     let entry = audit.entry(system, Action::CreateService, Outcome::Done, audit_target);
     let id = match key {
@@ -189,6 +206,11 @@ where
         Some(key) => ServiceId::of_key(&RequestKey::of(&audit.caller.actor(), key)),
         None => ServiceId::new(system),
     };
+    if seal_inputs(seal, &modules, &id, &mut spec, &draft.kept_secrets, None).await? {
+        fingerprint = seal.blind(&fingerprint).await?;
+    }
+    spec.check_size().map_err(EditServiceError::Invalid)?;
+    let warnings = spec.missing_inputs(&modules);
     let actor = audit.caller.actor();
     let service = Service {
         id,
@@ -204,12 +226,12 @@ where
         updated_by: actor,
     };
     match store.create_service(&service, &entry).await? {
-        CreateService::Created => Ok(CreatedService { service, replayed: false }),
+        CreateService::Created => Ok(CreatedService { service, replayed: false, warnings }),
         // Whoever has left a tenant is not answered with what they created there.
         CreateService::Exists(existing)
             if existing.fingerprint == service.fingerprint && existing.tenant == service.tenant =>
         {
-            Ok(CreatedService { service: *existing, replayed: true })
+            Ok(CreatedService { service: *existing, replayed: true, warnings })
         }
         CreateService::Exists(_) => Err(EditServiceError::KeyReused),
         CreateService::NameTaken(by) => Err(EditServiceError::NameTaken(by)),
@@ -246,22 +268,23 @@ where
     })
 }
 
-/// Refuses what is wrong with a service by itself, or with what it names.
+/// Refuses what is wrong with a service by itself, or with what it names. Returns the modules that it names.
 async fn check<S>(
     store: &S,
-    modules: &Modules,
     spec: &ServiceSpec,
+    kept: &KeptSecrets,
     before: Option<&ServiceSpec>,
     tenant: &TenantId,
-) -> Result<(), EditServiceError>
+) -> Result<KnownModules, EditServiceError>
 where
-    S: FindForEdit + FindEntity,
+    S: FindForEdit + FindEntity + FindModule,
 {
-    spec.check(modules, before).map_err(EditServiceError::Invalid)?;
+    let modules = KnownModules::find(store, spec.modules()).await?;
+    spec.check(&modules, before).map_err(EditServiceError::Invalid)?;
     let jobs = spec.jobs();
     let ids: BTreeSet<JobId> = jobs.iter().map(|(_, id)| (*id).clone()).collect();
     let found = store.find_for_edit(&ids, &[spec.project.clone()].into()).await?;
-    let mut errors = Vec::new();
+    let mut errors = check_kept(spec, kept, before);
     if found.projects.get(&spec.project).is_none_or(|project| project.tenant != *tenant) {
         errors.push(FieldError::new("/project", "the tenant has no such project"));
     }
@@ -276,26 +299,27 @@ where
             errors.push(FieldError::new(pointer, "the tenant has no such group"));
         }
     }
-    if errors.is_empty() { Ok(()) } else { Err(EditServiceError::Invalid(errors)) }
+    if errors.is_empty() { Ok(modules) } else { Err(EditServiceError::Invalid(errors)) }
 }
 
 /// Replaces a service. Environments that are provisioned, or in which an operation is open, cannot be removed. What
-/// protects an environment is taken away by an admin only. What the component of its name says of it stays.
+/// protects an environment is taken away by an admin only. What the component of its name says of it stays, and of its
+/// secret inputs what the draft keeps.
 ///
 /// # Errors
 ///
 /// Why it is refused, or that the store failed.
 pub async fn replace<S>(
     store: &S,
-    modules: &Modules,
+    seal: &dyn SealInputs,
     system: &dyn System,
     audit: &AuditContext<'_>,
     id: &ServiceId,
     draft: ServiceDraft,
     expected: &Precondition,
-) -> Result<Service, EditServiceError>
+) -> Result<ReplacedService, EditServiceError>
 where
-    S: FindService + FindForEdit + FindEntity + SaveService,
+    S: FindService + FindForEdit + FindEntity + FindModule + SaveService,
 {
     let Registered { service, environments } = show(store, audit.caller, id).await?;
     if !audit.caller.may_in(&PUT_SERVICE, &service.tenant) {
@@ -304,9 +328,13 @@ where
     expected.admit(Some(&service.revision))?;
     stays(&service, &draft)?;
     let project = draft.spec.project.clone().unwrap_or_else(|| service.spec.project.clone());
-    let spec = keep_described(&service, draft.spec.in_project(project));
+    let mut spec = keep_described(&service, draft.spec.in_project(project));
+    let (kept_secrets, before) = (&draft.kept_secrets, Some(&service.spec));
     guard(audit.caller, &service.tenant, weakened(&service.spec, &spec))?;
-    check(store, modules, &spec, Some(&service.spec), &service.tenant).await?;
+    let modules = check(store, &spec, kept_secrets, before, &service.tenant).await?;
+    seal_inputs(seal, &modules, &service.id, &mut spec, kept_secrets, before).await?;
+    spec.check_size().map_err(EditServiceError::Invalid)?;
+    let warnings = spec.missing_inputs(&modules);
     let kept: BTreeSet<_> = spec.environments.iter().map(|environment| &environment.name).collect();
     let endless = endless(&spec, &environments);
     let going: Vec<_> = environments.into_values().filter(|state| !kept.contains(&state.name)).collect();
@@ -329,7 +357,7 @@ where
         ..service
     };
     match store.replace_service(&service, &previous, &EnvironmentEdits { removed, endless }, &entry).await? {
-        EditOutcome::Done => Ok(service),
+        EditOutcome::Done => Ok(ReplacedService { service, warnings }),
         EditOutcome::Conflict => Err(PreconditionError::Failed.into()),
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::SecretInputs;
 use crate::{
     id::{OperationId, ServiceId},
     json::{Json, Object},
@@ -85,6 +86,8 @@ pub struct Provisioned {
     pub artifact: Option<ModuleArtifact>,
     #[serde(with = "json_text")]
     pub inputs: Object,
+    #[serde(default, skip_serializing_if = "SecretInputs::is_empty")]
+    pub secret_inputs: SecretInputs,
     /// What came out of it.
     #[serde(with = "json_text")]
     pub outputs: BTreeMap<String, OutputValue>,

@@ -7,6 +7,7 @@ mod extend;
 mod files;
 mod list;
 mod protection;
+pub(crate) mod secret_inputs;
 mod service;
 mod spec;
 #[cfg(test)]
@@ -16,7 +17,7 @@ pub(crate) use self::spec::check_inputs;
 pub use self::{
     edit::{
         CreateService, CreatedService, DeletedService, EditServiceError, EnvironmentEdits,
-        FindDefaultProject, Force, SaveService, ServiceDraft, create, delete, replace,
+        FindDefaultProject, Force, ReplacedService, SaveService, ServiceDraft, create, delete, replace,
     },
     environment::{
         Deployed, Drift, DriftState, EnvironmentState, Infrastructure, ModuleArtifact, OutputValue,
@@ -29,8 +30,7 @@ pub use self::{
         import_entities,
     },
     list::{ListServices, ServiceFilter, ServiceQuery, list},
+    secret_inputs::{InputOwner, KeptSecrets, OpenInputs, SealError, SealInputs, SealedInput, SecretInputs},
     service::{Described, FindService, Registered, Service, ShowServiceError, show},
-    spec::{
-        Category, DeployTarget, EnvironmentSpec, Lifecycle, Link, MAX_ENVIRONMENTS, Modules, ServiceSpec,
-    },
+    spec::{Category, DeployTarget, EnvironmentSpec, Lifecycle, Link, MAX_ENVIRONMENTS, ServiceSpec},
 };

@@ -4,11 +4,14 @@ use std::{collections::BTreeSet, fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
+use super::SecretInputs;
 use crate::{
     entities::{EntityKind, EntityRef},
     json::Object,
     json_text,
+    modules::{KnownModules, check_given, check_missing},
     name::{EnvironmentName, JobId, ModuleName, ProjectName},
+    text::quoted,
     validation::{FieldError, check_url},
 };
 
@@ -145,6 +148,9 @@ pub struct EnvironmentSpec {
     pub module: Option<ModuleName>,
     #[serde(with = "json_text")]
     pub inputs: Object,
+    /// Those that are secrets; none in a draft.
+    #[serde(default, skip_serializing_if = "SecretInputs::is_empty")]
+    pub secret_inputs: SecretInputs,
     /// How long after it was provisioned it is deprovisioned by itself, in hours.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ttl_hours: Option<u32>,
@@ -178,14 +184,6 @@ pub struct ServiceSpec<P = ProjectName> {
     pub build_job: Option<JobId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deploy: Option<DeployTarget>,
-}
-
-/// The modules that the provisioner has.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Modules {
-    /// What it has is not known here: it says so itself.
-    Unknown,
-    Known(BTreeSet<ModuleName>),
 }
 
 impl<P> ServiceSpec<P> {
@@ -251,9 +249,14 @@ impl<P> ServiceSpec<P> {
         deploy.collect()
     }
 
-    /// What is wrong with it by itself, if anything is. A module that an environment had `before` is not asked for again: it
-    /// may be gone, and the rest can be edited nevertheless.
-    pub(super) fn check(&self, modules: &Modules, before: Option<&Self>) -> Result<(), Vec<FieldError>> {
+    /// The modules of its environments.
+    pub(super) fn modules(&self) -> BTreeSet<&ModuleName> {
+        self.environments.iter().filter_map(|environment| environment.module.as_ref()).collect()
+    }
+
+    /// What is wrong with it by itself, if anything is. A module that an environment had `before` is not asked for again, nor
+    /// are inputs: it may be gone, or take others by now, and the rest can be edited nevertheless.
+    pub(super) fn check(&self, modules: &KnownModules, before: Option<&Self>) -> Result<(), Vec<FieldError>> {
         let mut errors = Errors::default();
         errors.line("/owner", &self.owner);
         if self.description.as_deref().is_some_and(|text| text.len() > MAX_DESCRIPTION) {
@@ -274,10 +277,10 @@ impl<P> ServiceSpec<P> {
         if errors.0.is_empty() { Ok(()) } else { Err(errors.0) }
     }
 
-    fn check_environments(&self, modules: &Modules, before: Option<&Self>, errors: &mut Errors) {
+    fn check_environments(&self, modules: &KnownModules, before: Option<&Self>, errors: &mut Errors) {
         let had = |environment: &EnvironmentSpec| {
             let mut before = before.into_iter().flat_map(|before| &before.environments);
-            before.any(|it| it.name == environment.name && it.module == environment.module)
+            before.find(|it| it.name == environment.name && it.module == environment.module)
         };
         if self.environments.len() > MAX_ENVIRONMENTS {
             errors.add("/environments", "must be at most 20 environments");
@@ -288,13 +291,46 @@ impl<P> ServiceSpec<P> {
             if !names.insert(&environment.name) {
                 errors.add(&format!("{at}/name"), "another environment has this name");
             }
-            let modules = if had(environment) { &Modules::Unknown } else { modules };
-            errors.environment(&at, environment, modules);
+            errors.environment(&at, environment);
+            let Some(module) = &environment.module else { continue };
+            let had = had(environment);
+            if let (None, Some(detail)) = (had, modules.refuse(module)) {
+                errors.add(&format!("{at}/module"), detail);
+            }
+            if let Some(interface) = modules.interface(module)
+                && had.is_none_or(|had| had.inputs != environment.inputs)
+            {
+                errors.0.extend(check_given(interface, &format!("{at}/inputs"), &environment.inputs));
+            }
         }
-        let together: usize = self.environments.iter().map(|environment| size(&environment.inputs)).sum();
-        if together > MAX_INPUTS_TOGETHER {
-            errors.add("/environments", "their inputs must be at most 256 KiB together as JSON");
+    }
+
+    /// What is wrong with the size of its inputs, as they are kept.
+    pub(super) fn check_size(&self) -> Result<(), Vec<FieldError>> {
+        let size =
+            |environment: &EnvironmentSpec| size(&environment.inputs) + environment.secret_inputs.size();
+        let together: usize = self.environments.iter().map(size).sum();
+        if together <= MAX_INPUTS_TOGETHER {
+            return Ok(());
         }
+        let detail = "their inputs must be at most 256 KiB together as JSON, secret ones sealed";
+        Err(vec![FieldError::new("/environments", detail)])
+    }
+
+    /// What every provisioning of an environment has to give, since the module needs it and the environment has it not.
+    pub(super) fn missing_inputs(&self, modules: &KnownModules) -> Vec<FieldError> {
+        let environments = self.environments.iter().enumerate();
+        let warnings = environments.filter_map(|(place, environment)| {
+            let module = environment.module.as_ref()?;
+            let given = |name: &str| {
+                environment.inputs.contains_key(name) || environment.secret_inputs.contains(name)
+            };
+            let missing = check_missing(modules.interface(module)?, given);
+            let detail =
+                format!("the module `{module}` needs {}: each provisioning has to give it", quoted(&missing));
+            (!missing.is_empty()).then(|| FieldError::new(format!("/environments/{place}/inputs"), detail))
+        });
+        warnings.collect()
     }
 }
 
@@ -325,7 +361,7 @@ impl Errors {
         }
     }
 
-    fn environment(&mut self, at: &str, environment: &EnvironmentSpec, modules: &Modules) {
+    fn environment(&mut self, at: &str, environment: &EnvironmentSpec) {
         if let Some(group) = &environment.approval_group {
             if group.kind() != EntityKind::Group.as_str() {
                 self.add(&format!("{at}/approval_group"), "must be a group");
@@ -334,12 +370,6 @@ impl Errors {
                 let detail = "only an environment with `approval_required` asks for a group's approval";
                 self.add(&format!("{at}/approval_group"), detail);
             }
-        }
-        if let (Some(module), Modules::Known(known)) = (&environment.module, modules)
-            && !known.contains(module)
-        {
-            let known: Vec<_> = known.iter().map(ModuleName::as_str).collect();
-            self.add(&format!("{at}/module"), format!("no such module; there are: {}", known.join(", ")));
         }
         if let Err(detail) = check_inputs(&environment.inputs) {
             self.add(&format!("{at}/inputs"), detail);

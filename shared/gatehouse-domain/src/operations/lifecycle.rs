@@ -776,7 +776,7 @@ impl Operation {
         self.attempt.as_ref().is_some_and(|attempt| attempt.phase == Phase::Apply && attempt.token.is_some())
     }
 
-    fn as_provisioned(&self, now: Timestamp) -> Option<Provisioned> {
+    pub(super) fn as_provisioned(&self, now: Timestamp) -> Option<Provisioned> {
         let given = self.work.configuration()?;
         let ttl = given.ttl_hours.map(|hours| Duration::from_hours(hours.into()));
         Some(Provisioned {
@@ -785,6 +785,7 @@ impl Operation {
             module: given.module.clone(),
             artifact: given.artifact.clone(),
             inputs: given.inputs.clone(),
+            secret_inputs: given.secret_inputs.clone(),
             outputs: self.outputs.clone(),
             expires_at: ttl.map(|ttl| now + ttl),
         })

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     audit::AuditTarget,
     caller::Caller,
-    catalog::{DeployTarget, Link, ModuleArtifact, OutputValue, PlanSummary},
+    catalog::{DeployTarget, Link, ModuleArtifact, OutputValue, PlanSummary, SecretInputs},
     entities::EntityRef,
     id::{OperationId, ServiceId},
     idempotency::Fingerprint,
@@ -65,6 +65,8 @@ pub struct Configuration {
     /// The module as it was when this was planned, or as it was applied. Without one it is taken as it stands.
     pub artifact: Option<ModuleArtifact>,
     pub inputs: Object,
+    /// Those that are secrets.
+    pub secret_inputs: SecretInputs,
     /// How long after it was provisioned the environment is deprovisioned by itself, in hours.
     pub ttl_hours: Option<u32>,
 }
@@ -93,6 +95,8 @@ struct StoredWork {
     artifact: Option<ModuleArtifact>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     inputs: Option<Object>,
+    #[serde(default, skip_serializing_if = "SecretInputs::is_empty")]
+    secret_inputs: SecretInputs,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     ttl_hours: Option<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -106,13 +110,16 @@ impl From<Work> for StoredWork {
         let kind = work.kind();
         match work {
             Work::Provision(given) | Work::Deprovision(given) | Work::Drift(given) => {
-                let Configuration { module, artifact, inputs, ttl_hours } = given;
+                let Configuration { module, artifact, inputs, secret_inputs, ttl_hours } = given;
                 let (module, inputs) = (Some(module), Some(inputs));
-                Self { kind, module, artifact, inputs, ttl_hours, version: None, target: None }
+                let (version, target) = (None, None);
+                Self { kind, module, artifact, inputs, secret_inputs, ttl_hours, version, target }
             }
             Work::Deploy { version, target } => {
                 let (version, target) = (Some(version), Some(target));
-                Self { kind, module: None, artifact: None, inputs: None, ttl_hours: None, version, target }
+                let (module, artifact, inputs, ttl_hours) = (None, None, None, None);
+                let secret_inputs = SecretInputs::default();
+                Self { kind, module, artifact, inputs, secret_inputs, ttl_hours, version, target }
             }
         }
     }
@@ -122,13 +129,13 @@ impl TryFrom<StoredWork> for Work {
     type Error = &'static str;
 
     fn try_from(stored: StoredWork) -> Result<Self, &'static str> {
-        let StoredWork { kind, module, artifact, inputs, ttl_hours, version, target } = stored;
+        let StoredWork { kind, module, artifact, inputs, secret_inputs, ttl_hours, version, target } = stored;
         if kind == OperationKind::Deploy {
             let (version, target) = version.zip(target).ok_or("a deploy has a version and a target")?;
             return Ok(Self::Deploy { version, target });
         }
         let (module, inputs) = module.zip(inputs).ok_or("Terraform is given a module and inputs")?;
-        let given = Configuration { module, artifact, inputs, ttl_hours };
+        let given = Configuration { module, artifact, inputs, secret_inputs, ttl_hours };
         Ok(match kind {
             OperationKind::Deprovision => Self::Deprovision(given),
             OperationKind::Drift => Self::Drift(given),

@@ -9,13 +9,14 @@ use crate::{
     audit::{Action, AuditContext, Entry, JANITOR, Origin, Outcome},
     caller::Caller,
     catalog::{
-        EnvironmentSpec, EnvironmentState, FindService, Infrastructure, Registered, Service,
-        ShowServiceError, check_inputs,
+        EnvironmentSpec, EnvironmentState, FindService, Infrastructure, Registered, SealError, SealInputs,
+        Service, ShowServiceError, check_inputs, secret_inputs::secret_names,
     },
     clock::{Clock, System},
     id::{OperationId, ServiceId},
     idempotency::{Fingerprint, IdempotencyKey, RequestKey},
     json::Object,
+    modules::{FindModule, KnownModules, check_given, check_missing},
     name::{EnvironmentName, TenantId},
     operations::{
         Asked, BeginOutcome, Configuration, FindOperation, Operation, OperationKind, OperationOutcome,
@@ -25,6 +26,7 @@ use crate::{
         workflow::{NotReady, StartWorkflow, Workflow},
     },
     store::StoreError,
+    text::quoted,
     validation::FieldError,
 };
 
@@ -131,6 +133,8 @@ pub enum RequestError {
     /// Operations of this kind cannot be begun here.
     #[error(transparent)]
     NotReady(#[from] NotReady),
+    #[error(transparent)]
+    Sealing(#[from] SealError),
     #[error("could not record the operation")]
     Store(#[from] StoreError),
 }
@@ -163,13 +167,14 @@ pub struct Requested {
 /// is recorded, and the janitor starts it.
 pub async fn request<S>(
     store: &S,
+    seal: &dyn SealInputs,
     start: &dyn StartWorkflow,
     system: &dyn System,
     audit: &AuditContext<'_>,
     request: &OperationRequest<'_>,
 ) -> Result<Requested, RequestError>
 where
-    S: FindService + FindOperation + SaveOperation,
+    S: FindService + FindModule + FindOperation + SaveOperation,
 {
     let OperationRequest { service, environment, ask, key } = *request;
     for _ in 0..TRIES {
@@ -186,7 +191,11 @@ where
             && let Some(existing) = store.find_operation(&id).await?
         {
             let meant = environment.unwrap_or(&existing.environment);
-            let wanted = (&found.service.tenant, &ask.fingerprint(service, meant));
+            let mut fingerprint = ask.fingerprint(service, meant);
+            if existing.fingerprint != fingerprint && has_secrets(&existing) {
+                fingerprint = seal.blind(&fingerprint).await?;
+            }
+            let wanted = (&found.service.tenant, &fingerprint);
             return replay(store, start, system, existing, wanted).await;
         }
         let asked = Asked::new(audit.caller, system.now());
@@ -194,7 +203,21 @@ where
             Some(environment) => environment,
             None => only_environment(&found.service)?,
         };
-        let operation = draft(&found, environment, ask, id, asked)?;
+        let spec = environment_of(&found.service, environment)?;
+        let mut fingerprint = ask.fingerprint(service, environment);
+        let work = match ask {
+            Ask::Provision(given) => {
+                let provision = provision(store, seal, service, spec, given).await?;
+                if provision.sealed_any {
+                    fingerprint = seal.blind(&fingerprint).await?;
+                }
+                Work::Provision(provision.configuration)
+            }
+            Ask::Deprovision => Work::Deprovision(applied(&found, spec)?),
+            Ask::Drift => Work::Drift(applied(&found, spec)?),
+            Ask::Deploy(version) => deploy(&found, spec, version)?,
+        };
+        let operation = draft(&found, spec, work, fingerprint, id, asked);
         start.ready(operation.workflow())?;
         let entry = audit.entry(system, ask.action(), Outcome::Requested, audit_target(&operation));
         if let Some(requested) = begin(store, start, system, &found.service, operation, &entry).await? {
@@ -204,6 +227,10 @@ where
     }
     let busy = "the service was edited each time an operation was to begin";
     Err(StoreError::Unavailable(busy.into()).into())
+}
+
+fn has_secrets(operation: &Operation) -> bool {
+    operation.work.configuration().is_some_and(|given| !given.secret_inputs.is_empty())
 }
 
 fn admit(caller: &Caller, ask: &Ask, service: &Service) -> Result<(), RequestError> {
@@ -232,9 +259,8 @@ where
     let Some(found) = store.find_service(service).await? else { return Ok(None) };
     let Some(state) = found.environments.get(environment) else { return Ok(None) };
     // An operation that was open when its time to live was taken away has set an end nevertheless.
-    if found.service.environment(environment).is_none_or(|spec| spec.ttl_hours.is_none()) {
-        return Ok(None);
-    }
+    let spec = found.service.environment(environment).filter(|spec| spec.ttl_hours.is_some());
+    let Some(spec) = spec else { return Ok(None) };
     let provisioned = state.infrastructure.provisioned();
     let over = provisioned
         .and_then(|provisioned| provisioned.expires_at)
@@ -245,7 +271,9 @@ where
     start.ready(Workflow::Provision)?;
     let asked = Asked::by(JANITOR, now);
     let id = OperationId::new(system, now);
-    let operation = draft(&found, environment, &Ask::Deprovision, id, asked)?;
+    let fingerprint = Ask::Deprovision.fingerprint(service, environment);
+    let work = Work::Deprovision(applied(&found, spec)?);
+    let operation = draft(&found, spec, work, fingerprint, id, asked);
     let operation =
         Operation { approval_required: false, approval_group: None, deadline: now + LIMIT, ..operation };
     let entry = Entry::new(
@@ -336,32 +364,29 @@ where
 /// The record of the operation that is asked for.
 fn draft(
     found: &Registered,
-    environment: &EnvironmentName,
-    ask: &Ask,
+    spec: &EnvironmentSpec,
+    work: Work,
+    fingerprint: Fingerprint,
     id: OperationId,
     requested: Asked,
-) -> Result<Operation, RequestError> {
+) -> Operation {
     let service = &found.service;
-    let spec = service.environment(environment).ok_or_else(|| {
-        let known: Vec<_> = service.spec.environments.iter().map(|spec| spec.name.as_str()).collect();
-        invalid("/environment", format!("the service has no such environment; it has: {}", known.join(", ")))
-    })?;
-    let state = found.environments.get(environment);
-    let work = work(service, spec, state, ask)?;
-    let approval_required = spec.approval_required && ask.kind() != OperationKind::Drift;
+    let state = found.environments.get(&spec.name);
+    let is_deploy = work.kind() == OperationKind::Deploy;
+    let approval_required = spec.approval_required && work.kind() != OperationKind::Drift;
     let limit = if approval_required { LIMIT + APPROVAL } else { LIMIT };
     // A plan that changes nothing ends the operation without an apply. What came out before is still true then, should
     // its worker not say what the state has.
     let before = state.and_then(|state| state.infrastructure.provisioned());
     let outputs = before.map(|provisioned| provisioned.outputs.clone()).unwrap_or_default();
-    Ok(Operation {
+    Operation {
         id,
         service: service.id.clone(),
         service_name: service.name.clone(),
         tenant: service.tenant.clone(),
         project: service.spec.project.clone(),
-        environment: environment.clone(),
-        fingerprint: ask.fingerprint(&service.id, environment),
+        environment: spec.name.clone(),
+        fingerprint,
         work,
         approval_required,
         approval_group: spec.approval_group.clone().filter(|_| approval_required),
@@ -371,7 +396,7 @@ fn draft(
         verdict: None,
         attempt: None,
         plan: None,
-        outputs: if ask.kind() == OperationKind::Deploy { BTreeMap::new() } else { outputs },
+        outputs: if is_deploy { BTreeMap::new() } else { outputs },
         steps: Vec::new(),
         log: Vec::new(),
         links: Vec::new(),
@@ -383,6 +408,16 @@ fn draft(
         updated_at: requested.at,
         requested,
         version: 1,
+    }
+}
+
+fn environment_of<'a>(
+    service: &'a Service,
+    name: &EnvironmentName,
+) -> Result<&'a EnvironmentSpec, RequestError> {
+    service.environment(name).ok_or_else(|| {
+        let known: Vec<_> = service.spec.environments.iter().map(|spec| spec.name.as_str()).collect();
+        invalid("/environment", format!("the service has no such environment; it has: {}", known.join(", ")))
     })
 }
 
@@ -401,53 +436,77 @@ fn invalid(pointer: &str, detail: impl Into<String>) -> RequestError {
     RequestError::Invalid(vec![FieldError::new(pointer, detail)])
 }
 
-/// What is to be done, where that can be done.
-fn work(
-    service: &Service,
-    spec: &EnvironmentSpec,
-    state: Option<&EnvironmentState>,
-    ask: &Ask,
-) -> Result<Work, RequestError> {
-    let infrastructure = state.map_or(&Infrastructure::Absent, |state| &state.infrastructure);
-    // Not what the service says now: what exists was made with these, and can only be taken away or compared so.
-    let before = infrastructure.provisioned().map(|provisioned| Configuration {
+/// What exists in the environment was made with this, and can only be taken away or compared so, whatever the service says
+/// now.
+fn applied(found: &Registered, spec: &EnvironmentSpec) -> Result<Configuration, RequestError> {
+    let state = found.environments.get(&spec.name);
+    let provisioned = state.and_then(|state| state.infrastructure.provisioned());
+    let provisioned =
+        provisioned.ok_or(RequestError::NotPossible("nothing is provisioned in this environment"))?;
+    Ok(Configuration {
         module: provisioned.module.clone(),
         artifact: provisioned.artifact.clone(),
         inputs: provisioned.inputs.clone(),
+        secret_inputs: provisioned.secret_inputs.clone(),
         ttl_hours: spec.ttl_hours,
-    });
-    match ask {
-        Ask::Provision(inputs) => provision(spec, inputs).map(Work::Provision),
-        Ask::Deprovision => before.map(Work::Deprovision).ok_or(NOTHING_PROVISIONED),
-        Ask::Drift => before.map(Work::Drift).ok_or(NOTHING_PROVISIONED),
-        Ask::Deploy(version) => {
-            check_version(version)?;
-            if spec.module.is_some() && !matches!(infrastructure, Infrastructure::Present(_)) {
-                return Err(RequestError::NotPossible(
-                    "the environment is not provisioned; provision it first",
-                ));
-            }
-            let target = spec.deploy.as_ref().or(service.spec.deploy.as_ref()).cloned();
-            let target = target.ok_or(RequestError::NotPossible(
-                "nothing deploys this service: give it a deploy job or a webhook first",
-            ))?;
-            Ok(Work::Deploy { version: version.clone(), target })
-        }
-    }
+    })
 }
 
-const NOTHING_PROVISIONED: RequestError =
-    RequestError::NotPossible("nothing is provisioned in this environment");
+fn deploy(found: &Registered, spec: &EnvironmentSpec, version: &str) -> Result<Work, RequestError> {
+    check_version(version)?;
+    let state = found.environments.get(&spec.name);
+    let is_present = state.is_some_and(|state| matches!(state.infrastructure, Infrastructure::Present(_)));
+    if spec.module.is_some() && !is_present {
+        return Err(RequestError::NotPossible("the environment is not provisioned; provision it first"));
+    }
+    let target = spec.deploy.as_ref().or(found.service.spec.deploy.as_ref()).cloned();
+    let target = target.ok_or(RequestError::NotPossible(
+        "nothing deploys this service: give it a deploy job or a webhook first",
+    ))?;
+    Ok(Work::Deploy { version: version.to_owned(), target })
+}
 
-/// The environment's inputs with those of the request over them.
-fn provision(spec: &EnvironmentSpec, given: &Object) -> Result<Configuration, RequestError> {
+/// What is to be provisioned.
+struct Provision {
+    configuration: Configuration,
+    /// Whether the request gave a secret.
+    sealed_any: bool,
+}
+
+/// The environment's inputs with those of the request over them, as its module takes them.
+async fn provision<S: FindModule>(
+    store: &S,
+    seal: &dyn SealInputs,
+    service: &ServiceId,
+    spec: &EnvironmentSpec,
+    given: &Object,
+) -> Result<Provision, RequestError> {
     let module = spec.module.clone().ok_or(RequestError::NotPossible(
         "the environment has no module, so there is nothing to provision; give it one first",
     ))?;
     let mut inputs = spec.inputs.clone();
     inputs.extend(given.clone());
     check_inputs(&inputs).map_err(|detail| invalid("/inputs", detail))?;
-    Ok(Configuration { module, artifact: None, inputs, ttl_hours: spec.ttl_hours })
+    let modules = KnownModules::find(store, [&module].into()).await?;
+    let interface = modules.interface(&module);
+    let mut secret_inputs = spec.secret_inputs.clone();
+    if let Some(interface) = interface {
+        let mut errors = check_given(interface, "/inputs", &inputs);
+        let missing =
+            check_missing(interface, |name| inputs.contains_key(name) || secret_inputs.contains(name));
+        if !missing.is_empty() {
+            let detail = format!("the module `{module}` needs {}", quoted(&missing));
+            errors.push(FieldError::new("/inputs", detail));
+        }
+        if !errors.is_empty() {
+            return Err(RequestError::Invalid(errors));
+        }
+    }
+    let secret = secret_names(interface, &secret_inputs);
+    let sealed_any = secret_inputs.take(seal, (service, &spec.name), &secret, &mut inputs).await?;
+    let ttl_hours = spec.ttl_hours;
+    let configuration = Configuration { module, artifact: None, inputs, secret_inputs, ttl_hours };
+    Ok(Provision { configuration, sealed_any })
 }
 
 fn check_version(version: &str) -> Result<(), RequestError> {

@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use gatehouse_domain::{
     catalog::{
         Category, CreateService, EnvironmentSpec, EnvironmentState, FindService, Infrastructure, Lifecycle,
-        Provisioned, SaveService, Service, ServiceSpec, Settled,
+        Provisioned, SaveService, SecretInputs, Service, ServiceSpec, Settled,
     },
     clock::Clock,
     id::{OperationId, ServiceId},
     idempotency::Fingerprint,
     json::{self, Object},
+    modules::{Interface, Module, SaveModule},
     operations::{
         Asked, BeginOutcome, Configuration, Effects, FindOperation, Listing, Operation, OperationOutcome,
         OperationStatus, SaveOperation, Signal, State, Work,
@@ -29,9 +30,26 @@ pub fn environment(name: &str) -> EnvironmentSpec {
         approval_group: None,
         module: Some("example".parse().expect("a module")),
         inputs: Object::new(),
+        secret_inputs: SecretInputs::default(),
         ttl_hours: None,
         deploy: None,
     }
+}
+
+/// Publishes a module with these inputs.
+pub async fn publish(table: &TestTable, name: &str, inputs: serde_json::Value) {
+    let module = Module {
+        name: name.parse().expect("a module"),
+        interface: Interface {
+            inputs: serde_json::from_value(inputs).expect("inputs"),
+            outputs: BTreeMap::new(),
+        },
+        revision: Revision::new(&*table.system),
+        published_at: table.system.now(),
+        published_by: "user:root".into(),
+    };
+    let entry = table.entry("user:root", &format!("module:{name}"), None);
+    table.table.save_module(&module, &entry).await.expect("a table");
 }
 
 /// A service of project `payments` with the environments `dev` and `prod`.
@@ -85,6 +103,7 @@ pub fn configuration() -> Configuration {
         module: "example".parse().expect("a module"),
         artifact: None,
         inputs: json::object(serde_json::Map::from_iter([("size".to_owned(), 3.into())])),
+        secret_inputs: SecretInputs::default(),
         ttl_hours: Some(8),
     }
 }
@@ -178,6 +197,7 @@ pub fn provisioned(table: &TestTable, operation: &Operation) -> Provisioned {
         module: given.module.clone(),
         artifact: given.artifact.clone(),
         inputs: given.inputs.clone(),
+        secret_inputs: given.secret_inputs.clone(),
         outputs: BTreeMap::new(),
         expires_at: None,
     }

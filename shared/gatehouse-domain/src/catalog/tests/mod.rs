@@ -1,6 +1,7 @@
 //! The rules of services.
 
 mod protection;
+mod secret_inputs;
 
 use std::collections::BTreeSet;
 
@@ -24,6 +25,7 @@ use crate::{
     project::Project,
     revision::{EditOutcome, Precondition, PreconditionError, Revision},
     store::StoreError,
+    test_support::Wax,
     validation::FieldError,
 };
 
@@ -143,10 +145,6 @@ impl FindForEdit for Memory {
     }
 }
 
-fn modules() -> Modules {
-    Modules::Known(["example", "static"].iter().map(|name| name.parse().unwrap()).collect())
-}
-
 /// What the service of every test is.
 fn spec() -> ServiceSpec {
     crate::operations::tests::support::service("svc_1").spec
@@ -154,7 +152,8 @@ fn spec() -> ServiceSpec {
 
 fn draft(spec: ServiceSpec) -> ServiceDraft {
     let project = Some(spec.project.clone());
-    ServiceDraft { tenant: None, name: "shop".parse().unwrap(), spec: spec.in_project(project) }
+    let kept_secrets = KeptSecrets::new();
+    ServiceDraft { tenant: None, name: "shop".parse().unwrap(), spec: spec.in_project(project), kept_secrets }
 }
 
 fn developer() -> Caller {
@@ -168,20 +167,18 @@ impl Site {
         draft: ServiceDraft,
         key: Option<&str>,
     ) -> Result<CreatedService, EditServiceError> {
-        let modules = modules();
         let audit = AuditContext { caller: who, origin: &self.origin };
         let key = key.map(|key| key.parse().unwrap());
         let fingerprint = Fingerprint::of(&[&draft.spec.owner]);
-        let created = create(&self.memory, &modules, &self.hand, &audit, draft, key.as_ref(), fingerprint);
+        let created = create(&self.memory, &Wax, &self.hand, &audit, draft, key.as_ref(), fingerprint);
         created.now_or_never().unwrap()
     }
 
     fn replaces(&self, who: &Caller, draft: ServiceDraft, seen: &str) -> Result<Service, EditServiceError> {
-        let modules = modules();
         let audit = AuditContext { caller: who, origin: &self.origin };
         let seen = Precondition::Revision(Revision::unverified(seen.into()));
-        let replaced = replace(&self.memory, &modules, &self.hand, &audit, &self.service, draft, &seen);
-        replaced.now_or_never().unwrap()
+        let replaced = replace(&self.memory, &Wax, &self.hand, &audit, &self.service, draft, &seen);
+        replaced.now_or_never().unwrap().map(|replaced| replaced.service)
     }
 
     fn deletes(&self, who: &Caller, force: Force) -> Result<DeletedService, EditServiceError> {
@@ -190,9 +187,18 @@ impl Site {
         delete(&self.memory, &self.hand, &audit, &self.service, &seen, force).now_or_never().unwrap()
     }
 
+    /// A site whose worker has published the modules `example` and `static`.
+    fn with_modules() -> Self {
+        let site = Self::default();
+        for name in ["example", "static"] {
+            site.memory.items().add_module(name, r#"{"size":{},"a":{}}"#);
+        }
+        site
+    }
+
     /// A site without services.
     fn empty() -> Self {
-        let site = Self::default();
+        let site = Self::with_modules();
         site.memory.items().services.clear();
         site
     }
@@ -211,6 +217,7 @@ impl Site {
             module: given.module,
             artifact: given.artifact,
             inputs: given.inputs,
+            secret_inputs: given.secret_inputs,
             outputs: std::collections::BTreeMap::new(),
             expires_at: None,
         });
@@ -324,6 +331,7 @@ fn without_a_project_a_service_gets_the_tenants_default_one_and_keeps_what_it_ha
         tenant: None,
         name: name.parse().unwrap(),
         spec: spec().in_project(None),
+        kept_secrets: KeptSecrets::new(),
     };
     let created = site.creates(&developer(), unsaid("shop"), None).unwrap();
     assert_eq!(created.service.spec.project.as_str(), "payments");
@@ -341,9 +349,8 @@ fn without_a_project_a_service_gets_the_tenants_default_one_and_keeps_what_it_ha
     let kept = kept.unwrap().service;
     let audit = AuditContext { caller: &developer(), origin: &Origin::default() };
     let seen = Precondition::Revision(kept.revision.clone());
-    let replaced =
-        replace(&site.memory, &Modules::Unknown, &site.hand, &audit, &kept.id, unsaid("store"), &seen);
-    assert_eq!(replaced.now_or_never().unwrap().unwrap().spec.project.as_str(), "stock");
+    let replaced = replace(&site.memory, &Wax, &site.hand, &audit, &kept.id, unsaid("store"), &seen);
+    assert_eq!(replaced.now_or_never().unwrap().unwrap().service.spec.project.as_str(), "stock");
 }
 
 #[test]
@@ -378,7 +385,7 @@ fn a_service_is_replaced_by_those_who_know_it() {
     let moved = ServiceDraft {
         tenant: Some("beta".parse().unwrap()),
         name: "store".parse().unwrap(),
-        spec: draft(changed.clone()).spec,
+        ..draft(changed.clone())
     };
     let Err(EditServiceError::Invalid(errors)) = site.replaces(&developer(), moved, "r1") else {
         panic!("a service was moved")
@@ -410,7 +417,7 @@ fn an_environment_in_use_cannot_be_taken_away() {
 
 #[test]
 fn a_module_that_is_gone_blocks_no_edit() {
-    let site = Site::default();
+    let site = Site::with_modules();
     let gone = |spec: &mut ServiceSpec, environment: usize| {
         spec.environments[environment].module = Some("gone".parse().unwrap());
     };

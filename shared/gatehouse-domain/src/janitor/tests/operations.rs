@@ -40,6 +40,7 @@ impl World {
             at: after(0),
             module: given.module,
             artifact: given.artifact,
+            secret_inputs: crate::catalog::SecretInputs::default(),
             inputs: given.inputs,
             outputs: operation.outputs,
             expires_at: Some(after(2 * 3600)),

@@ -60,10 +60,6 @@ impl Site {
         self.engine.heard();
         id
     }
-
-    fn actions(&self) -> Vec<Action> {
-        self.memory.items().trail.iter().map(|entry| entry.action).collect()
-    }
 }
 
 #[test]

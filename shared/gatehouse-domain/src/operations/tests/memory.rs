@@ -15,7 +15,8 @@ use crate::{
     catalog::{EnvironmentState, FindService, Registered, Service, Settled},
     entities::{Entity, EntityDraft, EntityKind, EntityRef, EntitySpec, FindEntity, Metadata, Namespace},
     id::{OperationId, ServiceId},
-    name::{EnvironmentName, TenantId},
+    modules::{FindModule, Interface, Module},
+    name::{EnvironmentName, ModuleName, TenantId},
     operations::{
         BeginOutcome, Effects, FindOperation, Operation, OperationKind, SaveOperation,
         reconcile::ListOpenOperations,
@@ -36,6 +37,7 @@ pub(crate) struct Items {
     pub environments: BTreeMap<(ServiceId, EnvironmentName), EnvironmentState>,
     pub operations: BTreeMap<OperationId, Operation>,
     pub entities: BTreeMap<(TenantId, EntityRef), Entity>,
+    pub modules: BTreeMap<ModuleName, Module>,
     pub trail: Vec<Entry>,
     pub outbox: Vec<Announcement>,
 }
@@ -83,6 +85,18 @@ impl Items {
             updated_by: "user:eve".into(),
         };
         self.entities.insert((group.tenant.clone(), group.reference()), group);
+    }
+
+    /// Has a published module with these inputs as JSON, in place of the one of its name.
+    pub(crate) fn add_module(&mut self, name: &str, inputs: &str) {
+        let module = Module {
+            name: name.parse().unwrap(),
+            interface: Interface { inputs: serde_json::from_str(inputs).unwrap(), ..Interface::default() },
+            revision: Revision::unverified("r".into()),
+            published_at: Timestamp::UNIX_EPOCH,
+            published_by: "user:eve".into(),
+        };
+        self.modules.insert(module.name.clone(), module);
     }
 
     pub(crate) fn service(&self, id: &ServiceId) -> Option<Registered> {
@@ -194,6 +208,17 @@ fn paged<T, U>(
 impl FindService for Memory {
     async fn find_service(&self, id: &ServiceId) -> Result<Option<Registered>, StoreError> {
         Ok(self.items().service(id))
+    }
+}
+
+#[async_trait]
+impl FindModule for Memory {
+    async fn find_module(&self, name: &ModuleName) -> Result<Option<Module>, StoreError> {
+        Ok(self.items().modules.get(name).cloned())
+    }
+
+    async fn list_modules(&self) -> Result<Vec<Module>, StoreError> {
+        Ok(self.items().modules.values().cloned().collect())
     }
 }
 

@@ -6,5 +6,6 @@ mod lifecycle;
 pub(crate) mod memory;
 mod report;
 mod request;
+mod secret_inputs;
 mod simulation;
 pub(crate) mod support;

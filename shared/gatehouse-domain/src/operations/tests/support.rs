@@ -9,9 +9,9 @@ use serde_json::Value;
 
 use super::memory::Memory;
 use crate::{
-    audit::Origin,
+    audit::{Action, Origin},
     caller::{Caller, Grant},
-    catalog::{Category, DeployTarget, EnvironmentSpec, Lifecycle, Service, ServiceSpec},
+    catalog::{Category, DeployTarget, EnvironmentSpec, Lifecycle, SecretInputs, Service, ServiceSpec},
     id::{OperationId, ServiceId},
     idempotency::Fingerprint,
     json::Object,
@@ -26,7 +26,7 @@ use crate::{
         },
     },
     revision::Revision,
-    test_support::{Hand, START},
+    test_support::{Hand, START, Wax},
 };
 
 pub(crate) fn at(seconds: i64) -> Timestamp {
@@ -56,6 +56,7 @@ pub(crate) fn environment(name: &str) -> EnvironmentSpec {
         approval_group: None,
         module: Some("example".parse().unwrap()),
         inputs: Object::from([("size".to_owned(), "small".into())]),
+        secret_inputs: SecretInputs::default(),
         ttl_hours: None,
         deploy: None,
     }
@@ -230,7 +231,7 @@ impl Site {
             ask,
             key: key.as_ref(),
         };
-        let asked = request(&self.memory, &self.engine, &self.hand, &audit, &wanted);
+        let asked = request(&self.memory, &Wax, &self.engine, &self.hand, &audit, &wanted);
         asked.now_or_never().unwrap()
     }
 
@@ -238,6 +239,11 @@ impl Site {
     pub(crate) fn requested(&self, environment: &str, ask: &Ask) -> OperationId {
         let ada = person("ada", "acme=developer");
         self.asked(&ada, environment, ask, None).unwrap().operation.id
+    }
+
+    /// What the trail says was done.
+    pub(crate) fn actions(&self) -> Vec<Action> {
+        self.memory.items().trail.iter().map(|entry| entry.action).collect()
     }
 
     /// Asks for environment's provisioning.

@@ -26,6 +26,7 @@ use crate::{
     revocation::{FlushAuthorizer, FlushError, PendingFlush},
     signing::KeyRing,
     store::StoreError,
+    test_support::Wax,
     tokens::ServiceToken,
 };
 use async_trait::async_trait;
@@ -136,7 +137,7 @@ impl World {
                     ask: &ask,
                     key: key.as_ref(),
                 };
-                let asked = request(&*world, &Line(world.clone()), &*world, &audit, &wanted).await;
+                let asked = request(&*world, &Wax, &Line(world.clone()), &*world, &audit, &wanted).await;
                 if let Ok(requested) = asked {
                     world.notes().answered.insert(requested.operation.id);
                     world.saw("an operation was recorded");

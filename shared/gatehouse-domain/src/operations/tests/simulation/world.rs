@@ -17,7 +17,8 @@ use crate::{
     clock::{Clock, IdSource},
     entities::{Entity, EntityRef, FindEntity},
     id::{OperationId, ServiceId},
-    name::{EnvironmentName, TenantId},
+    modules::{FindModule, Module},
+    name::{EnvironmentName, ModuleName, TenantId},
     operations::{
         BeginOutcome, Configuration, Effects, FindOperation, Operation, OperationKind, OperationOutcome,
         Phase, SaveOperation, State, TaskToken, Work,
@@ -240,6 +241,17 @@ impl IdSource for World {
 impl FindService for World {
     async fn find_service(&self, id: &ServiceId) -> Result<Option<Registered>, StoreError> {
         self.store(|items| items.service(id)).await
+    }
+}
+
+#[async_trait]
+impl FindModule for World {
+    async fn find_module(&self, name: &ModuleName) -> Result<Option<Module>, StoreError> {
+        self.store(|items| items.modules.get(name).cloned()).await
+    }
+
+    async fn list_modules(&self) -> Result<Vec<Module>, StoreError> {
+        self.store(|items| items.modules.values().cloned().collect()).await
     }
 }
 

@@ -1,0 +1,20 @@
+//! Which variables of a module Gatehouse fills by itself.
+
+/// The variable that says everything of the place. It is Gatehouse's own.
+pub const OWN: &str = "gatehouse";
+
+/// Single parts of it, and the types that they fit.
+const PARTS: [(&str, &[&str]); 4] = [
+    ("tenant", &["string"]),
+    ("service", &["string"]),
+    ("environment", &["string"]),
+    ("tags", &["map(string)", "map(any)"]),
+];
+
+/// Whether Gatehouse fills the variable of this name and type, where nobody gives an input for it. Of another type it
+/// means something else.
+pub fn tells(name: &str, kind: Option<&str>) -> bool {
+    let part = PARTS.iter().find(|(part, _)| *part == name);
+    name == OWN
+        || part.is_some_and(|(_, kinds)| kind.is_none_or(|kind| kind == "any" || kinds.contains(&kind)))
+}
