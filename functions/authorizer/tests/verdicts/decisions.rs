@@ -368,6 +368,7 @@ async fn a_person_without_roles_may_log_out_and_little_else() {
         "DELETE/auth/second-factor",
         "POST/auth/second-factor",
         "POST/auth/second-factor/confirm",
+        "POST/auth/second-factor/recovery-codes",
         "POST/auth/password",
     ];
     assert_eq!(paths, own);

@@ -125,6 +125,7 @@ async fn a_person_may_reach_what_their_roles_say_and_nothing_else() {
               "arn:aws:execute-api:eu-west-1:000000000000:api0example/dev/DELETE/auth/second-factor",
               "arn:aws:execute-api:eu-west-1:000000000000:api0example/dev/POST/auth/second-factor",
               "arn:aws:execute-api:eu-west-1:000000000000:api0example/dev/POST/auth/second-factor/confirm",
+              "arn:aws:execute-api:eu-west-1:000000000000:api0example/dev/POST/auth/second-factor/recovery-codes",
               "arn:aws:execute-api:eu-west-1:000000000000:api0example/dev/POST/auth/password",
               "arn:aws:execute-api:eu-west-1:000000000000:api0example/dev/GET/v1/tenants",
               "arn:aws:execute-api:eu-west-1:000000000000:api0example/dev/GET/v1/projects",
