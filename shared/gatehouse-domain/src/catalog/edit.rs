@@ -23,6 +23,7 @@ use crate::{
     idempotency::{Fingerprint, IdempotencyKey, RequestKey},
     jobs::FindForEdit,
     name::{EnvironmentName, JobId, ProjectName, ServiceName, TenantId},
+    project::FindDefaultProject,
     revision::{EditOutcome, Precondition, PreconditionError, Revision},
     store::StoreError,
     validation::FieldError,
@@ -86,13 +87,6 @@ pub struct ServiceDraft {
     /// What is decided about it. Without a project a new service gets its tenant's default one, and one that is replaced
     /// keeps its own.
     pub spec: ServiceSpec<Option<ProjectName>>,
-}
-
-/// Looks up what services of a tenant belong to that say nothing of it. Needs `dynamodb:GetItem`.
-#[async_trait]
-pub trait FindDefaultProject: Send + Sync {
-    /// The tenant's default project, if it has one.
-    async fn default_project(&self, tenant: &TenantId) -> Result<Option<ProjectName>, StoreError>;
 }
 
 /// Why a service cannot be changed.
@@ -175,12 +169,12 @@ where
     if !audit.caller.may_in(&CREATE_SERVICE, &tenant) {
         return Err(refused(audit.caller, tenant));
     }
-    let project = match &draft.spec.project {
-        Some(project) => project.clone(),
+    let (project, if_missing) = match &draft.spec.project {
+        Some(project) => (project.clone(), NO_SUCH_PROJECT.to_owned()),
         None => default_project(store, &tenant).await?,
     };
     let spec = draft.spec.in_project(project);
-    check(store, modules, &spec, None, &tenant).await?;
+    check(store, modules, &spec, None, &tenant, &if_missing).await?;
     let (spec, described) = describe_new(store, &tenant, &draft.name, spec).await?;
     let audit_target = audit_target(&draft.name, &tenant);
     let entry = audit.entry(system, Action::CreateService, Outcome::Done, audit_target);
@@ -233,26 +227,37 @@ fn tenant_of(caller: &Caller, draft: &ServiceDraft) -> Result<TenantId, EditServ
     })
 }
 
-async fn default_project<S>(store: &S, tenant: &TenantId) -> Result<ProjectName, EditServiceError>
+/// What is said of a project that the tenant does not have.
+const NO_SUCH_PROJECT: &str = "the tenant has no such project";
+
+/// The project of services that say nothing of it, and what is to be said where it is gone.
+async fn default_project<S>(store: &S, tenant: &TenantId) -> Result<(ProjectName, String), EditServiceError>
 where
     S: FindDefaultProject,
 {
-    store.default_project(tenant).await?.ok_or_else(|| {
+    let Some(project) = store.default_project(tenant).await? else {
         let detail = format!(
             "say which project the service belongs to: tenant `{tenant}` has no `default_project`, which a platform \
              admin can give it"
         );
-        EditServiceError::Invalid(vec![FieldError::new("/project", detail)])
-    })
+        return Err(EditServiceError::Invalid(vec![FieldError::new("/project", detail)]));
+    };
+    let if_missing = format!(
+        "say which project the service belongs to: the `default_project` of tenant `{tenant}` is `{project}`, which \
+         the tenant does not have; a platform admin can give it another one"
+    );
+    Ok((project, if_missing))
 }
 
-/// Refuses what is wrong with a service by itself, or with what it names.
+/// Refuses what is wrong with a service by itself, or with what it names. `if_missing` is said of a project that the
+/// tenant does not have.
 async fn check<S>(
     store: &S,
     modules: &Modules,
     spec: &ServiceSpec,
     before: Option<&ServiceSpec>,
     tenant: &TenantId,
+    if_missing: &str,
 ) -> Result<(), EditServiceError>
 where
     S: FindForEdit + FindEntity,
@@ -263,7 +268,7 @@ where
     let found = store.find_for_edit(&ids, &[spec.project.clone()].into()).await?;
     let mut errors = Vec::new();
     if found.projects.get(&spec.project).is_none_or(|project| project.tenant != *tenant) {
-        errors.push(FieldError::new("/project", "the tenant has no such project"));
+        errors.push(FieldError::new("/project", if_missing));
     }
     let missing = |id: &JobId| found.jobs.get(id).is_none_or(|job| job.tenant != *tenant);
     let missing = jobs.into_iter().filter(|(_, id)| missing(id));
@@ -306,7 +311,7 @@ where
     let project = draft.spec.project.clone().unwrap_or_else(|| service.spec.project.clone());
     let spec = keep_described(&service, draft.spec.in_project(project));
     guard(audit.caller, &service.tenant, weakened(&service.spec, &spec))?;
-    check(store, modules, &spec, Some(&service.spec), &service.tenant).await?;
+    check(store, modules, &spec, Some(&service.spec), &service.tenant, NO_SUCH_PROJECT).await?;
     let kept: BTreeSet<_> = spec.environments.iter().map(|environment| &environment.name).collect();
     let endless = endless(&spec, &environments);
     let going: Vec<_> = environments.into_values().filter(|state| !kept.contains(&state.name)).collect();

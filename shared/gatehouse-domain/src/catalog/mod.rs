@@ -15,8 +15,8 @@ mod tests;
 pub(crate) use self::spec::check_inputs;
 pub use self::{
     edit::{
-        CreateService, CreatedService, DeletedService, EditServiceError, EnvironmentEdits,
-        FindDefaultProject, Force, SaveService, ServiceDraft, create, delete, replace,
+        CreateService, CreatedService, DeletedService, EditServiceError, EnvironmentEdits, Force,
+        SaveService, ServiceDraft, create, delete, replace,
     },
     environment::{
         Deployed, Drift, DriftState, EnvironmentState, Infrastructure, ModuleArtifact, OutputValue,

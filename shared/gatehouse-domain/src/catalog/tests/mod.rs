@@ -21,7 +21,7 @@ use crate::{
         memory::Memory,
         support::{Site, after, environment, person},
     },
-    project::Project,
+    project::{FindDefaultProject, Project},
     revision::{EditOutcome, Precondition, PreconditionError, Revision},
     store::StoreError,
     validation::FieldError,
