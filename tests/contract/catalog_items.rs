@@ -132,7 +132,7 @@ async fn a_service() {
     });
     let expected = [stored_service(&least), with(stored_service(&full), &more)];
     for (service, expected) in [least, full].into_iter().zip(expected) {
-        table.table.create_service(&service, &entry_of(&table, &service)).await.unwrap();
+        table.table.create_service(&service, None, &entry_of(&table, &service)).await.unwrap();
         assert_eq!(item(&table, &format!("SERVICE#{}", service.id), "SERVICE").await, expected);
         let name = service.name.as_str();
         let claim = json!({
@@ -259,7 +259,7 @@ fn stored_full() -> Value {
 async fn an_operation() {
     let table = TestTable::new().await;
     let shop = service("shop");
-    table.table.create_service(&shop, &entry_of(&table, &shop)).await.unwrap();
+    table.table.create_service(&shop, None, &entry_of(&table, &shop)).await.unwrap();
     let mut current = operation(&shop);
     begin(&table, &current, &shop).await;
     assert_eq!(item(&table, "OPERATION#op_1", "OPERATION").await, stored_operation(&current));
@@ -331,7 +331,7 @@ fn made(operation: &Operation) -> Provisioned {
 async fn an_environment() {
     let table = TestTable::new().await;
     let shop = service("shop");
-    table.table.create_service(&shop, &entry_of(&table, &shop)).await.unwrap();
+    table.table.create_service(&shop, None, &entry_of(&table, &shop)).await.unwrap();
     let first = operation(&shop);
     begin(&table, &first, &shop).await;
     let key = json!({ "pk": "SERVICE#svc_shop", "sk": "SERVICE#ENVIRONMENT#dev" });

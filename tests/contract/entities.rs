@@ -4,19 +4,21 @@ use futures_util::future::join;
 use gatehouse_domain::{
     audit::{Action, AuditFilter, ListAudit},
     catalog::{
-        self, EntityFile, EntryOutcome, FileEntry, FindService, ForgetEntityError, Modules, ServiceDraft,
-        WrittenEntry,
+        self, CreateService, CreatedService, Described, EditServiceError, EntityFile, EntryOutcome,
+        FileEntry, FindService, ForgetEntityError, Forgotten, LeftService, Modules, SaveEntities,
+        SaveService, SeenComponent, Service, ServiceDraft, WrittenEntry,
     },
     clock::Clock,
-    entities::{self, EntityKind, EntityQuery, FindEntity, Shown, WrittenEntity},
+    entities::{self, Entity, EntityKind, EntityQuery, FindEntity, Shown, WrittenEntity},
     jobs::ImportMode,
     paging::PageRequest,
-    revision::{Precondition, PreconditionError},
+    project::{Project, SaveProject},
+    revision::{EditOutcome, Precondition, PreconditionError, Revision},
 };
 use serde_json::{Value, json};
 
 use crate::{
-    catalog::saved,
+    catalog::{entry_of, saved, service},
     support::{TestTable, admin, audit, item, origin},
 };
 
@@ -190,6 +192,98 @@ async fn one_that_was_changed_since_is_not_deleted() {
         .await
         .unwrap_err();
     assert!(matches!(refused, ForgetEntityError::Precondition(PreconditionError::Failed)), "{refused:?}");
+}
+
+async fn forget(table: &TestTable, entity: &Entity) -> Result<Forgotten, ForgetEntityError> {
+    let (caller, origin) = (admin("acme"), origin());
+    let (store, system, audit) = (&*table.table, &*table.system, audit(&caller, &origin));
+    let expected = Precondition::Revision(entity.revision.clone());
+    catalog::forget(store, system, &audit, None, &entity.reference(), &expected).await
+}
+
+#[tokio::test]
+async fn a_service_is_created_only_while_its_component_is_as_it_was_read() {
+    let table = TestTable::new().await;
+    let shop = service(&table, "acme", "shop");
+    let create = async |component: &Entity, revision: Option<&Revision>| {
+        let described = revision.map(|_| Described { by: component.reference(), tags: Vec::new() });
+        let shop = Service { described, ..shop.clone() };
+        let seen = SeenComponent { reference: component.reference(), revision: revision.cloned() };
+        table.table.create_service(&shop, Some(&seen), &entry_of(&table, &shop)).await.unwrap()
+    };
+    one(&table, component("shop", &json!({}))).await;
+    let first = show(&table, "component:shop").await.entity;
+    one(&table, component("shop", &json!({ "owner": "others" }))).await;
+    let second = show(&table, "component:shop").await.entity;
+    // It was written since, as another one or as the first.
+    for revision in [Some(&first.revision), None] {
+        let created = create(&first, revision).await;
+        assert!(matches!(created, CreateService::ComponentChanged), "{created:?}");
+    }
+    forget(&table, &second).await.unwrap();
+    let created = create(&second, Some(&second.revision)).await;
+    assert!(matches!(created, CreateService::ComponentChanged), "it is gone: {created:?}");
+    assert!(table.table.find_service(&shop.id).await.unwrap().is_none());
+    assert!(matches!(create(&second, None).await, CreateService::Created));
+}
+
+#[tokio::test]
+async fn a_component_is_deleted_only_while_the_service_of_its_name_is_as_it_was_read() {
+    let table = TestTable::new().await;
+    one(&table, component("shop", &json!({}))).await;
+    let component = show(&table, "component:shop").await.entity;
+    let delete = async |holder| {
+        let seen = LeftService::Kept { name: "shop".parse().unwrap(), holder };
+        let entry = table.entry("user:ada", "entity:acme/component:default/shop", Some("acme"));
+        table.table.delete_entity(&component, &seen, &entry).await.unwrap()
+    };
+    let other = saved(&table, "acme", "other").await.id;
+    assert_eq!(delete(Some(other.clone())).await, EditOutcome::Conflict, "nobody has the name");
+    let described = Some(Described { by: component.reference(), tags: Vec::new() });
+    let shop = Service { described, ..service(&table, "acme", "shop") };
+    let seen = SeenComponent { reference: component.reference(), revision: Some(component.revision.clone()) };
+    table.table.create_service(&shop, Some(&seen), &entry_of(&table, &shop)).await.unwrap();
+    // Whoever deletes the component has looked for its service before that.
+    for holder in [None, Some(other)] {
+        assert_eq!(delete(holder).await, EditOutcome::Conflict);
+    }
+    assert_eq!(show(&table, "component:shop").await.entity, component);
+    // Who looks again finds it.
+    let left = forget(&table, &component).await.unwrap().service.unwrap();
+    assert_eq!((left.id, left.described), (shop.id, None));
+}
+
+#[tokio::test]
+async fn no_service_is_described_by_a_component_that_was_deleted_while_it_was_created() {
+    let table = TestTable::new().await;
+    let (caller, origin, modules) = (admin("acme"), origin(), Modules::Unknown);
+    let (store, system, audit) = (&*table.table, &*table.system, audit(&caller, &origin));
+    let project = service(&table, "acme", "any").spec.project;
+    let project = Project::new(project, "acme".parse().unwrap(), Revision::new(system), system.now());
+    let entry = table.entry("user:ada", "project:payments", Some("acme"));
+    store.save_project(&project, None, &entry).await.unwrap();
+    for round in 0..10 {
+        let name = format!("c{round}");
+        one(&table, component(&name, &json!({}))).await;
+        let component = show(&table, &format!("component:{name}")).await.entity;
+        let wanted = service(&table, "acme", &name);
+        let spec = wanted.spec.clone().in_project(Some(wanted.spec.project.clone()));
+        let draft = ServiceDraft { tenant: None, name: wanted.name, spec };
+        let create = catalog::create(store, &modules, system, &audit, draft, None, wanted.fingerprint);
+        let (created, forgotten) = join(create, forget(&table, &component)).await;
+        let is_there = store.find_entity(&component.tenant, &component.reference()).await.unwrap().is_some();
+        match forgotten {
+            Ok(_) => assert!(!is_there),
+            Err(error) => assert!(matches!(error, ForgetEntityError::Precondition(_)), "{error:?}"),
+        }
+        match created {
+            Ok(CreatedService { service, .. }) => {
+                let found = store.find_service(&service.id).await.unwrap().unwrap().service;
+                assert!(is_there || found.described.is_none(), "{found:?}");
+            }
+            Err(error) => assert!(matches!(error, EditServiceError::ComponentChanged), "{error:?}"),
+        }
+    }
 }
 
 #[tokio::test]

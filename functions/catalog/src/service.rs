@@ -133,7 +133,7 @@ pub(crate) async fn list(
     request_body = ServiceBody,
     responses(
         (status = 201, description = "The service was created.", body = ServiceAnswer),
-        (status = 409, description = "Another service of the tenant has the name.", body = ProblemBody),
+        (status = 409, description = "Another service of the tenant has the name, or its component was changed at the same moment.", body = ProblemBody),
         (status = 422, description = "Fields are refused, or the key was used for another request.",
             body = ProblemBody),
     )

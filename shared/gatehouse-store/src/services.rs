@@ -12,7 +12,7 @@ use gatehouse_domain::{
     caller::Tenants,
     catalog::{
         CreateService, EnvironmentEdits, EnvironmentState, FindService, Infrastructure, Lifecycle,
-        ListServices, Registered, SaveService, Service, ServiceFilter, ServiceSpec,
+        ListServices, Registered, SaveService, SeenComponent, Service, ServiceFilter, ServiceSpec,
     },
     id::ServiceId,
     name::{EnvironmentName, ServiceName, TenantId},
@@ -40,7 +40,7 @@ const READS: usize = 10;
 const LOOKED_THROUGH: i32 = 250;
 
 /// The condition under which a service gives its name back, or keeps it. Needs `:service`.
-const IF_NAMED: &str = "service_id = :service";
+pub(crate) const IF_NAMED: &str = "service_id = :service";
 
 /// The name of a service as it is stored.
 #[derive(Serialize, Deserialize)]
@@ -149,7 +149,12 @@ fn narrow(call: QueryFluentBuilder, filter: &ServiceFilter) -> QueryFluentBuilde
 
 #[async_trait]
 impl SaveService for Table {
-    async fn create_service(&self, service: &Service, entry: &Entry) -> Result<CreateService, StoreError> {
+    async fn create_service(
+        &self,
+        service: &Service,
+        component: Option<&SeenComponent>,
+        entry: &Entry,
+    ) -> Result<CreateService, StoreError> {
         let mut transaction = Transaction::default();
         let put = self.transact_put(item(service)?).condition_expression(IF_ABSENT);
         transaction
@@ -158,8 +163,13 @@ impl SaveService for Table {
         transaction.put(
             name.return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld),
         )?;
+        let check = transaction.len();
+        if let Some(component) = component {
+            self.check_component(&mut transaction, &service.tenant, component)?;
+        }
         match self.write_with_entry(transaction, entry).await? {
             Outcome::Written => Ok(CreateService::Created),
+            Outcome::Refused { place, .. } if place == check => Ok(CreateService::ComponentChanged),
             Outcome::Refused { place: 0, item: Some(item) } => {
                 Ok(CreateService::Exists(Box::new(decompose(item)?)))
             }
@@ -266,6 +276,22 @@ impl Table {
         found.truncate(full);
         let items = found.into_iter().map(|(_, service)| service).collect();
         Ok(Page { items, next: self.next(keys::SERVICES, page, next).await? })
+    }
+
+    /// Refuses the transaction where the component is not as it was seen: nothing, or this edit of it.
+    fn check_component(
+        &self,
+        transaction: &mut Transaction,
+        tenant: &TenantId,
+        component: &SeenComponent,
+    ) -> Result<(), StoreError> {
+        let check = self.transact_check(key_attributes(keys::entity(tenant, &component.reference)));
+        transaction.check(match &component.revision {
+            None => check.condition_expression(IF_ABSENT),
+            Some(revision) => check
+                .condition_expression(IF_REVISION)
+                .expression_attribute_values(":revision", text(revision.as_str())),
+        })
     }
 
     /// The claim of a service's name, by which its project finds it as well.

@@ -8,7 +8,7 @@ use super::{
     EnvironmentState, FindService, Infrastructure, Modules, Registered, Service, ServiceSpec,
     ShowServiceError,
     diff::diff,
-    files::{describe_new, keep_described},
+    files::{DescribedAnew, SeenComponent, describe_new, keep_described},
     protection::{protected, weakened},
     service::audit_target,
     show,
@@ -37,6 +37,8 @@ pub enum CreateService {
     Exists(Box<Service>),
     /// Another service of the tenant has the name.
     NameTaken(ServiceId),
+    /// The component of its name is not as it was seen.
+    ComponentChanged,
 }
 
 /// What an edit of a service does to its environments' states.
@@ -52,8 +54,14 @@ pub struct EnvironmentEdits {
 /// Writes services. Needs `dynamodb:PutItem`, `DeleteItem` and `GetItem`.
 #[async_trait]
 pub trait SaveService: Send + Sync {
-    /// Writes a new service and takes its name, in one transaction.
-    async fn create_service(&self, service: &Service, entry: &Entry) -> Result<CreateService, StoreError>;
+    /// Writes a new service and takes its name, in one transaction, where the component of the name still stands as it was
+    /// seen.
+    async fn create_service(
+        &self,
+        service: &Service,
+        component: Option<&SeenComponent>,
+        entry: &Entry,
+    ) -> Result<CreateService, StoreError>;
 
     /// Replaces a service where `previous` still stands, and forgets the states of the environments that
     /// go, where nothing is provisioned in them and no operation is open: one transaction. One without a state is fine.
@@ -109,6 +117,9 @@ pub enum EditServiceError {
     /// Another service of the tenant has the name.
     #[error("another service of this tenant has this name")]
     NameTaken(ServiceId),
+    /// The component that describes the service, or is to, was written or deleted since it was read.
+    #[error("the component of the service's name was changed at the same moment; repeat the request")]
+    ComponentChanged,
     /// The key was used for another request.
     #[error("the Idempotency-Key was used for another request")]
     KeyReused,
@@ -175,7 +186,8 @@ where
     };
     let spec = draft.spec.in_project(project);
     check(store, modules, &spec, None, &tenant, &if_missing).await?;
-    let (spec, described) = describe_new(store, &tenant, &draft.name, spec).await?;
+    let DescribedAnew { spec, described, component } =
+        describe_new(store, &tenant, &draft.name, spec).await?;
     let audit_target = audit_target(&draft.name, &tenant);
     let entry = audit.entry(system, Action::CreateService, Outcome::Done, audit_target);
     let id = match key {
@@ -197,7 +209,7 @@ where
         updated_at: entry.at,
         updated_by: actor,
     };
-    match store.create_service(&service, &entry).await? {
+    match store.create_service(&service, component.as_ref(), &entry).await? {
         CreateService::Created => Ok(CreatedService { service, replayed: false }),
         // Whoever has left a tenant is not answered with what they created there.
         CreateService::Exists(existing)
@@ -207,6 +219,7 @@ where
         }
         CreateService::Exists(_) => Err(EditServiceError::KeyReused),
         CreateService::NameTaken(by) => Err(EditServiceError::NameTaken(by)),
+        CreateService::ComponentChanged => Err(EditServiceError::ComponentChanged),
     }
 }
 

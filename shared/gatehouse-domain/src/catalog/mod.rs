@@ -25,8 +25,8 @@ pub use self::{
     extend::{ExtendEnvironment, ExtendError, extend},
     files::{
         EntityEdit, EntityFile, EntryOutcome, FileEntry, FindForImport, ForgetEntityError, Forgotten,
-        FoundForImport, ImportFileError, ImportedEntry, SaveEntities, ServiceEdit, WrittenEntry, forget,
-        import_entities,
+        FoundForImport, ImportFileError, ImportedEntry, LeftService, SaveEntities, SeenComponent,
+        ServiceEdit, WrittenEntry, forget, import_entities,
     },
     list::{ListServices, ServiceFilter, ServiceQuery, list},
     service::{Described, FindService, Registered, Service, ShowServiceError, show},

@@ -29,7 +29,12 @@ use crate::{
 
 #[async_trait]
 impl SaveService for Memory {
-    async fn create_service(&self, service: &Service, entry: &Entry) -> Result<CreateService, StoreError> {
+    async fn create_service(
+        &self,
+        service: &Service,
+        component: Option<&SeenComponent>,
+        entry: &Entry,
+    ) -> Result<CreateService, StoreError> {
         let mut items = self.items();
         if let Some(existing) = items.services.get(&service.id) {
             return Ok(CreateService::Exists(Box::new(existing.clone())));
@@ -37,6 +42,12 @@ impl SaveService for Memory {
         let same = |other: &&Service| other.tenant == service.tenant && other.name == service.name;
         if let Some(other) = items.services.values().find(same) {
             return Ok(CreateService::NameTaken(other.id.clone()));
+        }
+        if let Some(SeenComponent { reference, revision }) = component {
+            let stands = items.entities.get(&(service.tenant.clone(), reference.clone()));
+            if stands.map(|entity| &entity.revision) != revision.as_ref() {
+                return Ok(CreateService::ComponentChanged);
+            }
         }
         items.services.insert(service.id.clone(), service.clone());
         items.trail.push(entry.clone());
