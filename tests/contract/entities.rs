@@ -1,5 +1,8 @@
 //! Entities of catalog files: how they are stored, what others say of them, and how many calls that takes.
 
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, WriteRequest};
 use futures_util::future::join;
 use gatehouse_domain::{
     audit::{Action, AuditFilter, ListAudit},
@@ -11,7 +14,7 @@ use gatehouse_domain::{
     clock::Clock,
     entities::{self, Entity, EntityKind, EntityQuery, FindEntity, Shown, WrittenEntity},
     jobs::ImportMode,
-    paging::PageRequest,
+    paging::{Limit, PageRequest},
     project::{Project, SaveProject},
     revision::{EditOutcome, Precondition, PreconditionError, Revision},
 };
@@ -19,7 +22,7 @@ use serde_json::{Value, json};
 
 use crate::{
     catalog::{entry_of, saved, service},
-    support::{TestTable, admin, audit, item, origin},
+    support::{TestTable, admin, audit, behind, item, origin},
 };
 
 fn entry(kind: EntityKind, name: &str, spec: &Value) -> FileEntry {
@@ -120,6 +123,73 @@ async fn each_use_takes_so_many_calls() {
     assert!(forgotten.service.is_some());
     let calls = ["BatchGetItem", "BatchGetItem", "BatchGetItem", "TransactWriteItems"];
     assert_eq!(table.calls.take(), calls);
+}
+
+/// Puts the components `c0000` and so on of tenant `acme` into the table. The group `wanted` owns these of them.
+async fn put_many(table: &TestTable, count: usize, wanted: &[usize]) {
+    one(table, component("template", &json!({}))).await;
+    let key = |text: &str| AttributeValue::S(text.to_owned());
+    let place = |name: &str| AttributeValue::S(format!("ENTITY#acme#component:default/{name}"));
+    let call = table.client.get_item().table_name(&table.name);
+    let call = call.key("pk", place("template")).key("sk", key("ENTITY"));
+    let template = call.send().await.unwrap().item.unwrap();
+    let puts: Vec<_> = (0..count)
+        .map(|n| {
+            let (mut item, name) = (template.clone(), format!("c{n:04}"));
+            let owner = if wanted.contains(&n) { "group:default/wanted" } else { "group:default/others" };
+            item.insert("pk".to_owned(), place(&name));
+            item.insert("gsi1sk".to_owned(), AttributeValue::S(format!("acme#component#default/{name}")));
+            set(&mut item, "metadata", "name", &name);
+            set(&mut item, "spec", "owner", owner);
+            let put = PutRequest::builder().set_item(Some(item)).build().unwrap();
+            WriteRequest::builder().put_request(put).build()
+        })
+        .collect();
+    for batch in puts.chunks(25) {
+        let call = table.client.batch_write_item().request_items(&table.name, batch.to_vec());
+        let left = call.send().await.unwrap().unprocessed_items.unwrap_or_default();
+        assert!(left.is_empty());
+    }
+}
+
+fn set(item: &mut HashMap<String, AttributeValue>, map: &str, member: &str, value: &str) {
+    let Some(AttributeValue::M(members)) = item.get_mut(map) else { panic!("no map {map}") };
+    members.insert(member.to_owned(), AttributeValue::S(value.to_owned()));
+}
+
+/// The pages of components that a group owns, of two each: their names, and how many calls each took.
+async fn owned_by(table: &TestTable, group: &str) -> Vec<(Vec<String>, usize)> {
+    let owner = Some(format!("group:{group}").parse().unwrap());
+    let (mut pages, mut cursor) = (Vec::new(), None);
+    loop {
+        let query = EntityQuery { owner: owner.clone(), ..EntityQuery::default() };
+        table.calls.take();
+        let request = PageRequest { limit: Limit::new(2).unwrap(), ..behind(cursor) };
+        let page = entities::list(&*table.table, &admin("acme"), query, &request).await.unwrap();
+        let calls = table.calls.take();
+        assert!(calls.iter().all(|call| call == "Query"), "{calls:?}");
+        let names = page.items.iter().map(|entity| entity.draft.metadata.name.as_str().to_owned());
+        pages.push((names.collect(), calls.len()));
+        cursor = page.next;
+        if cursor.is_none() {
+            return pages;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_page_is_filled_in_so_many_queries_where_its_filter_leaves_much_out() {
+    let table = TestTable::new().await;
+    put_many(&table, 3000, &[0, 299, 599]).await;
+    // The first cursor makes their key.
+    let page = entities::list(&*table.table, &admin("acme"), EntityQuery::default(), &behind(None)).await;
+    assert!(page.unwrap().next.is_some());
+    let (names, calls): (Vec<_>, Vec<_>) = owned_by(&table, "wanted").await.into_iter().unzip();
+    // The second page has looked through 2,252 components when it ends; the third finds the end of the list.
+    assert_eq!(names, [vec!["c0000".to_owned(), "c0299".to_owned()], vec!["c0599".to_owned()], vec![]]);
+    assert_eq!(calls, [3, 10, 2]);
+    let nobodys: Vec<_> = owned_by(&table, "nobody").await.into_iter().map(|(_, calls)| calls).collect();
+    assert_eq!(nobodys, [10, 4]);
 }
 
 #[tokio::test]

@@ -102,15 +102,16 @@ impl ListEntities for Table {
         filter: &EntityFilter,
         page: &PageRequest,
     ) -> Result<Page<Entity>, ListError> {
-        let after = self.place(keys::ENTITIES, page).await?;
-        let section = Section::of(keys::ENTITIES, &filter.tenants, after, |tenant| {
-            // Of several tenants' lists, a page may begin with the next tenant's, and not with a kind of it.
-            Bounds::all(match filter.query.kind {
-                Some(kind) if filter.tenants.sole().is_some() => keys::of_kind(tenant, kind),
-                Some(_) | None => keys::of_tenant(tenant),
+        let section = |after| {
+            Section::of(keys::ENTITIES, &filter.tenants, after, |tenant| {
+                // Of several tenants' lists, a page may begin with the next tenant's, and not with a kind of it.
+                Bounds::all(match filter.query.kind {
+                    Some(kind) if filter.tenants.sole().is_some() => keys::of_kind(tenant, kind),
+                    Some(_) | None => keys::of_tenant(tenant),
+                })
             })
-        })?;
-        self.list_section(section, page, |call| narrow(call, filter), decompose).await
+        };
+        self.fill_page(keys::ENTITIES, page, section, |call| narrow(call, filter), decompose).await
     }
 }
 

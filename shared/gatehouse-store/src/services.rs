@@ -33,12 +33,6 @@ use crate::{
 /// The attribute with the text of a service that is looked through, in lower case.
 const SEARCH: &str = "search";
 
-/// How often the list is read for a page at most.
-const READS: usize = 10;
-
-/// How many services are looked through in one query, where the first page of them did not fill the page.
-const LOOKED_THROUGH: i32 = 250;
-
 /// The condition under which a service gives its name back, or keeps it. Needs `:service`.
 pub(crate) const IF_NAMED: &str = "service_id = :service";
 
@@ -83,37 +77,16 @@ impl ListServices for Table {
         filter: &ServiceFilter,
         page: &PageRequest,
     ) -> Result<Page<Service>, ListError> {
-        let mut after = self.place(keys::SERVICES, page).await?;
         // Nothing lists the tenants of whoever sees all: a tenant may have services before anybody has saved it.
         if let (Some(name), Tenants::Only(tenants)) = (&filter.name, &filter.tenants) {
+            let after = self.place(keys::SERVICES, page).await?;
             return self.services_named(name, tenants, filter, after, page).await;
         }
-        let full = usize::from(page.limit.get());
-        let mut limit = i32::from(page.limit.get());
-        let mut found: Vec<Service> = Vec::new();
-        for _ in 0..READS {
-            let section = Section::of(keys::SERVICES, &filter.tenants, after.take(), |tenant| {
-                Bounds::all(keys::of_tenant(tenant))
-            })?;
-            let Some(section) = section else { break };
-            let (items, end) = self.read_section(&section, limit, |call| narrow(call, filter)).await?;
-            let all = items.len();
-            for (place, item) in items.into_iter().enumerate() {
-                found.push(decompose(item)?);
-                if found.len() == full {
-                    // Behind the last one that is shown; or behind all that were read, if that is the same.
-                    let last = found.last().map(|service| keys::service_in_list(service).sk);
-                    let next = if place + 1 < all { last } else { end };
-                    return Ok(Page { items: found, next: self.next(keys::SERVICES, page, next).await? });
-                }
-            }
-            after = end;
-            if after.is_none() {
-                break;
-            }
-            limit = LOOKED_THROUGH;
-        }
-        Ok(Page { items: found, next: self.next(keys::SERVICES, page, after).await? })
+        let section = |after| {
+            let bounds = |tenant: &TenantId| Bounds::all(keys::of_tenant(tenant));
+            Section::of(keys::SERVICES, &filter.tenants, after, bounds)
+        };
+        self.fill_page(keys::SERVICES, page, section, |call| narrow(call, filter), decompose).await
     }
 }
 
