@@ -312,6 +312,8 @@ async fn a_second_factor_takes_one_read_and_one_transaction_and_spares_the_look_
     assert_eq!(table.calls.take(), login);
     users::authenticate(store, &claims, system.now()).await.unwrap().expect("ada");
     assert_eq!(table.calls.take(), ["GetItem"]);
+    users::renew_recovery_codes(store, flush, system, &audit).await.unwrap();
+    assert_eq!(table.calls.take(), edited);
     users::remove_second_factor(store, flush, system, &audit).await.unwrap();
     assert_eq!(table.calls.take(), edited);
 }

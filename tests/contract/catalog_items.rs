@@ -142,7 +142,7 @@ async fn a_service() {
     });
     let expected = [stored_service(&least), with(stored_service(&full), &more)];
     for (service, expected) in [least, full].into_iter().zip(expected) {
-        table.table.create_service(&service, &entry_of(&table, &service)).await.unwrap();
+        table.table.create_service(&service, None, &entry_of(&table, &service)).await.unwrap();
         assert_eq!(item(&table, &format!("SERVICE#{}", service.id), "SERVICE").await, expected);
         let name = service.name.as_str();
         let claim = json!({
@@ -269,7 +269,7 @@ fn stored_full() -> Value {
 async fn an_operation() {
     let table = TestTable::new().await;
     let shop = service("shop");
-    table.table.create_service(&shop, &entry_of(&table, &shop)).await.unwrap();
+    table.table.create_service(&shop, None, &entry_of(&table, &shop)).await.unwrap();
     let mut current = operation(&shop);
     begin(&table, &current, &shop).await;
     assert_eq!(item(&table, "OPERATION#op_1", "OPERATION").await, stored_operation(&current));
@@ -342,7 +342,7 @@ fn made(operation: &Operation) -> Provisioned {
 async fn an_environment() {
     let table = TestTable::new().await;
     let shop = service("shop");
-    table.table.create_service(&shop, &entry_of(&table, &shop)).await.unwrap();
+    table.table.create_service(&shop, None, &entry_of(&table, &shop)).await.unwrap();
     let first = operation(&shop);
     begin(&table, &first, &shop).await;
     let key = json!({ "pk": "SERVICE#svc_shop", "sk": "SERVICE#ENVIRONMENT#dev" });
@@ -416,6 +416,7 @@ async fn an_environment() {
     expected["infrastructure"]["extent"] = json!("present");
     expected["infrastructure"]["operation"] = json!("op_2");
     expected["infrastructure"]["ends_at"] = json!(EVENING);
+    expected["infrastructure"]["secret_inputs"] = json!({ "password": "c2VhbGVk" });
     expected["drift"]["state"] = json!("none");
     assert_eq!(stored().await, expected);
     let found = state(&table, &shop, "dev").await.unwrap();
@@ -468,7 +469,7 @@ async fn a_module() {
     });
     assert_eq!(item(&table, "MODULES", "MODULE#example").await, expected);
     assert_eq!(table.table.find_module(&module.name).await.unwrap().as_ref(), Some(&module));
-    assert_eq!(table.table.list_modules().await.unwrap(), [module.clone()]);
+    assert_eq!(table.table.list_modules().await.unwrap(), std::slice::from_ref(&module));
     assert_eq!(table.table.delete_module(&module.name, &entry).await.unwrap(), EditOutcome::Done);
     assert_eq!(table.table.delete_module(&module.name, &entry).await.unwrap(), EditOutcome::Conflict);
     assert_eq!(table.table.list_modules().await.unwrap(), []);

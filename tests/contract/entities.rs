@@ -1,23 +1,28 @@
 //! Entities of catalog files: how they are stored, what others say of them, and how many calls that takes.
 
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, WriteRequest};
 use futures_util::future::join;
 use gatehouse_domain::{
     audit::{Action, AuditFilter, ListAudit},
     catalog::{
-        self, EntityFile, EntryOutcome, FileEntry, FindService, ForgetEntityError, KeptSecrets, ServiceDraft,
-        WrittenEntry,
+        self, CreateService, CreatedService, Described, EditServiceError, EntityFile, EntryOutcome,
+        FileEntry, FindService, ForgetEntityError, Forgotten, KeptSecrets, LeftService, SaveEntities,
+        SaveService, SeenComponent, Service, ServiceDraft, WrittenEntry,
     },
     clock::Clock,
-    entities::{self, EntityKind, EntityQuery, FindEntity, Shown, WrittenEntity},
+    entities::{self, Entity, EntityKind, EntityQuery, FindEntity, Shown, WrittenEntity},
     jobs::ImportMode,
-    paging::PageRequest,
-    revision::{Precondition, PreconditionError},
+    paging::{Limit, PageRequest},
+    project::{Project, SaveProject},
+    revision::{EditOutcome, Precondition, PreconditionError, Revision},
 };
 use serde_json::{Value, json};
 
 use crate::{
-    catalog::saved,
-    support::{NoSecrets, TestTable, admin, audit, item, origin},
+    catalog::{entry_of, saved, service},
+    support::{NoSecrets, TestTable, admin, audit, behind, item, origin},
 };
 
 fn entry(kind: EntityKind, name: &str, spec: &Value) -> FileEntry {
@@ -120,6 +125,73 @@ async fn each_use_takes_so_many_calls() {
     assert_eq!(table.calls.take(), calls);
 }
 
+/// Puts the components `c0000` and so on of tenant `acme` into the table. The group `wanted` owns these of them.
+async fn put_many(table: &TestTable, count: usize, wanted: &[usize]) {
+    one(table, component("template", &json!({}))).await;
+    let key = |text: &str| AttributeValue::S(text.to_owned());
+    let place = |name: &str| AttributeValue::S(format!("ENTITY#acme#component:default/{name}"));
+    let call = table.client.get_item().table_name(&table.name);
+    let call = call.key("pk", place("template")).key("sk", key("ENTITY"));
+    let template = call.send().await.unwrap().item.unwrap();
+    let puts: Vec<_> = (0..count)
+        .map(|n| {
+            let (mut item, name) = (template.clone(), format!("c{n:04}"));
+            let owner = if wanted.contains(&n) { "group:default/wanted" } else { "group:default/others" };
+            item.insert("pk".to_owned(), place(&name));
+            item.insert("gsi1sk".to_owned(), AttributeValue::S(format!("acme#component#default/{name}")));
+            set(&mut item, "metadata", "name", &name);
+            set(&mut item, "spec", "owner", owner);
+            let put = PutRequest::builder().set_item(Some(item)).build().unwrap();
+            WriteRequest::builder().put_request(put).build()
+        })
+        .collect();
+    for batch in puts.chunks(25) {
+        let call = table.client.batch_write_item().request_items(&table.name, batch.to_vec());
+        let left = call.send().await.unwrap().unprocessed_items.unwrap_or_default();
+        assert!(left.is_empty());
+    }
+}
+
+fn set(item: &mut HashMap<String, AttributeValue>, map: &str, member: &str, value: &str) {
+    let Some(AttributeValue::M(members)) = item.get_mut(map) else { panic!("no map {map}") };
+    members.insert(member.to_owned(), AttributeValue::S(value.to_owned()));
+}
+
+/// The pages of components that a group owns, of two each: their names, and how many calls each took.
+async fn owned_by(table: &TestTable, group: &str) -> Vec<(Vec<String>, usize)> {
+    let owner = Some(format!("group:{group}").parse().unwrap());
+    let (mut pages, mut cursor) = (Vec::new(), None);
+    loop {
+        let query = EntityQuery { owner: owner.clone(), ..EntityQuery::default() };
+        table.calls.take();
+        let request = PageRequest { limit: Limit::new(2).unwrap(), ..behind(cursor) };
+        let page = entities::list(&*table.table, &admin("acme"), query, &request).await.unwrap();
+        let calls = table.calls.take();
+        assert!(calls.iter().all(|call| call == "Query"), "{calls:?}");
+        let names = page.items.iter().map(|entity| entity.draft.metadata.name.as_str().to_owned());
+        pages.push((names.collect(), calls.len()));
+        cursor = page.next;
+        if cursor.is_none() {
+            return pages;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_page_is_filled_in_so_many_queries_where_its_filter_leaves_much_out() {
+    let table = TestTable::new().await;
+    put_many(&table, 3000, &[0, 299, 599]).await;
+    // The first cursor makes their key.
+    let page = entities::list(&*table.table, &admin("acme"), EntityQuery::default(), &behind(None)).await;
+    assert!(page.unwrap().next.is_some());
+    let (names, calls): (Vec<_>, Vec<_>) = owned_by(&table, "wanted").await.into_iter().unzip();
+    // The second page has looked through 2,252 components when it ends; the third finds the end of the list.
+    assert_eq!(names, [vec!["c0000".to_owned(), "c0299".to_owned()], vec!["c0599".to_owned()], vec![]]);
+    assert_eq!(calls, [3, 10, 2]);
+    let nobodys: Vec<_> = owned_by(&table, "nobody").await.into_iter().map(|(_, calls)| calls).collect();
+    assert_eq!(nobodys, [10, 4]);
+}
+
 #[tokio::test]
 async fn of_two_imports_at_once_one_wins_and_the_other_says_so() {
     let table = TestTable::new().await;
@@ -191,6 +263,99 @@ async fn one_that_was_changed_since_is_not_deleted() {
         .await
         .unwrap_err();
     assert!(matches!(refused, ForgetEntityError::Precondition(PreconditionError::Failed)), "{refused:?}");
+}
+
+async fn forget(table: &TestTable, entity: &Entity) -> Result<Forgotten, ForgetEntityError> {
+    let (caller, origin) = (admin("acme"), origin());
+    let (store, system, audit) = (&*table.table, &*table.system, audit(&caller, &origin));
+    let expected = Precondition::Revision(entity.revision.clone());
+    catalog::forget(store, system, &audit, None, &entity.reference(), &expected).await
+}
+
+#[tokio::test]
+async fn a_service_is_created_only_while_its_component_is_as_it_was_read() {
+    let table = TestTable::new().await;
+    let shop = service(&table, "acme", "shop");
+    let create = async |component: &Entity, revision: Option<&Revision>| {
+        let described = revision.map(|_| Described { by: component.reference(), tags: Vec::new() });
+        let shop = Service { described, ..shop.clone() };
+        let seen = SeenComponent { reference: component.reference(), revision: revision.cloned() };
+        table.table.create_service(&shop, Some(&seen), &entry_of(&table, &shop)).await.unwrap()
+    };
+    one(&table, component("shop", &json!({}))).await;
+    let first = show(&table, "component:shop").await.entity;
+    one(&table, component("shop", &json!({ "owner": "others" }))).await;
+    let second = show(&table, "component:shop").await.entity;
+    // It was written since, as another one or as the first.
+    for revision in [Some(&first.revision), None] {
+        let created = create(&first, revision).await;
+        assert!(matches!(created, CreateService::ComponentChanged), "{created:?}");
+    }
+    forget(&table, &second).await.unwrap();
+    let created = create(&second, Some(&second.revision)).await;
+    assert!(matches!(created, CreateService::ComponentChanged), "it is gone: {created:?}");
+    assert!(table.table.find_service(&shop.id).await.unwrap().is_none());
+    assert!(matches!(create(&second, None).await, CreateService::Created));
+}
+
+#[tokio::test]
+async fn a_component_is_deleted_only_while_the_service_of_its_name_is_as_it_was_read() {
+    let table = TestTable::new().await;
+    one(&table, component("shop", &json!({}))).await;
+    let component = show(&table, "component:shop").await.entity;
+    let delete = async |holder| {
+        let seen = LeftService::Kept { name: "shop".parse().unwrap(), holder };
+        let entry = table.entry("user:ada", "entity:acme/component:default/shop", Some("acme"));
+        table.table.delete_entity(&component, &seen, &entry).await.unwrap()
+    };
+    let other = saved(&table, "acme", "other").await.id;
+    assert_eq!(delete(Some(other.clone())).await, EditOutcome::Conflict, "nobody has the name");
+    let described = Some(Described { by: component.reference(), tags: Vec::new() });
+    let shop = Service { described, ..service(&table, "acme", "shop") };
+    let seen = SeenComponent { reference: component.reference(), revision: Some(component.revision.clone()) };
+    table.table.create_service(&shop, Some(&seen), &entry_of(&table, &shop)).await.unwrap();
+    // Whoever deletes the component has looked for its service before that.
+    for holder in [None, Some(other)] {
+        assert_eq!(delete(holder).await, EditOutcome::Conflict);
+    }
+    assert_eq!(show(&table, "component:shop").await.entity, component);
+    // Who looks again finds it.
+    let left = forget(&table, &component).await.unwrap().service.unwrap();
+    assert_eq!((left.id, left.described), (shop.id, None));
+}
+
+#[tokio::test]
+async fn no_service_is_described_by_a_component_that_was_deleted_while_it_was_created() {
+    let table = TestTable::new().await;
+    let (caller, origin) = (admin("acme"), origin());
+    let (store, system, audit) = (&*table.table, &*table.system, audit(&caller, &origin));
+    let project = service(&table, "acme", "any").spec.project;
+    let project = Project::new(project, "acme".parse().unwrap(), Revision::new(system), system.now());
+    let entry = table.entry("user:ada", "project:payments", Some("acme"));
+    store.save_project(&project, None, &entry).await.unwrap();
+    for round in 0..10 {
+        let name = format!("c{round}");
+        one(&table, component(&name, &json!({}))).await;
+        let component = show(&table, &format!("component:{name}")).await.entity;
+        let wanted = service(&table, "acme", &name);
+        let spec = wanted.spec.clone().in_project(Some(wanted.spec.project.clone()));
+        let kept_secrets = KeptSecrets::new();
+        let draft = ServiceDraft { tenant: None, name: wanted.name, spec, kept_secrets };
+        let create = catalog::create(store, &NoSecrets, system, &audit, draft, None, wanted.fingerprint);
+        let (created, forgotten) = join(create, forget(&table, &component)).await;
+        let is_there = store.find_entity(&component.tenant, &component.reference()).await.unwrap().is_some();
+        match forgotten {
+            Ok(_) => assert!(!is_there),
+            Err(error) => assert!(matches!(error, ForgetEntityError::Precondition(_)), "{error:?}"),
+        }
+        match created {
+            Ok(CreatedService { service, .. }) => {
+                let found = store.find_service(&service.id).await.unwrap().unwrap().service;
+                assert!(is_there || found.described.is_none(), "{found:?}");
+            }
+            Err(error) => assert!(matches!(error, EditServiceError::ComponentChanged), "{error:?}"),
+        }
+    }
 }
 
 #[tokio::test]

@@ -7,13 +7,15 @@ use futures_util::future::join_all;
 use gatehouse_domain::{
     audit::Entry,
     caller::Tenants,
-    catalog::{EnvironmentEdits, FindDefaultProject, SaveService, Service, ServiceSpec},
+    catalog::{EnvironmentEdits, SaveService, Service, ServiceSpec},
     clock::Clock,
     id::TokenId,
     jobs::DeleteJob,
     name::ProjectName,
     paging::ListError,
-    project::{FindProject, FindTenant, ListProjects, Project, SaveProject, TenantStanding},
+    project::{
+        FindDefaultProject, FindProject, FindTenant, ListProjects, Project, SaveProject, TenantStanding,
+    },
     revision::{EditOutcome, Revision},
     tenant::{ListTenants, SaveTenant, Tenant, Unsaid},
     tokens::{SaveToken, ServiceToken, TokenState},

@@ -11,8 +11,8 @@ use gatehouse_domain::{
     catalog::{
         self, Category, CreateService, DeployTarget, Deployed, EditServiceError, EnvironmentEdits,
         EnvironmentSpec, EnvironmentState, FindService, Infrastructure, KeptSecrets, Lifecycle, Link,
-        ListServices, Provisioned, Registered, SaveService, Service, ServiceDraft, ServiceFilter,
-        ServiceSpec, Settled,
+        ListServices, Provisioned, Registered, SaveService, SeenComponent, Service, ServiceDraft,
+        ServiceFilter, ServiceSpec, Settled,
     },
     clock::Clock,
     entities::{Entity, EntityRef, FindEntity},
@@ -39,7 +39,7 @@ use crate::{
 };
 
 async fn create(table: &TestTable, service: &Service) -> CreateService {
-    table.table.create_service(service, &entry_of(table, service)).await.unwrap()
+    table.table.create_service(service, None, &entry_of(table, service)).await.unwrap()
 }
 
 async fn replace(table: &TestTable, service: &Service, previous: &Service, removed: &[&str]) -> EditOutcome {
@@ -248,9 +248,9 @@ async fn what_the_trail_cannot_take_does_not_happen_to_a_service() {
     let table = TestTable::new().await;
     let first = service(&table, "acme", "shop");
     let used = entry_of(&table, &first);
-    table.table.create_service(&first, &used).await.unwrap();
+    table.table.create_service(&first, None, &used).await.unwrap();
     let other = service(&table, "acme", "other");
-    table.table.create_service(&other, &used).await.expect_err("created without an entry");
+    table.table.create_service(&other, None, &used).await.expect_err("created without an entry");
     let next = edited(&table, &first);
     let none = EnvironmentEdits::default();
     let replaced = table.table.replace_service(&next, &first.revision, &none, &used).await;
@@ -477,7 +477,7 @@ async fn an_answer_that_is_lost_does_not_make_a_service_stand_in_its_own_way() {
     let table = TestTable::new().await;
     let line = table.losing_answers();
     let first = service(&table, "acme", "shop");
-    let created = line.create_service(&first, &entry_of(&table, &first)).await.unwrap();
+    let created = line.create_service(&first, None, &entry_of(&table, &first)).await.unwrap();
     assert!(matches!(created, CreateService::Created), "{created:?}");
     let second = edited(&table, &first);
     let entry = || entry_of(&table, &first);
@@ -585,8 +585,13 @@ impl FindModule for Outdated<'_> {
 
 #[async_trait]
 impl SaveService for Outdated<'_> {
-    async fn create_service(&self, service: &Service, entry: &Entry) -> Result<CreateService, StoreError> {
-        self.table.table.create_service(service, entry).await
+    async fn create_service(
+        &self,
+        service: &Service,
+        component: Option<&SeenComponent>,
+        entry: &Entry,
+    ) -> Result<CreateService, StoreError> {
+        self.table.table.create_service(service, component, entry).await
     }
 
     async fn replace_service(

@@ -428,6 +428,40 @@ async fn an_edit_of_something_else_brings_no_spent_code_back() {
     assert_eq!((found.second_factor, found.second_factor_since), (None, None));
 }
 
+/// Who renews their recovery codes has read the user before: a code that is spent in between is not good once more.
+#[tokio::test]
+async fn new_recovery_codes_take_the_place_of_all_and_bring_no_spent_code_back() {
+    let table = TestTable::new().await;
+    let [old, new]: [RecoveryCodeHash; 2] =
+        ["00ff", "11ff"].map(|hash| serde_json::from_value(serde_json::json!(hash)).unwrap());
+    let ada = with_factor(&table, &old).await;
+    let begin = async |user: &User, spent: &SpentCode| {
+        let (id, session) = session(&table);
+        let begun = Begun {
+            user,
+            id: &id,
+            session: &session,
+            forgotten: Vec::new(),
+            known_networks: BTreeMap::new(),
+            spent: Some(spent),
+        };
+        table.table.begin_session(&begun, &[], &entry(&table, "ada")).await.unwrap()
+    };
+    assert!(begin(&ada, &SpentCode::Step(7)).await);
+    let renewed = edit(&table, &ada, |user| {
+        user.second_factor.as_mut().unwrap().recovery_codes = [(new.clone(), table.system.now())].into();
+    });
+    assert_eq!(save(&table, &renewed).await, UserEditOutcome::Done);
+    let found = table.table.find_user(&ada.name).await.unwrap().unwrap();
+    let factor = found.second_factor.as_ref().unwrap();
+    assert_eq!((factor.last_step, factor.recovery_codes.len()), (Some(7), 1));
+    for (spent, good) in
+        [(SpentCode::Step(7), false), (SpentCode::Recovery(old), false), (SpentCode::Recovery(new), true)]
+    {
+        assert_eq!(begin(&found, &spent).await, good, "{spent:?}");
+    }
+}
+
 #[tokio::test]
 async fn what_the_trail_cannot_take_does_not_happen_to_a_user() {
     let table = TestTable::new().await;

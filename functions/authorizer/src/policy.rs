@@ -1,6 +1,7 @@
 //! The IAM policy and the context that API Gateway gets.
 
 use std::{
+    cmp::Reverse,
     collections::{BTreeMap, BTreeSet},
     sync::LazyLock,
 };
@@ -62,89 +63,99 @@ impl Policy {
         // arn:aws:execute-api:<region>:<account>:<api>/<stage>/<verb>/<path>
         let mut parts = method_arn.splitn(3, '/');
         let stage = format!("{}/{}", parts.next()?, parts.next()?);
-        let own = own.iter().map(|path| &path.0).filter(|path| is_beside_the_table(path)).cloned();
+        let own = own.iter().map(|path| path.0.as_str()).filter(|path| is_beside_the_table(path));
         let resource = reach(caller).into_iter().chain(own).map(|path| format!("{stage}/{path}")).collect();
         let statement = Statement { action: "execute-api:Invoke", effect: "Allow", resource };
         Some(Self { version: "2012-10-17", statement: [statement] })
     }
 }
 
-/// Every route's path with `*` for each parameter; which routes lie at that path or below it, as API Gateway
-/// sees it, for which a `*` is any text; and at or below which others' paths it lies itself. The same for
-/// every caller, so it is found out once.
-struct Paths {
+/// What policies are made of. The same for every caller, so it is found out once.
+struct Table {
     routes: Vec<Route>,
-    below: Vec<Vec<usize>>,
-    above: Vec<Vec<usize>>,
+    /// Those that say most come first.
+    lines: Vec<Line>,
 }
 
 /// One method of an endpoint.
 struct Route {
     endpoint: &'static Endpoint,
-    method: &'static str,
-    pattern: String,
+    /// `<verb>/<path>`, with `*` for each parameter, which is any text for API Gateway.
+    text: String,
 }
 
-static PATHS: LazyLock<Paths> = LazyLock::new(|| {
+/// A line that a policy may have.
+struct Line {
+    text: String,
+    /// The route whose own text it is. Without one it stands for all that a verb can do below a path.
+    own: Option<usize>,
+    /// The routes that it admits to.
+    admits: Vec<usize>,
+}
+
+static TABLE: LazyLock<Table> = LazyLock::new(|| {
     let routes = ENDPOINTS.iter().flat_map(|endpoint| {
-        endpoint.routes().map(|(method, path)| Route { endpoint, method, pattern: wildcards(path) })
+        endpoint
+            .routes()
+            .map(move |(method, path)| Route { endpoint, text: format!("{method}{}", wildcards(path)) })
     });
     let routes: Vec<_> = routes.collect();
-    let is_below = |wide: usize, one: usize| covers(&routes[wide].pattern, &routes[one].pattern);
-    let all = 0..routes.len();
-    let below = |wide: usize| all.clone().filter(|one| is_below(wide, *one)).collect();
-    let above = |one: usize| all.clone().filter(|wide| *wide != one && is_below(*wide, one)).collect();
-    let (below, above) = (all.clone().map(below).collect(), all.clone().map(above).collect());
-    Paths { routes, below, above }
+    let texts: BTreeSet<String> =
+        routes.iter().flat_map(|route| above(&route.text).chain([route.text.clone()])).collect();
+    let lines = texts.into_iter().map(|text| {
+        let own = routes.iter().position(|route| route.text == text);
+        let admits = (0..routes.len()).filter(|index| covers(&text, &routes[*index].text)).collect();
+        Line { text, own, admits }
+    });
+    // Of one route, its own line says enough.
+    let mut lines: Vec<_> = lines.filter(|line| line.own.is_some() || line.admits.len() > 1).collect();
+    // Of those that say as much, the narrower is before the wider.
+    lines.sort_by_key(|line| (Reverse(line.admits.len()), line.own.is_none(), Reverse(line.text.len())));
+    Table { routes, lines }
 });
 
 /// Finds out what is the same for every caller.
 pub(crate) fn prepare() {
-    LazyLock::force(&PATHS);
+    LazyLock::force(&TABLE);
 }
 
 /// Whether a caller's own path, `<verb>/<path>`, leads to no endpoint of the table. One that does is a project
 /// with a reserved name, and would open what the table closes.
 fn is_beside_the_table(own: &str) -> bool {
-    PATHS.routes.iter().all(|route| !covers(own, &format!("{}{}", route.method, route.pattern)))
+    TABLE.routes.iter().all(|route| !covers(own, &route.text))
 }
 
-/// What a caller may reach: `<verb>/<path>`. Where a caller may do everything that can be done at a path and
-/// below it, one line for each verb says so; and what another line covers is left out. So the policy stays short, and
-/// admits to no endpoint that its lines one by one would not admit to.
+/// What a caller may reach: `<verb>/<path>`. Where a caller may do everything that a verb can do below a path, one line
+/// says so; and what another line covers is left out. So the policy stays short, and admits to no endpoint that the
+/// endpoints' own lines, one by one, would not admit to.
 ///
 /// Verbs are written out: with `*` for one, `*/services/*` would open `POST/x/services/y` as well.
-fn reach(caller: &Caller) -> Vec<String> {
-    let Paths { routes, below, above } = &*PATHS;
-    let allowed: Vec<_> = routes.iter().map(|route| caller.may(route.endpoint)).collect();
-    let whole = |below: &Vec<usize>| below.len() > 1 && below.iter().all(|index| allowed[*index]);
-    let whole: Vec<_> = below.iter().map(whole).collect();
-    let is_covered = |index: usize| {
-        let route = &routes[index];
-        above[index].iter().any(|other| match (whole[index], whole[*other]) {
-            // Of several lines for one path, the first stays.
-            (true, true) => routes[*other].pattern != route.pattern || *other < index,
-            (false, true) => true,
-            (true, false) => false,
-            (false, false) => allowed[*other] && routes[*other].method == route.method,
-        })
-    };
-    let needed = (0..routes.len()).filter(|index| allowed[*index] && !is_covered(*index));
-    let has_line = |verb: &str, index: usize| {
-        let wider = |other: &&usize| routes[**other].pattern != routes[index].pattern;
-        let mut wider = above[index].iter().filter(wider);
-        wider.any(|other| allowed[*other] && routes[*other].method == verb)
-    };
-    let lines = |index: usize| {
-        let verbs: BTreeSet<_> = if whole[index] {
-            below[index].iter().map(|other| routes[*other].method).collect()
-        } else {
-            [routes[index].method].into()
-        };
-        let verbs = verbs.into_iter().filter(move |verb| !has_line(verb, index));
-        verbs.map(move |verb| format!("{verb}{}", routes[index].pattern))
-    };
-    needed.flat_map(lines).collect()
+fn reach(caller: &Caller) -> Vec<&'static str> {
+    let Table { routes, lines } = &*TABLE;
+    let allowed: Vec<bool> = routes.iter().map(|route| caller.may(route.endpoint)).collect();
+    let mut missing = allowed.clone();
+    let mut chosen = Vec::new();
+    for line in lines {
+        let is_own = line.own.is_some_and(|own| allowed[own]);
+        let is_held = is_own || line.admits.iter().all(|route| allowed[*route]);
+        if is_held && line.admits.iter().any(|route| missing[*route]) {
+            for route in &line.admits {
+                missing[*route] = false;
+            }
+            chosen.push(line);
+        }
+    }
+    // In the order of the table.
+    chosen.sort_by_key(|line| line.admits[0]);
+    chosen.into_iter().map(|line| line.text.as_str()).collect()
+}
+
+/// The lines for all below each path above a route's, down to its first parameter: `GET/v1/*` and `GET/v1/jobs/*` above
+/// `GET/v1/jobs/*/runs`.
+fn above(text: &str) -> impl Iterator<Item = String> {
+    let literal = text.split('*').next().unwrap_or(text);
+    // The first slash ends the verb. Below it are callers' own paths as well.
+    literal.match_indices('/').skip(1).map(move |(slash, _)| format!("{}/*", &text[..slash]))
 }
 
 /// A path of the template with `*` for each parameter.
@@ -183,8 +194,9 @@ mod tests {
 
     use super::*;
 
+    /// The stage's name is as long as the template lets it be.
     const METHOD: &str = "arn:aws-us-gov:execute-api:ap-southeast-2:000000000000:abcdefghij/\
-        a-rather-long-name-of-a-stage/GET/v1/jobs";
+        a-stage-with-the-longest-name-01/GET/v1/jobs";
 
     fn key(scopes: impl IntoIterator<Item = Scope>, tenants: &str) -> Caller {
         let scopes = scopes.into_iter().collect();
@@ -211,19 +223,56 @@ mod tests {
         }
     }
 
+    /// How long the answer for a caller is, in bytes.
+    fn answered(caller: &Caller) -> usize {
+        let policy = Policy::for_caller(caller, &[], METHOD).unwrap();
+        assert!(policy.statement[0].resource.iter().all(|resource| resource.len() <= 512));
+        serde_json::to_string(&Answer::new(caller, None, policy)).unwrap().len()
+    }
+
     #[test]
     fn the_longest_answers_stay_far_below_what_api_gateway_takes() {
         // One resource may have 512 characters. How long the whole may be is not documented, but long ones
         // were seen to fail.
-        let admin = Roles { everywhere: Some(Role::Admin), tenants: BTreeMap::new() };
-        let admin = Grant::person(admin, "ses_00000000000000000000000000", Timestamp::UNIX_EPOCH);
-        let admin = Caller { subject: "a".repeat(64), grant: admin };
-        for caller in [admin, key([Scope::All], "*"), key(Scope::ALL.iter().copied(), "*")] {
-            let policy = Policy::for_caller(&caller, &[], METHOD).unwrap();
-            assert!(policy.statement[0].resource.iter().all(|resource| resource.len() <= 512));
-            let answer = serde_json::to_string(&Answer::new(&caller, None, policy)).unwrap();
-            assert!(answer.len() < 7680, "{} bytes: {answer}", answer.len());
+        let admin = |roles: &str| {
+            let grant = Grant::person(
+                roles.parse().unwrap(),
+                "ses_00000000000000000000000000",
+                Timestamp::UNIX_EPOCH,
+            );
+            Caller { subject: "a".repeat(64), grant }
+        };
+        let root = answered(&admin("*=admin"));
+        assert!(root < 2560, "{root} bytes for whoever may do everything");
+        for caller in [key([Scope::All], "*"), key(Scope::ALL.iter().copied(), "*")] {
+            assert!(answered(&caller) < 2560, "{} bytes: {caller:?}", answered(&caller));
         }
+        // Whoever may do much, but not all, has the longest of people.
+        let some = answered(&admin("acme=admin"));
+        assert!(some < 5120, "{some} bytes for a tenant's admin");
+    }
+
+    #[test]
+    fn one_line_stands_for_all_that_a_verb_can_do_below_a_path() {
+        let person = |roles: &str| Caller {
+            subject: "ada".into(),
+            grant: Grant::person(roles.parse().unwrap(), "s", Timestamp::UNIX_EPOCH),
+        };
+        assert_eq!(reach(&person("")), ["GET/auth/*", "POST/auth/*", "DELETE/auth/*"]);
+        let root = reach(&person("*=admin"));
+        assert!(root.contains(&"GET/v1/*") && root.contains(&"PUT/v1/*"), "{root:?}");
+        // One thing below a path that is not theirs, and each line is for itself.
+        let viewer = reach(&person("acme=viewer"));
+        assert!(viewer.contains(&"GET/v1/projects/*") && !viewer.contains(&"GET/v1/*"), "{viewer:?}");
+        assert_eq!(
+            reach(&key([Scope::RunsWrite], "acme")),
+            ["POST/v1/jobs/*/runs", "POST/v1/runs/*", "GET/auth/me"]
+        );
+        assert_eq!(
+            above("GET/v1/jobs/*/runs").collect::<Vec<_>>(),
+            ["GET/v1/*", "GET/v1/jobs/*"],
+            "never all of a verb"
+        );
     }
 
     #[test]
@@ -295,6 +344,11 @@ mod tests {
                 let beside = format!("{method}/payments{}", path(route));
                 prop_assert!(!reach.iter().any(|resource| covers(resource, &beside)), "{}", beside);
             }
+        }
+
+        #[test]
+        fn no_caller_has_a_long_answer(caller in callers()) {
+            prop_assert!(answered(&caller) < 7168, "{} bytes", answered(&caller));
         }
 
         #[test]

@@ -77,7 +77,7 @@ impl ListQuery {
 }
 
 /// Lists the entities of the caller's tenants, by tenant, kind, namespace and name, without the definitions of APIs. A page
-/// may be short, or empty, and still have a next one.
+/// whose filters leave much out may be short, or empty, and still have a next one.
 #[utoipa::path(
     get, path = "/v1/catalog/entities", operation_id = "list_entities", tag = "catalog", params(ListQuery),
     responses(

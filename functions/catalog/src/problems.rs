@@ -82,9 +82,9 @@ pub(crate) fn edit(error: EditServiceError) -> Problem {
         EditServiceError::NameTaken(ref by) => {
             Problem::new(CONFLICT, error.to_string()).with("service_id", by.as_str())
         }
-        EditServiceError::StillProvisioned(_) | EditServiceError::Busy(_) => {
-            Problem::new(CONFLICT, error.to_string())
-        }
+        EditServiceError::StillProvisioned(_)
+        | EditServiceError::Busy(_)
+        | EditServiceError::ComponentChanged => Problem::new(CONFLICT, error.to_string()),
         EditServiceError::KeyReused => key_reused(),
         EditServiceError::Precondition(error) => Problem::precondition(error),
         EditServiceError::Sealing(error) => Problem::seal(error),

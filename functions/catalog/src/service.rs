@@ -27,7 +27,7 @@ use utoipa::IntoParams;
 use crate::{
     problems,
     state::AppState,
-    wire::{DeletedAnswer, EditedAnswer, ServiceAnswer, ServiceBody, ServicesAnswer},
+    wire::{DeletedAnswer, RegisteredAnswer, ServiceAnswer, ServiceBody, ServicesAnswer},
 };
 
 /// The longest owner or text that is looked for, in bytes.
@@ -132,8 +132,8 @@ pub(crate) async fn list(
     params(("Idempotency-Key" = Option<String>, Header, description = "Makes repetitions safe.")),
     request_body = ServiceBody,
     responses(
-        (status = 201, description = "The service was created.", body = EditedAnswer),
-        (status = 409, description = "Another service of the tenant has the name.", body = ProblemBody),
+        (status = 201, description = "The service was created.", body = RegisteredAnswer),
+        (status = 409, description = "Another service of the tenant has the name, or its component was changed at the same moment.", body = ProblemBody),
         (status = 422, description = "Fields are refused, or the key was used for another request.",
             body = ProblemBody),
     )
@@ -161,7 +161,7 @@ pub(crate) async fn create(
         headers.insert(header::LOCATION, location);
     }
     let etag = etag(&created.service.revision);
-    let answer = EditedAnswer::of(created.service, created.warnings);
+    let answer = RegisteredAnswer::of(created.service, created.warnings);
     Ok((StatusCode::CREATED, [etag], headers, Json(answer)))
 }
 
@@ -195,7 +195,7 @@ pub(crate) async fn show(
     ),
     request_body = ServiceBody,
     responses(
-        (status = 200, description = "The service was replaced.", body = EditedAnswer),
+        (status = 200, description = "The service was replaced.", body = RegisteredAnswer),
         (status = 404, description = "There is no such service.", body = ProblemBody),
         (status = 409, description = "An environment that is left out is in use.", body = ProblemBody),
         (status = 412, description = "The service was changed since it was read.", body = ProblemBody),
@@ -216,7 +216,7 @@ pub(crate) async fn put(
     let (table, seal, system) = (&*state.table, &*state.seal, &*state.system);
     let replaced = catalog::replace(table, seal, system, &audit, &id, draft, &expected).await;
     let ReplacedService { service, warnings } = replaced.map_err(problems::edit)?;
-    Ok(([etag(&service.revision)], Json(EditedAnswer::of(service, warnings))))
+    Ok(([etag(&service.revision)], Json(RegisteredAnswer::of(service, warnings))))
 }
 
 /// Refuses webhooks without TLS, where the network is not said to be private.

@@ -30,6 +30,7 @@ gatehouse_http::routes! {
     END_SESSION => own_sessions::end,
     ENROL_SECOND_FACTOR => second_factor::enrol,
     CONFIRM_SECOND_FACTOR => second_factor::confirm,
+    RENEW_RECOVERY_CODES => second_factor::renew_recovery_codes,
     REMOVE_SECOND_FACTOR => second_factor::remove,
     CHANGE_PASSWORD => sessions::change_password,
     LIST_USERS => users::list,

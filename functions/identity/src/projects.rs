@@ -154,7 +154,7 @@ pub(crate) async fn put(
     Ok((status, [etag(&put.project.revision)], Json(ProjectAnswer { project: put.project.into() })))
 }
 
-/// Deletes a project whose `ETag` is sent in `If-Match`, and which nothing belongs to.
+/// Deletes a project whose `ETag` is sent in `If-Match`, which nothing belongs to, and which is not its tenant's default.
 #[utoipa::path(
     delete, path = "/v1/projects/{project}", operation_id = "delete_project", tag = "projects",
     params(
@@ -164,7 +164,7 @@ pub(crate) async fn put(
     responses(
         (status = 204, description = "The project was deleted."),
         (status = 404, description = "There is no such project.", body = ProblemBody),
-        (status = 409, description = "Jobs or live tokens belong to it.", body = ProblemBody),
+        (status = 409, description = "Jobs, services or live tokens belong to it, or it is its tenant's default.", body = ProblemBody),
         (status = 412, description = "The project was changed since it was read.", body = ProblemBody),
         (status = 428, description = "Deleting needs `If-Match`.", body = ProblemBody),
     )
@@ -185,7 +185,9 @@ fn edit_problem(error: EditProjectError) -> Problem {
     match error {
         EditProjectError::NotFound => not_found(),
         EditProjectError::Invalid(errors) => Problem::invalid(errors),
-        EditProjectError::Taken | EditProjectError::InUse => Problem::new(CONFLICT, error.to_string()),
+        EditProjectError::Taken | EditProjectError::InUse | EditProjectError::Default { .. } => {
+            Problem::new(CONFLICT, error.to_string())
+        }
         EditProjectError::Forbidden(tenant) => Problem::forbidden_in(&tenant),
         EditProjectError::Precondition(error) => Problem::precondition(error),
         EditProjectError::Store(error) => Problem::store(error),

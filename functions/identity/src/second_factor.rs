@@ -3,7 +3,7 @@
 use axum::{Json, extract::State};
 use gatehouse_domain::{
     name::UserName,
-    users::{self, Confirmed, Edited, SecondFactorError},
+    users::{self, Edited, RecoveryCodes, SecondFactorError},
 };
 use gatehouse_http::{
     Problem,
@@ -64,13 +64,20 @@ pub(crate) struct ConfirmBody {
     code: SecretString,
 }
 
-/// A second factor that counts.
+/// The recovery codes of a second factor.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct ConfirmedAnswer {
+pub(crate) struct RecoveryCodesAnswer {
     /// For when the device is lost, each for one login. They are shown now and never again.
     recovery_codes: Vec<String>,
     #[serde(flatten)]
     effective: EffectiveAnswer,
+}
+
+impl From<RecoveryCodes> for RecoveryCodesAnswer {
+    fn from(RecoveryCodes { codes, edited }: RecoveryCodes) -> Self {
+        let recovery_codes = codes.iter().map(|code| code.expose_secret().to_owned()).collect();
+        Self { recovery_codes, effective: effective(&edited) }
+    }
 }
 
 /// Confirms that the caller's device makes the right codes: from now on they are wanted. Ends the caller's other sessions.
@@ -78,7 +85,7 @@ pub(crate) struct ConfirmedAnswer {
     post, path = "/auth/second-factor/confirm", operation_id = "confirm_second_factor", tag = "identity",
     request_body = ConfirmBody,
     responses(
-        (status = 200, description = "The second factor counts.", body = ConfirmedAnswer),
+        (status = 200, description = "The second factor counts.", body = RecoveryCodesAnswer),
         (status = 401, description = "The code is wrong.", body = ProblemBody),
         (status = 404, description = "There is nothing to confirm.", body = ProblemBody),
         (status = 409, description = "There is a second factor already.", body = ProblemBody),
@@ -92,7 +99,7 @@ pub(crate) async fn confirm(
     Flush(flush): Flush,
     _: NoQuery,
     JsonBody(body): JsonBody<ConfirmBody>,
-) -> Result<Json<ConfirmedAnswer>, Problem> {
+) -> Result<Json<RecoveryCodesAnswer>, Problem> {
     let audit = audited.context();
     let confirmed = users::confirm_second_factor(
         &*state.table,
@@ -102,9 +109,27 @@ pub(crate) async fn confirm(
         &audit,
         &body.code,
     );
-    let Confirmed { recovery_codes, edited } = confirmed.await.map_err(problem)?;
-    let recovery_codes = recovery_codes.iter().map(|code| code.expose_secret().to_owned()).collect();
-    Ok(Json(ConfirmedAnswer { recovery_codes, effective: effective(&edited) }))
+    Ok(Json(confirmed.await.map_err(problem)?.into()))
+}
+
+/// Makes ten new recovery codes. Those before are good no more, used or not; the device stays as it is.
+#[utoipa::path(
+    post, path = "/auth/second-factor/recovery-codes", operation_id = "renew_recovery_codes", tag = "identity",
+    responses(
+        (status = 200, description = "The new recovery codes.", body = RecoveryCodesAnswer),
+        (status = 404, description = "There is no second factor.", body = ProblemBody),
+        (status = 412, description = "The user was changed at the same moment.", body = ProblemBody),
+    )
+)]
+pub(crate) async fn renew_recovery_codes(
+    State(state): State<AppState>,
+    audited: Audited,
+    Flush(flush): Flush,
+    _: NoQuery,
+) -> Result<Json<RecoveryCodesAnswer>, Problem> {
+    let audit = audited.context();
+    let renewed = users::renew_recovery_codes(&*state.table, &*flush, &*state.system, &audit).await;
+    Ok(Json(renewed.map_err(problem)?.into()))
 }
 
 /// Removes the caller's second factor.

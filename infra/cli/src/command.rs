@@ -10,7 +10,7 @@ use crate::{
     failure::Failure,
     jobs, keys, modules, operations,
     output::Output,
-    providers, runs, second_factor, services, session, sessions, tokens, users,
+    providers, runs, second_factor, services, session, sessions, tenants, tokens, users,
 };
 
 /// A command that speaks to a Gatehouse.
@@ -94,6 +94,9 @@ pub enum Command {
     /// Create, list and change users.
     #[command(after_help = EXIT_CODES)]
     Users(Group<users::UsersCommand>),
+    /// Create, list, change and delete tenants.
+    #[command(after_help = EXIT_CODES)]
+    Tenants(Group<tenants::TenantsCommand>),
     /// Read the audit trail.
     #[command(after_help = EXIT_CODES)]
     Audit(Group<audit::AuditCommand>),
@@ -159,6 +162,7 @@ impl Command {
             Self::Approve(leaf) | Self::Reject(leaf) => &leaf.options,
             Self::Cancel(leaf) => &leaf.options,
             Self::Users(group) => &group.options,
+            Self::Tenants(group) => &group.options,
             Self::Audit(group) => &group.options,
         }
     }
@@ -224,6 +228,7 @@ async fn perform(context: &mut Context<'_, '_>, command: Command) -> Result<Exit
         Command::Reject(leaf) => operations::reject(context, &context.client(site)?, leaf.args).await,
         Command::Cancel(leaf) => operations::cancel(context, &context.client(site)?, leaf.args).await,
         Command::Users(group) => users::run(context, &context.client(site)?, group.command).await,
+        Command::Tenants(group) => tenants::run(context, &context.client(site)?, group.command).await,
         Command::Audit(group) => audit::run(context, &context.client(site)?, group.command).await,
     }
 }

@@ -28,6 +28,7 @@ mod server_url;
 mod services;
 mod session;
 mod sessions;
+mod tenants;
 mod tokens;
 mod users;
 

@@ -1,5 +1,7 @@
 //! `second-factor`: one's own.
 
+use std::io;
+
 use clap::{Args, Subcommand};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -9,7 +11,7 @@ use crate::{
     context::{Context, interrupted},
     exit::Exit,
     failure::Failure,
-    output::text_at,
+    output::{Output, text_at},
 };
 
 /// What can be done with one's own second factor.
@@ -19,6 +21,8 @@ pub enum SecondFactorCommand {
     Enrol,
     /// Confirm a secret that was made before with a code of the device. Prints ten recovery codes.
     Confirm(ConfirmArgs),
+    /// Make ten new recovery codes, and print them. Those before are good no more.
+    RecoveryCodes,
     /// Ask for no code any more.
     Remove,
 }
@@ -38,6 +42,12 @@ pub(crate) async fn run(
     match command {
         SecondFactorCommand::Enrol => enrol(context, client).await?,
         SecondFactorCommand::Confirm(args) => confirm(context, client, &args.code).await?,
+        SecondFactorCommand::RecoveryCodes => {
+            let call = client.call(Method::POST, &["auth", "second-factor", "recovery-codes"])?;
+            let answer = context.send(client, call).await?;
+            let note = "These take the place of those before, each for one login without the device:";
+            context.output.answer(&answer, |output, body| recovery_codes(output, body, note))?;
+        }
         SecondFactorCommand::Remove => {
             let call = client.call(Method::DELETE, &["auth", "second-factor"])?;
             let answer = context.send(client, call).await?;
@@ -70,15 +80,15 @@ async fn enrol(context: &mut Context<'_, '_>, client: &Client) -> Result<(), Fai
 
 async fn confirm(context: &mut Context<'_, '_>, client: &Client, code: &str) -> Result<(), Failure> {
     let answer = client.post(&["auth", "second-factor", "confirm"], &json!({ "code": code })).await?;
-    context.output.answer(&answer, |output, body| {
-        output.note(
-            "A code is wanted from now on. These are for when you lose the device, each for one login:",
-        )?;
-        let codes = body["recovery_codes"].as_array().into_iter().flatten().filter_map(Value::as_str);
-        for code in codes {
-            output.stdout.line(code)?;
-        }
-        output.effect(body)
-    })?;
-    Ok(())
+    let note = "A code is wanted from now on. These are for when you lose the device, each for one login:";
+    context.output.answer(&answer, |output, body| recovery_codes(output, body, note))
+}
+
+/// The recovery codes alone on standard output, so that they can be kept.
+fn recovery_codes(output: &mut Output<'_>, body: &Value, note: &str) -> io::Result<()> {
+    output.note(note)?;
+    for code in body["recovery_codes"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        output.stdout.line(code)?;
+    }
+    output.effect(body)
 }

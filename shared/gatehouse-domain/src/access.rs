@@ -271,6 +271,8 @@ endpoints! {
     ENROL_SECOND_FACTOR = "enrol_second_factor", "identity", "POST" "/auth/second-factor", Person;
     /// Confirms that the caller's device makes the right codes.
     CONFIRM_SECOND_FACTOR = "confirm_second_factor", "identity", "POST" "/auth/second-factor/confirm", Person;
+    /// Makes new recovery codes in the place of the caller's.
+    RENEW_RECOVERY_CODES = "renew_recovery_codes", "identity", "POST" "/auth/second-factor/recovery-codes", Person;
     /// Removes the caller's second factor.
     REMOVE_SECOND_FACTOR = "remove_second_factor", "identity", "DELETE" "/auth/second-factor", Person;
     /// Changes the caller's own password.

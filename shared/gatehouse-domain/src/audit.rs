@@ -77,6 +77,8 @@ actions! {
     EnrolSecondFactor = "second_factor.enrol",
     /// A second factor counts from then on.
     ConfirmSecondFactor = "second_factor.confirm",
+    /// Somebody got other recovery codes.
+    RenewRecoveryCodes = "second_factor.recovery_codes",
     /// Somebody removed their own second factor.
     RemoveSecondFactor = "second_factor.remove",
     /// The second factor of a user was removed for them.

@@ -88,6 +88,13 @@ pub trait FindProject: Send + Sync {
     async fn find_project(&self, name: &ProjectName) -> Result<Option<Project>, StoreError>;
 }
 
+/// Looks up what services of a tenant belong to that say nothing of it. Needs `dynamodb:GetItem`.
+#[async_trait]
+pub trait FindDefaultProject: Send + Sync {
+    /// The tenant's default project, if it has one. It may be gone. Strongly consistent.
+    async fn default_project(&self, tenant: &TenantId) -> Result<Option<ProjectName>, StoreError>;
+}
+
 /// Lists projects. Needs `dynamodb:Query`.
 #[async_trait]
 pub trait ListProjects: Send + Sync {
@@ -189,6 +196,12 @@ pub enum EditProjectError {
     /// Something still belongs to it.
     #[error("jobs, services or service tokens still belong to this project; delete or revoke them first")]
     InUse,
+    /// Services that say no project would have none.
+    #[error(
+        "project `{project}` is the default project of tenant `{tenant}`; a platform admin gives the tenant another one \
+         first, or none, with `PUT /v1/tenants/{tenant}`"
+    )]
+    Default { project: ProjectName, tenant: TenantId },
     #[error("could not change the project")]
     Store(#[from] StoreError),
 }
@@ -287,8 +300,8 @@ fn check(draft: &ProjectDraft) -> Result<(), EditProjectError> {
     if errors.is_empty() { Ok(()) } else { Err(EditProjectError::Invalid(errors)) }
 }
 
-/// Deletes a project that nothing belongs to.
-pub async fn delete<S: FindProject + SaveProject>(
+/// Deletes a project that nothing belongs to, and which is not its tenant's default.
+pub async fn delete<S: FindProject + FindDefaultProject + SaveProject>(
     store: &S,
     system: &dyn System,
     audit: &AuditContext<'_>,
@@ -303,6 +316,9 @@ pub async fn delete<S: FindProject + SaveProject>(
         return Err(EditProjectError::Forbidden(project.tenant));
     }
     expected.admit(Some(&project.revision))?;
+    if store.default_project(&project.tenant).await?.as_ref() == Some(name) {
+        return Err(EditProjectError::Default { project: project.name, tenant: project.tenant });
+    }
     if store.is_used(&project, system.now()).await? {
         return Err(EditProjectError::InUse);
     }

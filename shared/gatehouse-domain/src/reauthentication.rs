@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::{
     access::{
         CREATE_USER, EDIT_USER, ENROL_SECOND_FACTOR, Endpoint, MINT_API_KEY, MINT_TOKEN, PUT_TENANT,
-        REMOVE_SECOND_FACTOR, RESET_PASSWORD, RESET_SECOND_FACTOR, ROTATE_TOKEN,
+        REMOVE_SECOND_FACTOR, RENEW_RECOVERY_CODES, RESET_PASSWORD, RESET_SECOND_FACTOR, ROTATE_TOKEN,
     },
     caller::{Caller, Grant},
 };
@@ -16,8 +16,9 @@ pub const RECENT: SignedDuration = SignedDuration::from_mins(10);
 
 /// What makes a credential, or somebody who can log in, or changes what they may do, or what they have to prove. What
 /// only takes away is not here: whoever has to end something does so at once.
-pub const ASKED_AT: [&Endpoint; 10] = [
+pub const ASKED_AT: [&Endpoint; 11] = [
     &ENROL_SECOND_FACTOR,
+    &RENEW_RECOVERY_CODES,
     &REMOVE_SECOND_FACTOR,
     &CREATE_USER,
     &EDIT_USER,

@@ -39,6 +39,7 @@ trail! {
     END_OTHER_SESSIONS => EndSessions,
     ENROL_SECOND_FACTOR => EnrolSecondFactor,
     CONFIRM_SECOND_FACTOR => ConfirmSecondFactor,
+    RENEW_RECOVERY_CODES => RenewRecoveryCodes,
     REMOVE_SECOND_FACTOR => RemoveSecondFactor,
     CHANGE_PASSWORD => ChangePassword,
     CREATE_USER => CreateUser,

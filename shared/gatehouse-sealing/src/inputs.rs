@@ -120,18 +120,18 @@ mod tests {
 
     #[tokio::test]
     async fn a_value_opens_as_it_was_given_with_all_its_digits_where_it_belongs_and_not_elsewhere() {
-        let sealer = sealer(Some("a key"));
+        let key = sealer(Some("a key"));
         let value = Json::parse(r#"{"pin":12345678901234567890.10,"user":"canary"}"#).unwrap();
-        let sealed = at(0, async |owner| sealer.seal(owner, &value).await.unwrap()).await;
+        let sealed = at(0, async |owner| key.seal(owner, &value).await.unwrap()).await;
         assert!(sealed.as_str().is_ascii() && !sealed.as_str().contains("canary"));
-        assert_eq!(at(0, async |owner| sealer.open(owner, &sealed).await.unwrap()).await, value);
+        assert_eq!(at(0, async |owner| key.open(owner, &sealed).await.unwrap()).await, value);
         for place in 1..PLACES.len() {
-            let opened = at(place, async |owner| sealer.open(owner, &sealed).await).await;
+            let opened = at(place, async |owner| key.open(owner, &sealed).await).await;
             assert!(matches!(opened, Err(SealError::Defect(_))), "{place}: {opened:?}");
         }
         for broken in ["", "!", "AAAA"] {
             let broken = SealedInput::unverified(broken.to_owned());
-            let opened = at(0, async |owner| sealer.open(owner, &broken).await).await;
+            let opened = at(0, async |owner| key.open(owner, &broken).await).await;
             assert!(matches!(opened, Err(SealError::Defect(_))), "{broken:?}: {opened:?}");
         }
     }

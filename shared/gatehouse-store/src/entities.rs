@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use aws_sdk_dynamodb::{operation::query::builders::QueryFluentBuilder, types::builders::PutBuilder};
 use gatehouse_domain::{
     audit::Entry,
-    catalog::{EntityEdit, FindForImport, FoundForImport, SaveEntities, Service, ServiceEdit},
+    catalog::{EntityEdit, FindForImport, FoundForImport, LeftService, SaveEntities, Service, ServiceEdit},
     entities::{
         Entity, EntityFilter, EntityRef, FindEntity, FindRelated, ListEntities, MAX_RELATED, Related,
         Relation,
@@ -24,7 +24,7 @@ use crate::{
     item::{IF_ABSENT, IF_REVISION, Item, PK, SK, compose, corrupt, decompose, key_attributes, text},
     keys,
     lists::{Bounds, Section},
-    services::StoredName,
+    services::{IF_NAMED, StoredName},
     transaction::{Outcome, Transaction},
 };
 
@@ -102,15 +102,16 @@ impl ListEntities for Table {
         filter: &EntityFilter,
         page: &PageRequest,
     ) -> Result<Page<Entity>, ListError> {
-        let after = self.place(keys::ENTITIES, page).await?;
-        let section = Section::of(keys::ENTITIES, &filter.tenants, after, |tenant| {
-            // Of several tenants' lists, a page may begin with the next tenant's, and not with a kind of it.
-            Bounds::all(match filter.query.kind {
-                Some(kind) if filter.tenants.sole().is_some() => keys::of_kind(tenant, kind),
-                Some(_) | None => keys::of_tenant(tenant),
+        let section = |after| {
+            Section::of(keys::ENTITIES, &filter.tenants, after, |tenant| {
+                // Of several tenants' lists, a page may begin with the next tenant's, and not with a kind of it.
+                Bounds::all(match filter.query.kind {
+                    Some(kind) if filter.tenants.sole().is_some() => keys::of_kind(tenant, kind),
+                    Some(_) | None => keys::of_tenant(tenant),
+                })
             })
-        })?;
-        self.list_section(section, page, |call| narrow(call, filter), decompose).await
+        };
+        self.fill_page(keys::ENTITIES, page, section, |call| narrow(call, filter), decompose).await
     }
 }
 
@@ -184,7 +185,7 @@ impl SaveEntities for Table {
     async fn delete_entity(
         &self,
         entity: &Entity,
-        service: Option<&ServiceEdit>,
+        service: &LeftService,
         entry: &Entry,
     ) -> Result<EditOutcome, StoreError> {
         let mut transaction = Transaction::default();
@@ -199,8 +200,18 @@ impl SaveEntities for Table {
             // No condition: what an entity says belongs to it, whose own condition decides.
             transaction.delete(self.transact_delete(key_attributes(key)))?;
         }
-        if let Some(edit) = service {
-            self.add_description(&mut transaction, edit)?;
+        match service {
+            LeftService::None => {}
+            LeftService::Edited(edit) => self.add_description(&mut transaction, edit)?,
+            LeftService::Kept { name, holder } => {
+                let check = self.transact_check(key_attributes(keys::service_name(&entity.tenant, name)));
+                transaction.check(match holder {
+                    None => check.condition_expression(IF_ABSENT),
+                    Some(service) => check
+                        .condition_expression(IF_NAMED)
+                        .expression_attribute_values(":service", text(service.as_str())),
+                })?;
+            }
         }
         self.write_with_entry(transaction, entry).await.map(Outcome::of_edit)
     }

@@ -24,6 +24,12 @@ const FIRST: char = ' ';
 /// Sorts behind every character that a sort key is made of.
 const LAST: char = '\u{7f}';
 
+/// How often a list is read for one page at most, where things are left out of it.
+const READS: usize = 10;
+
+/// How many things are looked through in one query, where the first page of them did not fill the page.
+const LOOKED_THROUGH: i32 = 250;
+
 /// Which sort keys of a tenant are wanted.
 pub struct Bounds {
     /// What all of them begin with.
@@ -162,8 +168,45 @@ impl Table {
         Ok(Page { items, next: self.next(section.list, page, end).await? })
     }
 
+    /// A page of a list by tenant, of whose things `more` leaves some out: they are read over until the page is full or ten
+    /// queries were made, each of at most 250 items or 1 MB; then it may be short, or empty, and still have a next one.
+    /// `section` is what there is behind a place in the list.
+    pub(crate) async fn fill_page<T>(
+        &self,
+        list: &'static str,
+        page: &PageRequest,
+        section: impl Fn(Option<String>) -> Result<Option<Section>, InvalidCursor>,
+        more: impl Fn(QueryFluentBuilder) -> QueryFluentBuilder,
+        read: impl Fn(Item) -> Result<T, StoreError>,
+    ) -> Result<Page<T>, ListError> {
+        let mut after = self.place(list, page).await?;
+        let full = usize::from(page.limit.get());
+        let mut limit = i32::from(page.limit.get());
+        let mut found = Vec::new();
+        for _ in 0..READS {
+            let Some(section) = section(after.take())? else { break };
+            let (items, end) = self.read_section(&section, limit, &more).await?;
+            let all = items.len();
+            for (place, item) in items.into_iter().enumerate() {
+                let sort_key = item.get(INDEX_SK).and_then(|key| key.as_s().ok()).cloned();
+                found.push(read(item)?);
+                if found.len() == full {
+                    // Behind the last one that is shown; or behind all that were read, if that is the same.
+                    let next = if place + 1 < all { sort_key } else { end };
+                    return Ok(Page { items: found, next: self.next(list, page, next).await? });
+                }
+            }
+            after = end;
+            if after.is_none() {
+                break;
+            }
+            limit = LOOKED_THROUGH;
+        }
+        Ok(Page { items: found, next: self.next(list, page, after).await? })
+    }
+
     /// The items of a section, at most so many before `more` leaves some out, and where the next section begins.
-    pub(crate) async fn read_section(
+    async fn read_section(
         &self,
         section: &Section,
         limit: i32,

@@ -12,7 +12,7 @@ use gatehouse_domain::{
     caller::Tenants,
     catalog::{
         CreateService, EnvironmentEdits, EnvironmentState, FindService, Infrastructure, Lifecycle,
-        ListServices, Registered, SaveService, Service, ServiceFilter, ServiceSpec,
+        ListServices, Registered, SaveService, SeenComponent, Service, ServiceFilter, ServiceSpec,
     },
     id::ServiceId,
     name::{EnvironmentName, ServiceName, TenantId},
@@ -33,14 +33,8 @@ use crate::{
 /// The attribute with the text of a service that is looked through, in lower case.
 const SEARCH: &str = "search";
 
-/// How often the list is read for a page at most.
-const READS: usize = 10;
-
-/// How many services are looked through in one query, where the first page of them did not fill the page.
-const LOOKED_THROUGH: i32 = 250;
-
 /// The condition under which a service gives its name back, or keeps it. Needs `:service`.
-const IF_NAMED: &str = "service_id = :service";
+pub(crate) const IF_NAMED: &str = "service_id = :service";
 
 /// The name of a service as it is stored.
 #[derive(Serialize, Deserialize)]
@@ -83,37 +77,16 @@ impl ListServices for Table {
         filter: &ServiceFilter,
         page: &PageRequest,
     ) -> Result<Page<Service>, ListError> {
-        let mut after = self.place(keys::SERVICES, page).await?;
         // Nothing lists the tenants of whoever sees all: a tenant may have services before anybody has saved it.
         if let (Some(name), Tenants::Only(tenants)) = (&filter.name, &filter.tenants) {
+            let after = self.place(keys::SERVICES, page).await?;
             return self.services_named(name, tenants, filter, after, page).await;
         }
-        let full = usize::from(page.limit.get());
-        let mut limit = i32::from(page.limit.get());
-        let mut found: Vec<Service> = Vec::new();
-        for _ in 0..READS {
-            let section = Section::of(keys::SERVICES, &filter.tenants, after.take(), |tenant| {
-                Bounds::all(keys::of_tenant(tenant))
-            })?;
-            let Some(section) = section else { break };
-            let (items, end) = self.read_section(&section, limit, |call| narrow(call, filter)).await?;
-            let all = items.len();
-            for (place, item) in items.into_iter().enumerate() {
-                found.push(decompose(item)?);
-                if found.len() == full {
-                    // Behind the last one that is shown; or behind all that were read, if that is the same.
-                    let last = found.last().map(|service| keys::service_in_list(service).sk);
-                    let next = if place + 1 < all { last } else { end };
-                    return Ok(Page { items: found, next: self.next(keys::SERVICES, page, next).await? });
-                }
-            }
-            after = end;
-            if after.is_none() {
-                break;
-            }
-            limit = LOOKED_THROUGH;
-        }
-        Ok(Page { items: found, next: self.next(keys::SERVICES, page, after).await? })
+        let section = |after| {
+            let bounds = |tenant: &TenantId| Bounds::all(keys::of_tenant(tenant));
+            Section::of(keys::SERVICES, &filter.tenants, after, bounds)
+        };
+        self.fill_page(keys::SERVICES, page, section, |call| narrow(call, filter), decompose).await
     }
 }
 
@@ -149,7 +122,12 @@ fn narrow(call: QueryFluentBuilder, filter: &ServiceFilter) -> QueryFluentBuilde
 
 #[async_trait]
 impl SaveService for Table {
-    async fn create_service(&self, service: &Service, entry: &Entry) -> Result<CreateService, StoreError> {
+    async fn create_service(
+        &self,
+        service: &Service,
+        component: Option<&SeenComponent>,
+        entry: &Entry,
+    ) -> Result<CreateService, StoreError> {
         let mut transaction = Transaction::default();
         let put = self.transact_put(item(service)?).condition_expression(IF_ABSENT);
         transaction
@@ -158,8 +136,13 @@ impl SaveService for Table {
         transaction.put(
             name.return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld),
         )?;
+        let check = transaction.len();
+        if let Some(component) = component {
+            self.check_component(&mut transaction, &service.tenant, component)?;
+        }
         match self.write_with_entry(transaction, entry).await? {
             Outcome::Written => Ok(CreateService::Created),
+            Outcome::Refused { place, .. } if place == check => Ok(CreateService::ComponentChanged),
             Outcome::Refused { place: 0, item: Some(item) } => {
                 Ok(CreateService::Exists(Box::new(decompose(item)?)))
             }
@@ -266,6 +249,22 @@ impl Table {
         found.truncate(full);
         let items = found.into_iter().map(|(_, service)| service).collect();
         Ok(Page { items, next: self.next(keys::SERVICES, page, next).await? })
+    }
+
+    /// Refuses the transaction where the component is not as it was seen: nothing, or this edit of it.
+    fn check_component(
+        &self,
+        transaction: &mut Transaction,
+        tenant: &TenantId,
+        component: &SeenComponent,
+    ) -> Result<(), StoreError> {
+        let check = self.transact_check(key_attributes(keys::entity(tenant, &component.reference)));
+        transaction.check(match &component.revision {
+            None => check.condition_expression(IF_ABSENT),
+            Some(revision) => check
+                .condition_expression(IF_REVISION)
+                .expression_attribute_values(":revision", text(revision.as_str())),
+        })
     }
 
     /// The claim of a service's name, by which its project finds it as well.

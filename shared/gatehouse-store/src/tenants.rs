@@ -6,9 +6,8 @@ use async_trait::async_trait;
 use aws_sdk_dynamodb::types::AttributeValue;
 use gatehouse_domain::{
     audit::Entry,
-    catalog::FindDefaultProject,
     name::{ProjectName, TenantId},
-    project::{FindTenant, TenantStanding},
+    project::{FindDefaultProject, FindTenant, TenantStanding},
     revision::EditOutcome,
     store::StoreError,
     tenant::{CountTenants, ListTenants, Population, SaveTenant, Tenant, Unsaid},

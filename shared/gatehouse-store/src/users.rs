@@ -242,7 +242,11 @@ impl Table {
         }
         let factors = |user: &User| (user.second_factor.clone(), user.second_factor_since);
         // Otherwise it stays: a code that was spent meanwhile is good no more.
-        if factors(user) != factors(&edit.previous) {
+        if let Some(codes) = edit.renewed_recovery_codes() {
+            let codes = serde_dynamo::to_attribute_value(codes).map_err(corrupt)?;
+            update = update.expression_attribute_values(":recovery_codes", codes);
+            sets = format!("{sets}, second_factor.recovery_codes = :recovery_codes");
+        } else if factors(user) != factors(&edit.previous) {
             let named = [
                 ("second_factor", attribute(user.second_factor.as_ref())?),
                 ("second_factor_since", attribute(user.second_factor_since.as_ref())?),

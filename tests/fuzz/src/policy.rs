@@ -1,5 +1,5 @@
 //! A policy admits what the table admits: nothing less, and nothing more than the wildcards of the table's own paths
-//! stand for, as IAM reads them. Where a caller may do all that can be done below a path, those are the verbs of all that.
+//! stand for, as IAM reads them. Where a caller may do all that a verb can do below a path, that is all below it.
 
 use authorizer::{Answer, Policy};
 use gatehouse_domain::{
@@ -58,13 +58,19 @@ fn stands_for(endpoint: &Endpoint, arn: &str) -> bool {
     endpoint.routes().any(|(method, path)| matches(&format!("{STAGE}/{method}{}", pattern(path)), arn))
 }
 
-/// Whether it is called with a verb that something below a path of the table has, all of which the caller may do.
+/// Whether it lies below a path of which the caller may do all that its verb can do below it.
 fn is_below_what_is_whole(caller: &Caller, arn: &str) -> bool {
     let routes = || ENDPOINTS.iter().flat_map(|it| it.routes().map(move |(method, path)| (it, method, path)));
-    routes().map(|(_, _, path)| pattern(path)).any(|wide| {
-        let below = || routes().filter(|(_, _, path)| matches(&wide, &pattern(path)));
-        below().all(|(endpoint, _, _)| caller.may(endpoint))
-            && below().any(|(_, method, _)| matches(&format!("{STAGE}/{method}{wide}"), arn))
+    routes().any(|(_, verb, path)| {
+        // Each path above this one, down to its first parameter, but for the one that is above all.
+        let literal = path.split('{').next().unwrap_or(path);
+        literal.match_indices('/').skip(1).any(|(slash, _)| {
+            let wide = format!("{}/*", &path[..slash]);
+            let mut below =
+                routes().filter(|(_, method, path)| *method == verb && matches(&wide, &pattern(path)));
+            matches(&format!("{STAGE}/{verb}{wide}"), arn)
+                && below.all(|(endpoint, _, _)| caller.may(endpoint))
+        })
     })
 }
 

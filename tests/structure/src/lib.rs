@@ -8,5 +8,6 @@ pub mod krate;
 mod paths;
 mod resolve;
 mod scan;
+pub mod schemas;
 pub mod text;
 pub mod workspace;

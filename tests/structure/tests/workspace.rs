@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use gatehouse_structure::{circles::circles, text, workspace};
+use gatehouse_structure::{circles::circles, schemas, text, workspace};
 
 /// Words that were replaced, with what says it now: the field's word, or ours from `docs/GLOSSARY.md`.
 const OLD_WORDS: &[(&str, &str)] = &[
@@ -90,6 +90,18 @@ fn functions_make_no_stream_of_their_own() {
     let makes_one = |(_, source): &&(_, String)| text::identifiers(source).contains_key("from_stream");
     let found: Vec<_> = functions.filter(makes_one).map(|(file, _)| file).collect();
     assert!(found.is_empty(), "use gatehouse-http's `Admission::body` in {found:#?}");
+}
+
+/// utoipa keeps one schema of a name. Where a second type has that name, the description says of one what is true of the
+/// other, and nothing fails.
+#[test]
+fn no_two_types_share_a_name_in_the_api_description() {
+    let sources = workspace::sources();
+    let production = sources.iter().filter(|(file, _)| !text::is_test(file));
+    let described: Vec<_> = production.flat_map(|(file, source)| schemas::described(file, source)).collect();
+    assert!(described.len() > 100, "only {} types were found to have a schema", described.len());
+    let clashes: String = schemas::clashes(described).iter().map(ToString::to_string).collect();
+    assert!(clashes.is_empty(), "give all but one another name, by `#[schema(as = …)]`:\n{clashes}");
 }
 
 #[test]

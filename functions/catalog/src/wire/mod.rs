@@ -13,5 +13,5 @@ pub(crate) use self::{
     environment::{DeployStatusAnswer, StatusAnswer},
     module::{ModuleAnswer, ModuleBody, ModulesAnswer},
     operation::{AllOperationsAnswer, OperationAnswer, OperationsAnswer},
-    service::{DeletedAnswer, EditedAnswer, ServiceAnswer, ServiceBody, ServicesAnswer},
+    service::{DeletedAnswer, RegisteredAnswer, ServiceAnswer, ServiceBody, ServicesAnswer},
 };

@@ -331,7 +331,7 @@ impl From<Service> for ServiceAnswer {
 
 /// A service that was created or replaced.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct EditedAnswer {
+pub(crate) struct RegisteredAnswer {
     service: ServiceView,
     /// What will be in the way of its provisioning, unless each request gives it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -347,7 +347,7 @@ pub(crate) struct WarningView {
     detail: String,
 }
 
-impl EditedAnswer {
+impl RegisteredAnswer {
     pub(crate) fn of(service: Service, warnings: Vec<FieldError>) -> Self {
         let warnings = warnings.into_iter();
         let warnings = warnings.map(|FieldError { pointer, detail }| WarningView { pointer, detail });

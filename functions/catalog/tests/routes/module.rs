@@ -11,7 +11,7 @@ fn bucket() -> Value {
     json!({
         "inputs": {
             "name": { "type": "string", "required": true, "description": "Of the bucket." },
-            "size": { "type": "number", "default": 12345678901234567890_u64 },
+            "size": { "type": "number", "default": 12_345_678_901_234_567_890_u64 },
             "password": { "type": "string", "sensitive": true },
         },
         "outputs": { "url": { "description": "Where it is." }, "key": { "sensitive": true } },
@@ -19,7 +19,7 @@ fn bucket() -> Value {
 }
 
 /// A service with one environment that `bucket` provisions.
-fn stored(inputs: Value) -> Value {
+fn stored(inputs: &Value) -> Value {
     let dev = json!({ "name": "dev", "category": "dev", "module": "bucket", "inputs": inputs });
     json!({ "name": "stored", "project": "payments", "owner": "team-payments", "environments": [dev] })
 }
@@ -35,7 +35,45 @@ mod publish {
     #[tokio::test]
     async fn shows_what_a_module_takes_to_whoever_sees_services() {
         let (app, _) = start().await;
-        assert_snapshot!(app.as_platform_admin().put("/v1/modules/bucket").json(&bucket()).await, @"");
+        assert_snapshot!(app.as_platform_admin().put("/v1/modules/bucket").json(&bucket()).await, @r#"
+        200 OK
+        etag: "rev_#1"
+        {
+          "module": {
+            "inputs": {
+              "name": {
+                "description": "Of the bucket.",
+                "required": true,
+                "sensitive": false,
+                "type": "string"
+              },
+              "password": {
+                "required": false,
+                "sensitive": true,
+                "type": "string"
+              },
+              "size": {
+                "default": 12345678901234567890,
+                "required": false,
+                "sensitive": false,
+                "type": "number"
+              }
+            },
+            "name": "bucket",
+            "outputs": {
+              "key": {
+                "sensitive": true
+              },
+              "url": {
+                "description": "Where it is.",
+                "sensitive": false
+              }
+            },
+            "published_at": "2026-09-21T14:13:20Z",
+            "published_by": "user:root"
+          }
+        }
+        "#);
         let viewer = app.as_viewer("acme");
         let shown = viewer.get("/v1/modules/bucket").await;
         assert_eq!(
@@ -65,13 +103,24 @@ mod publish {
         let (app, _) = start().await;
         let root = app.as_platform_admin();
         let unknown = json!({ "inputs": { "size": { "colour": 1 } } });
-        assert_snapshot!(root.put("/v1/modules/bucket").json(&unknown).await, @"");
+        assert_snapshot!(root.put("/v1/modules/bucket").json(&unknown).await, @r#"
+        422 Unprocessable Entity
+        validation-failed: Refused: `/inputs/size/colour`.
+          "/inputs/size/colour": unknown field `colour`, expected one of `type`, `description`, `required`, `sensitive`, `default`
+        "#);
         let shown = json!({ "inputs": { "key": { "sensitive": true, "default": "canary" } } });
         let refused = root.put("/v1/modules/bucket").json(&shown).await;
-        assert_snapshot!(refused, @"");
+        assert_snapshot!(refused, @r#"
+        422 Unprocessable Entity
+        validation-failed: Refused: `/inputs/key/default`.
+          "/inputs/key/default": the default of a sensitive input is not published
+        "#);
         assert!(!refused.to_string().contains("canary"));
         assert_eq!(root.put("/v1/modules/No_Name").json(&bucket()).await.status, 400);
-        assert_snapshot!(root.get("/v1/modules/bucket").await, @"");
+        assert_snapshot!(root.get("/v1/modules/bucket").await, @"
+        404 Not Found
+        not-found: There is no such module.
+        ");
     }
 
     #[tokio::test]
@@ -81,7 +130,7 @@ mod publish {
         publish(&root, &bucket()).await;
         assert_eq!(root.delete("/v1/modules/bucket").await.status, 204);
         assert_eq!(root.delete("/v1/modules/bucket").await.status, 404);
-        let refused = app.as_developer("acme").post("/services").json(&stored(json!({}))).await;
+        let refused = app.as_developer("acme").post("/services").json(&stored(&json!({}))).await;
         assert_eq!(refused.status, 422);
         assert_eq!(
             refused.body["errors"],
@@ -96,8 +145,13 @@ async fn inputs_are_checked_when_a_service_is_registered() {
     publish(&app.as_platform_admin(), &bucket()).await;
     let developer = app.as_developer("acme");
     let wrong = json!({ "colour": "red", "size": "large", "name": "x" });
-    assert_snapshot!(developer.post("/services").json(&stored(wrong)).await, @"");
-    let missing = developer.post("/services").json(&stored(json!({}))).await;
+    assert_snapshot!(developer.post("/services").json(&stored(&wrong)).await, @r#"
+    422 Unprocessable Entity
+    validation-failed: Refused: `/environments/0/inputs/colour`, `/environments/0/inputs/size`.
+      "/environments/0/inputs/colour": the module has no such input; it has: name, password, size
+      "/environments/0/inputs/size": must be of the type number
+    "#);
+    let missing = developer.post("/services").json(&stored(&json!({}))).await;
     assert_eq!(missing.status, 201);
     assert_eq!(
         missing.body["warnings"],
@@ -108,7 +162,11 @@ async fn inputs_are_checked_when_a_service_is_registered() {
     );
     let service = missing.body["service"]["id"].as_str().unwrap();
     let refused = act(&developer, service, "provision", &json!({ "environment": "dev" })).await;
-    assert_snapshot!(refused, @"");
+    assert_snapshot!(refused, @r#"
+    422 Unprocessable Entity
+    validation-failed: Refused: `/inputs`.
+      "/inputs": the module `bucket` needs `name`
+    "#);
     let given = json!({ "environment": "dev", "inputs": { "name": "x" } });
     assert_eq!(act(&developer, service, "provision", &given).await.status, 202);
 }
@@ -125,7 +183,7 @@ async fn secrets_are_in_no_answer_and_in_no_item() {
     let (app, _) = start().await;
     publish(&app.as_platform_admin(), &bucket()).await;
     let developer = app.as_developer("acme");
-    let body = stored(json!({ "name": "x", "password": "canary-1" }));
+    let body = stored(&json!({ "name": "x", "password": "canary-1" }));
     let created = developer.post("/services").idempotency_key("k").json(&body).await;
     assert_eq!(created.body["service"]["environments"][0]["inputs"], json!({ "name": "x" }));
     assert_eq!(created.body["service"]["environments"][0]["secret_inputs"], json!(["password"]));
@@ -157,10 +215,10 @@ async fn a_service_is_replaced_by_what_was_read_with_its_secrets_as_they_were() 
     let (app, _) = start().await;
     publish(&app.as_platform_admin(), &bucket()).await;
     let developer = app.as_developer("acme");
-    let service = create(&developer, &stored(json!({ "name": "x", "password": "canary" }))).await;
+    let service = create(&developer, &stored(&json!({ "name": "x", "password": "canary" }))).await;
     let read = developer.get(format!("/services/{service}")).await;
     let environments = read.body["service"]["environments"].clone();
-    let mut body = stored(json!({}));
+    let mut body = stored(&json!({}));
     body["environments"] = environments;
     let put = async |body: &Value| {
         let etag = developer.get(format!("/services/{service}")).await.etag().to_owned();
@@ -177,5 +235,9 @@ async fn a_service_is_replaced_by_what_was_read_with_its_secrets_as_they_were() 
 
     body["environments"][0]["secret_inputs"] = json!(["pasword"]);
     let refused = put(&body).await;
-    assert_snapshot!(refused, @"");
+    assert_snapshot!(refused, @r#"
+    422 Unprocessable Entity
+    validation-failed: Refused: `/environments/0/secret_inputs/pasword`.
+      "/environments/0/secret_inputs/pasword": no value is kept for it; give one in `inputs`
+    "#);
 }

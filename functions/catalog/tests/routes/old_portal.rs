@@ -89,12 +89,12 @@ async fn a_service_without_a_project_needs_a_default_one() {
     validation-failed: Refused: `/project`.
       "/project": say which project the service belongs to: tenant `acme` has no `default_project`, which a platform admin can give it
     "#);
-    // One that is gone, or another tenant's, is as if somebody had written it.
+    // One that is gone, or another tenant's, was not named by who creates the service.
     app.table.save_default_project("acme", "gone").await;
     assert_snapshot!(post(&app.as_developer("acme"), &billing()).await, @r#"
     422 Unprocessable Entity
     validation-failed: Refused: `/project`.
-      "/project": the tenant has no such project
+      "/project": say which project the service belongs to: the `default_project` of tenant `acme` is `gone`, which the tenant does not have; a platform admin can give it another one
     "#);
 }
 

@@ -208,6 +208,36 @@ mod delete {
     }
 }
 
+mod default_project {
+    use super::*;
+
+    async fn put_tenant(app: &TestApp, default_project: Value) {
+        let body = json!({ "display_name": "Acme", "default_project": default_project });
+        let put = app.as_platform_admin().put("/v1/tenants/acme").json(&body).await;
+        assert_eq!(put.status, 200, "{put}");
+    }
+
+    #[tokio::test]
+    async fn it_stays_until_its_tenant_has_another_one_or_none() {
+        let (app, payments) = with_payments().await;
+        let web = app.as_admin("acme").put("/v1/projects/web").json(&json!({})).await;
+        let delete = |name: &str, etag: &str| {
+            app.as_admin("acme").delete(format!("/v1/projects/{name}")).if_match(etag)
+        };
+        put_tenant(&app, json!("payments")).await;
+        assert_snapshot!(delete("payments", payments.etag()).await, @"
+        409 Conflict
+        conflict: Project `payments` is the default project of tenant `acme`; a platform admin gives the tenant another one first, or none, with `PUT /v1/tenants/acme`.
+        ");
+        assert_eq!(app.as_viewer("acme").get("/v1/projects/payments").await.status, 200);
+        put_tenant(&app, json!("web")).await;
+        assert_eq!(delete("payments", payments.etag()).await.status, 204);
+        assert_eq!(delete("web", web.etag()).await.problem(), "conflict");
+        put_tenant(&app, Value::Null).await;
+        assert_eq!(delete("web", web.etag()).await.status, 204);
+    }
+}
+
 #[tokio::test]
 async fn projects_are_changed_by_admins_of_their_tenant() {
     let (app, created) = with_payments().await;

@@ -29,6 +29,7 @@ async fn asked(client: &Client<'_>) -> Vec<(&'static str, Answer)> {
     let password = json!({ "password": "green canary only" });
     vec![
         ("enrol_second_factor", client.post("/auth/second-factor").await),
+        ("renew_recovery_codes", client.post("/auth/second-factor/recovery-codes").await),
         ("remove_second_factor", client.delete("/auth/second-factor").await),
         ("create_user", client.post("/v1/users").json(&user).await),
         ("edit_user", client.patch("/v1/users/grace").json(&json!({})).await),

@@ -66,11 +66,15 @@ async fn enrolled() -> (TestApp, Device, Vec<String>) {
     let device = Device::new(&grace(&app).await.post("/auth/second-factor").await);
     let code = json!({ "code": device.code(&app, 0) });
     let confirmed = grace(&app).await.post("/auth/second-factor/confirm").json(&code).await;
-    assert_eq!(confirmed.status, 200, "{confirmed}");
-    let codes = confirmed.body["recovery_codes"].as_array().unwrap();
-    let codes = codes.iter().map(|code| code.as_str().unwrap().to_owned()).collect();
+    let codes = recovery_codes(&confirmed);
     app.system.advance(Duration::from_mins(1));
     (app, device, codes)
+}
+
+fn recovery_codes(answer: &Answer) -> Vec<String> {
+    assert_eq!(answer.status, 200, "{answer}");
+    let codes = answer.body["recovery_codes"].as_array().unwrap();
+    codes.iter().map(|code| code.as_str().unwrap().to_owned()).collect()
 }
 
 #[tokio::test]
@@ -174,6 +178,52 @@ async fn each_recovery_code_is_good_once() {
 }
 
 #[tokio::test]
+async fn new_recovery_codes_take_the_place_of_all_before_and_leave_device_and_sessions() {
+    let (app, device, old) = enrolled().await;
+    assert_eq!(log_in_with(&app, &old[0]).await.status, 200);
+    let before = sessions(&app).await;
+    let mut renewed = grace(&app).await.post("/auth/second-factor/recovery-codes").await;
+    let new = recovery_codes(&renewed);
+    assert_eq!((new.len(), new.iter().any(|code| old.contains(code))), (10, false));
+    renewed.body["recovery_codes"] = json!("(ten codes)");
+    assert_snapshot!(renewed, @r#"
+    200 OK
+    {
+      "effective_by": "2026-09-21T14:14:20Z",
+      "flushed": true,
+      "recovery_codes": "(ten codes)"
+    }
+    "#);
+    assert_eq!(sessions(&app).await, before);
+    for (code, good) in
+        [(&old[0], false), (&old[1], false), (&new[0], true), (&new[0], false), (&device.code(&app, 0), true)]
+    {
+        let answer = log_in_with(&app, code).await;
+        assert_eq!(answer.status == 200, good, "{answer}");
+    }
+    let stored = format!("{:?}", user(&app).await);
+    assert!(new.iter().all(|code| !stored.contains(code) && !stored.contains(&code.replace('-', ""))));
+    let trail = app.as_platform_admin().get("/v1/audit?actor=user:grace&limit=100").await;
+    let actions = texts(trail.body["entries"].as_array().unwrap(), "action");
+    assert_eq!(actions.iter().filter(|action| *action == "second_factor.recovery_codes").count(), 1);
+}
+
+#[tokio::test]
+async fn recovery_codes_are_of_a_device_that_was_confirmed() {
+    let (app, _) = with_grace().await;
+    assert_eq!(log_in(&app, "grace", PASSWORD).await.status, 200);
+    let own = grace(&app).await;
+    assert_snapshot!(own.post("/auth/second-factor/recovery-codes").await, @"
+    404 Not Found
+    not-found: There is no second factor.
+    ");
+    assert_eq!(own.post("/auth/second-factor").await.status, 200);
+    assert_eq!(own.post("/auth/second-factor/recovery-codes").await.problem(), "not-found");
+    assert!(user(&app).await.second_factor.unwrap().recovery_codes.is_empty());
+    assert_eq!(own.post("/auth/second-factor/recovery-codes?x=1").await.problem(), "invalid-query");
+}
+
+#[tokio::test]
 async fn guesses_at_codes_are_limited_as_those_at_passwords_are() {
     let (app, device, _) = enrolled().await;
     for _ in 0..20 {
@@ -242,6 +292,7 @@ async fn nobody_confirms_what_was_not_begun_and_only_people_have_devices() {
         for answer in [
             client.post("/auth/second-factor").await,
             client.post("/auth/second-factor/confirm").json(&code).await,
+            client.post("/auth/second-factor/recovery-codes").await,
             client.delete("/auth/second-factor").await,
         ] {
             assert_eq!(answer.problem(), "forbidden");

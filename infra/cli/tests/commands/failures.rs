@@ -25,6 +25,8 @@ fn wrong_usage_is_its_own_exit_code() {
         &["providers", "share", "ci", "--scopes", "acme"],
         &["providers", "share", "ci", "--scopes", "acme="],
         &["providers", "share", "ci", "--scopes", "=main"],
+        &["tenants", "put", "acme", "--default-project", "web", "--no-default-project"],
+        &["tenants", "put", "acme", "--require-second-factor"],
     ];
     for case in cases {
         let error = Line::try_parse_from(["gatehouse"].iter().chain(*case)).unwrap_err();

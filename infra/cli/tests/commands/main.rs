@@ -14,6 +14,7 @@ mod services;
 mod session;
 mod sessions;
 mod support;
+mod tenants;
 mod tokens;
 mod users;
 mod watch;

@@ -81,6 +81,16 @@ async fn where_nobody_can_be_asked_the_code_is_confirmed_later() {
 }
 
 #[tokio::test]
+async fn new_recovery_codes_stand_alone_on_standard_output() {
+    let server = Server::start().await;
+    server.on("POST /auth/second-factor/recovery-codes", confirmed());
+    let ran = Person::with_token(&server).run(&["second-factor", "recovery-codes"]).await.done();
+    assert_eq!(ran.stdout, "aaaa-bbbb-cccc-dddd\neeee-ffff-gggg-hhhh\n");
+    assert!(ran.stderr.contains("take the place of those before"), "{ran:?}");
+    assert!(server.only().body.is_empty());
+}
+
+#[tokio::test]
 async fn saying_the_password_again_asks_for_a_code_where_one_is_wanted() {
     let server = Server::start().await;
     let wanted = Reply::problem(403, "reauthentication-required", "Say your password again", &json!({}));

@@ -8,7 +8,7 @@ use super::{
     EnvironmentState, FindService, Infrastructure, KeptSecrets, Registered, SealError, SealInputs, Service,
     ServiceSpec, ShowServiceError,
     diff::diff,
-    files::{describe_new, keep_described},
+    files::{DescribedAnew, SeenComponent, describe_new, keep_described},
     protection::{protected, weakened},
     secret_inputs::{check_kept, seal_inputs},
     service::audit_target,
@@ -25,6 +25,7 @@ use crate::{
     jobs::FindForEdit,
     modules::{FindModule, KnownModules},
     name::{EnvironmentName, JobId, ProjectName, ServiceName, TenantId},
+    project::FindDefaultProject,
     revision::{EditOutcome, Precondition, PreconditionError, Revision},
     store::StoreError,
     validation::FieldError,
@@ -38,6 +39,8 @@ pub enum CreateService {
     Exists(Box<Service>),
     /// Another service of the tenant has the name.
     NameTaken(ServiceId),
+    /// The component of its name is not as it was seen.
+    ComponentChanged,
 }
 
 /// What an edit of a service does to its environments' states.
@@ -53,8 +56,14 @@ pub struct EnvironmentEdits {
 /// Writes services. Needs `dynamodb:PutItem`, `DeleteItem` and `GetItem`.
 #[async_trait]
 pub trait SaveService: Send + Sync {
-    /// Writes a new service and takes its name, in one transaction.
-    async fn create_service(&self, service: &Service, entry: &Entry) -> Result<CreateService, StoreError>;
+    /// Writes a new service and takes its name, in one transaction, where the component of the name still stands as it was
+    /// seen.
+    async fn create_service(
+        &self,
+        service: &Service,
+        component: Option<&SeenComponent>,
+        entry: &Entry,
+    ) -> Result<CreateService, StoreError>;
 
     /// Replaces a service where `previous` still stands, and forgets the states of the environments that
     /// go, where nothing is provisioned in them and no operation is open: one transaction. One without a state is fine.
@@ -92,13 +101,6 @@ pub struct ServiceDraft {
     pub kept_secrets: KeptSecrets,
 }
 
-/// Looks up what services of a tenant belong to that say nothing of it. Needs `dynamodb:GetItem`.
-#[async_trait]
-pub trait FindDefaultProject: Send + Sync {
-    /// The tenant's default project, if it has one.
-    async fn default_project(&self, tenant: &TenantId) -> Result<Option<ProjectName>, StoreError>;
-}
-
 /// Why a service cannot be changed.
 #[derive(Debug, thiserror::Error)]
 pub enum EditServiceError {
@@ -119,6 +121,9 @@ pub enum EditServiceError {
     /// Another service of the tenant has the name.
     #[error("another service of this tenant has this name")]
     NameTaken(ServiceId),
+    /// The component that describes the service, or is to, was written or deleted since it was read.
+    #[error("the component of the service's name was changed at the same moment; repeat the request")]
+    ComponentChanged,
     /// The key was used for another request.
     #[error("the Idempotency-Key was used for another request")]
     KeyReused,
@@ -192,13 +197,14 @@ where
     if !audit.caller.may_in(&CREATE_SERVICE, &tenant) {
         return Err(refused(audit.caller, tenant));
     }
-    let project = match &draft.spec.project {
-        Some(project) => project.clone(),
+    let (project, if_missing) = match &draft.spec.project {
+        Some(project) => (project.clone(), NO_SUCH_PROJECT.to_owned()),
         None => default_project(store, &tenant).await?,
     };
     let spec = draft.spec.in_project(project);
-    let modules = check(store, &spec, &draft.kept_secrets, None, &tenant).await?;
-    let (mut spec, described) = describe_new(store, &tenant, &draft.name, spec).await?;
+    let modules = check(store, &spec, &draft.kept_secrets, None, &tenant, &if_missing).await?;
+    let DescribedAnew { mut spec, described, component } =
+        describe_new(store, &tenant, &draft.name, spec).await?;
     let audit_target = audit_target(&draft.name, &tenant);
     let entry = audit.entry(system, Action::CreateService, Outcome::Done, audit_target);
     let id = match key {
@@ -225,7 +231,7 @@ where
         updated_at: entry.at,
         updated_by: actor,
     };
-    match store.create_service(&service, &entry).await? {
+    match store.create_service(&service, component.as_ref(), &entry).await? {
         CreateService::Created => Ok(CreatedService { service, replayed: false, warnings }),
         // Whoever has left a tenant is not answered with what they created there.
         CreateService::Exists(existing)
@@ -235,6 +241,7 @@ where
         }
         CreateService::Exists(_) => Err(EditServiceError::KeyReused),
         CreateService::NameTaken(by) => Err(EditServiceError::NameTaken(by)),
+        CreateService::ComponentChanged => Err(EditServiceError::ComponentChanged),
     }
 }
 
@@ -255,26 +262,37 @@ fn tenant_of(caller: &Caller, draft: &ServiceDraft) -> Result<TenantId, EditServ
     })
 }
 
-async fn default_project<S>(store: &S, tenant: &TenantId) -> Result<ProjectName, EditServiceError>
+/// What is said of a project that the tenant does not have.
+const NO_SUCH_PROJECT: &str = "the tenant has no such project";
+
+/// The project of services that say nothing of it, and what is to be said where it is gone.
+async fn default_project<S>(store: &S, tenant: &TenantId) -> Result<(ProjectName, String), EditServiceError>
 where
     S: FindDefaultProject,
 {
-    store.default_project(tenant).await?.ok_or_else(|| {
+    let Some(project) = store.default_project(tenant).await? else {
         let detail = format!(
             "say which project the service belongs to: tenant `{tenant}` has no `default_project`, which a platform \
              admin can give it"
         );
-        EditServiceError::Invalid(vec![FieldError::new("/project", detail)])
-    })
+        return Err(EditServiceError::Invalid(vec![FieldError::new("/project", detail)]));
+    };
+    let if_missing = format!(
+        "say which project the service belongs to: the `default_project` of tenant `{tenant}` is `{project}`, which \
+         the tenant does not have; a platform admin can give it another one"
+    );
+    Ok((project, if_missing))
 }
 
-/// Refuses what is wrong with a service by itself, or with what it names. Returns the modules that it names.
+/// Refuses what is wrong with a service by itself, or with what it names. `if_missing` is said of a project that the
+/// tenant does not have. Returns the modules that it names.
 async fn check<S>(
     store: &S,
     spec: &ServiceSpec,
     kept: &KeptSecrets,
     before: Option<&ServiceSpec>,
     tenant: &TenantId,
+    if_missing: &str,
 ) -> Result<KnownModules, EditServiceError>
 where
     S: FindForEdit + FindEntity + FindModule,
@@ -286,7 +304,7 @@ where
     let found = store.find_for_edit(&ids, &[spec.project.clone()].into()).await?;
     let mut errors = check_kept(spec, kept, before);
     if found.projects.get(&spec.project).is_none_or(|project| project.tenant != *tenant) {
-        errors.push(FieldError::new("/project", "the tenant has no such project"));
+        errors.push(FieldError::new("/project", if_missing));
     }
     let missing = |id: &JobId| found.jobs.get(id).is_none_or(|job| job.tenant != *tenant);
     let missing = jobs.into_iter().filter(|(_, id)| missing(id));
@@ -331,7 +349,7 @@ where
     let mut spec = keep_described(&service, draft.spec.in_project(project));
     let (kept_secrets, before) = (&draft.kept_secrets, Some(&service.spec));
     guard(audit.caller, &service.tenant, weakened(&service.spec, &spec))?;
-    let modules = check(store, &spec, kept_secrets, before, &service.tenant).await?;
+    let modules = check(store, &spec, kept_secrets, before, &service.tenant, NO_SUCH_PROJECT).await?;
     seal_inputs(seal, &modules, &service.id, &mut spec, kept_secrets, before).await?;
     spec.check_size().map_err(EditServiceError::Invalid)?;
     let warnings = spec.missing_inputs(&modules);

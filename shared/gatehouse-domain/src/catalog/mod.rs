@@ -16,8 +16,8 @@ mod tests;
 pub(crate) use self::spec::check_inputs;
 pub use self::{
     edit::{
-        CreateService, CreatedService, DeletedService, EditServiceError, EnvironmentEdits,
-        FindDefaultProject, Force, ReplacedService, SaveService, ServiceDraft, create, delete, replace,
+        CreateService, CreatedService, DeletedService, EditServiceError, EnvironmentEdits, Force,
+        ReplacedService, SaveService, ServiceDraft, create, delete, replace,
     },
     environment::{
         Deployed, Drift, DriftState, EnvironmentState, Infrastructure, ModuleArtifact, OutputValue,
@@ -26,8 +26,8 @@ pub use self::{
     extend::{ExtendEnvironment, ExtendError, extend},
     files::{
         EntityEdit, EntityFile, EntryOutcome, FileEntry, FindForImport, ForgetEntityError, Forgotten,
-        FoundForImport, ImportFileError, ImportedEntry, SaveEntities, ServiceEdit, WrittenEntry, forget,
-        import_entities,
+        FoundForImport, ImportFileError, ImportedEntry, LeftService, SaveEntities, SeenComponent,
+        ServiceEdit, WrittenEntry, forget, import_entities,
     },
     list::{ListServices, ServiceFilter, ServiceQuery, list},
     secret_inputs::{InputOwner, KeptSecrets, OpenInputs, SealError, SealInputs, SealedInput, SecretInputs},

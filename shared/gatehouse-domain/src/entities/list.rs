@@ -34,8 +34,9 @@ pub struct EntityFilter {
 /// Lists entities. Needs `dynamodb:Query`.
 #[async_trait]
 pub trait ListEntities: Send + Sync {
-    /// A page of entities, by tenant, kind, namespace and name, in one query. A page may be short, or empty, and still
-    /// have a next one; may miss edits of the last second.
+    /// A page of entities, by tenant, kind, namespace and name: one query for each tenant that it has something of. What
+    /// is left out is read over until the page is full or ten queries were made, each of at most 250 entities or 1 MB; then
+    /// a page may be short, or empty, and still have a next one. May miss edits of the last second.
     async fn list_entities(
         &self,
         filter: &EntityFilter,

@@ -1,4 +1,4 @@
-//! Enrolling a second factor, and removing it.
+//! Enrolling a second factor, its recovery codes, and removing it.
 
 use secrecy::SecretString;
 
@@ -49,11 +49,11 @@ pub struct Enrolment {
     pub uri: SecretString,
 }
 
-/// A second factor counts from now on.
+/// New recovery codes, in the place of any there were.
 #[derive(Debug)]
-pub struct Confirmed {
+pub struct RecoveryCodes {
     /// For when the device is lost; shown once.
-    pub recovery_codes: Vec<SecretString>,
+    pub codes: Vec<SecretString>,
     pub edited: Edited,
 }
 
@@ -85,7 +85,7 @@ pub async fn confirm_second_factor<S>(
     system: &dyn System,
     audit: &AuditContext<'_>,
     code: &SecretString,
-) -> Result<Confirmed, SecondFactorError>
+) -> Result<RecoveryCodes, SecondFactorError>
 where
     S: FindUser + SaveUser + Throttle + PendingFlush + AppendAudit + CountAudit,
 {
@@ -108,13 +108,32 @@ where
         store.append_audit(&refused("wrong code")).await?;
         return Err(SecondFactorError::WrongCode);
     };
-    let (recovery_codes, kept) = second_factor::recovery_codes(system, &name, now);
+    let (codes, kept) = second_factor::recovery_codes(system, &name, now);
     let factor = SecondFactor { last_step: Some(step), recovery_codes: kept, ..factor };
     let user = User { second_factor: Some(factor), second_factor_since: Some(now), ..previous.clone() };
     let keep_sessions = Some(own_session(audit.caller).into_iter().collect());
     let edit = UserEdit { previous, user, keep_sessions };
     let edited = save(store, flush, system, audit, edit, action, None).await?;
-    Ok(Confirmed { recovery_codes, edited })
+    Ok(RecoveryCodes { codes, edited })
+}
+
+/// Makes new recovery codes in the place of the caller's, used or not. The device and the sessions stay.
+pub async fn renew_recovery_codes<S: FindUser + SaveUser + PendingFlush>(
+    store: &S,
+    flush: &dyn FlushAuthorizer,
+    system: &dyn System,
+    audit: &AuditContext<'_>,
+) -> Result<RecoveryCodes, SecondFactorError> {
+    let previous = find_oneself(store, audit).await?;
+    // Confirming a device makes its first ones.
+    let confirmed = previous.second_factor.clone().filter(|_| previous.second_factor_since.is_some());
+    let factor = confirmed.ok_or(SecondFactorError::NotEnrolled)?;
+    let (codes, kept) = second_factor::recovery_codes(system, &previous.name, system.now());
+    let factor = SecondFactor { recovery_codes: kept, ..factor };
+    let user = User { second_factor: Some(factor), ..previous.clone() };
+    let edit = UserEdit { previous, user, keep_sessions: None };
+    let edited = save(store, flush, system, audit, edit, Action::RenewRecoveryCodes, None).await?;
+    Ok(RecoveryCodes { codes, edited })
 }
 
 /// Removes the caller's second factor, confirmed or not.

@@ -30,8 +30,8 @@ pub use self::{
         list_sessions, log_out,
     },
     enrolment::{
-        Confirmed, Enrolment, SecondFactorError, confirm_second_factor, enrol_second_factor,
-        remove_second_factor, reset_second_factor,
+        Enrolment, RecoveryCodes, SecondFactorError, confirm_second_factor, enrol_second_factor,
+        remove_second_factor, renew_recovery_codes, reset_second_factor,
     },
     login::{HashPassword, HashPasswordError, LogIn, LoggedIn, LoginError, log_in},
     own_password::OwnPasswordError,

@@ -12,7 +12,7 @@ use crate::{
     paging::{ListError, Page, PageRequest},
     store::StoreError,
     users::{
-        second_factor::SpentCode,
+        second_factor::{RecoveryCodeHash, SpentCode},
         session::Session,
         throttle::Permit,
         user::{Account, User},
@@ -96,6 +96,19 @@ pub struct UserEdit {
     pub user: User,
     /// The sessions that stay; all of them without it.
     pub keep_sessions: Option<Vec<SessionId>>,
+}
+
+impl UserEdit {
+    /// The recovery codes that take the place of others, where nothing else changes of the second factor. Which code of
+    /// the device was used last is then left as it stands, since a later one may be spent meanwhile.
+    pub fn renewed_recovery_codes(&self) -> Option<&BTreeMap<RecoveryCodeHash, Timestamp>> {
+        let (before, factor) = (self.previous.second_factor.as_ref()?, self.user.second_factor.as_ref()?);
+        let same_device = before.secret == factor.secret
+            && before.last_step == factor.last_step
+            && self.previous.second_factor_since == self.user.second_factor_since;
+        let renewed = same_device && before.recovery_codes != factor.recovery_codes;
+        renewed.then_some(&factor.recovery_codes)
+    }
 }
 
 /// Whether an edit was made.

@@ -88,7 +88,7 @@ pub fn edited(table: &TestTable, service: &Service) -> Service {
 /// A service that is in the table.
 pub async fn saved(table: &TestTable, tenant: &str, name: &str) -> Service {
     let service = service(table, tenant, name);
-    let created = table.table.create_service(&service, &entry_of(table, &service)).await;
+    let created = table.table.create_service(&service, None, &entry_of(table, &service)).await;
     assert!(matches!(created, Ok(CreateService::Created)), "{created:?}");
     service
 }

@@ -50,6 +50,7 @@ const TABLE: &str = "
     end_session            -      +       +       +       +       +    x       x         x
     enrol_second_factor    -      +       +       +       +       +    x       x         x
     confirm_second_factor  -      +       +       +       +       +    x       x         x
+    renew_recovery_codes   -      +       +       +       +       +    x       x         x
     remove_second_factor   -      +       +       +       +       +    x       x         x
     change_password        -      +       +       +       +       +    x       x         x
     list_users             -      x       x       x       x       +    x       x         x
@@ -164,6 +165,7 @@ pub(super) fn call(operation: &str, things: &Things) -> Call {
             | "end_other_sessions"
             | "end_user_sessions"
             | "enrol_second_factor"
+            | "renew_recovery_codes"
             | "remove_second_factor"
             | "reset_second_factor",
             _,

@@ -238,6 +238,8 @@ async fn oneself(driver: &mut Driver, stack: &TestStack) {
         let code = json!({ "code": code_of(&text(&enrolled, "/secret")) });
         let confirm = post("/auth/second-factor/confirm").json(&code);
         driver.drive("confirm_second_factor", &viewer, confirm).await;
+        let renew = post("/auth/second-factor/recovery-codes");
+        driver.drive("renew_recovery_codes", &viewer, renew).await;
         let (client, path) = match removal {
             "remove_second_factor" => (&viewer, "/auth/second-factor"),
             _ => (&root, "/v1/users/viewer/second-factor"),

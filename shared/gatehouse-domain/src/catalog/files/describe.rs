@@ -8,6 +8,7 @@ use crate::{
     catalog::{Described, Lifecycle, Link, Service, ServiceSpec},
     entities::{EntityDraft, EntityKind, EntityLink, EntityName, EntityRef, FindEntity, Namespace},
     name::{ServiceName, TenantId},
+    revision::Revision,
     store::StoreError,
 };
 
@@ -39,24 +40,46 @@ fn link(link: &EntityLink) -> Link {
     Link { name: name[..name.floor_char_boundary(MAX_LINK_NAME)].to_owned(), url: link.url.clone() }
 }
 
+/// How the component of a service's name stood when it was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeenComponent {
+    pub reference: EntityRef,
+    /// Which edit of it was read; `None` where there was none.
+    pub revision: Option<Revision>,
+}
+
+/// A new service as its component describes it.
+pub(in crate::catalog) struct DescribedAnew {
+    pub(in crate::catalog) spec: ServiceSpec,
+    pub(in crate::catalog) described: Option<Described>,
+    /// What has to stand still when the service is written; `None` where no component can be called so.
+    pub(in crate::catalog) component: Option<SeenComponent>,
+}
+
 /// A new service of this name, as the tenant's component of the name describes it, if there is one.
 pub(in crate::catalog) async fn describe_new<S>(
     store: &S,
     tenant: &TenantId,
     name: &ServiceName,
     spec: ServiceSpec,
-) -> Result<(ServiceSpec, Option<Described>), StoreError>
+) -> Result<DescribedAnew, StoreError>
 where
     S: FindEntity,
 {
     // What services are called, components can be called, but for a hyphen at the end.
-    let Ok(name) = name.as_str().parse::<EntityName>() else { return Ok((spec, None)) };
-    let component = EntityRef::new(EntityKind::Component, Namespace::default(), &name);
-    Ok(match store.find_entity(tenant, &component).await? {
-        None => (spec, None),
-        Some(component) => {
-            let (spec, described) = describe(spec, &component.draft);
-            (spec, Some(described))
+    let Ok(name) = name.as_str().parse::<EntityName>() else {
+        return Ok(DescribedAnew { spec, described: None, component: None });
+    };
+    let reference = EntityRef::new(EntityKind::Component, Namespace::default(), &name);
+    Ok(match store.find_entity(tenant, &reference).await? {
+        None => {
+            let component = Some(SeenComponent { reference, revision: None });
+            DescribedAnew { spec, described: None, component }
+        }
+        Some(found) => {
+            let (spec, described) = describe(spec, &found.draft);
+            let component = Some(SeenComponent { reference, revision: Some(found.revision) });
+            DescribedAnew { spec, described: Some(described), component }
         }
     })
 }

@@ -3,7 +3,7 @@
 use super::{
     describe::service_name,
     import::{Members, audit_target, edit_of},
-    save::{FindForImport, SaveEntities},
+    save::{FindForImport, LeftService, SaveEntities},
 };
 use crate::{
     access::DELETE_ENTITY,
@@ -81,17 +81,28 @@ where
     }
     expected.admit(Some(&entity.revision))?;
     let service = match service_name(&entity.draft) {
-        None => None,
+        None => LeftService::None,
         Some(name) => {
             let mut found = store.find_for_import(tenant, &[].into(), &[name.clone()].into()).await?;
-            let service = found.services.remove(&name).filter(|service| service.described.is_some());
-            service.map(|service| edit_of(Service { described: None, ..service }, system, audit))
+            match found.services.remove(&name) {
+                Some(service) if service.described.is_some() => {
+                    let service = Service { described: None, ..service };
+                    LeftService::Edited(Box::new(edit_of(service, system, audit)))
+                }
+                service => LeftService::Kept { name, holder: service.map(|service| service.id) },
+            }
         }
     };
     let target = AuditTarget { detail: members.detail(), ..audit_target(reference, tenant) };
     let entry = audit.entry(system, Action::DeleteEntity, Outcome::Done, target);
-    match store.delete_entity(&entity, service.as_ref(), &entry).await? {
-        EditOutcome::Done => Ok(Forgotten { entity, service: service.map(|edit| edit.service) }),
+    match store.delete_entity(&entity, &service, &entry).await? {
+        EditOutcome::Done => {
+            let service = match service {
+                LeftService::Edited(edit) => Some(edit.service),
+                LeftService::None | LeftService::Kept { .. } => None,
+            };
+            Ok(Forgotten { entity, service })
+        }
         EditOutcome::Conflict => Err(PreconditionError::Failed.into()),
     }
 }

@@ -6,11 +6,12 @@ mod forget;
 mod import;
 mod save;
 
-pub(super) use self::describe::{describe_new, keep_described};
+pub(super) use self::describe::{DescribedAnew, describe_new, keep_described};
 pub use self::{
+    describe::SeenComponent,
     forget::{ForgetEntityError, Forgotten, forget},
     import::{
         EntityFile, EntryOutcome, FileEntry, ImportFileError, ImportedEntry, WrittenEntry, import_entities,
     },
-    save::{EntityEdit, FindForImport, FoundForImport, SaveEntities, ServiceEdit},
+    save::{EntityEdit, FindForImport, FoundForImport, LeftService, SaveEntities, ServiceEdit},
 };

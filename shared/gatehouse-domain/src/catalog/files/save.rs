@@ -8,6 +8,7 @@ use crate::{
     audit::Entry,
     catalog::Service,
     entities::{Entity, EntityRef},
+    id::ServiceId,
     name::{ServiceName, TenantId},
     revision::{EditOutcome, Revision},
     store::StoreError,
@@ -42,6 +43,18 @@ pub struct ServiceEdit {
     pub previous: Revision,
 }
 
+/// What becomes of the service of an entity's name when the entity is deleted.
+#[derive(Debug, Clone)]
+pub enum LeftService {
+    /// The entity describes none, whatever there is.
+    None,
+    /// It is not described any more.
+    Edited(Box<ServiceEdit>),
+    /// There was none, or one that is not described. Nobody else may have taken the name since: a service that was created
+    /// meanwhile is described by the entity.
+    Kept { name: ServiceName, holder: Option<ServiceId> },
+}
+
 /// One entity to be saved.
 #[derive(Debug, Clone)]
 pub struct EntityEdit {
@@ -70,11 +83,12 @@ pub trait SaveEntities: Send + Sync {
     /// Makes all of these edits or none, where every `previous` still stands, with their entries of the trail.
     async fn save_entities(&self, edits: &[EntityEdit]) -> Result<EditOutcome, StoreError>;
 
-    /// Deletes the entity where its revision still stands, with what it said of others, and edits its service.
+    /// Deletes the entity where its revision still stands, with what it said of others, and edits its service, or leaves
+    /// it where it is as it was seen.
     async fn delete_entity(
         &self,
         entity: &Entity,
-        service: Option<&ServiceEdit>,
+        service: &LeftService,
         entry: &Entry,
     ) -> Result<EditOutcome, StoreError>;
 }

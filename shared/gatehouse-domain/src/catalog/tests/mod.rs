@@ -22,7 +22,7 @@ use crate::{
         memory::Memory,
         support::{Site, after, environment, person},
     },
-    project::Project,
+    project::{FindDefaultProject, Project},
     revision::{EditOutcome, Precondition, PreconditionError, Revision},
     store::StoreError,
     test_support::Wax,
@@ -31,7 +31,12 @@ use crate::{
 
 #[async_trait]
 impl SaveService for Memory {
-    async fn create_service(&self, service: &Service, entry: &Entry) -> Result<CreateService, StoreError> {
+    async fn create_service(
+        &self,
+        service: &Service,
+        component: Option<&SeenComponent>,
+        entry: &Entry,
+    ) -> Result<CreateService, StoreError> {
         let mut items = self.items();
         if let Some(existing) = items.services.get(&service.id) {
             return Ok(CreateService::Exists(Box::new(existing.clone())));
@@ -39,6 +44,12 @@ impl SaveService for Memory {
         let same = |other: &&Service| other.tenant == service.tenant && other.name == service.name;
         if let Some(other) = items.services.values().find(same) {
             return Ok(CreateService::NameTaken(other.id.clone()));
+        }
+        if let Some(SeenComponent { reference, revision }) = component {
+            let stands = items.entities.get(&(service.tenant.clone(), reference.clone()));
+            if stands.map(|entity| &entity.revision) != revision.as_ref() {
+                return Ok(CreateService::ComponentChanged);
+            }
         }
         items.services.insert(service.id.clone(), service.clone());
         items.trail.push(entry.clone());
