@@ -308,6 +308,7 @@ fn the_documentation_shows_the_keys_that_the_code_makes() {
         row("How far older operations are listed", &keys::operations_listed(), None),
         row("Open operation", &keys::open_operation(&operation.id), None),
         row("Tenant", &keys::tenant(&job.tenant), None),
+        row("Module", &keys::module(&"example".parse().unwrap()), None),
         row("Provider", &keys::provider(provider), None),
         row("User, with their sessions", &keys::user(&ada), Some(&keys::user_in_list(&ada))),
         row("Platform admins", &keys::platform_admins(), None),

@@ -2,6 +2,7 @@
 
 mod forged;
 mod report;
+mod secret_inputs;
 
 use std::sync::{Arc, Mutex};
 

@@ -6,6 +6,7 @@ mod credentials;
 mod failures;
 mod jobs;
 mod keys;
+mod modules;
 mod operations;
 mod providers;
 mod runs;

@@ -185,3 +185,21 @@ async fn who_deletes_what_is_empty_is_told_no_more() {
     assert_eq!((ran.stdout.as_str(), ran.stderr.as_str()), ("", "svc_1 is deleted\n"));
     assert_eq!(server.lines()[1], "DELETE /services/svc_1");
 }
+
+#[tokio::test]
+async fn what_will_be_in_the_way_of_a_provisioning_is_said() {
+    let server = Server::start().await;
+    let warning =
+        json!({ "pointer": "/environments/0/inputs", "detail": "the module `example` needs `key`" });
+    let answer = json!({ "service": service("svc_1", "shop", "acme"), "warnings": [warning] });
+    server.on("POST /services", Reply::json(201, &answer));
+    let mut ada = Person::with_token(&server);
+    ada.stdin = YAML.to_owned();
+    let ran = ada.run(&["services", "create", "-f", "-"]).await.done();
+    assert_eq!(ran.stdout, "svc_1\n");
+    assert!(
+        ran.stderr.contains("warning: /environments/0/inputs: the module `example` needs `key`"),
+        "{}",
+        ran.stderr
+    );
+}

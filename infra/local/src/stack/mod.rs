@@ -31,6 +31,7 @@ pub use self::workers::{PROVISIONER, find_terraform};
 use self::{
     account::account,
     bus::Bus,
+    modules::Publisher,
     parts::Parts,
     services::Services,
     stop::stopped,
@@ -106,7 +107,8 @@ impl Stack {
         let has_terraform = settings.terraform.is_some();
         let parts = Parts::new(&template, &services, processes.clone(), has_terraform, base_url)?;
         seed::make_keys(&parts).await?;
-        modules::publish(&modules, &parts).await.context("the modules")?;
+        let mut publisher = Publisher::new(modules.clone(), parts.table.clone(), parts.system.clone());
+        publisher.publish().await.context("the modules")?;
         let functions = functions::all(&parts)?;
         let address = listener.local_addr()?;
         let gateway = gateway(&template, &functions, &parts, address, settings.hosts)?;
@@ -127,6 +129,7 @@ impl Stack {
         });
         // What a killed stack left running continues here, so whatever it may ask for is there already.
         services.engine.begin(Arc::new(LocalTasks::new(functions, workers.clone())));
+        tokio::spawn(publisher.keep_publishing(stop.clone()));
         let sweeping = tokio::spawn(janitor::keep_sweeping(
             janitor::janitor(&parts, Arc::new(functions::directory(&parts))),
             stop,

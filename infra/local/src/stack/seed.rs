@@ -45,7 +45,7 @@ const MARKER: &str = "filled.json";
 const REPLACED: &str = "key-replaced";
 
 /// Who fills a stack.
-const SEEDER: &str = "local stack";
+pub(super) const SEEDER: &str = "local stack";
 
 /// What a stack is filled with.
 #[derive(Debug, Deserialize)]
@@ -183,7 +183,7 @@ async fn create_tenant(id: &TenantId, parts: &Parts) -> anyhow::Result<()> {
     Ok(())
 }
 
-pub(super) fn entry(parts: &Parts, action: Action, audit_target: AuditTarget) -> Entry {
+fn entry(parts: &Parts, action: Action, audit_target: AuditTarget) -> Entry {
     let origin = Origin::default();
     Entry::new(&*parts.system, SEEDER.to_owned(), &origin, action, Outcome::Done, audit_target)
 }

@@ -63,6 +63,22 @@ async fn secrets_that_terraform_prints_are_not_passed_on() {
     assert_eq!(place.workspaces(), 0);
 }
 
+/// What Gatehouse keeps as a secret is one here too, whatever the module that was kept calls it.
+#[tokio::test]
+async fn what_the_work_order_calls_a_secret_is_hidden() {
+    let module = "variable \"gatehouse\" {}\nvariable \"credentials\" {}\nvariable \"size\" {}\n";
+    let place = Place::with_modules(&[("example/main.tf", module)]);
+    let terraform = StandIn::new().plan("say 'input-secret-77 and large-88'").install(&place);
+    let mut order =
+        order("provision", "plan", &json!({ "credentials": "input-secret-77", "size": "large-88" }));
+    order["secret_inputs"] = json!(["credentials", "forgotten"]);
+    let gatehouse = Gatehouse::start(order).await;
+    let ended = Worker::new(&place, &gatehouse, "plan", &terraform).run().await;
+    assert_eq!(ended.code(), 0, "{}", ended.log);
+    assert!(gatehouse.log().contains(&"*** and large-88".to_owned()), "{:?}", gatehouse.log());
+    assert_kept(&gatehouse, &ended);
+}
+
 #[tokio::test]
 async fn secrets_in_reasons_are_not_passed_on() {
     let place = Place::with_modules(&[("example/main.tf", MODULE)]);

@@ -112,12 +112,78 @@ async fn what_terraform_refuses_is_said_and_changes_nothing() {
     let stack = TestStack::start().await;
     let client = stack.client(&Key::EXAMPLE);
     let service = client.create_service(&provisioned_with(&json!({}))).await;
-    for inputs in [json!({ "unknown": 1 }), json!({ "replicas": 99 })] {
-        let operation = provision(&client, &service, inputs.clone()).await;
-        let ended = client.operation_is(&service, &operation, "failed").await;
-        let name = inputs.as_object().and_then(|inputs| inputs.keys().next().cloned()).expect("an input");
-        assert!(ended["reason"].as_str().is_some_and(|reason| reason.contains(&name)), "{ended:#}");
-        assert_eq!(client.environment(&service).await["infrastructure"], json!({ "state": "absent" }));
+    let operation = provision(&client, &service, json!({ "replicas": 99 })).await;
+    let ended = client.operation_is(&service, &operation, "failed").await;
+    assert!(ended["reason"].as_str().is_some_and(|reason| reason.contains("replicas")), "{ended:#}");
+    assert_eq!(client.environment(&service).await["infrastructure"], json!({ "state": "absent" }));
+    // What the module says by itself is known before.
+    let body = json!({ "environment": "dev", "inputs": { "unknown": 1 } });
+    client.act(&service, "provision", &body).await.problem(422, "validation-failed");
+    stack.stop().await;
+}
+
+/// A secret reaches Terraform, and nobody else; what was made with it is taken away with it, after the service has
+/// another one.
+#[tokio::test]
+async fn secret_inputs_reach_terraform_and_nobody_else() {
+    if !has_terraform() {
+        return;
+    }
+    let module = r#"
+        variable "password" {
+          sensitive = true
+        }
+        resource "terraform_data" "of_the_password" {
+          input = var.password
+          provisioner "local-exec" {
+            when    = destroy
+            command = "echo taken away with $PASSWORD; echo $PASSWORD | wc -c"
+            environment = { PASSWORD = self.input }
+          }
+        }
+        output "encoded" {
+          value = nonsensitive(base64encode("user:${var.password}"))
+        }
+    "#;
+    let (stack, _, _directory) = with_module(module).await;
+    let client = stack.client(&Key::EXAMPLE);
+    let service =
+        client.create_service(&provisioned_with(&json!({ "password": "canary-of-a-module" }))).await;
+    let made = provision(&client, &service, json!({})).await;
+    let made = client.operation_is(&service, &made, "succeeded").await;
+    assert_eq!((&made["inputs"], &made["secret_inputs"]), (&json!({}), &json!(["password"])));
+    let state =
+        fs::read_to_string(stack.data().join("provisioner/state/tenants/example/shop/dev/terraform.tfstate"));
+    assert!(state.expect("a state").contains("canary-of-a-module"), "it was not applied with the secret");
+
+    let shown = client.get(format!("/services/{service}")).await;
+    let etag = shown.header("etag").expect("an ETag").to_owned();
+    let other = Call::put(format!("/services/{service}")).header("if-match", &etag);
+    let other = other.json(&provisioned_with(&json!({ "password": "canary-of-another" })));
+    client.send(other).await.expect(200);
+    let gone = ask(&client, &service, "deprovision").await;
+    let gone = client.operation_is(&service, &gone, "succeeded").await;
+    // It was as long as the one that it was made with, and a line's end.
+    let log = gone["log"]
+        .as_array()
+        .expect("a log")
+        .iter()
+        .filter_map(Value::as_str)
+        .collect::<Vec<_>>()
+        .join("\n");
+    assert!(log.contains("19"), "{log}");
+
+    let answers = [
+        shown.text(),
+        client.get(format!("/services/{service}/operations")).await.text(),
+        client.get(format!("/services/{service}/actions/status")).await.text(),
+        made.to_string(),
+        gone.to_string(),
+        client.get("/v1/audit").await.text(),
+    ];
+    // Of its base 64 also the part that no other text begins with.
+    for secret in ["canary-of-a", "Y2FuYXJ5", "NhbmFyeS1vZi1h", "jYW5hcnktb2Yt"] {
+        assert!(answers.iter().all(|answer| !answer.contains(secret)), "{secret}: {answers:?}");
     }
     stack.stop().await;
 }

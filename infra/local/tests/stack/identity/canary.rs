@@ -82,6 +82,9 @@ async fn no_secret_is_kept_outside_the_secret_store() {
     let service = json!({
         "tenant": "example", "name": "hooked", "project": "example", "owner": "team",
         "deploy": { "webhook": "https://hooks.example/canary-of-a-webhook" },
+        "environments": [{
+            "name": "dev", "category": "dev", "module": "example", "inputs": { "password": "canary-of-an-input" },
+        }],
     });
     root.create_service(&service).await;
     // What the table may hold, and what the SDK and the emulators would write from `debug` on.
@@ -98,6 +101,7 @@ async fn no_secret_is_kept_outside_the_secret_store() {
         ("a token's signature", signature(&token.bearer)),
         ("an API key", key.0),
         ("a new user's password", "canary-of-grace".to_owned()),
+        ("a secret input", "canary-of-an-input".to_owned()),
         ("a wrong password", "canary-that-is-wrong".to_owned()),
         ("what was written for a name", "canary-as-a-name".to_owned()),
         ("the signing key", forger::private_key(&data)),
