@@ -72,10 +72,10 @@ scopes! {
     AuditRead = "audit:read",
     /// See services, their endpoints, the entities of catalog files, and modules.
     CatalogRead = "catalog:read",
-    /// Create, replace and delete services, import and delete entities, publish modules.
+    /// Create, replace and delete services, import and delete entities.
     CatalogWrite = "catalog:write",
-    /// What is left to a tenant's admins in the catalog: take away what protects an environment, delete
-    /// by force, say who is in a group.
+    /// What is left to admins in the catalog: take away what protects an environment, delete by force, say who is in a
+    /// group, and for those of all tenants, publish modules.
     CatalogAdmin = "catalog:admin",
     /// Provision, deprovision, deploy, look for drift and cancel.
     OperationsWrite = "operations:write",
@@ -346,9 +346,9 @@ endpoints! {
     /// Shows one module.
     SHOW_MODULE = "show_module", "catalog", "GET" "/v1/modules/{module}", CatalogRead, Viewer, Tenant;
     /// Publishes what a module takes and gives.
-    PUT_MODULE = "put_module", "catalog", "PUT" "/v1/modules/{module}", CatalogWrite, Admin, Platform;
+    PUT_MODULE = "put_module", "catalog", "PUT" "/v1/modules/{module}", CatalogAdmin, Admin, Platform;
     /// Withdraws a module.
-    DELETE_MODULE = "delete_module", "catalog", "DELETE" "/v1/modules/{module}", CatalogWrite, Admin, Platform;
+    DELETE_MODULE = "delete_module", "catalog", "DELETE" "/v1/modules/{module}", CatalogAdmin, Admin, Platform;
     /// Lists the entities of catalog files.
     LIST_ENTITIES = "list_entities", "catalog", "GET" "/v1/catalog/entities", CatalogRead, Viewer, Tenant;
     /// Shows one entity, with its relations.
