@@ -268,6 +268,8 @@ def drive_jobs(api, concourse):
         answer = api.put("/v1/providers/concourse", provider).expect(201)
         if CONCOURSE_USER["password"] in answer.text + api.get("/v1/providers/concourse").expect(200).text:
             raise Failure("the password came back")
+    with check("PUT the tenant of the jobs"):
+        api.put("/v1/tenants/example", {"display_name": "Example"}).expect(200)
     with check("import jobs.yaml, which makes the project"):
         yaml = {"Content-Type": "application/yaml"}
         answer = api.post("/v1/jobs/import", JOBS_YAML, yaml, tenant="example").expect(200)

@@ -36,14 +36,14 @@ struct CheckView {
     /// What will work, per team that jobs point at.
     teams: Vec<TeamView>,
     /// The jobs whose trigger would not simply begin a run.
-    jobs: Vec<JobView>,
+    jobs: Vec<JobOutlookView>,
     /// What does not work at all, with what would mend it.
     problems: Vec<String>,
 }
 
 /// What a trigger of a job would do.
 #[derive(Debug, Serialize, ToSchema)]
-struct JobView {
+struct JobOutlookView {
     job_id: String,
     trigger: TriggerView,
     /// Why, and what would change it.
@@ -83,7 +83,7 @@ impl CheckView {
     /// one word.
     fn new(report: CheckReport, jobs: &[JobId]) -> Self {
         let works = |scope: &ScopeCheck| scope.list && scope.trigger && scope.watch && scope.cancel;
-        let jobs = jobs.iter().zip(report.outlooks).filter_map(|(job, outlook)| JobView::new(job, outlook));
+        let jobs = jobs.iter().zip(report.outlooks).filter_map(|(job, outlook)| JobOutlookView::new(job, outlook));
         let jobs: Vec<_> = jobs.collect();
         let failing = jobs.iter().filter(|job| matches!(job.trigger, TriggerView::Fails));
         let mut problems = report.problems;
@@ -99,7 +99,7 @@ impl CheckView {
     }
 }
 
-impl JobView {
+impl JobOutlookView {
     fn new(job: &JobId, outlook: Outlook) -> Option<Self> {
         let (trigger, detail) = match outlook {
             Outlook::Begins => return None,
