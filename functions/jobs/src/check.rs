@@ -83,7 +83,8 @@ impl CheckView {
     /// one word.
     fn new(report: CheckReport, jobs: &[JobId]) -> Self {
         let works = |scope: &ScopeCheck| scope.list && scope.trigger && scope.watch && scope.cancel;
-        let jobs = jobs.iter().zip(report.outlooks).filter_map(|(job, outlook)| JobOutlookView::new(job, outlook));
+        let jobs =
+            jobs.iter().zip(report.outlooks).filter_map(|(job, outlook)| JobOutlookView::new(job, outlook));
         let jobs: Vec<_> = jobs.collect();
         let failing = jobs.iter().filter(|job| matches!(job.trigger, TriggerView::Fails));
         let mut problems = report.problems;
