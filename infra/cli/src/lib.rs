@@ -29,6 +29,7 @@ mod session;
 mod sessions;
 mod tokens;
 mod users;
+mod yaml;
 
 pub use self::{
     command::{Command, Group, Leaf, Nothing, Options, run},

@@ -1,8 +1,9 @@
 //! `second-factor`: one's own.
 
 use clap::{Args, Subcommand};
+use gatehouse_domain::json::Json;
 use reqwest::Method;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::{
     client::Client,
@@ -74,7 +75,7 @@ async fn confirm(context: &mut Context<'_, '_>, client: &Client, code: &str) -> 
         output.note(
             "A code is wanted from now on. These are for when you lose the device, each for one login:",
         )?;
-        let codes = body["recovery_codes"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        let codes = body["recovery_codes"].as_array().into_iter().flatten().filter_map(Json::as_str);
         for code in codes {
             output.stdout.line(code)?;
         }
