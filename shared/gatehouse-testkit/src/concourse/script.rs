@@ -104,6 +104,8 @@ pub struct Script {
     pub(super) nodes: Vec<Value>,
     /// The plan, where it is not that of `nodes`.
     pub(super) plan: Option<Value>,
+    /// Whether steps wait for a worker.
+    lacks_workers: bool,
     ids: Ids,
 }
 
@@ -153,8 +155,15 @@ impl Script {
             event_id_step: 1,
             nodes: Vec::new(),
             plan: None,
+            lacks_workers: false,
             ids: Ids { below: None, next: 0x0a0 },
         }
+    }
+
+    /// The check of a resource, which is told by its events.
+    pub(super) fn check(id: &str, resource: &str) -> Self {
+        let plan = json!({"id": id, "check": {"name": resource, "type": "mock"}});
+        Self { plan: Some(json!({"schema": "exec.v2", "plan": plan})), ..Self::new() }
     }
 
     /// The steps that get an input, which what is got again behind its put is not.
@@ -212,6 +221,13 @@ impl Script {
     #[must_use]
     pub fn waits_for_broken_input(mut self, input: &str) -> Self {
         self.hold = Hold::Input { name: input.to_owned(), broken: true };
+        self
+    }
+
+    /// Lets each step from here on wait for a worker, until the test releases it. The build has started then.
+    #[must_use]
+    pub fn without_workers(mut self) -> Self {
+        self.lacks_workers = true;
         self
     }
 
@@ -449,8 +465,14 @@ impl Script {
     fn add_step(&mut self, kind: StepKind, name: &str, version: &Value) -> String {
         self.steps.push(Step { kind, name: name.to_owned(), version: version.clone() });
         match kind {
-            StepKind::Get => self
-                .add_node("get", &json!({"name": name, "type": "git", "resource": name, "version": version})),
+            StepKind::Get => {
+                let mut get = json!({"name": name, "type": "git", "resource": name});
+                // Of what is put the version is not known beforehand.
+                if self.outputs().all(|put| put.name != name) {
+                    get["version"] = version.clone();
+                }
+                self.add_node("get", &get)
+            }
             StepKind::Put => self.add_node("put", &json!({"name": name, "type": "git", "resource": name})),
             StepKind::Task => {
                 self.add_node("task", &json!({"name": name, "privileged": false, "hermetic": false}))
@@ -506,6 +528,9 @@ impl Script {
     fn select_worker(&mut self, id: &str) {
         let selected = events::timed_event("selected-worker", "1.0", id).json("selected_worker", &"worker-1");
         self.step_emit(id, events::timed_event("waiting-for-worker", "1.0", id).since(Version::V7_4));
+        if self.lacks_workers {
+            self.actions.push(Action::WaitForRelease);
+        }
         self.step_emit(id, selected);
     }
 
