@@ -244,6 +244,11 @@ impl<'e> Replay<'e> {
         if exchange.note.starts_with("the job was taken out") {
             self.twin.remove_job("main", "mortal", "job-b");
         }
+        if exchange.note.starts_with("the job while builds wait")
+            && let Some(before) = self.before
+        {
+            self.advance(before, "aborted").await;
+        }
         self.prepare(index).await;
         let target = self.target(&exchange.target).await;
         let client = &self.clients[Self::account(exchange)];
