@@ -390,6 +390,50 @@ async fn an_environment_expires_only_where_its_time_is_over_still() {
     }
 }
 
+/// Another end, another operation, one that runs: each has come since the environment was seen.
+#[tokio::test]
+async fn an_end_moves_only_where_it_stands_as_it_was_seen() {
+    let table = TestTable::new().await;
+    let shop = saved(&table, "acme", "shop").await;
+    let ends = |hours| Some(table.system.now() + Duration::from_hours(hours));
+    let first = begun(&table, &shop, "dev").await;
+    let present_until = async |operation: &Operation, expires_at| {
+        let made = Provisioned { expires_at, ..provisioned(&table, operation) };
+        let infrastructure = Some(Infrastructure::Present(made));
+        end(&table, operation, &Settled { infrastructure, ..Settled::default() }).await;
+        state(&table, &shop, "dev").await.unwrap()
+    };
+    let seen = present_until(&first, ends(8)).await;
+    let extended = async |seen: &EnvironmentState, hours| {
+        let (until, entry) = (ends(hours).unwrap(), entry(&table, &first));
+        table.table.extend_environment(seen, until, &entry).await.unwrap()
+    };
+    let until = async || {
+        let now = state(&table, &shop, "dev").await.unwrap();
+        now.infrastructure.provisioned().and_then(|made| made.expires_at)
+    };
+
+    assert_eq!(extended(&seen, 9).await, EditOutcome::Done);
+    let (moved, written) = (state(&table, &shop, "dev").await.unwrap(), trail(&table).await.len());
+    assert_eq!(extended(&seen, 10).await, EditOutcome::Conflict, "its end is another one by now");
+    assert_eq!((until().await, trail(&table).await.len()), (ends(9), written));
+
+    let second = begun(&table, &shop, "dev").await;
+    assert_eq!(extended(&moved, 10).await, EditOutcome::Conflict, "an operation runs");
+    assert_eq!(until().await, ends(9));
+
+    let anew = present_until(&second, ends(9)).await;
+    let written = trail(&table).await.len();
+    assert_eq!(
+        extended(&moved, 10).await,
+        EditOutcome::Conflict,
+        "it was provisioned anew, to end at the same time"
+    );
+    assert_eq!((until().await, trail(&table).await.len()), (ends(9), written));
+    assert_eq!(extended(&anew, 10).await, EditOutcome::Done);
+    assert_eq!((until().await, trail(&table).await.len()), (ends(10), written + 1));
+}
+
 #[tokio::test]
 async fn an_operation_ends_only_an_environment_that_is_its_own() {
     let table = TestTable::new().await;

@@ -3,8 +3,9 @@
 use std::{io, path::PathBuf};
 
 use clap::{Args, Subcommand};
+use gatehouse_domain::json::Json;
 use reqwest::Method;
-use serde_json::Value;
+use serde::de::IgnoredAny;
 
 use crate::{
     client::{Call, Client},
@@ -112,7 +113,7 @@ pub(crate) async fn run(
 async fn import(context: &mut Context<'_, '_>, client: &Client, args: ImportArgs) -> Result<Exit, Failure> {
     let file = context.read(&args.file)?;
     // The server says best what is wrong with a file; only what is JSON for sure is called so.
-    let is_json = serde_json::from_slice::<Value>(&file).is_ok();
+    let is_json = serde_json::from_slice::<IgnoredAny>(&file).is_ok();
     let content_type = if is_json { "application/json" } else { "application/yaml" };
     let flag = |flag: bool| flag.then(|| "true".to_owned());
     let query = [("tenant", args.tenant), ("atomic", flag(args.atomic)), ("dry_run", flag(args.dry_run))];
@@ -123,8 +124,8 @@ async fn import(context: &mut Context<'_, '_>, client: &Client, args: ImportArgs
     Ok(if refused == 0 { Exit::Done } else { Exit::Refused })
 }
 
-fn report(output: &mut Output<'_>, body: &Value) -> io::Result<()> {
-    let entries = body["entries"].as_array().map(Vec::as_slice).unwrap_or_default();
+fn report(output: &mut Output<'_>, body: &Json) -> io::Result<()> {
+    let entries = body["entries"].as_array().unwrap_or_default();
     output.table(REPORT, entries)?;
     for entry in entries {
         let entity = text_at(entry, "/entity");
@@ -145,7 +146,7 @@ fn report(output: &mut Output<'_>, body: &Value) -> io::Result<()> {
     let counts = body["summary"].as_object().into_iter().flatten();
     let counts = counts.map(|(name, count)| format!("{count} {}", name.replace('_', " ")));
     let counts = counts.collect::<Vec<_>>().join(", ");
-    let written = if body["dry_run"] == true { "; nothing was written" } else { "" };
+    let written = if body["dry_run"].as_bool() == Some(true) { "; nothing was written" } else { "" };
     output.note(&format!("{counts}{written}"))
 }
 
@@ -165,7 +166,7 @@ async fn list(context: &mut Context<'_, '_>, client: &Client, args: ListArgs) ->
         .await
 }
 
-fn show(output: &mut Output<'_>, body: &Value) -> io::Result<()> {
+fn show(output: &mut Output<'_>, body: &Json) -> io::Result<()> {
     output.thing(&body["entity"])?;
     match body["relations"].as_array() {
         Some(relations) if !relations.is_empty() => {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use gatehouse_domain::json::Json;
 use gatehouse_outbound::{BodyError, HttpSetupError, OutboundClient, OutboundHttp, read_body};
 use reqwest::{Method, RequestBuilder, Response, StatusCode, header};
 use secrecy::{ExposeSecret, SecretString};
@@ -41,7 +42,7 @@ pub(crate) struct Answer {
     /// The body as it came.
     pub(crate) text: String,
     /// The body as JSON; null without one.
-    pub(crate) body: Value,
+    pub(crate) body: Json,
     /// Which version of the thing this is.
     pub(crate) etag: Option<String>,
 }
@@ -173,8 +174,8 @@ impl<'a> Call<'a> {
             }
         })?;
         let body = match text.as_str() {
-            "" => Value::Null,
-            text => serde_json::from_str(text).map_err(|_| {
+            "" => Json::Null,
+            text => Json::parse(text).map_err(|_| {
                 Failure::Nonsense(format!("{} answers with something else than JSON", client.site))
             })?,
         };

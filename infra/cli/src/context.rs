@@ -155,7 +155,7 @@ impl Context<'_, '_> {
             if self.output.json {
                 self.output.raw(&page.text)?;
             }
-            let found = page.body[list.member].as_array().map(Vec::as_slice).unwrap_or_default();
+            let found = page.body[list.member].as_array().unwrap_or_default();
             left = left.map(|left| left.saturating_sub(u32::try_from(found.len()).unwrap_or(u32::MAX)));
             entries.extend_from_slice(found);
             let next = page.body["next_cursor"].as_str().map(str::to_owned);

@@ -7,12 +7,13 @@ use std::{
 };
 
 use clap::{Args, Subcommand};
+use gatehouse_domain::json::{Json, Object};
 use reqwest::Method;
 use serde::{
     Deserialize, Deserializer,
-    de::{Error as _, MapAccess, SeqAccess, Visitor},
+    de::{Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::{
     client::{Answer, Client},
@@ -21,6 +22,7 @@ use crate::{
     failure::Failure,
     output::{Column, Output, text_at},
     tokens::members,
+    yaml,
 };
 
 /// What can be done with jobs.
@@ -116,7 +118,7 @@ async fn import(context: &mut Context<'_, '_>, client: &Client, args: ImportArgs
         import_in_parts(context, client, &args, &entries).await?
     } else {
         // The server says best what is wrong with a file; only what is JSON for sure is called so.
-        let is_json = serde_json::from_slice::<Value>(&file).is_ok();
+        let is_json = serde_json::from_slice::<IgnoredAny>(&file).is_ok();
         let content_type = if is_json { "application/json" } else { "application/yaml" };
         send(client, &args, content_type, file).await?
     };
@@ -139,82 +141,78 @@ async fn send(
 /// The entries of a file that has more of them than are sent at once. `None` also where the server would refuse it as a
 /// whole, as where an object has two members of one name, or where two entries have one id, which only it can tell when
 /// it has both.
-fn entries_of_long(file: &[u8]) -> Option<Vec<Value>> {
+fn entries_of_long(file: &[u8]) -> Option<Vec<Json>> {
     let text = std::str::from_utf8(file).ok()?;
-    let file: Value = match serde_json::from_str(text) {
-        Ok(Once(file)) => file,
+    let file = match serde_json::from_str::<Once>(text) {
+        Ok(_) => Json::parse(text).ok()?,
         // It is JSON, but has a member twice.
         Err(error) if error.is_data() => return None,
         // This refuses such members itself.
-        Err(_) => serde_saphyr::from_str(text).ok()?,
+        Err(_) => yaml::parse(text).ok()?,
     };
-    let Value::Object(mut file) = file else { return None };
-    let Some(Value::Array(entries)) = file.remove("jobs") else { return None };
+    let Json::Object(mut file) = file else { return None };
+    let Some(Json::Array(entries)) = file.remove("jobs") else { return None };
     let is_known = |name: &String| matches!(name.as_str(), "notes" | "version") || name.starts_with("x-");
     let ids: BTreeSet<_> = entries.iter().map(|entry| entry["job_id"].to_string()).collect();
     let is_long = entries.len() > AT_ONCE && ids.len() == entries.len();
-    (is_long && file.keys().all(is_known) && entries.iter().all(Value::is_object)).then_some(entries)
+    let is_object = |entry: &Json| entry.as_object().is_some();
+    (is_long && file.keys().all(is_known) && entries.iter().all(is_object)).then_some(entries)
 }
 
-/// JSON whose objects have each member once. `serde_json` alone keeps the last of two, and the server would never see
-/// the other one.
-struct Once(Value);
+/// Looks through JSON whose objects have each member once. Of two of a name the last would be kept, and the server would
+/// never see the other one.
+struct Once;
 
 impl<'de> Deserialize<'de> for Once {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(OnceVisitor).map(Self)
+        deserializer.deserialize_any(Self)
     }
 }
 
-struct OnceVisitor;
-
-impl<'de> Visitor<'de> for OnceVisitor {
-    type Value = Value;
+impl<'de> Visitor<'de> for Once {
+    type Value = Self;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("JSON")
     }
 
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
+    fn visit_unit<E>(self) -> Result<Self, E> {
+        Ok(self)
     }
 
-    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
-        Ok(value.into())
+    fn visit_bool<E>(self, _: bool) -> Result<Self, E> {
+        Ok(self)
     }
 
-    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
-        Ok(value.into())
+    fn visit_i64<E>(self, _: i64) -> Result<Self, E> {
+        Ok(self)
     }
 
-    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
-        Ok(value.into())
+    fn visit_u64<E>(self, _: u64) -> Result<Self, E> {
+        Ok(self)
     }
 
-    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
-        Ok(value.into())
+    fn visit_f64<E>(self, _: f64) -> Result<Self, E> {
+        Ok(self)
     }
 
-    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
-        Ok(value.into())
+    fn visit_str<E>(self, _: &str) -> Result<Self, E> {
+        Ok(self)
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
-        let mut array = Vec::new();
-        while let Some(Once(item)) = items.next_element()? {
-            array.push(item);
-        }
-        Ok(array.into())
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self, A::Error> {
+        while items.next_element::<Self>()?.is_some() {}
+        Ok(self)
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
-        let mut object = Map::new();
-        while let Some((name, Once(member))) = members.next_entry::<String, Once>()? {
-            if object.insert(name, member).is_some() {
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self, A::Error> {
+        let mut names = BTreeSet::new();
+        while let Some((name, Self)) = members.next_entry::<String, Self>()? {
+            if !names.insert(name) {
                 return Err(A::Error::custom("a member stands there twice"));
             }
         }
-        Ok(object.into())
+        Ok(self)
     }
 }
 
@@ -224,12 +222,13 @@ async fn import_in_parts(
     context: &mut Context<'_, '_>,
     client: &Client,
     args: &ImportArgs,
-    entries: &[Value],
+    entries: &[Json],
 ) -> Result<Answer, Failure> {
     let (mut summary, mut reported) =
-        (BTreeMap::<String, u64>::new(), Vec::<Value>::with_capacity(entries.len()));
+        (BTreeMap::<String, u64>::new(), Vec::<Json>::with_capacity(entries.len()));
     for part in entries.chunks(AT_ONCE) {
-        let body = json!({ "jobs": part }).to_string().into_bytes();
+        let body = Object::from([("jobs".to_owned(), Json::Array(part.to_vec()))]);
+        let body = Json::Object(body).to_string().into_bytes();
         let answer = match send(client, args, "application/json", body).await {
             Ok(answer) => answer,
             Err(failure) => {
@@ -247,42 +246,50 @@ async fn import_in_parts(
             *summary.entry(name.clone()).or_default() += count.as_u64().unwrap_or_default();
         }
         let before = reported.len();
-        let of_part = answer.body["entries"].as_array().cloned().unwrap_or_default();
-        reported.extend(of_part.into_iter().map(|entry| moved(entry, before)));
+        let of_part = answer.body["entries"].as_array().unwrap_or_default();
+        reported.extend(of_part.iter().map(|entry| moved(entry.clone(), before)));
     }
     Ok(whole(&summary, &reported))
 }
 
 /// The report of several parts, as the server would have made it of all.
-fn whole(summary: &BTreeMap<String, u64>, reported: &[Value]) -> Answer {
-    let body = json!({ "summary": summary, "entries": reported });
+fn whole(summary: &BTreeMap<String, u64>, reported: &[Json]) -> Answer {
+    let entries = Json::Array(reported.to_vec());
+    let body = [("summary".to_owned(), json!(summary).into()), ("entries".to_owned(), entries)];
+    let body = Json::Object(body.into());
     Answer { text: body.to_string(), body, etag: None }
 }
 
 /// Whether the job is as its entry wants it now.
-fn is_imported(entry: &Value) -> bool {
+fn is_imported(entry: &Json) -> bool {
     !matches!(text_at(entry, "/outcome"), "refused" | "skipped")
 }
 
 /// What is said of an entry that stands `by` entries further on in the whole file.
-fn moved(mut entry: Value, by: usize) -> Value {
-    for error in entry.get_mut("errors").and_then(Value::as_array_mut).into_iter().flatten() {
-        let pointer = text_at(error, "/pointer").strip_prefix("/jobs/").map(|rest| {
-            let (index, rest) =
-                rest.split_once('/').map_or((rest, None), |(index, rest)| (index, Some(rest)));
-            let index =
-                index.parse::<usize>().map_or_else(|_| index.to_owned(), |index| (index + by).to_string());
-            rest.map_or_else(|| format!("/jobs/{index}"), |rest| format!("/jobs/{index}/{rest}"))
-        });
-        if let Some(pointer) = pointer {
-            error["pointer"] = pointer.into();
+fn moved(mut entry: Json, by: usize) -> Json {
+    if let Json::Object(members) = &mut entry
+        && let Some(Json::Array(errors)) = members.get_mut("errors")
+    {
+        for error in errors {
+            if let Some(pointer) = moved_pointer(text_at(error, "/pointer"), by)
+                && let Json::Object(members) = error
+            {
+                members.insert("pointer".to_owned(), Json::String(pointer));
+            }
         }
     }
     entry
 }
 
-fn report(output: &mut Output<'_>, body: &Value) -> io::Result<()> {
-    let entries = body["entries"].as_array().map(Vec::as_slice).unwrap_or_default();
+fn moved_pointer(pointer: &str, by: usize) -> Option<String> {
+    let rest = pointer.strip_prefix("/jobs/")?;
+    let (index, rest) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let index = index.parse::<usize>().map_or_else(|_| index.to_owned(), |index| (index + by).to_string());
+    Some(format!("/jobs/{index}{rest}"))
+}
+
+fn report(output: &mut Output<'_>, body: &Json) -> io::Result<()> {
+    let entries = body["entries"].as_array().unwrap_or_default();
     output.table(REPORT, entries)?;
     for entry in entries {
         for error in entry["errors"].as_array().into_iter().flatten() {
@@ -315,7 +322,8 @@ async fn discover(
         for note in body["notes"].as_array().into_iter().flatten() {
             output.note(&format!("{}: {}", text_at(note, "/job_id"), text_at(note, "/note")))?;
         }
-        output.stdout.line(&format!("{:#}", json!({ "jobs": body["jobs"] })))
+        let jobs = Object::from([("jobs".to_owned(), body["jobs"].clone())]);
+        output.stdout.line(&serde_json::to_string_pretty(&jobs)?)
     })?;
     Ok(Exit::Done)
 }

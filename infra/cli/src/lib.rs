@@ -31,6 +31,7 @@ mod sessions;
 mod tenants;
 mod tokens;
 mod users;
+mod yaml;
 
 pub use self::{
     command::{Command, Group, Leaf, Nothing, Options, run},

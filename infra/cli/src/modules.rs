@@ -3,10 +3,9 @@
 use std::{io, path::PathBuf};
 
 use clap::{Args, Subcommand};
-use gatehouse_domain::error::Chain;
+use gatehouse_domain::{error::Chain, json::Json};
 use gatehouse_modules::{Folder, modules_in};
 use reqwest::Method;
-use serde_json::{Value, json};
 
 use crate::{
     client::Client,
@@ -82,23 +81,23 @@ async fn list(context: &mut Context<'_, '_>, client: &Client) -> Result<(), Fail
     context.output.answer(&answer, |output, body| {
         let modules = body["modules"].as_array().into_iter().flatten();
         // Of the inputs their names: what else there is of them, `show` says.
-        let rows: Vec<Value> = modules
+        let rows: Vec<Json> = modules
             .map(|module| {
                 let names = module["inputs"].as_object().into_iter().flatten().map(|(name, _)| name.as_str());
                 let inputs = names.collect::<Vec<_>>().join(", ");
-                json!({ "name": module["name"], "inputs": inputs, "published_at": module["published_at"] })
+                let mut row = module.as_object().cloned().unwrap_or_default();
+                row.insert("inputs".to_owned(), inputs.as_str().into());
+                Json::Object(row)
             })
             .collect();
         output.table(COLUMNS, &rows)
     })
 }
 
-fn show(output: &mut Output<'_>, module: &Value) -> io::Result<()> {
-    let mut head = module.clone();
-    let members = head.as_object_mut();
-    let (inputs, outputs) =
-        members.map(|members| (members.remove("inputs"), members.remove("outputs"))).unwrap_or_default();
-    output.thing(&head)?;
+fn show(output: &mut Output<'_>, module: &Json) -> io::Result<()> {
+    let mut head = module.as_object().cloned().unwrap_or_default();
+    let (inputs, outputs) = (head.remove("inputs"), head.remove("outputs"));
+    output.thing(&Json::Object(head))?;
     for (columns, things) in [(INPUTS, named(inputs)), (OUTPUTS, named(outputs))] {
         if !things.is_empty() {
             output.stdout.line("")?;
@@ -109,12 +108,12 @@ fn show(output: &mut Output<'_>, module: &Value) -> io::Result<()> {
 }
 
 /// The members of an object, each with its name in it.
-fn named(members: Option<Value>) -> Vec<Value> {
-    let Some(Value::Object(members)) = members else { return Vec::new() };
+fn named(members: Option<Json>) -> Vec<Json> {
+    let Some(Json::Object(members)) = members else { return Vec::new() };
     let with_name = members.into_iter().filter_map(|(name, value)| {
-        let Value::Object(mut value) = value else { return None };
-        value.insert("name".to_owned(), name.into());
-        Some(Value::Object(value))
+        let Json::Object(mut value) = value else { return None };
+        value.insert("name".to_owned(), Json::String(name));
+        Some(Json::Object(value))
     });
     with_name.collect()
 }

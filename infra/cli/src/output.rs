@@ -5,7 +5,7 @@ use std::{
     io::{self, Write},
 };
 
-use serde_json::Value;
+use gatehouse_domain::json::Json;
 use unicode_width::UnicodeWidthStr;
 
 use crate::{client::Answer, failure::Failure};
@@ -68,7 +68,7 @@ impl Output<'_> {
     pub(crate) fn answer(
         &mut self,
         answer: &Answer,
-        people: impl FnOnce(&mut Self, &Value) -> io::Result<()>,
+        people: impl FnOnce(&mut Self, &Json) -> io::Result<()>,
     ) -> Result<(), Failure> {
         if self.json {
             self.raw(&answer.text)?;
@@ -108,7 +108,7 @@ impl Output<'_> {
     }
 
     /// Says from when on a change holds everywhere.
-    pub(crate) fn effect(&mut self, body: &Value) -> io::Result<()> {
+    pub(crate) fn effect(&mut self, body: &Json) -> io::Result<()> {
         let by = text_at(body, "/effective_by");
         match body["flushed"].as_bool() {
             Some(false) => {
@@ -120,14 +120,14 @@ impl Output<'_> {
     }
 
     /// Prints a thing: a line for each of its members.
-    pub(crate) fn thing(&mut self, thing: &Value) -> io::Result<()> {
+    pub(crate) fn thing(&mut self, thing: &Json) -> io::Result<()> {
         let members = thing.as_object().into_iter().flatten();
         let rows: Vec<_> = members.map(|(name, value)| vec![name.clone(), cell(Some(value))]).collect();
         self.rows(&rows)
     }
 
     /// Prints things as a table.
-    pub(crate) fn table(&mut self, columns: &[Column], things: &[Value]) -> io::Result<()> {
+    pub(crate) fn table(&mut self, columns: &[Column], things: &[Json]) -> io::Result<()> {
         let titles = columns.iter().map(|(title, _)| (*title).to_owned()).collect();
         let cells = things
             .iter()
@@ -158,12 +158,12 @@ fn aligned(rows: &[Vec<String>]) -> Vec<String> {
 }
 
 /// A value as it stands in a table.
-fn cell(value: Option<&Value>) -> String {
+fn cell(value: Option<&Json>) -> String {
     match value {
-        None | Some(Value::Null) => "-".to_owned(),
-        Some(Value::String(text)) => printable(text).into_owned(),
-        Some(Value::Array(items)) => joined(items.iter().map(|item| cell(Some(item)))),
-        Some(Value::Object(members)) => {
+        None | Some(Json::Null) => "-".to_owned(),
+        Some(Json::String(text)) => printable(text).into_owned(),
+        Some(Json::Array(items)) => joined(items.iter().map(|item| cell(Some(item)))),
+        Some(Json::Object(members)) => {
             joined(members.iter().map(|(name, value)| format!("{}={}", printable(name), cell(Some(value)))))
         }
         Some(other) => other.to_string(),
@@ -176,8 +176,8 @@ fn joined(parts: impl Iterator<Item = String>) -> String {
 }
 
 /// A member of an answer as text; empty without it.
-pub(crate) fn text_at<'a>(value: &'a Value, pointer: &str) -> &'a str {
-    value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+pub(crate) fn text_at<'a>(value: &'a Json, pointer: &str) -> &'a str {
+    value.pointer(pointer).and_then(Json::as_str).unwrap_or_default()
 }
 
 /// A text that cannot steer the terminal it is printed on.
@@ -191,8 +191,6 @@ pub(crate) fn printable(text: &str) -> Cow<'_, str> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]
@@ -204,7 +202,8 @@ mod tests {
     #[test]
     fn cells_show_lists_and_maps_on_one_line() {
         let thing =
-            json!({ "list": ["a", "b"], "map": { "acme": "viewer", "beta": "admin" }, "none": [], "n": 3 });
+            r#"{ "list": ["a", "b"], "map": { "acme": "viewer", "beta": "admin" }, "none": [], "n": 3 }"#;
+        let thing = Json::parse(thing).unwrap();
         let shown = |pointer| cell(thing.pointer(pointer));
         assert_eq!(shown("/list"), "a,b");
         assert_eq!(shown("/map"), "acme=viewer,beta=admin");
@@ -214,7 +213,16 @@ mod tests {
     }
 
     #[test]
+    fn numbers_stand_in_cells_as_they_were_written() {
+        for number in ["12345678901234567890123", "0.1000000000000000055511151231257827", "1e400", "1.0", "1"]
+        {
+            let list = format!(r#"[{number}, {{ "size": {number} }}]"#);
+            assert_eq!(cell(Some(&Json::parse(&list).unwrap())), format!("{number},size={number}"));
+        }
+    }
+
+    #[test]
     fn what_a_server_says_cannot_steer_the_terminal() {
-        assert_eq!(cell(Some(&json!("a\u{1b}[2Jb\nc"))), "a\u{fffd}[2Jb\u{fffd}c");
+        assert_eq!(cell(Some(&"a\u{1b}[2Jb\nc".into())), "a\u{fffd}[2Jb\u{fffd}c");
     }
 }

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use clap::{Args, Subcommand};
+use gatehouse_domain::json::{Json, Object};
 use reqwest::Method;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::{
     client::Client,
@@ -82,16 +83,16 @@ impl TenantScopes {
 
 impl Sharing {
     /// Adds it to the body of an edit, as the API takes it.
-    fn add_to(self, body: &mut Value) {
+    fn add_to(self, body: &mut Object) {
         if self.open_to_all {
-            body["open_to_all"] = json!(true);
+            body.insert("open_to_all".to_owned(), Json::Bool(true));
             return;
         }
         let mut scopes = BTreeMap::<_, Vec<String>>::new();
         for of_tenant in self.scopes {
             scopes.entry(of_tenant.tenant).or_default().extend(of_tenant.scopes);
         }
-        body["scopes"] = json!(scopes);
+        body.insert("scopes".to_owned(), json!(scopes).into());
     }
 }
 
@@ -117,7 +118,7 @@ pub(crate) async fn run(
         ProvidersCommand::List => {
             let answer = client.get(&["v1", "providers"]).await?;
             context.output.answer(&answer, |output, body| {
-                let providers = body["providers"].as_array().map(Vec::as_slice).unwrap_or_default();
+                let providers = body["providers"].as_array().unwrap_or_default();
                 output.table(COLUMNS, providers)
             })?;
             Ok(Exit::Done)
@@ -143,14 +144,14 @@ async fn check(context: &mut Context<'_, '_>, client: &Client, name: &str) -> Re
         }
         // What fails is among the problems.
         let jobs = body["check"]["jobs"].as_array().into_iter().flatten();
-        for job in jobs.filter(|job| job["trigger"] != "fails") {
+        for job in jobs.filter(|job| text_at(job, "/trigger") != "fails") {
             let (id, trigger) = (text_at(job, "/job_id"), text_at(job, "/trigger"));
             output.note(&format!("job `{id}`: {trigger}: {}", text_at(job, "/detail")))?;
         }
-        let teams = body["check"]["teams"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let teams = body["check"]["teams"].as_array().unwrap_or_default();
         output.table(TEAMS, teams)
     })?;
-    Ok(if answer.body["check"]["ok"] == true { Exit::Done } else { Exit::Refused })
+    Ok(if answer.body["check"]["ok"].as_bool() == Some(true) { Exit::Done } else { Exit::Refused })
 }
 
 /// Reads the provider first: what is changed is what was read, or the server refuses. Its secret is not shown, and
@@ -163,7 +164,7 @@ async fn share(context: &mut Context<'_, '_>, client: &Client, args: ShareArgs) 
     })?;
     let provider = &shown.body["provider"];
     let kept = KEPT.iter().filter(|name| !provider[**name].is_null());
-    let mut body: Value = kept.map(|name| ((*name).to_owned(), provider[*name].clone())).collect();
+    let mut body: Object = kept.map(|name| ((*name).to_owned(), provider[*name].clone())).collect();
     args.with.add_to(&mut body);
     let answer = client.call(Method::PUT, path)?.header("If-Match", &etag).json(&body).answer().await?;
     context.output.answer(&answer, |output, body| output.thing(&body["provider"]))

@@ -3,8 +3,9 @@
 use std::io;
 
 use clap::{Args, Subcommand};
+use gatehouse_domain::json::Json;
 use reqwest::Method;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::{
     client::Client,
@@ -85,9 +86,9 @@ async fn confirm(context: &mut Context<'_, '_>, client: &Client, code: &str) -> 
 }
 
 /// The recovery codes alone on standard output, so that they can be kept.
-fn recovery_codes(output: &mut Output<'_>, body: &Value, note: &str) -> io::Result<()> {
+fn recovery_codes(output: &mut Output<'_>, body: &Json, note: &str) -> io::Result<()> {
     output.note(note)?;
-    for code in body["recovery_codes"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+    for code in body["recovery_codes"].as_array().into_iter().flatten().filter_map(Json::as_str) {
         output.stdout.line(code)?;
     }
     output.effect(body)

@@ -8,7 +8,6 @@ use std::{
 use clap::{Args, Subcommand};
 use gatehouse_domain::{clock::random_id, id::ServiceId, json::Json};
 use reqwest::Method;
-use serde_json::Value;
 
 use crate::{
     client::{Answer, Client, PAGE},
@@ -16,6 +15,7 @@ use crate::{
     exit::Exit,
     failure::Failure,
     output::{Column, Output, text_at},
+    yaml,
 };
 
 /// What can be done with services.
@@ -101,6 +101,7 @@ const ENVIRONMENTS: &[Column] = &[
     ("ENVIRONMENT", "/name"),
     ("CATEGORY", "/category"),
     ("APPROVAL", "/approval_required"),
+    ("APPROVERS", "/approval_group"),
     ("MODULE", "/module"),
     ("TTL", "/ttl_hours"),
     ("DEPLOY", "/deploy"),
@@ -136,11 +137,11 @@ async fn list(context: &mut Context<'_, '_>, client: &Client, args: ListArgs) ->
     context.list(client, list).await
 }
 
-fn show(output: &mut Output<'_>, service: &Value) -> io::Result<()> {
-    let mut service = service.clone();
-    let environments = service.as_object_mut().and_then(|members| members.remove("environments"));
-    output.thing(&service)?;
-    match environments.as_ref().and_then(Value::as_array) {
+fn show(output: &mut Output<'_>, service: &Json) -> io::Result<()> {
+    let mut members = service.as_object().cloned().unwrap_or_default();
+    let environments = members.remove("environments");
+    output.thing(&Json::Object(members))?;
+    match environments.as_ref().and_then(Json::as_array) {
         Some(environments) if !environments.is_empty() => {
             output.stdout.line("")?;
             output.table(ENVIRONMENTS, environments)
@@ -182,7 +183,7 @@ async fn put(context: &mut Context<'_, '_>, client: &Client, args: PutArgs) -> R
 }
 
 /// What will be in the way of a provisioning.
-fn warn(output: &mut Output<'_>, body: &Value) -> io::Result<()> {
+fn warn(output: &mut Output<'_>, body: &Json) -> io::Result<()> {
     let mut warnings = body["warnings"].as_array().into_iter().flatten();
     warnings.try_for_each(|warning| {
         output.warn(&format!("{}: {}", text_at(warning, "/pointer"), text_at(warning, "/detail")))
@@ -223,7 +224,7 @@ fn read(context: &mut Context<'_, '_>, path: &Path) -> Result<Json, Failure> {
     let value = if text.trim_start().starts_with('{') {
         Json::parse(text).map_err(|error| said(error.to_string()))?
     } else {
-        serde_saphyr::from_str::<Value>(text).map_err(|error| said(error.to_string()))?.into()
+        yaml::parse(text).map_err(said)?
     };
     if value.as_object().is_some() { Ok(value) } else { Err(said("it is no object".to_owned())) }
 }
@@ -253,13 +254,13 @@ pub(crate) async fn find(client: &Client, service: &str) -> Result<String, Failu
 
 /// The services of this name. There is one page of them, but for whoever sees the services of all tenants, of which
 /// there may be thousands.
-async fn named(client: &Client, name: &str) -> Result<Vec<Value>, Failure> {
+async fn named(client: &Client, name: &str) -> Result<Vec<Json>, Failure> {
     let (mut services, mut cursor) = (Vec::new(), None);
     loop {
         let query =
             [("name", Some(name.to_owned())), ("limit", Some(PAGE.to_string())), ("cursor", cursor.clone())];
         let page = client.call(Method::GET, &["services"])?.query(&query).answer().await?;
-        services.extend(page.body["services"].as_array().cloned().unwrap_or_default());
+        services.extend(page.body["services"].as_array().unwrap_or_default().to_vec());
         let next = page.body["next_cursor"].as_str().map(str::to_owned);
         if next.is_none() {
             return Ok(services);

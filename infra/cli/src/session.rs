@@ -1,8 +1,9 @@
 //! `login`, `logout`, `whoami`, `reauthenticate`, `password`.
 
 use clap::Args;
+use gatehouse_domain::json::Json;
 use secrecy::ExposeSecret;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::{
     client::Client,
@@ -86,12 +87,12 @@ fn ask_name(context: &Context<'_, '_>) -> Result<String, Failure> {
     asked.ok_or(Failure::NobodyToAsk { what: "a user name", instead: "give it with --username" })
 }
 
-fn stored_session(client: &Client, body: &Value, typed: String) -> Result<StoredSession, Failure> {
+fn stored_session(client: &Client, body: &Json, typed: String) -> Result<StoredSession, Failure> {
     let token = text_at(body, "/token");
     if token.is_empty() {
         return Err(Failure::Nonsense(format!("{} logs people in without a token", client.site())));
     }
-    let user_name = body.pointer("/user/user_name").and_then(Value::as_str).map_or(typed, str::to_owned);
+    let user_name = body.pointer("/user/user_name").and_then(Json::as_str).map_or(typed, str::to_owned);
     let expires_at = text_at(body, "/expires_at").to_owned();
     Ok(StoredSession { token: token.into(), user_name, expires_at })
 }

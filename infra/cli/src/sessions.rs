@@ -1,6 +1,7 @@
 //! `sessions`: one's own.
 
 use clap::{Args, Subcommand};
+use gatehouse_domain::json::Json;
 
 use crate::{
     client::Client,
@@ -49,7 +50,7 @@ pub(crate) async fn run(
         SessionsCommand::List => {
             let answer = client.get(&["auth", "sessions"]).await?;
             context.output.answer(&answer, |output, body| {
-                let sessions = body["sessions"].as_array().map(Vec::as_slice).unwrap_or_default();
+                let sessions = body["sessions"].as_array().unwrap_or_default();
                 output.table(COLUMNS, sessions)
             })?;
         }
@@ -63,7 +64,7 @@ pub(crate) async fn run(
 }
 
 /// Says how many sessions were ended.
-pub(crate) fn ended(output: &mut Output<'_>, body: &serde_json::Value) -> std::io::Result<()> {
+pub(crate) fn ended(output: &mut Output<'_>, body: &Json) -> std::io::Result<()> {
     let note = match body["ended"].as_u64() {
         Some(1) => "1 session has ended".to_owned(),
         count => format!("{} sessions have ended", count.unwrap_or_default()),

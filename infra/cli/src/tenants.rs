@@ -1,6 +1,7 @@
 //! `tenants`: whose projects and services there are.
 
 use clap::{Args, Subcommand};
+use gatehouse_domain::json::{Json, Object};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -9,7 +10,7 @@ use crate::{
     context::Context,
     exit::Exit,
     failure::Failure,
-    output::Column,
+    output::{Column, text_at},
     tokens::members,
 };
 
@@ -86,20 +87,20 @@ async fn all(client: &Client) -> Result<Answer, Failure> {
     client.get(&["v1", "tenants"]).await
 }
 
-fn tenants(body: &Value) -> &[Value] {
-    body["tenants"].as_array().map(Vec::as_slice).unwrap_or_default()
+fn tenants(body: &Json) -> &[Json] {
+    body["tenants"].as_array().unwrap_or_default()
 }
 
-async fn find(client: &Client, name: &str) -> Result<Option<Value>, Failure> {
+async fn find(client: &Client, name: &str) -> Result<Option<Json>, Failure> {
     let answer = all(client).await?;
-    Ok(tenants(&answer.body).iter().find(|tenant| tenant["tenant"] == name).cloned())
+    Ok(tenants(&answer.body).iter().find(|tenant| text_at(tenant, "/tenant") == name).cloned())
 }
 
 async fn show(context: &mut Context<'_, '_>, client: &Client, name: &str) -> Result<(), Failure> {
     let missing = || Failure::Missing(format!("tenant `{name}`"));
     let tenant = find(client, name).await?.ok_or_else(missing)?;
     if context.output.json {
-        Ok(context.output.raw(&json!({ "tenant": tenant }).to_string())?)
+        Ok(context.output.raw(&Json::Object(Object::from([("tenant".to_owned(), tenant)])).to_string())?)
     } else {
         Ok(context.output.thing(&tenant)?)
     }
@@ -108,7 +109,7 @@ async fn show(context: &mut Context<'_, '_>, client: &Client, name: &str) -> Res
 async fn put(context: &mut Context<'_, '_>, client: &Client, args: PutArgs) -> Result<(), Failure> {
     let display_name = match args.display_name {
         Some(display_name) => json!(display_name),
-        None => present_display_name(client, &args.name).await?,
+        None => json!(present_display_name(client, &args.name).await?),
     };
     let no_default_project = args.no_default_project.then_some(Value::Null);
     let body = members([
@@ -122,8 +123,8 @@ async fn put(context: &mut Context<'_, '_>, client: &Client, args: PutArgs) -> R
 }
 
 /// The server takes a name for people with every edit.
-async fn present_display_name(client: &Client, name: &str) -> Result<Value, Failure> {
+async fn present_display_name(client: &Client, name: &str) -> Result<String, Failure> {
     let new =
         || Failure::Usage(format!("there is no tenant `{name}`: give a new one a name with --display-name"));
-    Ok(find(client, name).await?.ok_or_else(new)?["display_name"].clone())
+    Ok(text_at(&find(client, name).await?.ok_or_else(new)?, "/display_name").to_owned())
 }

@@ -64,6 +64,26 @@ impl Json {
         }
     }
 
+    pub fn is_null(&self) -> bool {
+        matches!(self, Self::Null)
+    }
+
+    /// A whole number that fits; `1.0` and `1e0` are not written as one.
+    pub fn as_u64(&self) -> Option<u64> {
+        match self {
+            Self::Number(number) => number.as_str().parse().ok(),
+            _ => None,
+        }
+    }
+
+    /// A whole number that fits; `1.0` and `1e0` are not written as one.
+    pub fn as_i64(&self) -> Option<i64> {
+        match self {
+            Self::Number(number) => number.as_str().parse().ok(),
+            _ => None,
+        }
+    }
+
     pub fn as_bool(&self) -> Option<bool> {
         match self {
             Self::Bool(value) => Some(*value),
@@ -83,6 +103,21 @@ impl Json {
             Self::Object(members) => Some(members),
             _ => None,
         }
+    }
+
+    /// The value at a JSON pointer (RFC 6901).
+    pub fn pointer(&self, pointer: &str) -> Option<&Self> {
+        if pointer.is_empty() {
+            return Some(self);
+        }
+        let tokens = pointer.strip_prefix('/')?.split('/');
+        tokens.map(|token| token.replace("~1", "/").replace("~0", "~")).try_fold(self, |value, token| {
+            match value {
+                Self::Object(members) => members.get(&token),
+                Self::Array(values) => values.get(token.parse::<usize>().ok()?),
+                _ => None,
+            }
+        })
     }
 }
 
@@ -231,6 +266,30 @@ mod tests {
         assert!(Json::parse(&nested(128)).is_ok());
         assert!(Json::parse(&nested(129)).is_err());
         assert!(serde_json::from_str::<Json>(&nested(100_000)).is_err());
+    }
+
+    #[test]
+    fn a_pointer_leads_into_values() {
+        let text = r#"{"a/b":{"~":[1,{"n":18446744073709551616}]},"":0}"#;
+        let json = Json::parse(text).unwrap();
+        let at = |pointer| json.pointer(pointer).map(ToString::to_string);
+        assert_eq!(at(""), Some(json.to_string()));
+        assert_eq!(at("/"), Some("0".to_owned()));
+        assert_eq!(at("/a~1b/~0/1/n"), Some("18446744073709551616".to_owned()));
+        for nowhere in ["a", "/a", "/a~1b/~0/2", "/a~1b/~0/x", "/a~1b/~0/0/y"] {
+            assert_eq!(at(nowhere), None, "{nowhere}");
+        }
+    }
+
+    #[test]
+    fn whole_numbers_are_read_where_they_fit() {
+        let json = |text| Json::parse(text).unwrap();
+        assert_eq!((json("7").as_u64(), json("7").as_i64()), (Some(7), Some(7)));
+        assert_eq!((json("-7").as_u64(), json("-7").as_i64()), (None, Some(-7)));
+        assert_eq!(json("18446744073709551615").as_u64(), Some(u64::MAX));
+        for other in ["18446744073709551616", "1.0", "1e0", "\"7\"", "null"] {
+            assert_eq!((json(other).as_u64(), json(other).as_i64()), (None, None), "{other}");
+        }
     }
 
     #[test]

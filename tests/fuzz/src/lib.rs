@@ -6,6 +6,7 @@
 
 mod callback;
 mod caller;
+mod catalog_file;
 mod cursor;
 mod event;
 mod jobs_file;
@@ -28,6 +29,7 @@ pub struct Target {
 /// Everything that is fuzzed.
 pub const TARGETS: &[Target] = &[
     Target { name: "callback", check: callback::check },
+    Target { name: "catalog-file", check: catalog_file::check },
     Target { name: "cursor", check: cursor::check },
     Target { name: "event", check: event::check },
     Target { name: "jobs-file", check: jobs_file::check },

@@ -3,7 +3,7 @@
 use std::io;
 
 use clap::Args;
-use serde_json::Value;
+use gatehouse_domain::json::Json;
 
 use super::watch::LOOK_INTERVAL;
 use crate::{
@@ -59,8 +59,8 @@ async fn wait(
     path: &[&str],
     mut answer: Answer,
 ) -> Result<Answer, Failure> {
-    let (mut retries, mut before) = (Retries::new(), Value::Null);
-    while environments(&answer.body).iter().any(|environment| environment["running"].is_object()) {
+    let (mut retries, mut before) = (Retries::new(), Json::Null);
+    while environments(&answer.body).iter().any(|environment| environment["running"].as_object().is_some()) {
         if answer.body != before {
             tell(context.output, &answer, &before)?;
             before = answer.body.clone();
@@ -81,12 +81,12 @@ async fn wait(
     Ok(answer)
 }
 
-fn environments(body: &Value) -> &[Value] {
-    body["environments"].as_array().map(Vec::as_slice).unwrap_or_default()
+fn environments(body: &Json) -> &[Json] {
+    body["environments"].as_array().unwrap_or_default()
 }
 
 /// What is otherwise than before.
-fn tell(output: &mut Output<'_>, answer: &Answer, before: &Value) -> io::Result<()> {
+fn tell(output: &mut Output<'_>, answer: &Answer, before: &Json) -> io::Result<()> {
     if output.json {
         return output.raw(&answer.text);
     }
@@ -101,8 +101,9 @@ fn tell(output: &mut Output<'_>, answer: &Answer, before: &Value) -> io::Result<
 }
 
 /// What goes on in an environment, if anything does.
-fn line(environment: &Value) -> Option<String> {
-    let running = environment.get("running").filter(|running| running.is_object())?;
+fn line(environment: &Json) -> Option<String> {
+    let running = &environment["running"];
+    running.as_object()?;
     let (name, kind) = (text_at(environment, "/name"), text_at(running, "/kind"));
     Some(format!("{name}: {kind} {} is {}", text_at(running, "/id"), text_at(running, "/status")))
 }

@@ -5,7 +5,7 @@
 
 use std::{io, time::Duration};
 
-use serde_json::Value;
+use gatehouse_domain::json::Json;
 
 use crate::{
     client::{Answer, Client},
@@ -25,7 +25,7 @@ pub(super) struct Watch<'c, 'a, 'w> {
     service: &'c str,
     operation: &'c str,
     /// The operation as it was shown last.
-    seen: Value,
+    seen: Json,
     retries: Retries,
 }
 
@@ -37,7 +37,7 @@ impl<'c, 'a, 'w> Watch<'c, 'a, 'w> {
         service: &'c str,
         operation: &'c str,
     ) -> Self {
-        Self { context, client, service, operation, seen: Value::Null, retries: Retries::new() }
+        Self { context, client, service, operation, seen: Json::Null, retries: Retries::new() }
     }
 
     /// Prints what happens until the operation ends.
@@ -75,7 +75,7 @@ impl<'c, 'a, 'w> Watch<'c, 'a, 'w> {
         Ok(Exit::of_operation(text_at(operation, "/status")))
     }
 
-    fn show(&mut self, operation: &Value) -> io::Result<()> {
+    fn show(&mut self, operation: &Json) -> io::Result<()> {
         let ended = Exit::of_operation(text_at(operation, "/status")).is_some();
         if !ended {
             self.show_status(operation)?;
@@ -89,7 +89,7 @@ impl<'c, 'a, 'w> Watch<'c, 'a, 'w> {
         for line in unseen(&self.seen["log"], &operation["log"]) {
             self.context.output.stdout.line(&printable(line.as_str().unwrap_or_default()))?;
         }
-        if operation["plan"].is_object() && operation["plan"] != self.seen["plan"] {
+        if operation["plan"].as_object().is_some() && operation["plan"] != self.seen["plan"] {
             self.aside(&plan_line(operation))?;
         }
         if ended {
@@ -99,7 +99,7 @@ impl<'c, 'a, 'w> Watch<'c, 'a, 'w> {
         Ok(())
     }
 
-    fn show_status(&mut self, operation: &Value) -> io::Result<()> {
+    fn show_status(&mut self, operation: &Json) -> io::Result<()> {
         let (status, reason) = (text_at(operation, "/status"), text_at(operation, "/reason"));
         if status == text_at(&self.seen, "/status") {
             return Ok(());
@@ -116,12 +116,12 @@ impl<'c, 'a, 'w> Watch<'c, 'a, 'w> {
         }
     }
 
-    fn show_outputs(&mut self, operation: &Value) -> io::Result<()> {
+    fn show_outputs(&mut self, operation: &Json) -> io::Result<()> {
         for (name, output) in operation["outputs"].as_object().into_iter().flatten() {
-            let value = match output.get("value") {
-                Some(Value::String(text)) => text.clone(),
+            let value = match output.as_object().and_then(|members| members.get("value")) {
+                Some(Json::String(text)) => text.clone(),
                 Some(value) => value.to_string(),
-                None if output["too_large"] == true => "(too large)".to_owned(),
+                None if output["too_large"].as_bool() == Some(true) => "(too large)".to_owned(),
                 None => "(sensitive)".to_owned(),
             };
             self.aside(&format!("output {name}: {value}"))?;
@@ -135,12 +135,12 @@ impl<'c, 'a, 'w> Watch<'c, 'a, 'w> {
     }
 }
 
-fn items(list: &Value) -> &[Value] {
-    list.as_array().map(Vec::as_slice).unwrap_or_default()
+fn items(list: &Json) -> &[Json] {
+    list.as_array().unwrap_or_default()
 }
 
 /// What of a list that grows, and forgets its beginning, was not there before.
-fn unseen<'v>(before: &Value, now: &'v Value) -> &'v [Value] {
+fn unseen<'v>(before: &Json, now: &'v Json) -> &'v [Json] {
     let (before, now) = (items(before), items(now));
     let most = before.len().min(now.len());
     let known = (0..=most).rev().find(|known| before.ends_with(&now[..*known]));
@@ -148,15 +148,15 @@ fn unseen<'v>(before: &Value, now: &'v Value) -> &'v [Value] {
 }
 
 /// The steps that stand otherwise than before. How far they are is too much news.
-fn changed<'v>(before: &Value, now: &'v Value) -> Vec<&'v Value> {
-    let looks_like = |one: &Value, other: &Value| {
-        ["name", "attempt", "state", "message"].iter().all(|it| one[it] == other[it])
+fn changed<'v>(before: &Json, now: &'v Json) -> Vec<&'v Json> {
+    let looks_like = |one: &Json, other: &Json| {
+        ["name", "attempt", "state", "message"].iter().all(|it| one[*it] == other[*it])
     };
-    let is_new = |step: &&Value| !items(before).iter().any(|known| looks_like(known, step));
+    let is_new = |step: &&Json| !items(before).iter().any(|known| looks_like(known, step));
     items(now).iter().filter(is_new).collect()
 }
 
-fn step_line(step: &Value) -> String {
+fn step_line(step: &Json) -> String {
     let (name, state) = (text_at(step, "/name"), text_at(step, "/state"));
     match text_at(step, "/message") {
         "" => format!("{name} {state}"),
@@ -165,8 +165,8 @@ fn step_line(step: &Value) -> String {
 }
 
 /// What a plan would do, or what a look for drift found.
-fn plan_line(operation: &Value) -> String {
-    let count = |what| operation["plan"][what].as_u64().unwrap_or_default();
+fn plan_line(operation: &Json) -> String {
+    let count = |what: &str| operation["plan"][what].as_u64().unwrap_or_default();
     let (add, change, destroy) = (count("add"), count("change"), count("destroy"));
     match text_at(operation, "/kind") {
         "drift" => format!("drift: {} resources are otherwise than provisioned", add + change + destroy),
@@ -191,8 +191,10 @@ mod tests {
             (json!(["a", "b"]), json!([]), json!([])),
             (json!([]), json!(["a"]), json!(["a"])),
         ];
-        for (before, now, expected) in cases {
-            assert_eq!(json!(unseen(&before, &now)), expected, "{before} then {now}");
+        for (before, now, expected) in
+            cases.map(|(before, now, expected)| (before.into(), now.into(), Json::from(expected)))
+        {
+            assert_eq!(Some(unseen(&before, &now)), expected.as_array(), "{before} then {now}");
         }
     }
 }

@@ -1,9 +1,9 @@
 //! `runs trigger`.
 
 use clap::Args;
+use gatehouse_domain::json::Json;
 use gatehouse_domain::{clock::random_id, json::Object};
 use reqwest::Method;
-use serde_json::Value;
 
 use super::{parameters::Parameter, watch::Watch};
 use crate::{
@@ -65,8 +65,8 @@ fn say(context: &mut Context<'_, '_>, answer: &Answer, run: &str) -> Result<(), 
 
 /// Also beside JSON: whoever gave the parameters may take them for used.
 fn warn_of_undelivered(context: &mut Context<'_, '_>, answer: &Answer) -> Result<(), Failure> {
-    let names = answer.body.pointer("/run/undelivered").and_then(Value::as_array);
-    let names: Vec<_> = names.into_iter().flatten().filter_map(Value::as_str).collect();
+    let names = answer.body.pointer("/run/undelivered").and_then(Json::as_array);
+    let names: Vec<_> = names.into_iter().flatten().filter_map(Json::as_str).collect();
     if !names.is_empty() {
         let names = names.join(", ");
         let text = format!("kept with the run, and not delivered to the CI system: {names}");

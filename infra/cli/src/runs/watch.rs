@@ -5,9 +5,9 @@
 
 use std::{io, time::Duration};
 
+use gatehouse_domain::json::Json;
 use gatehouse_outbound::{SseEvent, SseParser};
 use reqwest::{Method, StatusCode};
-use serde_json::{Value, json};
 
 use super::log::LogView;
 use crate::{
@@ -30,7 +30,7 @@ pub(super) struct Watch<'c, 'a, 'w> {
     /// The id of the last event that was read.
     last_id: Option<String>,
     /// The last status that was shown.
-    status: Option<Value>,
+    status: Option<Json>,
     retries: Retries,
 }
 
@@ -105,7 +105,7 @@ impl<'c, 'a, 'w> Watch<'c, 'a, 'w> {
 
     fn take(&mut self, event: SseEvent) -> Result<Next, Failure> {
         let data = event.data.as_deref().ok_or_else(too_long)?;
-        let data: Value = serde_json::from_str(&String::from_utf8_lossy(data)).map_err(|_| {
+        let data: Json = serde_json::from_str(&String::from_utf8_lossy(data)).map_err(|_| {
             Failure::Nonsense(format!("{} sends an event that is no JSON", self.client.site()))
         })?;
         // A status need not have a place in the stream, so it may be told again when a reader comes back.
@@ -135,10 +135,12 @@ impl<'c, 'a, 'w> Watch<'c, 'a, 'w> {
         })
     }
 
-    fn show(&mut self, event: &SseEvent, data: &Value) -> io::Result<()> {
+    fn show(&mut self, event: &SseEvent, data: &Json) -> io::Result<()> {
         if self.context.output.json {
-            let line = json!({ "event": event.name, "id": event.id, "data": data });
-            return self.context.output.stdout.line(&line.to_string());
+            let id = event.id.as_deref().map_or(Json::Null, Json::from);
+            let line = [("event", event.name.as_str().into()), ("id", id), ("data", data.clone())];
+            let line = line.map(|(name, value)| (name.to_owned(), value));
+            return self.context.output.stdout.line(&Json::Object(line.into()).to_string());
         }
         match event.name.as_str() {
             "log" => {
@@ -207,7 +209,7 @@ fn too_long() -> Failure {
 }
 
 /// Why the stream ends before the run does, where that lies with whoever reads it.
-fn not_admitted(run: &str, event: &str, data: &Value) -> Option<Failure> {
+fn not_admitted(run: &str, event: &str, data: &Json) -> Option<Failure> {
     let why = match (event, text_at(data, "/reason")) {
         ("end", "credential_ended") => "your session or key has ended: log in again, or use another key",
         ("end", "role_lost") => "your role or key does not allow watching any more",
@@ -216,26 +218,26 @@ fn not_admitted(run: &str, event: &str, data: &Value) -> Option<Failure> {
     Some(Failure::NotAdmitted(format!("{why}; run {run} goes on")))
 }
 
-fn stream_failure(data: &Value, retryable: bool) -> Failure {
+fn stream_failure(data: &Json, retryable: bool) -> Failure {
     Failure::Stream { message: printable(text_at(data, "/message")).into_owned(), retryable }
 }
 
-fn without_time(data: &Value) -> Value {
+fn without_time(data: &Json) -> Json {
     let mut data = data.clone();
-    if let Some(members) = data.as_object_mut() {
+    if let Json::Object(members) = &mut data {
         members.remove("time");
     }
     data
 }
 
-fn status_line(data: &Value) -> String {
+fn status_line(data: &Json) -> String {
     match text_at(data, "/reason/detail") {
         "" => text_at(data, "/status").to_owned(),
         reason => format!("{}: {reason}", text_at(data, "/status")),
     }
 }
 
-fn step_line(data: &Value) -> String {
+fn step_line(data: &Json) -> String {
     let step = data["name"].as_str().unwrap_or(text_at(data, "/step"));
     let outcome = match (data["succeeded"].as_bool(), data["exit_status"].as_i64()) {
         (_, Some(status)) if status != 0 => format!(" with exit status {status}"),
@@ -248,11 +250,11 @@ fn step_line(data: &Value) -> String {
 }
 
 /// What is known of a step beside how far it is: what goes on, what it runs, which version it has.
-fn known_of(data: &Value) -> Option<String> {
+fn known_of(data: &Json) -> Option<String> {
     if let Some(detail) = data["detail"].as_str() {
         return Some(detail.to_owned());
     }
-    let plain = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let plain = |value: &Json| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     if let Some(version) = data["version"].as_object() {
         let version: Vec<_> =
             version.iter().map(|(name, value)| format!("{name} {}", plain(value))).collect();

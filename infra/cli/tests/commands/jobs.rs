@@ -142,6 +142,7 @@ async fn a_long_file_with_a_member_twice_is_sent_as_it_is() {
         assert_eq!(server.only().body, repeating.as_bytes());
     }
     // Without one it goes in parts, as it was written.
+    let file = file.replacen("1.5", "12345678901234567890123", 1).replacen("1.5", "1.50", 1);
     let server = Server::start().await;
     server
         .on("POST /v1/jobs/import", Reply::ok(&report(0)))
@@ -150,9 +151,10 @@ async fn a_long_file_with_a_member_twice_is_sent_as_it_is() {
     ada.stdin.clone_from(&file);
     ada.run(&["jobs", "import", "-"]).await.done();
     let sent: Vec<_> =
-        server.asked().iter().flat_map(|asked| asked.json()["jobs"].as_array().unwrap().clone()).collect();
-    let written: Value = serde_json::from_str(&file).unwrap();
-    assert_eq!(written["jobs"], json!(sent));
+        server.asked().into_iter().map(|asked| String::from_utf8(asked.body).unwrap()).collect();
+    let (first, second) =
+        (sent[0].strip_suffix("]}").unwrap(), sent[1].strip_prefix(r#"{"jobs":["#).unwrap());
+    assert_eq!(format!("{first},{second}"), file);
 }
 
 #[tokio::test]

@@ -60,6 +60,22 @@ async fn the_id_of_an_operation_stands_alone_on_standard_output() {
 }
 
 #[tokio::test]
+async fn numbers_are_sent_and_told_as_they_are_written() {
+    let server = Server::start().await;
+    let inputs = r#"{"big":12345678901234567890123,"half":0.1000000000000000055511151231257827}"#;
+    let outputs = r#"{"big":{"value":12345678901234567890123},"list":{"value":[1.0,1e400]}}"#;
+    let ended = format!(r#"{{"operation":{{"id":"op_1","status":"succeeded","outputs":{outputs}}}}}"#);
+    server.on("POST /services/svc_1/actions/provision", asked_for()).on(OPERATION, Reply::text(200, &ended));
+    let given = ["-i", "half:=0.1000000000000000055511151231257827", "-i", "big:=12345678901234567890123"];
+    let line = [&["provision", "svc_1", "dev", "--watch"], given.as_slice()].concat();
+    let ran = Person::with_token(&server).run(&line).await.done();
+    let sent = String::from_utf8(server.asked()[0].body.clone()).unwrap();
+    assert_eq!(sent, format!(r#"{{"environment":"dev","inputs":{inputs}}}"#));
+    let told = "-- output big: 12345678901234567890123\n-- output list: [1.0,1e400]\n-- succeeded\n";
+    assert!(ran.stderr.ends_with(told), "{ran:?}");
+}
+
+#[tokio::test]
 async fn an_input_that_is_given_twice_begins_nothing() {
     let server = Server::start().await;
     let line = ["provision", "svc_1", "dev", "-i", "size=3", "-i", "size=4"];

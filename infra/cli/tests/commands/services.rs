@@ -13,6 +13,9 @@ fn service(id: &str, name: &str, tenant: &str) -> Value {
         "environments": [{
             "name": "dev", "category": "dev", "approval_required": false, "module": "example", "inputs": {},
             "ttl_hours": 24, "deploy": { "job": "deploy-shop" },
+        }, {
+            "name": "live", "category": "production", "approval_required": true,
+            "approval_group": "group:default/sre", "deploy": { "job": "deploy-shop" },
         }],
     })
 }
@@ -60,8 +63,9 @@ async fn a_service_is_shown_with_its_environments() {
     assert!(head.lines().any(|line| line == "owner      team-pay"), "{head}");
     assert_eq!(
         environments,
-        "ENVIRONMENT  CATEGORY  APPROVAL  MODULE   TTL  DEPLOY\n\
-         dev          dev       false     example  24   job=deploy-shop\n"
+        "ENVIRONMENT  CATEGORY    APPROVAL  APPROVERS          MODULE   TTL  DEPLOY\n\
+         dev          dev         false     -                  example  24   job=deploy-shop\n\
+         live         production  true      group:default/sre  -        -    job=deploy-shop\n"
     );
 }
 
@@ -116,10 +120,53 @@ async fn a_service_is_created_from_yaml_and_from_json() {
 }
 
 #[tokio::test]
+async fn numbers_of_a_service_are_sent_as_they_are_written() {
+    let inputs = r#"{"big":12345678901234567890123,"far":1e400,"half":0.1000000000000000055511151231257827,"one":1.0}"#;
+    let json = format!(r#"{{"environments":[{{"inputs":{inputs},"name":"dev"}}],"name":"shop"}}"#);
+    let yaml = "name: shop\nenvironments:\n  - name: dev\n    inputs:\n      big: 12345678901234567890123\n      \
+                far: 1e400\n      half: 0.1000000000000000055511151231257827\n      one: 1.0\n";
+    let server = Server::start().await;
+    let mut ada = Person::with_token(&server);
+    for file in [&json, yaml] {
+        file.clone_into(&mut ada.stdin);
+        let created = json!({ "service": service("svc_1", "shop", "acme") });
+        server
+            .on("POST /services", Reply::json(201, &created))
+            .on("GET /services/svc_1", shop())
+            .on("PUT /services/svc_1", shop());
+        ada.run(&["services", "create", "-f", "-"]).await.done();
+        ada.run(&["services", "put", "svc_1", "-f", "-"]).await.done();
+    }
+    let sent: Vec<_> = server.asked().into_iter().filter(|asked| !asked.line.starts_with("GET")).collect();
+    assert_eq!(sent.len(), 4);
+    for asked in sent {
+        assert_eq!(String::from_utf8(asked.body).unwrap(), json, "{}", asked.line);
+    }
+}
+
+#[tokio::test]
+async fn numbers_are_printed_as_the_server_writes_them() {
+    let outputs = r#"{"size":{"value":12345678901234567890123},"third":{"value":0.33333333333333333333},"whole":{"value":1.0}}"#;
+    let body = format!(
+        r#"{{"deleted":"svc_1","remains":[{{"environment":"dev","state":"present","module":"example","outputs":{outputs}}}]}}"#
+    );
+    let server = Server::start().await;
+    let ada = Person::with_token(&server);
+    let delete = async |more: &[&str]| {
+        server.on("GET /services/svc_1", shop()).on("DELETE /services/svc_1", Reply::text(200, &body));
+        let line = ["services", "delete", "svc_1", "--force"].iter().chain(more);
+        ada.run(&line.copied().collect::<Vec<_>>()).await.done().stdout
+    };
+    let shown = "size=value=12345678901234567890123,third=value=0.33333333333333333333,whole=value=1.0";
+    assert!(delete(&[]).await.ends_with(&format!("{shown}\n")));
+    assert_eq!(delete(&["--json"]).await, format!("{body}\n"));
+}
+
+#[tokio::test]
 async fn a_file_that_is_no_service_is_sent_nowhere() {
     let server = Server::start().await;
     let mut ada = Person::with_token(&server);
-    for broken in ["{\"name\": ", "a: b: c", "just words", "[1]", ""] {
+    for broken in ["{\"name\": ", "a: b: c", "just words", "[1]", "", "name: shop\nsize: .inf"] {
         broken.clone_into(&mut ada.stdin);
         let ran = ada.run(&["services", "create", "-f", "-"]).await;
         assert_eq!(ran.exit, Exit::Usage, "{broken}: {ran:?}");

@@ -62,7 +62,12 @@ pub struct Reply {
 
 impl Reply {
     pub fn json(status: u16, body: &Value) -> Self {
-        Self { status, pieces: vec![body.to_string()], ..Self::default() }
+        Self::text(status, &body.to_string())
+    }
+
+    /// A body as it stands.
+    pub fn text(status: u16, body: &str) -> Self {
+        Self { status, pieces: vec![body.to_owned()], ..Self::default() }
     }
 
     pub fn ok(body: &Value) -> Self {

@@ -291,6 +291,21 @@ async fn machines_get_an_event_on_each_line() {
 }
 
 #[tokio::test]
+async fn numbers_of_events_are_told_as_they_come() {
+    let version = r#"{"build":12345678901234567890123,"ratio":1.0}"#;
+    let data = format!(r#"{{"name":"get","phase":"finished","version":{version}}}"#);
+    let server = Server::start().await;
+    for _ in 0..2 {
+        server.on(EVENTS, stream(&[format!("event: step\ndata: {data}\n\n"), end("succeeded")]));
+    }
+    let ada = Person::with_token(&server);
+    let ran = ada.run(&["runs", "watch", "r-1"]).await.done();
+    assert!(ran.stderr.starts_with("-- get finished: build 12345678901234567890123, ratio 1.0\n"), "{ran:?}");
+    let ran = ada.run(&["runs", "watch", "r-1", "--json"]).await.done();
+    assert!(ran.stdout.starts_with(&format!(r#"{{"data":{data},"event":"step","id":null}}"#)), "{ran:?}");
+}
+
+#[tokio::test]
 async fn whoever_interrupts_leaves_the_run_alone() {
     let server = Server::start().await;
     server.on(EVENTS, stream(&[log("e1", "one\n")]).stays_open());

@@ -1,7 +1,7 @@
 //! Showing, cancelling and rerunning, at every version.
 
 use gatehouse_domain::ci::{BuildId, CancelMode, CiErrorKind, CiProvider, ReasonCode, RunStatus, StartKind};
-use gatehouse_testkit::concourse::{ConcourseTwin, Role, Route, Script, Status, Version};
+use gatehouse_testkit::concourse::{ConcourseTwin, JobBuilder, Role, Route, Script, Status, Version};
 use serde_json::json;
 
 use crate::support::{
@@ -203,4 +203,69 @@ async fn a_build_beyond_the_limit_waits_for_a_slot() {
     bench.twin.wait_for_build(number(&first), |status| status == Status::Started).await;
     let second = trigger(&provider, deploy()).await.unwrap();
     assert_eq!(second.reason.unwrap().code, ReasonCode::WaitingForSlot);
+}
+
+#[tokio::test]
+async fn a_build_of_a_group_waits_for_a_slot_that_another_job_has() {
+    let builder = ConcourseTwin::builder()
+        .user(USER, PASSWORD)
+        .team("main", |team| team.role(USER, Role::PipelineOperator))
+        .pipeline("main", "app", |pipeline| {
+            let silent = |job: JobBuilder| job.script(Script::silent()).serial_group("production");
+            pipeline.job("deploy", silent).job("migrate", silent)
+        });
+    let bench = Bench::new(builder).await;
+    let provider = bench.provider();
+    let first = trigger(&provider, target("app", "migrate")).await.unwrap().id;
+    bench.twin.wait_for_build(number(&first), |status| status == Status::Started).await;
+    let second = trigger(&provider, deploy()).await.unwrap();
+    assert_eq!(second.reason.unwrap().code, ReasonCode::WaitingForSlot);
+    bench.twin.release(number(&first));
+    bench.twin.wait_for_build(number(&second.id), |status| status == Status::Started).await;
+    let shown = provider.build(&deploy(), &second.id).await.unwrap();
+    assert_eq!((shown.status, shown.reason), (RunStatus::Running, None));
+}
+
+#[tokio::test]
+async fn a_build_whose_input_passed_no_job_yet_says_so_and_goes_on_when_it_has() {
+    let builder = ConcourseTwin::builder()
+        .user(USER, PASSWORD)
+        .team("main", |team| team.role(USER, Role::PipelineOperator))
+        .pipeline("main", "app", |pipeline| {
+            let pipeline = pipeline.job("test", |job| job);
+            pipeline.job("deploy", |job| job.passed("repo", "test"))
+        });
+    let bench = Bench::new(builder).await;
+    let provider = bench.provider();
+    let build = trigger(&provider, deploy()).await.unwrap();
+    let reason = build.reason.unwrap();
+    assert_eq!(reason.code, ReasonCode::WaitingForInputs);
+    let why =
+        "it waits for its inputs: `repo` (no satisfiable builds from passed jobs found for set of inputs)";
+    assert_eq!(reason.detail, why);
+    trigger(&provider, target("app", "test")).await.unwrap();
+    within_patience(bench.twin.wait_until_finished(number(&build.id))).await;
+    let shown = provider.build(&deploy(), &build.id).await.unwrap();
+    assert_eq!((shown.status, shown.reason), (RunStatus::Succeeded, None));
+}
+
+/// Up to 8.1 the checks of its inputs stand behind each build of a job in the sequence of ids, and in lists of builds.
+#[tokio::test]
+async fn checks_are_never_taken_for_builds_of_the_job() {
+    for version in Version::ALL {
+        let bench = Bench::new(concourse(Script::quick()).version(version)).await;
+        let provider = bench.provider();
+        let first = trigger(&provider, deploy()).await.unwrap().id;
+        let begin = Begin::prepare(&provider, deploy(), StartKind::Trigger).await;
+        assert_eq!(begin.checkpoint.0, first.0, "{version}");
+        let second = begin.start(&provider).await.unwrap().id;
+        assert_eq!(begin.look(&provider).await, *std::slice::from_ref(&second.0), "{version}");
+        let checks = bench.twin.checks();
+        assert_eq!(checks.len(), if version < Version::V7_4 { 0 } else { 2 }, "{version}");
+        for check in checks {
+            let id = BuildId(check.id.to_string());
+            let refused = provider.build(&deploy(), &id).await.unwrap_err();
+            assert_eq!(refused.kind, CiErrorKind::Refused, "{version}");
+        }
+    }
 }

@@ -4,14 +4,15 @@ use std::{sync::Arc, time::Duration};
 
 use futures_util::StreamExt;
 use gatehouse_domain::ci::{
-    BuildId, CancelMode, CiErrorKind, CiProvider, EventStream, Position, RunEvent, RunEventBody,
+    BuildId, CancelMode, CiErrorKind, CiProvider, EventStream, Position, RunEvent, RunEventBody, RunStatus,
+    VersionFields,
 };
 use gatehouse_providers::concourse::ConcourseProvider;
 use gatehouse_testkit::concourse::{Fault, Route, Script, Status, Version};
 use serde_json::json;
 
 use crate::support::{
-    Bench, QUICK, QUIET_AFTER_END, WATCHDOG, concourse, deploy, line, number, told, trigger, watch,
+    Bench, QUICK, QUIET_AFTER_END, WATCHDOG, concourse, deploy, line, number, target, told, trigger, watch,
     within_patience,
 };
 
@@ -121,6 +122,37 @@ async fn a_waiting_build_tells_why_and_tells_it_once() {
     assert_eq!(bench.twin.request_count(Route::Events), 0, "a stream was opened that says nothing");
     bench.twin.release(number(&build));
     assert_eq!(line(&next(&mut events).await), "0 status running (started)");
+}
+
+#[tokio::test]
+async fn a_build_that_waits_for_its_first_version_tells_so_and_then_runs() {
+    let builder = concourse(Script::quick())
+        .pipeline("main", "late", |it| it.job("deploy", |job| job).resource("repo", &[]));
+    let bench = Bench::new(builder).await;
+    let (provider, late) = (bench.provider(), target("late", "deploy"));
+    let build = trigger(&provider, late.clone()).await.unwrap().id;
+    let mut events = provider.clone().events(late.clone(), build, None);
+    assert_eq!(line(&next(&mut events).await), "- status queued (pending) WaitingForInputs");
+    bench.twin.publish("main", "late", "repo", &json!({"ref": "one"}));
+    let version = VersionFields::from([("ref".to_owned(), "one".to_owned())]);
+    provider.pins().unwrap().look_for(&late, "repo", &version).await.unwrap();
+    assert_eq!(line(&next(&mut events).await), "0 status running (started)");
+}
+
+#[tokio::test]
+async fn a_step_without_a_worker_says_that_it_waits_for_one() {
+    let bench = Bench::new(concourse(Script::new().without_workers().task("unit", |task| task))).await;
+    let provider = bench.provider();
+    let build = trigger(&provider, deploy()).await.unwrap().id;
+    bench.twin.wait_for_build(number(&build), |status| status == Status::Started).await;
+    let mut events = provider.clone().events(deploy(), build.clone(), None);
+    assert_eq!(line(&next(&mut events).await), "0 status running (started)");
+    assert_eq!(line(&next(&mut events).await), "1 step 64f0a0 unit preparing -");
+    assert_eq!(line(&next(&mut events).await), "2 step 64f0a0 unit preparing waiting for a worker");
+    let shown = provider.build(&deploy(), &build).await.unwrap();
+    assert_eq!((shown.status, shown.reason), (RunStatus::Running, None));
+    bench.twin.release(number(&build));
+    assert_eq!(line(&next(&mut events).await), "3 step 64f0a0 unit preparing on worker worker-1");
 }
 
 #[tokio::test]

@@ -334,6 +334,13 @@ impl JobBuilder {
         self
     }
 
+    /// Runs when no build of another job of `group`, or of this one, does.
+    #[must_use]
+    pub fn serial_group(mut self, group: &str) -> Self {
+        self.record.serial_groups.push(group.to_owned());
+        self
+    }
+
     /// Wants versions of `input` that have passed `job`.
     #[must_use]
     pub fn passed(mut self, input: &str, job: &str) -> Self {

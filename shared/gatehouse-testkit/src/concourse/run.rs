@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use tokio::sync::{Semaphore, watch};
-
+use super::checks;
 use super::config::AbortPace;
 use super::events::{self, EventLog};
+use super::scheduling::{Blocked, look_for_inputs, waits_behind_another};
 use super::script::{Action, Hold, Script, Status, StepKind};
 use super::state::{BuildRecord, Fields, State};
 use super::world::World;
@@ -28,41 +28,36 @@ pub(super) struct NewBuild {
     pub(super) job: Option<(i64, String)>,
     pub(super) created_by: Option<String>,
     pub(super) rerun_of: Option<i64>,
+    /// Whether what it gets is checked first.
+    pub(super) checks_inputs: bool,
     pub(super) script: Arc<Script>,
 }
 
 /// Makes a pending build and starts to work on it. Returns its id.
 pub(super) fn create(world: &Arc<World>, new: NewBuild) -> i64 {
-    let id = world.update(|state| insert(world, state, new));
+    let id = world.update(|state| {
+        let checked = new.job.clone().filter(|_| new.checks_inputs);
+        let id = insert(world, state, new);
+        if let Some((pipeline, job)) = checked {
+            checks::check_inputs(world, state, pipeline, &job);
+        }
+        id
+    });
     let runner = Runner { world: world.clone(), id, step: None };
     spawn(world, runner.run());
     id
 }
 
 fn insert(world: &World, state: &mut State, new: NewBuild) -> i64 {
-    let id = state.next_build_id;
-    state.next_build_id += 1;
+    let id = state.take_build_id();
     let (name, rerun_number) = name(state, id, &new);
     let log = EventLog::new(world.config.version, new.script.event_id_step);
     let build = BuildRecord {
-        id,
-        name,
-        team: new.team,
         job: new.job,
-        status: Status::Pending,
         created_by: new.created_by.filter(|_| world.config.version.has_created_by()),
-        start_time: None,
-        end_time: None,
-        reap_time: None,
-        comment: String::new(),
         rerun_of: new.rerun_of,
         rerun_number,
-        taken: BTreeMap::new(),
-        script: new.script,
-        log,
-        changed: watch::Sender::new(()),
-        abort: watch::Sender::new(false),
-        released: Arc::new(Semaphore::new(0)),
+        ..BuildRecord::new(id, name, new.team, new.script, log)
     };
     state.builds.insert(id, build);
     id
@@ -80,39 +75,6 @@ fn name(state: &mut State, id: i64, new: &NewBuild) -> (String, u64) {
     };
     job.last_number += 1;
     (job.last_number.to_string(), 0)
-}
-
-/// Why a pending build does not start.
-#[derive(Debug, Default)]
-pub(super) struct Blocked {
-    pub(super) pipeline: bool,
-    pub(super) job: bool,
-    pub(super) in_flight: bool,
-}
-
-impl Blocked {
-    pub(super) fn of(state: &State, build: &BuildRecord) -> Self {
-        let Some((pipeline_id, job_name)) = &build.job else { return Self::default() };
-        let Some(pipeline) = state.pipeline_by_id(*pipeline_id) else { return Self::default() };
-        let Some(job) = pipeline.job(job_name) else { return Self::default() };
-        let running =
-            state.job_builds(*pipeline_id, job_name).filter(|it| it.status == Status::Started).count();
-        Self {
-            pipeline: pipeline.paused,
-            job: job.paused,
-            in_flight: job.max_in_flight.is_some_and(|limit| running >= limit),
-        }
-    }
-
-    fn is_paused(&self) -> bool {
-        self.pipeline || self.job
-    }
-}
-
-/// Whether an older build of the job waits.
-fn waits_behind_another(state: &State, build: &BuildRecord) -> bool {
-    let Some((pipeline, job)) = &build.job else { return false };
-    state.job_builds(*pipeline, job).any(|it| it.id < build.id && it.status == Status::Pending)
 }
 
 struct Runner {
@@ -166,9 +128,14 @@ impl Runner {
             || build.status != Status::Pending
             || blocked.is_paused()
             || blocked.in_flight
+            || !blocked.missing.is_empty()
         {
             return None;
         }
+        if let Some((pipeline, name)) = build.job.clone() {
+            look_for_inputs(state, pipeline, |job| job.name == name);
+        }
+        let build = state.builds.get(&self.id)?;
         let taken = taken(state, build);
         let build = state.builds.get_mut(&self.id)?;
         let now = self.world.now();
@@ -256,7 +223,7 @@ impl Runner {
     }
 
     fn finish(&self, status: Status) {
-        self.change(|build, now| end(build, status, now));
+        self.change(|build, now| build.end(status, now));
     }
 
     fn change(&self, change: impl FnOnce(&mut BuildRecord, i64)) {
@@ -268,8 +235,13 @@ impl Runner {
             build.status.is_terminal() && !was_terminal
         });
         if end_before == Some(true) {
-            // Another build of the job may start now.
-            self.world.update(|_| ());
+            // Another build of the job may start now, or of one behind it.
+            self.world.update(|state| {
+                let Some((pipeline, name)) = state.builds.get(&self.id).and_then(|it| it.job.clone()) else {
+                    return;
+                };
+                look_for_inputs(state, pipeline, |job| job.passed.values().flatten().any(|it| *it == name));
+            });
         }
     }
 }
@@ -283,14 +255,4 @@ fn taken(state: &State, build: &BuildRecord) -> BTreeMap<String, Fields> {
     let Some(pipeline) = pipeline else { return BTreeMap::new() };
     let gets = build.script.steps.iter().filter(|step| step.kind == StepKind::Get);
     gets.filter_map(|step| Some((step.name.clone(), pipeline.version_of(&step.name)?.clone()))).collect()
-}
-
-/// Ends a build that is not over yet: the event and the status come together.
-pub(super) fn end(build: &mut BuildRecord, status: Status, now: i64) {
-    if !build.status.is_terminal() {
-        build.log.push(&events::status_event(status.as_str()), now);
-        build.status = status;
-        build.end_time = Some(now);
-        build.changed.send_replace(());
-    }
 }

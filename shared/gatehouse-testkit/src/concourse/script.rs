@@ -104,7 +104,21 @@ pub struct Script {
     pub(super) nodes: Vec<Value>,
     /// The plan, where it is not that of `nodes`.
     pub(super) plan: Option<Value>,
+    /// Whether steps wait for a worker.
+    lacks_workers: bool,
+    image: Image,
     ids: Ids,
+}
+
+/// What tasks run in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Image {
+    /// What the worker has.
+    OfWorker,
+    /// The version of a resource, which is looked for and fetched first.
+    Unchecked,
+    /// The same, which somebody has looked for of late.
+    Checked,
 }
 
 /// Where the ids of steps come from: plain numbers in the plan, and below an `across` step its own.
@@ -153,8 +167,16 @@ impl Script {
             event_id_step: 1,
             nodes: Vec::new(),
             plan: None,
+            lacks_workers: false,
+            image: Image::OfWorker,
             ids: Ids { below: None, next: 0x0a0 },
         }
+    }
+
+    /// The check of a resource, which is told by its events.
+    pub(super) fn check(id: &str, resource: &str) -> Self {
+        let plan = json!({"id": id, "check": {"name": resource, "type": "mock"}});
+        Self { plan: Some(json!({"schema": "exec.v2", "plan": plan})), ..Self::new() }
     }
 
     /// The steps that get an input, which what is got again behind its put is not.
@@ -215,6 +237,28 @@ impl Script {
         self
     }
 
+    /// Lets each step from here on wait for a worker, until the test releases it. The build has started then.
+    #[must_use]
+    pub fn without_workers(mut self) -> Self {
+        self.lacks_workers = true;
+        self
+    }
+
+    /// Gives tasks from here on an image that is fetched first, which has steps and events of its own since 7.0. The first
+    /// of them looks for its version.
+    #[must_use]
+    pub fn with_image(mut self) -> Self {
+        self.image = Image::Unchecked;
+        self
+    }
+
+    /// The same, of an image whose version another build has looked for of late.
+    #[must_use]
+    pub fn with_checked_image(mut self) -> Self {
+        self.image = Image::Checked;
+        self
+    }
+
     /// Leaves out the `status: started` event.
     #[must_use]
     pub fn unannounced(mut self) -> Self {
@@ -268,6 +312,7 @@ impl Script {
             "platform": "", "image": "", "run": {"path": "", "args": null, "dir": ""}, "inputs": null,
         });
         self.step_emit(&id, events::timed_event("initialize-task", "4.0", &id).json("config", &unknown));
+        self.fetch_image(&id);
         self.select_worker(&id);
         self.step_emit(&id, events::timed_event("start-task", "5.0", &id).json("config", &config));
         let task = body(TaskScript { origin: id.clone(), actions: Vec::new(), exit_status: Some(0) });
@@ -335,8 +380,8 @@ impl Script {
     /// Plans what `steps` says, which does not come to pass.
     #[must_use]
     pub fn not_run(mut self, steps: impl FnOnce(Self) -> Self) -> Self {
-        let before = std::mem::take(&mut self.actions);
-        Self { actions: before, ..steps(self) }
+        let (actions, image) = (std::mem::take(&mut self.actions), self.image);
+        Self { actions, image, ..steps(self) }
     }
 
     /// Does `step`, whose failure does not matter.
@@ -449,8 +494,14 @@ impl Script {
     fn add_step(&mut self, kind: StepKind, name: &str, version: &Value) -> String {
         self.steps.push(Step { kind, name: name.to_owned(), version: version.clone() });
         match kind {
-            StepKind::Get => self
-                .add_node("get", &json!({"name": name, "type": "git", "resource": name, "version": version})),
+            StepKind::Get => {
+                let mut get = json!({"name": name, "type": "git", "resource": name});
+                // Of what is put the version is not known beforehand.
+                if self.outputs().all(|put| put.name != name) {
+                    get["version"] = version.clone();
+                }
+                self.add_node("get", &get)
+            }
             StepKind::Put => self.add_node("put", &json!({"name": name, "type": "git", "resource": name})),
             StepKind::Task => {
                 self.add_node("task", &json!({"name": name, "privileged": false, "hermetic": false}))
@@ -494,6 +545,43 @@ impl Script {
         }
     }
 
+    /// Looks for the image of a task and gets it, as steps below the task.
+    fn fetch_image(&mut self, task: &str) {
+        if self.image == Image::OfWorker {
+            return;
+        }
+        let (check, get) = (format!("{task}/image-check"), format!("{task}/image-get"));
+        for (kind, id, step) in [("image-check", &check, "check"), ("image-get", &get, "get")] {
+            let plan = json!({"id": id, step: {"name": "image", "type": "mock"}});
+            let event = events::timed_event(kind, "1.1", task).json("plan", &plan);
+            self.step_emit(task, event.since(Version::V7_4));
+        }
+        let mut told = vec![events::step_event("initialize-check", "1.0", &check).json("name", &"image")];
+        if self.image == Image::Unchecked {
+            told.push(
+                events::timed_event("selected-worker", "1.0", &check).json("selected_worker", &"worker-1"),
+            );
+            told.push(events::step_event("start", "1.0", &check));
+        }
+        told.push(events::step_event("finish", "1.0", &check).json("succeeded", &true));
+        self.image = Image::Checked;
+        for event in told {
+            self.step_emit(&check, event.since(Version::V7_4));
+        }
+        let version = json!({"version": "v1"});
+        let told = [
+            events::step_event("initialize-get", "2.0", &get),
+            events::step_event("start-get", "1.0", &get),
+            events::timed_event("selected-worker", "1.0", &get).json("selected_worker", &"worker-1"),
+            events::log_event(&get, "stderr", "\u{1b}[1;36mINFO: found existing resource cache\u{1b}[0m\n"),
+            events::log_event(&get, "stderr", "\n"),
+            events::step_event("finish-get", "5.1", &get).json("exit_status", &0).json("version", &version),
+        ];
+        for event in told {
+            self.step_emit(&get, event.since(Version::V7_4));
+        }
+    }
+
     fn begin(&mut self, id: &str) {
         self.step_emit(id, events::step_event("initialize", "1.0", id));
         self.step_emit(id, events::step_event("start", "1.0", id));
@@ -506,6 +594,9 @@ impl Script {
     fn select_worker(&mut self, id: &str) {
         let selected = events::timed_event("selected-worker", "1.0", id).json("selected_worker", &"worker-1");
         self.step_emit(id, events::timed_event("waiting-for-worker", "1.0", id).since(Version::V7_4));
+        if self.lacks_workers {
+            self.actions.push(Action::WaitForRelease);
+        }
         self.step_emit(id, selected);
     }
 

@@ -1,16 +1,16 @@
 //! What the twin knows: teams, pipelines, jobs, builds and tokens.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use tokio::sync::{Semaphore, watch};
 
 use super::calls::Request;
-use super::events::EventLog;
+use super::events::{EventLog, status_event};
 use super::faults::Faults;
 use super::roles::{Auth, Role, Token};
-use super::script::{Script, Status};
+use super::script::{Hold, Script, Status, Step, StepKind};
 
 #[derive(Debug, Default)]
 pub(super) struct State {
@@ -20,6 +20,8 @@ pub(super) struct State {
     pub(super) pipelines: Vec<PipelineRecord>,
     pub(super) builds: BTreeMap<i64, BuildRecord>,
     pub(super) next_build_id: i64,
+    /// Of checks where they are no builds.
+    pub(super) last_check_id: i64,
     pub(super) next_job_id: i64,
     pub(super) tokens: HashMap<String, Token>,
     pub(super) refresh_tokens: HashMap<String, Token>,
@@ -57,6 +59,8 @@ pub(super) struct PipelineRecord {
     pub(super) parent: Option<(i64, i64)>,
     pub(super) jobs: Vec<JobRecord>,
     pub(super) resources: Vec<ResourceRecord>,
+    /// Resources that a check has looked at, those of scripts as well.
+    pub(super) checked: BTreeSet<String>,
 }
 
 /// Fields of a version of a resource.
@@ -131,12 +135,52 @@ impl PipelineRecord {
             parent: None,
             jobs: Vec::new(),
             resources: Vec::new(),
+            checked: BTreeSet::new(),
         }
     }
 
     /// The version of `resource` that a build takes now, where that is known here.
     pub(super) fn version_of(&self, resource: &str) -> Option<&Fields> {
         self.resources.iter().find(|known| known.name == resource)?.current()
+    }
+
+    /// Whether it has a resource: one that can be pinned, or one of a script.
+    pub(super) fn has_resource(&self, name: &str) -> bool {
+        let mut steps = self.jobs.iter().flat_map(|job| &job.script.steps);
+        self.resources.iter().any(|known| known.name == name)
+            || steps.any(|step| step.kind != StepKind::Task && step.name == name)
+    }
+
+    /// Whether nobody can tell which versions a resource has.
+    pub(super) fn is_broken(&self, resource: &str) -> bool {
+        let holds = self.jobs.iter().map(|job| &job.script.hold);
+        holds.into_iter().any(|hold| matches!(hold, Hold::Input { name, broken: true } if name == resource))
+    }
+
+    /// Makes known what a check finds: the version that it begins at, and those after it; nothing where that is not there.
+    /// Returns whether there was anything new.
+    pub(super) fn find_versions(&mut self, resource: &str, from: Option<Fields>) -> bool {
+        let is_first = self.checked.insert(resource.to_owned());
+        let Some(found) = self.resources.iter_mut().find(|known| known.name == resource) else {
+            return is_first;
+        };
+        let known = found.versions.len();
+        let begin = match from.or_else(|| found.current().cloned()) {
+            Some(from) => found.upstream.iter().position(|fields| *fields == from),
+            None => found.upstream.len().checked_sub(1),
+        };
+        for fields in found.upstream.clone().into_iter().skip(begin.unwrap_or(usize::MAX)) {
+            found.learn(fields);
+        }
+        is_first || found.versions.len() > known
+    }
+
+    /// The version that a step is to get next, if a check has found one.
+    pub(super) fn next_version(&self, step: &Step) -> Option<Value> {
+        if self.resources.iter().any(|known| known.name == step.name) {
+            return self.version_of(&step.name).map(|fields| json!(fields));
+        }
+        self.checked.contains(&step.name).then(|| step.version.clone())
     }
 
     pub(super) fn job(&self, name: &str) -> Option<&JobRecord> {
@@ -155,6 +199,10 @@ pub(super) struct JobRecord {
     pub(super) disable_reruns: bool,
     pub(super) input_check_fails: bool,
     pub(super) max_in_flight: Option<usize>,
+    /// Of the jobs of a group one build runs at a time.
+    pub(super) serial_groups: Vec<String>,
+    /// Whether the scheduler has seen versions that no build has taken, when it looked last.
+    pub(super) has_new_inputs: bool,
     /// The jobs that versions of an input must have passed.
     pub(super) passed: BTreeMap<String, Vec<String>>,
     pub(super) script: Arc<Script>,
@@ -173,6 +221,8 @@ impl JobRecord {
             disable_reruns: false,
             input_check_fails: false,
             max_in_flight: None,
+            serial_groups: Vec::new(),
+            has_new_inputs: false,
             passed: BTreeMap::new(),
             script: Arc::new(script),
             last_number: 0,
@@ -181,13 +231,24 @@ impl JobRecord {
     }
 }
 
+/// What a check is of.
+#[derive(Clone, Debug)]
+pub(super) struct CheckOf {
+    pub(super) pipeline: i64,
+    pub(super) resource: String,
+    /// Whether it is in the memory of a web node, and in no list.
+    pub(super) in_memory: bool,
+}
+
 #[derive(Debug)]
 pub(super) struct BuildRecord {
     pub(super) id: i64,
     pub(super) name: String,
     pub(super) team: String,
-    /// Pipeline id and job name; one-off builds have neither.
+    /// Pipeline id and job name; one-off builds and checks have neither.
     pub(super) job: Option<(i64, String)>,
+    /// What it checks, if it is a check.
+    pub(super) check: Option<CheckOf>,
     pub(super) status: Status,
     pub(super) created_by: Option<String>,
     pub(super) start_time: Option<i64>,
@@ -208,6 +269,62 @@ pub(super) struct BuildRecord {
 }
 
 impl BuildRecord {
+    /// A pending build of no job, which nobody has started.
+    pub(super) fn new(id: i64, name: String, team: String, script: Arc<Script>, log: EventLog) -> Self {
+        Self {
+            id,
+            name,
+            team,
+            job: None,
+            check: None,
+            status: Status::Pending,
+            created_by: None,
+            start_time: None,
+            end_time: None,
+            reap_time: None,
+            comment: String::new(),
+            rerun_of: None,
+            rerun_number: 0,
+            taken: BTreeMap::new(),
+            script,
+            log,
+            changed: watch::Sender::new(()),
+            abort: watch::Sender::new(false),
+            released: Arc::new(Semaphore::new(0)),
+        }
+    }
+
+    /// Ends it if it is not over yet: the event and the status come together.
+    pub(super) fn end(&mut self, status: Status, now: i64) {
+        if !self.status.is_terminal() {
+            self.log.push(&status_event(status.as_str()), now);
+            self.status = status;
+            self.end_time = Some(now);
+            self.changed.send_replace(());
+        }
+    }
+
+    /// The pipeline that its job, or the resource that it checks, belongs to.
+    pub(super) fn pipeline(&self) -> Option<i64> {
+        let of_check = || self.check.as_ref().map(|check| check.pipeline);
+        self.job.as_ref().map(|(pipeline, _)| *pipeline).or_else(of_check)
+    }
+
+    /// Whether it is in the memory of a web node only.
+    pub(super) fn is_in_memory(&self) -> bool {
+        self.check.as_ref().is_some_and(|check| check.in_memory)
+    }
+
+    /// Whether it took this version of an input.
+    pub(super) fn took(&self, input: &str, version: &Value) -> bool {
+        self.script.inputs().any(|step| step.name == input && self.version_taken(step) == *version)
+    }
+
+    /// The version of an input that it took: that of a resource, or else the script's.
+    pub(super) fn version_taken(&self, step: &Step) -> Value {
+        self.taken.get(&step.name).map_or_else(|| json!(step.version), |taken| json!(taken))
+    }
+
     /// Reruns stand beside their original: first by the original's id, then by their own.
     pub(super) fn order_key(&self) -> (i64, i64) {
         (self.rerun_of.unwrap_or(self.id), self.id)
@@ -278,7 +395,13 @@ impl State {
     /// Takes a pipeline out, with its builds.
     pub(super) fn destroy_pipeline(&mut self, id: i64) {
         self.pipelines.retain(|pipeline| pipeline.id != id);
-        self.builds.retain(|_, build| build.job.as_ref().is_none_or(|(pipeline, _)| *pipeline != id));
+        self.builds.retain(|_, build| build.pipeline() != Some(id));
+    }
+
+    pub(super) fn take_build_id(&mut self) -> i64 {
+        let id = self.next_build_id;
+        self.next_build_id += 1;
+        id
     }
 
     pub(super) fn pipeline_by_id(&self, id: i64) -> Option<&PipelineRecord> {

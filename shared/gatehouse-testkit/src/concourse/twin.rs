@@ -59,8 +59,10 @@ pub struct BuildSnapshot {
     pub pipeline: Option<String>,
     /// Instance vars of the pipeline.
     pub instance_vars: Option<Map<String, Value>>,
-    /// Its job, if it is not a one-off build.
+    /// Its job, if it is neither a one-off build nor a check.
     pub job: Option<String>,
+    /// The resource that it checks, if it is a check.
+    pub resource: Option<String>,
     pub status: Status,
     pub created_by: Option<String>,
     pub comment: String,
@@ -88,10 +90,16 @@ impl ConcourseTwin {
         self.world.config.version
     }
 
-    /// Every build, oldest first.
+    /// Every build that is no check, oldest first.
     pub fn builds(&self) -> Vec<BuildSnapshot> {
         let state = self.world.lock();
-        state.builds.values().map(|build| snapshot(&state, build)).collect()
+        state.builds.values().filter(|it| it.check.is_none()).map(|build| snapshot(&state, build)).collect()
+    }
+
+    /// Every check of a resource that is a build, oldest first.
+    pub fn checks(&self) -> Vec<BuildSnapshot> {
+        let state = self.world.lock();
+        state.builds.values().filter(|it| it.check.is_some()).map(|build| snapshot(&state, build)).collect()
     }
 
     pub fn build(&self, id: i64) -> Option<BuildSnapshot> {
@@ -202,6 +210,13 @@ impl ConcourseTwin {
         });
     }
 
+    /// Gives a resource one more version, which a check finds.
+    pub fn publish(&self, team: &str, pipeline: impl Into<PipelineName>, resource: &str, version: &Value) {
+        self.with_resource(team, &pipeline.into(), resource, |resource| {
+            resource.upstream.push(fields(version));
+        });
+    }
+
     /// What a resource is pinned to.
     pub fn pinned(&self, team: &str, pipeline: impl Into<PipelineName>, resource: &str) -> Option<Value> {
         self.with_resource(team, &pipeline.into(), resource, |resource| {
@@ -288,7 +303,14 @@ impl ConcourseTwin {
         let script = self.with_job(team, &pipeline, job, |job| job.script.clone());
         let pipeline = self.with_pipeline(team, &pipeline, |pipeline| pipeline.id);
         let job = Some((pipeline, job.to_owned()));
-        let new = NewBuild { team: team.to_owned(), job, created_by: None, rerun_of: None, script };
+        let new = NewBuild {
+            team: team.to_owned(),
+            job,
+            created_by: None,
+            rerun_of: None,
+            checks_inputs: false,
+            script,
+        };
         run::create(&self.world, new)
     }
 
@@ -370,7 +392,7 @@ impl ConcourseTwin {
 }
 
 fn snapshot(state: &State, build: &BuildRecord) -> BuildSnapshot {
-    let pipeline = build.job.as_ref().and_then(|(id, _)| state.pipeline_by_id(*id));
+    let pipeline = build.pipeline().and_then(|id| state.pipeline_by_id(id));
     BuildSnapshot {
         id: build.id,
         name: build.name.clone(),
@@ -378,6 +400,7 @@ fn snapshot(state: &State, build: &BuildRecord) -> BuildSnapshot {
         pipeline: pipeline.map(|pipeline| pipeline.name.clone()),
         instance_vars: pipeline.and_then(|pipeline| pipeline.instance_vars.clone()),
         job: build.job.as_ref().map(|(_, job)| job.clone()),
+        resource: build.check.as_ref().map(|check| check.resource.clone()),
         status: build.status,
         created_by: build.created_by.clone(),
         comment: build.comment.clone(),

@@ -92,6 +92,11 @@ impl Version {
         self >= Self::V8_3
     }
 
+    /// Before 7.0 a check was a thing of its own.
+    pub(super) fn checks_are_builds(self) -> bool {
+        self >= Self::V7_4
+    }
+
     /// Up to 8.1 the trigger handler starts input checks after it has committed the build row.
     pub(super) fn checks_inputs_after_insert(self) -> bool {
         self <= Self::V8_1

@@ -180,6 +180,8 @@ async fn a_job_in_a_list_differs_from_a_job_by_itself() {
     let listed = client.get("/api/v1/jobs").await.json();
     assert_eq!(listed[0]["next_build"]["status"], "started");
     assert_eq!(listed[0]["next_build"].get("api_url"), None);
+    // Go's zero time stands for what has not come.
+    assert_eq!(listed[0]["next_build"]["end_time"], -62_135_596_800_i64);
     assert_eq!(listed[0].get("finished_build"), None);
     let alone = client.get(JOB).await.json();
     assert_eq!(alone["next_build"]["api_url"], format!("/api/v1/builds/{build}"));

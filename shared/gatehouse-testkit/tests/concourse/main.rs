@@ -2,9 +2,11 @@
 
 mod auth;
 mod builds;
+mod checks;
 mod client;
 mod faults;
 mod jobs;
 mod recordings;
 mod stream;
 mod transcripts;
+mod waiting;

@@ -14,14 +14,18 @@ use crate::client::{Client, JOB, envelopes, one_job};
 /// What may differ, and why.
 fn reviewed(event: &Value) -> bool {
     let kind = event["event"].as_str().unwrap();
-    let step = event["data"]["origin"]["id"].as_str().unwrap_or_default();
-    // Tasks of the twin have no image.
-    let image = kind.starts_with("image-") || step.ends_with("/image-check") || step.ends_with("/image-get");
     // The real one had a worker for each step at once.
     let waiting = kind == "waiting-for-worker";
     // What steps print is the test's own business.
     let printed = kind == "log";
-    image || waiting || printed
+    waiting || printed
+}
+
+/// Whether an event is about the image of a task.
+fn is_of_image(event: &Value) -> bool {
+    let step = event["data"]["origin"]["id"].as_str().unwrap_or_default();
+    let kind = event["event"].as_str().unwrap();
+    kind.starts_with("image-") || step.ends_with("/image-check") || step.ends_with("/image-get")
 }
 
 /// Events of a stream, one a line; steps are numbered as they appear.
@@ -65,6 +69,11 @@ fn shape(plan: &Value) -> Value {
     }
 }
 
+/// Every task of the recorded pipelines had an image.
+fn begin() -> Script {
+    Script::new().with_image()
+}
+
 fn fails(script: Script, name: &str) -> Script {
     script.task(name, |task| task.exit(1))
 }
@@ -76,6 +85,10 @@ fn works(script: Script, name: &str) -> Script {
 fn put(script: Script, name: &str) -> Script {
     let version = json!({"version": "1.2.3"});
     script.hooked(Hook::OnSuccess, |script| script.put(name, &version), |script| script.get(name, &version))
+}
+
+fn get_task_put(script: Script) -> Script {
+    put(works(get(script, "repo"), "build"), "release")
 }
 
 fn get(script: Script, name: &str) -> Script {
@@ -99,24 +112,24 @@ fn hooks() -> Script {
         let aborted = |script: Script| script.not_run(|script| works(script, "aborted-hook"));
         script.hooked(Hook::OnAbort, job, aborted)
     };
-    Script::new().hooked(Hook::Ensure, job, |script| works(script, "job-ensure")).finish(Status::Failed)
+    begin().hooked(Hook::Ensure, job, |script| works(script, "job-ensure")).finish(Status::Failed)
 }
 
 fn across_in_across() -> Script {
     let outer = [vec![json!(1)], vec![json!(2)]];
     let inner = [vec![json!("x")], vec![json!(true)]];
-    Script::new()
+    begin()
         .across(&["a"], &outer, |_, script| script.across(&["b"], &inner, |_, script| works(script, "inner")))
 }
 
 /// The recordings, and what the twin is told to do the same.
 fn scenarios() -> Vec<(&'static str, Script)> {
     let unfinished = |name: &str, message: &str, status| {
-        Script::new().task(name, |task| task.error(message).unfinished()).finish(status)
+        begin().task(name, |task| task.error(message).unfinished()).finish(status)
     };
     vec![
-        ("basic-hello", works(Script::new(), "say")),
-        ("basic-failing", Script::new().task("fail", |task| task.exit(3)).finish(Status::Failed)),
+        ("basic-hello", works(begin(), "say")),
+        ("basic-failing", begin().task("fail", |task| task.exit(3)).finish(Status::Failed)),
         (
             "basic-no-such-binary",
             unfinished(
@@ -126,17 +139,14 @@ fn scenarios() -> Vec<(&'static str, Script)> {
             ),
         ),
         ("basic-timeout", unfinished("too-slow", "timeout exceeded", Status::Failed)),
-        ("steps-get-task-put", put(works(get(Script::new(), "repo"), "build"), "release")),
-        ("steps-retry", Script::new().retry(3, |_, script| fails(script, "flaky")).finish(Status::Failed)),
+        ("steps-get-task-put", get_task_put(begin())),
+        ("steps-retry", begin().retry(3, |_, script| fails(script, "flaky")).finish(Status::Failed)),
         ("steps-across-in-across", across_in_across()),
-        ("steps-set-pipeline", get(Script::new(), "repo").set_pipeline("made-here", true)),
-        ("steps-load-var", works(get(Script::new(), "repo").load_var("loaded"), "use")),
-        ("steps-try", works(Script::new().attempt(|script| fails(script, "may-fail")), "goes-on")),
+        ("steps-set-pipeline", get(begin(), "repo").set_pipeline("made-here", true)),
+        ("steps-load-var", works(get(begin(), "repo").load_var("loaded"), "use")),
+        ("steps-try", works(begin().attempt(|script| fails(script, "may-fail")), "goes-on")),
         ("steps-hooks", hooks()),
-        (
-            "steps-parallel",
-            Script::new().in_parallel(|script| works(works(get(script, "repo"), "left"), "right")),
-        ),
+        ("steps-parallel", begin().in_parallel(|script| works(works(get(script, "repo"), "left"), "right"))),
     ]
 }
 
@@ -149,13 +159,24 @@ async fn plans_and_streams_are_as_recorded() {
             let name = format!("{folder}/{scenario}");
             let Some(recording) = recorded.iter().find(|recording| recording.name == name) else { continue };
             compared += 1;
-            let twin = one_job(script.clone()).version(version).start().await;
+            let script = match name.as_str() {
+                // Another build had looked for the image just before.
+                "8.3.0-dev/steps-get-task-put" => get_task_put(Script::new().with_checked_image()),
+                _ => script.clone(),
+            };
+            let twin = one_job(script).version(version).start().await;
             let client = Client::login(&twin).await;
             let build = client.trigger(JOB).await;
             let stream = client.events(build, &[]).await.until_end().await;
             let events: Vec<Value> =
                 recording.events.iter().map(|event| serde_json::from_str(event).unwrap()).collect();
-            let (mut told, mut expected) = (outline(&envelopes(&stream)), outline(&events));
+            let (mut own, mut events) = (envelopes(&stream), events);
+            if scenario == "steps-parallel" {
+                // Both tasks looked for their image at the same time.
+                own.retain(|event| !is_of_image(event));
+                events.retain(|event| !is_of_image(event));
+            }
+            let (mut told, mut expected) = (outline(&own), outline(&events));
             if scenario == "steps-parallel" {
                 // The twin does one after the other, and so the steps have other numbers.
                 for lines in [&mut told, &mut expected] {

@@ -58,10 +58,12 @@ pub(super) fn readable_build<'s>(
 }
 
 fn is_public(state: &State, build: &BuildRecord, detail: Detail) -> bool {
-    let Some((pipeline, job)) = &build.job else { return false };
-    state.pipeline_by_id(*pipeline).is_some_and(|pipeline| {
-        pipeline.public && (detail == Detail::Summary || pipeline.job(job).is_some_and(|job| job.public))
-    })
+    let Some(pipeline) = build.pipeline().and_then(|id| state.pipeline_by_id(id)) else { return false };
+    let is_job_public = || match &build.job {
+        Some((_, job)) => pipeline.job(job).is_some_and(|job| job.public),
+        None => true,
+    };
+    pipeline.public && (detail == Detail::Summary || is_job_public())
 }
 
 pub(super) fn build<'s>(state: &'s State, id: &str) -> Result<&'s BuildRecord, Rejection> {

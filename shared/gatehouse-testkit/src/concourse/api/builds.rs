@@ -16,13 +16,18 @@ use super::pipelines::is_visible;
 use super::present::{self, Comment};
 use crate::concourse::caller::Caller;
 use crate::concourse::roles::Role;
-use crate::concourse::run::{self, Blocked, NewBuild};
+use crate::concourse::run::{self, NewBuild};
+use crate::concourse::scheduling::Blocked;
 use crate::concourse::script::{Script, Status};
 use crate::concourse::state::{BuildRecord, State as Known};
 use crate::concourse::world::World;
 
+/// Whether a list shows a build to the caller.
 fn is_build_visible(state: &Known, caller: &Caller, build: &BuildRecord) -> bool {
-    let pipeline = build.job.as_ref().and_then(|(id, _)| state.pipeline_by_id(*id));
+    if build.is_in_memory() {
+        return false;
+    }
+    let pipeline = build.pipeline().and_then(|id| state.pipeline_by_id(id));
     caller.may(state, &build.team, Role::Viewer) || pipeline.is_some_and(|it| is_visible(state, caller, it))
 }
 
@@ -69,7 +74,7 @@ pub(super) async fn list_pipeline_builds(
     let path = format!("/api/v1/teams/{}/pipelines/{}/builds", pipeline.team, pipeline.name);
     let state = world.lock();
     let id = pipeline.readable(&state, &caller)?.id;
-    let builds = state.builds.values().filter(|it| it.job.as_ref().is_some_and(|(its, _)| *its == id));
+    let builds = state.builds.values().filter(|it| it.pipeline() == Some(id) && !it.is_in_memory());
     let vars = pipeline.vars.clone().map(Value::Object);
     let page = Page::parse(query.as_deref(), world.config.version);
     Ok(paging::respond(&world, &state, builds, &page, &path, vars.as_ref(), Comment::Hidden))
@@ -147,7 +152,7 @@ pub(super) async fn show_preparation(
     Path(id): Path<String>,
 ) -> Answer {
     let state = world.lock();
-    let build = readable_build(&state, &caller, &id, Detail::Log)?;
+    let build = in_database(readable_build(&state, &caller, &id, Detail::Log)?)?;
     Ok(Json(present::preparation(build, &Blocked::of(&state, build))).into_response())
 }
 
@@ -157,7 +162,7 @@ pub(super) async fn show_resources(
     Path(id): Path<String>,
 ) -> Answer {
     let state = world.lock();
-    let build = readable_build(&state, &caller, &id, Detail::Summary)?;
+    let build = in_database(readable_build(&state, &caller, &id, Detail::Summary)?)?;
     Ok(Json(present::resources(&state, build)).into_response())
 }
 
@@ -167,7 +172,7 @@ pub(super) async fn list_artifacts(
     caller: Caller,
     Path(id): Path<String>,
 ) -> Answer {
-    readable_build(&world.lock(), &caller, &id, Detail::Summary)?;
+    in_database(readable_build(&world.lock(), &caller, &id, Detail::Summary)?)?;
     Ok(Json([(); 0]).into_response())
 }
 
@@ -186,7 +191,7 @@ pub(super) async fn abort_build(
         let build = state.builds.get_mut(&id).ok_or(Rejection::NotFound)?;
         if !build.status.is_terminal() {
             if force {
-                run::end(build, Status::Aborted, now);
+                build.end(Status::Aborted, now);
             }
             build.abort.send_replace(true);
         }
@@ -199,7 +204,12 @@ fn writable_build(state: &Known, caller: &Caller, id: &str) -> Result<i64, Rejec
     caller.token().ok_or(Rejection::NotAuthorized)?;
     let build = build(state, id)?;
     caller.must(state, &build.team, Role::PipelineOperator)?;
-    Ok(build.id)
+    Ok(in_database(build)?.id)
+}
+
+/// Of a check in memory little can be asked.
+fn in_database(build: &BuildRecord) -> Result<&BuildRecord, Rejection> {
+    if build.is_in_memory() { Err(Rejection::Internal) } else { Ok(build) }
 }
 
 #[derive(Deserialize)]
@@ -237,7 +247,10 @@ pub(super) async fn create_build(
     serde_json::from_slice::<Value>(&body).map_err(|_| Rejection::BadRequest)?;
     let created_by = caller.token().map(|token| token.claims.display_user_id().to_owned());
     let script = Arc::new(Script::quick());
-    let id = run::create(&world, NewBuild { team, job: None, created_by, rerun_of: None, script });
+    let id = run::create(
+        &world,
+        NewBuild { team, job: None, created_by, rerun_of: None, checks_inputs: false, script },
+    );
     let is_started = |state: &mut Known| {
         let build = state.builds.get(&id)?;
         (build.status != Status::Pending).then(|| present::build(&world, state, build, Comment::Hidden))

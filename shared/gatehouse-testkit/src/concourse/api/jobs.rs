@@ -70,6 +70,7 @@ pub(super) async fn trigger_job(
             job: Some((id, job.clone())),
             created_by: caller.token().map(|token| token.claims.display_user_id().to_owned()),
             rerun_of: None,
+            checks_inputs: !breaks,
             script: known.script.clone(),
         };
         if let Some(job) = state.job_mut(id, &job) {
@@ -112,6 +113,7 @@ pub(super) async fn rerun_build(
             job: Some((pipeline.id, job.clone())),
             created_by: caller.token().map(|token| token.claims.display_user_id().to_owned()),
             rerun_of: Some(old.rerun_of.unwrap_or(old.id)),
+            checks_inputs: false,
             script: known.script.clone(),
         }
     };

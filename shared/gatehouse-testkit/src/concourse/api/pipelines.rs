@@ -75,7 +75,8 @@ pub(super) async fn list_resources(
     pipeline: PipelineRef,
 ) -> Answer {
     let state = world.lock();
-    Ok(Json(present::pipeline_resources(pipeline.readable(&state, &caller)?)).into_response())
+    let pipeline = pipeline.readable(&state, &caller)?;
+    Ok(Json(present::pipeline_resources(world.config.version, &state, pipeline)).into_response())
 }
 
 #[derive(Deserialize)]

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use crate::concourse::run::Blocked;
+use crate::concourse::scheduling::Blocked;
 use crate::concourse::script::{Hold, Status, Step, StepKind};
 use crate::concourse::state::{
-    BuildRecord, JobRecord, PipelineRecord, ResourceRecord, State, TeamRecord, VersionRecord,
+    BuildRecord, CheckOf, JobRecord, PipelineRecord, ResourceRecord, State, TeamRecord, VersionRecord,
 };
+use crate::concourse::version::Version;
 use crate::concourse::world::World;
 
 /// Whether a build is shown with its comment, which only some calls do.
@@ -34,6 +35,14 @@ fn put_pipeline(object: &mut Value, pipeline: &PipelineRecord) {
     put_some(object, "pipeline_instance_vars", pipeline.instance_vars.clone());
 }
 
+/// Where a build belongs.
+fn put_place(object: &mut Value, state: &State, build: &BuildRecord) {
+    put_some(object, "job_name", build.job.as_ref().map(|(_, job)| job.as_str()));
+    if let Some(pipeline) = build.pipeline().and_then(|id| state.pipeline_by_id(id)) {
+        put_pipeline(object, pipeline);
+    }
+}
+
 pub(super) fn build(world: &World, state: &State, build: &BuildRecord, comment: Comment) -> Value {
     let mut it = json!({
         "id": build.id,
@@ -45,12 +54,8 @@ pub(super) fn build(world: &World, state: &State, build: &BuildRecord, comment: 
     if comment == Comment::Shown && world.config.version.has_comments() && !build.comment.is_empty() {
         put(&mut it, "comment", build.comment.as_str());
     }
-    if let Some((pipeline, job)) = &build.job {
-        put(&mut it, "job_name", job.as_str());
-        if let Some(pipeline) = state.pipeline_by_id(*pipeline) {
-            put_pipeline(&mut it, pipeline);
-        }
-    }
+    put_place(&mut it, state, build);
+    put_some(&mut it, "resource_name", build.check.as_ref().map(|check| check.resource.as_str()));
     put_some(&mut it, "start_time", build.start_time);
     put_some(&mut it, "end_time", build.end_time);
     put_some(&mut it, "reap_time", build.reap_time);
@@ -62,6 +67,9 @@ pub(super) fn build(world: &World, state: &State, build: &BuildRecord, comment: 
     it
 }
 
+/// The time that stands in short builds for one that has not come: Go's zero time, in Unix seconds.
+const NEVER: i64 = -62_135_596_800;
+
 fn build_summary(state: &State, build: &BuildRecord) -> Value {
     let mut it = json!({
         "id": build.id,
@@ -69,14 +77,9 @@ fn build_summary(state: &State, build: &BuildRecord) -> Value {
         "status": build.status.as_str(),
         "team_name": build.team,
     });
-    if let Some((pipeline, job)) = &build.job {
-        put(&mut it, "job_name", job.as_str());
-        if let Some(pipeline) = state.pipeline_by_id(*pipeline) {
-            put_pipeline(&mut it, pipeline);
-        }
-    }
-    put_some(&mut it, "start_time", build.start_time);
-    put_some(&mut it, "end_time", build.end_time);
+    put_place(&mut it, state, build);
+    put(&mut it, "start_time", build.start_time.unwrap_or(NEVER));
+    put(&mut it, "end_time", build.end_time.unwrap_or(NEVER));
     it
 }
 
@@ -112,6 +115,9 @@ fn job_base(world: &World, pipeline: &PipelineRecord, job: &JobRecord) -> Value 
         put_some(&mut it, "passed", job.passed.get(&step.name).cloned());
         it
     });
+    if job.has_new_inputs {
+        put(&mut it, "has_new_inputs", true);
+    }
     let (inputs, outputs): (Vec<_>, Vec<_>) =
         (inputs.collect(), job.script.outputs().map(resource).collect());
     put_some(&mut it, "inputs", Some(inputs).filter(|inputs| !inputs.is_empty()));
@@ -174,19 +180,20 @@ pub(super) fn pipeline(world: &World, pipeline: &PipelineRecord) -> Value {
 }
 
 /// The resources that jobs of a pipeline get and put.
-pub(super) fn pipeline_resources(pipeline: &PipelineRecord) -> Vec<Value> {
-    let steps = pipeline.jobs.iter().flat_map(|job| job.script.steps.iter().map(move |step| (job, step)));
-    let resources = steps.filter(|(_, step)| step.kind != StepKind::Task).map(|(job, step)| {
-        let is_broken = matches!(&job.script.hold, Hold::Input { name, broken: true } if *name == step.name);
-        let status = if is_broken { "failed" } else { "succeeded" };
-        let mut it = json!({
-            "name": step.name,
-            "team_name": pipeline.team,
-            "type": "mock",
-            "last_checked": 1_790_000_000,
-            "build": {"id": 0, "name": "check", "status": status},
-        });
+pub(super) fn pipeline_resources(version: Version, state: &State, pipeline: &PipelineRecord) -> Vec<Value> {
+    let steps = pipeline.jobs.iter().flat_map(|job| &job.script.steps);
+    let resources = steps.filter(|step| step.kind != StepKind::Task).map(|step| {
+        let mut it = json!({"name": step.name, "team_name": pipeline.team, "type": "mock"});
         put_pipeline(&mut it, pipeline);
+        if pipeline.checked.contains(&step.name) {
+            put(&mut it, "last_checked", 1_790_000_000);
+        }
+        let is_of = |check: &CheckOf| check.pipeline == pipeline.id && check.resource == step.name;
+        let last = state.builds.values().rfind(|it| it.check.as_ref().is_some_and(is_of));
+        put_some(&mut it, "build", last.map(|check| build_summary(state, check)));
+        if !version.checks_are_builds() && pipeline.is_broken(&step.name) {
+            put(&mut it, "failing_to_check", true);
+        }
         (step.name.clone(), it)
     });
     // One that several jobs get is one resource.
@@ -205,22 +212,13 @@ pub(super) fn plan(build: &BuildRecord) -> Value {
     json!({"schema": "exec.v2", "plan": {"id": "64f000", "do": build.script.nodes}})
 }
 
-/// The version of an input that a build took: that of a resource, or else the script's.
-fn version_taken(build: &BuildRecord, step: &Step) -> Value {
-    build.taken.get(&step.name).map_or_else(|| json!(step.version), |taken| json!(taken))
-}
-
 pub(super) fn resources(state: &State, build: &BuildRecord) -> Value {
     let started = build.start_time.is_some();
     let pipeline = build.job.as_ref().map_or(0, |(pipeline, _)| *pipeline);
     let inputs = build.script.inputs().filter(|_| started).map(|step| {
-        let version = version_taken(build, step);
-        let is_same = |it: &BuildRecord| {
-            let mut inputs = it.script.inputs().filter(|other| other.name == step.name);
-            inputs.any(|other| version_taken(it, other) == version)
-        };
+        let version = build.version_taken(step);
         let mut earlier = state.builds.values().filter(|it| it.id < build.id && it.job == build.job);
-        let is_first = !earlier.any(|it| it.start_time.is_some() && is_same(it));
+        let is_first = !earlier.any(|it| it.start_time.is_some() && it.took(&step.name, &version));
         json!({"name": step.name, "version": version, "pipeline_id": pipeline, "first_occurrence": is_first})
     });
     let outputs = build
@@ -252,14 +250,19 @@ pub(super) fn version(version: &VersionRecord) -> Value {
     json!({"id": version.id, "version": version.fields, "enabled": version.enabled})
 }
 
-/// The build of a check, which stands beside those of jobs.
-pub(super) fn check(pipeline: &PipelineRecord, id: i64) -> Value {
-    let mut it = json!({
-        "id": id, "team_name": pipeline.team, "name": "check", "status": "started",
-        "api_url": format!("/api/v1/builds/{id}"),
-    });
-    put_pipeline(&mut it, pipeline);
+/// A check that has begun, which is a build.
+pub(super) fn check(world: &World, state: &State, check: &BuildRecord) -> Value {
+    let mut it = build(world, state, check, Comment::Hidden);
+    put(&mut it, "status", Status::Started.as_str());
+    if let Some(shown) = it.as_object_mut() {
+        shown.remove("end_time");
+    }
     it
+}
+
+/// A check that has begun, and is no build.
+pub(super) fn old_check(id: i64, now: i64) -> Value {
+    json!({"id": id, "status": "started", "create_time": now})
 }
 
 /// Why a build is pending; once it is not, nothing blocks.
@@ -280,6 +283,14 @@ pub(super) fn preparation(build: &BuildRecord, blocked: &Blocked) -> Value {
             .script
             .inputs()
             .for_each(|step| miss(&step.name, "input is not included in resolved candidates"));
+    } else if pending {
+        blocked.missing.iter().for_each(|(input, why)| miss(input, why));
+    }
+    if !reasons.is_empty() {
+        // Of the others it is said that they are there.
+        for step in build.script.inputs() {
+            inputs.entry(&step.name).or_insert_with(|| "not_blocking".into());
+        }
     }
     json!({
         "build_id": build.id,

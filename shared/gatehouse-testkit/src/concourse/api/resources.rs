@@ -12,6 +12,7 @@ use super::access::PipelineRef;
 use super::answer::{Answer, Json, Rejection};
 use super::present;
 use crate::concourse::caller::Caller;
+use crate::concourse::checks;
 use crate::concourse::state::{Fields, ResourceRecord};
 use crate::concourse::world::World;
 
@@ -91,19 +92,16 @@ pub(super) async fn check_resource(
 ) -> Answer {
     let body: CheckBody = serde_json::from_slice(&body).map_err(|_| Rejection::BadRequest)?;
     let check = world.update(|state| {
-        let id = pipeline.operable(state, &caller)?.id;
-        let build = state.next_build_id;
-        state.next_build_id += 1;
-        let pipeline = state.pipeline_mut(id).ok_or(Rejection::NotFound)?;
-        let found =
-            pipeline.resources.iter_mut().find(|it| it.name == resource).ok_or(Rejection::NotFound)?;
-        // A check gives the version that it begins at, and those after it; nothing where that is not there.
-        let from = body.from.and_then(|from| found.upstream.iter().position(|fields| *fields == from));
-        let begin = from.unwrap_or(found.upstream.len());
-        for fields in found.upstream.clone().drain(begin..) {
-            found.learn(fields);
+        let pipeline = pipeline.operable(state, &caller)?;
+        if !pipeline.has_resource(&resource) {
+            return Err(Rejection::NotFound);
         }
-        Ok(present::check(pipeline, build))
+        let build = checks::check(&world, state, pipeline.id, &resource, body.from, false);
+        if let Some(build) = build.and_then(|id| state.builds.get(&id)) {
+            return Ok(present::check(&world, state, build));
+        }
+        state.last_check_id += 1;
+        Ok(present::old_check(state.last_check_id, world.now()))
     })?;
     Ok((StatusCode::CREATED, Json(check)).into_response())
 }

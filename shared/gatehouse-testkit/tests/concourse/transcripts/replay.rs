@@ -107,6 +107,11 @@ impl<'e> Replay<'e> {
                 replay.make(GET_TASK_PUT, &reruns).await;
                 replay.make(HELLO_JOB, &[(141, "")]).await;
             }
+            "jobs" if version == Version::V7_14 => {
+                // One job has been run, and is to be run again.
+                replay.make(HELLO_JOB, &[(1, "")]).await;
+                replay.trigger("ci-gateway", HELLO_JOB).await;
+            }
             "cancel" => {
                 // Older builds that wait stand before those that are cancelled.
                 for (pipeline, job) in [("waiting", "paused-job"), ("paused", "plain")] {
@@ -119,6 +124,8 @@ impl<'e> Replay<'e> {
                 }
             }
             "build-states" => {
+                // Another build had the version before.
+                replay.make(GET_TASK_PUT, &[(31, "")]).await;
                 let running = replay
                     .trigger("ci-gateway", "/api/v1/teams/main/pipelines/waiting/jobs/serial/builds")
                     .await;
@@ -236,6 +243,11 @@ impl<'e> Replay<'e> {
         }
         if exchange.note.starts_with("the job was taken out") {
             self.twin.remove_job("main", "mortal", "job-b");
+        }
+        if exchange.note.starts_with("the job while builds wait")
+            && let Some(before) = self.before
+        {
+            self.advance(before, "aborted").await;
         }
         self.prepare(index).await;
         let target = self.target(&exchange.target).await;

@@ -65,7 +65,6 @@ fn job_as(job: JobBuilder, recorded: &Value) -> JobBuilder {
     let script = match name {
         "missing-input" => script.waits_for_input("nothing"),
         "broken-check" => script.waits_for_broken_input("broken"),
-        "passed-nothing" => script.waits_for_input("repo"),
         _ => script.stays_pending(),
     };
     let script = script.task(task_of(name), |task| match name {
@@ -88,6 +87,8 @@ fn job_as(job: JobBuilder, recorded: &Value) -> JobBuilder {
     let job = if recorded["paused"] == true { job.paused() } else { job };
     match name {
         "serial" => job.max_in_flight(1),
+        "two-at-once" => job.max_in_flight(2),
+        "group-a" | "group-b" => job.serial_group("g"),
         "no-manual" => job.disable_manual_trigger(),
         "passed-nothing" => job.passed("repo", "never-ran"),
         "not-rerunnable" => job.disable_reruns(),
