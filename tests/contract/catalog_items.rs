@@ -164,6 +164,7 @@ fn operation(service: &Service) -> Operation {
         cancel: None,
         verdict: None,
         attempt: None,
+        known_drift: None,
         plan: None,
         outputs: BTreeMap::new(),
         steps: Vec::new(),
@@ -205,6 +206,7 @@ fn full(least: &Operation) -> Operation {
         cancel: Some(asked("user:eve")),
         verdict: Some(Verdict { approved: true, asked: asked("user:bob"), comment: Some("fine".into()) }),
         attempt: Some(attempt),
+        known_drift: Some(PlanSummary { change: 4, ..PlanSummary::default() }),
         plan: Some(PlanSummary { add: 1, change: 2, destroy: 3, ..PlanSummary::default() }),
         outputs: BTreeMap::from([
             ("url".into(), OutputValue::Value(json!(1.0).into())),
@@ -242,6 +244,7 @@ fn stored_full() -> Value {
             "token": "t0ken", "sequence": u64::MAX, "last_message": "fingerprint", "heard_at": NOON,
             "reported": true,
         },
+        "known_drift": { "add": 0, "change": 4, "destroy": 0 },
         "plan": { "add": 1, "change": 2, "destroy": 3 },
         "outputs": "{\"key\":\"sensitive\",\"url\":{\"value\":1.0}}",
         "steps": [

@@ -160,6 +160,7 @@ fn operation(service: &Service) -> Operation {
         cancel: None,
         verdict: None,
         attempt: None,
+        known_drift: None,
         plan: None,
         outputs: std::collections::BTreeMap::new(),
         steps: Vec::new(),

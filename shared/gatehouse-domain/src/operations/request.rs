@@ -9,7 +9,7 @@ use crate::{
     audit::{Action, AuditContext, Entry, JANITOR, Origin, Outcome},
     caller::Caller,
     catalog::{
-        EnvironmentSpec, EnvironmentState, FindService, Infrastructure, Registered, Service,
+        DriftState, EnvironmentSpec, EnvironmentState, FindService, Infrastructure, Registered, Service,
         ShowServiceError, check_inputs,
     },
     clock::{Clock, System},
@@ -354,6 +354,8 @@ fn draft(
     // its worker not say what the state has.
     let before = state.and_then(|state| state.infrastructure.provisioned());
     let outputs = before.map(|provisioned| provisioned.outputs.clone()).unwrap_or_default();
+    let known_drift = state.and_then(|state| state.drift.as_ref());
+    let known_drift = known_drift.filter(|drift| drift.state == DriftState::Detected);
     Ok(Operation {
         id,
         service: service.id.clone(),
@@ -370,6 +372,7 @@ fn draft(
         cancel: None,
         verdict: None,
         attempt: None,
+        known_drift: known_drift.filter(|_| ask.kind() == OperationKind::Drift).map(|drift| drift.summary),
         plan: None,
         outputs: if ask.kind() == OperationKind::Deploy { BTreeMap::new() } else { outputs },
         steps: Vec::new(),

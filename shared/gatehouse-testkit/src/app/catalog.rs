@@ -109,6 +109,7 @@ pub fn operation(table: &TestTable, service: &Service, environment: &str) -> Ope
         cancel: None,
         verdict: None,
         attempt: None,
+        known_drift: None,
         plan: None,
         outputs: BTreeMap::new(),
         steps: Vec::new(),
