@@ -17,7 +17,7 @@ use gatehouse_store::{item::text, keys};
 use jiff::Timestamp;
 
 use crate::{
-    catalog::{begun, changed, end, saved},
+    catalog::{begun, changed, end, ended, saved},
     support::{TestTable, behind, pages},
 };
 
@@ -219,6 +219,26 @@ async fn operations_that_are_older_than_the_lists_are_listed_once() {
     table.calls.take();
     assert_eq!(list_unlisted(store, clock, Timestamp::MAX).await.unwrap(), 0);
     assert_eq!(table.calls.take(), ["GetItem"]);
+}
+
+#[tokio::test]
+async fn what_a_version_without_lists_ended_leaves_the_list_that_it_stood_in() {
+    let table = TestTable::new().await;
+    let shop = saved(&table, "acme", "shop").await;
+    let operation = begun(&table, &shop, "dev").await;
+    let over = Operation { listed_as: None, ..ended(&table, &operation) };
+    let settled = Settled::default();
+    let effects = Effects { settled: Some(&settled), ..Effects::default() };
+    assert_eq!(table.table.save_operation(&over, &effects).await.unwrap(), EditOutcome::Done);
+    let open = async || {
+        let (all, acme) = (lists("*", &OperationStatus::OPEN), lists("acme", &OperationStatus::OPEN));
+        [listed(&table, &all, 100).await.concat(), listed(&table, &acme, 100).await.concat()]
+    };
+    assert_eq!(open().await, [["acme/dev"], ["acme/dev"]], "it looks as if it were open");
+    assert_eq!(list_unlisted(&*table.table, &*table.system, Timestamp::MAX).await.unwrap(), 1);
+    assert_eq!(open().await, [Vec::<String>::new(), Vec::new()]);
+    let over = lists("acme", &[OperationStatus::Succeeded]);
+    assert_eq!(listed(&table, &over, 100).await.concat(), ["acme/dev"]);
 }
 
 #[tokio::test]

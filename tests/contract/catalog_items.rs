@@ -53,6 +53,7 @@ fn environment(name: &str) -> EnvironmentSpec {
         inputs: gatehouse_domain::json::Object::new(),
         secret_inputs: SecretInputs::default(),
         ttl_hours: None,
+        drift_hours: None,
         deploy: None,
     }
 }
@@ -112,6 +113,7 @@ async fn a_service() {
         inputs: configuration().inputs,
         secret_inputs: secrets(),
         ttl_hours: Some(8),
+        drift_hours: Some(24),
         deploy: Some(DeployTarget::Webhook("https://deploy.example/".into())),
         ..environment("prod")
     };
@@ -136,6 +138,7 @@ async fn a_service() {
             { "name": "dev", "category": "dev", "approval_required": false, "inputs": "{}" },
             { "name": "prod", "category": "prod", "approval_required": true, "module": "example",
               "inputs": "{\"size\":3}", "secret_inputs": { "password": "c2VhbGVk" }, "ttl_hours": 8,
+              "drift_hours": 24,
               "deploy": { "webhook": "https://deploy.example/" } },
         ],
         "build_job": "job_build", "deploy": { "job": "job_deploy" },
@@ -174,6 +177,7 @@ fn operation(service: &Service) -> Operation {
         cancel: None,
         verdict: None,
         attempt: None,
+        known_drift: None,
         plan: None,
         outputs: BTreeMap::new(),
         steps: Vec::new(),
@@ -215,6 +219,7 @@ fn full(least: &Operation) -> Operation {
         cancel: Some(asked("user:eve")),
         verdict: Some(Verdict { approved: true, asked: asked("user:bob"), comment: Some("fine".into()) }),
         attempt: Some(attempt),
+        known_drift: Some(PlanSummary { change: 4, ..PlanSummary::default() }),
         plan: Some(PlanSummary { add: 1, change: 2, destroy: 3, ..PlanSummary::default() }),
         outputs: BTreeMap::from([
             ("url".into(), OutputValue::Value(json!(1.0).into())),
@@ -252,6 +257,7 @@ fn stored_full() -> Value {
             "token": "t0ken", "sequence": u64::MAX, "last_message": "fingerprint", "heard_at": NOON,
             "reported": true,
         },
+        "known_drift": { "add": 0, "change": 4, "destroy": 0 },
         "plan": { "add": 1, "change": 2, "destroy": 3 },
         "outputs": "{\"key\":\"sensitive\",\"url\":{\"value\":1.0}}",
         "steps": [

@@ -104,6 +104,7 @@ const ENVIRONMENTS: &[Column] = &[
     ("APPROVERS", "/approval_group"),
     ("MODULE", "/module"),
     ("TTL", "/ttl_hours"),
+    ("DRIFT CHECK", "/drift_hours"),
     ("DEPLOY", "/deploy"),
 ];
 

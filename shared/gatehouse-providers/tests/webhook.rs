@@ -121,6 +121,7 @@ fn operation() -> Operation {
         cancel: None,
         verdict: None,
         attempt: None,
+        known_drift: None,
         plan: None,
         outputs: [].into(),
         steps: Vec::new(),

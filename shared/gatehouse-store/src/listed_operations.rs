@@ -48,20 +48,20 @@ fn item(key: Key, in_list: Key, operation: &Operation) -> Result<Item, StoreErro
 }
 
 impl Table {
-    /// The writes that show the operation in the lists as it stands now. No conditions: the condition on the record,
-    /// in the same transaction, decides.
+    /// The writes that show the operation in the lists as it stands now, and not as in `left` any more. No conditions:
+    /// the condition on the record, in the same transaction, decides.
     pub(crate) fn list_anew(
         &self,
         transaction: &mut Transaction,
         operation: &Operation,
-        from: Option<OperationStatus>,
+        left: &[OperationStatus],
     ) -> Result<(), StoreError> {
         let status = operation.standing();
         let of_tenant = keys::listed_operation_of_tenant(operation);
         transaction.put(self.transact_put(item(keys::listed_operation(operation), of_tenant, operation)?))?;
         let by_status = keys::operation_by_status(operation, status);
-        let left = from.map(|from| keys::operation_by_status(operation, from));
-        if let Some(left) = left.filter(|left| *left != by_status) {
+        let left: BTreeSet<_> = left.iter().map(|left| keys::operation_by_status(operation, *left)).collect();
+        for left in left.into_iter().filter(|left| *left != by_status) {
             transaction.delete(self.transact_delete(key_attributes(left)))?;
         }
         let of_tenant = keys::operation_by_status_of_tenant(operation, status);

@@ -1,6 +1,6 @@
 //! Operations.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, slice, time::Duration};
 
 use async_trait::async_trait;
 use aws_sdk_dynamodb::{
@@ -12,7 +12,10 @@ use gatehouse_domain::{
     catalog::EnvironmentState,
     id::{OperationId, ServiceId},
     name::EnvironmentName,
-    operations::{BeginOutcome, Effects, FindOperation, ListOperations, Listing, Operation, SaveOperation},
+    operations::{
+        BeginOutcome, Effects, FindOperation, ListOperations, Listing, Operation, OperationStatus,
+        SaveOperation,
+    },
     paging::{ListError, Page, PageRequest},
     revision::{EditOutcome, Revision},
     store::StoreError,
@@ -124,7 +127,7 @@ impl SaveOperation for Table {
         // open by these pointers and not by an index of the records, because an index may be seconds behind, and the
         // janitor must not miss an operation that it is the only one to end.
         transaction.put(self.transact_put_pointer(&operation.id)?)?;
-        self.list_anew(&mut transaction, operation, None)?;
+        self.list_anew(&mut transaction, operation, &[])?;
         match self.write_with_entry(transaction, entry).await? {
             Outcome::Written => Ok(BeginOutcome::Begun),
             // In this order: an operation that exists has locked the environment itself, and both conditions fail.
@@ -167,7 +170,9 @@ impl SaveOperation for Table {
             transaction.delete(self.transact_delete(key_attributes(keys::open_operation(&operation.id))))?;
         }
         if let Listing::Moved { from } = listing {
-            self.list_anew(&mut transaction, operation, *from)?;
+            // A version without lists that changed it forgot how it was listed, and left it there.
+            let left = from.as_ref().map_or(OperationStatus::ALL, slice::from_ref);
+            self.list_anew(&mut transaction, operation, left)?;
         }
         for announcement in announcements {
             // No condition: the change that it is about is made once.

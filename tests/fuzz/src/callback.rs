@@ -182,6 +182,7 @@ fn operation(attempt: &Attempt) -> Operation {
         cancel: None,
         verdict: None,
         attempt: Some(attempt.clone()),
+        known_drift: None,
         plan: None,
         outputs: std::collections::BTreeMap::new(),
         steps: Vec::new(),

@@ -14,8 +14,8 @@ use gatehouse_domain::{
     audit::{AuditContext, Entry, Origin},
     caller::{Caller, Grant, Tenants},
     catalog::{
-        EntityEdit, EntityFile, EntryOutcome, FileEntry, FindForImport, FoundForImport, SaveEntities,
-        ServiceEdit, import_entities,
+        EntityEdit, EntityFile, EntryOutcome, FileEntry, FindForImport, FoundForImport, LeftService,
+        SaveEntities, import_entities,
     },
     entities::{Entity, EntityRef},
     jobs::ImportMode,
@@ -60,7 +60,7 @@ impl SaveEntities for Saved {
     async fn delete_entity(
         &self,
         _entity: &Entity,
-        _service: Option<&ServiceEdit>,
+        _service: &LeftService,
         _entry: &Entry,
     ) -> Result<EditOutcome, StoreError> {
         unreachable!("an import deletes nothing")

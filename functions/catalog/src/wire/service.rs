@@ -123,11 +123,13 @@ pub(crate) struct EnvironmentBody {
     /// Which inputs are kept as secrets. What replaces a service names those that stay as they are; without their names they
     /// are forgotten.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    #[schema(max_items = 200)]
     secret_inputs: BTreeSet<String>,
     /// How long after it was provisioned it is deprovisioned by itself, in hours.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     ttl_hours: Option<u32>,
+    /// How many hours are between two looks for drift that nobody asks for, 1 to 744; there are none without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    drift_hours: Option<u32>,
     /// What deploys to it, where that is not what deploys the service elsewhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<DeployView>)]
@@ -203,6 +205,7 @@ impl EnvironmentBody {
             inputs,
             secret_inputs: _,
             ttl_hours,
+            drift_hours,
             deploy,
         } = self;
         let category = category.or_else(|| Category::of_name(name.as_str())).ok_or_else(|| {
@@ -218,6 +221,7 @@ impl EnvironmentBody {
             inputs,
             secret_inputs: SecretInputs::default(),
             ttl_hours,
+            drift_hours,
             deploy,
         })
     }
@@ -232,19 +236,20 @@ impl EnvironmentBody {
             inputs,
             secret_inputs,
             ttl_hours,
+            drift_hours,
             deploy,
         } = spec;
-        let category = Some(category);
         let secret_inputs = secret_inputs.names().map(str::to_owned).collect();
         Self {
             name,
-            category,
+            category: Some(category),
             approval_required,
             approval_group,
             module,
             inputs,
             secret_inputs,
             ttl_hours,
+            drift_hours,
             deploy,
         }
     }

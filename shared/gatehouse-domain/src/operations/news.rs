@@ -3,7 +3,7 @@
 use super::{Operation, OperationStatus};
 use crate::{
     announcement::{Announcement, News},
-    catalog::{DriftState, Settled},
+    catalog::{Drift, DriftState, Settled},
 };
 
 /// What a change makes known, after which the operation stands as it does and before which it stood as it `was`.
@@ -28,7 +28,9 @@ pub(super) fn news(
         | OperationStatus::Rejected => None,
     };
     let drift = settled.and_then(|settled| settled.drift.as_ref()?.as_ref());
-    let found = drift.filter(|drift| drift.state == DriftState::Detected).map(|_| News::DriftFound);
+    let is_news =
+        |drift: &&Drift| drift.state == DriftState::Detected && operation.known_drift != Some(drift.summary);
+    let found = drift.filter(is_news).map(|_| News::DriftFound);
     of_status.into_iter().chain(found).map(|news| announcement(operation, news)).collect()
 }
 

@@ -314,6 +314,9 @@ pub struct Operation {
     /// The last attempt of a worker.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempt: Option<Attempt>,
+    /// What drift was known when it was asked for, where it looks for some: what is found again is no news.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub known_drift: Option<PlanSummary>,
     /// What the plan would do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<PlanSummary>,

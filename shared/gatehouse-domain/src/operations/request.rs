@@ -9,8 +9,8 @@ use crate::{
     audit::{Action, AuditContext, Entry, JANITOR, Origin, Outcome},
     caller::Caller,
     catalog::{
-        EnvironmentSpec, EnvironmentState, FindService, Infrastructure, Registered, SealError, SealInputs,
-        Service, ShowServiceError, check_inputs, secret_inputs::secret_names,
+        DriftState, EnvironmentSpec, EnvironmentState, FindService, Infrastructure, Registered, SealError,
+        SealInputs, Service, ShowServiceError, check_inputs, secret_inputs::secret_names,
     },
     clock::{Clock, System},
     id::{OperationId, ServiceId},
@@ -95,7 +95,7 @@ impl Ask {
         }
     }
 
-    fn fingerprint(&self, service: &ServiceId, environment: &EnvironmentName) -> Fingerprint {
+    pub(super) fn fingerprint(&self, service: &ServiceId, environment: &EnvironmentName) -> Fingerprint {
         let given = match self {
             Self::Provision(inputs) => serde_json::to_string(inputs).unwrap_or_default(),
             Self::Deploy(version) => version.clone(),
@@ -261,11 +261,8 @@ where
     // An operation that was open when its time to live was taken away has set an end nevertheless.
     let spec = found.service.environment(environment).filter(|spec| spec.ttl_hours.is_some());
     let Some(spec) = spec else { return Ok(None) };
-    let provisioned = state.infrastructure.provisioned();
-    let over = provisioned
-        .and_then(|provisioned| provisioned.expires_at)
-        .is_some_and(|expires_at| expires_at <= now);
-    if !over || state.running.is_some() || was_tried(store, state, now).await? {
+    if !is_over(&state.infrastructure, now) || state.running.is_some() || was_tried(store, state, now).await?
+    {
         return Ok(None);
     }
     start.ready(Workflow::Provision)?;
@@ -276,24 +273,31 @@ where
     let operation = draft(&found, spec, work, fingerprint, id, asked);
     let operation =
         Operation { approval_required: false, approval_group: None, deadline: now + LIMIT, ..operation };
-    let entry = Entry::new(
-        system,
-        JANITOR.to_owned(),
-        &Origin::default(),
-        Action::DeprovisionService,
-        Outcome::Requested,
-        audit_target(&operation),
-    );
+    let entry = janitors_entry(system, &Ask::Deprovision, &operation);
     begin(store, start, system, &found.service, operation, &entry).await
 }
 
-/// Whether something was tried in the environment a short while ago, and came to nothing.
+/// Whether what is provisioned was to live until `now` at the latest.
+pub(super) fn is_over(infrastructure: &Infrastructure, now: Timestamp) -> bool {
+    let end = infrastructure.provisioned().and_then(|provisioned| provisioned.expires_at);
+    end.is_some_and(|end| end <= now)
+}
+
+/// What the trail says of an operation that the janitor asks for.
+pub(super) fn janitors_entry(system: &dyn System, ask: &Ask, operation: &Operation) -> Entry {
+    let (origin, target) = (Origin::default(), audit_target(operation));
+    Entry::new(system, JANITOR.to_owned(), &origin, ask.action(), Outcome::Requested, target)
+}
+
+/// Whether the environment was to be changed a short while ago, and that came to nothing. That a look for drift failed
+/// says nothing of that.
 async fn was_tried<S>(store: &S, state: &EnvironmentState, now: Timestamp) -> Result<bool, StoreError>
 where
     S: FindOperation,
 {
     let Some(last) = &state.last_provisioning else { return Ok(false) };
     let found = store.find_operation(last).await?;
+    let found = found.filter(|operation| operation.work.kind() != OperationKind::Drift);
     Ok(found.is_some_and(|operation| match operation.state {
         State::Ended { ending, at, .. } => ending != OperationOutcome::Succeeded && now < at + PAUSE,
         State::Requested | State::Running { .. } | State::AwaitingApproval { .. } => true,
@@ -321,7 +325,7 @@ where
 
 /// Records the operation and starts its workflow; `None` when the service was edited meanwhile, or its environment
 /// extended that was to expire.
-async fn begin<S>(
+pub(super) async fn begin<S>(
     store: &S,
     start: &dyn StartWorkflow,
     clock: &dyn Clock,
@@ -362,7 +366,7 @@ where
 }
 
 /// The record of the operation that is asked for.
-fn draft(
+pub(super) fn draft(
     found: &Registered,
     spec: &EnvironmentSpec,
     work: Work,
@@ -372,13 +376,15 @@ fn draft(
 ) -> Operation {
     let service = &found.service;
     let state = found.environments.get(&spec.name);
-    let is_deploy = work.kind() == OperationKind::Deploy;
-    let approval_required = spec.approval_required && work.kind() != OperationKind::Drift;
+    let kind = work.kind();
+    let approval_required = spec.approval_required && kind != OperationKind::Drift;
     let limit = if approval_required { LIMIT + APPROVAL } else { LIMIT };
     // A plan that changes nothing ends the operation without an apply. What came out before is still true then, should
     // its worker not say what the state has.
     let before = state.and_then(|state| state.infrastructure.provisioned());
     let outputs = before.map(|provisioned| provisioned.outputs.clone()).unwrap_or_default();
+    let known_drift = state.and_then(|state| state.drift.as_ref());
+    let known_drift = known_drift.filter(|drift| drift.state == DriftState::Detected);
     Operation {
         id,
         service: service.id.clone(),
@@ -395,8 +401,9 @@ fn draft(
         cancel: None,
         verdict: None,
         attempt: None,
+        known_drift: known_drift.filter(|_| kind == OperationKind::Drift).map(|drift| drift.summary),
         plan: None,
-        outputs: if is_deploy { BTreeMap::new() } else { outputs },
+        outputs: if kind == OperationKind::Deploy { BTreeMap::new() } else { outputs },
         steps: Vec::new(),
         log: Vec::new(),
         links: Vec::new(),
@@ -411,7 +418,7 @@ fn draft(
     }
 }
 
-fn environment_of<'a>(
+pub(super) fn environment_of<'a>(
     service: &'a Service,
     name: &EnvironmentName,
 ) -> Result<&'a EnvironmentSpec, RequestError> {
@@ -438,7 +445,7 @@ fn invalid(pointer: &str, detail: impl Into<String>) -> RequestError {
 
 /// What exists in the environment was made with this, and can only be taken away or compared so, whatever the service says
 /// now.
-fn applied(found: &Registered, spec: &EnvironmentSpec) -> Result<Configuration, RequestError> {
+pub(super) fn applied(found: &Registered, spec: &EnvironmentSpec) -> Result<Configuration, RequestError> {
     let state = found.environments.get(&spec.name);
     let provisioned = state.and_then(|state| state.infrastructure.provisioned());
     let provisioned =

@@ -43,7 +43,7 @@ pub enum Listing {
     /// They show it as they did.
     #[default]
     Kept,
-    /// They show it anew; it was among those that stand so, if it was in a list.
+    /// They show it anew; it was among those that stand so, or where that is not known, may be among any.
     Moved { from: Option<OperationStatus> },
 }
 

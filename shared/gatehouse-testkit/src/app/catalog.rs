@@ -32,6 +32,7 @@ pub fn environment(name: &str) -> EnvironmentSpec {
         inputs: Object::new(),
         secret_inputs: SecretInputs::default(),
         ttl_hours: None,
+        drift_hours: None,
         deploy: None,
     }
 }
@@ -128,6 +129,7 @@ pub fn operation(table: &TestTable, service: &Service, environment: &str) -> Ope
         cancel: None,
         verdict: None,
         attempt: None,
+        known_drift: None,
         plan: None,
         outputs: BTreeMap::new(),
         steps: Vec::new(),

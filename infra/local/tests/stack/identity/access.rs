@@ -91,6 +91,10 @@ const TABLE: &str = "
     put_service            -      x       +       +       .       +    +       x         x
     delete_service         -      x       +       +       .       +    +       x         x
     import_entities        -      x       +       +       +       +    +       x         x
+    list_modules           -      +       +       +       +       +    +       x         x
+    show_module            -      +       +       +       +       +    +       x         x
+    put_module             -      x       x       x       x       +    x       x         x
+    delete_module          -      x       x       x       x       +    x       x         x
     list_entities          -      +       +       +       +       +    +       x         x
     show_entity            -      +       +       +       .       +    +       x         x
     delete_entity          -      x       +       +       .       +    +       x         x
@@ -151,6 +155,7 @@ pub(super) fn call(operation: &str, things: &Things) -> Call {
         .replace("{jti}", &things.jti)
         .replace("{service_id}", &things.service)
         .replace("{operation_id}", &things.operation)
+        .replace("{module}", "example")
         .replace("{tenant}", "example")
         .replace("{project}", REBORN);
     let method: Method = op.methods[0].parse().expect("a method");
@@ -161,7 +166,8 @@ pub(super) fn call(operation: &str, things: &Things) -> Call {
         ("list_audit", _) => Call::get("/v1/audit?actor=user:nobody"),
         // These take nothing that could be refused but a query.
         (
-            "end_session"
+            "delete_module"
+            | "end_session"
             | "end_other_sessions"
             | "end_user_sessions"
             | "enrol_second_factor"
@@ -178,7 +184,8 @@ pub(super) fn call(operation: &str, things: &Things) -> Call {
 
 fn body(operation: &str) -> Option<Value> {
     Some(match operation {
-        "put_job" | "put_provider" | "create_user" | "mint_api_key" | "put_tenant" | "edit_user" => {
+        "put_job" | "put_module" | "put_provider" | "create_user" | "mint_api_key" | "put_tenant"
+        | "edit_user" => {
             json!({ "unknown": true })
         }
         "import_jobs" => json!({ "jobs": [] }),

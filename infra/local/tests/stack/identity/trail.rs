@@ -129,6 +129,8 @@ async fn tenants_and_jobs(driver: &mut Driver, root: &Client) {
     let delete = matching(root, path, Call::delete(path)).await;
     driver.drive("delete_project", root, delete).await;
     driver.drive("delete_tenant", root, Call::delete("/v1/tenants/third")).await;
+    driver.drive("put_module", root, put("/v1/modules/trail", &json!({}))).await;
+    driver.drive("delete_module", root, Call::delete("/v1/modules/trail")).await;
     let path = "/v1/providers/elsewhere";
     let provider = json!({
         "kind": "concourse", "url": "https://ci.example.com",

@@ -2,6 +2,7 @@
 
 mod attempt;
 mod decide;
+mod drift_news;
 mod lifecycle;
 pub(crate) mod memory;
 mod report;

@@ -58,6 +58,7 @@ pub(crate) fn environment(name: &str) -> EnvironmentSpec {
         inputs: Object::from([("size".to_owned(), "small".into())]),
         secret_inputs: SecretInputs::default(),
         ttl_hours: None,
+        drift_hours: None,
         deploy: None,
     }
 }
