@@ -124,6 +124,8 @@ async fn a_person_may_reach_what_their_roles_say_and_nothing_else() {
               "arn:aws:execute-api:eu-west-1:000000000000:api0example/dev/GET/v1/projects/*",
               "arn:aws:execute-api:eu-west-1:000000000000:api0example/dev/GET/services",
               "arn:aws:execute-api:eu-west-1:000000000000:api0example/dev/GET/services/*",
+              "arn:aws:execute-api:eu-west-1:000000000000:api0example/dev/GET/v1/modules",
+              "arn:aws:execute-api:eu-west-1:000000000000:api0example/dev/GET/v1/modules/*",
               "arn:aws:execute-api:eu-west-1:000000000000:api0example/dev/GET/v1/catalog/*",
               "arn:aws:execute-api:eu-west-1:000000000000:api0example/dev/GET/v1/operations",
               "arn:aws:execute-api:eu-west-1:000000000000:api0example/dev/GET/v1/operations/*"

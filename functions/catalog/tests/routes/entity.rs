@@ -917,6 +917,7 @@ async fn what_is_done_to_entities_is_in_the_trail() {
     entity.put entity:acme/resource:default/orders-db
     entity.put entity:acme/system:default/payments
     job.put job:ship created
+    module.put module:example
     project.put project:any
     service.create service:acme/shop
     service.put service:acme/shop owner: group:platform -> group:checkout

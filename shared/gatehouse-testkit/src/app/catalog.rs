@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use gatehouse_domain::{
+    audit::{Action, Entry},
     catalog::{
         Category, CreateService, EnvironmentSpec, EnvironmentState, FindService, Infrastructure, Lifecycle,
         Provisioned, SaveService, SecretInputs, Service, ServiceSpec, Settled,
@@ -50,6 +51,7 @@ pub async fn publish(table: &TestTable, name: &str, inputs: serde_json::Value) {
         published_by: "user:root".into(),
     };
     let entry = table.entry("user:root", &format!("module:{name}"), None);
+    let entry = Entry { action: Action::PutModule, ..entry };
     table.table.save_module(&module, &entry).await.expect("a table");
 }
 
@@ -94,7 +96,7 @@ pub async fn saved(table: &TestTable, tenant: &str, name: &str) -> Service {
     service
 }
 
-pub fn entry_of(table: &TestTable, service: &Service) -> gatehouse_domain::audit::Entry {
+pub fn entry_of(table: &TestTable, service: &Service) -> Entry {
     let target = format!("service:{}/{}", service.tenant, service.name);
     table.entry("user:ada", &target, Some(service.tenant.as_str()))
 }
