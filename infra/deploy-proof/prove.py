@@ -485,7 +485,6 @@ def prove(stage, released, ministack_program, gatehouse):
                     "GATEHOUSE_UNUSED_DAYS": "90",
                     "GATEHOUSE_LOOPBACK_PROVIDERS": "allowed",
                     "GATEHOUSE_CALLBACK_URL": outputs["ApiUrl"],
-                    "GATEHOUSE_MODULES": "example",
                     "STEP_FUNCTION_ARN": outputs["ProvisionStateMachineArn"],
                     "DEPLOY_STEP_FUNCTION_ARN": outputs["DeployStateMachineArn"],
                 },

@@ -69,8 +69,15 @@ def insist_on_used_rights(rights):
 # ── Provisioning ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+MODULE = {"inputs": {"greeting": {"type": "string"}, "password": {"type": "string", "sensitive": True}}}
+
+
 def create_provisioned(catalog):
-    plain = {"module": "example", "inputs": {"greeting": "hello"}}
+    with check("publish a module"):
+        catalog.creates.put("/v1/modules/example", MODULE).expect(200)
+        listed = catalog.asks.get("/v1/modules").expect(200).json()["modules"]
+        equal([module["name"] for module in listed], ["example"], "the modules")
+    plain = {"module": "example", "inputs": {"greeting": "hello", "password": "secret-of-the-proof"}}
     asked = {**plain, "approval_required": True}
     environments = {
         **{name: plain for name in ("live", "no-plan", "no-apply", "stopped", "silent-plan", "silent-apply", "lost")},
@@ -86,15 +93,17 @@ def live_through(service):
     with check("provision an environment"):
         operation = service.ask("provision", "live", inputs={"greeting": "good morning"})
         work = operation.worker(1).plan(add=2)
-        wanted = ("example", service.name, "live", "example", {"greeting": "good morning"})
-        got = tuple(work[name] for name in ("tenant", "service", "environment", "module", "inputs"))
-        equal(got, wanted, "the work order")
+        inputs = {"greeting": "good morning", "password": "secret-of-the-proof"}
+        wanted = ("example", service.name, "live", "example", inputs, ["password"])
+        names = ("tenant", "service", "environment", "module", "inputs", "secret_inputs")
+        equal(tuple(work[name] for name in names), wanted, "the work order")
         operation.worker(2).apply(address={"value": "https://shop.example.test"}, password={"sensitive": True})
         shown = operation.ended("succeeded")
         equal(shown["plan"], {"add": 2, "change": 0, "destroy": 0}, "the plan")
         stands = service.environment("live")["infrastructure"]
         equal((stands["state"], stands["outputs"]), ("present", shown["outputs"]), "what the environment has")
         equal(shown["outputs"]["password"], {"sensitive": True}, "the sensitive output")
+        equal((shown["inputs"], shown["secret_inputs"]), ({"greeting": "good morning"}, ["password"]), "what is shown")
     with check("its workflow invoked the callbacks function directly"):
         path = ["BeginPlan", "Plan", "WhatNext", "BeginApply", "Apply", "Finish", "Done"]
         equal(operation.history(), path, "the states")

@@ -44,7 +44,7 @@ impl Dependencies {
     }
 
     /// The variables that template.yaml would give.
-    pub fn variables(&self) -> [(&str, &str); 15] {
+    pub fn variables(&self) -> [(&str, &str); 14] {
         [
             ("AWS_ENDPOINT_URL", &self.endpoint),
             ("GATEHOUSE_TABLE", TABLE),
@@ -56,7 +56,6 @@ impl Dependencies {
             ("GATEHOUSE_STAGE", "bench"),
             ("GATEHOUSE_EVENT_BUS", "bench"),
             ("GATEHOUSE_UNUSED_DAYS", "90"),
-            ("GATEHOUSE_MODULES", "example"),
             ("GATEHOUSE_CALLBACK_URL", "https://bench.example.test"),
             ("STEP_FUNCTION_ARN", "arn:aws:states:eu-central-1:000000000000:stateMachine:bench-provision"),
             (
