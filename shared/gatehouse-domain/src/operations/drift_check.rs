@@ -46,7 +46,7 @@ pub struct DriftCheckError {
 }
 
 /// Whether an environment that is due is looked at.
-enum Standing {
+enum Readiness {
     /// It is to be.
     Due,
     /// An operation is open in it: it stays due.
@@ -93,15 +93,15 @@ where
     let now = system.now();
     let found = store.find_service(&schedule.service).await?;
     let id = schedule.operation();
-    let begun = match (standing(found.as_ref(), schedule, now), &found) {
+    let begun = match (readiness(found.as_ref(), schedule, now), &found) {
         // Whoever began it died before they could move on.
-        (Standing::Busy(running), _) if running == id => None,
-        (Standing::Busy(_), _) => return Ok(None),
-        (Standing::Due, Some(found)) => match look(store, start, system, found, schedule, now).await? {
+        (Readiness::Busy(running), _) if running == id => None,
+        (Readiness::Busy(_), _) => return Ok(None),
+        (Readiness::Due, Some(found)) => match look(store, start, system, found, schedule, now).await? {
             Some(requested) => Some(requested).filter(|requested| !requested.replayed),
             None => return Ok(None),
         },
-        (Standing::Idle | Standing::Due, _) => None,
+        (Readiness::Idle | Readiness::Due, _) => None,
     };
     // Refused means that somebody else moved on, or that the service was edited meanwhile.
     store.move_drift_check(schedule, schedule.due_after(now)).await?;
@@ -109,21 +109,21 @@ where
 }
 
 /// The list that named the environment is an index, and may be a second behind.
-fn standing(found: Option<&Registered>, schedule: &DriftSchedule, now: Timestamp) -> Standing {
-    let Some(Registered { service, environments, .. }) = found else { return Standing::Idle };
-    let Some(spec) = service.environment(&schedule.environment) else { return Standing::Idle };
-    let Some(state) = environments.get(&schedule.environment) else { return Standing::Idle };
+fn readiness(found: Option<&Registered>, schedule: &DriftSchedule, now: Timestamp) -> Readiness {
+    let Some(Registered { service, environments, .. }) = found else { return Readiness::Idle };
+    let Some(spec) = service.environment(&schedule.environment) else { return Readiness::Idle };
+    let Some(state) = environments.get(&schedule.environment) else { return Readiness::Idle };
     if spec.drift_hours != Some(schedule.hours) {
-        return Standing::Idle;
+        return Readiness::Idle;
     }
     if let Some(running) = &state.running {
-        return Standing::Busy(running.clone());
+        return Readiness::Busy(running.clone());
     }
     // A look would only keep it from being deprovisioned.
     let goes = spec.ttl_hours.is_some() && is_over(&state.infrastructure, now);
     match state.infrastructure {
-        Infrastructure::Present(_) if !goes => Standing::Due,
-        Infrastructure::Present(_) | Infrastructure::Partial(_) | Infrastructure::Absent => Standing::Idle,
+        Infrastructure::Present(_) if !goes => Readiness::Due,
+        Infrastructure::Present(_) | Infrastructure::Partial(_) | Infrastructure::Absent => Readiness::Idle,
     }
 }
 

@@ -23,7 +23,7 @@ use self::world::World;
 use super::support::service;
 use crate::{
     audit::Action,
-    catalog::{DeployTarget, DriftScheduleEdits},
+    catalog::{DeployTarget, DriftScheduleEdits, EnvironmentState, Infrastructure, Provisioned, Service},
     ci::RunStatus,
     operations::{Operation, OperationOutcome, Phase, Work, workflow::Execution},
 };
@@ -59,6 +59,29 @@ const HAPPENS: [&str; 20] = [
 ];
 
 impl World {
+    /// Has something in `dev` from the beginning, so that looks for it fall into the time in which things go wrong.
+    fn provision_dev(&self, service: &Service) {
+        let spec = &service.spec.environments[0];
+        let artifact = worker::artifact(0);
+        let provisioned = Provisioned {
+            operation: "op_0".parse().unwrap(),
+            at: self.executor.now(),
+            module: spec.module.clone().unwrap(),
+            artifact: Some(artifact.clone()),
+            inputs: spec.inputs.clone(),
+            secret_inputs: spec.secret_inputs.clone(),
+            outputs: BTreeMap::new(),
+            expires_at: None,
+        };
+        let place = (service.id.clone(), spec.name.clone());
+        let state = EnvironmentState {
+            infrastructure: Infrastructure::Present(provisioned),
+            ..EnvironmentState::new(place.0.clone(), place.1.clone())
+        };
+        self.notes().made_with.insert(place.clone(), artifact);
+        self.memory.items().environments.insert(place, state);
+    }
+
     fn everything_ended(&self) -> bool {
         self.engine().executions.values().all(|execution| *execution != Execution::Running)
     }
@@ -158,6 +181,10 @@ fn play(seed: u64) -> BTreeMap<&'static str, u64> {
         let mut service = service(id);
         // `short` is looked at although it does not live for long.
         service.spec.environments[2].drift_hours = Some(1);
+        if world.executor.once_in(2) {
+            service.spec.environments[0].drift_hours = Some(1);
+            world.provision_dev(&service);
+        }
         service.spec.deploy = deploy.or(service.spec.deploy);
         let set = service.drift_schedules(world.executor.now());
         let mut items = world.memory.items();

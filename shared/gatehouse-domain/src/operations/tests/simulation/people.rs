@@ -83,13 +83,22 @@ impl World {
     }
 
     fn act(self: &Arc<Self>) {
-        match self.executor.below(14) {
+        match self.executor.below(15) {
             0..=5 => self.ask(),
             6..=8 => self.decide(),
             9 => self.cancel(),
             10 => self.stop_by_hand(),
             11 | 12 => self.edit_module(),
+            13 => self.sweep_by_hand(),
             _ => self.edit_service(),
+        }
+    }
+
+    /// Invokes the janitor, as anybody may who has the right to, beside its schedule and beside itself.
+    fn sweep_by_hand(self: &Arc<Self>) {
+        for _ in 0..2 {
+            let world = self.clone();
+            self.executor.spawn_mortal(async move { world.sweep().await }, || {});
         }
     }
 
@@ -230,7 +239,7 @@ impl World {
             if !self.notes().people_are_done {
                 continue;
             }
-            if self.executor.once_in(8) {
+            if self.executor.once_in(3) {
                 self.end_schedules();
             }
             if self.is_at_rest() {
