@@ -49,6 +49,7 @@ fn environment(name: &str) -> EnvironmentSpec {
         module: None,
         inputs: gatehouse_domain::json::Object::new(),
         ttl_hours: None,
+        drift_hours: None,
         deploy: None,
     }
 }
@@ -103,6 +104,7 @@ async fn a_service() {
         module: Some("example".parse().unwrap()),
         inputs: configuration().inputs,
         ttl_hours: Some(8),
+        drift_hours: Some(24),
         deploy: Some(DeployTarget::Webhook("https://deploy.example/".into())),
         ..environment("prod")
     };
@@ -126,7 +128,8 @@ async fn a_service() {
         "environments": [
             { "name": "dev", "category": "dev", "approval_required": false, "inputs": "{}" },
             { "name": "prod", "category": "prod", "approval_required": true, "module": "example",
-              "inputs": "{\"size\":3}", "ttl_hours": 8, "deploy": { "webhook": "https://deploy.example/" } },
+              "inputs": "{\"size\":3}", "ttl_hours": 8, "drift_hours": 24,
+              "deploy": { "webhook": "https://deploy.example/" } },
         ],
         "build_job": "job_build", "deploy": { "job": "job_deploy" },
     });

@@ -6,6 +6,7 @@ mod audit;
 mod budgets;
 mod catalog_items;
 mod ci_items;
+mod drift_schedules;
 mod entities;
 mod identity_items;
 mod janitor;

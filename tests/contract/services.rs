@@ -84,6 +84,7 @@ async fn a_service_comes_back_as_it_was_saved() {
         approval_required: true,
         inputs: inputs(),
         ttl_hours: Some(8784),
+        drift_hours: Some(744),
         deploy: Some(DeployTarget::Webhook("https://deploy.example/canary".into())),
         ..environment("prod")
     };

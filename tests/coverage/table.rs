@@ -6,7 +6,10 @@ use gatehouse_domain::{
     api_key::{ApiKey, ApiKeyId, KeyHash},
     audit::{Action, Entry, Origin, Outcome},
     caller::Tenants,
-    catalog::{DeployTarget, EnvironmentState, Infrastructure, Lifecycle, Provisioned, Service, ServiceSpec},
+    catalog::{
+        DeployTarget, DriftSchedule, EnvironmentState, Infrastructure, Lifecycle, Provisioned, Service,
+        ServiceSpec,
+    },
     ci::{BuildId, ConcourseTarget, RunStatus, Target},
     entities::{Entity, EntityDraft, EntityKind, EntitySpec, Metadata, Relation},
     idempotency::{Fingerprint, RequestKey},
@@ -269,6 +272,12 @@ fn the_documentation_shows_the_keys_that_the_code_makes() {
     let cart = "component:default/cart".parse().unwrap();
     let operation = operation(&service);
     let state = environment(&operation);
+    let schedule = DriftSchedule {
+        service: service.id.clone(),
+        environment: state.name.clone(),
+        hours: 24,
+        due: morning(),
+    };
     let ada = "ada".parse().unwrap();
     let permit =
         Permit { of: "account:ada".into(), window: morning(), length: Duration::from_mins(15), limit: 20 };
@@ -282,6 +291,11 @@ fn the_documentation_shows_the_keys_that_the_code_makes() {
             "How an environment of it stands",
             &keys::environment(&state.service, &state.name),
             keys::environment_ending(&state).as_ref(),
+        ),
+        row(
+            "When it is looked at for drift",
+            &keys::drift_schedule(&schedule.service, &schedule.environment),
+            Some(&keys::drift_due(&schedule)),
         ),
         row(
             "Name of a service",

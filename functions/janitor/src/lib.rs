@@ -1,4 +1,4 @@
-//! Reconciles operations, announces what expires, is not used or is due for rotation, makes pending flushes, and
+//! Reconciles operations, has environments looked at for drift, announces what expires, is not used or is due for rotation, makes pending flushes, and
 //! takes away what was left pinned for runs. A schedule calls it, and anybody who may invoke it; what the event says makes no difference.
 
 use std::{num::NonZeroU16, sync::Arc, time::Duration};
@@ -147,6 +147,7 @@ fn log(report: &Report) {
         told = report.told,
         ended = report.ended,
         expired = report.expired,
+        drift_checks = report.drift_checks,
         tokens = report.tokens,
         api_keys = report.api_keys,
         announced = report.announced,

@@ -139,6 +139,7 @@ async fn a_sweep_is_answered_with_its_report() {
         "told": 0,
         "ended": 0,
         "expired": 0,
+        "drift_checks": 0,
         "tokens": 0,
         "api_keys": 0,
         "announced": 0,

@@ -103,6 +103,7 @@ const ENVIRONMENTS: &[Column] = &[
     ("APPROVAL", "/approval_required"),
     ("MODULE", "/module"),
     ("TTL", "/ttl_hours"),
+    ("DRIFT CHECK", "/drift_hours"),
     ("DEPLOY", "/deploy"),
 ];
 

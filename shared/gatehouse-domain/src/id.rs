@@ -5,7 +5,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     clock::{IdSource, base32, ordered_id, random_id},
-    idempotency::{IdempotencyKey, RequestKey},
+    idempotency::{Fingerprint, IdempotencyKey, RequestKey},
     name::InvalidName,
     text::checked_text,
 };
@@ -99,6 +99,11 @@ impl OperationId {
     /// The id of the operation that was asked for under an idempotency key.
     pub fn of_key(key: &RequestKey) -> Self {
         Self(format!("op_{}", &key.as_str()[..32]))
+    }
+
+    /// The id of the operation that a slot of a schedule asks for.
+    pub fn of_slot(slot: &Fingerprint) -> Self {
+        Self(format!("op_{}", &slot.as_str()[..32]))
     }
 }
 

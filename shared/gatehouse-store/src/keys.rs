@@ -4,7 +4,7 @@ use data_encoding::HEXLOWER;
 use gatehouse_domain::{
     api_key::{ApiKey, ApiKeyId},
     audit::Entry,
-    catalog::{EnvironmentState, Service},
+    catalog::{DriftSchedule, EnvironmentState, Service},
     ci::Target,
     entities::{Entity, EntityKind, EntityRef, Relation},
     id::{OperationId, ServiceId, TokenId},
@@ -138,6 +138,23 @@ pub fn ending_at(service: &ServiceId, name: &EnvironmentName, expires_at: Timest
 
 /// Partition of the index that lists environments by their end.
 pub const ENVIRONMENTS_ENDING: &str = "ENVIRONMENTS_ENDING";
+
+/// `SERVICE#<service>` / `SERVICE#DRIFT#<environment>`: when an environment is looked at for drift, if it is.
+pub fn drift_schedule(service: &ServiceId, name: &EnvironmentName) -> Key {
+    Key::new(with_environments(service), format!("{DRIFT_SCHEDULE}{name}"))
+}
+
+/// What the sort keys of schedules begin with.
+pub const DRIFT_SCHEDULE: &str = "SERVICE#DRIFT#";
+
+/// Index: `DRIFT_DUE` / `<due>#<service>#<environment>`. One partition: what is in it is written once in some hours.
+pub fn drift_due(schedule: &DriftSchedule) -> Key {
+    let DriftSchedule { service, environment, due, .. } = schedule;
+    Key::new(DRIFT_DUE, format!("{}#{service}#{environment}", sortable(*due)))
+}
+
+/// Partition of the index that lists environments by when they are due to be looked at for drift.
+pub const DRIFT_DUE: &str = "DRIFT_DUE";
 
 /// `ENTITY#<tenant>#<kind>:<namespace>/<name>` / `ENTITY`
 pub fn entity(tenant: &TenantId, reference: &EntityRef) -> Key {

@@ -7,6 +7,7 @@ mod api_keys;
 mod audit;
 pub mod cursor;
 mod cursor_key;
+mod drift_schedules;
 mod entities;
 mod environments;
 mod error;

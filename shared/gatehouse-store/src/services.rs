@@ -11,8 +11,8 @@ use gatehouse_domain::{
     audit::Entry,
     caller::Tenants,
     catalog::{
-        CreateService, EnvironmentEdits, EnvironmentState, FindService, Infrastructure, Lifecycle,
-        ListServices, Registered, SaveService, Service, ServiceFilter, ServiceSpec,
+        CreateService, DriftSchedule, EnvironmentEdits, EnvironmentState, FindService, Infrastructure,
+        Lifecycle, ListServices, Registered, SaveService, Service, ServiceFilter, ServiceSpec,
     },
     id::ServiceId,
     name::{EnvironmentName, ServiceName, TenantId},
@@ -63,16 +63,22 @@ fn searched(service: &Service) -> String {
 #[async_trait]
 impl FindService for Table {
     async fn find_service(&self, id: &ServiceId) -> Result<Option<Registered>, StoreError> {
-        let (mut service, mut environments) = (None, BTreeMap::new());
+        let (mut service, mut environments, mut drift_due) = (None, BTreeMap::new(), BTreeMap::new());
         for item in self.query_partition(keys::with_environments(id)).await? {
-            if item.get(SK) == Some(&text("SERVICE")) {
-                service = Some(decompose(item)?);
-            } else {
-                let state: EnvironmentState = decompose(item)?;
-                environments.insert(state.name.clone(), state);
+            let sort_key = item.get(SK).and_then(|sort_key| sort_key.as_s().ok());
+            match sort_key.map(String::as_str) {
+                Some("SERVICE") => service = Some(decompose(item)?),
+                Some(sort_key) if sort_key.starts_with(keys::DRIFT_SCHEDULE) => {
+                    let schedule: DriftSchedule = decompose(item)?;
+                    drift_due.insert(schedule.environment, schedule.due);
+                }
+                _ => {
+                    let state: EnvironmentState = decompose(item)?;
+                    environments.insert(state.name.clone(), state);
+                }
             }
         }
-        Ok(service.map(|service| Registered { service, environments }))
+        Ok(service.map(|service| Registered { service, environments, drift_due }))
     }
 }
 
@@ -158,6 +164,9 @@ impl SaveService for Table {
         transaction.put(
             name.return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld),
         )?;
+        for schedule in service.drift_schedules(service.created_at) {
+            transaction.put(self.transact_put_schedule(&schedule)?)?;
+        }
         match self.write_with_entry(transaction, entry).await? {
             Outcome::Written => Ok(CreateService::Created),
             Outcome::Refused { place: 0, item: Some(item) } => {
@@ -198,6 +207,12 @@ impl SaveService for Table {
         for (name, operation) in &environments.endless {
             transaction.update(self.forget_end(&service.id, name, operation))?;
         }
+        for name in &environments.schedules.ended {
+            transaction.delete(self.transact_delete_schedule(&service.id, name))?;
+        }
+        for schedule in &environments.schedules.set {
+            transaction.put(self.transact_put_schedule(schedule)?)?;
+        }
         self.write_with_entry(transaction, entry).await.map(Outcome::of_edit)
     }
 
@@ -220,6 +235,9 @@ impl SaveService for Table {
         transaction.delete(name)?;
         for (name, seen) in as_seen(service, states) {
             transaction.delete(self.delete_environment(&service.id, name, seen))?;
+        }
+        for spec in service.spec.environments.iter().filter(|spec| spec.drift_hours.is_some()) {
+            transaction.delete(self.transact_delete_schedule(&service.id, &spec.name))?;
         }
         self.write_with_entry(transaction, entry).await.map(Outcome::of_edit)
     }

@@ -66,6 +66,14 @@ pub(crate) struct EnvironmentView {
     deployed: Option<DeployedView>,
     #[serde(skip_serializing_if = "Option::is_none")]
     drift: Option<DriftView>,
+    /// How many hours are between two looks for drift that nobody asks for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    drift_hours: Option<u32>,
+    /// When the next of these is due, where something is provisioned. One that is due waits for the end of an operation
+    /// that is open, and at most some minutes for the janitor.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    next_drift_check: Option<Timestamp>,
     /// The operation that is open in it.
     #[serde(skip_serializing_if = "Option::is_none")]
     running: Option<OperationView>,
@@ -105,6 +113,8 @@ fn environment((spec, status): (EnvironmentSpec, EnvironmentStatus)) -> Environm
         infrastructure: infrastructure(status.state.infrastructure),
         deployed: status.state.deployed.map(Into::into),
         drift: status.state.drift.map(Into::into),
+        drift_hours: spec.drift_hours,
+        next_drift_check: status.next_drift_check,
         running: status.running.map(Into::into),
         last_provisioning: status.last_provisioning.map(Into::into),
         last_deploy: status.last_deploy.map(Into::into),

@@ -122,6 +122,9 @@ pub(crate) struct EnvironmentBody {
     /// How long after it was provisioned it is deprovisioned by itself, in hours.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     ttl_hours: Option<u32>,
+    /// How many hours are between two looks for drift that nobody asks for, 1 to 744; there are none without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    drift_hours: Option<u32>,
     /// What deploys to it, where that is not what deploys the service elsewhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<DeployView>)]
@@ -185,8 +188,17 @@ impl ServiceBody {
 impl EnvironmentBody {
     /// An environment of which only the name was written is for what its name says.
     fn into_spec(self, place: usize) -> Result<EnvironmentSpec, FieldError> {
-        let Self { name, category, approval_required, approval_group, module, inputs, ttl_hours, deploy } =
-            self;
+        let Self {
+            name,
+            category,
+            approval_required,
+            approval_group,
+            module,
+            inputs,
+            ttl_hours,
+            drift_hours,
+            deploy,
+        } = self;
         let category = category.or_else(|| Category::of_name(name.as_str())).ok_or_else(|| {
             let detail = format!("say what `{name}` is for: dev, test, staging or prod");
             FieldError::new(format!("/environments/{place}/category"), detail)
@@ -199,6 +211,7 @@ impl EnvironmentBody {
             module,
             inputs,
             ttl_hours,
+            drift_hours,
             deploy,
         })
     }
@@ -212,10 +225,20 @@ impl EnvironmentBody {
             module,
             inputs,
             ttl_hours,
+            drift_hours,
             deploy,
         } = spec;
-        let category = Some(category);
-        Self { name, category, approval_required, approval_group, module, inputs, ttl_hours, deploy }
+        Self {
+            name,
+            category: Some(category),
+            approval_required,
+            approval_group,
+            module,
+            inputs,
+            ttl_hours,
+            drift_hours,
+            deploy,
+        }
     }
 }
 

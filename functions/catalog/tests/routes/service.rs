@@ -76,7 +76,7 @@ mod create {
             "links": [{ "name": "dashboard", "url": "https://graphs.example/shop" }], "build_job": "ship",
             "environments": [{
                 "name": "made", "category": "staging", "module": "example", "inputs": { "size": 1 },
-                "ttl_hours": 8, "deploy": { "webhook": "https://deploy.example/hook" },
+                "ttl_hours": 8, "drift_hours": 24, "deploy": { "webhook": "https://deploy.example/hook" },
             }],
         }));
         let created = app.as_developer("acme").post("/services").json(&body).await;
@@ -177,6 +177,16 @@ mod create {
                 "environments",
                 json!([{ "name": "dev", "category": "dev", "module": "example", "ttl_hours": 0 }]),
                 "/environments/0/ttl_hours",
+            ),
+            (
+                "environments",
+                json!([{ "name": "dev", "category": "dev", "module": "example", "drift_hours": 745 }]),
+                "/environments/0/drift_hours",
+            ),
+            (
+                "environments",
+                json!([{ "name": "dev", "category": "dev", "drift_hours": 24 }]),
+                "/environments/0/drift_hours",
             ),
             (
                 "environments",

@@ -1,11 +1,15 @@
 use std::time::Duration;
 
-use gatehouse_domain::catalog::{Deployed, Settled};
+use gatehouse_domain::{
+    catalog::{Deployed, Settled},
+    clock::Clock,
+};
 use gatehouse_testkit::app::{Call, TestApp};
 use insta::assert_snapshot;
+use jiff::Timestamp;
 use serde_json::json;
 
-use crate::{deploy, end, provision, record, with_shop};
+use crate::{create, deploy, end, provision, record, shop_with, start, with_shop};
 
 /// A deploy to `dev` that ended well.
 async fn deployed(app: &TestApp, service: &str, version: &str) -> String {
@@ -87,6 +91,48 @@ async fn has_what_is_deployed_and_provisioned_and_what_goes_on() {
     assert_eq!(made["infrastructure"]["operation"], provisioned);
     assert_eq!(made["last_provisioning"]["id"], provisioned);
     assert_eq!(made.get("running"), None);
+}
+
+#[tokio::test]
+async fn says_when_what_is_provisioned_is_looked_at_for_drift() {
+    let (app, _) = start().await;
+    let looked_at = |hours: Option<u32>| {
+        let made = json!({ "name": "made", "category": "test", "module": "example", "drift_hours": hours });
+        shop_with(json!({ "environments": [made] }))
+    };
+    let service = create(&app.as_developer("acme"), &looked_at(Some(24))).await;
+    let made = async || status(&app, &service).await.body["environments"][0].clone();
+    let before = made().await;
+    assert_eq!(
+        (&before["drift_hours"], before.get("next_drift_check")),
+        (&json!(24), None),
+        "there is nothing"
+    );
+    provision(&app, &service).await;
+    let next: Timestamp = made().await["next_drift_check"].as_str().expect("a time").parse().expect("a time");
+    let (now, day) = (app.system.now(), Duration::from_hours(24));
+    assert!(now < next && next <= now + day, "{next}");
+    // An edit that leaves the hours alone leaves the time alone, and one that takes them away takes it away.
+    let put = async |body: &serde_json::Value| {
+        let path = format!("/services/{service}");
+        let etag = app.as_viewer("acme").get(&path).await.header("etag").to_owned();
+        app.as_developer("acme").put(&path).header("if-match", &etag).json(body).await
+    };
+    app.system.advance(Duration::from_hours(30));
+    assert_eq!(put(&looked_at(Some(24))).await.status, 200);
+    let component = json!({
+        "apiVersion": "backstage.io/v1alpha1", "kind": "Component", "metadata": { "name": "shop" },
+        "spec": { "type": "service", "lifecycle": "production", "owner": "team-a" },
+    });
+    let imported = app.as_developer("acme").post("/v1/catalog/import").json(&component).await;
+    assert_eq!(imported.status, 200, "{imported}");
+    let path = format!("/services/{service}");
+    let described = app.as_viewer("acme").get(&path).await;
+    assert_eq!(described.body["service"]["described_by"], "component:default/shop", "{described}");
+    assert_eq!(made().await["next_drift_check"], next.to_string());
+    assert_eq!(put(&looked_at(None)).await.status, 200);
+    let after = made().await;
+    assert_eq!((after.get("drift_hours"), after.get("next_drift_check")), (None, None));
 }
 
 #[tokio::test]

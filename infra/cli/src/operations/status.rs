@@ -32,6 +32,7 @@ const COLUMNS: &[Column] = &[
     ("INFRASTRUCTURE", "/infrastructure/state"),
     ("VERSION", "/deployed/version"),
     ("DRIFT", "/drift/state"),
+    ("NEXT CHECK", "/next_drift_check"),
     ("RUNNING", "/running/kind"),
     ("STATUS", "/running/status"),
     ("OPERATION", "/running/id"),

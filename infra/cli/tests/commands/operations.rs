@@ -317,6 +317,9 @@ fn status(running: &[(&str, &str)]) -> Reply {
             "name": name, "category": name, "infrastructure": { "state": "present" },
             "deployed": { "version": "1.2.3" }, "drift": { "state": "none" },
         });
+        if name == "prod" {
+            environment["next_drift_check"] = json!("2026-09-22T03:14:15Z");
+        }
         if let Some((_, status)) = running.iter().find(|(place, _)| *place == name) {
             environment["running"] = operation(status, &json!({}))["operation"].clone();
         }
@@ -332,9 +335,9 @@ async fn the_status_has_a_line_for_each_environment() {
     let ran = Person::with_token(&server).run(&["status", "svc_1"]).await.done();
     assert_eq!(
         ran.stdout,
-        "ENVIRONMENT  CATEGORY  INFRASTRUCTURE  VERSION  DRIFT  RUNNING    STATUS    OPERATION\n\
-         dev          dev       present         1.2.3    none   -          -         -\n\
-         prod         prod      present         1.2.3    none   provision  applying  op_1\n"
+        "ENVIRONMENT  CATEGORY  INFRASTRUCTURE  VERSION  DRIFT  NEXT CHECK            RUNNING    STATUS    OPERATION\n\
+         dev          dev       present         1.2.3    none   -                     -          -         -\n\
+         prod         prod      present         1.2.3    none   2026-09-22T03:14:15Z  provision  applying  op_1\n"
     );
 }
 

@@ -12,7 +12,7 @@ fn service(id: &str, name: &str, tenant: &str) -> Value {
         "lifecycle": "production", "links": [],
         "environments": [{
             "name": "dev", "category": "dev", "approval_required": false, "module": "example", "inputs": {},
-            "ttl_hours": 24, "deploy": { "job": "deploy-shop" },
+            "ttl_hours": 24, "drift_hours": 12, "deploy": { "job": "deploy-shop" },
         }],
     })
 }
@@ -60,8 +60,8 @@ async fn a_service_is_shown_with_its_environments() {
     assert!(head.lines().any(|line| line == "owner      team-pay"), "{head}");
     assert_eq!(
         environments,
-        "ENVIRONMENT  CATEGORY  APPROVAL  MODULE   TTL  DEPLOY\n\
-         dev          dev       false     example  24   job=deploy-shop\n"
+        "ENVIRONMENT  CATEGORY  APPROVAL  MODULE   TTL  DRIFT CHECK  DEPLOY\n\
+         dev          dev       false     example  24   12           job=deploy-shop\n"
     );
 }
 

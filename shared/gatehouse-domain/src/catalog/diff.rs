@@ -70,6 +70,8 @@ impl Changes {
         self.value(&of("module"), module(old).as_deref(), module(new).as_deref());
         let hours = |spec: &EnvironmentSpec| spec.ttl_hours.map(|hours| hours.to_string());
         self.value(&of("ttl_hours"), hours(old).as_deref(), hours(new).as_deref());
+        let hours = |spec: &EnvironmentSpec| spec.drift_hours.map(|hours| hours.to_string());
+        self.value(&of("drift_hours"), hours(old).as_deref(), hours(new).as_deref());
         self.target(&of("deploy"), old.deploy.as_ref(), new.deploy.as_ref());
         self.whether(&of("inputs"), old.inputs != new.inputs);
     }

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use async_trait::async_trait;
 
 use super::{
-    EnvironmentState, FindService, Infrastructure, Modules, Registered, Service, ServiceSpec,
-    ShowServiceError,
+    DriftScheduleEdits, EnvironmentState, FindService, Infrastructure, Modules, Registered, Service,
+    ServiceSpec, ShowServiceError,
     diff::diff,
     files::{describe_new, keep_described},
     protection::{protected, weakened},
@@ -46,17 +46,19 @@ pub struct EnvironmentEdits {
     /// Those that do not end by themselves any more, with the operation that provisioned what is there. That must still
     /// stand when the edit is written.
     pub endless: BTreeMap<EnvironmentName, OperationId>,
+    /// When they are looked at for drift.
+    pub schedules: DriftScheduleEdits,
 }
 
 /// Writes services. Needs `dynamodb:PutItem`, `DeleteItem` and `GetItem`.
 #[async_trait]
 pub trait SaveService: Send + Sync {
-    /// Writes a new service and takes its name, in one transaction.
+    /// Writes a new service with its [schedules](Service::drift_schedules), and takes its name, in one transaction.
     async fn create_service(&self, service: &Service, entry: &Entry) -> Result<CreateService, StoreError>;
 
     /// Replaces a service where `previous` still stands, and forgets the states of the environments that
     /// go, where nothing is provisioned in them and no operation is open: one transaction. One without a state is fine.
-    /// Forgets in the same when those end that do not end any more.
+    /// Forgets in the same when those end that do not end any more, and writes when they are looked at for drift.
     async fn replace_service(
         &self,
         service: &Service,
@@ -65,8 +67,8 @@ pub trait SaveService: Send + Sync {
         entry: &Entry,
     ) -> Result<EditOutcome, StoreError>;
 
-    /// Deletes a service where its revision still stands, gives its name back, and forgets these states,
-    /// where they still are as given and no operation is open in them: one transaction. An environment of the
+    /// Deletes a service and its schedules where its revision still stands, gives its name back, and forgets these
+    /// states, where they still are as given and no operation is open in them: one transaction. An environment of the
     /// service that is not among them must still have none.
     async fn delete_service(
         &self,
@@ -297,7 +299,7 @@ pub async fn replace<S>(
 where
     S: FindService + FindForEdit + FindEntity + SaveService,
 {
-    let Registered { service, environments } = show(store, audit.caller, id).await?;
+    let Registered { service, environments, .. } = show(store, audit.caller, id).await?;
     if !audit.caller.may_in(&PUT_SERVICE, &service.tenant) {
         return Err(EditServiceError::Forbidden(service.tenant));
     }
@@ -321,6 +323,7 @@ where
     let audit_target = AuditTarget { detail, ..audit_target(&service.name, &service.tenant) };
     let entry = audit.entry(system, Action::PutService, Outcome::Done, audit_target);
     let previous = service.revision.clone();
+    let before = service.spec.clone();
     let service = Service {
         spec,
         revision: Revision::new(system),
@@ -328,7 +331,9 @@ where
         updated_by: audit.caller.actor(),
         ..service
     };
-    match store.replace_service(&service, &previous, &EnvironmentEdits { removed, endless }, &entry).await? {
+    let schedules = DriftScheduleEdits::between(&before, &service, entry.at);
+    let edits = EnvironmentEdits { removed, endless, schedules };
+    match store.replace_service(&service, &previous, &edits, &entry).await? {
         EditOutcome::Done => Ok(service),
         EditOutcome::Conflict => Err(PreconditionError::Failed.into()),
     }
@@ -415,7 +420,7 @@ pub async fn delete<S>(
 where
     S: FindService + SaveService,
 {
-    let Registered { service, environments } = show(store, audit.caller, id).await?;
+    let Registered { service, environments, .. } = show(store, audit.caller, id).await?;
     if !audit.caller.may_in(&DELETE_SERVICE, &service.tenant) {
         return Err(EditServiceError::Forbidden(service.tenant));
     }

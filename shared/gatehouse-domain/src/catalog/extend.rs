@@ -64,7 +64,7 @@ pub async fn extend<S>(
 where
     S: FindService + ExtendEnvironment,
 {
-    let Registered { service, environments } = show(store, audit.caller, service).await?;
+    let Registered { service, environments, .. } = show(store, audit.caller, service).await?;
     if !audit.caller.may_in(&EXTEND_ENVIRONMENT, &service.tenant) {
         return Err(ExtendError::Forbidden(service.tenant));
     }

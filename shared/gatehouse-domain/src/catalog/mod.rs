@@ -1,6 +1,7 @@
 //! The catalog: the services of a tenant, and the environments they are provisioned in and deployed to.
 
 mod diff;
+mod drift_schedule;
 mod edit;
 mod environment;
 mod extend;
@@ -14,6 +15,7 @@ mod tests;
 
 pub(crate) use self::spec::check_inputs;
 pub use self::{
+    drift_schedule::{DriftSchedule, DriftScheduleEdits},
     edit::{
         CreateService, CreatedService, DeletedService, EditServiceError, EnvironmentEdits,
         FindDefaultProject, Force, SaveService, ServiceDraft, create, delete, replace,

@@ -67,12 +67,14 @@ pub struct Registered {
     pub service: Service,
     /// How its environments stand.
     pub environments: BTreeMap<EnvironmentName, EnvironmentState>,
+    /// When those are due to be looked at for drift that are by a schedule, whether something is provisioned or not.
+    pub drift_due: BTreeMap<EnvironmentName, Timestamp>,
 }
 
 /// Looks services up. Needs `dynamodb:Query`.
 #[async_trait]
 pub trait FindService: Send + Sync {
-    /// The service and its environments' states in one call, strongly consistent; `None` when there is no
+    /// The service, its environments' states and their schedules in one call, strongly consistent; `None` when there is no
     /// such service.
     async fn find_service(&self, id: &ServiceId) -> Result<Option<Registered>, StoreError>;
 }

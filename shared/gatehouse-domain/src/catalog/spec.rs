@@ -33,6 +33,9 @@ const MAX_INPUTS_TOGETHER: usize = 256 * 1024;
 /// The longest time to live, in hours: a year.
 const MAX_TTL_HOURS: u32 = 8784;
 
+/// The most hours between two looks for drift: 31 days.
+pub(super) const MAX_DRIFT_HOURS: u32 = 744;
+
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident { $($(#[$item_doc:meta])* $item:ident = $text:literal,)* }) => {
         $(#[$doc])*
@@ -148,6 +151,9 @@ pub struct EnvironmentSpec {
     /// How long after it was provisioned it is deprovisioned by itself, in hours.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ttl_hours: Option<u32>,
+    /// How many hours are between two looks for drift that nobody asks for; none without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drift_hours: Option<u32>,
     /// What deploys to it, where that is not what deploys the service elsewhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deploy: Option<DeployTarget>,
@@ -352,6 +358,15 @@ impl Errors {
         }
         if environment.ttl_hours.is_some() && environment.module.is_none() {
             self.add(&format!("{at}/ttl_hours"), "only an environment with a module can be deprovisioned");
+        }
+        if environment.drift_hours.is_some_and(|hours| !(1..=MAX_DRIFT_HOURS).contains(&hours)) {
+            self.add(&format!("{at}/drift_hours"), "must be 1 to 744 hours");
+        }
+        if environment.drift_hours.is_some() && environment.module.is_none() {
+            self.add(
+                &format!("{at}/drift_hours"),
+                "only an environment with a module can be looked at for drift",
+            );
         }
         self.target(&format!("{at}/deploy"), environment.deploy.as_ref());
     }

@@ -1,8 +1,9 @@
 //! What has to happen without anybody asking: reconciling operations, announcing what expires, and making flushes
 //! that are pending.
 //!
-//! A sweep delivers pending signals to workflows, ends operations that nothing drives any more, and has
-//! environments deprovisioned whose time to live is over. All of that can be done again without harm.
+//! A sweep delivers pending signals to workflows, ends operations that nothing drives any more, has environments
+//! deprovisioned whose time to live is over, and has those looked at for drift that are due. All of that can be done
+//! again without harm.
 //!
 //! Then it looks at everything that has an end. What is news is written beside what it is about, together
 //! with an item of the outbox, in one conditional transaction; then it is published from there, and then
@@ -14,6 +15,7 @@
 //! That a token or key has ended follows from the clock, and the table itself forgets what is old enough.
 //! Old signing keys leave the ring when a new one is published.
 
+mod drift_checks;
 mod due;
 mod listing;
 mod operations;

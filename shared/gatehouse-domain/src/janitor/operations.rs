@@ -21,7 +21,7 @@ use crate::{
 
 /// How often a sweep calls a workflow engine that does not answer. Each call may take as long as a call may, and
 /// a sweep that waits for it a hundred times does nothing else before its deadline.
-const PATIENCE: usize = 3;
+pub(super) const PATIENCE: usize = 3;
 
 impl<S: SweepStore> Sweep<'_, S> {
     /// Reconciles everything that is open, a page at a time. Returns whether there was time for all.
@@ -62,7 +62,7 @@ impl<S: SweepStore> Sweep<'_, S> {
         }
     }
 
-    fn engine_is_silent(&self) -> bool {
+    pub(super) fn engine_is_silent(&self) -> bool {
         self.unanswered >= PATIENCE
     }
 

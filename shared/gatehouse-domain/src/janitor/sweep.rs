@@ -15,6 +15,7 @@ use crate::{
     operations::{
         FindOperation, SaveOperation,
         change::WorkflowPorts,
+        drift_check::{DriftCheckError, DriftSchedules},
         reconcile::{ListOpenOperations, ReconcileError},
     },
     paging::{Limit, ListError, PageRequest},
@@ -28,7 +29,15 @@ const PAGE: u8 = 25;
 
 /// What a sweep reads and writes.
 pub trait SweepStore:
-    ListOpenOperations + FindOperation + SaveOperation + FindService + Watch + Announce + Outbox + PendingFlush
+    ListOpenOperations
+    + FindOperation
+    + SaveOperation
+    + FindService
+    + DriftSchedules
+    + Watch
+    + Announce
+    + Outbox
+    + PendingFlush
 {
 }
 
@@ -37,6 +46,7 @@ impl<T> SweepStore for T where
         + FindOperation
         + SaveOperation
         + FindService
+        + DriftSchedules
         + Watch
         + Announce
         + Outbox
@@ -64,6 +74,8 @@ pub struct Report {
     pub ended: usize,
     /// How many environments are being deprovisioned because their time was over.
     pub expired: usize,
+    /// How many environments are being looked at for drift because that was due.
+    pub drift_checks: usize,
     /// How many tokens were looked at.
     pub tokens: usize,
     /// How many API keys were looked at.
@@ -92,6 +104,9 @@ pub enum SweepError {
     /// An operation, or an environment whose time is over, could not be looked after.
     #[error(transparent)]
     Operations(#[from] ReconcileError),
+    /// An environment could not be looked at for drift, and stays due.
+    #[error(transparent)]
+    DriftCheck(#[from] DriftCheckError),
     /// A pending flush could not be made, and stays pending.
     #[error(transparent)]
     Flush(#[from] FlushError),
@@ -132,10 +147,12 @@ pub async fn sweep<S: SweepStore>(
     sweep.publish_news().await;
     let operations = sweep.operations().await;
     let environments = sweep.environments().await;
+    // Behind what is deprovisioned, which need not be looked at any more.
+    let drift_checks = sweep.drift_checks().await;
     let ring = sweep.key_ring().await;
     let keys = sweep.api_keys().await;
     let tokens = sweep.tokens().await;
-    let outcomes = [operations, environments, ring, keys, tokens];
+    let outcomes = [operations, environments, drift_checks, ring, keys, tokens];
     sweep.report.finished = outcomes.iter().all(|outcome| matches!(outcome, Ok(true)));
     for outcome in outcomes {
         sweep.note(outcome.map(drop));

@@ -13,6 +13,7 @@ pub mod attempt;
 pub mod change;
 pub mod decide;
 mod deploy;
+pub mod drift_check;
 mod lifecycle;
 mod listing;
 mod news;

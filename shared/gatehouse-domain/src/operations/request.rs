@@ -235,11 +235,8 @@ where
     if found.service.environment(environment).is_none_or(|spec| spec.ttl_hours.is_none()) {
         return Ok(None);
     }
-    let provisioned = state.infrastructure.provisioned();
-    let over = provisioned
-        .and_then(|provisioned| provisioned.expires_at)
-        .is_some_and(|expires_at| expires_at <= now);
-    if !over || state.running.is_some() || was_tried(store, state, now).await? {
+    if !is_over(&state.infrastructure, now) || state.running.is_some() || was_tried(store, state, now).await?
+    {
         return Ok(None);
     }
     start.ready(Workflow::Provision)?;
@@ -248,24 +245,31 @@ where
     let operation = draft(&found, environment, &Ask::Deprovision, id, asked)?;
     let operation =
         Operation { approval_required: false, approval_group: None, deadline: now + LIMIT, ..operation };
-    let entry = Entry::new(
-        system,
-        JANITOR.to_owned(),
-        &Origin::default(),
-        Action::DeprovisionService,
-        Outcome::Requested,
-        audit_target(&operation),
-    );
+    let entry = janitors_entry(system, &Ask::Deprovision, &operation);
     begin(store, start, system, &found.service, operation, &entry).await
 }
 
-/// Whether something was tried in the environment a short while ago, and came to nothing.
+/// Whether what is provisioned was to live until `now` at the latest.
+pub(super) fn is_over(infrastructure: &Infrastructure, now: Timestamp) -> bool {
+    let end = infrastructure.provisioned().and_then(|provisioned| provisioned.expires_at);
+    end.is_some_and(|end| end <= now)
+}
+
+/// What the trail says of an operation that the janitor asks for.
+pub(super) fn janitors_entry(system: &dyn System, ask: &Ask, operation: &Operation) -> Entry {
+    let (origin, target) = (Origin::default(), audit_target(operation));
+    Entry::new(system, JANITOR.to_owned(), &origin, ask.action(), Outcome::Requested, target)
+}
+
+/// Whether the environment was to be changed a short while ago, and that came to nothing. That a look for drift failed
+/// says nothing of that.
 async fn was_tried<S>(store: &S, state: &EnvironmentState, now: Timestamp) -> Result<bool, StoreError>
 where
     S: FindOperation,
 {
     let Some(last) = &state.last_provisioning else { return Ok(false) };
     let found = store.find_operation(last).await?;
+    let found = found.filter(|operation| operation.work.kind() != OperationKind::Drift);
     Ok(found.is_some_and(|operation| match operation.state {
         State::Ended { ending, at, .. } => ending != OperationOutcome::Succeeded && now < at + PAUSE,
         State::Requested | State::Running { .. } | State::AwaitingApproval { .. } => true,
@@ -293,7 +297,7 @@ where
 
 /// Records the operation and starts its workflow; `None` when the service was edited meanwhile, or its environment
 /// extended that was to expire.
-async fn begin<S>(
+pub(super) async fn begin<S>(
     store: &S,
     start: &dyn StartWorkflow,
     clock: &dyn Clock,
@@ -334,7 +338,7 @@ where
 }
 
 /// The record of the operation that is asked for.
-fn draft(
+pub(super) fn draft(
     found: &Registered,
     environment: &EnvironmentName,
     ask: &Ask,

@@ -1,11 +1,12 @@
 //! Showing operations: one, those of a service, and how its environments stand.
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 
 use super::{FindOperation, Operation};
 use crate::{
     caller::Caller,
-    catalog::{EnvironmentState, FindService, Registered, Service, ShowServiceError},
+    catalog::{EnvironmentState, FindService, Infrastructure, Registered, Service, ShowServiceError},
     id::{OperationId, ServiceId},
     name::EnvironmentName,
     paging::{ListError, Page, PageRequest},
@@ -93,6 +94,9 @@ pub struct EnvironmentStatus {
     /// The last one that provisioned, deprovisioned or looked for drift.
     pub last_provisioning: Option<Operation>,
     pub last_deploy: Option<Operation>,
+    /// When it is looked at for drift next without anybody asking, where it is provisioned and has a schedule. One that
+    /// has passed is made up for as soon as no operation is open.
+    pub next_drift_check: Option<Timestamp>,
 }
 
 /// How a service stands.
@@ -116,7 +120,8 @@ pub async fn status<S>(
 where
     S: FindService + FindOperation,
 {
-    let Registered { service, mut environments } = crate::catalog::show(store, caller, service).await?;
+    let Registered { service, mut environments, drift_due } =
+        crate::catalog::show(store, caller, service).await?;
     let new = |name: &EnvironmentName| EnvironmentState::new(service.id.clone(), name.clone());
     let states: Vec<_> = service
         .spec
@@ -143,6 +148,10 @@ where
             running: find(&state.running),
             last_provisioning: find(&state.last_provisioning),
             last_deploy: find(&state.last_deploy),
+            next_drift_check: drift_due
+                .get(&state.name)
+                .filter(|_| matches!(state.infrastructure, Infrastructure::Present(_)))
+                .copied(),
             state,
         })
         .collect();

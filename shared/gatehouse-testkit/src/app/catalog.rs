@@ -30,6 +30,7 @@ pub fn environment(name: &str) -> EnvironmentSpec {
         module: Some("example".parse().expect("a module")),
         inputs: Object::new(),
         ttl_hours: None,
+        drift_hours: None,
         deploy: None,
     }
 }

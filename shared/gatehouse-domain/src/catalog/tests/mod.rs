@@ -1,5 +1,6 @@
 //! The rules of services.
 
+mod drift_schedules;
 mod protection;
 
 use std::collections::BTreeSet;
@@ -38,6 +39,8 @@ impl SaveService for Memory {
         if let Some(other) = items.services.values().find(same) {
             return Ok(CreateService::NameTaken(other.id.clone()));
         }
+        let set = service.drift_schedules(service.created_at);
+        items.reschedule(&service.id, &DriftScheduleEdits { set, ended: Vec::new() });
         items.services.insert(service.id.clone(), service.clone());
         items.trail.push(entry.clone());
         Ok(CreateService::Created)
@@ -68,6 +71,7 @@ impl SaveService for Memory {
             assert_eq!(provisioned.operation, *operation);
             provisioned.expires_at = None;
         }
+        items.reschedule(&service.id, &edits.schedules);
         items.services.insert(service.id.clone(), service.clone());
         items.trail.push(entry.clone());
         Ok(EditOutcome::Done)
@@ -87,6 +91,7 @@ impl SaveService for Memory {
             return Ok(EditOutcome::Conflict);
         }
         items.environments.retain(|_, state| state.service != service.id);
+        items.drift_schedules.retain(|_, schedule| schedule.service != service.id);
         items.services.remove(&service.id);
         items.trail.push(entry.clone());
         Ok(EditOutcome::Done)
@@ -314,6 +319,17 @@ fn every_field_is_checked() {
         spec.environments[2].inputs.clear();
     });
     assert_eq!(lasting, ["/environments/2/ttl_hours"]);
+    for hours in [0, 745] {
+        let pointers = with(&|spec| spec.environments[0].drift_hours = Some(hours));
+        assert_eq!(pointers, ["/environments/0/drift_hours"]);
+    }
+    let incomparable = with(&|spec| {
+        let bare = &mut spec.environments[0];
+        bare.module = None;
+        bare.inputs.clear();
+        bare.drift_hours = Some(24);
+    });
+    assert_eq!(incomparable, ["/environments/0/drift_hours"]);
     assert!(site.memory.items().services.is_empty());
 }
 

@@ -1,3 +1,4 @@
+mod drift_checks;
 mod operations;
 
 use std::{
@@ -17,13 +18,13 @@ use crate::{
     api_key::{ApiKey, Revocation},
     audit::Entry,
     caller::Tenants,
-    catalog::{EnvironmentState, FindService, Registered},
+    catalog::{DriftSchedule, EnvironmentState, FindService, Registered},
     clock::{Clock, IdSource},
     id::{KeyId, OperationId, ServiceId, TokenId},
     name::EnvironmentName,
     operations::{
-        BeginOutcome, Effects, FindOperation, Operation, SaveOperation, reconcile::ListOpenOperations,
-        tests::support::Site,
+        BeginOutcome, Effects, FindOperation, Operation, SaveOperation, drift_check::DriftSchedules,
+        reconcile::ListOpenOperations, tests::support::Site,
     },
     paging::{Cursor, ListError, Page, PageRequest},
     revision::{EditOutcome, Revision},
@@ -57,6 +58,10 @@ struct State {
     faster_sweep: bool,
     /// Somebody extends every environment for an hour, right before an operation begins.
     extends_meanwhile: bool,
+    /// A sweep gets no further than to what it begins by a schedule.
+    dies_before_moving: bool,
+    /// What somebody else does between that a service is read and an operation begins in it.
+    meanwhile: Option<fn(&Site)>,
     /// How many announcements the bus was offered.
     offered: usize,
     decisions_until_failure: Option<usize>,
@@ -205,6 +210,10 @@ impl SaveOperation for World {
                 }
             }
         }
+        let meanwhile = self.state().meanwhile.take();
+        if let Some(act) = meanwhile {
+            act(&self.1);
+        }
         self.1.memory.begin_operation(operation, service, entry).await
     }
 
@@ -236,6 +245,29 @@ impl ListOpenOperations for World {
         page: &PageRequest,
     ) -> Result<Page<(ServiceId, EnvironmentName)>, ListError> {
         self.1.memory.ended_environments(now, page).await
+    }
+}
+
+#[async_trait]
+impl DriftSchedules for World {
+    async fn due_drift_checks(
+        &self,
+        now: Timestamp,
+        page: &PageRequest,
+    ) -> Result<Page<DriftSchedule>, ListError> {
+        self.1.memory.due_drift_checks(now, page).await
+    }
+
+    async fn move_drift_check(
+        &self,
+        seen: &DriftSchedule,
+        due: Timestamp,
+    ) -> Result<EditOutcome, StoreError> {
+        if self.state().dies_before_moving {
+            Err(broken())
+        } else {
+            self.1.memory.move_drift_check(seen, due).await
+        }
     }
 }
 
@@ -625,7 +657,7 @@ fn a_sweep_stops_at_its_deadline_and_the_next_ones_go_on() {
     let mut sweeps = 0;
     loop {
         let now = world.state().now;
-        if world.sweep_until(at(now + 28)).finished {
+        if world.sweep_until(at(now + 30)).finished {
             break;
         }
         sweeps += 1;

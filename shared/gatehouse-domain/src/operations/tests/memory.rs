@@ -12,13 +12,15 @@ use jiff::Timestamp;
 use crate::{
     announcement::Announcement,
     audit::Entry,
-    catalog::{EnvironmentState, FindService, Registered, Service, Settled},
+    catalog::{
+        DriftSchedule, DriftScheduleEdits, EnvironmentState, FindService, Registered, Service, Settled,
+    },
     entities::{Entity, EntityDraft, EntityKind, EntityRef, EntitySpec, FindEntity, Metadata, Namespace},
     id::{OperationId, ServiceId},
     name::{EnvironmentName, TenantId},
     operations::{
         BeginOutcome, Effects, FindOperation, Operation, OperationKind, SaveOperation,
-        reconcile::ListOpenOperations,
+        drift_check::DriftSchedules, reconcile::ListOpenOperations,
     },
     paging::{Cursor, ListError, Page, PageRequest},
     revision::{EditOutcome, Revision},
@@ -34,6 +36,7 @@ pub(crate) struct Memory(Mutex<Items>);
 pub(crate) struct Items {
     pub services: BTreeMap<ServiceId, Service>,
     pub environments: BTreeMap<(ServiceId, EnvironmentName), EnvironmentState>,
+    pub drift_schedules: BTreeMap<(ServiceId, EnvironmentName), DriftSchedule>,
     pub operations: BTreeMap<OperationId, Operation>,
     pub entities: BTreeMap<(TenantId, EntityRef), Entity>,
     pub trail: Vec<Entry>,
@@ -89,7 +92,40 @@ impl Items {
         let service = self.services.get(id)?.clone();
         let states = self.environments.iter().filter(|((of, _), _)| of == id);
         let environments = states.map(|((_, name), state)| (name.clone(), state.clone())).collect();
-        Some(Registered { service, environments })
+        let schedules = self.drift_schedules.iter().filter(|((of, _), _)| of == id);
+        let drift_due = schedules.map(|((_, name), schedule)| (name.clone(), schedule.due)).collect();
+        Some(Registered { service, environments, drift_due })
+    }
+
+    /// Does to the schedules of a service what an edit of it says.
+    pub(crate) fn reschedule(&mut self, service: &ServiceId, edits: &DriftScheduleEdits) {
+        for name in &edits.ended {
+            self.drift_schedules.remove(&(service.clone(), name.clone()));
+        }
+        for schedule in &edits.set {
+            let place = (service.clone(), schedule.environment.clone());
+            self.drift_schedules.insert(place, schedule.clone());
+        }
+    }
+
+    pub(crate) fn due_drift_checks(&self, now: Timestamp, page: &PageRequest) -> Page<DriftSchedule> {
+        let key = |schedule: &DriftSchedule| {
+            let DriftSchedule { service, environment, due, .. } = schedule;
+            format!("{:020}#{service}#{environment}", due.as_second())
+        };
+        let mut due: Vec<_> =
+            self.drift_schedules.values().filter(|schedule| schedule.due <= now).cloned().collect();
+        due.sort_by_key(key);
+        paged(&due, page, key, Clone::clone)
+    }
+
+    pub(crate) fn move_drift_check(&mut self, seen: &DriftSchedule, due: Timestamp) -> EditOutcome {
+        let place = (seen.service.clone(), seen.environment.clone());
+        match self.drift_schedules.get_mut(&place) {
+            Some(schedule) if schedule == seen => schedule.due = due,
+            Some(_) | None => return EditOutcome::Conflict,
+        }
+        EditOutcome::Done
     }
 
     pub(crate) fn begin(&mut self, operation: &Operation, service: &Revision, entry: &Entry) -> BeginOutcome {
@@ -252,5 +288,24 @@ impl ListOpenOperations for Memory {
         page: &PageRequest,
     ) -> Result<Page<(ServiceId, EnvironmentName)>, ListError> {
         Ok(self.items().ended(now, page))
+    }
+}
+
+#[async_trait]
+impl DriftSchedules for Memory {
+    async fn due_drift_checks(
+        &self,
+        now: Timestamp,
+        page: &PageRequest,
+    ) -> Result<Page<DriftSchedule>, ListError> {
+        Ok(self.items().due_drift_checks(now, page))
+    }
+
+    async fn move_drift_check(
+        &self,
+        seen: &DriftSchedule,
+        due: Timestamp,
+    ) -> Result<EditOutcome, StoreError> {
+        Ok(self.items().move_drift_check(seen, due))
     }
 }

@@ -57,6 +57,7 @@ pub(crate) fn environment(name: &str) -> EnvironmentSpec {
         module: Some("example".parse().unwrap()),
         inputs: Object::from([("size".to_owned(), "small".into())]),
         ttl_hours: None,
+        drift_hours: None,
         deploy: None,
     }
 }

@@ -23,7 +23,7 @@ use self::world::World;
 use super::support::service;
 use crate::{
     audit::Action,
-    catalog::DeployTarget,
+    catalog::{DeployTarget, DriftScheduleEdits, EnvironmentState, Infrastructure, Provisioned, Service},
     ci::RunStatus,
     operations::{Operation, OperationOutcome, Phase, Work, workflow::Execution},
 };
@@ -35,7 +35,7 @@ const KEPT: [u64; 1] = [2216];
 const SEEDS: u64 = 10_000;
 
 /// What has to happen in them, or they show less than they are for.
-const HAPPENS: [&str; 19] = [
+const HAPPENS: [&str; 20] = [
     "a deploy was cancelled",
     "a function died",
     "a module was gone",
@@ -44,6 +44,7 @@ const HAPPENS: [&str; 19] = [
     "a run was cancelled",
     "a webhook was called",
     "a worker died",
+    "an environment was looked at by its schedule",
     "an environment's time was over",
     "an operation was recorded",
     "cancelled",
@@ -58,6 +59,28 @@ const HAPPENS: [&str; 19] = [
 ];
 
 impl World {
+    /// Has something in `dev` from the beginning, so that looks for it fall into the time in which things go wrong.
+    fn provision_dev(&self, service: &Service) {
+        let spec = &service.spec.environments[0];
+        let artifact = worker::artifact(0);
+        let provisioned = Provisioned {
+            operation: "op_0".parse().unwrap(),
+            at: self.executor.now(),
+            module: spec.module.clone().unwrap(),
+            artifact: Some(artifact.clone()),
+            inputs: spec.inputs.clone(),
+            outputs: BTreeMap::new(),
+            expires_at: None,
+        };
+        let place = (service.id.clone(), spec.name.clone());
+        let state = EnvironmentState {
+            infrastructure: Infrastructure::Present(provisioned),
+            ..EnvironmentState::new(place.0.clone(), place.1.clone())
+        };
+        self.notes().made_with.insert(place.clone(), artifact);
+        self.memory.items().environments.insert(place, state);
+    }
+
     fn everything_ended(&self) -> bool {
         self.engine().executions.values().all(|execution| *execution != Execution::Running)
     }
@@ -155,8 +178,17 @@ fn play(seed: u64) -> BTreeMap<&'static str, u64> {
     let world = World::new(seed);
     for (id, deploy) in [("svc_1", None), ("svc_2", Some(DeployTarget::Job(ci::JOB.parse().unwrap())))] {
         let mut service = service(id);
+        // `short` is looked at although it does not live for long.
+        service.spec.environments[2].drift_hours = Some(1);
+        if world.executor.once_in(2) {
+            service.spec.environments[0].drift_hours = Some(1);
+            world.provision_dev(&service);
+        }
         service.spec.deploy = deploy.or(service.spec.deploy);
-        world.memory.items().services.insert(service.id.clone(), service);
+        let set = service.drift_schedules(world.executor.now());
+        let mut items = world.memory.items();
+        items.reschedule(&service.id, &DriftScheduleEdits { set, ended: Vec::new() });
+        items.services.insert(service.id.clone(), service);
     }
     world.executor.spawn(world.clone().live());
     world.executor.spawn(world.clone().keep_sweeping());

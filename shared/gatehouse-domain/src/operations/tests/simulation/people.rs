@@ -6,7 +6,7 @@ use super::world::{Line, World};
 use crate::{
     api_key::ApiKey,
     audit::AuditContext,
-    catalog::EnvironmentState,
+    catalog::{DriftScheduleEdits, EnvironmentSpec, EnvironmentState},
     id::{OperationId, ServiceId},
     janitor::{
         Announce, Announcement, Marks, Outbox, Publish, PublishError, Settings, Subject, Watch, Watched,
@@ -15,7 +15,7 @@ use crate::{
     json::Object,
     name::EnvironmentName,
     operations::{
-        State,
+        Operation, State,
         decide::{self, Answer, DecideError, Decision},
         request::{Ask, OperationRequest, request},
         tests::support::person,
@@ -82,23 +82,51 @@ impl World {
     }
 
     fn act(self: &Arc<Self>) {
-        match self.executor.below(14) {
+        match self.executor.below(15) {
             0..=5 => self.ask(),
             6..=8 => self.decide(),
             9 => self.cancel(),
             10 => self.stop_by_hand(),
             11 | 12 => self.edit_module(),
+            13 => self.sweep_by_hand(),
             _ => self.edit_service(),
+        }
+    }
+
+    /// Invokes the janitor, as anybody may who has the right to, beside its schedule and beside itself.
+    fn sweep_by_hand(self: &Arc<Self>) {
+        for _ in 0..2 {
+            let world = self.clone();
+            self.executor.spawn_mortal(async move { world.sweep().await }, || {});
         }
     }
 
     fn edit_service(&self) {
         let id = self.some_service();
-        let mut items = self.memory.items();
-        let service = items.services.get_mut(&id).unwrap();
-        service.revision = Revision::unverified(format!("r{}", self.executor.below(1 << 30)));
-        for environment in &mut service.spec.environments {
+        self.edit(&id, |environment| {
             environment.inputs.insert("size".to_owned(), Value::from(self.executor.below(9)).into());
+            if self.executor.once_in(3) {
+                let hours = u32::try_from(self.executor.below(3)).unwrap();
+                environment.drift_hours = Some(hours).filter(|hours| *hours > 0);
+            }
+        });
+    }
+
+    fn edit(&self, id: &ServiceId, edit: impl Fn(&mut EnvironmentSpec)) {
+        let mut items = self.memory.items();
+        let service = items.services.get_mut(id).unwrap();
+        let before = service.spec.clone();
+        service.revision = Revision::unverified(format!("r{}", self.executor.below(1 << 30)));
+        service.spec.environments.iter_mut().for_each(edit);
+        let edits = DriftScheduleEdits::between(&before, service, self.executor.now());
+        items.reschedule(id, &edits);
+    }
+
+    /// Has nothing looked at by a schedule any more, so that it comes to rest.
+    fn end_schedules(&self) {
+        let services: Vec<_> = self.memory.items().services.keys().cloned().collect();
+        for id in &services {
+            self.edit(id, |environment| environment.drift_hours = None);
         }
     }
 
@@ -207,7 +235,13 @@ impl World {
             assert!(age < 30 * 24, "it never comes to rest");
             let world = self.clone();
             self.executor.spawn_mortal(async move { world.sweep().await }, || {});
-            if self.notes().people_are_done && self.is_at_rest() {
+            if !self.notes().people_are_done {
+                continue;
+            }
+            if self.executor.once_in(3) {
+                self.end_schedules();
+            }
+            if self.is_at_rest() {
                 return;
             }
         }
@@ -226,15 +260,34 @@ impl World {
             let items = self.memory.items();
             let late = items.operations.values().find(|found| found.is_open() && found.deadline <= now);
             assert!(late.is_none(), "open for too long: {late:?}");
+            drop(items);
+            self.check_schedules(now);
         }
         for (count, what) in [
             (report.told, "the janitor told a workflow"),
             (report.ended, "the janitor ended an operation"),
             (report.expired, "an environment's time was over"),
+            (report.drift_checks, "an environment was looked at by its schedule"),
         ] {
             if count > 0 {
                 self.saw(what);
             }
+        }
+    }
+
+    /// What was due when a sweep began has been looked at, or passed over, unless something was going on there.
+    fn check_schedules(&self, began: Timestamp) {
+        let items = self.memory.items();
+        for schedule in items.drift_schedules.values().filter(|schedule| schedule.due <= began) {
+            let here = |operation: &&Operation| {
+                operation.service == schedule.service && operation.environment == schedule.environment
+            };
+            let went_on = |operation: &Operation| match &operation.state {
+                State::Ended { at, .. } => *at >= began,
+                State::Requested | State::Running { .. } | State::AwaitingApproval { .. } => true,
+            };
+            let excused = items.operations.values().filter(here).any(went_on);
+            assert!(excused, "{schedule:?} was passed by");
         }
     }
 
@@ -247,7 +300,8 @@ impl World {
         let lives_on = self.memory.items().environments.values().any(|state| {
             state.infrastructure.provisioned().is_some_and(|provisioned| provisioned.expires_at.is_some())
         });
-        !self.is_busy() && !lives_on && self.everything_ended()
+        let is_looked_at = !self.memory.items().drift_schedules.is_empty();
+        !self.is_busy() && !lives_on && !is_looked_at && self.everything_ended()
     }
 }
 

@@ -56,7 +56,7 @@ pub(super) struct Worker {
 }
 
 /// The module after so many edits, by the digest of its files.
-fn artifact(edits: u64) -> ModuleArtifact {
+pub(super) fn artifact(edits: u64) -> ModuleArtifact {
     ModuleArtifact::try_from(format!("{edits:064x}")).unwrap()
 }
 

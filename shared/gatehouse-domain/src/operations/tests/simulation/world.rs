@@ -12,8 +12,8 @@ use serde_json::Value;
 
 use super::{ci::Records, executor::Executor, machine::Engine};
 use crate::{
-    audit::{Entry, Origin},
-    catalog::{Deployed, FindService, Infrastructure, ModuleArtifact, Registered},
+    audit::{Entry, JANITOR, Origin},
+    catalog::{Deployed, DriftSchedule, FindService, Infrastructure, ModuleArtifact, Registered},
     clock::{Clock, IdSource},
     entities::{Entity, EntityRef, FindEntity},
     id::{OperationId, ServiceId},
@@ -23,6 +23,7 @@ use crate::{
         Phase, SaveOperation, State, TaskToken, Work,
         attempt::{Attempt, CallbackKey},
         change::WorkflowPorts,
+        drift_check::DriftSchedules,
         reconcile::ListOpenOperations,
         tests::memory::{Items, Memory},
         workflow::{
@@ -63,6 +64,8 @@ pub(super) struct Notes {
     pub edits: u64,
     /// What each environment was made with last, as far as anybody may have begun to.
     pub made_with: BTreeMap<(ServiceId, EnvironmentName), ModuleArtifact>,
+    /// When each environment was looked at last by a schedule, and by which.
+    pub looked_at: BTreeMap<(ServiceId, EnvironmentName), DriftSchedule>,
     /// Whether people have done everything that they wanted to.
     pub people_are_done: bool,
     /// How often each thing happened, to see that a simulation meets what it is for.
@@ -91,6 +94,40 @@ impl Notes {
             }
             _ => {}
         }
+    }
+}
+
+impl Notes {
+    /// An environment is looked at once in each slot: between two looks of the same schedule another one has begun.
+    fn check_slot(&mut self, operation: &Operation, schedule: DriftSchedule) {
+        let now = operation.requested.at;
+        let place = (operation.service.clone(), operation.environment.clone());
+        let this = DriftSchedule { due: now, ..schedule };
+        if let Some(last) = self.looked_at.insert(place, this.clone())
+            && last.hours == this.hours
+        {
+            let slots = DriftSchedule::new(&last.service, &last.environment, last.hours, last.due);
+            assert!(slots.due <= now, "{operation:?} looks again in the slot of {last:?}");
+        }
+    }
+}
+
+#[async_trait]
+impl DriftSchedules for World {
+    async fn due_drift_checks(
+        &self,
+        now: Timestamp,
+        page: &PageRequest,
+    ) -> Result<Page<DriftSchedule>, ListError> {
+        Ok(self.store(|items| items.due_drift_checks(now, page)).await?)
+    }
+
+    async fn move_drift_check(
+        &self,
+        seen: &DriftSchedule,
+        due: Timestamp,
+    ) -> Result<EditOutcome, StoreError> {
+        self.store(|items| items.move_drift_check(seen, due)).await
     }
 }
 
@@ -274,7 +311,21 @@ impl SaveOperation for World {
         service: &Revision,
         entry: &Entry,
     ) -> Result<BeginOutcome, StoreError> {
-        self.store(|items| items.begin(operation, service, entry)).await
+        self.store(|items| {
+            let place = (operation.service.clone(), operation.environment.clone());
+            let schedule = items.drift_schedules.get(&place).cloned();
+            let infrastructure = items.environments.get(&place).map(|state| state.infrastructure.clone());
+            let outcome = items.begin(operation, service, entry);
+            let by_schedule =
+                operation.work.kind() == OperationKind::Drift && operation.requested.by == JANITOR;
+            if by_schedule && matches!(outcome, BeginOutcome::Begun) {
+                assert!(matches!(infrastructure, Some(Infrastructure::Present(_))), "{operation:?}");
+                let schedule = schedule.expect("what is looked at has a schedule");
+                self.notes().check_slot(operation, schedule);
+            }
+            outcome
+        })
+        .await
     }
 
     async fn save_operation(
