@@ -126,6 +126,7 @@ fn requests(before: &OwnedBefore, service: &str) -> Vec<(&'static str, String)> 
                 .replace("{run_id}", &before.run)
                 .replace("{kind}/{namespace}/{name}", &format!("component/default/{REBORN}"))
                 .replace("{name}", "process")
+                .replace("{module}", "example")
                 .replace("{jti}", &before.token)
                 .replace("{service_id}", service)
                 .replace("{operation_id}", &before.operation);
