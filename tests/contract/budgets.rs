@@ -472,7 +472,8 @@ async fn an_operation_begins_with_one_transaction_and_a_change_of_it_is_one_writ
     let key = "k".parse().unwrap();
     table.calls.take();
     let requested = asked(Some(&key)).await.unwrap();
-    let begun = ["Query", "GetItem", "TransactWriteItems"];
+    // The service, the request, the module.
+    let begun = ["Query", "GetItem", "GetItem", "TransactWriteItems"];
     let acknowledged = ["GetItem", "PutItem"];
     assert_eq!(table.calls.take(), [&begun[..], &acknowledged[..]].concat());
     let again = asked(Some(&key)).await.unwrap();
@@ -480,7 +481,7 @@ async fn an_operation_begins_with_one_transaction_and_a_change_of_it_is_one_writ
     assert_eq!(table.calls.take(), ["Query", "GetItem"], "a repetition only reads");
     let busy = asked(None).await;
     assert!(matches!(busy, Err(RequestError::Busy { .. })), "{busy:?}");
-    assert_eq!(table.calls.take(), ["Query", "TransactWriteItems"]);
+    assert_eq!(table.calls.take(), ["Query", "GetItem", "TransactWriteItems"]);
     let (store, clock) = (&*table.table, &*table.system);
     let callback_key = CallbackKey::new(&"k".repeat(32).into()).unwrap();
     let id = &requested.operation.id;

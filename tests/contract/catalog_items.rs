@@ -476,7 +476,9 @@ async fn a_module() {
     assert_eq!(item(&table, "MODULES", "MODULE#example").await, expected);
     assert_eq!(table.table.find_module(&module.name).await.unwrap().as_ref(), Some(&module));
     assert_eq!(table.table.list_modules().await.unwrap(), std::slice::from_ref(&module));
-    assert_eq!(table.table.delete_module(&module.name, &entry).await.unwrap(), EditOutcome::Done);
-    assert_eq!(table.table.delete_module(&module.name, &entry).await.unwrap(), EditOutcome::Conflict);
+    for expected in [EditOutcome::Done, EditOutcome::Conflict] {
+        let entry = table.entry("user:ada", "module:example", None);
+        assert_eq!(table.table.delete_module(&module.name, &entry).await.unwrap(), expected);
+    }
     assert_eq!(table.table.list_modules().await.unwrap(), []);
 }

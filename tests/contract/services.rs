@@ -32,8 +32,8 @@ use serde_json::json;
 
 use crate::{
     catalog::{
-        begin, begun, edited, end, entry_of, environment, operation, present, provisioned, saved, service,
-        state,
+        begin, begun, edited, end, entry_of, environment, operation, present, provisioned, publish, saved,
+        service, state,
     },
     support::{NoSecrets, TestTable, admin, audit, behind, origin, pages},
 };
@@ -522,9 +522,11 @@ async fn a_repeated_request_creates_one_service_and_costs_one_transaction() {
             catalog::create(store, &NoSecrets, system, &audit, draft(&wanted), key, wanted.fingerprint);
         created.await
     };
+    publish(&table, "example", json!({})).await;
     table.calls.take();
     let first = ask("shop", Some(&key)).await.unwrap();
-    assert_eq!(table.calls.take(), ["BatchGetItem", "GetItem", "TransactWriteItems"]);
+    // The module, the project and jobs, the component.
+    assert_eq!(table.calls.take(), ["GetItem", "BatchGetItem", "GetItem", "TransactWriteItems"]);
     let again = ask("shop", Some(&key)).await.unwrap();
     assert!(!first.replayed && again.replayed);
     assert_eq!(first.service, again.service);

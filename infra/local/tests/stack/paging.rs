@@ -37,7 +37,8 @@ fn lists(service: &str) -> Vec<List> {
 }
 
 /// Lists that are never so long that they need pages.
-const WHOLE: [&str; 4] = ["list_providers", "list_tenants", "list_signing_keys", "list_sessions"];
+const WHOLE: [&str; 5] =
+    ["list_modules", "list_providers", "list_tenants", "list_signing_keys", "list_sessions"];
 
 /// A stack with two things or more in every list; the service that has operations.
 async fn filled() -> (TestStack, Client, String) {

@@ -9,8 +9,8 @@ use super::{
     SealInputs, Service, ServiceSpec, ShowServiceError,
     diff::diff,
     files::{DescribedAnew, SeenComponent, describe_new, keep_described},
+    kept_secrets::{check_kept, seal_inputs},
     protection::{protected, weakened},
-    secret_inputs::{check_kept, seal_inputs},
     service::audit_target,
     show,
 };

@@ -6,6 +6,7 @@ mod edit;
 mod environment;
 mod extend;
 mod files;
+mod kept_secrets;
 mod list;
 mod protection;
 pub(crate) mod secret_inputs;
@@ -31,8 +32,9 @@ pub use self::{
         FoundForImport, ImportFileError, ImportedEntry, LeftService, SaveEntities, SeenComponent,
         ServiceEdit, WrittenEntry, forget, import_entities,
     },
+    kept_secrets::KeptSecrets,
     list::{ListServices, ServiceFilter, ServiceQuery, list},
-    secret_inputs::{InputOwner, KeptSecrets, OpenInputs, SealError, SealInputs, SealedInput, SecretInputs},
+    secret_inputs::{InputOwner, OpenInputs, SealError, SealInputs, SealedInput, SecretInputs},
     service::{Described, FindService, Registered, Service, ShowServiceError, show},
     spec::{Category, DeployTarget, EnvironmentSpec, Lifecycle, Link, MAX_ENVIRONMENTS, ServiceSpec},
 };

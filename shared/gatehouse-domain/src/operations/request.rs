@@ -16,7 +16,7 @@ use crate::{
     id::{OperationId, ServiceId},
     idempotency::{Fingerprint, IdempotencyKey, RequestKey},
     json::Object,
-    modules::{FindModule, KnownModules, check_given, check_missing},
+    modules::{FindModule, check_given, check_missing},
     name::{EnvironmentName, TenantId},
     operations::{
         Asked, BeginOutcome, Configuration, FindOperation, Operation, OperationKind, OperationOutcome,
@@ -494,8 +494,8 @@ async fn provision<S: FindModule>(
     let mut inputs = spec.inputs.clone();
     inputs.extend(given.clone());
     check_inputs(&inputs).map_err(|detail| invalid("/inputs", detail))?;
-    let modules = KnownModules::find(store, [&module].into()).await?;
-    let interface = modules.interface(&module);
+    let published = store.find_module(&module).await?;
+    let interface = published.as_ref().map(|module| &module.interface);
     let mut secret_inputs = spec.secret_inputs.clone();
     if let Some(interface) = interface {
         let mut errors = check_given(interface, "/inputs", &inputs);
