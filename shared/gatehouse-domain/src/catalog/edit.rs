@@ -9,7 +9,7 @@ use super::{
     SealInputs, Service, ServiceSpec, ShowServiceError,
     diff::diff,
     files::{DescribedAnew, SeenComponent, describe_new, keep_described},
-    kept_secrets::{check_kept, seal_inputs},
+    kept_secrets::{check_kept, forgotten, seal_inputs},
     protection::{protected, weakened},
     service::audit_target,
     show,
@@ -354,7 +354,8 @@ where
     let modules = check(store, &spec, kept_secrets, before, &service.tenant, NO_SUCH_PROJECT).await?;
     seal_inputs(seal, &modules, &service.id, &mut spec, kept_secrets, before).await?;
     spec.check_size().map_err(EditServiceError::Invalid)?;
-    let warnings = spec.missing_inputs(&modules);
+    let mut warnings = forgotten(&spec, &service.spec);
+    warnings.extend(spec.missing_inputs(&modules));
     let kept: BTreeSet<_> = spec.environments.iter().map(|environment| &environment.name).collect();
     let endless = endless(&spec, &environments);
     let going: Vec<_> = environments.into_values().filter(|state| !kept.contains(&state.name)).collect();

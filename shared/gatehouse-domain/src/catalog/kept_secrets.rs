@@ -7,6 +7,7 @@ use crate::{
     id::ServiceId,
     modules::KnownModules,
     name::EnvironmentName,
+    text::quoted,
     validation::{FieldError, pointer_token},
 };
 
@@ -58,6 +59,21 @@ pub(super) fn check_kept(
         }
     }
     errors
+}
+
+/// The secret inputs that were kept `before` and are not any more: an edit that was made from a file without them may not
+/// mean it.
+pub(super) fn forgotten(spec: &ServiceSpec, before: &ServiceSpec) -> Vec<FieldError> {
+    let environments = spec.environments.iter().enumerate();
+    let warnings = environments.filter_map(|(place, environment)| {
+        let before = secrets_before(Some(before), &environment.name);
+        let still =
+            |name: &&str| environment.secret_inputs.contains(name) || environment.inputs.contains_key(*name);
+        let gone: Vec<_> = before.names().filter(|name| !still(name)).map(str::to_owned).collect();
+        let detail = format!("{} is forgotten; name what is to stay in `secret_inputs`", quoted(&gone));
+        (!gone.is_empty()).then(|| FieldError::new(format!("/environments/{place}/secret_inputs"), detail))
+    });
+    warnings.collect()
 }
 
 fn secrets_before(before: Option<&ServiceSpec>, name: &EnvironmentName) -> SecretInputs {

@@ -80,6 +80,30 @@ fn an_edit_keeps_the_secrets_that_it_names_and_replaces_those_that_it_gives() {
 }
 
 #[test]
+fn an_edit_that_forgets_a_secret_says_so() {
+    let mut site = site();
+    let first = site.registers(with_inputs(r#"{"password":"one"}"#));
+    let seen = Precondition::Revision(first.revision.clone());
+    let caller = developer();
+    let audit = AuditContext { caller: &caller, origin: &site.origin };
+    let replacing =
+        replace(&site.memory, &Wax, &site.hand, &audit, &first.id, with_inputs(r#"{"size":"big"}"#), &seen);
+    let said: Vec<_> = replacing
+        .now_or_never()
+        .unwrap()
+        .unwrap()
+        .warnings
+        .into_iter()
+        .map(|it| (it.pointer, it.detail))
+        .collect();
+    let expected = [
+        ("/environments/0/secret_inputs", "`password` is forgotten; name what is to stay in `secret_inputs`"),
+        ("/environments/0/inputs", "the module `example` needs `password`: each provisioning has to give it"),
+    ];
+    assert_eq!(said, expected.map(|(at, detail)| (at.to_owned(), detail.to_owned())));
+}
+
+#[test]
 fn a_secret_stays_one_when_its_module_is_withdrawn() {
     let mut site = site();
     let first = site.registers(with_inputs(r#"{"password":"one"}"#));
