@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use callbacks::{AppState, Callbacks};
+use gatehouse_inputs::InputSealer;
 use gatehouse_runtime::{tracing, wiring::Wiring};
-use gatehouse_sealing::InputSealer;
 use lambda_runtime::{Error, service_fn};
 
 #[tokio::main(flavor = "current_thread")]

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use catalog::AppState;
+use gatehouse_inputs::InputSealer;
 use gatehouse_runtime::{
     env::{self, ResponseMode},
     tracing,
     wiring::Wiring,
 };
-use gatehouse_sealing::InputSealer;
 use lambda_http::Error;
 
 #[tokio::main(flavor = "current_thread")]

@@ -5,9 +5,6 @@
 //! HMAC-SHA256 of the salt under the sealing key, so that no nonce is ever used twice and all may be zero. What is
 //! sealed is kept for years: the form does not change.
 
-mod inputs;
-
-pub use self::inputs::InputSealer;
 use ring::{
     aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
     error::Unspecified,
@@ -47,9 +44,9 @@ impl SealingKey {
         Ok([&salt[..], &sealed].concat())
     }
 
-    /// A tag of a text, for one purpose: the same for the same text, and worth nothing to whoever has no key.
-    pub(crate) fn tag(&self, purpose: &str, text: &str) -> Vec<u8> {
-        // No salt begins with a purpose and a zero, nor is one so long.
+    /// A tag of a text (HMAC-SHA256, 32 bytes), for one purpose: the same for the same text, and not to be had by whoever has
+    /// no key. The purpose is at least as long as a salt, so that no tag is the key of something sealed.
+    pub fn tag(&self, purpose: &str, text: &str) -> Vec<u8> {
         hmac::sign(&self.0, [purpose.as_bytes(), &[0], text.as_bytes()].concat().as_slice()).as_ref().to_vec()
     }
 

@@ -16,7 +16,7 @@ use gatehouse_domain::{
     },
     secret::SecretName,
 };
-use gatehouse_sealing::InputSealer;
+use gatehouse_inputs::InputSealer;
 use gatehouse_testkit::app::{Answer, Call, ScriptedEngine, TestApp, catalog};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};

@@ -9,7 +9,7 @@ use gatehouse_domain::{
     operations::{Operation, Phase, Work, attempt::CallbackKey, steer::begin_attempt},
     secret::{DeleteSecret, SecretName},
 };
-use gatehouse_sealing::InputSealer;
+use gatehouse_inputs::InputSealer;
 use gatehouse_testkit::app::{Answer, ScriptedEngine, TestApp, catalog};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};

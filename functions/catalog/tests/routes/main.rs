@@ -23,7 +23,7 @@ use gatehouse_domain::{
     plain_http::PlainHttp,
     secret::SecretName,
 };
-use gatehouse_sealing::InputSealer;
+use gatehouse_inputs::InputSealer;
 use gatehouse_testkit::app::{Answer, Client, ScriptedEngine, TestApp, callers, catalog as records};
 use serde_json::{Value, json};
 

@@ -229,7 +229,7 @@ async fn a_service_is_replaced_by_what_was_read_with_its_secrets_as_they_were() 
     let asked = act(&developer, &service, "provision", &json!({ "environment": "dev" })).await;
     let operation = record(&app, &operation_of(&asked)).await;
     let secrets = &operation.work.configuration().unwrap().secret_inputs;
-    let sealer = gatehouse_sealing::InputSealer::new(app.secrets.clone(), app.system.clone());
+    let sealer = gatehouse_inputs::InputSealer::new(app.secrets.clone(), app.system.clone());
     let opened = secrets.open(&sealer, &operation.service, &operation.environment).await.unwrap();
     assert_eq!(serde_json::to_value(opened).unwrap(), json!({ "password": "canary" }));
 

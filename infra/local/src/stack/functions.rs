@@ -7,11 +7,11 @@ use authorizer::{Authorizer, Request};
 use callbacks::Callbacks;
 use deployer::Deployer;
 use gatehouse_domain::ci::ProviderKind;
+use gatehouse_inputs::InputSealer;
 use gatehouse_jwt::Issuer;
 use gatehouse_outbound::OutboundHttp;
 use gatehouse_providers::{Directory, webhook::WebhookClient};
 use gatehouse_runtime::env;
-use gatehouse_sealing::InputSealer;
 use lambda_runtime::LambdaEvent;
 use serde_json::Value;
 

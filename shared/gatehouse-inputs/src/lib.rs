@@ -11,9 +11,8 @@ use gatehouse_domain::{
     json::Json,
     secret::{ReadSecret, SecretName},
 };
+use gatehouse_sealing::SealingKey;
 use secrecy::{ExposeSecret, SecretString};
-
-use crate::SealingKey;
 
 /// Seals inputs, and opens them. The key is the secret `input-key`.
 pub struct InputSealer<S> {
@@ -53,7 +52,7 @@ impl<S: ReadSecret> SealInputs for InputSealer<S> {
     }
 
     async fn blind(&self, fingerprint: &Fingerprint) -> Result<Fingerprint, SealError> {
-        let tag = self.key().await?.tag("fingerprint", fingerprint.as_str());
+        let tag = self.key().await?.tag("fingerprint of a request", fingerprint.as_str());
         Ok(Fingerprint::of(&[&HEXLOWER.encode(&tag)]))
     }
 }
