@@ -133,6 +133,29 @@ async fn a_build_of_a_destroyed_pipeline_is_gone() {
 }
 
 #[tokio::test]
+async fn a_pipeline_that_is_set_again_brings_no_build_of_before_back() {
+    for version in Version::ALL {
+        let bench = Bench::new(concourse(waits()).version(version)).await;
+        let provider = bench.provider();
+        let gone = trigger(&provider, deploy()).await.unwrap().id;
+        bench.twin.destroy_pipeline("main", "app");
+        bench.twin.set_pipeline("main", "app", |pipeline| pipeline.job("deploy", |job| job));
+        // Its builds count from 1 again, and their ids go on.
+        let first = trigger(&provider, deploy()).await.unwrap();
+        assert_eq!((first.number.as_deref(), first.id != gone), (Some("1"), true), "{version}");
+        assert_eq!(provider.build(&deploy(), &gone).await.unwrap_err().kind, CiErrorKind::NotFound);
+        assert_eq!(watch(&provider, &gone, None).await.unwrap_err().kind, CiErrorKind::NotFound);
+        let kind = StartKind::Rerun { build: gone };
+        let begin = Begin { target: deploy(), kind, checkpoint: Checkpoint("0".into()) };
+        assert_eq!(begin.start(&provider).await.unwrap_err().kind, CiErrorKind::Refused, "{version}");
+        assert_eq!(bench.twin.builds().len(), 1, "{version}");
+        bench.twin.wait_until_finished(number(&first.id)).await;
+        let found = provider.build(&deploy(), &first.id).await.unwrap();
+        assert_eq!(found.status, RunStatus::Succeeded, "{version}");
+    }
+}
+
+#[tokio::test]
 async fn only_concourse_says_that_a_build_is_gone() {
     let bench = Bench::new(concourse(waits())).await;
     let provider = bench.provider();
