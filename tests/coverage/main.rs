@@ -9,7 +9,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use gatehouse_domain::access::{Admission, ENDPOINTS, Endpoint, Reach};
+use gatehouse_domain::{
+    access::{Admission, ENDPOINTS, Endpoint, Reach},
+    ci::ReasonCode,
+};
 use gatehouse_http::request_log::SECURITY_HEADERS;
 use gatehouse_local::command::openapi;
 use gatehouse_template::Template;
@@ -203,6 +206,20 @@ fn the_documentation_lists_every_type_of_problem() {
         let row = format!("| `/problems/{}` | {} |", kind.slug, kind.status.as_u16());
         assert!(documented.contains(&row), "docs/API.md lacks the row\n{row}");
     }
+}
+
+#[test]
+fn the_documentation_lists_every_reason_of_a_run() {
+    let documented = read("docs/API.md");
+    let (_, rest) = documented.split_once("`reason` says why a run waits or ended").expect("they are listed");
+    let (_, rest) = rest.split_once('(').expect("the list begins");
+    let (listed, _) = rest.split_once(')').expect("the list ends");
+    let listed: BTreeSet<_> = listed.split(',').map(|word| word.trim().trim_matches('`')).collect();
+    let given: Vec<_> = ReasonCode::ALL
+        .iter()
+        .map(|code| serde_json::to_value(code).expect("it is a word").as_str().expect("a word").to_owned())
+        .collect();
+    assert_eq!(listed, given.iter().map(String::as_str).collect::<BTreeSet<_>>());
 }
 
 #[test]

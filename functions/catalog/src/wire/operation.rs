@@ -19,6 +19,15 @@ use super::{
 /// An operation.
 #[derive(Debug, PartialEq, Serialize, ToSchema)]
 pub(crate) struct OperationView {
+    #[serde(flatten)]
+    operation: PastOperationView,
+    /// The last lines that its worker wrote.
+    log: Vec<String>,
+}
+
+/// An operation in the history of its service, which is all of it but the log.
+#[derive(Debug, PartialEq, Serialize, ToSchema)]
+pub(crate) struct PastOperationView {
     /// Unique in the installation.
     #[schema(example = "op_0k6p2q9v8m4t1c7d3f5g0h2j4k")]
     id: String,
@@ -78,8 +87,6 @@ pub(crate) struct OperationView {
     outputs: BTreeMap<String, OutputView>,
     /// Its steps, the oldest first.
     steps: Vec<StepView>,
-    /// The last lines that its worker wrote.
-    log: Vec<String>,
     /// Where to read on.
     #[schema(value_type = Vec<LinkView>)]
     links: Vec<Link>,
@@ -177,6 +184,13 @@ impl From<Step> for StepView {
 }
 
 impl From<Operation> for OperationView {
+    fn from(mut operation: Operation) -> Self {
+        let log = std::mem::take(&mut operation.log);
+        Self { operation: operation.into(), log }
+    }
+}
+
+impl From<Operation> for PastOperationView {
     fn from(operation: Operation) -> Self {
         let status = operation.status();
         let kind = operation.work.kind().as_str();
@@ -222,7 +236,6 @@ impl From<Operation> for OperationView {
             plan: operation.plan,
             outputs: outputs(operation.outputs),
             steps: operation.steps.into_iter().map(Into::into).collect(),
-            log: operation.log,
             links: operation.links,
             run_id: operation.run.map(|run| run.to_string()),
         }
@@ -315,10 +328,10 @@ pub(crate) struct AllOperationsAnswer {
     pub(crate) next_cursor: Option<String>,
 }
 
-/// A page of operations.
+/// A page of the operations of a service. `GET /services/{service_id}/operations/{operation_id}` has the log of each.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct OperationsAnswer {
-    pub(crate) operations: Vec<OperationView>,
+    pub(crate) operations: Vec<PastOperationView>,
     /// Where the next page starts; left out on the last one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) next_cursor: Option<String>,

@@ -1,8 +1,13 @@
-use gatehouse_domain::catalog::Settled;
+use gatehouse_domain::{
+    catalog::Settled,
+    operations::{Effects, SaveOperation},
+    revision::EditOutcome,
+};
 use gatehouse_testkit::app::TestApp;
 use insta::assert_snapshot;
+use serde_json::json;
 
-use crate::{act, deploy, end, operation_of, with_shop};
+use crate::{act, deploy, end, operation_of, record, with_shop};
 
 mod list {
     use super::*;
@@ -48,6 +53,24 @@ mod list {
     }
 
     #[tokio::test]
+    async fn leaves_out_logs_and_nothing_else() {
+        let (app, _, service) = with_shop().await;
+        let operation = deploy(&app, &service, "dev", "1").await;
+        let mut reported = record(&app, &operation).await;
+        reported.version += 1;
+        reported.log = vec!["two of five".to_owned()];
+        let saved = app.table.table.save_operation(&reported, &Effects::default()).await;
+        assert!(matches!(saved, Ok(EditOutcome::Done)), "{saved:?}");
+
+        let path = format!("/services/{service}/operations");
+        let listed = app.as_viewer("acme").get(&path).await;
+        let mut shown = app.as_viewer("acme").get(format!("{path}/{operation}")).await;
+        let whole = shown.body["operation"].as_object_mut().expect("an operation");
+        assert_eq!(whole.remove("log"), Some(json!(["two of five"])));
+        assert_eq!(listed.body["operations"], json!([whole]), "{listed}");
+    }
+
+    #[tokio::test]
     async fn is_refused_where_the_service_is_not_seen_or_the_query_not_read() {
         let (app, _, service) = with_shop().await;
         let list = async |tenant: &str, query: &str| {
@@ -70,8 +93,6 @@ mod list {
 }
 
 mod show {
-    use serde_json::json;
-
     use super::*;
 
     #[tokio::test]

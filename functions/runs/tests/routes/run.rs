@@ -305,6 +305,9 @@ async fn a_run_whose_build_is_gone_ends_and_blocks_nothing() {
     );
     let cancelled = app.as_developer("acme").post(format!("{path}/cancel")).await;
     assert_eq!(cancelled.problem(), "run-ended");
+    let again = app.as_developer("acme").post(format!("{path}/rerun")).await;
+    assert_eq!((again.status.as_u16(), again.problem()), (409, "provider-refused"), "{again}");
+    assert_eq!(ci.started().len(), 1);
 }
 
 #[tokio::test]

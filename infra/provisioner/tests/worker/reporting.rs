@@ -97,6 +97,31 @@ async fn an_apply_says_how_much_is_done_and_what_came_of_it() {
 }
 
 #[tokio::test]
+async fn what_came_of_an_apply_is_told_later_where_it_cannot_be_read() {
+    let place = Place::new();
+    place.keep_plan();
+    let away = place.path().join("away");
+    std::fs::write(&away, "").unwrap();
+    let outputs = json!({ "url": { "sensitive": false, "value": "https://shop" } });
+    let stand_in = StandIn::new().output(&outputs).output_fails_while(&away, "the state cannot be read");
+    let terraform = stand_in.install(&place);
+    let gatehouse = Gatehouse::start(order("provision", "apply", &json!({}))).await;
+    let ended = Worker::new(&place, &gatehouse, "apply", &terraform).run().await;
+    assert_eq!(ended.code(), 1, "{}", ended.log);
+    assert_eq!(gatehouse.reason(), "terraform output failed: the state cannot be read");
+    // What was applied is there.
+    assert_eq!(gatehouse.end().get("unchanged"), None, "{}", gatehouse.end());
+    let steps = gatehouse.steps();
+    assert_eq!(steps[4..], ["apply running", "apply succeeded", "output running", "output failed"]);
+
+    std::fs::remove_file(&away).unwrap();
+    let gatehouse = Gatehouse::start(order("provision", "plan", &json!({}))).await;
+    let ended = Worker::new(&place, &gatehouse, "plan", &terraform).run().await;
+    assert_eq!(ended.code(), 0, "{}", ended.log);
+    assert_eq!(gatehouse.end()["outputs"], json!({ "url": { "value": "https://shop" } }));
+}
+
+#[tokio::test]
 async fn apply_runs_with_the_providers_that_plan_took() {
     let module = ("example/main.tf", "variable \"gatehouse\" {}");
     let place = Place::with_modules(&[module]);

@@ -86,10 +86,23 @@ pub struct Reason {
     pub detail: String,
 }
 
-/// Why a run stands as it does, for machines.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ReasonCode {
+macro_rules! reason_codes {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// Why a run stands as it does, for machines.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        pub enum ReasonCode {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl ReasonCode {
+            /// Everything that is given as a reason.
+            pub const ALL: &[Self] = &[$(Self::$name),*];
+        }
+    };
+}
+
+reason_codes! {
     /// The pipeline, or the job in it, is paused.
     Paused,
     /// Inputs are missing, or the CI system is still searching for them.

@@ -4,7 +4,7 @@ use futures_util::StreamExt;
 use gatehouse_domain::ci::{
     BuildId, CancelMode, Checkpoint, CiErrorKind, CiProvider, ConcourseTarget, RunStatus, StartKind, Target,
 };
-use gatehouse_testkit::concourse::{Fault, Role, Route, Script, Version};
+use gatehouse_testkit::concourse::{Fault, Role, Route, Script, Status, Version};
 use serde_json::json;
 
 use crate::support::{
@@ -45,6 +45,39 @@ async fn a_build_is_followed_through_renames_to_its_end() {
             let told = told(&watch(&provider, &build, None).await.unwrap());
             assert!(told.contains("two") && told.ends_with("end\n"), "{version}, {what}: {told}");
             assert_eq!(provider.build(&deploy(), &build).await.unwrap().status, RunStatus::Succeeded);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_build_is_followed_to_its_end_when_its_job_is_taken_out_of_the_pipeline() {
+    for version in Version::ALL {
+        for ends in ["by itself", "cancelled"] {
+            let bench = Bench::new(concourse(waits()).version(version)).await;
+            let provider = bench.provider();
+            let build = trigger(&provider, deploy()).await.unwrap().id;
+            bench.twin.wait_for_build(number(&build), |status| status == Status::Started).await;
+            bench.twin.remove_job("main", "app", "deploy");
+            let found = provider.build(&deploy(), &build).await.unwrap();
+            assert_eq!((found.status, found.target), (RunStatus::Running, deploy()), "{version}");
+            let status = if ends == "cancelled" {
+                provider.cancel(&deploy(), &build, CancelMode::Graceful).await.unwrap();
+                RunStatus::Cancelled
+            } else {
+                bench.twin.release(number(&build));
+                RunStatus::Succeeded
+            };
+            bench.twin.wait_until_finished(number(&build)).await;
+            let told = told(&watch(&provider, &build, None).await.unwrap());
+            let said = told.contains("two") == (status == RunStatus::Succeeded);
+            assert!(said && told.ends_with("end\n"), "{version}, {ends}: {told}");
+            assert_eq!(provider.build(&deploy(), &build).await.unwrap().status, status, "{version}");
+            // What is gone is the job: nothing is begun of it, anew or again.
+            assert_eq!(trigger(&provider, deploy()).await.unwrap_err().kind, CiErrorKind::NotFound);
+            let kind = StartKind::Rerun { build };
+            let begin = Begin { target: deploy(), kind, checkpoint: Checkpoint("0".into()) };
+            assert_eq!(begin.start(&provider).await.unwrap_err().kind, CiErrorKind::NotFound, "{version}");
+            assert_eq!(bench.twin.builds().len(), 1, "{version}, {ends}");
         }
     }
 }
@@ -97,6 +130,29 @@ async fn a_build_of_a_destroyed_pipeline_is_gone() {
     let error = begin.start(&provider).await.unwrap_err();
     assert_eq!(error.kind, CiErrorKind::Refused);
     insta::assert_snapshot!(error.advice, @"Concourse has no build 1 of job `deploy` in pipeline `app` of team `main`: what is gone cannot be run again; trigger the job instead");
+}
+
+#[tokio::test]
+async fn a_pipeline_that_is_set_again_brings_no_build_of_before_back() {
+    for version in Version::ALL {
+        let bench = Bench::new(concourse(waits()).version(version)).await;
+        let provider = bench.provider();
+        let gone = trigger(&provider, deploy()).await.unwrap().id;
+        bench.twin.destroy_pipeline("main", "app");
+        bench.twin.set_pipeline("main", "app", |pipeline| pipeline.job("deploy", |job| job));
+        // Its builds count from 1 again, and their ids go on.
+        let first = trigger(&provider, deploy()).await.unwrap();
+        assert_eq!((first.number.as_deref(), first.id != gone), (Some("1"), true), "{version}");
+        assert_eq!(provider.build(&deploy(), &gone).await.unwrap_err().kind, CiErrorKind::NotFound);
+        assert_eq!(watch(&provider, &gone, None).await.unwrap_err().kind, CiErrorKind::NotFound);
+        let kind = StartKind::Rerun { build: gone };
+        let begin = Begin { target: deploy(), kind, checkpoint: Checkpoint("0".into()) };
+        assert_eq!(begin.start(&provider).await.unwrap_err().kind, CiErrorKind::Refused, "{version}");
+        assert_eq!(bench.twin.builds().len(), 1, "{version}");
+        bench.twin.wait_until_finished(number(&first.id)).await;
+        let found = provider.build(&deploy(), &first.id).await.unwrap();
+        assert_eq!(found.status, RunStatus::Succeeded, "{version}");
+    }
 }
 
 #[tokio::test]

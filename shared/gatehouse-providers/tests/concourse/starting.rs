@@ -2,10 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use gatehouse_domain::ci::{CancelMode, Checkpoint, CiErrorKind, CiProvider, StartKind, StartRequest};
-use gatehouse_testkit::concourse::{ConcourseTwin, Fault, JobBuilder, Role, Route, Script, Version};
+use gatehouse_domain::ci::{
+    BuildId, CancelMode, Checkpoint, CiErrorKind, CiProvider, StartKind, StartRequest, VersionFields,
+};
+use gatehouse_testkit::concourse::{ConcourseTwin, Fault, JobBuilder, Role, Route, Script, Status, Version};
+use serde_json::json;
 
-use crate::support::{Begin, Bench, PASSWORD, USER, concourse, deploy, number, target, trigger};
+use crate::support::{
+    Begin, Bench, PASSWORD, USER, concourse, deploy, number, target, trigger, within_patience,
+};
 
 async fn lost_trigger(bench: &Bench, fault: Fault) -> Begin {
     let provider = bench.provider();
@@ -142,29 +147,108 @@ async fn a_rerun_whose_answer_was_lost_is_found() {
     }
 }
 
+/// What keeps builds of the job from beginning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Obstacle {
+    /// Concourse does not say.
+    Unknown,
+    PausedJob,
+    PausedPipeline,
+    /// An input has no version yet.
+    NoVersion,
+}
+
+impl Obstacle {
+    const ALL: [Self; 4] = [Self::Unknown, Self::PausedJob, Self::PausedPipeline, Self::NoVersion];
+
+    /// Each of them at each version.
+    fn at_every_version() -> impl Iterator<Item = (Version, Self)> {
+        Version::ALL.into_iter().flat_map(|version| Self::ALL.map(|obstacle| (version, obstacle)))
+    }
+
+    async fn bench(self, version: Version) -> Bench {
+        let script = match self {
+            Self::Unknown => Script::quick().stays_pending(),
+            Self::PausedJob | Self::PausedPipeline | Self::NoVersion => Script::quick(),
+        };
+        let builder = ConcourseTwin::builder()
+            .version(version)
+            .user(USER, PASSWORD)
+            .team("main", |team| team.role(USER, Role::PipelineOperator))
+            .pipeline("main", "app", |pipeline| {
+                let pipeline = pipeline.job("deploy", |job| job.script(script));
+                if self == Self::NoVersion { pipeline.resource("repo", &[]) } else { pipeline }
+            });
+        let bench = Bench::new(builder).await;
+        match self {
+            Self::PausedJob => bench.twin.pause_job("main", "app", "deploy"),
+            Self::PausedPipeline => bench.twin.pause_pipeline("main", "app"),
+            Self::Unknown | Self::NoVersion => {}
+        }
+        bench
+    }
+
+    async fn remove(self, bench: &Bench, build: &BuildId) {
+        match self {
+            Self::Unknown => bench.twin.release(number(build)),
+            Self::PausedJob => bench.twin.unpause_job("main", "app", "deploy"),
+            Self::PausedPipeline => bench.twin.unpause_pipeline("main", "app"),
+            Self::NoVersion => {
+                bench.twin.publish("main", "app", "repo", &json!({"ref": "one"}));
+                let version = VersionFields::from([("ref".to_owned(), "one".to_owned())]);
+                bench.provider().pins().unwrap().look_for(&deploy(), "repo", &version).await.unwrap();
+            }
+        }
+    }
+
+    /// Whether a build that waits for this is cancelled only when it does so no more.
+    fn holds_cancels_back(self, version: Version) -> bool {
+        matches!(self, Self::PausedJob | Self::PausedPipeline) && version < Version::V8_3
+    }
+}
+
 #[tokio::test]
 async fn a_build_that_never_began_is_not_run_again() {
-    for version in Version::ALL {
-        let script = || Script::quick().stays_pending();
-        let bench = Bench::new(concourse(script()).version(version)).await;
+    for (version, obstacle) in Obstacle::at_every_version() {
+        let bench = obstacle.bench(version).await;
         let provider = bench.provider();
         let build = trigger(&provider, deploy()).await.unwrap().id;
-        let rerun = async || {
+        let refused = async || {
             let begin = Begin::prepare(&provider, deploy(), StartKind::Rerun { build: build.clone() }).await;
-            begin.start(&provider).await.unwrap_err()
+            let error = begin.start(&provider).await.unwrap_err();
+            assert_eq!(error.kind, CiErrorKind::Refused, "{version}, {obstacle:?}");
+            error.advice
         };
-        let waiting = rerun().await;
-        assert_eq!(waiting.kind, CiErrorKind::Refused, "{version}");
-        assert_eq!(waiting.advice, "build 1 has not begun, so there is nothing to run again");
+        let waits = "build 1 has not begun, so there is nothing to run again";
+        assert_eq!(refused().await, waits, "{version}, {obstacle:?}");
         provider.cancel(&deploy(), &build, CancelMode::Graceful).await.unwrap();
-        bench.twin.wait_until_finished(number(&build)).await;
-        let cancelled = rerun().await;
-        assert_eq!(cancelled.kind, CiErrorKind::Refused, "{version}");
+        if obstacle.holds_cancels_back(version) {
+            assert_eq!(refused().await, waits, "{version}, {obstacle:?}");
+            obstacle.remove(&bench, &build).await;
+        }
+        within_patience(bench.twin.wait_until_finished(number(&build))).await;
         assert_eq!(
-            cancelled.advice,
-            "build 1 was cancelled before it began, so it has no inputs to run with again: trigger the job instead"
+            refused().await,
+            "build 1 was cancelled before it began, so it has no inputs to run with again: trigger the job instead",
+            "{version}, {obstacle:?}"
         );
-        assert_eq!(bench.twin.request_count(Route::Rerun), 0, "{version}: it is asked all the same");
+        let asked = bench.twin.request_count(Route::Rerun);
+        assert_eq!(asked, 0, "{version}, {obstacle:?}: it is asked all the same");
+    }
+}
+
+#[tokio::test]
+async fn a_build_that_began_late_is_run_again() {
+    for (version, obstacle) in Obstacle::at_every_version() {
+        let bench = obstacle.bench(version).await;
+        let provider = bench.provider();
+        let build = trigger(&provider, deploy()).await.unwrap().id;
+        assert_eq!(bench.twin.build(number(&build)).unwrap().status, Status::Pending);
+        obstacle.remove(&bench, &build).await;
+        within_patience(bench.twin.wait_until_finished(number(&build))).await;
+        let begin = Begin::prepare(&provider, deploy(), StartKind::Rerun { build }).await;
+        let again = begin.start(&provider).await.unwrap();
+        assert_eq!(again.number.as_deref(), Some("1.1"), "{version}, {obstacle:?}");
     }
 }
 

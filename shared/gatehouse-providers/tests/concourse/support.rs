@@ -30,7 +30,8 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::sync::{Semaphore, watch};
 
-/// How long a test may hang before it says so: none of them takes a second of its own.
+/// How long a test may hang before it says so: but for one, which waits for a plan to be given up, none of them takes a
+/// second of its own.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Leases in memory. Time does not end them: tests that want that release them.

@@ -236,12 +236,23 @@ async fn a_plan_that_hangs_does_not_hold_back_what_needs_no_names() {
 
 #[tokio::test]
 async fn names_come_when_the_plan_does() {
+    names_come_after(Fault::on(Route::Plan).status(500)).await;
+}
+
+/// It takes the eight seconds after which a plan is given up.
+#[tokio::test]
+async fn names_come_when_a_plan_that_hung_is_asked_for_again() {
+    names_come_after(Fault::on(Route::Plan).slow(Duration::MAX)).await;
+}
+
+/// What strikes the first question for the plan costs the names of the steps before the next answer, and no more.
+async fn names_come_after(fault: Fault) {
     let script = (0..200)
         .fold(Script::new(), |script, _| script.task("unit", |task| task.log("on\n").wait_for_release()));
     let bench = Bench::new(concourse(script)).await;
     let provider = bench.provider();
     let build = trigger(&provider, deploy()).await.unwrap().id;
-    bench.twin.fault(Fault::on(Route::Plan).status(500));
+    bench.twin.fault(fault);
     let mut events = provider.events(deploy(), build.clone(), None);
     let mut names = Vec::new();
     while names.last().is_none_or(Option::is_none) {

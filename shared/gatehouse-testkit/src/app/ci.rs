@@ -200,6 +200,11 @@ impl CiProvider for ScriptedCi {
             Some(Start::CallLost) => return Err(failure(CiErrorKind::OutcomeUnknown, "trigger")),
             Some(Start::AnswerLost) | None => {}
         }
+        if let StartKind::Rerun { build } = request.kind
+            && state.find("rerun", build).is_err()
+        {
+            return Err(failure(CiErrorKind::Refused, "rerun"));
+        }
         let build = state.begin(request.target);
         let rerun_of = match request.kind {
             StartKind::Trigger => None,

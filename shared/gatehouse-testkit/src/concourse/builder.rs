@@ -27,6 +27,16 @@ impl ConcourseTwin {
     pub fn builder() -> TwinBuilder {
         TwinBuilder::default()
     }
+
+    /// Sets a pipeline under a name that is free, that of a destroyed one for instance.
+    pub fn set_pipeline(
+        &self,
+        team: &str,
+        name: &str,
+        fill: impl FnOnce(PipelineBuilder) -> PipelineBuilder,
+    ) {
+        self.add_pipeline(fill(PipelineBuilder { record: PipelineRecord::new(team, name) }).record);
+    }
 }
 
 impl Default for TwinBuilder {

@@ -22,6 +22,7 @@ pub(super) struct State {
     pub(super) next_build_id: i64,
     /// Of checks where they are no builds.
     pub(super) last_check_id: i64,
+    pub(super) last_pipeline_id: i64,
     pub(super) next_job_id: i64,
     pub(super) tokens: HashMap<String, Token>,
     pub(super) refresh_tokens: HashMap<String, Token>,
@@ -373,7 +374,9 @@ impl State {
     }
 
     pub(super) fn add_pipeline(&mut self, mut pipeline: PipelineRecord) {
-        pipeline.id = self.pipelines.last().map_or(1, |last| last.id + 1);
+        // None is given twice, whatever was destroyed meanwhile.
+        self.last_pipeline_id += 1;
+        pipeline.id = self.last_pipeline_id;
         for job in &mut pipeline.jobs {
             self.next_job_id += 1;
             job.id = self.next_job_id;

@@ -292,6 +292,10 @@ impl ConcourseTwin {
         self.cut_streams();
     }
 
+    pub(super) fn add_pipeline(&self, pipeline: PipelineRecord) {
+        self.world.update(|state| state.add_pipeline(pipeline));
+    }
+
     /// Says what builds of a job do from now on.
     pub fn set_script(&self, team: &str, pipeline: impl Into<PipelineName>, job: &str, script: Script) {
         self.with_job(team, &pipeline.into(), job, |job| job.script = script.into());

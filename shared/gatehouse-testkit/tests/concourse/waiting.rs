@@ -23,6 +23,23 @@ async fn is_started(twin: &ConcourseTwin, build: i64) {
     twin.wait_for_build(build, |status| status == Status::Started).await;
 }
 
+/// On a real server it is pending for ten seconds and more; a script says where that matters.
+#[tokio::test]
+async fn a_build_that_nothing_holds_up_begins_at_once() {
+    for version in Version::ALL {
+        let twin = one_job(Script::quick()).version(version).start().await;
+        let client = Client::login(&twin).await;
+        assert_eq!(twin.wait_until_finished(client.trigger(JOB).await).await.status, Status::Succeeded);
+
+        twin.set_script("main", "p", "j", Script::quick().stays_pending());
+        let build = client.trigger(JOB).await;
+        assert!(!preparation(&client, build).await.to_string().contains("\"blocking\""), "{version}");
+        assert_eq!(twin.build(build).unwrap().status, Status::Pending, "{version}");
+        twin.release(build);
+        assert_eq!(twin.wait_until_finished(build).await.status, Status::Succeeded, "{version}");
+    }
+}
+
 #[tokio::test]
 async fn a_build_waits_for_the_first_version_of_a_resource() {
     let script = Script::new()

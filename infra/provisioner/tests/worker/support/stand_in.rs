@@ -65,6 +65,13 @@ impl StandIn {
         self
     }
 
+    /// Lets `output` fail, with this complaint, as long as this file is there.
+    pub fn output_fails_while(mut self, file: &Path, complaint: &str) -> Self {
+        let fails = format!("if [ -e '{}' ]; then echo '{complaint}' >&2; exit 1; fi", file.display());
+        self.output = format!("{fails}\n{}", self.output);
+        self
+    }
+
     /// Writes it down. Scripts find the place in `$place`, and say what they do in `$place/calls`.
     pub fn install(self, place: &Place) -> PathBuf {
         let Self { init, plan, show, apply, output, planned } = self;

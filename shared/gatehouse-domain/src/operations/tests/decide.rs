@@ -1,6 +1,7 @@
 use super::support::{Site, person, token};
 use crate::{
     access::Scope,
+    announcement::News,
     audit::{Action, AuditContext},
     caller::{Caller, Grant},
     catalog::{EnvironmentSpec, PlanSummary},
@@ -94,7 +95,30 @@ fn whoever_may_approve_is_whoever_an_approval_is_taken_from() {
 }
 
 #[test]
-fn what_waits_and_what_fails_is_announced_once() {
+fn that_somebody_has_to_agree_is_announced_once() {
+    let site = Site::default();
+    let id = site.provisioning("prod");
+    let plan = PlanSummary { add: 1, change: 0, destroy: 0, ..PlanSummary::default() };
+    site.memory.items().operations.get_mut(&id).unwrap().plan = Some(plan);
+    let waits = |text: &str| {
+        let ports = site.workflow_ports();
+        let waiting = steer::await_approval(&site.memory, &site.hand, ports, &id, &token(text));
+        let (operation, unsettled) = waiting.now_or_never().unwrap().unwrap();
+        assert!(unsettled.is_none(), "{unsettled:?}");
+        assert_eq!(operation.status(), "awaiting_approval");
+    };
+    waits("first");
+    // The state machine repeats a step whose answer was lost.
+    waits("again");
+    let items = site.memory.items();
+    let [announced] = &items.outbox[..] else { panic!("{:?}", items.outbox) };
+    assert_eq!(announced.id, format!("{id}:approval:awaiting_approval"));
+    assert_eq!(announced.news, News::OperationAwaitingApproval);
+    assert_eq!(announced.service_id.as_ref(), Some(&site.service));
+}
+
+#[test]
+fn what_fails_is_announced_once() {
     let site = Site::default();
     let id = site.awaiting();
     let waiting = site.memory.operation(&id);

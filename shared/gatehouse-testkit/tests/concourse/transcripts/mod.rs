@@ -1,7 +1,12 @@
 //! The twin's answers beside those of a real Concourse: status, headers, and bodies but for what is data.
 //!
-//! Whatever differs stands in [`reviewed`] with its reason, or fails; and what stands there and does not differ any
+//! Whatever differs stands in [`REVIEWED`] with its reason, or fails; and what stands there and does not differ any
 //! more fails too.
+//!
+//! How long builds wait is not compared, since each is brought to where the recorded one was. It differs: a real one that
+//! nothing holds up is pending until the scheduler looks at its job, for ten seconds and more, and the twin's begins at
+//! once, since no test should wait for that. A test that needs a pending one says so
+//! (`waiting::a_build_that_nothing_holds_up_begins_at_once`).
 
 mod compare;
 mod replay;
