@@ -102,7 +102,8 @@ fn that_somebody_has_to_agree_is_announced_once() {
     site.memory.items().operations.get_mut(&id).unwrap().plan = Some(plan);
     let waits = |text: &str| {
         let ports = site.workflow_ports();
-        let waiting = steer::await_approval(&site.memory, &site.hand, ports, &id, &token(text));
+        let task = token(text);
+        let waiting = steer::await_approval(&site.memory, &site.hand, ports, &id, &task);
         let (operation, unsettled) = waiting.now_or_never().unwrap().unwrap();
         assert!(unsettled.is_none(), "{unsettled:?}");
         assert_eq!(operation.status(), "awaiting_approval");
