@@ -1,6 +1,6 @@
 # What people run often. Every target is one or two commands; CI runs .ci/run.
 .DEFAULT_GOAL := help
-.PHONY: help run test fuzz schemathesis fmt lint doc openapi build validate deploy-proof watch invoke bench ci
+.PHONY: help run test fuzz schemathesis fmt lint doc openapi build validate deploy-proof table watch invoke story bench ci
 
 # sam, cfn-lint and cargo-lambda as pinned in infra/deploy-proof/requirements-tools.txt.
 TOOLS := target/venv/tools/bin
@@ -9,6 +9,9 @@ FUNCTIONS := $(notdir $(patsubst %/Cargo.toml,%,$(wildcard functions/*/Cargo.tom
 
 TARGET ?=
 SECONDS ?= 20
+
+# What `make build` builds for: arm64 or x86_64, as the parameter Architecture of template.yaml.
+ARCHITECTURE ?= arm64
 
 FUNCTION ?= meta
 EVENT ?= $(firstword $(wildcard events/$(FUNCTION)/*.json))
@@ -42,8 +45,8 @@ doc: ## build the documentation of the crates
 openapi: ## write infra/openapi.json from the routes
 	cargo run --quiet -- openapi > target/openapi.json && mv target/openapi.json infra/openapi.json
 
-build: ## build the functions for Lambda, arm64, into target/lambda
-	$(WITH_TOOLS) cargo lambda build --release --arm64 $(FUNCTIONS:%=--package %)
+build: ## build the functions for Lambda into target/lambda (make build ARCHITECTURE=x86_64); arm64 without it
+	$(WITH_TOOLS) cargo lambda build --release --$(subst _,-,$(ARCHITECTURE)) $(FUNCTIONS:%=--package %)
 
 validate: ## check template.yaml
 	$(WITH_TOOLS) AWS_DEFAULT_REGION=eu-west-1 SAM_CLI_TELEMETRY=0 sam validate --lint
@@ -53,11 +56,17 @@ validate: ## check template.yaml
 deploy-proof: ## deploy into an emulated AWS and drive what stands there
 	infra/deploy-proof/run.sh
 
-watch: ## serve the functions one by one as Lambda would, for `make invoke`
-	$(WITH_TOOLS) cargo lambda watch $(FUNCTIONS:%=--package %)
+table: ## an emulated AWS with the template in it, for `make watch` and `sam local`, until Ctrl-C
+	infra/sam-local/run.sh table
+
+watch: ## serve every function as Lambda would, for `make invoke`, until Ctrl-C
+	infra/sam-local/run.sh watch
 
 invoke: ## send EVENT to FUNCTION, which `make watch` serves (make invoke FUNCTION=jobs EVENT=events/jobs/….json)
-	$(WITH_TOOLS) cargo lambda invoke $(FUNCTION) --data-file $(EVENT)
+	infra/sam-local/run.sh invoke $(FUNCTION) $(EVENT)
+
+story: ## send all sample events to `make watch` in their order, and compare the answers (needs `make table`)
+	infra/sam-local/run.sh story
 
 bench: ## measure the functions: size, start, invocation, memory
 	cargo bench --package gatehouse-tests --bench functions

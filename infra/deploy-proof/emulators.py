@@ -56,6 +56,9 @@ class Process:
                 continue
         self._child.poll()
 
+    def still_runs(self):
+        return self._child.poll() is None
+
     def wait_for(self, url, seconds=30):
         """Returns when the address answers, whatever it answers."""
         end = time.monotonic() + seconds
@@ -76,27 +79,22 @@ class Process:
 class MiniStack(Process):
     """An emulated AWS. Runs functions as child processes, which inherit its environment."""
 
-    def __init__(self, program, work, logs):
-        self.port = free_port()
-        self.url = f"http://{HOST}:{self.port}"
+    def __init__(self, program, work, logs, settings, host=HOST, port=None):
+        self.port = port or free_port()
+        self.url = f"http://{host}:{self.port}"
         work.mkdir(parents=True)
         super().__init__(
             "ministack",
             [program],
             logs,
             {
-                "BIND_HOST": HOST,
-                # Every call is checked against the policies of its role, item by item in transactions.
-                "AUTH": "true",
-                # And is written down.
-                "CLOUDTRAIL_RECORDING": "1",
-                # Waits of state machines and pauses before their retries pass fifty times as fast.
-                "SFN_WAIT_SCALE": "0.02",
+                "BIND_HOST": host,
                 "GATEWAY_PORT": str(self.port),
                 "HOME": str(work),
                 "TMPDIR": str(work),
                 "STATE_DIR": str(work / "state"),
                 "S3_DATA_DIR": str(work / "s3"),
+                **settings,
             },
         )
 
@@ -109,8 +107,11 @@ class MiniStack(Process):
 class ConcourseTwin(Process):
     """A Concourse that pretends."""
 
-    def __init__(self, gatehouse, logs):
-        port = free_port()
+    # Its user's.
+    password = "s3cret"
+
+    def __init__(self, gatehouse, logs, port=None):
+        port = port or free_port()
         self.url = f"http://{HOST}:{port}"
         super().__init__("concourse-twin", [gatehouse, "concourse-twin", "--port", port], logs)
 

@@ -8,8 +8,6 @@ import argparse
 import contextlib
 import json
 import os
-import platform
-import re
 import shutil
 import signal
 import subprocess
@@ -21,16 +19,25 @@ from pathlib import Path
 
 import boto3
 
+import stack
+import story
 from api import PROBLEM, Api
 from catalog import Catalog
 from checks import check, equal, passed, run, section, until
-from emulators import ConcourseTwin, Failure, Lambda, MiniStack
+from emulators import ConcourseTwin, Failure, Lambda, MiniStack, Process, free_port
 from workers import Cluster
 from workflows import drive_workflows
 
 STACK = "gatehouse-proof"
 WORK = Path("target/deploy-proof/run")
-EVENTS = Path("events")
+EMULATOR = {
+    # Every call is checked against the policies of its role, item by item in transactions.
+    "AUTH": "true",
+    # And is written down.
+    "CLOUDTRAIL_RECORDING": "1",
+    # Waits of state machines and pauses before their retries pass fifty times as fast.
+    "SFN_WAIT_SCALE": "0.02",
+}
 JOBS_YAML = """\
 jobs:
   - job_id: job_hello
@@ -49,7 +56,7 @@ jobs:
     environment: prod
     provider: { kind: concourse, ref: { team: main, pipeline: example-pipeline, job: failing-job } }
 """
-CONCOURSE_USER = {"grant": "password", "username": "ci-gateway", "password": "s3cret"}
+CONCOURSE_USER = {"grant": "password", "username": "ci-gateway", "password": ConcourseTwin.password}
 
 # ── Packages and deployment ─────────────────────────────────────────────────────────────────────────────────────────
 
@@ -65,34 +72,77 @@ def weigh_package(stage, name):
 
 def deploy(stage, endpoint, cluster):
     """Deploys the template as it is; returns the stack's outputs."""
-    sam = shutil.which("sam")
-    subprocess.run(
-        [
-            sam,
-            "deploy",
-            *("--template-file", stage / "template.yaml", "--config-file", Path("samconfig.toml").resolve()),
-            *("--stack-name", STACK, "--s3-prefix", STACK, "--no-confirm-changeset", "--no-progressbar"),
-            "--parameter-overrides",
-            f"Architecture={'x86_64' if platform.machine() == 'x86_64' else 'arm64'}",
-            "StageName=proof",
-            "ResponseStreaming=off",
-            f"AwsEndpointUrl={endpoint}",
-            "AuthorizerCacheSeconds=2",
-            f"ProvisionerClusterArn={cluster.arn}",
-            f"ProvisionerTaskDefinitionArn={cluster.task_definition}",
-            f"ProvisionerTaskRoleArn={cluster.task_role}",
-            f"ProvisionerExecutionRoleArn={cluster.execution_role}",
-            "ProvisionerSubnets=subnet-0example1,subnet-0example2",
-            "ProvisionerSecurityGroups=sg-0example",
-        ],
-        stdin=subprocess.DEVNULL,
-        stdout=(WORK / "logs/sam-deploy.log").open("wb"),
-        stderr=subprocess.STDOUT,
-        check=False,
-    )
-    stacks = boto3.client("cloudformation", endpoint_url=endpoint).describe_stacks(StackName=STACK)["Stacks"]
-    equal(stacks[0]["StackStatus"], "CREATE_COMPLETE", f"the stack (see {WORK}/logs/sam-deploy.log)")
-    return {output["OutputKey"]: output["OutputValue"] for output in stacks[0]["Outputs"]}
+    parameters = {
+        "StageName": "proof",
+        "AuthorizerCacheSeconds": "2",
+        "ProvisionerClusterArn": cluster.arn,
+        "ProvisionerTaskDefinitionArn": cluster.task_definition,
+        "ProvisionerTaskRoleArn": cluster.task_role,
+        "ProvisionerExecutionRoleArn": cluster.execution_role,
+        "ProvisionerSubnets": "subnet-0example1,subnet-0example2",
+        "ProvisionerSecurityGroups": "sg-0example",
+    }
+    return stack.deploy(stage, endpoint, STACK, parameters, WORK / "logs/sam-deploy.log")
+
+
+def redeploy_one(stage, outputs, endpoint, api):
+    """The code of one function by `cargo lambda deploy`, as docs/OPERATIONS.md has it for people."""
+    section("One function alone")
+    function, name = "meta", outputs["MetaFunctionName"]
+    functions = boto3.client("lambda", endpoint_url=endpoint)
+    before = functions.get_function_configuration(FunctionName=name)
+    # Other code: the same program with a byte behind it, which nothing reads.
+    folder = WORK / "redeployed" / function
+    folder.mkdir(parents=True)
+    shutil.copy(stage / f"target/lambda/{function}/bootstrap", folder)
+    with (folder / "bootstrap").open("ab") as program:
+        program.write(b"\n")
+    with check("cargo lambda deploy"):
+        command = ["cargo", "lambda", "deploy", "--lambda-dir", folder.parent, "--endpoint-url", endpoint]
+        run(*command, "--binary-name", function, name)
+    with check("the function has other code, and all else as the template says"):
+        after = functions.get_function_configuration(FunctionName=name)
+        if after["CodeSha256"] == before["CodeSha256"]:
+            raise Failure("the code is what it was")
+        for what in ("Architectures", "Environment", "Handler", "LoggingConfig", "MemorySize", "Role", "Runtime", "Timeout"):
+            equal(after.get(what), before.get(what), what)
+    with check("and answers"):
+        until("its answer", lambda: api.get("/health").status == 200)
+
+
+def drive_watch(stage, environment):
+    """`make watch` and `make invoke`, as somebody types them."""
+    section("make watch, make invoke")
+    settings, served = WORK / "watch/env.json", WORK / "watch/served"
+    settings.parent.mkdir()
+    settings.write_text(json.dumps({"Parameters": {**environment, "AWS_ENDPOINT_URL": os.environ["AWS_ENDPOINT_URL"]}}))
+    given = {
+        "BINARIES": str(stage / "target/lambda"),
+        "ENV_VARS": str(settings),
+        "SERVED": str(served),
+        "INVOKE_PORT": str(free_port()),
+    }
+    names = sorted(path.parent.name for path in Path("functions").glob("*/Cargo.toml"))
+    with Process("make-watch", ["make", "--silent", "watch"], WORK / "logs", given) as watch:
+        with check("make watch serves every function"):
+            every = lambda: not watch.still_runs() or served.exists() and served.read_text().split() == names  # noqa: E731
+            until("all functions being served", every, 60)
+            equal(watch.still_runs(), True, "whether it runs")
+        for function, case in (("meta", "show-health"), ("jobs", "list-jobs"), ("catalog", "list-services")):
+            with check(f"make invoke FUNCTION={function}") as line:
+                answer = make_invoke(function, f"events/{function}/{case}.json", given)
+                equal(answer.returncode, 0, f"the exit code, {answer.stdout}{answer.stderr}")
+                line.append(story.check_proxy_answer(json.loads(answer.stdout)))
+                equal(line[-1], "200", f"the status, {answer.stdout}")
+        with check("make invoke of a function that is not there fails, and does not wait"):
+            answer = make_invoke("nobody", "events/meta/show-health.json", given)
+            equal(answer.returncode != 0 and "nobody" in answer.stderr, True, f"the refusal, {answer.stderr}")
+
+
+def make_invoke(function, event, given):
+    command = ["make", "--silent", "invoke", f"FUNCTION={function}", f"EVENT={event}"]
+    environment = {**os.environ, **given}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
 
 
 def check_resources(outputs, endpoint):
@@ -114,9 +164,9 @@ def check_resources(outputs, endpoint):
 
 
 def create_key(gatehouse, table, scopes):
-    """Puts an API key into the deployed table, as an operator would."""
+    """Puts an API key into the deployed table, as an operator would; returns the `key` and its `key_id`."""
     made = run(gatehouse, "key", "create", "--table", table, "--tenants", "*", "--scopes", scopes, "--json")
-    return json.loads(made)["key"]
+    return json.loads(made)
 
 
 def drive_without_key(api):
@@ -247,7 +297,7 @@ def drive_janitor(api, outputs, endpoint):
         soon = {"project": "example", "service": "worker", "expiresInDays": 1}
         api.post("/v1/tokens", soon).expect(201)
         first, second = (sweep(outputs, endpoint) for _ in range(2))
-        check_report(first)
+        story.check_report(first)
         equal((first["announced"], first["published"]), (1, 1), f"the first sweep, {first}")
         equal((second["announced"], second["published"]), (0, 0), f"the second sweep, {second}")
 
@@ -362,79 +412,16 @@ def drive_runs(api, reader, outputs):
 # ── Events ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def is_strings(value):
-    return isinstance(value, dict) and all(isinstance(text, str) for text in value.values())
-
-
-def check_proxy_answer(answer, case):
-    """API Gateway accepts this answer, and it is none of our faults."""
-    status = answer.get("statusCode") if isinstance(answer, dict) else None
-    well_formed = (
-        isinstance(status, int)
-        and isinstance(answer.get("body") or "", str)
-        and is_strings(answer.get("headers") or {})
-        and all(isinstance(many, list) for many in (answer.get("multiValueHeaders") or {}).values())
-        and isinstance(answer.get("isBase64Encoded", False), bool)
-    )
-    if not well_formed:
-        raise Failure(f"API Gateway would answer 502 to this: {json.dumps(answer)[:2000]}")
-    if status >= 500 and not re.search(r"unavailable|5\d\d", case):
-        raise Failure(f"answered {status}: {json.dumps(answer)[:2000]}")
-    return str(status)
-
-
-def check_authorizer_answer(answer):
-    """A policy, or the one error that is a 401."""
-    if isinstance(answer, dict) and answer.get("errorMessage") == "Unauthorized":
-        return "Unauthorized"
-    policy = answer.get("policyDocument") if isinstance(answer, dict) else None
-    statements = policy.get("Statement") if isinstance(policy, dict) else None
-    if not statements or not answer.get("principalId") or not isinstance(answer.get("context", {}), dict):
-        raise Failure(f"neither a policy nor Unauthorized: {json.dumps(answer)[:2000]}")
-    return ", ".join(sorted({statement["Effect"] for statement in statements}))
-
-
-def check_command_answer(answer):
-    """What a state machine can catch, about an operation that is not there."""
-    equal(answer.get("errorType") if isinstance(answer, dict) else answer, "OperationNotFound", "the answer")
-    return answer["errorType"]
-
-
-def check_report(answer):
-    """A report of what was done, and no error."""
-    if not isinstance(answer, dict) or "errorMessage" in answer:
-        raise Failure(f"no report: {json.dumps(answer)[:2000]}")
-    return json.dumps(answer)[:200]
-
-
-def invoke_events(stage, environment, key):
-    """Every sample event, against its binary."""
-    # The janitor first: it repeats the flushes that others' events leave pending, which this emulator does not know.
-    bootstraps = stage.glob("target/lambda/*/bootstrap")
-    for bootstrap in sorted(bootstraps, key=lambda path: (path.parent.name != "janitor", path.parent.name)):
-        name = bootstrap.parent.name
-        section(f"Sample events of {name}")
-        with Lambda(name, bootstrap, WORK / "logs", environment) as function:
-            files = sorted((EVENTS / name).glob("*.json"))
-            if not files:
-                raise Failure(f"there is no {EVENTS / name}/*.json")
-            for file in files:
-                with check(file.stem) as line:
-                    event = file.read_bytes()
-                    answer = function.invoke(event)
-                    if name == "authorizer":
-                        line.append(check_authorizer_answer(answer))
-                    elif name == "janitor":
-                        line.append(check_report(answer))
-                    elif "command" in json.loads(event):
-                        line.append(check_command_answer(answer))
-                    else:
-                        line.append(check_proxy_answer(answer, file.stem))
-            if name == "authorizer":
-                with check("api-key, with a key of this stack"):
-                    event = (EVENTS / name / "api-key.json").read_text()
-                    event = re.sub(r'Bearer [^"]+', f"Bearer {key}", event).encode()
-                    equal(check_authorizer_answer(function.invoke(event)), "Allow", "the policy")
+def tell_story(stage, environment, key, concourse):
+    """Every sample event against its binary, in the order and with the answers of events/README.md."""
+    section("The story of the sample events")
+    with contextlib.ExitStack() as running:
+        functions = {}
+        for bootstrap in sorted(stage.glob("target/lambda/*/bootstrap")):
+            name = bootstrap.parent.name
+            functions[name] = running.enter_context(Lambda(name, bootstrap, WORK / "logs", environment))
+        known = story.known_at_first(key, (concourse.url, concourse.password))
+        story.tell(lambda function, event: functions[function].invoke(event), known, check)
 
 
 # ── The proof ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -446,7 +433,8 @@ def prove(stage, released, ministack_program, gatehouse):
     with contextlib.ExitStack() as running:
         section("Deployment")
         with check("start an emulated AWS"):
-            aws = running.enter_context(MiniStack(ministack_program, WORK.resolve() / "ministack", WORK / "logs"))
+            work = WORK.resolve() / "ministack"
+            aws = running.enter_context(MiniStack(ministack_program, work, WORK / "logs", EMULATOR))
         # From here on every tool, the `gatehouse` binary and the functions find AWS at the emulator.
         os.environ["AWS_ENDPOINT_URL"] = aws.url
         with check("sam deploy"):
@@ -456,8 +444,9 @@ def prove(stage, released, ministack_program, gatehouse):
         with check("start a Concourse"):
             concourse = running.enter_context(ConcourseTwin(gatehouse, WORK / "logs"))
         with check("make API keys"):
-            admin = create_key(gatehouse, outputs["TableName"], "*")
-            reader = create_key(gatehouse, outputs["TableName"], "jobs:read")
+            admin_key = create_key(gatehouse, outputs["TableName"], "*")
+            admin = admin_key["key"]
+            reader = create_key(gatehouse, outputs["TableName"], "jobs:read")["key"]
         api = Api(aws.port, outputs["ApiId"], "proof")
         try:
             drive_without_key(api)
@@ -471,25 +460,10 @@ def prove(stage, released, ministack_program, gatehouse):
             forget_owed_flush(outputs, aws.url)
             drive_workflows(Catalog(outputs, aws.url, cluster, api, api.with_key(admin), asks, decides))
             drive_providers(api.with_key(admin), outputs)
-            invoke_events(
-                stage,
-                {
-                    "GATEHOUSE_TABLE": outputs["TableName"],
-                    "GATEHOUSE_SECRET_PREFIX": outputs["SecretPrefix"],
-                    "GATEHOUSE_RESPONSE_MODE": "buffered",
-                    "GATEHOUSE_ISSUER": f"urn:gatehouse:{STACK}:proof",
-                    "GATEHOUSE_AUTHORIZER_CACHE_SECONDS": "2",
-                    "GATEHOUSE_API_ID": outputs["ApiId"],
-                    "GATEHOUSE_STAGE": "proof",
-                    "GATEHOUSE_EVENT_BUS": outputs.get("EventBusName", ""),
-                    "GATEHOUSE_UNUSED_DAYS": "90",
-                    "GATEHOUSE_LOOPBACK_PROVIDERS": "allowed",
-                    "GATEHOUSE_CALLBACK_URL": outputs["ApiUrl"],
-                    "STEP_FUNCTION_ARN": outputs["ProvisionStateMachineArn"],
-                    "DEPLOY_STEP_FUNCTION_ARN": outputs["DeployStateMachineArn"],
-                },
-                admin,
-            )
+            environment = stack.variables(outputs, STACK, "proof")
+            tell_story(stage, environment, admin_key, concourse)
+            drive_watch(stage, environment)
+            redeploy_one(stage, outputs, aws.url, api)
         except Exception:
             save_function_logs(aws.url)
             raise

@@ -25,14 +25,7 @@ tools=$(.ci/venv "$here/requirements-tools.txt")
 ministack=$(.ci/venv "$here/requirements-ministack.txt")
 export PATH="$tools/bin:$PATH"
 
-# Nothing here may look at, or write to, the AWS account and the caches of whoever runs this.
-unset AWS_PROFILE AWS_ENDPOINT_URL AWS_SESSION_TOKEN
-export AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test AWS_REGION=eu-west-1 AWS_DEFAULT_REGION=eu-west-1
-export AWS_CONFIG_FILE=/dev/null AWS_SHARED_CREDENTIALS_FILE=/dev/null AWS_EC2_METADATA_DISABLED=true
-export PYTHONPYCACHEPREFIX="$PWD/target/deploy-proof/pycache"
-export SAM_CLI_TELEMETRY=0 __SAM_CLI_APP_DIR="$PWD/target/deploy-proof/sam"
-export CARGO_ZIGBUILD_CACHE_DIR="$PWD/target/deploy-proof/zig"
-export ZIG_GLOBAL_CACHE_DIR="$CARGO_ZIGBUILD_CACHE_DIR" ZIG_LOCAL_CACHE_DIR="$CARGO_ZIGBUILD_CACHE_DIR"
+. "$here/sealed-off.sh" "$PWD/target/deploy-proof"
 
 template() {
   step "template"

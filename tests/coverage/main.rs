@@ -2,6 +2,7 @@
 //! the table of who may call what. A route that is missing in one of these places fails here.
 
 mod sam_local;
+mod story;
 mod table;
 
 use std::{
@@ -171,16 +172,8 @@ fn every_operation_has_a_sample_event() {
 
 /// Every sample event with its function.
 fn events() -> Vec<(String, Value)> {
-    let mut events = Vec::new();
-    for function in fs::read_dir(root().join("events")).expect("events/") {
-        let function = function.expect("a folder");
-        for case in fs::read_dir(function.path()).expect("a folder") {
-            let text = fs::read_to_string(case.expect("a file").path()).expect("text");
-            let name = function.file_name().to_string_lossy().into_owned();
-            events.push((name, serde_json::from_str(&text).expect("JSON")));
-        }
-    }
-    events
+    let events = story::files().into_iter();
+    events.map(|(function, path)| (function, serde_json::from_str(&read(&path)).expect("JSON"))).collect()
 }
 
 #[test]

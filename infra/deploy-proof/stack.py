@@ -1,0 +1,55 @@
+"""The template, deployed into an emulated AWS, and what functions are told that run outside of it."""
+
+import platform
+import shutil
+import subprocess
+from pathlib import Path
+
+import boto3
+
+from checks import equal
+
+
+def deploy(folder, endpoint, name, parameters, log):
+    """Deploys the template of a folder, with the binaries beside it, as it is; returns the stack's outputs."""
+    architecture = "x86_64" if platform.machine() == "x86_64" else "arm64"
+    overrides = {"Architecture": architecture, "ResponseStreaming": "off", "AwsEndpointUrl": endpoint, **parameters}
+    with log.open("wb") as output:
+        subprocess.run(
+            [
+                shutil.which("sam"),
+                "deploy",
+                *("--template-file", folder / "template.yaml", "--config-file", Path("samconfig.toml").resolve()),
+                *("--stack-name", name, "--s3-prefix", name, "--no-confirm-changeset", "--no-progressbar"),
+                "--parameter-overrides",
+                *(f"{parameter}={value}" for parameter, value in overrides.items()),
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+    stacks = boto3.client("cloudformation", endpoint_url=endpoint).describe_stacks(StackName=name)["Stacks"]
+    equal(stacks[0]["StackStatus"], "CREATE_COMPLETE", f"the stack (see {log})")
+    return {output["OutputKey"]: output["OutputValue"] for output in stacks[0]["Outputs"]}
+
+
+def variables(outputs, name, stage):
+    """The variables of a stack's functions, for those that run outside of it. Their state machines do not exist: who tells
+    the story of the sample events does what those would do, and a real one would be in its way."""
+    machines = outputs["DeployStateMachineArn"].rpartition(":")[0]
+    return {
+        "GATEHOUSE_TABLE": outputs["TableName"],
+        "GATEHOUSE_SECRET_PREFIX": outputs["SecretPrefix"],
+        "GATEHOUSE_RESPONSE_MODE": "buffered",
+        "GATEHOUSE_ISSUER": f"urn:gatehouse:{name}:{stage}",
+        "GATEHOUSE_AUTHORIZER_CACHE_SECONDS": "2",
+        "GATEHOUSE_API_ID": outputs["ApiId"],
+        "GATEHOUSE_STAGE": stage,
+        "GATEHOUSE_EVENT_BUS": outputs["EventBusName"],
+        "GATEHOUSE_UNUSED_DAYS": "90",
+        "GATEHOUSE_LOOPBACK_PROVIDERS": "allowed",
+        "GATEHOUSE_CALLBACK_URL": outputs["ApiUrl"],
+        "STEP_FUNCTION_ARN": f"{machines}:nobody-provisions",
+        "DEPLOY_STEP_FUNCTION_ARN": f"{machines}:nobody-deploys",
+    }
