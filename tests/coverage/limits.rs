@@ -1,0 +1,68 @@
+//! `docs/LIMITS.md` says what the code says.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::{read, template};
+
+const PAGE: &str = "docs/LIMITS.md";
+
+/// A constant of the code, as the page names it.
+struct Constant {
+    file: String,
+    name: String,
+    value: String,
+}
+
+/// The rows that name a constant: ``| what | `file` `NAME` | `value` | …``.
+fn constants() -> Vec<Constant> {
+    let page = read(PAGE);
+    let rows = page.lines().filter_map(|line| {
+        let cells: Vec<_> = line.trim_matches('|').split(" | ").map(str::trim).collect();
+        let (constant, value) = (cells.get(1)?, cells.get(2)?);
+        let (file, name) = constant.strip_prefix('`')?.strip_suffix('`')?.split_once("` `")?;
+        let value = value.strip_prefix('`')?.strip_suffix('`')?;
+        Some(Constant { file: file.to_owned(), name: name.to_owned(), value: value.to_owned() })
+    });
+    rows.collect()
+}
+
+/// What the source of a constant says that it is, each time that the file has one of this name.
+fn written(source: &str, name: &str) -> Vec<String> {
+    let declared = format!("const {name}: ");
+    let values = source.split(&declared).skip(1).filter_map(|rest| {
+        let (_, value) = rest.split_once(" = ")?;
+        let (value, _) = value.split_once(';')?;
+        Some(value.to_owned())
+    });
+    values.collect()
+}
+
+#[test]
+fn the_limits_of_the_code_are_those_of_the_page() {
+    let constants = constants();
+    assert!(constants.len() > 30, "{PAGE} names {} constants", constants.len());
+    for Constant { file, name, value } in constants {
+        assert_eq!(written(&read(&file), &name), [value], "{file}: {name}");
+    }
+}
+
+#[test]
+fn the_page_says_how_many_routes_and_paths_there_are() {
+    let template = template();
+    let mut routes: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut paths = BTreeSet::from([String::new()]);
+    for (function, route) in template.routes() {
+        *routes.entry(function.name.as_str()).or_default() += 1;
+        let mut path = String::new();
+        for segment in route.path.split('/').skip(1) {
+            path = format!("{path}/{segment}");
+            paths.insert(path.clone());
+        }
+    }
+    let page = read(PAGE);
+    let (function, most) = routes.into_iter().max_by_key(|(_, count)| *count).expect("there are routes");
+    let said = format!("`{function}` has {most} routes");
+    assert!(page.contains(&said), "{PAGE} lacks: {said}");
+    let said = format!("| 300 resources in an API. Can be raised | {} |", paths.len());
+    assert!(page.contains(&said), "{PAGE} lacks: {said}");
+}
