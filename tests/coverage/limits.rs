@@ -1,4 +1,4 @@
-//! `docs/LIMITS.md` says what the code says.
+//! `docs/LIMITS.md` says what the code says, and `docs/PERFORMANCE.md` what the template says of memory.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -65,4 +65,14 @@ fn the_page_says_how_many_routes_and_paths_there_are() {
     assert!(page.contains(&said), "{PAGE} lacks: {said}");
     let said = format!("| 300 resources in an API. Can be raised | {} |", paths.len());
     assert!(page.contains(&said), "{PAGE} lacks: {said}");
+}
+
+#[test]
+fn every_function_has_the_memory_that_was_reckoned_for_it() {
+    let page = read("docs/PERFORMANCE.md");
+    let template = template();
+    for function in &template.functions {
+        let row = format!("\n| {} | {} MB | ", function.name, function.memory_mb);
+        assert!(page.contains(&row), "docs/PERFORMANCE.md, \"Memory sizes\", lacks{row}");
+    }
 }
