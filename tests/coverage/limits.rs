@@ -76,3 +76,16 @@ fn every_function_has_the_memory_that_was_reckoned_for_it() {
         assert!(page.contains(&row), "docs/PERFORMANCE.md, \"Memory sizes\", lacks{row}");
     }
 }
+
+#[test]
+fn the_cost_of_idling_counts_every_alarm_and_that_of_metrics_every_route() {
+    let page = read("docs/COST.md");
+    let text = read("template.yaml");
+    let alarms = text.lines().filter(|line| line.trim() == "Type: AWS::CloudWatch::Alarm").count();
+    let dimes = format!("| alarms | {alarms} | ${}.{}0 |", alarms / 10, alarms % 10);
+    assert!(page.contains(&dimes), "docs/COST.md lacks: {dimes}");
+    let template = template();
+    let routes = template.routes().count();
+    let metrics = format!("| all {routes} | ${} |", routes * 5 * 3 / 10);
+    assert!(page.contains(&metrics), "docs/COST.md lacks: {metrics}");
+}
