@@ -10,19 +10,22 @@ use crate::world::{DEPLOY, PROVISION, substitutions};
 
 const TEMPLATE: &str = include_str!("../../template.yaml");
 
-/// Errors that say that nothing was begun, so that beginning again doubles nothing.
-const NEVER_BEGUN: [&str; 10] = [
-    "Unavailable",
+/// How a function fails that did not say why itself. `Lambda.*` are Lambda's refusals and lost answers; a function that was
+/// cut off at its time limit or whose process died has the name that Lambda gives to that, without a prefix.
+const FUNCTION_FAILURES: [&str; 8] = [
+    "Lambda.ClientExecutionTimeoutException",
     "Lambda.ServiceException",
     "Lambda.AWSLambdaException",
     "Lambda.SdkClientException",
     "Lambda.TooManyRequestsException",
     "Lambda.Unknown",
-    "AmazonECS.Unknown",
-    "ECS.AmazonECSException",
-    "ECS.ServerException",
-    "ECS.ThrottlingException",
+    "Runtime.ExitError",
+    "Sandbox.Timedout",
 ];
+
+/// Errors of a worker that was never begun, so that beginning again doubles nothing.
+const WORKER_NEVER_BEGUN: [&str; 4] =
+    ["AmazonECS.Unknown", "ECS.AmazonECSException", "ECS.ServerException", "ECS.ThrottlingException"];
 
 /// A definition as a graph.
 struct Graph {
@@ -92,6 +95,10 @@ fn duration(state: &Value) -> u64 {
 
 fn waits_for_token(state: &Value) -> bool {
     state["Resource"].as_str().is_some_and(|resource| resource.ends_with(".waitForTaskToken"))
+}
+
+fn invokes(state: &Value) -> bool {
+    text(&state["Resource"]).starts_with("arn:aws:states:::lambda:invoke")
 }
 
 fn text(value: &Value) -> &str {
@@ -232,8 +239,23 @@ fn no_end_goes_unrecorded() {
 fn what_somebody_began_with_a_token_is_not_begun_again_by_a_retry() {
     each(|graph| {
         for (name, task) in graph.of_type("Task").into_iter().filter(|(_, task)| waits_for_token(task)) {
+            // A function that hands a token on may have died after that; it hands on the same call then.
+            let hands_on = |error: &str| error == "Unavailable" || FUNCTION_FAILURES.contains(&error);
             for error in list(task, "Retry").iter().flat_map(errors) {
-                assert!(NEVER_BEGUN.contains(&error), "{name} is begun again after {error}");
+                let may = if invokes(task) { hands_on(error) } else { WORKER_NEVER_BEGUN.contains(&error) };
+                assert!(may, "{name} is begun again after {error}");
+            }
+        }
+    });
+}
+
+#[test]
+fn a_function_that_crashed_or_was_cut_off_is_invoked_again() {
+    each(|graph| {
+        for (name, task) in graph.of_type("Task").into_iter().filter(|(_, task)| invokes(task)) {
+            let again: Vec<_> = list(task, "Retry").iter().flat_map(errors).collect();
+            for error in FUNCTION_FAILURES.into_iter().chain(["Unavailable"]) {
+                assert!(again.contains(&error), "{name} gives up after {error}");
             }
         }
     });
