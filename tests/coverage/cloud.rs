@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use authorizer::Patience;
+use gatehouse_runtime::aws::CallBudget;
 use gatehouse_template::{FunctionSettings, RouteSettings};
 use serde_json::{Value, json};
 
@@ -156,6 +158,14 @@ fn what_goes_wrong_has_an_alarm() {
     let silent = &alarms["JanitorSilentAlarm"]["Properties"];
     assert_eq!(silent["TreatMissingData"], "breaching", "a function that is not called has no data");
     assert_eq!(silent["ComparisonOperator"], "LessThanThreshold");
+}
+
+#[test]
+fn the_authorizer_answers_before_lambda_cuts_it_off() {
+    let given = super::template().function("authorizer").expect("the authorizer").timeout;
+    let Patience { looking_up, writing_down } = Patience::LAMBDA;
+    assert!(looking_up + writing_down < given, "{given:?} are given");
+    assert!(CallBudget::AUTHORIZER.call <= looking_up, "a call may take longer than who waits for it");
 }
 
 #[test]
