@@ -156,7 +156,7 @@ mod tests {
         }
 
         async fn flush_done(&self, since: Timestamp) -> Result<(), StoreError> {
-            self.mark.lock().unwrap().take_if(|mark| *mark == since);
+            let _done = self.mark.lock().unwrap().take_if(|mark| *mark == since);
             Ok(())
         }
     }
