@@ -212,6 +212,73 @@ fn workers_and_webhooks_report_where_the_stage_says() {
 }
 
 #[test]
+fn every_role_is_made_within_the_boundary() {
+    let document = document();
+    let boundary = json!({ "Fn::If": [
+        "HasPermissionsBoundary", { "Ref": "PermissionsBoundaryArn" }, { "Ref": "AWS::NoValue" },
+    ] });
+    assert_eq!(document["Globals"]["Function"]["PermissionsBoundary"], boundary);
+    for kind in ["AWS::Serverless::StateMachine", "AWS::IAM::Role"] {
+        let made = of_type(&document, kind);
+        assert!(!made.is_empty(), "{kind}");
+        for (id, resource) in made {
+            assert_eq!(resource["Properties"]["PermissionsBoundary"], boundary, "{id}");
+        }
+    }
+    for (id, function) in of_type(&document, "AWS::Serverless::Function") {
+        assert!(function["Properties"]["PermissionsBoundary"].is_null(), "{id} has a boundary of its own");
+    }
+}
+
+#[test]
+fn the_boundary_leaves_room_for_every_right_of_the_template_and_no_other() {
+    let document = document();
+    let mut given = BTreeSet::new();
+    actions(&document["Resources"], &mut given);
+    let text = super::read("infra/terraform/aws-bootstrap/stack_boundary.tf");
+    // The keys of conditions look as actions do.
+    let lines = text.lines().filter(|line| !line.trim_start().starts_with("variable"));
+    let text = lines.collect::<Vec<_>>().join("\n");
+    let quoted = text.split('"').skip(1).step_by(2);
+    let services =
+        ["apigateway", "dynamodb", "ecs", "events", "iam", "lambda", "logs", "secretsmanager", "states"];
+    let is_action = |text: &&str| {
+        text.split_once(':').is_some_and(|(service, name)| {
+            services.contains(&service) && name.bytes().all(|byte| byte.is_ascii_alphabetic())
+        })
+    };
+    let allowed: BTreeSet<_> = quoted.filter(is_action).map(str::to_owned).collect();
+    // AWS's own policies for writing logs are attached to roles and not written in the template.
+    given.extend(allowed.iter().filter(|action| action.starts_with("logs:")).cloned());
+    // Who may call an API Gateway or be called by CloudFormation is no right of a role.
+    given.remove("sts:AssumeRole");
+    assert_eq!(given, allowed);
+}
+
+/// Every action of a policy somewhere in a value.
+fn actions(value: &Value, into: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(fields) => {
+            for (name, field) in fields {
+                match field {
+                    Value::String(action) if name == "Action" => {
+                        into.insert(action.clone());
+                    }
+                    Value::Array(several) if name == "Action" => {
+                        into.extend(
+                            several.iter().map(|action| action.as_str().expect("an action").to_owned()),
+                        );
+                    }
+                    other => actions(other, into),
+                }
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| actions(item, into)),
+        _ => {}
+    }
+}
+
+#[test]
 fn the_statements_for_its_routes_fit_the_resource_policy_of_each_function() {
     for function in &super::template().functions {
         let statements = function.routes.iter().map(|route| statement_of(function, route).len() + 1);
