@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use authorizer::Patience;
+use authorizer::TimeLimits;
 use gatehouse_runtime::aws::CallBudget;
 use gatehouse_template::{FunctionSettings, RouteSettings};
 use serde_json::{Value, json};
@@ -163,7 +163,7 @@ fn what_goes_wrong_has_an_alarm() {
 #[test]
 fn the_authorizer_answers_before_lambda_cuts_it_off() {
     let given = super::template().function("authorizer").expect("the authorizer").timeout;
-    let Patience { looking_up, writing_down } = Patience::LAMBDA;
+    let TimeLimits { looking_up, writing_down } = TimeLimits::LAMBDA;
     assert!(looking_up + writing_down < given, "{given:?} are given");
     assert!(CallBudget::AUTHORIZER.call <= looking_up, "a call may take longer than who waits for it");
 }

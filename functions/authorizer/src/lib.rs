@@ -41,14 +41,14 @@ const START_UP_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long an answer may take. It may need several calls of the store, one after the other, and Lambda cuts off what takes
 /// longer than its time limit: the caller would then wait for nothing.
 #[derive(Debug, Clone, Copy)]
-pub struct Patience {
+pub struct TimeLimits {
     /// To find out who is calling.
     pub looking_up: Duration,
     /// To write down that they called.
     pub writing_down: Duration,
 }
 
-impl Patience {
+impl TimeLimits {
     /// On Lambda, where the template gives it 5 s for both.
     pub const LAMBDA: Self =
         Self { looking_up: Duration::from_secs(3), writing_down: Duration::from_secs(1) };
@@ -90,7 +90,7 @@ pub struct Authorizer<S> {
     store: Arc<S>,
     ring: Ring<S>,
     clock: Arc<dyn Clock>,
-    patience: Patience,
+    limits: TimeLimits,
 }
 
 /// Why there is no answer.
@@ -173,13 +173,13 @@ impl<S: Records> Authorizer<S> {
     /// An authorizer for the tokens of `issuer`, which waits for its store as long as that takes.
     pub fn new(store: Arc<S>, clock: Arc<dyn Clock>, issuer: Issuer) -> Self {
         let ring = Ring::new(store.clone(), issuer);
-        Self { store, ring, clock, patience: Patience::ENDLESS }
+        Self { store, ring, clock, limits: TimeLimits::ENDLESS }
     }
 
-    /// The same with less patience.
+    /// The same within such limits.
     #[must_use]
-    pub fn within(self, patience: Patience) -> Self {
-        Self { patience, ..self }
+    pub fn within(self, limits: TimeLimits) -> Self {
+        Self { limits, ..self }
     }
 
     /// Does what it can while the function starts, when CPU time is free. Reading the public keys opens the
@@ -201,7 +201,7 @@ impl<S: Records> Authorizer<S> {
     ///
     /// When nobody is calling, or when that cannot be known.
     pub async fn authorize(&self, request: Request) -> Result<Answer, AuthorizeError> {
-        let looked_up = timeout(self.patience.looking_up, self.admit(&request)).await;
+        let looked_up = timeout(self.limits.looking_up, self.admit(&request)).await;
         let too_late = || Err(Denied::Store(StoreError::Unavailable("it did not answer in time".into())));
         let admitted = match looked_up.unwrap_or_else(|_| too_late()) {
             Ok(admitted) => admitted,
@@ -278,7 +278,7 @@ impl<S: Records> Authorizer<S> {
                 Used::Key(id, at) => self.store.record_key_use(id, *at).await,
             }
         };
-        match timeout(self.patience.writing_down, write).await {
+        match timeout(self.limits.writing_down, write).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
                 tracing::warn!(error = %Chain(&error), "could not write down that a credential is used");

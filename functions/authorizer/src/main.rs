@@ -1,6 +1,6 @@
 //! The `authorizer` Lambda: wiring and nothing else.
 
-use authorizer::{Authorizer, Patience, Request};
+use authorizer::{Authorizer, Request, TimeLimits};
 use gatehouse_jwt::Issuer;
 use gatehouse_runtime::{aws::CallBudget, env, tracing, wiring::Wiring};
 use lambda_runtime::{Error, LambdaEvent, service_fn};
@@ -9,7 +9,7 @@ use lambda_runtime::{Error, LambdaEvent, service_fn};
 async fn main() -> Result<(), Error> {
     tracing::init();
     let Wiring { table, system, .. } = Wiring::from_env_within(CallBudget::AUTHORIZER).await?;
-    let authorizer = Authorizer::new(table, system, Issuer::new(env::issuer()?)).within(Patience::LAMBDA);
+    let authorizer = Authorizer::new(table, system, Issuer::new(env::issuer()?)).within(TimeLimits::LAMBDA);
     authorizer.warm_up().await;
     let authorize = |event: LambdaEvent<Request>| authorizer.authorize(event.payload);
     lambda_runtime::run(service_fn(authorize)).await

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::atomic::Ordering, time::Duration};
 
-use authorizer::Patience;
+use authorizer::TimeLimits;
 use gatehouse_domain::{
     access::Scope,
     api_key::{ApiKey, Revocation},
@@ -408,7 +408,7 @@ async fn a_use_that_cannot_be_written_down_keeps_nobody_out() {
 
 #[tokio::test]
 async fn a_store_that_is_silent_is_not_waited_for_until_lambda_ends_it() {
-    let none = Patience { looking_up: Duration::ZERO, writing_down: Duration::ZERO };
+    let none = TimeLimits { looking_up: Duration::ZERO, writing_down: Duration::ZERO };
     let mut stage = Stage::started().await;
     stage.authorizer = stage.authorizer.within(none);
     stage.key(key(&[Scope::All], "*"));
