@@ -273,7 +273,11 @@ fn actions(value: &Value, into: &mut BTreeSet<String>) {
                 }
             }
         }
-        Value::Array(items) => items.iter().for_each(|item| actions(item, into)),
+        Value::Array(items) => {
+            for item in items {
+                actions(item, into);
+            }
+        }
         _ => {}
     }
 }
