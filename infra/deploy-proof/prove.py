@@ -63,8 +63,9 @@ def weigh_package(stage, name):
     print(f"  {name}: {bootstrap.stat().st_size / 1e6:.2f} MB, {package.stat().st_size / 1e6:.2f} MB zipped")
 
 
-def deploy(stage, endpoint, cluster):
-    """Deploys the template as it is; returns the stack's outputs."""
+def deploy(stage, endpoint, cluster, wanted="CREATE_COMPLETE"):
+    """Deploys the template as it is, or updates its stack; returns the stack's outputs."""
+    log = WORK / f"logs/sam-deploy-{wanted.lower()}.log"
     sam = shutil.which("sam")
     subprocess.run(
         [
@@ -86,12 +87,12 @@ def deploy(stage, endpoint, cluster):
             "ProvisionerSecurityGroups=sg-0example",
         ],
         stdin=subprocess.DEVNULL,
-        stdout=(WORK / "logs/sam-deploy.log").open("wb"),
+        stdout=log.open("wb"),
         stderr=subprocess.STDOUT,
         check=False,
     )
     stacks = boto3.client("cloudformation", endpoint_url=endpoint).describe_stacks(StackName=STACK)["Stacks"]
-    equal(stacks[0]["StackStatus"], "CREATE_COMPLETE", f"the stack (see {WORK}/logs/sam-deploy.log)")
+    equal(stacks[0]["StackStatus"], wanted, f"the stack (see {log})")
     return {output["OutputKey"]: output["OutputValue"] for output in stacks[0]["Outputs"]}
 
 
@@ -469,7 +470,10 @@ def prove(stage, released, ministack_program, gatehouse):
             asks, decides = make_developers(api.with_key(admin), "proof-asks", "proof-decides")
             # Choosing a password has ended sessions.
             forget_owed_flush(outputs, aws.url)
-            drive_workflows(Catalog(outputs, aws.url, cluster, api, api.with_key(admin), asks, decides))
+            drive_workflows(
+                Catalog(outputs, aws.url, cluster, api, api.with_key(admin), asks, decides),
+                lambda: deploy(stage, aws.url, cluster, "UPDATE_COMPLETE"),
+            )
             drive_providers(api.with_key(admin), outputs)
             invoke_events(
                 stage,
