@@ -118,9 +118,9 @@ class Operation:
     def show(self):
         return self.catalog.asks.get(self.path).expect(200).json()["operation"]
 
-    def worker(self, attempt):
-        """The worker of an attempt."""
-        return self.catalog.cluster.worker(self.catalog.api, self.id, attempt)
+    def worker(self, attempt, task_definition=None):
+        """The worker of an attempt, of this revision of the task definition or the newest."""
+        return self.catalog.cluster.worker(self.catalog.api, self.id, attempt, task_definition)
 
     def decide(self, answer, comment=None):
         """Somebody else approves or rejects it, as soon as it waits for that."""

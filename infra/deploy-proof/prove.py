@@ -70,8 +70,8 @@ def weigh_package(stage, name):
     print(f"  {name}: {bootstrap.stat().st_size / 1e6:.2f} MB, {package.stat().st_size / 1e6:.2f} MB zipped")
 
 
-def deploy(stage, endpoint, cluster):
-    """Deploys the template as it is; returns the stack's outputs."""
+def deploy(stage, endpoint, cluster, wanted="CREATE_COMPLETE"):
+    """Deploys the template as it is, or updates its stack; returns the stack's outputs."""
     parameters = {
         "StageName": "proof",
         "AuthorizerCacheSeconds": "2",
@@ -82,7 +82,8 @@ def deploy(stage, endpoint, cluster):
         "ProvisionerSubnets": "subnet-0example1,subnet-0example2",
         "ProvisionerSecurityGroups": "sg-0example",
     }
-    return stack.deploy(stage, endpoint, STACK, parameters, WORK / "logs/sam-deploy.log")
+    log = WORK / f"logs/sam-deploy-{wanted.lower()}.log"
+    return stack.deploy(stage, endpoint, STACK, parameters, log, wanted)
 
 
 def redeploy_one(stage, outputs, endpoint, api):
@@ -458,7 +459,10 @@ def prove(stage, released, ministack_program, gatehouse):
             asks, decides = make_developers(api.with_key(admin), "proof-asks", "proof-decides")
             # Choosing a password has ended sessions.
             forget_owed_flush(outputs, aws.url)
-            drive_workflows(Catalog(outputs, aws.url, cluster, api, api.with_key(admin), asks, decides))
+            drive_workflows(
+                Catalog(outputs, aws.url, cluster, api, api.with_key(admin), asks, decides),
+                lambda: deploy(stage, aws.url, cluster, "UPDATE_COMPLETE"),
+            )
             drive_providers(api.with_key(admin), outputs)
             environment = stack.variables(outputs, STACK, "proof")
             tell_story(stage, environment, admin_key, concourse)

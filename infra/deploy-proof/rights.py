@@ -60,7 +60,8 @@ class Rights:
         wanted = {
             "ProvisionStateMachineArn": {
                 ("lambda:InvokeFunction", callbacks),
-                ("ecs:RunTask", cluster.task_definition),
+                # Executions that are under way go on with an older revision.
+                ("ecs:RunTask", f"{cluster.task_definition.rsplit(':', 1)[0]}:*"),
                 ("iam:PassRole", cluster.task_role),
                 ("iam:PassRole", cluster.execution_role),
             },
@@ -69,6 +70,13 @@ class Rights:
         for output, rights in wanted.items():
             machine = self._states.describe_state_machine(stateMachineArn=self._outputs[output])
             equal(self._rights(name_of(machine["roleArn"])), rights, f"the rights of {machine['name']}")
+        machine = self._states.describe_state_machine(stateMachineArn=self._outputs["ProvisionStateMachineArn"])
+        conditions = [
+            statement.get("Condition")
+            for statement in self._statements(name_of(machine["roleArn"]))
+            if "ecs:RunTask" in as_list(statement["Action"])
+        ]
+        equal(conditions, [{"ArnEquals": {"ecs:cluster": cluster.arn}}], "where workers may be run")
 
     def insist_on_use(self, function, spared=frozenset()):
         """A function has used each of its rights by now, but perhaps for those that the proof need not give it a
@@ -103,11 +111,17 @@ class Rights:
     def _rights(self, role):
         return {
             (action, resource)
-            for name in self._iam.list_role_policies(RoleName=role)["PolicyNames"]
-            for statement in self._iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]["Statement"]
+            for statement in self._statements(role)
             for action in as_list(statement["Action"])
             for resource in as_list(statement["Resource"])
         }
+
+    def _statements(self, role):
+        return [
+            statement
+            for name in self._iam.list_role_policies(RoleName=role)["PolicyNames"]
+            for statement in self._iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]["Statement"]
+        ]
 
     def _role_of(self, function):
         return name_of(self._functions.get_function_configuration(FunctionName=function)["Role"])

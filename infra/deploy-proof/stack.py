@@ -10,8 +10,8 @@ import boto3
 from checks import equal
 
 
-def deploy(folder, endpoint, name, parameters, log):
-    """Deploys the template of a folder, with the binaries beside it, as it is; returns the stack's outputs."""
+def deploy(folder, endpoint, name, parameters, log, wanted="CREATE_COMPLETE"):
+    """Deploys the template of a folder, with the binaries beside it, as it is, or updates its stack; returns the stack's outputs."""
     architecture = "x86_64" if platform.machine() == "x86_64" else "arm64"
     overrides = {"Architecture": architecture, "ResponseStreaming": "off", "AwsEndpointUrl": endpoint, **parameters}
     with log.open("wb") as output:
@@ -30,7 +30,7 @@ def deploy(folder, endpoint, name, parameters, log):
             check=False,
         )
     stacks = boto3.client("cloudformation", endpoint_url=endpoint).describe_stacks(StackName=name)["Stacks"]
-    equal(stacks[0]["StackStatus"], "CREATE_COMPLETE", f"the stack (see {log})")
+    equal(stacks[0]["StackStatus"], wanted, f"the stack (see {log})")
     return {output["OutputKey"]: output["OutputValue"] for output in stacks[0]["Outputs"]}
 
 

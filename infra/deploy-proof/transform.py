@@ -3,11 +3,17 @@
 SAM compares `ResponseTransferMode` as text. It must be resolved before SAM sees it, or every route is silently
 buffered; and a stream needs its own timeout, or API Gateway ends it after 29 s. Both transforms are run here with the
 code that AWS ships in SAM CLI.
+
+What comes out is linted as well, with the account's logging and without it: what CloudFormation refuses of resources that
+may be missing shows only there.
 """
 
+import json
 import logging
 import re
+import subprocess
 import sys
+from pathlib import Path
 
 from samcli.lib.cfn_language_extensions.sam_integration import expand_language_extensions
 from samcli.yamlhelper import yaml_parse
@@ -18,12 +24,17 @@ STREAM_MS = 900_000
 BUFFERED_MS = 29_000
 
 
-def integrations(text, parameters):
-    """The integration of every route, as API Gateway would be given it."""
+def transformed(text, parameters):
+    """The template as CloudFormation would carry it out."""
     template = yaml_parse(text)
     expanded = expand_language_extensions(template, parameters, enabled=True).expanded_template
     expanded.pop("Transform", None)
-    body = Translator({}, Parser()).translate(expanded, parameters)["Resources"]["Api"]["Properties"]["Body"]
+    return Translator({}, Parser()).translate(expanded, parameters)
+
+
+def integrations(text, parameters):
+    """The integration of every route, as API Gateway would be given it."""
+    body = transformed(text, parameters)["Resources"]["Api"]["Properties"]["Body"]
     return {
         f"{method.upper()} {path}": operation["x-amazon-apigateway-integration"]
         for path, operations in body["paths"].items()
@@ -47,6 +58,18 @@ def fault(route, integration, streaming):
     return None
 
 
+def lint(text, name, parameters):
+    """Fails where cfn-lint finds an error in what CloudFormation would carry out."""
+    folder = Path("target/deploy-proof/transformed")
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f"{name}.json"
+    file.write_text(json.dumps(transformed(text, parameters), indent=1))
+    linted = subprocess.run(["cfn-lint", "--non-zero-exit-code", "error", str(file)], capture_output=True, text=True)
+    if linted.returncode:
+        sys.exit(f"{file}:\n{linted.stdout}{linted.stderr}")
+    print(f"{file}: no errors")
+
+
 def main():
     logging.disable(logging.WARNING)
     with open(sys.argv[1], encoding="utf-8") as file:
@@ -59,6 +82,8 @@ def main():
             sys.exit(f"ResponseStreaming={switch}:\n  " + "\n  ".join(faults))
         streams = sum(it.get("responseTransferMode") == "STREAM" for it in routes.values())
         print(f"ResponseStreaming={switch}: {len(routes)} routes, {streams} of them streaming")
+    for switch in ("true", "false"):
+        lint(text, f"account-logging-{switch}", {"ConfigureAccountLogging": switch})
 
 
 if __name__ == "__main__":

@@ -23,7 +23,11 @@ class Cluster:
     def __init__(self, endpoint):
         self._ecs = boto3.client("ecs", endpoint_url=endpoint)
         self.arn = self._ecs.create_cluster(clusterName=CLUSTER)["cluster"]["clusterArn"]
-        container = {"name": "provisioner", "image": "example.invalid/provisioner:1"}
+        self.register(1)
+
+    def register(self, version):
+        """Registers a revision of the task definition, which is the one to run from then on."""
+        container = {"name": "provisioner", "image": f"example.invalid/provisioner:{version}"}
         registered = self._ecs.register_task_definition(
             family="provisioner",
             requiresCompatibilities=["FARGATE"],
@@ -34,20 +38,21 @@ class Cluster:
         )
         self.task_definition = registered["taskDefinition"]["taskDefinitionArn"]
 
-    def worker(self, api, operation, attempt):
-        """The worker of an attempt, as soon as its task was run."""
-        found = until(f"the task of attempt {attempt} of {operation}", lambda: self._find(operation, str(attempt)), 90)
-        return Worker(api, found)
+    def worker(self, api, operation, attempt, task_definition=None):
+        """The worker of an attempt, as soon as its task was run, of this revision or the newest."""
+        what = f"the task of attempt {attempt} of {operation}"
+        wanted = task_definition or self.task_definition
+        return Worker(api, until(what, lambda: self._find(operation, str(attempt), wanted), 90))
 
-    def _find(self, operation, attempt):
+    def _find(self, operation, attempt, task_definition):
         arns = self._ecs.list_tasks(cluster=CLUSTER)["taskArns"]
         tasks = self._ecs.describe_tasks(cluster=CLUSTER, tasks=arns)["tasks"] if arns else []
         for task in tasks:
-            equal(task["taskDefinitionArn"], self.task_definition, "what was run")
             (override,) = task["overrides"]["containerOverrides"]
             equal(override["name"], "provisioner", "the container")
             given = {variable["name"]: variable["value"] for variable in override["environment"]}
             if (given["GATEHOUSE_OPERATION_ID"], given["GATEHOUSE_ATTEMPT"]) == (operation, attempt):
+                equal(task["taskDefinitionArn"], task_definition, "what was run")
                 self._ecs.stop_task(cluster=CLUSTER, task=task["taskArn"], reason="played by the proof")
                 return given
         return None

@@ -16,8 +16,9 @@ TOKEN = "{SecretPrefix}/provider/concourse/token"
 SHORT = 8
 
 
-def drive_workflows(catalog):
-    """Every path of both state machines, those side by side that do not disturb each other."""
+def drive_workflows(catalog, update):
+    """Every path of both state machines, those side by side that do not disturb each other. `update` deploys the stack
+    once more."""
     section("The rights of the workflows")
     with check("the state machines may do what they have to, and no more"):
         catalog.rights.insist_on_machines(catalog.cluster)
@@ -43,6 +44,8 @@ def drive_workflows(catalog):
         )
         section("Nobody answers")
         silence(provisioning, deploying, webhook)
+    section("The stack is updated")
+    update_under_way(provisioning, update)
     section("What is lost on the way")
     lose_start(provisioning)
     lose_decision(provisioning)
@@ -361,6 +364,39 @@ def deploy_in_silence(operation, webhook):
     with check("a webhook that took the call and says no more fails the deploy"):
         webhook.call(operation.id)
         operation.ended("timed_out", "not heard of")
+
+
+# ── The stack is updated ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def update_under_way(service, update):
+    """A deployment registers a revision of the worker and updates the stack, while executions go on with the definition
+    that they began with."""
+    catalog = service.catalog
+    cluster, older = catalog.cluster, catalog.cluster.task_definition
+    with check("the stack is updated while an operation waits for approval and another works"):
+        waiting = service.ask("provision", "refused")
+        waiting.worker(1).plan(add=1)
+        waiting.reach("awaiting_approval")
+        working = service.ask("provision", "no-plan")
+        planner = working.worker(1)
+        planner.start()
+        cluster.register(2)
+        equal(update(), catalog.outputs, "the outputs")
+    with check("the state machine may run the older revision as well"):
+        catalog.rights.insist_on_machines(cluster)
+    with check("both operations go on with it"):
+        planner.report("success", plan={"add": 1, "change": 0, "destroy": 0})
+        working.worker(2, older).apply()
+        working.ended("succeeded")
+        waiting.decide("approve")
+        waiting.worker(2, older).apply()
+        waiting.ended("succeeded")
+    with check("what is asked for from then on runs the newer one"):
+        operation = service.ask("deprovision", "no-plan")
+        operation.worker(1).plan(destroy=1)
+        operation.worker(2).apply()
+        operation.ended("succeeded")
 
 
 # ── What is lost on the way ─────────────────────────────────────────────────────────────────────────────────────────

@@ -1,6 +1,7 @@
 //! Every operation is everywhere it has to be: mounted, described, deployed, sampled, documented, and in
 //! the table of who may call what. A route that is missing in one of these places fails here.
 
+mod cloud;
 mod limits;
 mod sam_local;
 mod story;

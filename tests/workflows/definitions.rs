@@ -1,7 +1,11 @@
 //! What the definitions promise, read from the files themselves.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
+use gatehouse_domain::operations::{OPEN_AT_MOST, look_again_after};
 use gatehouse_http::extract::check_json;
 use gatehouse_local::step_functions::StateMachine;
 use serde_json::Value;
@@ -10,19 +14,22 @@ use crate::world::{DEPLOY, PROVISION, substitutions};
 
 const TEMPLATE: &str = include_str!("../../template.yaml");
 
-/// Errors that say that nothing was begun, so that beginning again doubles nothing.
-const NEVER_BEGUN: [&str; 10] = [
-    "Unavailable",
+/// How a function fails that did not say why itself. `Lambda.*` are Lambda's refusals and lost answers; a function that was
+/// cut off at its time limit or whose process died has the name that Lambda gives to that, without a prefix.
+const FUNCTION_FAILURES: [&str; 8] = [
+    "Lambda.ClientExecutionTimeoutException",
     "Lambda.ServiceException",
     "Lambda.AWSLambdaException",
     "Lambda.SdkClientException",
     "Lambda.TooManyRequestsException",
     "Lambda.Unknown",
-    "AmazonECS.Unknown",
-    "ECS.AmazonECSException",
-    "ECS.ServerException",
-    "ECS.ThrottlingException",
+    "Runtime.ExitError",
+    "Sandbox.Timedout",
 ];
+
+/// Errors of a worker that was never begun, so that beginning again doubles nothing.
+const WORKER_NEVER_BEGUN: [&str; 4] =
+    ["AmazonECS.Unknown", "ECS.AmazonECSException", "ECS.ServerException", "ECS.ThrottlingException"];
 
 /// A definition as a graph.
 struct Graph {
@@ -92,6 +99,10 @@ fn duration(state: &Value) -> u64 {
 
 fn waits_for_token(state: &Value) -> bool {
     state["Resource"].as_str().is_some_and(|resource| resource.ends_with(".waitForTaskToken"))
+}
+
+fn invokes(state: &Value) -> bool {
+    text(&state["Resource"]).starts_with("arn:aws:states:::lambda:invoke")
 }
 
 fn text(value: &Value) -> &str {
@@ -232,8 +243,23 @@ fn no_end_goes_unrecorded() {
 fn what_somebody_began_with_a_token_is_not_begun_again_by_a_retry() {
     each(|graph| {
         for (name, task) in graph.of_type("Task").into_iter().filter(|(_, task)| waits_for_token(task)) {
+            // A function that hands a token on may have died after that; it hands on the same call then.
+            let hands_on = |error: &str| error == "Unavailable" || FUNCTION_FAILURES.contains(&error);
             for error in list(task, "Retry").iter().flat_map(errors) {
-                assert!(NEVER_BEGUN.contains(&error), "{name} is begun again after {error}");
+                let may = if invokes(task) { hands_on(error) } else { WORKER_NEVER_BEGUN.contains(&error) };
+                assert!(may, "{name} is begun again after {error}");
+            }
+        }
+    });
+}
+
+#[test]
+fn a_function_that_crashed_or_was_cut_off_is_invoked_again() {
+    each(|graph| {
+        for (name, task) in graph.of_type("Task").into_iter().filter(|(_, task)| invokes(task)) {
+            let again: Vec<_> = list(task, "Retry").iter().flat_map(errors).collect();
+            for error in FUNCTION_FAILURES.into_iter().chain(["Unavailable"]) {
+                assert!(again.contains(&error), "{name} gives up after {error}");
             }
         }
     });
@@ -254,10 +280,74 @@ fn only_a_plan_is_made_again() {
     }
 }
 
+/// The most events that the history of an execution may have. Step Functions ends one that goes on after them.
+const MOST_EVENTS: u64 = 25_000;
+
+/// The events that a state leaves in the history when it is gone through once, with everything that is tried again: it is
+/// entered and left, and each try of a task is scheduled, started, handed on where somebody answers it with a token, and
+/// answered.
+fn events(state: &Value) -> u64 {
+    match text(&state["Type"]) {
+        "Task" => {
+            let again =
+                list(state, "Retry").iter().map(|retrier| retrier["MaxAttempts"].as_u64().expect("a number"));
+            let tries = 1 + again.sum::<u64>();
+            2 + tries * if waits_for_token(state) { 4 } else { 3 }
+        }
+        "Fail" => 1,
+        _ => 2,
+    }
+}
+
+/// How often a run is looked at in the longest time that is allowed.
+fn looks() -> u64 {
+    let (mut age, mut looks) = (Duration::ZERO, 0);
+    while age < OPEN_AT_MOST {
+        age += Duration::from_secs(look_again_after(age).into());
+        looks += 1;
+    }
+    looks
+}
+
+#[test]
+fn the_history_holds_the_longest_run_that_is_allowed() {
+    let graph = Graph::of(DEPLOY);
+    let waits: Vec<_> = graph.of_type("Wait").into_iter().map(|(name, _)| name.as_str()).collect();
+    let [wait] = waits.as_slice() else { panic!("one circle is counted, and there are {waits:?}") };
+    let comes_back = |state: &&str| graph.reached_from(state, "").contains(wait);
+    let circle: Vec<_> = graph.reached_from(wait, "").into_iter().filter(comes_back).collect();
+    assert_eq!(circle, ["FollowRun", "RunEnded", "WaitForRun"]);
+    let calm: u64 = circle.iter().map(|name| events(&without_retries(&graph.states[*name]))).sum();
+    assert_eq!(calm, 9, "a round in which nothing is tried again");
+    // One that is asked to stop is looked at often again, until the janitor gives it up: 15 minutes later, and it comes
+    // every five.
+    let stopping = Duration::from_mins(20).as_secs() / u64::from(look_again_after(Duration::ZERO));
+    let round: u64 = circle.iter().map(|name| events(&graph.states[*name])).sum();
+    let once: u64 = graph.states.values().map(events).sum();
+    let all = 2 + once + (looks() + stopping) * round;
+    assert!(all < MOST_EVENTS, "{all} events: {} looks and {stopping} of {round}", looks());
+}
+
+#[test]
+fn the_history_holds_every_plan_that_is_made_again() {
+    let graph = Graph::of(PROVISION);
+    let once: u64 = graph.states.values().map(events).sum();
+    let again = graph.states["PlanAgain"]["Choices"][0]["NumericLessThan"].as_u64().expect("a number");
+    assert!(2 + once * (again + 1) < MOST_EVENTS);
+}
+
+fn without_retries(state: &Value) -> Value {
+    let mut state = state.clone();
+    state["Retry"] = Value::Null;
+    state
+}
+
 #[test]
 fn a_machine_has_time_for_its_longest_way() {
     each(|graph| {
-        let longest = graph.longest(&graph.start, &mut Vec::new());
+        // The circle in which a run is followed is ended by the operation's deadline, which an approval begins anew.
+        let following = if graph.states.contains_key("FollowRun") { OPEN_AT_MOST.as_secs() } else { 0 };
+        let longest = following + graph.longest(&graph.start, &mut Vec::new());
         assert!(graph.timeout > longest, "{longest} s may pass, and {} s are given", graph.timeout);
         assert!(longest > 604_800, "the longest way has an approval on it");
     });

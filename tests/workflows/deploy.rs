@@ -119,7 +119,8 @@ async fn a_target_that_is_not_known_fails() {
 #[tokio::test]
 async fn a_deployer_that_is_away_is_asked_again() {
     for command in ["admit", "trigger_run", "follow_run", "finish"] {
-        for trouble in [Trouble::Fails("Unavailable"), Trouble::Fails("Lambda.Unknown"), Hangs] {
+        let names = ["Unavailable", "Sandbox.Timedout", "Runtime.ExitError", "Lambda.Unknown"];
+        for trouble in names.map(Trouble::Fails).into_iter().chain([Hangs]) {
             let mut script = by_job(&[ended(true)]);
             script.troubles.insert(command, vec![trouble; 4].into());
             let (status, outcome, steps, _) = ending(script).await;

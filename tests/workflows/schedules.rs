@@ -45,10 +45,11 @@ impl Random {
     }
 
     fn trouble(&mut self) -> Trouble {
-        match self.below(3) {
+        match self.below(4) {
             0 => Hangs,
             1 => Trouble::Fails("Unavailable"),
-            _ => Trouble::Fails("Lambda.Unknown"),
+            2 => Trouble::Fails("Sandbox.Timedout"),
+            _ => Trouble::Fails("Runtime.ExitError"),
         }
     }
 

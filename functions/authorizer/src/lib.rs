@@ -27,6 +27,7 @@ use gatehouse_domain::{
 use gatehouse_jwt::{Issuer, Refusal, Verified};
 use jiff::Timestamp;
 use serde::Deserialize;
+use tokio::time::timeout;
 
 pub use self::policy::{Answer, OwnPath, Policy};
 use self::{
@@ -36,6 +37,25 @@ use self::{
 
 /// How long reading the public keys may hold up the start of the function.
 const START_UP_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How long an answer may take. It may need several calls of the store, one after the other, and Lambda cuts off what takes
+/// longer than its time limit: the caller would then wait for nothing.
+#[derive(Debug, Clone, Copy)]
+pub struct TimeLimits {
+    /// To find out who is calling.
+    pub looking_up: Duration,
+    /// To write down that they called.
+    pub writing_down: Duration,
+}
+
+impl TimeLimits {
+    /// On Lambda, where the template gives it 5 s for both.
+    pub const LAMBDA: Self =
+        Self { looking_up: Duration::from_secs(3), writing_down: Duration::from_secs(1) };
+
+    /// Where nobody cuts it off.
+    const ENDLESS: Self = Self { looking_up: Duration::MAX, writing_down: Duration::MAX };
+}
 
 /// What API Gateway asks: the parts of its REQUEST event that matter here.
 #[derive(Debug, Deserialize)]
@@ -70,6 +90,7 @@ pub struct Authorizer<S> {
     store: Arc<S>,
     ring: Ring<S>,
     clock: Arc<dyn Clock>,
+    limits: TimeLimits,
 }
 
 /// Why there is no answer.
@@ -149,10 +170,16 @@ enum Used {
 }
 
 impl<S: Records> Authorizer<S> {
-    /// An authorizer for the tokens of `issuer`.
+    /// An authorizer for the tokens of `issuer`, which waits for its store as long as that takes.
     pub fn new(store: Arc<S>, clock: Arc<dyn Clock>, issuer: Issuer) -> Self {
         let ring = Ring::new(store.clone(), issuer);
-        Self { store, ring, clock }
+        Self { store, ring, clock, limits: TimeLimits::ENDLESS }
+    }
+
+    /// The same within such limits.
+    #[must_use]
+    pub fn within(self, limits: TimeLimits) -> Self {
+        Self { limits, ..self }
     }
 
     /// Does what it can while the function starts, when CPU time is free. Reading the public keys opens the
@@ -161,7 +188,7 @@ impl<S: Records> Authorizer<S> {
     pub async fn warm_up(&self) {
         policy::prepare();
         let load = self.ring.load(self.clock.now());
-        match tokio::time::timeout(START_UP_TIMEOUT, load).await {
+        match timeout(START_UP_TIMEOUT, load).await {
             Ok(Ok(_)) => {}
             Ok(Err(error)) => tracing::warn!(error = %Chain(&error), "could not read the public keys"),
             Err(_) => tracing::warn!("could not read the public keys in time"),
@@ -174,7 +201,9 @@ impl<S: Records> Authorizer<S> {
     ///
     /// When nobody is calling, or when that cannot be known.
     pub async fn authorize(&self, request: Request) -> Result<Answer, AuthorizeError> {
-        let admitted = match self.admit(&request).await {
+        let looked_up = timeout(self.limits.looking_up, self.admit(&request)).await;
+        let too_late = || Err(Denied::Store(StoreError::Unavailable("it did not answer in time".into())));
+        let admitted = match looked_up.unwrap_or_else(|_| too_late()) {
             Ok(admitted) => admitted,
             Err(Denied::Store(error)) => {
                 tracing::error!(error = %Chain(&error), "could not look a credential up");
@@ -242,13 +271,19 @@ impl<S: Records> Authorizer<S> {
     /// Writes down that a credential is used. Who may come in comes in where that fails; the next use tries
     /// again.
     async fn record(&self, used: &Used) {
-        let written = match used {
-            Used::Session(used) => self.store.record_session_use(used).await,
-            Used::Token(used) => self.store.record_use(used).await,
-            Used::Key(id, at) => self.store.record_key_use(id, *at).await,
+        let write = async {
+            match used {
+                Used::Session(used) => self.store.record_session_use(used).await,
+                Used::Token(used) => self.store.record_use(used).await,
+                Used::Key(id, at) => self.store.record_key_use(id, *at).await,
+            }
         };
-        if let Err(error) = written {
-            tracing::warn!(error = %Chain(&error), "could not write down that a credential is used");
+        match timeout(self.limits.writing_down, write).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::warn!(error = %Chain(&error), "could not write down that a credential is used");
+            }
+            Err(_) => tracing::warn!("could not write down in time that a credential is used"),
         }
     }
 }

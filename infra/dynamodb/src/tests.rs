@@ -183,6 +183,31 @@ async fn items_survive_a_restart_and_an_added_index_is_filled() {
 }
 
 #[tokio::test]
+async fn what_has_expired_is_removed_from_a_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("table.db");
+    let (server, client) = started(Storage::File(path.clone())).await;
+    let expiring = |sk: &str, at: i64| {
+        let mut item = item("a", sk, "j");
+        item.insert("expires_at".into(), AttributeValue::N(at.to_string()));
+        client.put_item().table_name(TABLE).set_item(Some(item)).send()
+    };
+    expiring("expired", 1).await.unwrap();
+    expiring("lasting", i64::from(u32::MAX)).await.unwrap();
+    server.stop().await;
+
+    let (server, client) = started(Storage::File(path)).await;
+    let gone = async {
+        while get(&client, "a", "expired").await.is_some() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_mins(1), gone).await.expect("it is still there");
+    assert!(get(&client, "a", "lasting").await.is_some());
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn a_table_with_another_key_is_refused() {
     let (server, client) = started(Storage::Memory).await;
     let mut other = settings();

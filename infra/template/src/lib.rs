@@ -71,6 +71,15 @@ impl Template {
     }
 }
 
+/// The whole of a template as it is written, with the long names of the intrinsic functions (`{"Fn::If": […]}`): for who
+/// looks at what [`Template`] does not play.
+///
+/// # Errors
+/// When the text is not YAML, or holds something JSON cannot say.
+pub fn document(text: &str) -> Result<serde_json::Value, TemplateError> {
+    yaml::parse(text)
+}
+
 /// A verb of its own goes before `ANY` at the same path.
 fn drop_hidden_routes(functions: &mut [FunctionSettings]) {
     let routes = functions.iter().flat_map(|function| &function.routes);

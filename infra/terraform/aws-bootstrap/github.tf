@@ -7,13 +7,16 @@ locals {
     ? one(aws_iam_openid_connect_provider.github[*].arn)
     : var.github_provider_arn
   )
+}
 
-  # A job that names an environment says so instead of its branch: the environment's own rules must then admit
-  # that branch alone.
-  github_subjects = concat(
-    ["repo:${var.github_repository}:ref:refs/heads/${var.github_branch}"],
-    [for environment in var.github_environments : "repo:${var.github_repository}:environment:${environment}"],
-  )
+module "github_subjects" {
+  source = "./github-subjects"
+
+  repository    = var.github_repository
+  owner_id      = var.github_owner_id
+  repository_id = var.github_repository_id
+  branch        = var.github_branch
+  environments  = var.github_environments
 }
 
 # An account has one of these. GitHub's certificate is trusted by AWS itself, so no thumbprint is needed.
@@ -42,7 +45,7 @@ data "aws_iam_policy_document" "trust_github" {
     condition {
       test     = "StringEquals"
       variable = "token.actions.githubusercontent.com:sub"
-      values   = local.github_subjects
+      values   = module.github_subjects.subjects
     }
   }
 }
@@ -187,17 +190,75 @@ resource "aws_iam_role_policy_attachment" "stack" {
 }
 
 data "aws_iam_policy_document" "stack" {
+  # A role is made, and given something, only with the boundary: what a template can give is never more than that.
   statement {
-    sid       = "RolesOfTheStack"
-    actions   = ["iam:*Role", "iam:*RolePolicies", "iam:*RolePolicy", "iam:*RoleTags", "iam:UpdateAssumeRolePolicy"]
+    sid       = "RolesWithinTheBoundary"
+    actions   = ["iam:AttachRolePolicy", "iam:CreateRole", "iam:PutRolePermissionsBoundary", "iam:PutRolePolicy"]
     resources = ["arn:${local.partition}:iam::${local.account}:role/${local.name}-*"]
+
+    condition {
+      test     = "StringEquals"
+      variable = "iam:PermissionsBoundary"
+      values   = [aws_iam_policy.stack_boundary.arn]
+    }
+  }
+
+  statement {
+    sid = "RolesOfTheStack"
+    actions = [
+      "iam:DeleteRole",
+      "iam:DeleteRolePolicy",
+      "iam:DetachRolePolicy",
+      "iam:GetRole",
+      "iam:GetRolePolicy",
+      "iam:ListAttachedRolePolicies",
+      "iam:ListInstanceProfilesForRole",
+      "iam:ListRolePolicies",
+      "iam:ListRoleTags",
+      "iam:TagRole",
+      "iam:UntagRole",
+      "iam:UpdateAssumeRolePolicy",
+      "iam:UpdateRole",
+      "iam:UpdateRoleDescription",
+    ]
+    resources = ["arn:${local.partition}:iam::${local.account}:role/${local.name}-*"]
+  }
+
+  statement {
+    sid       = "HandOnRolesOfTheStack"
+    actions   = ["iam:PassRole"]
+    resources = ["arn:${local.partition}:iam::${local.account}:role/${local.name}-*"]
+
+    condition {
+      test     = "StringEquals"
+      variable = "iam:PassedToService"
+      values   = ["apigateway.amazonaws.com", "lambda.amazonaws.com", "states.amazonaws.com"]
+    }
+  }
+
+  # Also where somebody attaches more to this role.
+  statement {
+    sid       = "NeverLoseTheBoundary"
+    effect    = "Deny"
+    actions   = ["iam:DeleteRolePermissionsBoundary"]
+    resources = ["*"]
+  }
+
+  statement {
+    sid     = "NeverChangeABoundary"
+    effect  = "Deny"
+    actions = ["iam:CreatePolicyVersion", "iam:DeletePolicy*", "iam:SetDefaultPolicyVersion"]
+    resources = [
+      aws_iam_policy.boundary.arn,
+      aws_iam_policy.stack_boundary.arn,
+    ]
   }
 
   # Not its own roles, nor those of workers and of GitHub: a template must not give more than it has.
   statement {
     sid     = "NotTheseRoles"
     effect  = "Deny"
-    actions = ["iam:AttachRolePolicy", "iam:DeleteRole*", "iam:DetachRolePolicy", "iam:PutRole*", "iam:UpdateAssumeRolePolicy"]
+    actions = ["iam:AttachRolePolicy", "iam:DeleteRole*", "iam:DetachRolePolicy", "iam:PassRole", "iam:PutRole*", "iam:UpdateAssumeRolePolicy"]
     resources = [
       aws_iam_role.deploy.arn,
       aws_iam_role.execution.arn,

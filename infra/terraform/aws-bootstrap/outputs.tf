@@ -67,6 +67,11 @@ output "StackRoleArn" {
   value       = aws_iam_role.stack.arn
 }
 
+output "PermissionsBoundaryArn" {
+  description = "The most that roles of the stack can do, without which CloudFormation can make none."
+  value       = aws_iam_policy.stack_boundary.arn
+}
+
 output "OperationsRoleArn" {
   description = "Role to look at workers and deployments with; null without operators."
   value       = one(aws_iam_role.operations[*].arn)

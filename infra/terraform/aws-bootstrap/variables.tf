@@ -178,8 +178,35 @@ variable "github_repository" {
   }
 }
 
+variable "github_owner_id" {
+  description = "GitHub's number of the repository's owner. Tokens of a repository that was made or renamed since July 2026 say it."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.github_owner_id == null || can(regex("^[0-9]+$", var.github_owner_id))
+    error_message = "The id of an owner is a number."
+  }
+
+  validation {
+    condition     = (var.github_owner_id == null) == (var.github_repository_id == null)
+    error_message = "A token says both ids or none: give github_owner_id and github_repository_id."
+  }
+}
+
+variable "github_repository_id" {
+  description = "GitHub's number of the repository."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.github_repository_id == null || can(regex("^[0-9]+$", var.github_repository_id))
+    error_message = "The id of a repository is a number."
+  }
+}
+
 variable "github_branch" {
-  description = "Branch that deploys."
+  description = "Branch that deploys where no environment does."
   type        = string
   default     = "main"
 
@@ -190,7 +217,7 @@ variable "github_branch" {
 }
 
 variable "github_environments" {
-  description = "GitHub environments that deploy to this stage. Each must admit github_branch alone."
+  description = "GitHub environments that deploy to this stage, in place of github_branch. Each must admit that branch alone."
   type        = list(string)
   default     = []
 
@@ -207,7 +234,7 @@ variable "github_provider_arn" {
 }
 
 variable "stack_policy_arns" {
-  description = "What CloudFormation may do for the stack, roles apart, which it may make under the stack's name."
+  description = "What CloudFormation may do for the stack, roles apart, which it may make under the stack's name and within the boundary."
   type        = list(string)
   default     = ["arn:aws:iam::aws:policy/PowerUserAccess"]
 }

@@ -29,11 +29,31 @@ const AMAZON_ROOT_CAS: &[u8] = include_bytes!("certificates/amazon-root-cas.pem"
 /// How long a connection may take to open: AWS endpoints answer in a few milliseconds from Lambda.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long one attempt may take.
-const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long a call of AWS may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CallBudget {
+    /// One attempt.
+    pub attempt: Duration,
+    /// All attempts, and the pauses between them.
+    pub call: Duration,
+}
 
-/// How long a call may take with its repetitions: well below the 29 s that a request has.
-const OPERATION_TIMEOUT: Duration = Duration::from_secs(8);
+impl CallBudget {
+    /// For whoever answers a request or does what a schedule asks for: well below the 29 s that a request has.
+    pub const REQUEST: Self = Self { attempt: Duration::from_secs(3), call: Duration::from_secs(8) };
+
+    /// For the authorizer, which is cut off after 5 s and may have to write after it has read. There is time for a second
+    /// attempt.
+    pub const AUTHORIZER: Self = Self { attempt: Duration::from_millis(1400), call: Duration::from_secs(3) };
+
+    fn timeouts(self) -> TimeoutConfig {
+        TimeoutConfig::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .operation_attempt_timeout(self.attempt)
+            .operation_timeout(self.call)
+            .build()
+    }
+}
 
 /// How often a call is tried. The SDK is the only layer that repeats AWS calls.
 const ATTEMPTS: u32 = 3;
@@ -44,6 +64,7 @@ pub struct Aws {
     config: SdkConfig,
     http: SharedHttpClient,
     endpoints: Endpoints,
+    budget: CallBudget,
 }
 
 /// Endpoints of single services, which win over the one of all.
@@ -101,9 +122,17 @@ impl Aws {
             .credentials_provider(credentials)
             .http_client(http.clone())
             .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
-            .timeout_config(timeouts());
+            .timeout_config(CallBudget::REQUEST.timeouts());
         config.set_endpoint_url(endpoint);
-        Ok(Self { config: config.build(), http, endpoints: Endpoints::default() })
+        let (endpoints, budget) = (Endpoints::default(), CallBudget::REQUEST);
+        Ok(Self { config: config.build(), http, endpoints, budget })
+    }
+
+    /// The same with calls that may take so long. Clients that were made before keep what they had.
+    #[must_use]
+    pub fn within(self, budget: CallBudget) -> Self {
+        let config = self.config.into_builder().timeout_config(budget.timeouts()).build();
+        Self { config, budget, ..self }
     }
 
     /// A client of `DynamoDB`.
@@ -122,7 +151,8 @@ impl Aws {
     /// When there is no region.
     pub fn signed(&self, service: &'static str) -> Result<SignedService, SignedError> {
         let http = self.http.clone();
-        SignedService::new(service, self.config.endpoint_url(), &self.config, http, timeouts())
+        let timeouts = self.budget.timeouts();
+        SignedService::new(service, self.config.endpoint_url(), &self.config, http, timeouts)
     }
 
     /// A client of Secrets Manager.
@@ -144,14 +174,6 @@ impl Aws {
     }
 }
 
-fn timeouts() -> TimeoutConfig {
-    TimeoutConfig::builder()
-        .connect_timeout(CONNECT_TIMEOUT)
-        .operation_attempt_timeout(ATTEMPT_TIMEOUT)
-        .operation_timeout(OPERATION_TIMEOUT)
-        .build()
-}
-
 fn http_client(endpoint: Option<&str>) -> Result<SharedHttpClient, AwsError> {
     // Emulators speak plain HTTP, and the local stack starts a client per service: neither needs authorities parsed.
     if endpoint.is_some_and(|url| url.starts_with("http://")) {
@@ -169,4 +191,32 @@ fn http_client(endpoint: Option<&str>) -> Result<SharedHttpClient, AwsError> {
         .tls_provider(tls::Provider::Rustls(CryptoMode::Ring))
         .tls_context(context)
         .build_https())
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_dynamodb::config::Credentials;
+
+    use super::*;
+
+    #[test]
+    fn calls_have_the_budget_that_they_are_given() {
+        let credentials = Credentials::new("AKIDTEST", "secret", None, None, "test");
+        let provider = SharedCredentialsProvider::new(credentials);
+        let endpoint = Some("http://127.0.0.1:1".to_owned());
+        let aws = Aws::new(Some(Region::from_static("us-east-1")), provider, endpoint).unwrap();
+        let budget = |aws: &Aws| {
+            let timeouts = aws.config.timeout_config().unwrap();
+            let (attempt, call) = (timeouts.operation_attempt_timeout(), timeouts.operation_timeout());
+            (CallBudget { attempt: attempt.unwrap(), call: call.unwrap() }, timeouts.connect_timeout())
+        };
+        assert_eq!(budget(&aws), (CallBudget::REQUEST, Some(CONNECT_TIMEOUT)));
+        let hurried = aws.within(CallBudget::AUTHORIZER);
+        assert_eq!(budget(&hurried), (CallBudget::AUTHORIZER, Some(CONNECT_TIMEOUT)));
+        assert_eq!(hurried.config.endpoint_url(), Some("http://127.0.0.1:1"));
+        assert!(
+            CallBudget::AUTHORIZER.attempt * 2 < CallBudget::AUTHORIZER.call,
+            "a second attempt has time"
+        );
+    }
 }

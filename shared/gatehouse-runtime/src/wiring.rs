@@ -7,7 +7,7 @@ use gatehouse_store::Table;
 
 use crate::{
     api_gateway::ApiGateway,
-    aws::{Aws, AwsError},
+    aws::{Aws, AwsError, CallBudget},
     clock::System,
     env::{self, EnvError},
     signed::SignedError,
@@ -45,8 +45,17 @@ impl Wiring {
     ///
     /// When a variable is missing or not usable.
     pub async fn from_env() -> Result<Self, WiringError> {
+        Self::from_env_within(CallBudget::REQUEST).await
+    }
+
+    /// The same, with calls of AWS that may take so long.
+    ///
+    /// # Errors
+    ///
+    /// As [`Wiring::from_env`].
+    pub async fn from_env_within(budget: CallBudget) -> Result<Self, WiringError> {
         let table_name = env::table()?;
-        let aws = Aws::from_env().await?;
+        let aws = Aws::from_env().await?.within(budget);
         let system = Arc::new(System);
         let table = Arc::new(Table::new(aws.dynamodb(), table_name.clone(), system.clone()));
         Ok(Self { table, system, aws, table_name })

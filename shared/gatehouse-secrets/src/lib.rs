@@ -28,6 +28,18 @@ use secrecy::{ExposeSecret, SecretString};
 /// How long a value is taken from memory.
 const CACHE_FOR: Duration = Duration::from_mins(1);
 
+/// How long to wait until a secret is written again whose name is still being deleted, one after the other. Also a deletion
+/// without recovery takes Secrets Manager a few seconds, in which it refuses the name.
+const AFTER_DELETION: [Duration; 4] =
+    [Duration::from_millis(500), Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(3)];
+
+/// Why a secret was not written.
+enum NotWritten {
+    /// A secret of this name was deleted a moment ago.
+    BeingDeleted(SecretError),
+    Failed(SecretError),
+}
+
 /// Secrets Manager, below one prefix.
 pub struct Secrets {
     client: Client,
@@ -60,7 +72,12 @@ impl Secrets {
         };
     }
 
-    async fn create(&self, name: &SecretName, value: &SecretString) -> Result<(), SecretError> {
+    /// Writes a new version, or the secret where there is none.
+    async fn write_once(&self, name: &SecretName, value: &SecretString) -> Result<(), NotWritten> {
+        if self.put(name, value).await? { Ok(()) } else { self.create(name, value).await }
+    }
+
+    async fn create(&self, name: &SecretName, value: &SecretString) -> Result<(), NotWritten> {
         let call =
             self.client.create_secret().name(self.path(name)).secret_string(value.expose_secret()).send();
         match call.await {
@@ -69,12 +86,12 @@ impl Secrets {
             Err(error) if is_service(&error, CreateSecretError::is_resource_exists_exception) => {
                 self.put(name, value).await.map(drop)
             }
-            Err(error) => Err(unavailable(error)),
+            Err(error) => Err(not_written(error, CreateSecretError::is_invalid_request_exception)),
         }
     }
 
     /// Writes a new version; `false` when there is no such secret.
-    async fn put(&self, name: &SecretName, value: &SecretString) -> Result<bool, SecretError> {
+    async fn put(&self, name: &SecretName, value: &SecretString) -> Result<bool, NotWritten> {
         let call = self
             .client
             .put_secret_value()
@@ -86,8 +103,21 @@ impl Secrets {
             Err(error) if is_service(&error, PutSecretValueError::is_resource_not_found_exception) => {
                 Ok(false)
             }
-            Err(error) => Err(unavailable(error)),
+            Err(error) => Err(not_written(error, PutSecretValueError::is_invalid_request_exception)),
         }
+    }
+}
+
+/// Nothing but a deletion makes a request of ours invalid at the time: its names and values are always well-formed.
+fn not_written<E, R>(error: SdkError<E, R>, is_invalid: fn(&E) -> bool) -> NotWritten
+where
+    E: std::error::Error + Send + Sync + 'static,
+    R: std::fmt::Debug + Send + Sync + 'static,
+{
+    if is_service(&error, is_invalid) {
+        NotWritten::BeingDeleted(unavailable(error))
+    } else {
+        NotWritten::Failed(unavailable(error))
     }
 }
 
@@ -126,8 +156,16 @@ impl ReadSecret for Secrets {
 #[async_trait]
 impl WriteSecret for Secrets {
     async fn write(&self, name: &SecretName, value: &SecretString) -> Result<(), SecretError> {
-        if !self.put(name, value).await? {
-            self.create(name, value).await?;
+        let mut pauses = AFTER_DELETION.into_iter();
+        loop {
+            match self.write_once(name, value).await {
+                Ok(()) => break,
+                Err(NotWritten::Failed(error)) => return Err(error),
+                Err(NotWritten::BeingDeleted(error)) => {
+                    let Some(pause) = pauses.next() else { return Err(error) };
+                    self.clock.sleep(pause).await;
+                }
+            }
         }
         self.remember(name, Some(value));
         Ok(())
@@ -138,7 +176,7 @@ impl WriteSecret for Secrets {
 impl DeleteSecret for Secrets {
     async fn delete(&self, name: &SecretName) -> Result<(), SecretError> {
         self.remember(name, None);
-        // Without recovery: a name that waits for its deletion could not be created again.
+        // Without recovery: a name that waits for its deletion could not be created again for days.
         let call =
             self.client.delete_secret().secret_id(self.path(name)).force_delete_without_recovery(true).send();
         match call.await {

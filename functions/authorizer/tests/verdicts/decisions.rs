@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, sync::atomic::Ordering, time::Duration};
 
+use authorizer::TimeLimits;
 use gatehouse_domain::{
     access::Scope,
     api_key::{ApiKey, Revocation},
@@ -403,6 +404,19 @@ async fn a_use_that_cannot_be_written_down_keeps_nobody_out() {
     stage.store.no_writes.store(false, Ordering::SeqCst);
     stage.admits(&service).await;
     assert_eq!(stage.store.calls()[1], format!("record use of {}", jti('0')));
+}
+
+#[tokio::test]
+async fn a_store_that_is_silent_is_not_waited_for_until_lambda_ends_it() {
+    let none = TimeLimits { looking_up: Duration::ZERO, writing_down: Duration::ZERO };
+    let mut stage = Stage::started().await;
+    stage.authorizer = stage.authorizer.within(none);
+    stage.key(key(&[Scope::All], "*"));
+    stage.store.silent_about_uses.store(true, Ordering::SeqCst);
+    stage.admits(KEY).await;
+    assert_eq!(stage.store.calls().len(), 2, "its use was to be written down");
+    stage.store.silent_about_keys.store(true, Ordering::SeqCst);
+    stage.cannot_know(KEY, "the key cannot be read").await;
 }
 
 #[tokio::test]

@@ -48,6 +48,9 @@ pub struct Store {
     pub no_records: AtomicBool,
     pub no_ring: AtomicBool,
     pub no_writes: AtomicBool,
+    /// Whether it is silent when it is asked for a key, and when it is told that one was used.
+    pub silent_about_keys: AtomicBool,
+    pub silent_about_uses: AtomicBool,
     calls: Mutex<Vec<String>>,
 }
 
@@ -58,6 +61,12 @@ impl Store {
             return Err(StoreError::Unavailable("out of reach".into()));
         }
         Ok(())
+    }
+
+    async fn hear(silent: &AtomicBool) {
+        if silent.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
     }
 
     /// What was asked since this was last called.
@@ -116,6 +125,7 @@ impl RecordUse for Store {
 impl FindApiKey for Store {
     async fn find_api_key(&self, id: &ApiKeyId) -> Result<Option<ApiKey>, StoreError> {
         self.call(format!("find key {}", id.as_str()), &self.no_records)?;
+        Self::hear(&self.silent_about_keys).await;
         Ok(self.keys.lock().unwrap().get(id.as_str()).cloned())
     }
 }
@@ -124,6 +134,7 @@ impl FindApiKey for Store {
 impl RecordKeyUse for Store {
     async fn record_key_use(&self, id: &ApiKeyId, at: Timestamp) -> Result<(), StoreError> {
         self.call(format!("record use of {}", id.as_str()), &self.no_writes)?;
+        Self::hear(&self.silent_about_uses).await;
         self.keys.lock().unwrap().get_mut(id.as_str()).unwrap().last_used_at = Some(at);
         Ok(())
     }

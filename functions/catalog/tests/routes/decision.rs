@@ -154,7 +154,7 @@ mod approve {
               "comment": "go",
               "required": true
             },
-            "deadline": "2026-09-28T22:13:20Z",
+            "deadline": "2026-09-21T22:13:20Z",
             "environment": "prod",
             "id": "op_#1",
             "kind": "deploy",

@@ -252,6 +252,18 @@ async fn a_run_is_asked_to_stop_once() {
 }
 
 #[tokio::test]
+async fn a_run_is_looked_at_less_often_the_longer_it_takes() {
+    let site = Site::by_job().await;
+    site.trigger().await.unwrap();
+    for (minutes, seconds) in [(0, 10), (4, 10), (1, 30), (54, 30), (1, 60), (6 * 60, 60)] {
+        site.table.system.advance(Duration::from_mins(minutes));
+        assert_eq!(site.follow().await.unwrap()["wait_seconds"], seconds, "{minutes} min later");
+    }
+    site.edit(ask_to_stop).await;
+    assert_eq!(site.follow().await.unwrap()["wait_seconds"], 10, "its end is near");
+}
+
+#[tokio::test]
 async fn a_run_is_stopped_when_the_operation_was_open_for_too_long() {
     let site = Site::by_job().await;
     site.trigger().await.unwrap();

@@ -7,6 +7,12 @@ use aws_sdk_secretsmanager::{
     primitives::Blob,
 };
 use aws_smithy_http_client::Builder;
+use gatehouse_domain::{
+    clock::Clock,
+    secret::{ReadSecret, SecretName, WriteSecret},
+};
+use gatehouse_secrets::Secrets;
+use secrecy::{ExposeSecret, SecretString};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 
@@ -144,6 +150,40 @@ async fn a_deletion_can_be_waited_for() {
     assert!(early.is_err_and(|error| error.is_invalid_request_exception()));
     running.clock.advance(7 * 86_400);
     create().await.unwrap();
+    running.stop().await;
+}
+
+/// For whom so many days pass in each pause.
+struct Days(std::sync::Arc<HandClock>, u64);
+
+#[async_trait::async_trait]
+impl Clock for Days {
+    fn now(&self) -> jiff::Timestamp {
+        self.0.now()
+    }
+
+    async fn sleep(&self, _pause: std::time::Duration) {
+        self.0.advance(self.1 * 86_400);
+    }
+}
+
+#[tokio::test]
+async fn a_name_that_is_being_deleted_is_written_as_soon_as_it_is_free() {
+    let directory = tempfile::tempdir().unwrap();
+    let running = start(&file(&directory)).await;
+    let client = &running.client;
+    let name = SecretName::provider_token(&"concourse".parse().unwrap());
+    let secrets =
+        |days| Secrets::new(client.clone(), "p", std::sync::Arc::new(Days(running.clock.clone(), days)));
+    let value = |text: &str| SecretString::from(text);
+    secrets(0).write(&name, &value("canary-one")).await.unwrap();
+    let delete =
+        || client.delete_secret().secret_id("p/provider/concourse/token").recovery_window_in_days(7).send();
+    delete().await.unwrap();
+    assert!(secrets(0).write(&name, &value("canary-two")).await.is_err(), "it is not waited for without end");
+    secrets(3).write(&name, &value("canary-three")).await.unwrap();
+    let read = secrets(0).read_fresh(&name).await.unwrap().unwrap();
+    assert_eq!(read.expose_secret(), "canary-three");
     running.stop().await;
 }
 

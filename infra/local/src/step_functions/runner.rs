@@ -91,8 +91,10 @@ async fn perform(tasks: &dyn Tasks, call: Call) -> TaskEvent {
     }
 }
 
+/// A function whose process dies is `Runtime.ExitError`, as Lambda itself calls it: Step Functions says `Lambda.Unknown`
+/// only where Lambda gave the error no name.
 fn unknown(resource: Resource) -> TaskError {
-    let error = if resource.is_function() { "Lambda.Unknown" } else { "AmazonECS.Unknown" };
+    let error = if resource.is_function() { "Runtime.ExitError" } else { "AmazonECS.Unknown" };
     TaskError::new(error, "the task panicked")
 }
 

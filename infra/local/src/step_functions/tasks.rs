@@ -22,7 +22,7 @@ pub trait Tasks: Send + Sync {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{error}")]
 pub struct TaskError {
-    /// The name that `Retry` and `Catch` match: `Unavailable`, `Lambda.Unknown`, `AmazonECS.Unknown` …
+    /// The name that `Retry` and `Catch` match: `Unavailable`, `Sandbox.Timedout`, `AmazonECS.Unknown` …
     pub error: String,
     /// For people; may be empty.
     pub cause: String,

@@ -1,6 +1,9 @@
 //! Deploying: by a job of a CI system, which is triggered and followed like any other, or by a webhook.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use secrecy::SecretString;
@@ -39,8 +42,8 @@ const RUN_STEP: &str = "run";
 /// How long to wait before a run is looked at for the first time, in seconds.
 const FIRST_LOOK_SECONDS: u32 = 5;
 
-/// How long to wait between two looks at a run, in seconds.
-const LOOK_SECONDS: u32 = 10;
+/// How long to wait between two looks at a run whose end is near: it is new, or was asked to stop. In seconds.
+const SOON_SECONDS: u32 = 10;
 
 /// Posts deploys to webhooks.
 #[async_trait]
@@ -349,6 +352,12 @@ where
     if unwanted && !found.status.is_terminal() && found.cancel_requested_at.is_none() {
         stop(store, providers, system, &caller, &found).await?;
     }
+    let wait_seconds = if operation.cancel.is_some() {
+        SOON_SECONDS
+    } else {
+        let begun_at = operation.attempt.as_ref().map_or(operation.requested.at, |attempt| attempt.begun_at);
+        look_again_after(Duration::try_from(system.now().duration_since(begun_at)).unwrap_or_default())
+    };
     let failure = match found.status {
         RunStatus::Succeeded => None,
         status => Some(format!("run {} {}", found.id, status.as_str())),
@@ -366,8 +375,22 @@ where
     Ok(Followed {
         ended: found.status.is_terminal(),
         succeeded: found.status == RunStatus::Succeeded,
-        wait_seconds: LOOK_SECONDS,
+        wait_seconds,
     })
+}
+
+/// How long to wait until a run is looked at again that was begun so long ago, in seconds.
+///
+/// Each look is nine events in the history of its execution, which Step Functions ends at 25,000. So the waits grow: the
+/// longest run that is allowed fits even where every look is tried as often as it may be.
+pub fn look_again_after(age: Duration) -> u32 {
+    if age < Duration::from_mins(5) {
+        SOON_SECONDS
+    } else if age < Duration::from_hours(1) {
+        30
+    } else {
+        60
+    }
 }
 
 async fn stop<S>(

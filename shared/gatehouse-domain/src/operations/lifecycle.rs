@@ -9,8 +9,8 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::{
-    Asked, Attempt, Operation, OperationKind, OperationOutcome, Phase, Signal, State, Step, StepState,
-    TaskToken, Verdict, Work, workflow::Execution,
+    Asked, Attempt, OPEN_AT_MOST, Operation, OperationKind, OperationOutcome, Phase, Signal, State, Step,
+    StepState, TaskToken, Verdict, Work, workflow::Execution,
 };
 use crate::{
     audit::JANITOR,
@@ -329,6 +329,8 @@ impl Operation {
             // it waited, and could be decided about again.
             let phase = if self.work.kind() == OperationKind::Deploy { Phase::Deploy } else { Phase::Apply };
             self.state = State::Running { phase };
+            // What was left of the time that people had is no time for the work.
+            self.deadline = now + OPEN_AT_MOST;
             self.pending_signal = Some(self.agreed(token));
             return Some(Changed::Record);
         }

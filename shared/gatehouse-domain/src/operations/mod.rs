@@ -35,13 +35,13 @@ pub use self::{
     attempt::{Attempt, Phase},
     deploy::{
         CallWebhook, DeployError, DeployStore, Followed, Webhook, WebhookError, call_webhook, follow_run,
-        trigger_run,
+        look_again_after, trigger_run,
     },
     lifecycle::{Changed, LOG_BYTES, LOG_LINES, MAX_LINKS, MAX_STEPS, Progress, StepRefused},
     listing::{ListAllOperations, ListedOperation, OperationLists, OperationQuery, Wanted, find, list_all},
     operation::{
-        Asked, Configuration, Operation, OperationKind, OperationOutcome, State, Step, StepState, Verdict,
-        Work,
+        Asked, Configuration, OPEN_AT_MOST, Operation, OperationKind, OperationOutcome, State, Step,
+        StepState, Verdict, Work,
     },
     show::{
         EnvironmentStatus, HistoryError, ListOperations, ServiceStatus, ShowOperationError, history, show,

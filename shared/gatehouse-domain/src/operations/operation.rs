@@ -1,6 +1,6 @@
 //! The record of an operation.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -21,6 +21,9 @@ use crate::{
     },
     runs::RunId,
 };
+
+/// How long an operation is open at most: from when it is asked for, and again from when somebody approved it.
+pub const OPEN_AT_MOST: Duration = Duration::from_hours(8);
 
 /// What was done to an operation, for the trail.
 pub(super) fn audit_target(operation: &Operation) -> AuditTarget {
@@ -301,7 +304,7 @@ pub struct Operation {
     pub requested: Asked,
     /// What was asked for, so that a repetition is recognised.
     pub fingerprint: Fingerprint,
-    /// When it is ended at the latest.
+    /// When it is ended at the latest. An approval begins it anew.
     pub deadline: Timestamp,
     /// How far it is.
     pub state: State,

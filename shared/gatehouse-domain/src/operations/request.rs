@@ -22,7 +22,7 @@ use crate::{
         Asked, BeginOutcome, Configuration, FindOperation, Operation, OperationKind, OperationOutcome,
         OperationStatus, SaveOperation, Signal, State, Work,
         change::{DeliveryError, WorkflowPorts, deliver_pending},
-        operation::audit_target,
+        operation::{OPEN_AT_MOST, audit_target},
         workflow::{NotReady, StartWorkflow, Workflow},
     },
     store::StoreError,
@@ -30,10 +30,7 @@ use crate::{
     validation::FieldError,
 };
 
-/// How long an operation that nobody has to approve is open at most.
-const LIMIT: Duration = Duration::from_hours(8);
-
-/// How much longer one is that somebody has to approve: longer than its workflow waits for that.
+/// How much longer an operation is open that somebody has to approve: as long as its workflow waits for that.
 const APPROVAL: Duration = Duration::from_hours(7 * 24);
 
 /// The longest version, in bytes.
@@ -271,8 +268,12 @@ where
     let fingerprint = Ask::Deprovision.fingerprint(service, environment);
     let work = Work::Deprovision(applied(&found, spec)?);
     let operation = draft(&found, spec, work, fingerprint, id, asked);
-    let operation =
-        Operation { approval_required: false, approval_group: None, deadline: now + LIMIT, ..operation };
+    let operation = Operation {
+        approval_required: false,
+        approval_group: None,
+        deadline: now + OPEN_AT_MOST,
+        ..operation
+    };
     let entry = janitors_entry(system, &Ask::Deprovision, &operation);
     begin(store, start, system, &found.service, operation, &entry).await
 }
@@ -378,7 +379,7 @@ pub(super) fn draft(
     let state = found.environments.get(&spec.name);
     let kind = work.kind();
     let approval_required = spec.approval_required && kind != OperationKind::Drift;
-    let limit = if approval_required { LIMIT + APPROVAL } else { LIMIT };
+    let limit = if approval_required { OPEN_AT_MOST + APPROVAL } else { OPEN_AT_MOST };
     // A plan that changes nothing ends the operation without an apply. What came out before is still true then, should
     // its worker not say what the state has.
     let before = state.and_then(|state| state.infrastructure.provisioned());

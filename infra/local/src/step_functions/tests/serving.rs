@@ -166,7 +166,7 @@ async fn a_task_that_panics_has_failed() {
     let mut served = Served::start(directory.path(), WAITING, &HandClock::new()).await;
     let arn = served.execute("one", "{}").await;
     served.handed().await.reply.send(Err(TaskError::new(PANIC, ""))).unwrap();
-    assert_eq!(served.ended(&arn).await.error(), Some("Lambda.Unknown"));
+    assert_eq!(served.ended(&arn).await.error(), Some("Runtime.ExitError"));
     served.stop().await;
 }
 

@@ -3,7 +3,8 @@ use crate::{
     catalog::{DriftState, Infrastructure, OutputValue, PlanSummary},
     json::Object,
     operations::{
-        Asked, Operation, OperationOutcome, Phase, Signal, State, StepRefused, StepState, Verdict,
+        Asked, OPEN_AT_MOST, Operation, OperationOutcome, Phase, Signal, State, StepRefused, StepState,
+        Verdict,
         lifecycle::{Changed, LOG_BYTES, LOG_LINES, Message, Progress, Report, Success},
         request::Ask,
         workflow::Execution,
@@ -265,6 +266,24 @@ fn what_is_open_for_too_long_is_ended() {
     assert_eq!(unheeded.end_overdue(after(30 + 15 * 60 - 1)), Changed::Nothing);
     unheeded.end_overdue(after(30 + 15 * 60));
     assert_eq!(unheeded.ending(), Some(OperationOutcome::Cancelled));
+}
+
+#[test]
+fn an_approval_begins_the_time_anew() {
+    let waiting = at_stage("awaiting");
+    let week = std::time::Duration::from_hours(7 * 24);
+    assert_eq!(waiting.deadline, waiting.requested.at + week + OPEN_AT_MOST);
+    let mut early = waiting.clone();
+    early.decide(verdict(true), after(20)).unwrap();
+    assert_eq!(early.deadline, after(20) + OPEN_AT_MOST);
+    let mut late = waiting.clone();
+    let approved_at = waiting.deadline - std::time::Duration::from_secs(1);
+    late.decide(verdict(true), approved_at).unwrap();
+    assert_eq!(late.end_overdue(waiting.deadline), Changed::Nothing, "it has its time to work");
+    assert!(matches!(late.end_overdue(approved_at + OPEN_AT_MOST), Changed::Ended(_)));
+    let mut refused = waiting.clone();
+    refused.decide(verdict(false), after(20)).unwrap();
+    assert_eq!(refused.deadline, waiting.deadline);
 }
 
 #[test]

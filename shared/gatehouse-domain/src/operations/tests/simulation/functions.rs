@@ -47,7 +47,7 @@ pub(super) fn invoke(world: &Arc<World>, payload: Value, token: &str, waits: boo
     let (dying, dying_token) = (world.clone(), token.clone());
     let on_death = move || {
         dying.saw("a function died");
-        dying.answer_task(&dying_token, failed("Lambda.Unknown"));
+        dying.answer_task(&dying_token, failed("Runtime.ExitError"));
     };
     let begun = world.clone();
     let task = async move {
