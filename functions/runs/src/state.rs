@@ -11,8 +11,6 @@ use gatehouse_http::Problem;
 use gatehouse_providers::Directory;
 use gatehouse_store::Table;
 
-use crate::problems;
-
 /// What the handlers work with.
 #[derive(Clone)]
 pub struct AppState {
@@ -25,6 +23,6 @@ impl AppState {
     /// A run as it stands now, for every route that begins with one.
     pub(crate) async fn show(&self, caller: &Caller, id: &RunId) -> Result<FoundRun, Problem> {
         let found = runs::show(&*self.table, &*self.providers, &*self.system, caller, id);
-        found.await.map_err(problems::show_run)
+        found.await.map_err(Problem::show_run)
     }
 }

@@ -1,9 +1,7 @@
-//! Services, environments and operations as JSON.
+//! Services, entities, modules, and what is answered about operations, as JSON.
 
 mod entity;
 mod environment;
-mod infrastructure;
-mod link;
 mod module;
 mod operation;
 mod service;
