@@ -4,6 +4,7 @@ mod endings;
 mod events;
 mod log;
 mod recordings;
+mod rights;
 mod status;
 
 use std::{collections::BTreeMap, sync::Arc};

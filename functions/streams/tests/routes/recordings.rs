@@ -28,7 +28,7 @@ fn directory(table: Arc<Table>, secrets: Arc<MemorySecrets>, system: Arc<TestSys
 }
 
 /// The function, and a Concourse whose job `main/app/deploy` does what was recorded.
-async fn start(script: Script) -> (TestApp, ConcourseTwin) {
+pub async fn start(script: Script) -> (TestApp, ConcourseTwin) {
     let twin = ConcourseTwin::builder()
         .user("ci-gateway", "s3cret-canary")
         .team("main", |team| team.role("ci-gateway", Role::PipelineOperator))
@@ -63,7 +63,7 @@ async fn start(script: Script) -> (TestApp, ConcourseTwin) {
 }
 
 /// Triggers the job, and waits until the build has ended: the path of its events.
-async fn ended(app: &TestApp, twin: &ConcourseTwin) -> String {
+pub async fn ended(app: &TestApp, twin: &ConcourseTwin) -> String {
     let run =
         trigger(app, &directory(app.table.table.clone(), app.secrets.clone(), app.system.clone())).await;
     let build = twin.builds().last().expect("a build").id;
