@@ -43,8 +43,8 @@ def integrations(text, parameters):
 def fault(route, integration, streaming):
     """Why this integration is not what it should be, or nothing."""
     uri = str(integration["uri"])
-    # Every route of these functions streams, and no other.
-    stream = streaming and any(f"${{{name}Function.Arn}}" in uri for name in ("Runs", "Catalog"))
+    # Every route of this function streams, and no other.
+    stream = streaming and "${StreamsFunction.Arn}" in uri
     mode = integration.get("responseTransferMode", "BUFFERED")
     timeout = integration.get("timeoutInMillis", BUFFERED_MS)
     if mode != ("STREAM" if stream else "BUFFERED"):

@@ -61,6 +61,11 @@ def insist_on_used_rights(rights):
         rights.insist_on_use("CallbacksFunctionName")
     with check("so has the catalog function"):
         rights.insist_on_use("CatalogFunctionName")
+    # Whoever asked about a run before has logged in and written down how it ended; and no run was given a version.
+    spared = {f"dynamodb:{action}" for action in ("DeleteItem", "PutItem", "UpdateItem")}
+    spared |= {"secretsmanager:CreateSecret", "secretsmanager:PutSecretValue"}
+    with check("so has the streams function, but for what others did before it"):
+        rights.insist_on_use("StreamsFunctionName", spared)
     with check("so has the deployer, but for looking for a run whose answer was lost"):
         rights.insist_on_use("DeployerFunctionName", {"dynamodb:BatchGetItem", "dynamodb:Query"})
     # Pins are left by a request that dies between two calls to the CI system, which nobody does here.
@@ -88,7 +93,11 @@ def create_provisioned(catalog):
         **{name: asked for name in ("approved", "refused", "withdrawn", "unanswered", "unheard", "unrecorded")},
     }
     with check("create a service with environments to provision"):
-        return catalog.create("proof-shop", environments)
+        service = catalog.create("proof-shop", environments)
+    with check("find it by its name"):
+        found = catalog.asks.get("/services", name="proof-shop").expect(200).json()["services"]
+        equal([it["id"] for it in found], [service.id], "the services of this name")
+    return service
 
 
 def live_through(service):

@@ -1,22 +1,26 @@
 //! Entities of catalog files: how they are stored, what others say of them, and how many calls that takes.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
+use async_trait::async_trait;
 use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, WriteRequest};
 use futures_util::future::join;
 use gatehouse_domain::{
-    audit::{Action, AuditFilter, ListAudit},
+    audit::{Action, AuditFilter, Entry, ListAudit},
     catalog::{
-        self, CreateService, CreatedService, Described, EditServiceError, EntityFile, EntryOutcome,
-        FileEntry, FindService, ForgetEntityError, Forgotten, KeptSecrets, LeftService, SaveEntities,
-        SaveService, SeenComponent, Service, ServiceDraft, WrittenEntry,
+        self, CreateService, CreatedService, Described, EditServiceError, EntityEdit, EntityFile,
+        EntryOutcome, FileEntry, FindForImport, FindService, ForgetEntityError, Forgotten, FoundForImport,
+        KeptSecrets, LeftService, SaveEntities, SaveService, SeenComponent, Service, ServiceDraft,
+        WrittenEntry,
     },
     clock::Clock,
-    entities::{self, Entity, EntityKind, EntityQuery, FindEntity, Shown, WrittenEntity},
+    entities::{self, Entity, EntityKind, EntityQuery, EntityRef, FindEntity, Shown, WrittenEntity},
     jobs::ImportMode,
+    name::{ServiceName, TenantId},
     paging::{Limit, PageRequest},
     project::{Project, SaveProject},
     revision::{EditOutcome, Precondition, PreconditionError, Revision},
+    store::StoreError,
 };
 use serde_json::{Value, json};
 
@@ -225,6 +229,63 @@ async fn is_owner(table: &TestTable, group: &str, round: usize) -> bool {
     let shown = show(table, &format!("group:{group}")).await;
     let owned = format!("component:default/c{round}");
     shown.relations.iter().any(|relationship| relationship.target.to_string() == owned)
+}
+
+/// A table in which somebody imports `c3` whenever an import has read what there is.
+struct Overtaken<'a>(&'a TestTable);
+
+#[async_trait]
+impl FindForImport for Overtaken<'_> {
+    async fn find_for_import(
+        &self,
+        tenant: &TenantId,
+        entities: &BTreeSet<EntityRef>,
+        services: &BTreeSet<ServiceName>,
+    ) -> Result<FoundForImport, StoreError> {
+        let found = self.0.table.find_for_import(tenant, entities, services).await?;
+        one(self.0, component("c3", &json!({ "owner": "others" }))).await;
+        Ok(found)
+    }
+}
+
+#[async_trait]
+impl SaveEntities for Overtaken<'_> {
+    async fn save_entities(&self, edits: &[EntityEdit]) -> Result<EditOutcome, StoreError> {
+        self.0.table.save_entities(edits).await
+    }
+
+    async fn delete_entity(
+        &self,
+        entity: &Entity,
+        service: &LeftService,
+        entry: &Entry,
+    ) -> Result<EditOutcome, StoreError> {
+        self.0.table.delete_entity(entity, service, entry).await
+    }
+}
+
+#[tokio::test]
+async fn a_file_is_saved_five_at_a_time_and_who_was_overtaken_is_refused_alone() {
+    let table = TestTable::new().await;
+    let entries = || (0..12).map(|n| component(&format!("c{n}"), &json!({}))).collect::<Vec<_>>();
+    table.calls.take();
+    let created = import(&table, entries(), ImportMode::EachOnItsOwn).await;
+    assert!(created.iter().all(|outcome| *outcome == EntryOutcome::Created), "{created:?}");
+    let calls = table.calls.take();
+    assert_eq!(calls, ["BatchGetItem", "TransactWriteItems", "TransactWriteItems", "TransactWriteItems"]);
+
+    let (caller, origin) = (admin("acme"), origin());
+    let entries = (0..12).map(|n| component(&format!("c{n}"), &json!({ "owner": "we" }))).collect();
+    let file = EntityFile { entries, tenant: None, mode: ImportMode::EachOnItsOwn, dry_run: false };
+    let audit = audit(&caller, &origin);
+    let imported = catalog::import_entities(&Overtaken(&table), &*table.system, &audit, file).await.unwrap();
+    for (n, imported) in imported.into_iter().enumerate() {
+        let refused = matches!(imported.outcome, EntryOutcome::Refused(_));
+        assert_eq!((imported.outcome == EntryOutcome::Changed, refused), (n != 3, n == 3), "c{n}");
+        let owner =
+            show(&table, &format!("component:c{n}")).await.entity.draft.spec.owner.unwrap().to_string();
+        assert_eq!(owner, if n == 3 { "group:default/others" } else { "group:default/we" }, "c{n}");
+    }
 }
 
 #[tokio::test]

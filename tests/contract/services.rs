@@ -399,6 +399,27 @@ async fn a_cursor_of_another_tenant_or_list_is_refused() {
     assert!(matches!(projects, Err(ListError::Cursor(_))));
 }
 
+/// An answer of Lambda has 6 MB at most, in which a quotation mark of a text may take four bytes.
+#[tokio::test]
+async fn a_page_of_large_services_is_short_and_has_a_next_one() {
+    let table = TestTable::new().await;
+    let description = Some("\"".repeat(100_000));
+    for n in 0..25 {
+        let service = service(&table, "acme", &format!("s{n:02}"));
+        let spec = ServiceSpec { description: description.clone(), ..service.spec };
+        create(&table, &Service { spec, ..service }).await;
+    }
+    let all: Vec<_> = (0..25).map(|n| format!("acme/s{n:02}")).collect();
+    for limit in [5, 100] {
+        assert_eq!(list(&table, &everything(), limit).await, all, "{limit}");
+    }
+    let page = table.table.list_services(&everything(), &PageRequest::default()).await.unwrap();
+    let sent = serde_json::to_string(&page.items).unwrap();
+    // As Lambda hands it over: a text within JSON.
+    let sent = serde_json::to_string(&sent).unwrap().len();
+    assert!(page.items.len() > 2 && sent < 6_000_000, "{} services are {sent} bytes", page.items.len());
+}
+
 #[tokio::test]
 async fn a_service_is_shown_with_all_its_environments_however_large_they_are() {
     let table = TestTable::new().await;

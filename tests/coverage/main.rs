@@ -11,6 +11,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use gatehouse_domain::{
@@ -19,7 +20,7 @@ use gatehouse_domain::{
 };
 use gatehouse_http::request_log::SECURITY_HEADERS;
 use gatehouse_local::command::openapi;
-use gatehouse_template::Template;
+use gatehouse_template::{FunctionSettings, Template, TransferMode};
 use serde_json::Value;
 
 /// What anybody may call: reviewed here, expected to stay short.
@@ -71,6 +72,7 @@ fn template() -> Template {
 #[test]
 fn every_operation_is_mounted_once() {
     let mut mounted: Vec<&str> = jobs::routes().mounted().iter().map(|endpoint| endpoint.id).collect();
+    mounted.extend(streams::routes().mounted().iter().map(|endpoint| endpoint.id));
     mounted.extend(runs::routes().mounted().iter().map(|endpoint| endpoint.id));
     mounted.extend(catalog::routes().mounted().iter().map(|endpoint| endpoint.id));
     mounted.extend(identity::routes().mounted().iter().map(|endpoint| endpoint.id));
@@ -101,6 +103,24 @@ fn the_template_guards_every_operation_and_opens_only_what_is_open() {
         .map(|(function, settings)| route(&function.name, settings.method.as_str(), &settings.path))
         .collect();
     assert_eq!(unguarded, open());
+}
+
+/// A stream holds its invocation for as long as somebody reads. In a function that does anything else, readers could keep
+/// others from it.
+#[test]
+fn what_is_streamed_has_a_function_of_its_own() {
+    let template = template();
+    let streaming = |function: &FunctionSettings| {
+        function.routes.iter().all(|route| {
+            (route.transfer, route.timeout) == (TransferMode::Streaming, Some(Duration::from_mins(15)))
+        })
+    };
+    let function = template.function("streams").expect("it is deployed");
+    assert!(streaming(function) && function.timeout == Duration::from_mins(15), "{function:?}");
+    for function in template.functions.iter().filter(|it| it.name != "streams" && !it.routes.is_empty()) {
+        let buffered = function.routes.iter().all(|route| route.transfer == TransferMode::Buffered);
+        assert!(buffered && function.timeout <= Duration::from_secs(29), "{function:?}");
+    }
 }
 
 #[test]

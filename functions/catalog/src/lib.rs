@@ -1,4 +1,4 @@
-//! The catalog: services, and provisioning, deploying and watching their environments.
+//! The catalog: services, and provisioning and deploying their environments. `functions/streams` shows how these stand.
 
 mod action;
 mod all_operations;
@@ -12,8 +12,6 @@ mod operation;
 mod problems;
 mod service;
 mod state;
-mod status;
-mod watch;
 mod wire;
 
 use axum::Router;
@@ -45,8 +43,6 @@ gatehouse_http::routes! {
     CHECK_DRIFT => action::drift,
     EXTEND_ENVIRONMENT => extend::extend,
     DEPLOY_SERVICE => action::deploy,
-    SHOW_STATUS => status::show,
-    SHOW_DEPLOY_STATUS => status::deploys,
     LIST_ALL_OPERATIONS => all_operations::list,
     FIND_OPERATION => all_operations::show,
     LIST_OPERATIONS => operation::list,

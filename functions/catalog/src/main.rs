@@ -4,17 +4,12 @@ use std::sync::Arc;
 
 use catalog::AppState;
 use gatehouse_inputs::InputSealer;
-use gatehouse_runtime::{
-    env::{self, ResponseMode},
-    tracing,
-    wiring::Wiring,
-};
+use gatehouse_runtime::{env, tracing, wiring::Wiring};
 use lambda_http::Error;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     tracing::init();
-    let mode = ResponseMode::from_env()?;
     let wiring = Wiring::from_env().await?;
     let (start, answer, secrets) = (wiring.executions(), wiring.answers(), wiring.secrets()?);
     wiring.warm_up().await;
@@ -22,9 +17,5 @@ async fn main() -> Result<(), Error> {
     let plain_http = env::plain_http();
     let seal = Arc::new(InputSealer::new(secrets, system.clone()));
     let state = AppState { table, oversee: start.clone(), start, answer, seal, plain_http, system };
-    let router = catalog::router(state);
-    match mode {
-        ResponseMode::Stream => lambda_http::run_with_streaming_response(router).await,
-        ResponseMode::Buffered => lambda_http::run(router).await,
-    }
+    lambda_http::run(catalog::router(state)).await
 }

@@ -18,16 +18,8 @@ use gatehouse_http::{
     },
 };
 
-/// The same for a service of somebody else and for one that never was.
-pub(crate) fn show_service(error: ShowServiceError) -> Problem {
-    match error {
-        ShowServiceError::NotFound => no_service(),
-        ShowServiceError::Store(error) => Problem::store(error),
-    }
-}
-
 fn no_service() -> Problem {
-    Problem::new(NOT_FOUND, "There is no such service.")
+    Problem::show_service(ShowServiceError::NotFound)
 }
 
 pub(crate) fn no_module() -> Problem {
@@ -122,14 +114,14 @@ pub(crate) fn show_operation(error: ShowOperationError) -> Problem {
 
 pub(crate) fn history(error: HistoryError) -> Problem {
     match error {
-        HistoryError::Service(error) => show_service(error),
+        HistoryError::Service(error) => Problem::show_service(error),
         HistoryError::List(error) => Problem::list(error),
     }
 }
 
 pub(crate) fn extend(error: ExtendError) -> Problem {
     match error {
-        ExtendError::Show(error) => show_service(error),
+        ExtendError::Show(error) => Problem::show_service(error),
         ExtendError::Forbidden(tenant) => Problem::forbidden_in(&tenant),
         ExtendError::Invalid(errors) => Problem::invalid(errors),
         ExtendError::NotPossible(_) => Problem::new(CONFLICT, error.to_string()),

@@ -181,7 +181,7 @@ pub(crate) async fn show(
     _: NoQuery,
 ) -> Result<impl IntoResponse, Problem> {
     let found = catalog::show(&*state.table, &caller, &id).await;
-    let service = found.map_err(problems::show_service)?.service;
+    let service = found.map_err(Problem::show_service)?.service;
     Ok(([etag(&service.revision)], Json(ServiceAnswer::from(service))))
 }
 

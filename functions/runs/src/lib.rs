@@ -1,9 +1,6 @@
-//! Runs: triggering, watching, cancelling.
+//! Runs: triggering, showing, cancelling. `functions/streams` has their events and logs.
 
 mod cancel;
-mod events;
-mod log;
-mod plain_text;
 mod problems;
 mod run;
 mod start;
@@ -24,8 +21,6 @@ gatehouse_http::routes! {
     TRIGGER_RUN => start::trigger,
     LIST_RUNS => run::list,
     SHOW_RUN => run::show,
-    STREAM_RUN_EVENTS => events::stream,
-    SHOW_RUN_LOG => log::show,
     CANCEL_RUN => cancel::cancel,
     RERUN_RUN => start::rerun,
 }

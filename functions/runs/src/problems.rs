@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use gatehouse_domain::{
     jobs::ShowJobError,
-    runs::{CancelError, ListRunsError, ShowRunError, start::StartError},
+    runs::{CancelError, ListRunsError, start::StartError},
 };
 use gatehouse_http::{
     Problem,
@@ -27,15 +27,6 @@ pub(crate) fn show_job(error: ShowJobError) -> Problem {
     }
 }
 
-pub(crate) fn show_run(error: ShowRunError) -> Problem {
-    match error {
-        ShowRunError::NotFound => Problem::new(NOT_FOUND, "There is no such run."),
-        ShowRunError::Provider(error) => Problem::provider_lookup(error),
-        ShowRunError::Ci(error) => Problem::ci(error),
-        ShowRunError::Store(error) => Problem::store(error),
-    }
-}
-
 pub(crate) fn list_runs(error: ListRunsError) -> Problem {
     match error {
         ListRunsError::Job(error) => show_job(error),
@@ -45,7 +36,7 @@ pub(crate) fn list_runs(error: ListRunsError) -> Problem {
 
 pub(crate) fn cancel(error: CancelError) -> Problem {
     match error {
-        CancelError::Show(error) => show_run(error),
+        CancelError::Show(error) => Problem::show_run(error),
         CancelError::Forbidden(tenant) => Problem::forbidden_in(&tenant),
         CancelError::Ended(_) => Problem::new(RUN_ENDED, error.to_string()),
         CancelError::ForceUnsupported => Problem::new(NOT_SUPPORTED, error.to_string()),
@@ -58,7 +49,7 @@ pub(crate) fn cancel(error: CancelError) -> Problem {
 pub(crate) fn start(error: StartError) -> Problem {
     match error {
         StartError::Job(error) => show_job(error),
-        StartError::Run(error) => show_run(error),
+        StartError::Run(error) => Problem::show_run(error),
         StartError::Forbidden(tenant) => Problem::forbidden_in(&tenant),
         StartError::Scope(closed) => Problem::scope_closed(&closed),
         StartError::Parameters(errors) => Problem::invalid(errors),

@@ -33,7 +33,8 @@ pub(crate) async fn show(
     PathParameter(id): PathParameter<RunId>,
     _: NoQuery,
 ) -> Result<Json<RunAnswer>, Problem> {
-    let found = state.show(&caller, &id).await?;
+    let found = runs::show(&*state.table, &*state.providers, &*state.system, &caller, &id).await;
+    let found = found.map_err(Problem::show_run)?;
     Ok(Json(RunAnswer { run: found.into() }))
 }
 

@@ -2,16 +2,9 @@
 
 use std::sync::Arc;
 
-use gatehouse_domain::{
-    caller::Caller,
-    clock::System,
-    runs::{self, FoundRun, RunId},
-};
-use gatehouse_http::Problem;
+use gatehouse_domain::clock::System;
 use gatehouse_providers::Directory;
 use gatehouse_store::Table;
-
-use crate::problems;
 
 /// What the handlers work with.
 #[derive(Clone)]
@@ -19,12 +12,4 @@ pub struct AppState {
     pub table: Arc<Table>,
     pub providers: Arc<Directory>,
     pub system: Arc<dyn System>,
-}
-
-impl AppState {
-    /// A run as it stands now, for every route that begins with one.
-    pub(crate) async fn show(&self, caller: &Caller, id: &RunId) -> Result<FoundRun, Problem> {
-        let found = runs::show(&*self.table, &*self.providers, &*self.system, caller, id);
-        found.await.map_err(problems::show_run)
-    }
 }

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use gatehouse_domain::{
-    ci::{ProviderKind, Reason, ReasonCode, RunStatus},
+    ci::{ProviderKind, RunStatus},
     runs::{FoundRun, Run},
 };
+use gatehouse_http::views::ReasonView;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -80,22 +81,6 @@ struct RunProviderView {
     /// The number that people know the run by there.
     #[serde(skip_serializing_if = "Option::is_none")]
     number: Option<String>,
-}
-
-/// Why a run stands as it does.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct ReasonView {
-    /// For machines.
-    #[schema(value_type = String, example = "paused")]
-    code: ReasonCode,
-    /// For people, with what would help.
-    detail: String,
-}
-
-impl From<Reason> for ReasonView {
-    fn from(reason: Reason) -> Self {
-        Self { code: reason.code, detail: reason.detail }
-    }
 }
 
 impl From<Run> for RunView {

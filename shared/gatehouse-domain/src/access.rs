@@ -248,9 +248,9 @@ endpoints! {
     /// Shows one run.
     SHOW_RUN = "show_run", "runs", "GET" "/v1/runs/{run_id}", RunsRead, Viewer, Tenant;
     /// Streams what happens in a run.
-    STREAM_RUN_EVENTS = "stream_run_events", "runs", "GET" "/v1/runs/{run_id}/events", RunsRead, Viewer, Tenant;
+    STREAM_RUN_EVENTS = "stream_run_events", "streams", "GET" "/v1/runs/{run_id}/events", RunsRead, Viewer, Tenant;
     /// Shows the log of a run as plain text.
-    SHOW_RUN_LOG = "show_run_log", "runs", "GET" "/v1/runs/{run_id}/log", RunsRead, Viewer, Tenant;
+    SHOW_RUN_LOG = "show_run_log", "streams", "GET" "/v1/runs/{run_id}/log", RunsRead, Viewer, Tenant;
     /// Cancels a run.
     CANCEL_RUN = "cancel_run", "runs", "POST" "/v1/runs/{run_id}/cancel", RunsWrite, Developer, Tenant;
     /// Runs a finished run again.
@@ -366,9 +366,9 @@ endpoints! {
     /// Deploys a version to an environment.
     DEPLOY_SERVICE = "deploy_service", "catalog", "POST" "/services/{service_id}/actions/deploy", OperationsWrite, Developer, Tenant;
     /// Shows, or streams, how a service's environments stand.
-    SHOW_STATUS = "show_status", "catalog", "GET" "/services/{service_id}/actions/status", CatalogRead, Viewer, Tenant;
+    SHOW_STATUS = "show_status", "streams", "GET" "/services/{service_id}/actions/status", CatalogRead, Viewer, Tenant;
     /// Shows, or streams, how a service's deploys stand.
-    SHOW_DEPLOY_STATUS = "show_deploy_status", "catalog", "GET" "/services/{service_id}/actions/deploy/status", CatalogRead, Viewer, Tenant;
+    SHOW_DEPLOY_STATUS = "show_deploy_status", "streams", "GET" "/services/{service_id}/actions/deploy/status", CatalogRead, Viewer, Tenant;
     /// Lists the operations of all services.
     LIST_ALL_OPERATIONS = "list_all_operations", "catalog", "GET" "/v1/operations", CatalogRead, Viewer, Tenant;
     /// Finds an operation by its id alone.

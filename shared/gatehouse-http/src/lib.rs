@@ -1,5 +1,5 @@
-//! What every HTTP function shares: mounting operations, extracting what handlers need, problem bodies,
-//! and the one log line of each request.
+//! What HTTP functions share: mounting operations, extracting what handlers need, problem bodies, what several of them
+//! show of one thing, and the one log line of each request.
 
 pub mod extract;
 pub mod file;
@@ -11,6 +11,7 @@ pub mod revocation;
 pub mod routes;
 pub mod sse;
 pub mod stream;
+pub mod views;
 pub mod written;
 
 pub use problem::Problem;

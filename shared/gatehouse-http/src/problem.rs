@@ -11,12 +11,13 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use gatehouse_domain::{
-    catalog::SealError,
+    catalog::{SealError, ShowServiceError},
     ci::{CiError, CiErrorKind, ProviderLookupError},
     error::Chain,
     name::TenantId,
     paging::ListError,
     revision::PreconditionError,
+    runs::ShowRunError,
     scopes::ScopeClosed,
     secret::SecretError,
     store::StoreError,
@@ -313,6 +314,24 @@ impl Problem {
             ),
             ProviderLookupError::KindUnavailable(_) => Self::new(NOT_SUPPORTED, error.to_string()),
             ProviderLookupError::Store(error) => Self::store(error),
+        }
+    }
+
+    /// A run cannot be shown: the same for one of somebody else and for one that never was.
+    pub fn show_run(error: ShowRunError) -> Self {
+        match error {
+            ShowRunError::NotFound => Self::new(NOT_FOUND, "There is no such run."),
+            ShowRunError::Provider(error) => Self::provider_lookup(error),
+            ShowRunError::Ci(error) => Self::ci(error),
+            ShowRunError::Store(error) => Self::store(error),
+        }
+    }
+
+    /// A service cannot be shown: the same for one of somebody else and for one that never was.
+    pub fn show_service(error: ShowServiceError) -> Self {
+        match error {
+            ShowServiceError::NotFound => Self::new(NOT_FOUND, "There is no such service."),
+            ShowServiceError::Store(error) => Self::store(error),
         }
     }
 

@@ -25,6 +25,7 @@ const OURS: &[&str] = &[
     "meta",
     "provisioner",
     "runs",
+    "streams",
     "tokens",
 ];
 

@@ -74,3 +74,19 @@ pub(crate) fn decompose<T: DeserializeOwned>(item: Item) -> Result<T, StoreError
 pub(crate) fn corrupt(error: impl std::error::Error + Send + Sync + 'static) -> StoreError {
     StoreError::Corrupt(Box::new(error))
 }
+
+/// How large an item is, in bytes, about as the table counts them.
+pub(crate) fn size(item: &Item) -> usize {
+    item.iter().map(|(name, value)| name.len() + size_of_value(value)).sum()
+}
+
+fn size_of_value(value: &AttributeValue) -> usize {
+    match value {
+        AttributeValue::S(text) | AttributeValue::N(text) => text.len(),
+        AttributeValue::B(bytes) => bytes.as_ref().len(),
+        AttributeValue::Ss(texts) | AttributeValue::Ns(texts) => texts.iter().map(String::len).sum(),
+        AttributeValue::L(values) => values.iter().map(size_of_value).sum(),
+        AttributeValue::M(values) => size(values),
+        _ => 1,
+    }
+}

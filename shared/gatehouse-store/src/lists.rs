@@ -14,7 +14,7 @@ use gatehouse_domain::{
 use crate::{
     Table,
     error::unavailable,
-    item::{INDEX, INDEX_SK, Item, SK, text},
+    item::{INDEX, INDEX_SK, Item, SK, size, text},
     keys,
 };
 
@@ -29,6 +29,10 @@ const READS: usize = 10;
 
 /// How many things are looked through in one query, where the first page of them did not fill the page.
 const LOOKED_THROUGH: i32 = 250;
+
+/// How large the things of a page may be before it is handed over as it is, in bytes. An answer of Lambda has 6 MB at most,
+/// and is JSON within JSON: of a text that is JSON itself, a quotation mark takes four bytes there.
+const FULL_AT: usize = 1024 * 1024;
 
 /// Which sort keys of a tenant are wanted.
 pub struct Bounds {
@@ -168,8 +172,9 @@ impl Table {
         Ok(Page { items, next: self.next(section.list, page, end).await? })
     }
 
-    /// A page of a list by tenant, of whose things `more` leaves some out: they are read over until the page is full or ten
-    /// queries were made, each of at most 250 items or 1 MB; then it may be short, or empty, and still have a next one.
+    /// A page of a list by tenant, of whose things `more` leaves some out: they are read over until the page is full, in
+    /// number or in size, or ten queries were made, each of at most 250 items or 1 MB; then it may be short, or empty, and
+    /// still have a next one.
     /// `section` is what there is behind a place in the list.
     pub(crate) async fn fill_page<T>(
         &self,
@@ -182,15 +187,16 @@ impl Table {
         let mut after = self.place(list, page).await?;
         let full = usize::from(page.limit.get());
         let mut limit = i32::from(page.limit.get());
-        let mut found = Vec::new();
+        let (mut found, mut bytes) = (Vec::new(), 0);
         for _ in 0..READS {
             let Some(section) = section(after.take())? else { break };
             let (items, end) = self.read_section(&section, limit, &more).await?;
             let all = items.len();
             for (place, item) in items.into_iter().enumerate() {
                 let sort_key = item.get(INDEX_SK).and_then(|key| key.as_s().ok()).cloned();
+                bytes += size(&item);
                 found.push(read(item)?);
-                if found.len() == full {
+                if found.len() == full || bytes >= FULL_AT {
                     // Behind the last one that is shown; or behind all that were read, if that is the same.
                     let next = if place + 1 < all { sort_key } else { end };
                     return Ok(Page { items: found, next: self.next(list, page, next).await? });

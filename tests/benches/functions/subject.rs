@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 pub const DO_NOTHING: &str = "do-nothing";
 
 /// Every function, the one that does nothing first.
-pub const NAMES: [&str; 11] = [
+pub const NAMES: [&str; 12] = [
     DO_NOTHING,
     "authorizer",
     "callbacks",
@@ -18,11 +18,12 @@ pub const NAMES: [&str; 11] = [
     "jobs",
     "meta",
     "runs",
+    "streams",
     "tokens",
 ];
 
 /// Which event of a function is taken when it is there; else the first one is.
-const PREFERRED_EVENTS: [(&str, &str); 8] = [
+const PREFERRED_EVENTS: [(&str, &str); 9] = [
     ("authorizer", "api-key"),
     ("callbacks", "begin-attempt"),
     ("catalog", "list-services"),
@@ -30,6 +31,7 @@ const PREFERRED_EVENTS: [(&str, &str); 8] = [
     ("jobs", "list-jobs"),
     ("meta", "show-health"),
     ("runs", "list-runs"),
+    ("streams", "show-status"),
     ("tokens", "list-tokens"),
 ];
 

@@ -12,15 +12,13 @@ use gatehouse_domain::{
     name::{EnvironmentName, InvalidName, JobId, ModuleName, ProjectName, ServiceName, TenantId, slug_of},
     validation::FieldError,
 };
-use gatehouse_http::written::{OldWords, Words};
+use gatehouse_http::{
+    views::{InfrastructureView, LinkView},
+    written::{OldWords, Words},
+};
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use utoipa::ToSchema;
-
-use super::{
-    infrastructure::{InfrastructureView, infrastructure},
-    link::LinkView,
-};
 
 /// A service, as it is created and replaced.
 #[derive(Debug, Deserialize, Serialize, ToSchema)]
@@ -391,7 +389,7 @@ impl From<DeletedService> for DeletedAnswer {
     fn from(deleted: DeletedService) -> Self {
         let view = |state: EnvironmentState| RemainsView {
             environment: state.name.to_string(),
-            infrastructure: infrastructure(state.infrastructure),
+            infrastructure: state.infrastructure.into(),
         };
         Self {
             deleted: deleted.service.id.to_string(),

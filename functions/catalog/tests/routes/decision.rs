@@ -1,11 +1,14 @@
 use std::sync::Arc;
 
-use gatehouse_domain::operations::{Signal, TaskToken, change::WorkflowPorts, steer};
+use gatehouse_domain::{
+    catalog::EnvironmentState,
+    operations::{Signal, TaskToken, change::WorkflowPorts, steer},
+};
 use gatehouse_testkit::app::{Answer, Call, Client, ScriptedEngine, TestApp};
 use insta::assert_snapshot;
 use serde_json::json;
 
-use crate::{deploy, record, shop, with_shop};
+use crate::{deploy, record, shop, standing, with_shop};
 
 /// A deploy to `prod` that `user:dev` asked for.
 struct Deploy {
@@ -51,11 +54,9 @@ impl Deploy {
     }
 
     /// How the environment stands.
-    async fn environment(&self) -> serde_json::Value {
-        let path = format!("/services/{}/actions/status", self.service);
-        let status = self.app.as_viewer("acme").get(path).await;
-        let environments = status.body["environments"].as_array().expect("a list");
-        environments.iter().find(|it| it["name"] == "prod").expect("prod").clone()
+    async fn environment(&self) -> EnvironmentState {
+        let mut states = standing(&self.app, &self.service).await.into_iter().map(|it| it.state);
+        states.find(|state| state.name.as_str() == "prod").expect("prod")
     }
 }
 
@@ -249,10 +250,7 @@ mod reject {
         }
         "#);
         let environment = deploy.environment().await;
-        assert!(
-            environment.get("running").is_none() && environment.get("deployed").is_none(),
-            "{environment:#}"
-        );
+        assert_eq!((&environment.running, &environment.deployed), (&None, &None), "{environment:#?}");
         assert_eq!(deploy.admin("reject").await.body, rejected.body);
         assert_snapshot!(deploy.admin("approve").await, @"
         409 Conflict
@@ -336,7 +334,8 @@ mod cancel {
         assert_eq!(again.body["operation"]["cancel"], cancelling.body["operation"]["cancel"]);
         // Its worker learns of it with the answer to its next report.
         assert_eq!(deploy.engine.calls(), Vec::<String>::new());
-        assert_eq!(deploy.environment().await["running"]["id"], deploy.operation);
+        let running = deploy.environment().await.running.expect("an operation");
+        assert_eq!(running.as_str(), deploy.operation);
     }
 
     #[tokio::test]

@@ -4,7 +4,7 @@ use gatehouse_domain::catalog::{Infrastructure, Provisioned, Settled};
 use gatehouse_testkit::app::{Answer, TestApp, catalog as records};
 use serde_json::json;
 
-use crate::{act, create, operation_of, record, shop_with, start};
+use crate::{act, create, operation_of, record, shop_with, standing, start};
 
 /// A service whose environment `short` lives for ten hours since now.
 async fn with_short() -> (TestApp, String) {
@@ -30,12 +30,11 @@ async fn extend(app: &TestApp, service: &str, environment: &str, hours: u32) -> 
     act(&app.as_developer("acme"), service, "extend", &body).await
 }
 
-/// When `short` ends, as its status says.
+/// When `short`, the first of the environments, ends.
 async fn end(app: &TestApp, service: &str) -> String {
-    let status = app.as_viewer("acme").get(format!("/services/{service}/actions/status")).await;
-    let environments = status.body["environments"].as_array().expect("a list");
-    let short = environments.iter().find(|it| it["name"] == "short").expect("short");
-    short["infrastructure"]["ends_at"].as_str().unwrap_or_else(|| panic!("{status}")).to_owned()
+    let short = standing(app, service).await.remove(0).state;
+    let Infrastructure::Present(made) = short.infrastructure else { panic!("{short:#?}") };
+    made.expires_at.expect("an end").to_string()
 }
 
 #[tokio::test]

@@ -3,14 +3,13 @@
 mod action;
 mod all_operations;
 mod decision;
-mod endings;
+mod drift;
 mod entity;
 mod extend;
 mod module;
 mod old_portal;
 mod operation;
 mod service;
-mod status;
 
 use std::sync::Arc;
 
@@ -19,7 +18,7 @@ use catalog::AppState;
 use gatehouse_domain::{
     access::Scope,
     catalog::Settled,
-    operations::{FindOperation, Operation},
+    operations::{self, EnvironmentStatus, FindOperation, Operation},
     plain_http::PlainHttp,
     secret::SecretName,
 };
@@ -119,6 +118,13 @@ async fn record(app: &TestApp, operation: &str) -> Operation {
     app.table.table.find_operation(&id).await.expect("an answer").expect("an operation")
 }
 
+/// How the environments of a service of tenant `acme` stand, in its order. `functions/streams` shows it.
+async fn standing(app: &TestApp, service: &str) -> Vec<EnvironmentStatus> {
+    let viewer = callers::person("vera", "acme=viewer", "ses_vera");
+    let id = service.parse().expect("an id");
+    operations::status(&*app.table.table, &viewer, &id).await.expect("a status").environments
+}
+
 /// Ends the operation well, as its workflow does.
 async fn end(app: &TestApp, operation: &str, settled: &Settled) {
     records::end(&app.table, &record(app, operation).await, settled).await;
@@ -134,7 +140,7 @@ async fn provision(app: &TestApp, service: &str) -> String {
 }
 
 /// Every route, with the scope that an API key needs for it.
-const ROUTES: [(&str, &str, Scope); 23] = [
+const ROUTES: [(&str, &str, Scope); 21] = [
     ("GET", "/services", Scope::CatalogRead),
     ("POST", "/services", Scope::CatalogWrite),
     ("GET", "/services/{id}", Scope::CatalogRead),
@@ -149,8 +155,6 @@ const ROUTES: [(&str, &str, Scope); 23] = [
     ("POST", "/services/{id}/actions/drift", Scope::OperationsWrite),
     ("POST", "/services/{id}/actions/deploy", Scope::OperationsWrite),
     ("POST", "/services/{id}/actions/extend", Scope::OperationsWrite),
-    ("GET", "/services/{id}/actions/status", Scope::CatalogRead),
-    ("GET", "/services/{id}/actions/deploy/status", Scope::CatalogRead),
     ("GET", "/v1/operations", Scope::CatalogRead),
     ("GET", "/v1/operations/{operation}", Scope::CatalogRead),
     ("GET", "/services/{id}/operations", Scope::CatalogRead),

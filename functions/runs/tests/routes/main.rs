@@ -1,20 +1,13 @@
 //! Each route of the function with each of its refusals.
 
 mod cancel;
-mod endings;
-mod events;
-mod log;
-mod recordings;
 mod run;
 mod scopes;
 mod start;
 
 use std::sync::Arc;
 
-use gatehouse_domain::{
-    ci::{LogStream, ProviderKind, RunEventBody, RunStatus, StepFacts, StepPhase},
-    parameter::ParameterSpec,
-};
+use gatehouse_domain::{ci::ProviderKind, parameter::ParameterSpec};
 use gatehouse_outbound::OutboundHttp;
 use gatehouse_testkit::app::{ScriptedCi, TestApp, callers, job_draft};
 use runs::AppState;
@@ -51,41 +44,4 @@ async fn with_a_run() -> (TestApp, Arc<ScriptedCi>, String) {
     let started = app.as_developer("acme").post("/v1/jobs/deploy/runs").await;
     let run = started.body["run"]["run_id"].as_str().expect("a run").to_owned();
     (app, ci, run)
-}
-
-/// From here on, time passes only when a stream and the look after its reader both sleep: not while the end of a
-/// run is written down.
-fn let_time_stand_still(app: &TestApp) {
-    app.system.announce(2);
-}
-
-/// What happens in a build of two lines that ends well.
-fn events() -> Vec<RunEventBody> {
-    let log = |stream, text: &str| RunEventBody::Log {
-        step: Some("task".to_owned()),
-        stream,
-        text: text.to_owned(),
-    };
-    let status = |status: RunStatus| RunEventBody::Status {
-        status,
-        provider_status: status.as_str().to_owned(),
-        reason: None,
-    };
-    vec![
-        status(RunStatus::Running),
-        RunEventBody::Step {
-            step: "task".to_owned(),
-            name: Some("build".to_owned()),
-            phase: StepPhase::Started,
-            facts: Box::new(StepFacts {
-                kind: Some("task".to_owned()),
-                command: vec!["make".to_owned()],
-                ..StepFacts::default()
-            }),
-        },
-        log(LogStream::Stdout, "\u{1b}[32mgreen\u{1b}[0m\r\n"),
-        log(LogStream::Stderr, "careful\n"),
-        status(RunStatus::Succeeded),
-        RunEventBody::End,
-    ]
 }

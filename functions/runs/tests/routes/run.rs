@@ -6,7 +6,7 @@ use gatehouse_testkit::app::job_target;
 use insta::assert_snapshot;
 use serde_json::json;
 
-use crate::{events, let_time_stand_still, start, with_a_run};
+use crate::{start, with_a_run};
 
 mod list {
     use super::*;
@@ -308,26 +308,4 @@ async fn a_run_whose_build_is_gone_ends_and_blocks_nothing() {
     let again = app.as_developer("acme").post(format!("{path}/rerun")).await;
     assert_eq!((again.status.as_u16(), again.problem()), (409, "provider-refused"), "{again}");
     assert_eq!(ci.started().len(), 1);
-}
-
-#[tokio::test]
-async fn the_events_of_a_run_whose_build_is_gone_have_an_end() {
-    let (app, ci, run) = with_a_run().await;
-    let path = format!("/v1/runs/{run}");
-    ci.set_events(events()[..2].to_vec());
-    ci.cut_events(CiErrorKind::NotFound);
-    let_time_stand_still(&app);
-    let told = app.as_viewer("acme").get(format!("{path}/events")).await.events();
-    let told: Vec<_> = told.iter().map(ToString::to_string).collect();
-    assert_snapshot!(told.join("\n"), @r#"
-    status e1 {"provider_status":"running","status":"running"}
-    step e2 {"command":["make"],"kind":"task","name":"build","phase":"started","step":"task"}
-    error {"message":"the CI system says why","step":null,"time":null}
-    status {"provider_status":"pending","reason":{"code":"gone_from_provider","detail":"the CI system says why"},"status":"errored"}
-    end end {"status":"errored"}
-    "#);
-    // And it was written down.
-    ci.fail(Some(CiErrorKind::Unavailable));
-    let shown = app.as_viewer("acme").get(&path).await;
-    assert_eq!(shown.body["run"]["reason"]["code"], "gone_from_provider", "{shown}");
 }

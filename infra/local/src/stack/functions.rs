@@ -33,7 +33,8 @@ pub(super) fn all(parts: &Parts) -> anyhow::Result<BTreeMap<String, LambdaFuncti
         ("identity", LambdaFunction::http(identity::router(identity_state(parts)))),
         ("janitor", janitor::function(janitor::janitor(parts, directory.clone()))),
         ("jobs", LambdaFunction::http(jobs::router(jobs_state(parts, directory.clone())))),
-        ("runs", LambdaFunction::http(runs::router(runs_state(parts, directory)))),
+        ("runs", LambdaFunction::http(runs::router(runs_state(parts, directory.clone())))),
+        ("streams", LambdaFunction::http(streams::router(streams_state(parts, directory)))),
         ("tokens", LambdaFunction::http(tokens::router(tokens_state(parts)))),
     ];
     Ok(functions.map(|(name, function)| (name.to_owned(), function)).into())
@@ -76,6 +77,10 @@ fn jobs_state(parts: &Parts, providers: Arc<Directory>) -> jobs::AppState {
 
 fn runs_state(parts: &Parts, providers: Arc<Directory>) -> runs::AppState {
     runs::AppState { table: parts.table.clone(), providers, system: parts.system.clone() }
+}
+
+fn streams_state(parts: &Parts, providers: Arc<Directory>) -> streams::AppState {
+    streams::AppState { table: parts.table.clone(), providers, system: parts.system.clone() }
 }
 
 fn catalog_state(parts: &Parts) -> catalog::AppState {

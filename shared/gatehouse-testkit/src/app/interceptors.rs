@@ -1,8 +1,11 @@
-//! What stands between the SDK and the wire: it counts, measures, and loses answers.
+//! What stands between the SDK and the wire: it counts, notes, measures, and loses answers.
 
-use std::sync::{
-    Arc, Mutex,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use aws_sdk_dynamodb::{
@@ -14,8 +17,14 @@ use aws_sdk_dynamodb::{
         },
     },
     error::BoxError,
-    operation::query::{QueryInput, QueryOutput},
-    types::{ConsumedCapacity, ReturnConsumedCapacity},
+    operation::{
+        delete_item::DeleteItemInput,
+        put_item::PutItemInput,
+        query::{QueryInput, QueryOutput},
+        transact_write_items::TransactWriteItemsInput,
+        update_item::UpdateItemInput,
+    },
+    types::{AttributeValue, ConsumedCapacity, ReturnConsumedCapacity},
 };
 
 /// The calls that reached the wire, by the name of the operation.
@@ -47,6 +56,48 @@ impl Intercept for Calls {
         let target = context.request().headers().get("x-amz-target").unwrap_or_default();
         let operation = target.rsplit('.').next().unwrap_or_default().to_owned();
         self.0.lock().expect("nobody panicked").push(operation);
+        Ok(())
+    }
+}
+
+/// The writes that were asked for: the name of the operation, and the partition key of its item; that of a transaction is
+/// left empty.
+#[derive(Debug, Clone, Default)]
+pub struct Writes(Arc<Mutex<Vec<(&'static str, String)>>>);
+
+impl Writes {
+    /// Those since this was last asked.
+    pub fn take(&self) -> Vec<(&'static str, String)> {
+        std::mem::take(&mut *self.0.lock().expect("nobody panicked"))
+    }
+
+    fn note(&self, operation: &'static str, item: Option<&HashMap<String, AttributeValue>>) {
+        let partition = item.and_then(|item| item.get("pk")?.as_s().ok()).cloned().unwrap_or_default();
+        self.0.lock().expect("nobody panicked").push((operation, partition));
+    }
+}
+
+impl Intercept for Writes {
+    fn name(&self) -> &'static str {
+        "Writes"
+    }
+
+    fn modify_before_serialization(
+        &self,
+        context: &mut BeforeSerializationInterceptorContextMut<'_>,
+        _components: &RuntimeComponents,
+        _config: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let input = context.input_mut();
+        if let Some(put) = input.downcast_mut::<PutItemInput>() {
+            self.note("PutItem", put.item.as_ref());
+        } else if let Some(update) = input.downcast_mut::<UpdateItemInput>() {
+            self.note("UpdateItem", update.key.as_ref());
+        } else if let Some(delete) = input.downcast_mut::<DeleteItemInput>() {
+            self.note("DeleteItem", delete.key.as_ref());
+        } else if input.downcast_mut::<TransactWriteItemsInput>().is_some() {
+            self.note("TransactWriteItems", None);
+        }
         Ok(())
     }
 }

@@ -31,7 +31,7 @@ pub use self::{
     endings::Ending,
     engine::ScriptedEngine,
     flush::Flushes,
-    interceptors::{Calls, Cost, Meter},
+    interceptors::{Calls, Cost, Meter, Writes},
     secrets::MemorySecrets,
     sse::{Event, EventStream},
     system::TestSystem,

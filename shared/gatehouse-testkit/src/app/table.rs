@@ -27,7 +27,7 @@ use gatehouse_store::Table;
 
 use super::{
     callers,
-    interceptors::{Calls, LosesAnswers, Meter},
+    interceptors::{Calls, LosesAnswers, Meter, Writes},
     system::TestSystem,
     template::template,
 };
@@ -39,6 +39,7 @@ pub struct TestTable {
     pub table: Arc<Table>,
     pub system: Arc<TestSystem>,
     pub calls: Calls,
+    pub writes: Writes,
     /// For what an older version would have written.
     pub client: Client,
     pub name: String,
@@ -56,14 +57,14 @@ impl TestTable {
             let endpoint = server.endpoint_url();
             (Some(server), endpoint)
         };
-        let calls = Calls::default();
-        let client = client(endpoint, calls.clone());
+        let (calls, writes) = (Calls::default(), Writes::default());
+        let client = client(endpoint, calls.clone(), writes.clone());
         let name = format!("gatehouse-test-{}-{}", std::process::id(), next_number());
         prepare_table(&client, &name, &template().tables[0]).await.expect("a table");
         calls.forget();
         let system = Arc::new(TestSystem::default());
         let table = Arc::new(Table::new(client.clone(), name.clone(), system.clone()));
-        Self { table, system, calls, client, name, _server: server }
+        Self { table, system, calls, writes, client, name, _server: server }
     }
 
     /// The same table behind a client that also runs `interceptor`.
@@ -170,11 +171,11 @@ pub fn job_draft(id: &str, project: &str) -> JobDraft {
     JobDraft { id: id.parse().expect("a job id"), spec }
 }
 
-fn client(endpoint: String, calls: Calls) -> Client {
+fn client(endpoint: String, calls: Calls, writes: Writes) -> Client {
     let credentials = SharedCredentialsProvider::new(Credentials::new("test", "test", None, None, "test"));
     let aws = Aws::new(Some(Region::from_static("us-east-1")), credentials, Some(endpoint));
     let client = with_long_timeouts(&aws.expect("a client").dynamodb());
-    Client::from_conf(client.config().to_builder().interceptor(calls).build())
+    Client::from_conf(client.config().to_builder().interceptor(calls).interceptor(writes).build())
 }
 
 fn next_number() -> u64 {

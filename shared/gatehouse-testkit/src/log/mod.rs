@@ -29,7 +29,8 @@ pub const PROBE: &str = "the probe of this log";
 /// Which lines there are, in the words of `GATEHOUSE_LOG`: all of ours. Those that others write at `trace` are more than
 /// the rest of the work of a test; one test has its stack write them.
 pub const LEVELS: &str = "info,gatehouse=trace,authorizer=trace,callbacks=trace,catalog=trace,deployer=trace,\
-                          identity=trace,janitor=trace,jobs=trace,meta=trace,runs=trace,tokens=trace";
+                          identity=trace,janitor=trace,jobs=trace,meta=trace,runs=trace,streams=trace,\
+                          tokens=trace";
 
 /// From here on, looks at every line that this process logs. A second call changes nothing.
 ///

@@ -8,8 +8,8 @@
 //! use futures_util::StreamExt;
 //! use gatehouse_testkit::runtime_api::FunctionProcess;
 //!
-//! let mut function = FunctionProcess::spawn("target/lambda/runs/bootstrap", &[("GATEHOUSE_TABLE", "t")]).await?;
-//! let answer = function.invoke(r#"{"path":"/v1/jobs"}"#, Duration::from_secs(29)).await?;
+//! let mut function = FunctionProcess::spawn("target/lambda/streams/bootstrap", &[("GATEHOUSE_TABLE", "t")]).await?;
+//! let answer = function.invoke(r#"{"path":"/services/svc_1/actions/status"}"#, Duration::from_secs(29)).await?;
 //! println!("{} bytes for {:?} of CPU", answer.body.len(), answer.cpu);
 //!
 //! let mut answer = function.invoke_streaming(r#"{"path":"/v1/runs/1/events"}"#, Duration::from_secs(29)).await?;

@@ -69,6 +69,7 @@ pub fn description() -> anyhow::Result<String> {
         jobs::Description::openapi(),
         runs::Description::openapi(),
         catalog::Description::openapi(),
+        streams::Description::openapi(),
         callbacks::Description::openapi(),
     ] {
         add(&mut whole, part)?;

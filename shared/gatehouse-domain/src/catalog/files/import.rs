@@ -23,6 +23,10 @@ use crate::{
 /// The most entities of one file: each may cost three writes and one for each that it names, within one request.
 const MAX_ENTITIES: usize = 500;
 
+/// How many entities are saved together. One has at most 192 KB, a service that it describes at most 400 KB, and a
+/// transaction takes 4 MB.
+const MAX_TOGETHER: usize = 5;
+
 /// A catalog file, and how it is imported.
 #[derive(Debug)]
 pub struct EntityFile<'a> {
@@ -308,18 +312,70 @@ async fn import_each<S: SaveEntities>(
     plan: Vec<Planned>,
     dry_run: bool,
 ) -> Result<Vec<EntryOutcome>, ImportFileError> {
+    let mut edits = Vec::new();
     let mut outcomes = Vec::with_capacity(plan.len());
     for planned in plan {
         outcomes.push(match planned {
             Planned::Nothing(outcome) => outcome,
-            Planned::Edit(edit) if dry_run => done(&edit),
-            Planned::Edit(edit) => match store.save_entities(std::slice::from_ref(&*edit)).await? {
-                EditOutcome::Done => done(&edit),
-                EditOutcome::Conflict => conflict(),
-            },
+            Planned::Edit(edit) => {
+                let outcome = done(&edit);
+                edits.push((outcomes.len(), *edit));
+                outcome
+            }
         });
     }
+    if dry_run {
+        return Ok(outcomes);
+    }
+    for batch in batches(edits) {
+        for place in conflicts(store, batch).await? {
+            if let Some(outcome) = outcomes.get_mut(place) {
+                *outcome = conflict();
+            }
+        }
+    }
     Ok(outcomes)
+}
+
+/// An entity to be saved, and the place of its entry.
+type PlacedEdit = (usize, EntityEdit);
+
+/// The edits in their order, as many together as a transaction takes: one by one, those of a whole file would take longer
+/// than a request may.
+fn batches(edits: Vec<PlacedEdit>) -> Vec<Vec<PlacedEdit>> {
+    let mut batches = Vec::new();
+    let (mut batch, mut written) = (Vec::new(), 0);
+    for (place, edit) in edits {
+        let writes = edit.writes();
+        if batch.len() == MAX_TOGETHER || written + writes > MAX_WRITES {
+            batches.push(std::mem::take(&mut batch));
+            written = 0;
+        }
+        written += writes;
+        batch.push((place, edit));
+    }
+    batches.push(batch);
+    batches.retain(|batch| !batch.is_empty());
+    batches
+}
+
+/// Saves the edits together, or one by one where something is otherwise than it was read; the places of those that are
+/// refused.
+async fn conflicts<S: SaveEntities>(store: &S, batch: Vec<PlacedEdit>) -> Result<Vec<usize>, StoreError> {
+    let (places, edits): (Vec<usize>, Vec<EntityEdit>) = batch.into_iter().unzip();
+    if store.save_entities(&edits).await? == EditOutcome::Done {
+        return Ok(Vec::new());
+    }
+    if edits.len() == 1 {
+        return Ok(places);
+    }
+    let mut refused = Vec::new();
+    for (place, edit) in places.into_iter().zip(&edits) {
+        if store.save_entities(std::slice::from_ref(edit)).await? == EditOutcome::Conflict {
+            refused.push(place);
+        }
+    }
+    Ok(refused)
 }
 
 async fn import_all<S: SaveEntities>(

@@ -10,16 +10,25 @@ use gatehouse_domain::{
     secret::SecretName,
 };
 use gatehouse_outbound::OutboundHttp;
+use gatehouse_providers::Directory;
+use gatehouse_store::Table;
 use gatehouse_testkit::{
-    app::{Event, TestApp, callers, job_draft},
+    app::{Event, MemorySecrets, TestApp, TestSystem, callers, job_draft},
     concourse::{ConcourseTwin, Role, Script},
     recordings,
 };
-use runs::AppState;
 use serde_json::{Value, json};
+use streams::AppState;
+
+use crate::trigger;
+
+/// The CI systems that there are, which may be on this machine.
+fn directory(table: Arc<Table>, secrets: Arc<MemorySecrets>, system: Arc<TestSystem>) -> Directory {
+    gatehouse_providers::directory(table, secrets, system, OutboundHttp::new().allow_loopback())
+}
 
 /// The function, and a Concourse whose job `main/app/deploy` does what was recorded.
-async fn start(script: Script) -> (TestApp, ConcourseTwin) {
+pub async fn start(script: Script) -> (TestApp, ConcourseTwin) {
     let twin = ConcourseTwin::builder()
         .user("ci-gateway", "s3cret-canary")
         .team("main", |team| team.role("ci-gateway", Role::PipelineOperator))
@@ -27,10 +36,9 @@ async fn start(script: Script) -> (TestApp, ConcourseTwin) {
         .start()
         .await;
     let app = TestApp::start(|deps| {
-        let (table, secrets, system) = (deps.table, deps.secrets, deps.system);
-        let http = OutboundHttp::new().allow_loopback();
-        let providers = gatehouse_providers::directory(table.clone(), secrets, system.clone(), http);
-        runs::router(AppState { table, providers: Arc::new(providers), system })
+        let (table, system) = (deps.table, deps.system);
+        let providers = directory(table.clone(), deps.secrets, system.clone());
+        streams::router(AppState { table, providers: Arc::new(providers), system })
     })
     .await;
     let account = Account::Password { username: "ci-gateway".to_owned() };
@@ -55,9 +63,9 @@ async fn start(script: Script) -> (TestApp, ConcourseTwin) {
 }
 
 /// Triggers the job, and waits until the build has ended: the path of its events.
-async fn ended(app: &TestApp, twin: &ConcourseTwin) -> String {
-    let started = app.as_developer("acme").post("/v1/jobs/deploy/runs").await;
-    let run = started.body["run"]["run_id"].as_str().unwrap_or_else(|| panic!("{started}")).to_owned();
+pub async fn ended(app: &TestApp, twin: &ConcourseTwin) -> String {
+    let run =
+        trigger(app, &directory(app.table.table.clone(), app.secrets.clone(), app.system.clone())).await;
     let build = twin.builds().last().expect("a build").id;
     twin.wait_until_finished(build).await;
     // Time stands still, whoever sleeps meanwhile: who waits for the twin has not waited long.

@@ -3,12 +3,12 @@
 use utoipa::ToSchema;
 
 /// A place on the web.
+// Only describes the domain's link, which is written as it is.
 #[derive(Debug, ToSchema)]
 #[schema(as = Link)]
-#[expect(dead_code, reason = "only describes the domain's link")]
-pub(crate) struct LinkView {
+pub struct LinkView {
     /// What is there.
-    name: String,
+    pub name: String,
     /// Where.
-    url: String,
+    pub url: String,
 }

@@ -2,14 +2,14 @@ use std::time::Duration;
 
 use gatehouse_domain::{
     access::Scope,
-    ci::{CiErrorKind, RunEventBody, RunStatus, StepPhase},
+    ci::{CiErrorKind, ReasonCode, RunEventBody, RunStatus, StepPhase},
     clock::Clock,
 };
 use gatehouse_testkit::app::{Answer, Event};
 use insta::assert_snapshot;
 use serde_json::json;
 
-use crate::{events, let_time_stand_still, start, with_a_run};
+use crate::{cancel, events, let_time_stand_still, record, start, with_a_run};
 
 /// The events of a stream that has ended, one a line.
 fn lines(answer: &Answer) -> String {
@@ -33,9 +33,7 @@ async fn tells_a_run_from_its_beginning_to_its_end() {
     "#);
     assert!(streamed.text.starts_with(": gatehouse\nretry: 1000\n\n"), "{}", streamed.text);
     // What the stream saw of the end is recorded: nobody needs to ask the CI system again.
-    ci.fail(Some(CiErrorKind::Unavailable));
-    let shown = app.as_viewer("acme").get(format!("/v1/runs/{run}")).await;
-    assert_eq!(shown.body["run"]["status"], "succeeded");
+    assert_eq!(record(&app, &run).await.status, RunStatus::Succeeded);
 }
 
 #[tokio::test]
@@ -130,7 +128,7 @@ async fn says_why_the_ci_system_cannot_be_watched() {
 #[tokio::test]
 async fn shows_a_run_that_is_to_stop_as_cancelling() {
     let (app, ci, run) = with_a_run().await;
-    app.as_developer("acme").post(format!("/v1/runs/{run}/cancel")).await;
+    cancel(&app, &ci, &run).await;
     ci.set_status("1", RunStatus::Running);
     ci.set_events(events());
     let_time_stand_still(&app);
@@ -146,7 +144,7 @@ async fn does_not_call_the_past_cancelling() {
     let (app, ci, run) = with_a_run().await;
     let before = app.system.now();
     app.system.advance(Duration::from_mins(5));
-    app.as_developer("acme").post(format!("/v1/runs/{run}/cancel")).await;
+    cancel(&app, &ci, &run).await;
     let after = app.system.now();
     ci.set_events(vec![events().remove(0), events().remove(0), events().remove(4), RunEventBody::End]);
     ci.set_event_times(&[before, after]);
@@ -199,4 +197,24 @@ async fn is_for_those_who_may_read() {
     assert_eq!(app.anonymous().get(&path).await.problem(), "unauthorized");
     assert_eq!(app.as_api_key(&[Scope::RunsWrite], "acme").get(&path).await.problem(), "forbidden");
     assert_eq!(app.as_viewer("beta").get(&path).await.problem(), "not-found");
+}
+
+#[tokio::test]
+async fn the_events_of_a_run_whose_build_is_gone_have_an_end() {
+    let (app, ci, run) = with_a_run().await;
+    ci.set_events(events()[..2].to_vec());
+    ci.cut_events(CiErrorKind::NotFound);
+    let_time_stand_still(&app);
+    let told = app.as_viewer("acme").get(format!("/v1/runs/{run}/events")).await.events();
+    let told: Vec<_> = told.iter().map(ToString::to_string).collect();
+    assert_snapshot!(told.join("\n"), @r#"
+    status e1 {"provider_status":"running","status":"running"}
+    step e2 {"command":["make"],"kind":"task","name":"build","phase":"started","step":"task"}
+    error {"message":"the CI system says why","step":null,"time":null}
+    status {"provider_status":"pending","reason":{"code":"gone_from_provider","detail":"the CI system says why"},"status":"errored"}
+    end end {"status":"errored"}
+    "#);
+    // And it was written down.
+    let reason = record(&app, &run).await.reason.expect("a reason");
+    assert_eq!(reason.code, ReasonCode::GoneFromProvider);
 }

@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 
 /// What came out of a module under one name: a value, or why it is not kept here.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, ToSchema)]
-pub(crate) struct OutputView {
+pub struct OutputView {
     /// The value.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<serde_json::Value>)]
@@ -41,7 +41,7 @@ pub(super) fn outputs(outputs: BTreeMap<String, OutputValue>) -> BTreeMap<String
 
 /// What of an environment exists.
 #[derive(Debug, PartialEq, Serialize, ToSchema)]
-pub(crate) struct InfrastructureView {
+pub struct InfrastructureView {
     /// `absent`, `present`, or `partial`: an operation began to change it and did not come to its end.
     state: &'static str,
     /// The operation that provisioned it last.
@@ -63,27 +63,28 @@ pub(crate) struct InfrastructureView {
     ends_at: Option<Timestamp>,
 }
 
-/// What of an environment exists, as callers see it.
-pub(super) fn infrastructure(infrastructure: Infrastructure) -> InfrastructureView {
-    let absent = InfrastructureView {
-        state: "absent",
-        operation: None,
-        at: None,
-        module: None,
-        outputs: BTreeMap::new(),
-        ends_at: None,
-    };
-    let there = |state, provisioned: Provisioned| InfrastructureView {
-        state,
-        operation: Some(provisioned.operation.to_string()),
-        at: Some(provisioned.at),
-        module: Some(provisioned.module.to_string()),
-        outputs: outputs(provisioned.outputs),
-        ends_at: provisioned.expires_at,
-    };
-    match infrastructure {
-        Infrastructure::Absent => absent,
-        Infrastructure::Present(provisioned) => there("present", provisioned),
-        Infrastructure::Partial(provisioned) => there("partial", provisioned),
+impl From<Infrastructure> for InfrastructureView {
+    fn from(infrastructure: Infrastructure) -> Self {
+        let absent = Self {
+            state: "absent",
+            operation: None,
+            at: None,
+            module: None,
+            outputs: BTreeMap::new(),
+            ends_at: None,
+        };
+        let there = |state, provisioned: Provisioned| Self {
+            state,
+            operation: Some(provisioned.operation.to_string()),
+            at: Some(provisioned.at),
+            module: Some(provisioned.module.to_string()),
+            outputs: outputs(provisioned.outputs),
+            ends_at: provisioned.expires_at,
+        };
+        match infrastructure {
+            Infrastructure::Absent => absent,
+            Infrastructure::Present(provisioned) => there("present", provisioned),
+            Infrastructure::Partial(provisioned) => there("partial", provisioned),
+        }
     }
 }

@@ -18,7 +18,6 @@ use gatehouse_http::{
 };
 
 use crate::{
-    problems,
     state::AppState,
     watch::{View, Watch},
     wire::{DeployStatusAnswer, StatusAnswer},
@@ -110,7 +109,7 @@ async fn answer(
     deadline: Deadline,
 ) -> Result<Response, Problem> {
     let status = operations::status(&*state.table, &reader.caller, &service).await;
-    let status = status.map_err(problems::show_service)?;
+    let status = status.map_err(Problem::show_service)?;
     if wants_stream(headers) {
         return Watch { state, reader, service, view, deadline }.answer(status, headers);
     }

@@ -4,14 +4,10 @@ use gatehouse_domain::{
     catalog::{Category, Deployed, Drift, DriftState, EnvironmentSpec, PlanSummary},
     operations::{EnvironmentStatus, Operation, OperationKind, ServiceStatus},
 };
+use gatehouse_http::views::{InfrastructureView, OperationView};
 use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
-
-use super::{
-    infrastructure::{InfrastructureView, infrastructure},
-    operation::OperationView,
-};
 
 /// What was deployed last.
 #[derive(Debug, PartialEq, Serialize, ToSchema)]
@@ -110,7 +106,7 @@ fn environment((spec, status): (EnvironmentSpec, EnvironmentStatus)) -> Environm
         name: spec.name.to_string(),
         category: spec.category,
         approval_required: spec.approval_required,
-        infrastructure: infrastructure(status.state.infrastructure),
+        infrastructure: status.state.infrastructure.into(),
         deployed: status.state.deployed.map(Into::into),
         drift: status.state.drift.map(Into::into),
         drift_hours: spec.drift_hours,

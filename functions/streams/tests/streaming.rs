@@ -14,6 +14,7 @@ use gatehouse_domain::{
     jobs::{JobDraft, JobSpec},
     providers::{Credentials as ProviderCredentials, Provider, SaveProvider},
     revision::{Precondition, Revision},
+    runs::start,
     secret::{SecretName, WriteSecret},
 };
 use gatehouse_dynamodb::{DynamoDb, Storage, prepare_table};
@@ -21,6 +22,7 @@ use gatehouse_local::{
     aws::{Account as AwsAccount, json::RunningService},
     secrets_manager::SecretsManager,
 };
+use gatehouse_outbound::OutboundHttp;
 use gatehouse_runtime::{
     aws::Aws,
     clock::{System, SystemClock, SystemIds},
@@ -68,15 +70,21 @@ async fn dependencies() -> Dependencies {
 }
 
 impl Dependencies {
+    fn table(&self) -> Table {
+        Table::new(aws(self.dynamodb.endpoint_url()).dynamodb(), "gatehouse", Arc::new(System))
+    }
+
+    fn secrets(&self) -> Secrets {
+        let client = aws(self.secrets.endpoint_url()).secrets_manager();
+        Secrets::new(client, "gatehouse/test", Arc::new(SystemClock))
+    }
+
     /// Registers the twin and a job that points at it.
     async fn fill(&self) {
-        let client = aws(self.dynamodb.endpoint_url()).dynamodb();
         let template = Template::parse(include_str!("../../../template.yaml"), &BTreeMap::new()).unwrap();
+        let client = aws(self.dynamodb.endpoint_url()).dynamodb();
         prepare_table(&client, "gatehouse", &template.tables[0]).await.unwrap();
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let table = Table::new(client, "gatehouse", Arc::new(System));
-        let secrets = aws(self.secrets.endpoint_url()).secrets_manager();
-        let secrets = Secrets::new(secrets, "gatehouse/test", clock);
+        let (table, secrets) = (self.table(), self.secrets());
         let account = Account::Password { username: "ci-gateway".into() };
         let provider = Provider {
             name: "concourse".parse().unwrap(),
@@ -103,6 +111,18 @@ impl Dependencies {
         table.save_api_key(&key, None).await.unwrap();
     }
 
+    /// Triggers the job, as the function does that triggers.
+    async fn trigger(&self) -> String {
+        let (table, secrets) = (Arc::new(self.table()), Arc::new(self.secrets()));
+        let http = OutboundHttp::new().allow_loopback();
+        let providers = gatehouse_providers::directory(table.clone(), secrets, Arc::new(System), http);
+        let (caller, job) = (caller(), "talk".parse().unwrap());
+        let audit = AuditContext { caller: &caller, origin: &Origin::default() };
+        let nothing = BTreeMap::new();
+        let started = start::trigger(&*table, &providers, &System, &audit, &job, &nothing, None).await;
+        started.unwrap().run.id.to_string()
+    }
+
     async fn spawn(&self, mode: &str) -> FunctionProcess {
         let variables = [
             ("GATEHOUSE_RESPONSE_MODE", mode),
@@ -112,8 +132,19 @@ impl Dependencies {
             ("AWS_ENDPOINT_URL_DYNAMODB", &self.dynamodb.endpoint_url()),
             ("AWS_ENDPOINT_URL_SECRETS_MANAGER", &self.secrets.endpoint_url()),
         ];
-        FunctionProcess::spawn(env!("CARGO_BIN_EXE_runs"), &variables).await.unwrap()
+        FunctionProcess::spawn(env!("CARGO_BIN_EXE_streams"), &variables).await.unwrap()
     }
+}
+
+/// An API key that may do everything in tenant `example`.
+fn caller() -> Caller {
+    let grant = Grant::ApiKey {
+        scopes: [Scope::All].into(),
+        tenants: Tenants::Only(["example".parse().unwrap()].into()),
+        expires_at: None,
+        minted_by: None,
+    };
+    Caller { subject: "test".into(), grant }
 }
 
 async fn save_job(table: &Table) {
@@ -134,13 +165,7 @@ async fn save_job(table: &Table) {
         undeclared: None,
     };
     let kinds = ProviderKind::ALL.into();
-    let grant = Grant::ApiKey {
-        scopes: [Scope::All].into(),
-        tenants: Tenants::Only(["example".parse().unwrap()].into()),
-        expires_at: None,
-        minted_by: None,
-    };
-    let caller = Caller { subject: "test".into(), grant };
+    let caller = caller();
     let draft = JobDraft { id: "talk".parse().unwrap(), spec };
     let expected = Precondition::Absent;
     let audit = AuditContext { caller: &caller, origin: &Origin::default() };
@@ -148,32 +173,27 @@ async fn save_job(table: &Table) {
     put.await.unwrap();
 }
 
-/// A sample event with its path parameter and without the headers that belong to another run.
-fn event(text: &str, parameter: &str, value: &str) -> String {
+/// A sample event of this run, without the headers that belong to another one.
+fn event(text: &str, run: &str) -> String {
     let mut event: Value = serde_json::from_str(text).unwrap();
-    event["pathParameters"] = json!({ parameter: value });
+    event["pathParameters"] = json!({ "run_id": run });
     for headers in ["headers", "multiValueHeaders"] {
         event[headers].as_object_mut().unwrap().remove("Last-Event-ID");
     }
     event.to_string()
 }
 
-async fn trigger(runs: &mut FunctionProcess) -> String {
-    let event = event(include_str!("../../../events/runs/trigger-run.json"), "job_id", "talk");
-    let answer = runs.invoke_streaming(event, DEADLINE).await.unwrap();
-    assert_eq!(answer.status, 201);
-    let body: Value = serde_json::from_str(&answer.text().await.unwrap()).unwrap();
-    body["run"]["run_id"].as_str().unwrap().to_owned()
+fn watch(run: &str) -> String {
+    event(include_str!("../../../events/streams/stream-run-events.json"), run)
 }
 
 #[tokio::test]
 async fn a_line_is_sent_before_the_next_one_is_written() {
     let around = dependencies().await;
     around.fill().await;
-    let mut runs = around.spawn("stream").await;
-    let run = trigger(&mut runs).await;
-    let watch = event(include_str!("../../../events/runs/stream-run-events.json"), "run_id", &run);
-    let mut answer = runs.invoke_streaming(watch, DEADLINE).await.unwrap();
+    let mut streams = around.spawn("stream").await;
+    let run = around.trigger().await;
+    let mut answer = streams.invoke_streaming(watch(&run), DEADLINE).await.unwrap();
     assert_eq!(answer.status, 200);
     assert_eq!(answer.headers["content-type"], "text/event-stream; charset=utf-8");
     let mut seen = String::new();
@@ -186,33 +206,36 @@ async fn a_line_is_sent_before_the_next_one_is_written() {
     around.twin.release(build);
     let rest = answer.text().await.unwrap();
     assert!(rest.contains(r#""text":"second\n""#) && rest.contains("event: end"), "{rest}");
-    runs.stop().await;
+    streams.stop().await;
 }
 
 #[tokio::test]
 async fn a_stream_ends_itself_before_the_function_is_ended() {
     let around = dependencies().await;
     around.fill().await;
-    let mut runs = around.spawn("stream").await;
-    let run = trigger(&mut runs).await;
-    let watch = event(include_str!("../../../events/runs/stream-run-events.json"), "run_id", &run);
+    let mut streams = around.spawn("stream").await;
+    let run = around.trigger().await;
     // The build waits to be released, which nobody does: only the deadline ends this stream.
-    let answer = runs.invoke_streaming(watch, Duration::from_secs(7)).await.unwrap();
+    let answer = streams.invoke_streaming(watch(&run), Duration::from_secs(7)).await.unwrap();
     let text = answer.text().await.unwrap();
     assert!(text.contains(r#""text":"first\n""#), "{text}");
     assert!(text.ends_with("event: reconnect\ndata: {}\n\n"), "{text}");
-    runs.stop().await;
+    streams.stop().await;
 }
 
 #[tokio::test]
 async fn a_buffered_function_answers_whole() {
     let around = dependencies().await;
     around.fill().await;
-    let mut runs = around.spawn("buffered").await;
-    let event = event(include_str!("../../../events/runs/trigger-run.json"), "job_id", "talk");
-    let answer = runs.invoke(event, DEADLINE).await.unwrap();
+    let mut streams = around.spawn("buffered").await;
+    let run = around.trigger().await;
+    let build = around.twin.builds().last().unwrap().id;
+    around.twin.release(build);
+    around.twin.wait_until_finished(build).await;
+    let log = event(include_str!("../../../events/streams/show-run-log.json"), &run);
+    let answer = streams.invoke(log, DEADLINE).await.unwrap();
     let answer: Value = serde_json::from_slice(&answer.body).unwrap();
-    assert_eq!(answer["statusCode"], 201, "{answer}");
-    assert!(answer["body"].as_str().unwrap().contains("main:app:talk:"), "{answer}");
-    runs.stop().await;
+    assert_eq!(answer["statusCode"], 200, "{answer}");
+    assert!(answer["body"].as_str().unwrap().contains("first\nsecond\n"), "{answer}");
+    streams.stop().await;
 }

@@ -30,6 +30,7 @@ use gatehouse_http::{
     problem::{INVALID_HEADER, ProblemBody},
     sse::{self, frame},
     stream::{Admission, Cut, Reader},
+    views::ReasonView,
 };
 use gatehouse_store::Table;
 use jiff::Timestamp;
@@ -37,7 +38,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::IntoParams;
 
-use crate::{AppState, wire::ReasonView};
+use crate::AppState;
 
 /// What precedes a position in an id, so that an id is never empty and never [`sse::END`].
 const ID_PREFIX: &str = "e";
@@ -83,7 +84,7 @@ pub(crate) async fn stream(
         Some(sse::END) => return Ok(StatusCode::NO_CONTENT.into_response()),
         Some(id) => Some(read_id(id)?),
     };
-    let run = state.show(&reader.caller, &id).await?.run;
+    let run = state.run(&reader.caller, &id).await?;
     let provider = state.providers.provider(&run.provider).await.map_err(Problem::provider_lookup)?;
     let mut events = provider.events(run.target.clone(), run.build.clone(), after.clone()).fuse();
     // That no event has this id is known at once, and said before a stream begins.

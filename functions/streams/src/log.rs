@@ -94,7 +94,7 @@ pub(crate) async fn show(
     QueryParameters(query): QueryParameters<LogQuery>,
     deadline: Deadline,
 ) -> Result<Response, Problem> {
-    let run = state.show(&reader.caller, &id).await?.run;
+    let run = state.run(&reader.caller, &id).await?;
     let provider = state.providers.provider(&run.provider).await.map_err(Problem::provider_lookup)?;
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8")),
