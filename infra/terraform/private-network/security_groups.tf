@@ -17,8 +17,7 @@ resource "aws_vpc_security_group_egress_rule" "destinations" {
 
   security_group_id = aws_security_group.functions.id
   description       = "CI systems and webhooks."
-  cidr_ipv4         = each.value.ipv4
-  cidr_ipv6         = each.value.ipv6
+  cidr_ipv4         = each.value.cidr
   ip_protocol       = "tcp"
   from_port         = each.value.port
   to_port           = each.value.port

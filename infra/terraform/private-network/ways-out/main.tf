@@ -2,15 +2,15 @@
 # anywhere.
 
 variable "destinations" {
-  description = "Blocks of addresses, of IPv4 or IPv6, each with a port."
+  description = "Blocks of addresses, each with a port."
   type = list(object({
     cidr = string
     port = optional(number, 443)
   }))
 
   validation {
-    condition     = alltrue([for to in var.destinations : can(cidrnetmask(to.cidr)) || can(cidrsubnet(to.cidr, 0, 0))])
-    error_message = "A destination is a block of addresses, such as 10.20.0.0/16."
+    condition     = alltrue([for to in var.destinations : can(cidrnetmask(to.cidr))])
+    error_message = "A destination is a block of IPv4 addresses, such as 10.20.0.0/16: functions have no others."
   }
 
   # AWS would take such a block for the one below, and Terraform then finds a difference each time.
@@ -30,10 +30,6 @@ variable "destinations" {
 output "rules" {
   description = "Each rule by its block and port, which AWS lets a group have once."
   value = {
-    for to in toset(var.destinations) : "${to.cidr} ${to.port}" => {
-      ipv4 = strcontains(to.cidr, ":") ? null : to.cidr
-      ipv6 = strcontains(to.cidr, ":") ? to.cidr : null
-      port = to.port
-    }
+    for to in toset(var.destinations) : "${to.cidr} ${to.port}" => to
   }
 }
