@@ -56,13 +56,24 @@ def fault(route, integration, streaming):
     return None
 
 
+def template_text(path):
+    """The template as `sam deploy` would hand it over."""
+    with open(path, encoding="utf-8") as file:
+        # The transform wants uploaded code; `sam deploy` would have put such an address here.
+        return re.sub(r"(CodeUri|DefinitionUri): .*", r"\1: s3://bucket/key", file.read())
+
+
 def lint(text, name, parameters):
     """Fails where cfn-lint finds an error in what CloudFormation would carry out. Not expanded first, which here, unlike at AWS,
     takes `Fn::Sub` away from around what it cannot replace."""
+    document = translated(yaml_parse(text), parameters)
+    # cfn-lint knows no parameters but by what they are without any.
+    for parameter, value in parameters.items():
+        document["Parameters"][parameter]["Default"] = value
     folder = Path("target/deploy-proof/transformed")
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"{name}.json"
-    file.write_text(json.dumps(translated(yaml_parse(text), parameters), indent=1))
+    file.write_text(json.dumps(document, indent=1))
     linted = subprocess.run(["cfn-lint", "--non-zero-exit-code", "error", str(file)], capture_output=True, text=True)
     if linted.returncode:
         sys.exit(f"{file}:\n{linted.stdout}{linted.stderr}")
@@ -71,9 +82,7 @@ def lint(text, name, parameters):
 
 def main():
     logging.disable(logging.WARNING)
-    with open(sys.argv[1], encoding="utf-8") as file:
-        # The transform wants uploaded code; `sam deploy` would have put such an address here.
-        text = re.sub(r"(CodeUri|DefinitionUri): .*", r"\1: s3://bucket/key", file.read())
+    text = template_text(sys.argv[1])
     for switch in ("on", "off"):
         routes = integrations(text, {"ResponseStreaming": switch})
         faults = [why for route, it in routes.items() if (why := fault(route, it, switch == "on"))]

@@ -10,11 +10,11 @@ use serde_json::{Value, json};
 /// The most bytes of a function's resource policy.
 const RESOURCE_POLICY_LIMIT: usize = 20_480;
 
-fn document() -> Value {
+pub(super) fn document() -> Value {
     gatehouse_template::document(&super::read("template.yaml")).expect("template.yaml can be read")
 }
 
-fn of_type<'a>(document: &'a Value, kind: &str) -> BTreeMap<&'a str, &'a Value> {
+pub(super) fn of_type<'a>(document: &'a Value, kind: &str) -> BTreeMap<&'a str, &'a Value> {
     let resources = document["Resources"].as_object().expect("resources");
     let wanted = resources.iter().filter(|(_, resource)| resource["Type"] == kind);
     wanted.map(|(id, resource)| (id.as_str(), resource)).collect()
@@ -205,7 +205,9 @@ fn workers_and_webhooks_report_where_the_stage_says() {
         &resources["ProvisionStateMachine"]["Properties"]["DefinitionSubstitutions"]["CallbackBaseUrl"],
     ];
     let own = "https://${Api}.execute-api.${AWS::Region}.${AWS::URLSuffix}/${StageName}";
-    let url = json!({ "Fn::If": ["HasCallbackUrl", { "Ref": "CallbackUrl" }, { "Fn::Sub": own }] });
+    let address =
+        json!({ "Fn::If": ["HasDomain", { "Fn::Sub": "https://${DomainName}" }, { "Fn::Sub": own }] });
+    let url = json!({ "Fn::If": ["HasCallbackUrl", { "Ref": "CallbackUrl" }, address] });
     assert_eq!(told, [&url; 2]);
     let condition = json!({ "Fn::Not": [{ "Fn::Equals": [{ "Ref": "CallbackUrl" }, ""] }] });
     assert_eq!(document["Conditions"]["HasCallbackUrl"], condition);
@@ -240,8 +242,18 @@ fn the_boundary_leaves_room_for_every_right_of_the_template_and_no_other() {
     let lines = text.lines().filter(|line| !line.trim_start().starts_with("variable"));
     let text = lines.collect::<Vec<_>>().join("\n");
     let quoted = text.split('"').skip(1).step_by(2);
-    let services =
-        ["apigateway", "dynamodb", "ecs", "events", "iam", "lambda", "logs", "secretsmanager", "states"];
+    let services = [
+        "apigateway",
+        "dynamodb",
+        "ec2",
+        "ecs",
+        "events",
+        "iam",
+        "lambda",
+        "logs",
+        "secretsmanager",
+        "states",
+    ];
     let is_action = |text: &&str| {
         text.split_once(':').is_some_and(|(service, name)| {
             services.contains(&service) && name.bytes().all(|byte| byte.is_ascii_alphabetic())
@@ -256,7 +268,7 @@ fn the_boundary_leaves_room_for_every_right_of_the_template_and_no_other() {
 }
 
 /// Every action of a policy somewhere in a value.
-fn actions(value: &Value, into: &mut BTreeSet<String>) {
+pub(super) fn actions(value: &Value, into: &mut BTreeSet<String>) {
     match value {
         Value::Object(fields) => {
             for (name, field) in fields {
