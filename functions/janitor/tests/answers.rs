@@ -145,6 +145,7 @@ async fn a_sweep_is_answered_with_its_report() {
         "announced": 0,
         "published": 0,
         "flushed": true,
+        "resumed": false,
         "finished": true,
     });
     assert_eq!(report, expected);

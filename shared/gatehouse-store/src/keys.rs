@@ -358,6 +358,11 @@ pub fn pending_flush() -> Key {
     Key::new("FLUSH", "FLUSH")
 }
 
+/// `SWEEP` / `SWEEP`: how far the janitor's round through API keys and tokens has come. Only the janitor writes it.
+pub fn sweep() -> Key {
+    Key::new("SWEEP", "SWEEP")
+}
+
 /// `OUTBOX` / `<found at>#<announcement>`. Empty but for the moments between deciding and publishing.
 pub fn to_publish(announcement: &Announcement) -> Key {
     Key::new(OUTBOX, format!("{}#{}", sortable(announcement.found_at), announcement.id))
