@@ -1,16 +1,9 @@
 //! `import`: creates what a file has and this Gatehouse has not.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    mem,
-    path::PathBuf,
-};
+use std::{collections::BTreeMap, mem, path::PathBuf};
 
 use clap::Args;
-use gatehouse_domain::{
-    clock::random_id,
-    json::{Json, Object},
-};
+use gatehouse_domain::{clock::random_id, json::Json};
 use reqwest::Method;
 use serde_json::json;
 
@@ -24,7 +17,7 @@ use crate::{
     client::{Answer, Call, Client},
     context::Context,
     exit::Exit,
-    failure::Failure,
+    failure::{Failure, Problem},
     output::text_at,
     retry::Retries,
 };
@@ -131,19 +124,9 @@ impl Importer<'_, '_, '_> {
     fn step(&self, kind: Kind, entry: &Json, shown: Option<&Json>) -> Step {
         match shown {
             None => Step::Create,
-            Some(shown) if self.is_same(kind, entry, shown) => Step::Nothing(Outcome::Unchanged),
+            Some(shown) if self.given.is_same(kind, entry, shown) => Step::Nothing(Outcome::Unchanged),
             Some(_) if self.overwrite => Step::Replace,
             Some(_) => Step::Nothing(Outcome::Refused(OTHERWISE.to_owned())),
-        }
-    }
-
-    fn is_same(&self, kind: Kind, entry: &Json, shown: &Json) -> bool {
-        let (wanted, present) = (kind.kept(entry), kind.kept(shown));
-        if kind == Kind::Services {
-            // Of secrets only the names are known.
-            without_secrets(&wanted) == without_secrets(&present) && !self.gives_a_new_secret(entry, shown)
-        } else {
-            wanted == present
         }
     }
 
@@ -169,10 +152,10 @@ impl Importer<'_, '_, '_> {
         if kind == Kind::Users {
             return self.create_user(entry).await;
         }
-        if kind == Kind::Providers && self.needs_secret(entry) {
+        if kind == Kind::Providers && !self.given.completes_account(entry) {
             return Ok(Outcome::Refused("its secret is not in the file; give it with --secrets".to_owned()));
         }
-        let body = self.body(kind, entry, None);
+        let body = self.given.body(kind, entry, None);
         let call = match kind {
             // Its name, of which a tenant has one, keeps it from being there twice.
             Kind::Services => client.call(Method::POST, &["services"])?,
@@ -227,87 +210,8 @@ impl Importer<'_, '_, '_> {
             }
             call = call.header("If-Match", &self.etag(now)?);
         }
-        let body = self.body(kind, entry, Some(shown));
+        let body = self.given.body(kind, entry, Some(shown));
         self.attempt(call.json(&body), Outcome::Changed).await
-    }
-
-    /// An entry as the API takes it; `shown` is what it replaces.
-    fn body(&self, kind: Kind, entry: &Json, shown: Option<&Json>) -> Json {
-        let mut body = members(entry);
-        if kind != Kind::Services {
-            for member in kind.identity() {
-                body.remove(*member);
-            }
-        }
-        match kind {
-            Kind::Jobs => {
-                body.remove("tenant");
-            }
-            Kind::Providers => self.complete_provider(entry, &mut body),
-            Kind::Services => self.complete_service(entry, shown, &mut body),
-            _ => {}
-        }
-        Json::Object(body)
-    }
-
-    // ── Providers ───────────────────────────────────────────────────────────────────────────────────────────────
-
-    fn needs_secret(&self, provider: &Json) -> bool {
-        !provider["auth"].is_null() && self.given.of_provider(text_at(provider, "/name")).is_none()
-    }
-
-    /// Adds the secret half of the account, where it was given, and that nobody has said who may use it.
-    fn complete_provider(&self, provider: &Json, body: &mut Object) {
-        if let (Some(secret), Json::Object(mut account)) =
-            (self.given.of_provider(text_at(provider, "/name")), provider["auth"].clone())
-        {
-            let is_client = text_at(provider, "/auth/grant") == "client_credentials";
-            let member = if is_client { "client_secret" } else { "password" };
-            account.insert(member.to_owned(), secret.clone());
-            body.insert("auth".to_owned(), Json::Object(account));
-        }
-        if provider["scopes"].is_null() && provider["open_to_all"].is_null() {
-            body.insert("open_to_all".to_owned(), Json::Bool(false));
-        }
-    }
-
-    // ── Services ────────────────────────────────────────────────────────────────────────────────────────────────
-
-    /// Puts secrets that were given among the inputs, and names those that stay as they are.
-    fn complete_service(&self, service: &Json, shown: Option<&Json>, body: &mut Object) {
-        body.remove("infrastructure");
-        let environments = environments(service).iter().map(|environment| {
-            let given = self.given_for(service, environment);
-            let present = secret_names(environment_of(shown, environment));
-            let stays = |name: &&str| present.contains(name) && !given.contains_key(*name);
-            let kept: Vec<Json> =
-                secret_names(environment).into_iter().filter(stays).map(Json::from).collect();
-            let mut arranged = members(environment);
-            arranged.remove("secret_inputs");
-            if !kept.is_empty() {
-                arranged.insert("secret_inputs".to_owned(), Json::Array(kept));
-            }
-            if !given.is_empty() {
-                let mut inputs = members(&environment["inputs"]);
-                inputs.extend(given);
-                arranged.insert("inputs".to_owned(), Json::Object(inputs));
-            }
-            Json::Object(arranged)
-        });
-        let environments = environments.collect();
-        body.insert("environments".to_owned(), Json::Array(environments));
-    }
-
-    fn given_for(&self, service: &Json, environment: &Json) -> Object {
-        let (tenant, name) = (text_at(service, "/tenant"), text_at(service, "/name"));
-        self.given.of_environment(tenant, name, text_at(environment, "/name"))
-    }
-
-    fn gives_a_new_secret(&self, service: &Json, shown: &Json) -> bool {
-        environments(service).iter().any(|environment| {
-            let present = secret_names(environment_of(Some(shown), environment));
-            self.given_for(service, environment).keys().any(|name| !present.contains(name.as_str()))
-        })
     }
 
     // ── Tenants ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -345,7 +249,7 @@ impl Importer<'_, '_, '_> {
         let (client, kind) = (self.client, Kind::Tenants);
         for (tenant, is_new) in mem::take(&mut self.incomplete) {
             let name = kind.name_of(&tenant);
-            let mut body = members(&self.body(kind, &tenant, None));
+            let mut body = members(&self.given.body(kind, &tenant, None));
             body.entry("default_project".to_owned()).or_insert(Json::Null);
             let call = at(client, Method::PUT, kind, &name)?.json(&Json::Object(body));
             let outcome = self.attempt(call, Outcome::Changed).await?;
@@ -386,7 +290,7 @@ impl Importer<'_, '_, '_> {
 
     async fn send_entities(&mut self, tenant: &str, entities: &[&Json]) -> Result<(), Failure> {
         let (client, kind) = (self.client, Kind::Entities);
-        let documents = entities.iter().map(|entity| self.body(kind, entity, None)).collect();
+        let documents = entities.iter().map(|entity| self.given.body(kind, entity, None)).collect();
         let call = client.call(Method::POST, &["v1", "catalog", "import"])?;
         let call = call.query(&[("tenant", Some(tenant.to_owned()))]).json(&Json::Array(documents));
         let report = match self.send(call).await {
@@ -408,7 +312,7 @@ impl Importer<'_, '_, '_> {
     fn name_what_is_missing(&mut self, kind: Kind, entry: &Json, shown: Option<&Json>, outcome: &Outcome) {
         let name = kind.name_of(entry);
         if matches!(outcome, Outcome::Refused(_)) {
-            if kind == Kind::Providers && shown.is_none() && self.needs_secret(entry) {
+            if kind == Kind::Providers && shown.is_none() && !self.given.completes_account(entry) {
                 self.report.by_hand(format!("provider {name}: the secret of its account"));
             }
             return;
@@ -423,8 +327,9 @@ impl Importer<'_, '_, '_> {
                 }
             }
             Kind::Services => {
-                for environment in environments(entry) {
-                    self.name_missing_inputs(entry, environment, shown);
+                for (environment, input) in self.given.missing_inputs(entry, shown) {
+                    self.report
+                        .by_hand(format!("service {name}: the secret input `{input}` of `{environment}`"));
                 }
                 if matches!(outcome, Outcome::Created) {
                     for (environment, state) in members(&entry["infrastructure"]) {
@@ -437,17 +342,6 @@ impl Importer<'_, '_, '_> {
                 }
             }
             _ => {}
-        }
-    }
-
-    fn name_missing_inputs(&mut self, service: &Json, environment: &Json, shown: Option<&Json>) {
-        let given = self.given_for(service, environment);
-        let present = secret_names(environment_of(shown, environment));
-        for input in secret_names(environment) {
-            if !present.contains(input) && !given.contains_key(input) {
-                let (name, environment) = (Kind::Services.name_of(service), text_at(environment, "/name"));
-                self.report.by_hand(format!("service {name}: the secret input `{input}` of `{environment}`"));
-            }
         }
     }
 
@@ -523,11 +417,16 @@ fn tenant_of_job(kind: Kind, entry: &Json) -> [(&'static str, Option<String>); 1
 
 /// Why the server refuses one entry, which leaves the others to be tried. Everything else ends the import.
 fn refusal(failure: Failure) -> Result<String, Failure> {
-    let Failure::Problem(problem) = failure else { return Err(failure) };
-    let is_about_caller = ["/problems/action-required", "/problems/reauthentication-required"]
-        .contains(&problem.r#type.as_str());
-    let is_about_entry = matches!(problem.status, 400 | 403 | 404 | 409..=422 | 428) && !is_about_caller;
-    if is_about_entry { Ok(problem.reason()) } else { Err(Failure::Problem(problem)) }
+    match failure {
+        Failure::Problem(problem) if is_about_one(&problem) => Ok(problem.reason()),
+        failure => Err(failure),
+    }
+}
+
+fn is_about_one(problem: &Problem) -> bool {
+    let is_about_caller = ["/problems/action-required", "/problems/reauthentication-required"];
+    matches!(problem.status, 400 | 403 | 404 | 409..=422 | 428)
+        && !is_about_caller.contains(&problem.r#type.as_str())
 }
 
 /// Whether a tenant is as the first step of an import leaves it.
@@ -565,31 +464,4 @@ fn parts<'e>(entities: &[&'e Json]) -> Vec<Vec<&'e Json>> {
     }
     parts.push(part);
     parts
-}
-
-fn environments(service: &Json) -> &[Json] {
-    service["environments"].as_array().unwrap_or_default()
-}
-
-/// The same environment of another service; null where that has none of its name.
-fn environment_of<'s>(service: Option<&'s Json>, same: &Json) -> &'s Json {
-    let name = text_at(same, "/name");
-    let mut environments = service.into_iter().flat_map(environments);
-    environments.find(|environment| text_at(environment, "/name") == name).unwrap_or(&Json::Null)
-}
-
-fn secret_names(environment: &Json) -> BTreeSet<&str> {
-    environment["secret_inputs"].as_array().unwrap_or_default().iter().filter_map(Json::as_str).collect()
-}
-
-fn without_secrets(service: &Json) -> Object {
-    let mut service = members(service);
-    if let Some(Json::Array(environments)) = service.get_mut("environments") {
-        for environment in environments {
-            if let Json::Object(environment) = environment {
-                environment.remove("secret_inputs");
-            }
-        }
-    }
-    service
 }

@@ -1,5 +1,6 @@
 //! `export` and `import`: all of a Gatehouse but its secrets and its history, as one file that another one takes.
 
+mod body;
 mod document;
 mod export;
 mod given;
