@@ -34,7 +34,7 @@ pub struct RouteSettings {
     /// The resource path, such as `/v1/jobs/{job_id}`.
     pub path: String,
     pub method: Method,
-    /// Whether the definition says that the function answers any verb, which one that the path has goes before.
+    /// Whether it stands for any verb; one that the path names goes before.
     pub any: bool,
     /// What `security` says: a name, `NONE`, or nothing.
     pub authorizer: Option<String>,
