@@ -1,13 +1,12 @@
 """Checks what the parameters of the network make of the template: docs/OPERATIONS.md, "Private networks", "A name of the API's
-own" and "A firewall before the API". No emulator has all of it, so what the transforms make is read, and linted."""
+own" and "A firewall before the API". No emulator has all of it, so what the transforms make is read."""
 
 import logging
 import sys
 
-from samcli.lib.cfn_language_extensions.sam_integration import expand_language_extensions
 from samcli.yamlhelper import yaml_parse
 
-from transform import lint, template_text, translated
+from transform import named, resources, template_text, translated
 
 GIVEN = {
     "VpcSubnetIds": "subnet-0a1b2c3d,subnet-1a2b3c4d",
@@ -21,36 +20,26 @@ INSIDE = {"DeployerFunction", "JanitorFunction", "JobsFunction", "RunsFunction",
 RIGHT = "AWSLambdaVPCAccessExecutionRole"
 
 
-def expanded(text, parameters):
-    """What SAM makes of the template once the language extensions have resolved its conditions."""
-    template = expand_language_extensions(yaml_parse(text), parameters, enabled=True).expanded_template
-    return translated(template, parameters)["Resources"]
-
-
-def of_type(resources, kind):
-    return {name: resource["Properties"] for name, resource in resources.items() if resource["Type"] == kind}
-
-
-def inside(resources):
+def inside(made):
     """The functions that are in a VPC, and those whose roles have the right to its network interfaces."""
-    functions = of_type(resources, "AWS::Lambda::Function")
+    functions = named(made, "AWS::Lambda::Function")
     in_vpc = {name for name, properties in functions.items() if "VpcConfig" in properties}
-    roles = of_type(resources, "AWS::IAM::Role")
+    roles = named(made, "AWS::IAM::Role")
     with_right = {name for name in functions if any(RIGHT in str(arn) for arn in roles[f"{name}Role"]["ManagedPolicyArns"])}
     return in_vpc, with_right
 
 
-def disabled(resources):
+def disabled(made):
     """Whether the API cannot be called by the address of its stage."""
-    servers = resources["Api"]["Properties"]["Body"]["servers"]
+    servers = made["Api"]["Properties"]["Body"]["servers"]
     return [server["x-amazon-apigateway-endpoint-configuration"]["disableExecuteApiEndpoint"] for server in servers]
 
 
 def faults(text):
     """What is not as it should be."""
-    without, given = expanded(text, {}), expanded(text, GIVEN)
-    for resources, wanted in ((without, set()), (given, INSIDE)):
-        in_vpc, with_right = inside(resources)
+    without, given = resources(text, {}), resources(text, GIVEN)
+    for made, wanted in ((without, set()), (given, INSIDE)):
+        in_vpc, with_right = inside(made)
         if in_vpc != wanted:
             yield f"in a VPC: {sorted(in_vpc)}"
         if with_right != wanted:
@@ -62,19 +51,19 @@ def faults(text):
     if (disabled(without), disabled(given)) != ([False], [True]):
         yield f"the stage's address is disabled: {disabled(without)} without a name, {disabled(given)} with one"
     # What is said of the API's address holds from its next deployment on.
-    if of_type(without, "AWS::ApiGateway::Deployment").keys() & of_type(given, "AWS::ApiGateway::Deployment").keys():
+    if named(without, "AWS::ApiGateway::Deployment").keys() & named(given, "AWS::ApiGateway::Deployment").keys():
         yield "a name of the API's own makes no new deployment"
 
 
 def waits(text):
     """What refers to the stage, and so comes after it. Not expanded first, which here, unlike at AWS, makes texts of such references."""
-    resources = translated(yaml_parse(text), dict(GIVEN))["Resources"]
-    (stage,) = of_type(resources, "AWS::ApiGateway::Stage")
+    made = translated(yaml_parse(text), dict(GIVEN))["Resources"]
+    (stage,) = named(made, "AWS::ApiGateway::Stage")
     reference = {"Ref": stage}
-    mapping = resources["DomainMapping"]["Properties"]["Stage"]
+    mapping = made["DomainMapping"]["Properties"]["Stage"]
     if mapping != reference:
         yield f"the name leads to {mapping}"
-    _, variables = resources["WebAclAssociation"]["Properties"]["ResourceArn"]["Fn::Sub"]
+    _, variables = made["WebAclAssociation"]["Properties"]["ResourceArn"]["Fn::Sub"]
     if variables != {"Stage": reference}:
         yield f"the firewall is before {variables}"
 
@@ -86,7 +75,6 @@ def main():
     if found:
         sys.exit("the parameters of the network:\n  " + "\n  ".join(found))
     print(f"network: {len(INSIDE)} functions in a VPC, a name, a firewall")
-    lint(text, "network", GIVEN)
 
 
 if __name__ == "__main__":
