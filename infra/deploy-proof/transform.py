@@ -44,7 +44,7 @@ def fault(route, integration, streaming):
     """Why this integration is not what it should be, or nothing."""
     uri = str(integration["uri"])
     # Every route of this function streams, and no other.
-    stream = streaming and "${StreamsFunction.Arn}" in uri
+    stream = streaming and "${StreamsFunction" in uri
     mode = integration.get("responseTransferMode", "BUFFERED")
     timeout = integration.get("timeoutInMillis", BUFFERED_MS)
     if mode != ("STREAM" if stream else "BUFFERED"):
@@ -56,17 +56,61 @@ def fault(route, integration, streaming):
     return None
 
 
+def of_type(resources, kind):
+    return {id: resource for id, resource in resources.items() if resource["Type"] == kind}
+
+
+def rollout_fault(resources, type):
+    """Why an update would not roll out as it should with this type of deployment, or nothing."""
+    functions = of_type(resources, "AWS::Lambda::Function")
+    aliases = of_type(resources, "AWS::Lambda::Alias")
+    if {alias["Properties"]["FunctionName"]["Ref"] for alias in aliases.values()} != set(functions):
+        return f"functions without an alias, or aliases without a function: {sorted(aliases)}"
+    # Calls of a function itself would go to the new code at once, and stay there when the alias goes back.
+    for id, permission in of_type(resources, "AWS::Lambda::Permission").items():
+        if permission["Properties"]["FunctionName"].get("Ref") not in aliases:
+            return f"{id} lets somebody call a function and not its alias"
+    groups = of_type(resources, "AWS::CodeDeploy::DeploymentGroup")
+    if type == "none":
+        moved = [id for id, alias in aliases.items() if "UpdatePolicy" in alias]
+        return f"CodeDeploy takes part: {sorted(groups)}, {moved}" if groups or moved else None
+    for id, alias in aliases.items():
+        group = alias.get("UpdatePolicy", {}).get("CodeDeployLambdaAliasUpdate", {}).get("DeploymentGroupName", {}).get("Ref")
+        if group not in groups:
+            return f"{id} is moved without CodeDeploy"
+        if why := group_fault(groups[group]["Properties"], resources):
+            return f"{group}: {why}"
+    print(f"{len(groups)} deployment groups go back when an alarm sounds")
+    return None
+
+
+def group_fault(group, resources):
+    """Why a deployment group would not go back when an alarm sounds, or nothing."""
+    back, alarms = group["AutoRollbackConfiguration"], group["AlarmConfiguration"]
+    if not back["Enabled"] or "DEPLOYMENT_STOP_ON_ALARM" not in back["Events"] or not alarms["Enabled"]:
+        return "it does not go back when an alarm sounds"
+    # CodeDeploy takes ten at most, and begins nothing while one of them sounds.
+    named = [alarm["Name"]["Ref"] for alarm in alarms["Alarms"]]
+    if not 1 <= len(named) <= 10 or any(resources[name]["Type"] != "AWS::CloudWatch::Alarm" for name in named):
+        return f"alarms {named}"
+    if "RolloutRole" not in str(group["ServiceRoleArn"]) or "CodeDeployServiceRole" in resources:
+        return "its role has no boundary"
+    return None
+
+
 def lint(text, name, parameters):
-    """Fails where cfn-lint finds an error in what CloudFormation would carry out. Not expanded first, which here, unlike at AWS,
-    takes `Fn::Sub` away from around what it cannot replace."""
+    """Fails where cfn-lint finds an error in what CloudFormation would carry out; returns its resources. Not expanded first, which
+    here, unlike at AWS, takes `Fn::Sub` away from around what it cannot replace."""
     folder = Path("target/deploy-proof/transformed")
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"{name}.json"
-    file.write_text(json.dumps(translated(yaml_parse(text), parameters), indent=1))
+    template = translated(yaml_parse(text), parameters)
+    file.write_text(json.dumps(template, indent=1))
     linted = subprocess.run(["cfn-lint", "--non-zero-exit-code", "error", str(file)], capture_output=True, text=True)
     if linted.returncode:
         sys.exit(f"{file}:\n{linted.stdout}{linted.stderr}")
     print(f"{file}: no errors")
+    return template["Resources"]
 
 
 def main():
@@ -83,6 +127,10 @@ def main():
         print(f"ResponseStreaming={switch}: {len(routes)} routes, {streams} of them streaming")
     for switch in ("true", "false"):
         lint(text, f"account-logging-{switch}", {"ConfigureAccountLogging": switch})
+    for type in ("none", "Canary10Percent5Minutes"):
+        parameters = {"DeploymentType": type, "Tracing": "Disabled" if type == "none" else "Active"}
+        if why := rollout_fault(lint(text, f"deployment-{type}", parameters), type):
+            sys.exit(f"DeploymentType={type}: {why}")
 
 
 if __name__ == "__main__":

@@ -10,11 +10,11 @@ use serde_json::{Value, json};
 /// The most bytes of a function's resource policy.
 const RESOURCE_POLICY_LIMIT: usize = 20_480;
 
-fn document() -> Value {
+pub fn document() -> Value {
     gatehouse_template::document(&super::read("template.yaml")).expect("template.yaml can be read")
 }
 
-fn of_type<'a>(document: &'a Value, kind: &str) -> BTreeMap<&'a str, &'a Value> {
+pub fn of_type<'a>(document: &'a Value, kind: &str) -> BTreeMap<&'a str, &'a Value> {
     let resources = document["Resources"].as_object().expect("resources");
     let wanted = resources.iter().filter(|(_, resource)| resource["Type"] == kind);
     wanted.map(|(id, resource)| (id.as_str(), resource)).collect()
@@ -129,7 +129,7 @@ fn what_goes_wrong_has_an_alarm() {
         .values()
         .map(|alarm| {
             let properties = &alarm["Properties"];
-            let of = properties["Dimensions"][0]["Value"]["Ref"].as_str().unwrap_or_default();
+            let of = resource_of(&document, &properties["Dimensions"][0]["Value"]);
             (properties["MetricName"].as_str().expect("a metric").to_owned(), of.to_owned())
         })
         .collect();
@@ -158,6 +158,19 @@ fn what_goes_wrong_has_an_alarm() {
     let silent = &alarms["JanitorSilentAlarm"]["Properties"];
     assert_eq!(silent["TreatMissingData"], "breaching", "a function that is not called has no data");
     assert_eq!(silent["ComparisonOperator"], "LessThanThreshold");
+}
+
+/// Which resource a dimension names: by a reference, or a state machine by the name that its ARN ends with.
+pub fn resource_of<'a>(document: &'a Value, dimension: &'a Value) -> &'a str {
+    let Some(arn) = dimension["Fn::Sub"].as_str() else {
+        return dimension["Ref"].as_str().unwrap_or_default();
+    };
+    let named = |machine: &Value| {
+        let name = machine["Properties"]["Name"]["Fn::Sub"].as_str().expect("a name");
+        arn.ends_with(&format!(":stateMachine:{name}"))
+    };
+    let machines = of_type(document, "AWS::Serverless::StateMachine");
+    machines.into_iter().find_map(|(id, machine)| named(machine).then_some(id)).unwrap_or_default()
 }
 
 #[test]
@@ -240,8 +253,19 @@ fn the_boundary_leaves_room_for_every_right_of_the_template_and_no_other() {
     let lines = text.lines().filter(|line| !line.trim_start().starts_with("variable"));
     let text = lines.collect::<Vec<_>>().join("\n");
     let quoted = text.split('"').skip(1).step_by(2);
-    let services =
-        ["apigateway", "dynamodb", "ecs", "events", "iam", "lambda", "logs", "secretsmanager", "states"];
+    let services = [
+        "apigateway",
+        "cloudwatch",
+        "dynamodb",
+        "ecs",
+        "events",
+        "iam",
+        "lambda",
+        "logs",
+        "secretsmanager",
+        "states",
+        "xray",
+    ];
     let is_action = |text: &&str| {
         text.split_once(':').is_some_and(|(service, name)| {
             services.contains(&service) && name.bytes().all(|byte| byte.is_ascii_alphabetic())
@@ -304,7 +328,7 @@ fn statement_of(function: &FunctionSettings, route: &RouteSettings) -> String {
         "Principal": { "Service": "apigateway.amazonaws.com" },
         "Action": "lambda:InvokeFunction",
         // The name of a function has at most 64.
-        "Resource": format!("arn:aws:lambda:{}:function:{:x<64}", names.1, names.0),
+        "Resource": format!("arn:aws:lambda:{}:function:{:x<64}:live", names.1, names.0),
         "Condition": { "ArnLike": {
             "AWS:SourceArn": format!("arn:aws:execute-api:{}:abcdefghij/*/{}{path}", names.1, route.method),
         } },
