@@ -483,6 +483,8 @@ def prove(stage, released, ministack_program, gatehouse):
             drive_watch(stage, environment)
             redeploy_one(stage, outputs, aws.url, api)
             rollout.delete_stack(STACK, aws.url)
+            with check("and the secrets that the functions have made"):
+                equal({name.split("/")[0] for name in secrets(outputs)}, {"signing-key"}, "the kinds of secrets")
         except Exception:
             save_function_logs(aws.url)
             raise

@@ -88,7 +88,9 @@ class Rights:
         reason to use."""
         configuration = self._functions.get_function_configuration(FunctionName=self._outputs[function])
         versions = self._functions.list_versions_by_function(FunctionName=self._outputs[function])["Versions"]
-        keys = [access_key(version["FunctionArn"], configuration["Role"]) for version in versions]
+        # The emulator has another key for each version, and for whom is called by the alias itself.
+        called = [version["FunctionArn"] for version in versions] + [f"{configuration['FunctionArn']}:{ALIAS}"]
+        keys = [access_key(function, configuration["Role"]) for function in called]
         calls = lambda name: [call for key in keys for call in self._calls(key, name)]  # noqa: E731
         transactions = [part for call in calls("TransactWriteItems") for part in call["TransactItems"]]
 
@@ -138,7 +140,7 @@ class Rights:
 
 
 def access_key(function, role):
-    """The access key that the emulator makes for a version of a function."""
+    """The access key that the emulator makes for a function, as it is called, and its role."""
     return f"ASIA{hashlib.sha256(f'{function}:{role}'.encode()).hexdigest()[:16].upper()}"
 
 

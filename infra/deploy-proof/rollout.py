@@ -79,6 +79,9 @@ def delete_stack(name, endpoint):
     template = formation.get_template(StackName=name, TemplateStage="Processed")["TemplateBody"]
     template = template if isinstance(template, dict) else json.loads(template)
     wanted = {id for id, each in template["Resources"].items() if each.get("DeletionPolicy") == "Retain" and id in made}
+    asked = {id for id, each in made.items() if each["ResourceType"] in {*ASK, *LISTED}}
+    with check("all that is looked for afterwards is there"):
+        equal({id for id in made if is_there(made[id], endpoint)}, asked, "what is there")
     with check("it is deleted"):
         formation.delete_stack(StackName=name)
         until("the end of its deletion", lambda: status(formation, name) != "DELETE_IN_PROGRESS", 120)
@@ -106,7 +109,16 @@ ASK = {
     "AWS::StepFunctions::StateMachine": ("stepfunctions", "describe_state_machine", "stateMachineArn"),
     "AWS::CloudWatch::Dashboard": ("cloudwatch", "get_dashboard", "DashboardName"),
 }
-GONE = {"404", "NotFound", "NotFoundException", "NoSuchEntity", "ResourceNotFound", "ResourceNotFoundException", "StateMachineDoesNotExist"}
+LISTED = {"AWS::CloudWatch::Alarm", "AWS::Logs::LogGroup"}
+GONE = {
+    "404",
+    "NoSuchEntity",
+    "NotFound",
+    "NotFoundException",
+    "ResourceNotFound",
+    "ResourceNotFoundException",
+    "StateMachineDoesNotExist",
+}
 
 
 def is_there(resource, endpoint):

@@ -56,6 +56,24 @@ def fault(route, integration, streaming):
     return None
 
 
+def versions(text, parameters):
+    """The version of each function that a deployment with these parameters publishes, by the name that SAM gives it."""
+    expanded = expand_language_extensions(yaml_parse(text), parameters, enabled=True).expanded_template
+    return set(of_type(translated(expanded, parameters)["Resources"], "AWS::Lambda::Version"))
+
+
+def version_fault(text):
+    """Why a parameter that functions are given would not come to those who call their aliases, or nothing."""
+    functions, before = text.count("Type: AWS::Serverless::Function"), versions(text, {})
+    if versions(text, {}) != before:
+        return "a deployment that changes nothing publishes versions"
+    for parameters, published in (({"LogLevel": "debug"}, functions), ({"Tracing": "Active"}, functions), ({"UnusedTokenDays": "7"}, 1)):
+        new = versions(text, parameters) - before
+        if len(new) != published:
+            return f"{parameters} publishes {sorted(new)}"
+    return None
+
+
 def of_type(resources, kind):
     return {id: resource for id, resource in resources.items() if resource["Type"] == kind}
 
@@ -127,6 +145,9 @@ def main():
         print(f"ResponseStreaming={switch}: {len(routes)} routes, {streams} of them streaming")
     for switch in ("true", "false"):
         lint(text, f"account-logging-{switch}", {"ConfigureAccountLogging": switch})
+    if why := version_fault(text):
+        sys.exit(why)
+    print("what changes of a function publishes a version")
     for type in ("none", "Canary10Percent5Minutes"):
         parameters = {"DeploymentType": type, "Tracing": "Disabled" if type == "none" else "Active"}
         if why := rollout_fault(lint(text, f"deployment-{type}", parameters), type):

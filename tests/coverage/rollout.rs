@@ -34,6 +34,9 @@ fn every_change_of_a_function_becomes_a_version_behind_its_alias() {
         let properties = &function["Properties"];
         assert_eq!(properties["AutoPublishAliasAllProperties"], true, "{id}");
         assert!(properties["AutoPublishAlias"].is_null(), "{id} has an alias of its own");
+        // In `Globals` a parameter stays a reference, and SAM sees no change when its value changes.
+        let level = &properties["Environment"]["Variables"]["GATEHOUSE_LOG"];
+        assert_eq!(*level, json!({ "Ref": "LogLevel" }), "{id}");
     }
 }
 
