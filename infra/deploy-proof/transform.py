@@ -67,10 +67,14 @@ def version_fault(text):
     functions, before = text.count("Type: AWS::Serverless::Function"), versions(text, {})
     if versions(text, {}) != before:
         return "a deployment that changes nothing publishes versions"
-    for parameters, published in (({"LogLevel": "debug"}, functions), ({"Tracing": "Active"}, functions), ({"UnusedTokenDays": "7"}, 1)):
-        new = versions(text, parameters) - before
+    for name, value, published in (
+        ("LogLevel", "debug", functions),
+        ("Tracing", "Active", functions),
+        ("UnusedTokenDays", "7", 1),
+    ):
+        new = versions(text, {name: value}) - before
         if len(new) != published:
-            return f"{parameters} publishes {sorted(new)}"
+            return f"{name}={value} publishes {sorted(new)}"
     return None
 
 
@@ -104,8 +108,8 @@ def rollout_fault(resources, type):
 
 def group_fault(group, resources):
     """Why a deployment group would not go back when an alarm sounds, or nothing."""
-    back, alarms = group["AutoRollbackConfiguration"], group["AlarmConfiguration"]
-    if not back["Enabled"] or "DEPLOYMENT_STOP_ON_ALARM" not in back["Events"] or not alarms["Enabled"]:
+    back, alarms = group["AutoRollbackConfiguration"], group.get("AlarmConfiguration", {})
+    if not back["Enabled"] or "DEPLOYMENT_STOP_ON_ALARM" not in back["Events"] or not alarms.get("Enabled"):
         return "it does not go back when an alarm sounds"
     # CodeDeploy takes ten at most, and begins nothing while one of them sounds.
     named = [alarm["Name"]["Ref"] for alarm in alarms["Alarms"]]
