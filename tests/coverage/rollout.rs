@@ -161,11 +161,11 @@ fn traces_are_sent_where_a_stage_wants_them_and_may_be_then_alone() {
     for (id, machine) in of_type(&document, "AWS::Serverless::StateMachine") {
         assert_eq!(machine["Properties"]["Tracing"], json!({ "Enabled": traces }), "{id}");
         let role = json!([{ "Ref": format!("{id}Role") }]);
-        let traced = policies.values().find(|policy| {
+        let sending = policies.values().find(|policy| {
             let statements = &policy["Properties"]["PolicyDocument"]["Statement"];
             policy["Properties"]["Roles"] == role && statements[0]["Sid"] == "SendTraces"
         });
-        let condition = &traced.unwrap_or_else(|| panic!("{id} may not send traces"))["Condition"];
+        let condition = &sending.unwrap_or_else(|| panic!("{id} may not send traces"))["Condition"];
         let wanted = if machine["Condition"].is_null() { "Traces" } else { "TracesProvisioner" };
         assert_eq!(*condition, wanted, "{id}");
     }
