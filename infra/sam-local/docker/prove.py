@@ -60,7 +60,7 @@ class Daemon(Process):
     """A Docker of our own, with all that it keeps in a folder."""
 
     def __init__(self, folder, logs):
-        super().__init__("dockerd", ["dockerd", "--data-root", folder], logs)
+        super().__init__("dockerd", ["dockerd", "--log-level", "warn", "--data-root", folder], logs)
 
     def __enter__(self):
         self.log.unlink(missing_ok=True)
