@@ -30,8 +30,8 @@ export PATH="$tools/bin:$PATH"
 template() {
   step "template"
   sam validate --lint
-  cfn-lint template.yaml
   python3 "$here/transform.py" template.yaml
+  python3 "$here/network.py" template.yaml
 }
 
 # Beside the folder that a real deploy takes its binaries from, so that the two never mix.
