@@ -7,6 +7,7 @@ import json
 import boto3
 
 from checks import equal
+from rollout import ALIAS
 
 ANSWERS = {"states:SendTaskFailure", "states:SendTaskHeartbeat", "states:SendTaskSuccess"}
 
@@ -53,19 +54,23 @@ class Rights:
     def insist_on_machines(self, cluster):
         """The state machines may invoke their functions and run the provisioner, and no more: the emulator does not
         check what they do, so what they may do is read."""
+        # By their aliases, and without one, as executions call them that began before there were any.
         callbacks, deployer = (
-            self._functions.get_function_configuration(FunctionName=self._outputs[name])["FunctionArn"]
-            for name in ("CallbacksFunctionName", "DeployerFunctionName")
+            {("lambda:InvokeFunction", arn), ("lambda:InvokeFunction", f"{arn}:{ALIAS}")}
+            for arn in (
+                self._functions.get_function_configuration(FunctionName=self._outputs[name])["FunctionArn"]
+                for name in ("CallbacksFunctionName", "DeployerFunctionName")
+            )
         )
         wanted = {
             "ProvisionStateMachineArn": {
-                ("lambda:InvokeFunction", callbacks),
+                *callbacks,
                 # Executions that are under way go on with an older revision.
                 ("ecs:RunTask", f"{cluster.task_definition.rsplit(':', 1)[0]}:*"),
                 ("iam:PassRole", cluster.task_role),
                 ("iam:PassRole", cluster.execution_role),
             },
-            "DeployStateMachineArn": {("lambda:InvokeFunction", callbacks), ("lambda:InvokeFunction", deployer)},
+            "DeployStateMachineArn": callbacks | deployer,
         }
         for output, rights in wanted.items():
             machine = self._states.describe_state_machine(stateMachineArn=self._outputs[output])
@@ -82,14 +87,16 @@ class Rights:
         """A function has used each of its rights by now, but perhaps for those that the proof need not give it a
         reason to use."""
         configuration = self._functions.get_function_configuration(FunctionName=self._outputs[function])
-        # The emulator makes the access key of a function from these two.
-        seed = f"{configuration['FunctionArn']}:{configuration['Role']}"
-        key = f"ASIA{hashlib.sha256(seed.encode()).hexdigest()[:16].upper()}"
-        transactions = [part for call in self._calls(key, "TransactWriteItems") for part in call["TransactItems"]]
+        versions = self._functions.list_versions_by_function(FunctionName=self._outputs[function])["Versions"]
+        # The emulator has another key for each version, and for whom is called by the alias itself.
+        called = [version["FunctionArn"] for version in versions] + [f"{configuration['FunctionArn']}:{ALIAS}"]
+        keys = [access_key(function, configuration["Role"]) for function in called]
+        calls = lambda name: [call for key in keys for call in self._calls(key, name)]  # noqa: E731
+        transactions = [part for call in calls("TransactWriteItems") for part in call["TransactItems"]]
 
         def used(action):
             in_transaction = any(PARTS.get(action) in part for part in transactions)
-            return in_transaction or bool(self._calls(key, action.split(":")[1]))
+            return in_transaction or bool(calls(action.split(":")[1]))
 
         actions = self._actions(name_of(configuration["Role"]))
         unused = {action for action in actions - spared if not used(action)}
@@ -130,6 +137,11 @@ class Rights:
         statement = {"Effect": effect, "Action": list(actions), "Resource": "*"}
         document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
         self._iam.put_role_policy(RoleName=role, PolicyName=name, PolicyDocument=document)
+
+
+def access_key(function, role):
+    """The access key that the emulator makes for a function, as it is called, and its role."""
+    return f"ASIA{hashlib.sha256(f'{function}:{role}'.encode()).hexdigest()[:16].upper()}"
 
 
 def as_list(value):

@@ -32,6 +32,7 @@ template() {
   sam validate --lint
   python3 "$here/transform.py" template.yaml
   python3 "$here/network.py" template.yaml
+  python3 "$here/aliases.py" template.yaml
 }
 
 # Beside the folder that a real deploy takes its binaries from, so that the two never mix.
