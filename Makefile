@@ -1,6 +1,6 @@
 # What people run often. Every target is one or two commands; CI runs .ci/run.
 .DEFAULT_GOAL := help
-.PHONY: help run test fuzz schemathesis fmt lint doc openapi build findings validate deploy-proof table watch invoke story bench ci
+.PHONY: help run test fuzz schemathesis fmt lint doc openapi build findings validate deploy-proof table watch invoke story sam-local bench ci
 
 # sam, cfn-lint and cargo-lambda as pinned in infra/deploy-proof/requirements-tools.txt.
 TOOLS := target/venv/tools/bin
@@ -70,6 +70,10 @@ invoke: ## send EVENT to FUNCTION, which `make watch` serves (make invoke FUNCTI
 
 story: ## send all sample events to `make watch` in their order, and compare the answers (needs `make table`)
 	infra/sam-local/run.sh story
+
+sam-local: ## `sam local` in a Docker of its own: all sample events, and start-api (root; docker.io, debootstrap)
+	infra/sam-local/run.sh image
+	infra/sam-local/run.sh docker
 
 bench: ## measure the functions: size, start, invocation, memory
 	cargo bench --package gatehouse-tests --bench functions

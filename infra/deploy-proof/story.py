@@ -65,7 +65,7 @@ def known_at_first(key, concourse):
 
 def tell(invoke, known, step):
     """Invokes the functions with the events in order. `invoke(function, event)` returns the answer, and `step(title)` is
-    what each of them happens in."""
+    what each of them happens in. Returns what is known at the end."""
     story, known = Story(), dict(known)
     for event, wanted in story.steps:
         with step(event) as line:
@@ -78,6 +78,7 @@ def tell(invoke, known, step):
                 raise Failure(f"the answer to {event}: wanted {wanted}, got {got}: {json.dumps(answer)[:2000]}")
             known |= story.learn(event, answer)
             line.append(got)
+    return known
 
 
 def _put(said, text):

@@ -22,6 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "deploy-proof"))
 import stack  # noqa: E402
 from checks import run  # noqa: E402
 from emulators import HOST, ConcourseTwin, Failure, MiniStack  # noqa: E402
+from relay import relayed  # noqa: E402
 
 STACK, STAGE = "gatehouse-local", "dev"
 # Docker's bridge on Linux: this machine and its containers reach what listens there, and nobody else does.
@@ -67,11 +68,13 @@ def serve(arguments):
         aws = running.enter_context(emulator)
         os.environ["AWS_ENDPOINT_URL"] = aws.url
         concourse = running.enter_context(ConcourseTwin(arguments.gatehouse, logs, arguments.concourse_port))
+        if host != HOST:
+            # Plain HTTP is for `localhost` alone: `--add-host` makes that name this address as well, in a container.
+            running.enter_context(relayed(host, arguments.concourse_port))
         print("Deploying the template …", flush=True)
         parameters = {"StageName": STAGE, "AuthorizerCacheSeconds": "2"}
         outputs = stack.deploy(work / "stage", aws.url, STACK, parameters, logs / "sam-deploy.log")
         told = {**stack.variables(outputs, STACK, STAGE), "AWS_ENDPOINT_URL": aws.url}
-        # Containers have a loopback of their own, and no other address of the Concourse is known here.
         write(running, arguments.env_vars, {"Parameters": told})
         made = run(
             arguments.gatehouse,
@@ -84,7 +87,7 @@ An emulated AWS is at {aws.url}, with the stack {STACK}; a pretend Concourse at 
     API key     {work / "key.json"}
 
     make watch
-    sam local invoke JobsFunction -e events/jobs/list-jobs.json --env-vars {arguments.env_vars}
+    sam local …, as docs/SAM.md says
 
 Ctrl-C stops it, and everything that was written is forgotten.""", flush=True)
         while aws.still_runs():
