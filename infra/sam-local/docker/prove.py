@@ -283,7 +283,9 @@ def ask_api(sam, logs, client, key, known):
         ("GET /services", key, 200, service.encode()),
         (f"GET /services/{service}/actions/status", key, 200, service.encode()),
     ]
-    with sam.start_api(logs) as api:
+    with contextlib.ExitStack() as running:
+        with check("it starts"):
+            api = running.enter_context(sam.start_api(logs))
         for route, credential, wanted, part in routes:
             with check(f"{route}{', with a key' if credential else ''}: {wanted}"):
                 status, body = api.ask(*route.split(), credential)
@@ -304,7 +306,8 @@ def main():
     # So that `with` blocks end, and the processes with them, when somebody ends this one.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     logs = arguments.work / "logs"
-    logs.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(logs, ignore_errors=True)
+    logs.mkdir(parents=True)
     start = time.monotonic()
     try:
         insist_on_c_library(arguments.work / "stage")

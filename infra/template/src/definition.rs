@@ -183,15 +183,16 @@ fn called(place: &str, integration: &Integration) -> Result<(String, TransferMod
     Ok((function.to_owned(), transfer))
 }
 
-/// The version, the logical id of the function and the call that a URI is made of. An alias of a function runs what the
-/// function does.
+/// The version, the logical id of the function and the call that a URI is made of. An alias of a function, as in
+/// `${F.Arn}:live`, runs what the function does.
 fn parts(uri: &Value) -> Option<(&str, &str, &str)> {
     let text = uri["Fn::Sub"].as_str()?;
     let (_, path) = text.split_once(":lambda:path/")?;
     let (version, rest) = path.split_once("/functions/${")?;
-    let (reference, call) = rest.split_once("}/")?;
-    let (function, attribute) = reference.split_once('.')?;
-    matches!(attribute, "Arn" | "Alias").then_some((version, function, call))
+    let (reference, rest) = rest.split_once('}')?;
+    let (alias, call) = rest.split_once('/')?;
+    let function = reference.strip_suffix(".Arn")?;
+    (alias.is_empty() || alias.starts_with(':')).then_some((version, function, call))
 }
 
 fn authorizer(

@@ -100,7 +100,7 @@ fn a_parameter_may_switch_streaming_off() {
 
 #[test]
 fn an_alias_of_a_function_leads_to_the_function() {
-    let text = with_route("/x", "get", &calling("F", "")).replace("${F.Arn}", "${F.Alias}");
+    let text = with_route("/x", "get", &calling("F", "")).replace("${F.Arn}", "${F.Arn}:live");
     assert_eq!(parse(&text, &[]).unwrap().function("f").unwrap().routes[0].path, "/x");
 }
 
