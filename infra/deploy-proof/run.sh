@@ -32,6 +32,8 @@ template() {
   sam validate --lint
   cfn-lint template.yaml
   python3 "$here/transform.py" template.yaml
+  # How the stack's rights are judged.
+  python3 -m unittest discover --start-directory "$here"
 }
 
 # Beside the folder that a real deploy takes its binaries from, so that the two never mix.
