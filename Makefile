@@ -1,6 +1,6 @@
 # What people run often. Every target is one or two commands; CI runs .ci/run.
 .DEFAULT_GOAL := help
-.PHONY: help run test fuzz schemathesis fmt lint doc openapi build validate deploy-proof table watch invoke story bench ci
+.PHONY: help run test fuzz schemathesis fmt lint doc openapi build findings validate deploy-proof table watch invoke story bench ci
 
 # sam, cfn-lint and cargo-lambda as pinned in infra/deploy-proof/requirements-tools.txt.
 TOOLS := target/venv/tools/bin
@@ -48,10 +48,13 @@ openapi: ## write infra/openapi.json from the routes
 build: ## build the functions for Lambda into target/lambda (make build ARCHITECTURE=x86_64); arm64 without it
 	$(WITH_TOOLS) cargo lambda build --release --$(subst _,-,$(ARCHITECTURE)) $(FUNCTIONS:%=--package %)
 
+findings: ## what cfn-lint, checkov and zizmor find beyond .ci/accepted-findings.toml, ready to be pasted there
+	.ci/findings
+
 validate: ## check template.yaml
 	$(WITH_TOOLS) AWS_DEFAULT_REGION=eu-west-1 SAM_CLI_TELEMETRY=0 sam validate --lint
-	$(WITH_TOOLS) cfn-lint template.yaml
 	$(WITH_TOOLS) AWS_DEFAULT_REGION=eu-west-1 python3 infra/deploy-proof/transform.py template.yaml
+	.ci/findings
 
 deploy-proof: ## deploy into an emulated AWS and drive what stands there
 	infra/deploy-proof/run.sh

@@ -46,6 +46,8 @@ class Api:
 
     def __init__(self, port, api_id, stage, key=None):
         self._port, self._id, self._stage, self._key = port, api_id, stage, key
+        # For programs that find it by its URL alone: not every machine resolves names below `localhost`.
+        self.url = f"http://{HOST}:{port}/_aws/execute-api/{api_id}/{stage}"
 
     def with_key(self, key):
         """The same API, called with another credential."""

@@ -25,7 +25,9 @@ from api import PROBLEM, Api
 from catalog import Catalog
 from checks import check, equal, passed, run, section, until
 from emulators import ConcourseTwin, Failure, Lambda, MiniStack, Process, free_port
+from moving import drive_moving
 from recorder import Recorder
+from recovery import drive_recovery
 from rights import Rights
 from seen import Seen
 from workers import Cluster
@@ -519,11 +521,14 @@ def prove(stage, released, ministack_program, gatehouse):
             use_session_again(catalog, "proof-asks")
             drive_workflows(catalog, lambda: deploy(stage, aws.url, recorded, cluster, "UPDATE_COMPLETE"))
             drive_providers(api.with_key(admin), outputs)
+            drive_recovery(api.with_key(admin), outputs, STACK, WORK)
             environment = stack.variables(outputs, STACK, "proof")
             tell_story(stage, environment, admin_key, concourse, recorder)
             compare_rights(catalog, recorder)
             drive_watch(stage, environment)
             redeploy_one(stage, outputs, aws.url, api)
+            # Last: another tenant closes providers of which nobody has said who may use them.
+            drive_moving(gatehouse, api.url, admin, WORK / "moving")
         except Exception:
             save_function_logs(aws.url)
             raise

@@ -30,8 +30,8 @@ export PATH="$tools/bin:$PATH"
 template() {
   step "template"
   sam validate --lint
-  cfn-lint template.yaml
   python3 "$here/transform.py" template.yaml
+  python3 "$here/network.py" template.yaml
   # How the stack's rights are judged.
   python3 -m unittest discover --start-directory "$here"
 }

@@ -1,5 +1,6 @@
 """Compares what functions and state machines may do with the calls that they were seen to make."""
 
+import itertools
 import json
 import re
 
@@ -133,10 +134,10 @@ def needs(policies, calls):
     """The rights of all, those that a call needed and those that none did, each with whose it is."""
     needed, unneeded = [], []
     for who, statements in policies.items():
-        for statement in statements:
-            for right in statement.rights():
-                served = any(right.serves(call) for call in calls.get(who, ()))
-                (needed if served else unneeded).append((who, right))
+        allowing = (statement for statement in statements if statement.effect == "Allow")
+        for right in itertools.chain.from_iterable(statement.rights() for statement in allowing):
+            served = any(right.serves(call) for call in calls.get(who, ()))
+            (needed if served else unneeded).append((who, right))
     return needed, unneeded
 
 

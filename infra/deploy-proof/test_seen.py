@@ -40,6 +40,9 @@ class Needs(unittest.TestCase):
         needed, unneeded = needs(given, {"A": [put("LEASE#x")]})
         self.assertEqual((len(needed), len(unneeded)), (1, 3))
 
+    def test_what_is_denied_is_no_right(self):
+        self.assertEqual(needs(policies(Effect="Deny"), {}), ([], []))
+
     def test_what_is_accounted_for(self):
         condition = {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["LEASE#*", "PINS"]}}
         _, unneeded = needs(policies(Condition=condition), {})

@@ -1,18 +1,18 @@
 """Checks what CloudFormation's transforms make of the template.
 
-SAM compares `ResponseTransferMode` as text. It must be resolved before SAM sees it, or every route is silently
-buffered; and a stream needs its own timeout, or API Gateway ends it after 29 s. Both transforms are run here with the
-code that AWS ships in SAM CLI.
+A stream needs another call of Lambda and its own timeout, or API Gateway ends it after 29 s. SAM names a deployment of the
+API after its body: what a parameter changes there must be resolved before SAM sees it, or the stage stays with the
+deployment that it has. Every route is behind the authorizer or says that it is not, and one statement lets the API call a
+function for all of them. Both transforms are run here with the code that AWS ships in SAM CLI.
 
-What comes out is linted as well, with the account's logging and without it: what CloudFormation refuses of resources that
-may be missing shows only there.
+`.ci/findings` looks at what comes out.
 """
 
 import json
 import logging
 import re
-import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 from samcli.lib.cfn_language_extensions.sam_integration import expand_language_extensions
@@ -29,22 +29,34 @@ def translated(template, parameters):
     return Translator({}, Parser()).translate(template, parameters)
 
 
-def integrations(text, parameters):
-    """The integration of every route, as API Gateway would be given it."""
+def resources(text, parameters):
+    """What the stack is made of, with both transforms."""
     expanded = expand_language_extensions(yaml_parse(text), parameters, enabled=True).expanded_template
-    body = translated(expanded, parameters)["Resources"]["Api"]["Properties"]["Body"]
+    return translated(expanded, parameters)["Resources"]
+
+
+def named(made, kind):
+    """The resources of one type, by name."""
+    return {name: resource["Properties"] for name, resource in made.items() if resource["Type"] == kind}
+
+
+def operations(made):
+    """Every route, as API Gateway would be given it."""
     return {
-        f"{method.upper()} {path}": operation["x-amazon-apigateway-integration"]
-        for path, operations in body["paths"].items()
+        f"{method.upper()} {path}": operation
+        for path, operations in made["Api"]["Properties"]["Body"]["paths"].items()
         for method, operation in operations.items()
     }
 
 
-def fault(route, integration, streaming):
-    """Why this integration is not what it should be, or nothing."""
+def fault(route, operation, streaming):
+    """Why this route is not what it should be, or nothing."""
+    if operation.get("security") not in ([{"GatehouseAuthorizer": []}], [{"NONE": []}]):
+        return f"{route}: security {operation.get('security')}"
+    integration = operation["x-amazon-apigateway-integration"]
     uri = str(integration["uri"])
     # Every route of this function streams, and no other.
-    stream = streaming and "${StreamsFunction.Arn}" in uri
+    stream = streaming and "${StreamsFunction." in uri
     mode = integration.get("responseTransferMode", "BUFFERED")
     timeout = integration.get("timeoutInMillis", BUFFERED_MS)
     if mode != ("STREAM" if stream else "BUFFERED"):
@@ -56,33 +68,38 @@ def fault(route, integration, streaming):
     return None
 
 
-def lint(text, name, parameters):
-    """Fails where cfn-lint finds an error in what CloudFormation would carry out. Not expanded first, which here, unlike at AWS,
-    takes `Fn::Sub` away from around what it cannot replace."""
-    folder = Path("target/deploy-proof/transformed")
-    folder.mkdir(parents=True, exist_ok=True)
-    file = folder / f"{name}.json"
-    file.write_text(json.dumps(translated(yaml_parse(text), parameters), indent=1))
-    linted = subprocess.run(["cfn-lint", "--non-zero-exit-code", "error", str(file)], capture_output=True, text=True)
-    if linted.returncode:
-        sys.exit(f"{file}:\n{linted.stdout}{linted.stderr}")
-    print(f"{file}: no errors")
+def template_text(path):
+    """The template, with such addresses as `sam deploy` puts there: the transform wants uploaded code."""
+    return re.sub(r"(CodeUri|DefinitionUri): .*", r"\1: s3://bucket/key", Path(path).read_text(encoding="utf-8"))
+
+
+def statements(made):
+    """How often API Gateway is let call each function; the authorizer is none of those that routes lead to."""
+    permissions = named(made, "AWS::Lambda::Permission").values()
+    allowed = [it for it in permissions if it["Principal"] == "apigateway.amazonaws.com"]
+    return Counter(json.dumps(it["FunctionName"]) for it in allowed)
 
 
 def main():
     logging.disable(logging.WARNING)
-    with open(sys.argv[1], encoding="utf-8") as file:
-        # The transform wants uploaded code; `sam deploy` would have put such an address here.
-        text = re.sub(r"(CodeUri|DefinitionUri): .*", r"\1: s3://bucket/key", file.read())
+    text = template_text(sys.argv[1])
+    deployments = []
     for switch in ("on", "off"):
-        routes = integrations(text, {"ResponseStreaming": switch})
+        made = resources(text, {"ResponseStreaming": switch})
+        routes = operations(made)
         faults = [why for route, it in routes.items() if (why := fault(route, it, switch == "on"))]
+        faults += [f"{function}: {many} statements" for function, many in statements(made).items() if many > 1]
         if faults:
             sys.exit(f"ResponseStreaming={switch}:\n  " + "\n  ".join(faults))
-        streams = sum(it.get("responseTransferMode") == "STREAM" for it in routes.values())
-        print(f"ResponseStreaming={switch}: {len(routes)} routes, {streams} of them streaming")
-    for switch in ("true", "false"):
-        lint(text, f"account-logging-{switch}", {"ConfigureAccountLogging": switch})
+        deployments += named(made, "AWS::ApiGateway::Deployment")
+        modes = [it["x-amazon-apigateway-integration"].get("responseTransferMode") for it in routes.values()]
+        opened = sum(it["security"] == [{"NONE": []}] for it in routes.values())
+        print(
+            f"ResponseStreaming={switch}: {len(made)} resources, {len(routes)} routes, "
+            f"{modes.count('STREAM')} of them streaming, {opened} for anybody"
+        )
+    if len(set(deployments)) != 2:
+        sys.exit(f"switching ResponseStreaming makes no new deployment of the API: {deployments}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,9 @@
 //! The audit trail.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use futures_util::future::join_all;
 use gatehouse_domain::{
@@ -8,6 +11,10 @@ use gatehouse_domain::{
     caller::Tenants,
     clock::Clock,
     paging::{Cursor, ListError, PageRequest},
+};
+use gatehouse_store::{
+    item::{key_attributes, text},
+    keys,
 };
 use jiff::Timestamp;
 
@@ -98,6 +105,101 @@ async fn the_trail_is_read_backwards_over_months_each_entry_once() {
             assert_eq!(targets(&table, &filter, now, limit).await, wanted, "{filter:?} by {limit}");
         }
     }
+}
+
+/// Puts an entry that was written where a version without shards has it: in one partition for each month of a trail.
+async fn undivide(table: &TestTable, entry: &Entry) {
+    for key in [keys::audit(entry), keys::audit_of_actor(entry)].map(key_attributes) {
+        let call = table.client.get_item().table_name(&table.name).set_key(Some(key.clone()));
+        let mut item = call.send().await.unwrap().item.expect("the entry");
+        table.client.delete_item().table_name(&table.name).set_key(Some(key)).send().await.unwrap();
+        for name in ["pk", "gsi1pk"] {
+            let Some(shard) = item.get(name).map(|shard| shard.as_s().unwrap().clone()) else { continue };
+            let (month, _) = shard.rsplit_once('#').unwrap();
+            item.insert(name.to_owned(), text(month));
+        }
+        table.client.put_item().table_name(&table.name).set_item(Some(item)).send().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_versions_with_and_without_shards_wrote_is_read_once_and_in_order() {
+    let table = TestTable::new().await;
+    let mut wanted = Vec::new();
+    for number in 0..60_u32 {
+        let entry = append(&table, "user:ada", &format!("x:{number}"), Some("acme")).await;
+        // For a while both of them write.
+        if number < 20 || (number < 40 && number % 3 == 0) {
+            undivide(&table, &entry).await;
+        }
+        wanted.push(entry);
+        // Some are of one moment, some of one month, and some months have none.
+        table.system.advance(match number % 8 {
+            0 => Duration::ZERO,
+            7 => DAY * 33,
+            _ => DAY,
+        });
+    }
+    wanted.sort_by(|one, other| (other.at, &other.id).cmp(&(one.at, &one.id)));
+    let now = table.system.now();
+    for filter in [AuditFilter::Everything, of_tenant("acme"), of_actor("user:ada", "acme")] {
+        for limit in [1, 2, 3, 7, 10, 59, 60, 100] {
+            let pages = read(&table, &filter, now, limit).await;
+            assert!(pages.iter().all(|page| page.len() <= usize::from(limit)), "{filter:?} by {limit}");
+            assert_eq!(pages.concat(), wanted, "{filter:?} by {limit}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_written_between_two_pages_moves_nothing_on_the_next_ones() {
+    let table = TestTable::new().await;
+    let mut older = Vec::new();
+    for number in 0..20 {
+        older.insert(0, append(&table, "user:ada", &format!("x:{number}"), Some("acme")).await);
+        table.system.advance(Duration::from_millis(1));
+    }
+    let (store, now) = (&*table.table, table.system.now());
+    let mut found = Vec::new();
+    let mut cursor = None;
+    for _ in 0..older.len() {
+        let page = store.list_audit(&AuditFilter::Everything, now, &behind(cursor)).await.unwrap();
+        found.extend(page.items);
+        cursor = page.next;
+        append(&table, "user:bob", "new", Some("acme")).await;
+    }
+    assert_eq!(found, older);
+}
+
+#[tokio::test]
+async fn a_count_that_versions_with_and_without_shards_share_is_one_entry() {
+    let table = TestTable::new().await;
+    let entry = table.entry("user:ada", "user:ada", Some("acme")).counted(Duration::from_mins(15), "ada");
+    let count = async |times| {
+        for _ in 0..times {
+            table.table.count_audit(&entry).await.unwrap();
+        }
+    };
+    count(3).await;
+    undivide(&table, &entry).await;
+    count(2).await;
+    for filter in [AuditFilter::Everything, of_tenant("acme"), of_actor("user:ada", "*")] {
+        let found = read(&table, &filter, table.system.now(), 10).await.concat();
+        assert_eq!(found.iter().map(|entry| entry.count).collect::<Vec<_>>(), [Some(5)], "{filter:?}");
+    }
+}
+
+#[tokio::test]
+async fn entries_are_shared_out_to_all_shards() {
+    let table = TestTable::new().await;
+    let mut shards = BTreeMap::<_, u32>::new();
+    for _ in 0..800 {
+        let entry = table.entry("user:ada", "x", Some("acme"));
+        let (everybodys, tenants) = (keys::audit(&entry).pk, keys::audit_of_tenant(&entry).unwrap().pk);
+        *shards.entry((everybodys, tenants)).or_default() += 1;
+    }
+    assert_eq!(shards.len(), usize::from(keys::AUDIT_SHARDS));
+    assert!(shards.values().all(|entries| (50..150).contains(entries)), "{shards:?}");
 }
 
 #[tokio::test]

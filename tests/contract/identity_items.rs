@@ -383,24 +383,27 @@ async fn an_entry_of_the_trail() {
         },
         ..least.clone()
     };
-    let stored = |id: &str| {
+    // The shards follow from the ids.
+    let stored = |id: &str, partition: &str| {
         json!({
-            "pk": "AUDIT#2026-01", "sk": format!("2026-01-02T12:00:00.000Z#{id}"),
+            "pk": partition, "sk": format!("2026-01-02T12:00:00.000Z#{id}"),
             "expires_at": noon().as_second() + 400 * DAY,
             "entry_id": id, "at": NOON, "actor": "user:ada", "action": "user.create", "target": "user:bob",
             "outcome": "done", "request_id": "req-1",
         })
     };
     let more = json!({
-        "gsi1pk": "AUDIT#TENANT#acme#2026-01", "gsi1sk": "2026-01-02T12:00:00.000Z#aud_2",
+        "gsi1pk": "AUDIT#TENANT#acme#2026-01#3", "gsi1sk": "2026-01-02T12:00:00.000Z#aud_2",
         "actor": "api_key:key_1", "on_behalf_of": "user:ada",
         "action": "run.trigger", "tenant": "acme", "outcome": "requested", "detail": "more",
         "request_id": "req-2", "source_ip": "192.0.2.1", "user_agent": "curl/8",
     });
-    for (entry, expected) in [(&least, stored("aud_1")), (&full, with(stored("aud_2"), &more))] {
+    let least_stored = stored("aud_1", "AUDIT#2026-01#7");
+    let full_stored = with(stored("aud_2", "AUDIT#2026-01#3"), &more);
+    for (entry, expected) in [(&least, least_stored), (&full, full_stored)] {
         table.table.append_audit(entry).await.unwrap();
         let place = format!("2026-01-02T12:00:00.000Z#{}", entry.id);
-        assert_eq!(item(&table, "AUDIT#2026-01", &place).await, expected);
+        assert_eq!(item(&table, expected["pk"].as_str().unwrap(), &place).await, expected);
         let mut of_actor = expected;
         of_actor.as_object_mut().unwrap().retain(|name, _| !name.starts_with("gsi1"));
         let key = gatehouse_store::keys::audit_of_actor(entry);

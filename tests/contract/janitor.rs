@@ -11,7 +11,8 @@ use gatehouse_domain::{
     clock::Clock,
     id::{KeyId, TokenId},
     janitor::{
-        Announce, Announcement, Marks, Outbox, Publish, PublishError, Report, Settings, Subject, sweep,
+        Announce, Announcement, Marks, Outbox, Publish, PublishError, RememberRound, Report, Round, Settings,
+        Subject, Watch, sweep,
     },
     operations::change::WorkflowPorts,
     paging::PageRequest,
@@ -21,7 +22,7 @@ use gatehouse_domain::{
 };
 use jiff::Timestamp;
 
-use crate::support::{Begins, Flushes, TestTable, pages};
+use crate::support::{Begins, Flushes, TestSystem, TestTable, behind, pages};
 
 const DAY: Duration = Duration::from_hours(24);
 
@@ -55,8 +56,23 @@ impl Publish for Bus {
     }
 }
 
+/// A bus that takes a second for each announcement.
+struct Slow<'a>(&'a Bus, &'a TestSystem);
+
+#[async_trait]
+impl Publish for Slow<'_> {
+    async fn publish(&self, announcements: &[Announcement]) -> Vec<Result<(), PublishError>> {
+        self.1.advance(Duration::from_secs(announcements.len().try_into().unwrap()));
+        self.0.publish(announcements).await
+    }
+}
+
 async fn sweep_onto(table: &TestTable, bus: &Bus) -> Report {
-    let settings = Settings { unused_days: NonZeroU16::new(90).unwrap(), deadline: Timestamp::MAX };
+    sweep_until(table, bus, Timestamp::MAX).await
+}
+
+async fn sweep_until(table: &TestTable, bus: &dyn Publish, deadline: Timestamp) -> Report {
+    let settings = Settings { unused_days: NonZeroU16::new(90).unwrap(), deadline };
     let workflow = WorkflowPorts { start: Some(&Begins), answer: None, oversee: None };
     sweep(&*table.table, workflow, bus, &Flushes::default(), &*table.system, &settings).await
 }
@@ -217,10 +233,56 @@ async fn what_is_gone_is_neither_announced_nor_made_again() {
 }
 
 #[tokio::test]
-async fn a_sweep_without_news_reads_nine_times_and_one_with_news_writes_what_it_must() {
-    // The flush, the outbox, what is open, what ends soon, what has ended, what is due to be looked at, the ring, the
-    // keys, the tokens.
-    let quiet = ["GetItem", "Query", "Query", "Query", "Query", "Query", "GetItem", "Query", "Query"];
+async fn sweeps_with_little_time_go_on_where_the_one_before_stopped_and_announce_each_token_once() {
+    let table = TestTable::new().await;
+    let mut expected = Vec::new();
+    for _ in 0..250 {
+        expected.push(format!("{}:ending:14", mint(&table, 10).await.jti));
+    }
+    expected.sort();
+    let bus = Bus::default();
+    let mut sweeps = Vec::new();
+    table.writes.take();
+    while sweeps.last().is_none_or(|report: &Report| !report.finished) {
+        let deadline = table.system.now() + Duration::from_mins(1);
+        sweeps.push(sweep_until(&table, &Slow(&bus, &table.system), deadline).await);
+        assert!(sweeps.len() < 20, "they never come to the end: {sweeps:?}");
+    }
+    let puts = table.writes.take().into_iter().filter(|(operation, _)| *operation == "PutItem");
+    let places: Vec<_> = puts.map(|(_, partition)| partition).filter(|put| put != "CURSOR_KEY").collect();
+    assert_eq!(places, ["SWEEP"; 3], "where each of them stopped");
+    let looked: Vec<_> = sweeps.iter().map(|report| (report.resumed, report.finished)).collect();
+    assert_eq!(looked, [(false, false), (true, false), (true, true)]);
+    assert_eq!(table.table.round().await.unwrap(), Round::default());
+    sweep_onto(&table, &bus).await;
+    assert_eq!((bus.ids(), waiting(&table).await), (expected, Vec::<String>::new()));
+}
+
+#[tokio::test]
+async fn a_place_that_is_noted_comes_back_and_one_of_another_list_is_none() {
+    let table = TestTable::new().await;
+    for _ in 0..2 {
+        mint(&table, 90).await;
+    }
+    let store = &*table.table;
+    assert_eq!(store.round().await.unwrap(), Round::default());
+    let next = store.watched_tokens(&behind(None)).await.unwrap().next;
+    let round = Round { tokens: next.clone(), api_keys: None };
+    store.note_round(&round).await.unwrap();
+    assert_eq!(store.round().await.unwrap(), round);
+    // What no list has ended with begins anew, and is no failure.
+    store.note_round(&Round { tokens: None, api_keys: next }).await.unwrap();
+    let report = sweep_onto(&table, &Bus::default()).await;
+    assert!(report.resumed && report.finished && report.failures.is_empty(), "{report:?}");
+    assert_eq!(store.round().await.unwrap(), Round::default());
+}
+
+#[tokio::test]
+async fn a_sweep_without_news_reads_ten_times_and_one_with_news_writes_what_it_must() {
+    // The flush, the outbox, what is open, what ends soon, what has ended, what is due to be looked at, the ring, where the
+    // sweep before stopped, the keys, the tokens.
+    let quiet =
+        ["GetItem", "Query", "Query", "Query", "Query", "Query", "GetItem", "GetItem", "Query", "Query"];
     let table = TestTable::new().await;
     mint(&table, 90).await;
     table.calls.take();

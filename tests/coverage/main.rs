@@ -3,6 +3,7 @@
 
 mod cloud;
 mod limits;
+mod network;
 mod sam_local;
 mod story;
 mod table;

@@ -333,6 +333,7 @@ fn the_documentation_shows_the_keys_that_the_code_makes() {
         row("Signing keys", &keys::signing_keys(), None),
         row("Key of cursors", &keys::cursor_key(), None),
         row("Pending flush", &keys::pending_flush(), None),
+        row("How far keys and tokens were looked at", &keys::sweep(), None),
         row("Entry of the trail", &keys::audit(&entry), of_tenant.as_ref()),
         row("The same, of its actor", &keys::audit_of_actor(&entry), None),
         row("Run", &keys::run(&run.id), Some(&keys::run_in_list(&run))),

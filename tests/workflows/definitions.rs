@@ -16,12 +16,15 @@ const TEMPLATE: &str = include_str!("../../template.yaml");
 
 /// How a function fails that did not say why itself. `Lambda.*` are Lambda's refusals and lost answers; a function that was
 /// cut off at its time limit or whose process died has the name that Lambda gives to that, without a prefix.
-const FUNCTION_FAILURES: [&str; 8] = [
+const FUNCTION_FAILURES: [&str; 10] = [
     "Lambda.ClientExecutionTimeoutException",
     "Lambda.ServiceException",
     "Lambda.AWSLambdaException",
     "Lambda.SdkClientException",
     "Lambda.TooManyRequestsException",
+    // Of a function in a VPC that was idle for weeks, until it has a network interface again.
+    "Lambda.ENINotReadyException",
+    "Lambda.ResourceNotReadyException",
     "Lambda.Unknown",
     "Runtime.ExitError",
     "Sandbox.Timedout",

@@ -153,6 +153,7 @@ fn log(report: &Report) {
         announced = report.announced,
         published = report.published,
         flushed = report.flushed,
+        resumed = report.resumed,
         finished = report.finished,
         "swept"
     );

@@ -7,7 +7,7 @@ use gatehouse_domain::{
     ci::{CiProvider, ProviderDirectory, ProviderKind, ProviderLookupError, Sharing},
     clock::Clock,
     id::OperationId,
-    janitor::{Announcement, Publish, PublishError, Report},
+    janitor::{Announcement, Publish, PublishError, RememberRound, Report, Round},
     name::ProviderName,
     operations::{
         TaskToken,
@@ -16,6 +16,7 @@ use gatehouse_domain::{
             WorkflowError,
         },
     },
+    paging::Cursor,
     providers::{FindProvider, Provider, SaveProvider},
     revision::Revision,
 };
@@ -145,6 +146,7 @@ async fn a_sweep_is_answered_with_its_report() {
         "announced": 0,
         "published": 0,
         "flushed": true,
+        "resumed": false,
         "finished": true,
     });
     assert_eq!(report, expected);
@@ -162,6 +164,34 @@ async fn a_sweep_that_could_not_do_everything_is_an_error_without_its_causes() {
     assert_eq!(diagnostic.error_type, "SweepFailed");
     assert!(diagnostic.error_message.starts_with("1 parts of the sweep failed"), "{diagnostic:?}");
     assert!(!diagnostic.error_message.contains("API Gateway"), "{diagnostic:?}");
+}
+
+/// What the function may do with items of the table. Emulators do not judge by it.
+fn rights() -> &'static str {
+    let (_, function) =
+        include_str!("../../../template.yaml").split_once("\n  JanitorFunction:\n").expect("the function");
+    let (_, rest) = function.split_once("- Sid: ReadAndWriteItems\n").expect("the statement");
+    let (statement, _) = rest.split_once("- Sid: ").expect("another statement");
+    statement
+}
+
+#[tokio::test]
+async fn where_the_sweep_before_stopped_is_read_and_written_with_the_rights_that_the_function_has() {
+    let (table, idle) = (TestTable::new().await, Arc::new(Idle));
+    // A place that nobody knows any more, so that the sweep notes another one.
+    let round = Round { tokens: Some(Cursor::encode(b"of no list")), api_keys: None };
+    table.table.note_round(&round).await.unwrap();
+    table.writes.take();
+    let report = janitor(&table, &idle, Flushes::default()).handle(event(&table, 120)).await.unwrap();
+    assert!(report.resumed && report.finished, "{report:?}");
+    assert_eq!(table.table.round().await.unwrap(), Round::default());
+    let writes = table.writes.take();
+    assert!(writes.contains(&("PutItem", keys::sweep().pk)), "{writes:?}");
+    let operations = writes.iter().map(|(operation, _)| *operation).chain(["GetItem"]);
+    for operation in operations {
+        assert!(rights().contains(&format!("- dynamodb:{operation}\n")), "{operation}");
+    }
+    assert!(!rights().contains("LeadingKeys"), "then it has to name {}", keys::sweep().pk);
 }
 
 #[tokio::test]

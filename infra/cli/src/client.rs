@@ -86,6 +86,29 @@ impl Client {
         self.call(Method::GET, path)?.answer().await
     }
 
+    /// All entries of a list, over all its pages; `member` is the one that holds those of a page.
+    pub(crate) async fn all(
+        &self,
+        path: &[&str],
+        query: &[(&str, Option<String>)],
+        member: &str,
+    ) -> Result<Vec<Json>, Failure> {
+        let (mut entries, mut cursor) = (Vec::new(), None);
+        loop {
+            let paging = [("limit", Some(PAGE.to_string())), ("cursor", cursor.clone())];
+            let page = self.call(Method::GET, path)?.query(query).query(&paging).answer().await?;
+            entries.extend_from_slice(page.body[member].as_array().unwrap_or_default());
+            let next = page.body["next_cursor"].as_str().map(str::to_owned);
+            if next.is_none() {
+                return Ok(entries);
+            }
+            if next == cursor {
+                return Err(Failure::Nonsense(format!("{} answers the same page for ever", self.site)));
+            }
+            cursor = next;
+        }
+    }
+
     /// `POST` of JSON to a path.
     pub(crate) async fn post(&self, path: &[&str], body: &Value) -> Result<Answer, Failure> {
         self.call(Method::POST, path)?.json(body).answer().await

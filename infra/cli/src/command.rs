@@ -10,7 +10,7 @@ use crate::{
     failure::Failure,
     jobs, keys, modules, operations,
     output::Output,
-    providers, runs, second_factor, services, session, sessions, tenants, tokens, users,
+    providers, runs, second_factor, services, session, sessions, tenants, tokens, transfer, users,
 };
 
 /// A command that speaks to a Gatehouse.
@@ -100,6 +100,12 @@ pub enum Command {
     /// Read the audit trail.
     #[command(after_help = EXIT_CODES)]
     Audit(Group<audit::AuditCommand>),
+    /// Write everything but secrets and history into one file.
+    #[command(after_help = EXIT_CODES)]
+    Export(Leaf<transfer::ExportArgs>),
+    /// Create what a file of `export` has and this Gatehouse has not.
+    #[command(after_help = EXIT_CODES)]
+    Import(Leaf<transfer::ImportArgs>),
 }
 
 /// What all commands take.
@@ -164,6 +170,8 @@ impl Command {
             Self::Users(group) => &group.options,
             Self::Tenants(group) => &group.options,
             Self::Audit(group) => &group.options,
+            Self::Export(leaf) => &leaf.options,
+            Self::Import(leaf) => &leaf.options,
         }
     }
 }
@@ -230,5 +238,7 @@ async fn perform(context: &mut Context<'_, '_>, command: Command) -> Result<Exit
         Command::Users(group) => users::run(context, &context.client(site)?, group.command).await,
         Command::Tenants(group) => tenants::run(context, &context.client(site)?, group.command).await,
         Command::Audit(group) => audit::run(context, &context.client(site)?, group.command).await,
+        Command::Export(leaf) => transfer::export(context, &context.client(site)?, leaf.args).await,
+        Command::Import(leaf) => transfer::import(context, &context.client(site)?, leaf.args).await,
     }
 }

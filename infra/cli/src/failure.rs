@@ -161,6 +161,13 @@ impl Problem {
         self
     }
 
+    /// Why, on one line: the detail, or the title without one, and each refused field.
+    pub(crate) fn reason(&self) -> String {
+        let detail = self.detail.as_ref().unwrap_or(&self.title).clone();
+        let fields = self.errors.iter().map(|error| format!("{}: {}", error.pointer, error.detail));
+        std::iter::once(detail).chain(fields).collect::<Vec<_>>().join("; ")
+    }
+
     /// Title, detail, one line for each refused field, and what to quote when asking for help.
     fn text(&self) -> String {
         let mut text = format!("gatehouse: {} ({})\n", self.title, self.status);

@@ -30,6 +30,7 @@ mod session;
 mod sessions;
 mod tenants;
 mod tokens;
+mod transfer;
 mod users;
 mod yaml;
 

@@ -10,7 +10,7 @@ use gatehouse_domain::{clock::random_id, id::ServiceId, json::Json};
 use reqwest::Method;
 
 use crate::{
-    client::{Answer, Client, PAGE},
+    client::{Answer, Client},
     context::{Context, List},
     exit::Exit,
     failure::Failure,
@@ -256,19 +256,5 @@ pub(crate) async fn find(client: &Client, service: &str) -> Result<String, Failu
 /// The services of this name. There is one page of them, but for whoever sees the services of all tenants, of which
 /// there may be thousands.
 async fn named(client: &Client, name: &str) -> Result<Vec<Json>, Failure> {
-    let (mut services, mut cursor) = (Vec::new(), None);
-    loop {
-        let query =
-            [("name", Some(name.to_owned())), ("limit", Some(PAGE.to_string())), ("cursor", cursor.clone())];
-        let page = client.call(Method::GET, &["services"])?.query(&query).answer().await?;
-        services.extend(page.body["services"].as_array().unwrap_or_default().to_vec());
-        let next = page.body["next_cursor"].as_str().map(str::to_owned);
-        if next.is_none() {
-            return Ok(services);
-        }
-        if next == cursor {
-            return Err(Failure::Nonsense(format!("{} answers the same page for ever", client.site())));
-        }
-        cursor = next;
-    }
+    client.all(&["services"], &[("name", Some(name.to_owned()))], "services").await
 }

@@ -6,14 +6,12 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
+    definition::{NO_AUTHORIZER, Operation, RouteSettings},
     error::TemplateError,
-    function::{FunctionSettings, RouteSettings},
+    function::FunctionSettings,
     resolve::{scalar_text, whole_number},
     shape::{Resource, Resources},
 };
-
-/// SAM's name for an API that no resource declares, and its stage.
-const IMPLICIT_STAGE: &str = "Prod";
 
 /// API Gateway keeps an authorizer's answer this long by default.
 const DEFAULT_TTL_SECONDS: u64 = 300;
@@ -21,13 +19,8 @@ const DEFAULT_TTL_SECONDS: u64 = 300;
 /// The longest time that API Gateway keeps an authorizer's answer.
 const MAX_TTL_SECONDS: u64 = 3600;
 
-/// The name that switches authorization off for a route.
-const NO_AUTHORIZER: &str = "NONE";
-
 #[derive(Clone, Debug)]
 pub struct ApiSettings {
-    /// The logical id in the template.
-    pub logical_id: String,
     /// The stage, which is the first segment of every deployed path.
     pub stage: String,
     /// The authorizer of routes that name none.
@@ -67,7 +60,7 @@ pub struct GatewayResponseSettings {
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Properties {
-    stage_name: Option<String>,
+    stage_name: String,
     #[serde(default)]
     auth: Auth,
     #[serde(default)]
@@ -127,22 +120,21 @@ struct ResponseParameters {
     headers: BTreeMap<String, Value>,
 }
 
-/// Reads the API of the template, or SAM's implicit one.
-pub fn only(resources: &Resources<'_>, functions: &[FunctionSettings]) -> Result<ApiSettings, TemplateError> {
+/// Finds the API of the template.
+pub fn only(resources: &Resources<'_>) -> Result<Resource, TemplateError> {
     let mut apis = resources.of_type("AWS::Serverless::Api")?;
     if let [_, second, ..] = apis.as_slice() {
         return Err(TemplateError::resource(&second.id, "the local stack plays one API per template"));
     }
-    let explicit = apis.pop();
-    read(&explicit.unwrap_or_else(|| resources.implicit_api()), functions)
+    apis.pop().ok_or_else(|| TemplateError::resource("Resources", "there is no AWS::Serverless::Api"))
 }
 
-fn read(resource: &Resource, functions: &[FunctionSettings]) -> Result<ApiSettings, TemplateError> {
+/// Reads the API without its routes.
+pub fn read(resource: &Resource, functions: &[FunctionSettings]) -> Result<ApiSettings, TemplateError> {
     let properties: Properties = resource.shaped()?;
     let authorizers = properties.auth.authorizers.into_iter();
     Ok(ApiSettings {
-        logical_id: resource.id.clone(),
-        stage: properties.stage_name.unwrap_or_else(|| IMPLICIT_STAGE.to_owned()),
+        stage: properties.stage_name,
         default_authorizer: properties.auth.default_authorizer.filter(|name| name != NO_AUTHORIZER),
         authorizers: authorizers.map(|entry| authorizer(entry, functions)).collect::<Result<_, _>>()?,
         gateway_responses: properties.gateway_responses.into_iter().map(gateway_response).collect(),
@@ -226,18 +218,12 @@ impl ApiSettings {
         }
     }
 
-    /// Refuses a route that SAM would put into another API, or whose authorizer does not exist.
-    pub(super) fn check(&self, route: &RouteSettings) -> Result<(), TemplateError> {
-        let api = route.api.as_deref().unwrap_or("ServerlessRestApi");
-        if api != self.logical_id {
-            let message =
-                format!("belongs to the API {api}, not to {0}: set RestApiId: !Ref {0}", self.logical_id);
-            return Err(TemplateError::resource(&route.event, message));
-        }
-        match self.authorizer_of(route) {
+    /// Refuses an operation whose authorizer does not exist.
+    pub(super) fn check(&self, operation: &Operation) -> Result<(), TemplateError> {
+        match self.authorizer_of(&operation.route) {
             Some(name) if !self.authorizers.contains_key(name) => {
                 let message = format!("there is no authorizer {name} (only Lambda authorizers are played)");
-                Err(TemplateError::resource(&route.event, message))
+                Err(TemplateError::resource(&operation.place, message))
             }
             _ => Ok(()),
         }

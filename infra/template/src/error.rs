@@ -11,7 +11,7 @@ pub enum TemplateError {
     /// A resource asks for something that the local stack does not play, or that would not deploy.
     #[error("{resource}: {message}")]
     Resource {
-        /// The logical id, with the event's name where there is one.
+        /// The logical id, with what of the resource is meant where it has several.
         resource: String,
         /// What is wrong, and what to write instead.
         message: String,

@@ -2,6 +2,7 @@
 //! route answers a path.
 
 mod api;
+mod definition;
 mod error;
 mod function;
 mod resolve;
@@ -17,12 +18,13 @@ use std::{
 
 pub use self::{
     api::{ApiSettings, AuthorizerSettings, GatewayResponseSettings},
+    definition::{RouteSettings, TransferMode},
     error::TemplateError,
-    function::{FunctionSettings, RouteSettings, Setting, TransferMode},
+    function::{FunctionSettings, Setting},
     routes::{BadRoute, Match, Routes},
     table::{Attribute, IndexSettings, KeyPart, TableSettings},
 };
-use self::{resolve::Resolver, shape::Resources};
+use self::{definition::Operation, resolve::Resolver, shape::Resources};
 
 /// A SAM template, read and resolved.
 #[derive(Clone, Debug)]
@@ -54,9 +56,13 @@ impl Template {
         let document = yaml::parse(text)?;
         let resources = Resources::new(&document, Resolver::new(&document, overrides));
         let mut functions = function::all(&resources)?;
+        let written = api::only(&resources)?;
+        let api = api::read(&written, &functions)?;
+        for operation in definition::operations(&written)? {
+            api.check(&operation)?;
+            give(operation, &mut functions)?;
+        }
         drop_hidden_routes(&mut functions);
-        let api = api::only(&resources, &functions)?;
-        check_routes(&functions, &api)?;
         Ok(Self { functions, api, tables: table::all(&resources)? })
     }
 
@@ -80,6 +86,16 @@ pub fn document(text: &str) -> Result<serde_json::Value, TemplateError> {
     yaml::parse(text)
 }
 
+/// Gives a route to the function that answers it.
+fn give(operation: Operation, functions: &mut [FunctionSettings]) -> Result<(), TemplateError> {
+    let Operation { place, function, route } = operation;
+    let Some(found) = functions.iter_mut().find(|one| one.logical_id == function) else {
+        return Err(TemplateError::resource(place, format!("there is no function {function}")));
+    };
+    found.routes.push(route);
+    Ok(())
+}
+
 /// A verb of its own goes before `ANY` at the same path.
 fn drop_hidden_routes(functions: &mut [FunctionSettings]) {
     let routes = functions.iter().flat_map(|function| &function.routes);
@@ -90,18 +106,6 @@ fn drop_hidden_routes(functions: &mut [FunctionSettings]) {
             .routes
             .retain(|route| !route.any || !own.contains(&(route.path.clone(), route.method.clone())));
     }
-}
-
-fn check_routes(functions: &[FunctionSettings], api: &ApiSettings) -> Result<(), TemplateError> {
-    let mut seen = BTreeMap::new();
-    for route in functions.iter().flat_map(|function| &function.routes) {
-        if let Some(other) = seen.insert((&route.path, route.method.as_str()), &route.event) {
-            let message = format!("{} {} is also declared by {other}", route.method, route.path);
-            return Err(TemplateError::resource(&route.event, message));
-        }
-        api.check(route)?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -12,8 +12,7 @@ pub struct Resources<'a> {
 
 pub struct Resource {
     pub id: String,
-    /// The properties as written, `Globals` merged in.
-    pub raw: Value,
+    /// The properties with `Globals` merged in, and resolved.
     pub properties: Value,
 }
 
@@ -34,20 +33,6 @@ impl<'a> Resources<'a> {
         Ok(found)
     }
 
-    /// Resolves `AWS::Serverless::Api` properties that stand in `Globals` only.
-    pub fn implicit_api(&self) -> Resource {
-        self.read("ServerlessRestApi", "AWS::Serverless::Api", &Value::Null)
-    }
-
-    /// Whether `AWS::LanguageExtensions` resolves intrinsic functions before SAM looks at them.
-    pub fn resolved_before_sam(&self) -> bool {
-        let transforms = self.document["Transform"].as_array().map(Vec::as_slice).unwrap_or_default();
-        let place = |start: &str| {
-            transforms.iter().position(|name| name.as_str().is_some_and(|name| name.starts_with(start)))
-        };
-        place("AWS::LanguageExtensions").is_some_and(|first| place("AWS::Serverless") > Some(first))
-    }
-
     fn exists(&self, id: &str, resource: &Value) -> Result<bool, TemplateError> {
         let Some(condition) = resource["Condition"].as_str() else { return Ok(true) };
         self.resolver.condition(condition).ok_or_else(|| {
@@ -57,10 +42,9 @@ impl<'a> Resources<'a> {
     }
 
     fn read(&self, id: &str, kind: &str, resource: &Value) -> Resource {
-        let mut raw = self.globals(kind);
-        merge(&mut raw, &resource["Properties"]);
-        let properties = self.resolver.resolve(&raw).unwrap_or_default();
-        Resource { id: id.to_owned(), raw, properties }
+        let mut written = self.globals(kind);
+        merge(&mut written, &resource["Properties"]);
+        Resource { id: id.to_owned(), properties: self.resolver.resolve(&written).unwrap_or_default() }
     }
 
     fn globals(&self, kind: &str) -> Value {

@@ -1,6 +1,5 @@
 use std::{collections::BTreeMap, time::Duration};
 
-use http::Method;
 use serde_json::json;
 
 use super::*;
@@ -16,17 +15,35 @@ fn sample() -> Template {
     parse(TEMPLATE, &[]).unwrap()
 }
 
-/// A template with one function whose only event has these properties.
-fn with_event(event: &str) -> String {
+/// A template with one API whose only route is this one, and one function, `F`.
+fn with_route(path: &str, method: &str, operation: &str) -> String {
     format!(
-        "Resources:\n  Api: {{Type: AWS::Serverless::Api, Properties: {{StageName: dev}}}}\n  F:\n    \
-         Type: AWS::Serverless::Function\n    Properties:\n      CodeUri: target/lambda/f/\n      \
-         Events:\n        E: {{Type: Api, Properties: {event}}}\n"
+        "Resources:\n  Api:\n    Type: AWS::Serverless::Api\n    Properties:\n      StageName: dev\n      \
+         DefinitionBody:\n        paths:\n          {path}:\n            {method}: {operation}\n{}",
+        function("F")
     )
 }
 
-fn error_for(event: &str) -> String {
-    parse(&with_event(event), &[]).unwrap_err().to_string()
+fn function(id: &str) -> String {
+    let name = id.to_lowercase();
+    format!(
+        "  {id}:\n    Type: AWS::Serverless::Function\n    Properties: {{CodeUri: target/lambda/{name}/}}\n"
+    )
+}
+
+/// An operation that calls `function`, with something more in its integration.
+fn calling(function: &str, more: &str) -> String {
+    let uri = format!(
+        "arn:${{AWS::Partition}}:apigateway:${{AWS::Region}}:lambda:path/2015-03-31/functions\
+         /${{{function}.Arn}}/invocations"
+    );
+    format!(
+        "{{x-amazon-apigateway-integration: {{type: aws_proxy, httpMethod: POST, uri: !Sub \"{uri}\"{more}}}}}"
+    )
+}
+
+fn error_for(path: &str, method: &str, operation: &str) -> String {
+    parse(&with_route(path, method, operation), &[]).unwrap_err().to_string()
 }
 
 #[test]
@@ -66,30 +83,25 @@ fn routes_know_their_verb_authorizer_and_transfer_mode() {
         .collect();
     let expect = |function: &str, authorizer: &str, mode| (function.to_owned(), authorizer.to_owned(), mode);
     assert_eq!(seen["GET /v1/jobs"], expect("jobs", "Caller", TransferMode::Buffered));
+    assert_eq!(seen["PUT /v1/jobs"], seen["GET /v1/jobs"]);
     assert_eq!(seen["GET /health"], expect("jobs", "-", TransferMode::Buffered));
     assert_eq!(seen["GET /v1/runs/{run_id}/events"], expect("runs", "Caller", TransferMode::Streaming));
-    assert_eq!(seen.len(), 3, "the route whose condition is false and the schedule are not there");
+    assert_eq!(seen.len(), 4, "the route whose condition is false is not there");
 }
 
 #[test]
 fn a_parameter_may_switch_streaming_off() {
-    let template = parse(TEMPLATE, &[("TransferMode", "BUFFERED")]).unwrap();
-    let route = &template.function("runs").unwrap().routes[0];
-    assert_eq!(route.transfer, TransferMode::Buffered);
+    let route = |overrides| parse(TEMPLATE, overrides).unwrap().function("runs").unwrap().routes[0].clone();
+    let on = route(&[]);
+    assert_eq!((on.transfer, on.timeout), (TransferMode::Streaming, Some(Duration::from_mins(15))));
+    let off = route(&[("Streaming", "off")]);
+    assert_eq!((off.transfer, off.timeout), (TransferMode::Buffered, Some(Duration::from_secs(29))));
 }
 
 #[test]
-fn language_extensions_resolve_a_conditional_transfer_mode() {
-    let event = "{Path: /x, Method: get, RestApiId: !Ref Api, TimeoutInMillis: !If [On, 900000, 29000], \
-                 ResponseTransferMode: !If [On, RESPONSE_STREAM, BUFFERED]}";
-    let head = "Transform: [AWS::LanguageExtensions, AWS::Serverless-2016-10-31]\nParameters: {Mode: {Type: \
-                String, Default: \"on\"}}\nConditions: {On: !Equals [!Ref Mode, \"on\"]}\n";
-    let text = format!("{head}{}", with_event(event));
-    let route = |overrides| parse(&text, overrides).unwrap().functions[0].routes[0].clone();
-    let on = route(&[]);
-    assert_eq!((on.transfer, on.timeout), (TransferMode::Streaming, Some(Duration::from_mins(15))));
-    let off = route(&[("Mode", "off")]);
-    assert_eq!((off.transfer, off.timeout), (TransferMode::Buffered, Some(Duration::from_secs(29))));
+fn an_alias_of_a_function_leads_to_the_function() {
+    let text = with_route("/x", "get", &calling("F", "")).replace("${F.Arn}", "${F.Alias}");
+    assert_eq!(parse(&text, &[]).unwrap().function("f").unwrap().routes[0].path, "/x");
 }
 
 #[test]
@@ -120,61 +132,75 @@ fn tables_bring_keys_indexes_and_ttl() {
 
 #[test]
 fn any_is_every_verb_that_the_path_does_not_have_otherwise() {
-    let template = "Resources:\n  F:\n    Type: AWS::Serverless::Function\n    Properties:\n      \
-        CodeUri: target/lambda/f/\n      Events:\n        A: {Type: Api, Properties: {Path: '/x/{proxy+}', Method: ANY}}\n  \
-        G:\n    Type: AWS::Serverless::Function\n    Properties:\n      CodeUri: target/lambda/g/\n      Events:\n        \
-        P: {Type: Api, Properties: {Path: '/x/{proxy+}', Method: post}}\n";
-    let template = parse(template, &[]).unwrap();
+    let both = format!("{}\n            post: {}", calling("F", ""), calling("G", ""));
+    let text = with_route("/x/{proxy+}", "x-amazon-apigateway-any-method", &both) + &function("G");
+    let template = parse(&text, &[]).unwrap();
     let verbs = |name: &str| {
         let routes = &template.function(name).unwrap().routes;
         routes.iter().map(|route| route.method.to_string()).collect::<Vec<_>>()
     };
     assert_eq!(verbs("f"), ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "PUT"]);
     assert_eq!(verbs("g"), ["POST"]);
-    let twice = template_with_two("ANY", "any");
-    assert!(parse(&twice, &[]).unwrap_err().to_string().contains("is also declared by"));
-}
-
-fn template_with_two(first: &str, second: &str) -> String {
-    let event = |name: &str, method: &str| {
-        format!("        {name}: {{Type: Api, Properties: {{Path: /x, Method: {method}}}}}\n")
-    };
-    format!(
-        "Resources:\n  F:\n    Type: AWS::Serverless::Function\n    Properties:\n      \
-         CodeUri: target/lambda/f/\n      Events:\n{}{}",
-        event("A", first),
-        event("B", second)
-    )
 }
 
 #[test]
 fn what_would_not_deploy_or_not_play_is_refused_by_name() {
-    for (event, words) in [
-        ("{Path: /x, Method: fly, RestApiId: !Ref Api}", "no method"),
-        ("{Path: x, Method: get, RestApiId: !Ref Api}", "start with a slash"),
-        ("{Path: /x, Method: get}", "set RestApiId"),
-        ("{Path: /x, Method: get, RestApiId: !Ref Api, Auth: {Authorizer: Nobody}}", "no authorizer Nobody"),
-        ("{Path: /x, Method: get, RestApiId: !Ref Api, ResponseTransferMode: FAST}", "neither"),
-        ("{Path: /x, Method: get, RestApiId: !Ref Api, ResponseTransferMode: !If [A, B, C]}", "ignores !If"),
+    let plain = calling("F", "");
+    let guarded = |by: &str| plain.replacen('{', &format!("{{security: {by}, "), 1);
+    for (path, method, operation, words) in [
+        ("/x", "fly", plain.clone(), "no method \"fly\""),
+        ("/x", "GET", plain.clone(), "in lower case"),
+        ("x", "get", plain.clone(), "start with a slash"),
+        ("/x", "get", guarded("[{Nobody: []}]"), "no authorizer Nobody"),
+        ("/x", "get", guarded("[]"), "write [{ NONE: [] }] for none"),
+        ("/x", "get", guarded("[{A: []}, {B: []}]"), "only one authorizer"),
+        ("/x", "get", "{}".to_owned(), "missing field `x-amazon-apigateway-integration`"),
+        ("/x", "get", plain.replace("aws_proxy", "mock"), "of type aws_proxy are played, not \"mock\""),
+        ("/x", "get", plain.replace("POST", "GET"), "called by POST, not by \"GET\""),
+        ("/x", "get", plain.replace(":lambda:path", ":s3:path"), "uri must be !Sub arn:"),
+        ("/x", "get", plain.replace("F.Arn", "F.Name"), "uri must be !Sub arn:"),
+        ("/x", "get", calling("G", ""), "there is no function G"),
+        ("/x", "get", calling("F", ", responseTransferMode: FAST"), "neither STREAM nor BUFFERED"),
+        (
+            "/x",
+            "get",
+            calling("F", ", responseTransferMode: STREAM"),
+            "STREAM goes with 2021-11-15/…/response",
+        ),
+        (
+            "/x",
+            "get",
+            plain.replace("2015-03-31", "2021-11-15"),
+            "BUFFERED goes with 2015-03-31/…/invocations",
+        ),
     ] {
-        let error = error_for(event);
-        assert!(error.starts_with("F.E: ") && error.contains(words), "{event}: {error}");
+        let error = error_for(path, method, &operation);
+        let place = format!("Api, {method} {path}: ");
+        assert!(error.starts_with(&place) && error.contains(words), "{operation}: {error}");
     }
 }
 
 #[test]
 fn one_path_and_verb_belongs_to_one_function() {
-    let text = TEMPLATE.replace("Path: /health", "Path: /v1/jobs");
-    assert!(parse(&text, &[]).unwrap_err().to_string().contains("also declared by"));
+    for (from, to) in [("/health:", "/v1/jobs:"), ("put: *jobs", "get: *jobs")] {
+        let error = parse(&TEMPLATE.replace(from, to), &[]).unwrap_err().to_string();
+        assert!(error.contains("duplicated key"), "{error}");
+    }
 }
 
 #[test]
-fn an_api_may_be_implicit() {
-    let text = "Resources:\n  F:\n    Type: AWS::Serverless::Function\n    Properties:\n      CodeUri: a/f\n      \
-                Events: {E: {Type: Api, Properties: {Path: /x, Method: post}}}\n";
-    let template = parse(text, &[]).unwrap();
-    assert_eq!(template.api.stage, "Prod");
-    assert_eq!(template.functions[0].routes[0].method, Method::POST);
+fn routes_stand_in_the_definition_of_the_one_api() {
+    let error = |text: &str| parse(text, &[]).unwrap_err().to_string();
+    assert_eq!(error("Resources: {}"), "Resources: there is no AWS::Serverless::Api");
+    let empty = "Resources: {Api: {Type: AWS::Serverless::Api, Properties: {StageName: dev}}}";
+    assert_eq!(error(empty), "Api: needs a DefinitionBody, which says its routes");
+    for kind in ["Api", "HttpApi"] {
+        let error = error(&TEMPLATE.replace("Type: Schedule", &format!("Type: {kind}")));
+        let refusal = format!(
+            "JobsFunction.Nightly: {kind} events are not played: routes stand in the API's DefinitionBody"
+        );
+        assert_eq!(error, refusal);
+    }
 }
 
 #[test]

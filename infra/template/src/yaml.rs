@@ -90,6 +90,13 @@ mod tests {
     }
 
     #[test]
+    fn aliases_stand_for_what_they_name() {
+        let parsed = parse("a: &one { b: !Ref X }\nc: *one\nd: { e: *one }").unwrap();
+        let one = json!({ "b": { "Ref": "X" } });
+        assert_eq!(parsed, json!({ "a": one, "c": one, "d": { "e": one } }));
+    }
+
+    #[test]
     fn scalars_keep_their_types() {
         let parsed = parse("n: 30\ns: '30'\nb: true\nf: 1.5\nz: ~\nt: |\n  x\n").unwrap();
         assert_eq!(parsed, json!({"n": 30, "s": "30", "b": true, "f": 1.5, "z": null, "t": "x\n"}));

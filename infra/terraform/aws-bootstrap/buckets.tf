@@ -105,10 +105,6 @@ resource "aws_s3_bucket_lifecycle_configuration" "artifacts" {
     noncurrent_version_expiration {
       noncurrent_days = 1
     }
-
-    abort_incomplete_multipart_upload {
-      days_after_initiation = 1
-    }
   }
 
   # The same module again is the same file again.
@@ -133,6 +129,18 @@ resource "aws_s3_bucket_lifecycle_configuration" "artifacts" {
 
     expiration {
       expired_object_delete_marker = true
+    }
+  }
+
+  # Of modules as well as of plans.
+  rule {
+    id     = "forget-uploads-that-broke-off"
+    status = "Enabled"
+
+    filter {}
+
+    abort_incomplete_multipart_upload {
+      days_after_initiation = 1
     }
   }
 }

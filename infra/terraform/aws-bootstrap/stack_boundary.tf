@@ -1,6 +1,18 @@
 # The most that the roles of the stack can do, whatever a template gives them: what functions and state machines need, and
 # of this stage alone. CloudFormation can make no role without it, so whoever may deploy cannot give themselves more.
 
+locals {
+  # What AWSLambdaVPCAccessExecutionRole, AWS's own policy for functions in a VPC, gives beside logs.
+  network_interface_actions = [
+    "ec2:AssignPrivateIpAddresses",
+    "ec2:CreateNetworkInterface",
+    "ec2:DeleteNetworkInterface",
+    "ec2:DescribeNetworkInterfaces",
+    "ec2:DescribeSubnets",
+    "ec2:UnassignPrivateIpAddresses",
+  ]
+}
+
 data "aws_iam_policy_document" "stack_boundary" {
   statement {
     sid = "Table"
@@ -85,6 +97,35 @@ data "aws_iam_policy_document" "stack_boundary" {
     sid       = "Announce"
     actions   = ["events:PutEvents"]
     resources = ["arn:${local.partition}:events:${var.region}:${local.account}:event-bus/${local.name}-*"]
+  }
+
+  # Lambda makes the network interfaces of a function by the function's own role, and asks for these rights on all resources.
+  # They are given where they are needed, and never to the code of a function.
+  dynamic "statement" {
+    for_each = var.functions_in_vpc ? [local.network_interface_actions] : []
+
+    content {
+      sid       = "NetworkInterfaces"
+      actions   = statement.value
+      resources = ["*"]
+    }
+  }
+
+  dynamic "statement" {
+    for_each = var.functions_in_vpc ? [local.network_interface_actions] : []
+
+    content {
+      sid       = "LeaveNetworkInterfacesToLambda"
+      effect    = "Deny"
+      actions   = statement.value
+      resources = ["*"]
+
+      condition {
+        test     = "ArnLike"
+        variable = "lambda:SourceFunctionArn"
+        values   = ["arn:${local.partition}:lambda:${var.region}:${local.account}:function:*"]
+      }
+    }
   }
 
   # As AWS's own policies for Lambda and API Gateway have it, of which each role gets one.

@@ -238,3 +238,9 @@ variable "stack_policy_arns" {
   type        = list(string)
   default     = ["arn:aws:iam::aws:policy/PowerUserAccess"]
 }
+
+variable "functions_in_vpc" {
+  description = "Whether functions may be in a VPC: before the stack is given VpcSubnetIds and VpcSecurityGroupIds."
+  type        = bool
+  default     = false
+}

@@ -1,4 +1,4 @@
-//! What was announced of a thing, beside it; and the outbox, from which it is published.
+//! What was announced of a thing, beside it; how far the janitor has looked; and the outbox, from which news is published.
 
 use async_trait::async_trait;
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -6,7 +6,7 @@ use gatehouse_domain::{
     api_key::ApiKey,
     caller::Tenants,
     catalog::EnvironmentState,
-    janitor::{Announce, Announcement, Marks, Outbox, Subject, Watch, Watched},
+    janitor::{Announce, Announcement, Marks, Outbox, RememberRound, Round, Subject, Watch, Watched},
     paging::{ListError, Page, PageRequest},
     revision::EditOutcome,
     signing::KeyRing,
@@ -66,6 +66,21 @@ impl Watch for Table {
 
     async fn watched_key_ring(&self) -> Result<Option<Watched<KeyRing>>, StoreError> {
         self.find(keys::signing_keys()).await?.map(watched(decompose)).transpose()
+    }
+}
+
+#[async_trait]
+impl RememberRound for Table {
+    async fn round(&self) -> Result<Round, StoreError> {
+        let item = self.find(keys::sweep()).await?;
+        Ok(item.map(decompose).transpose()?.unwrap_or_default())
+    }
+
+    async fn note_round(&self, round: &Round) -> Result<(), StoreError> {
+        let item = compose(keys::sweep(), None, round)?;
+        // No condition: of two sweeps that overlap each has looked at what is before its own place since its round began.
+        let call = self.client.put_item().table_name(&self.name).set_item(Some(item));
+        call.send().await.map(drop).map_err(unavailable)
     }
 }
 

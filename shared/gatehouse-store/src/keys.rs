@@ -358,6 +358,11 @@ pub fn pending_flush() -> Key {
     Key::new("FLUSH", "FLUSH")
 }
 
+/// `SWEEP` / `SWEEP`: how far the janitor's round through API keys and tokens has come. Only the janitor writes it.
+pub fn sweep() -> Key {
+    Key::new("SWEEP", "SWEEP")
+}
+
 /// `OUTBOX` / `<found at>#<announcement>`. Empty but for the moments between deciding and publishing.
 pub fn to_publish(announcement: &Announcement) -> Key {
     Key::new(OUTBOX, format!("{}#{}", sortable(announcement.found_at), announcement.id))
@@ -366,20 +371,25 @@ pub fn to_publish(announcement: &Announcement) -> Key {
 /// Partition of what is to be published.
 pub const OUTBOX: &str = "OUTBOX";
 
-/// `AUDIT#<month>` / `<at>#<entry>`
+/// Into how many partitions a month of a trail is divided: ADR 23 says why so many.
+/// A version with more of them writes what one with fewer does not read.
+pub const AUDIT_SHARDS: u8 = 8;
+
+/// `AUDIT#<month>#<shard>` / `<at>#<entry>`
 pub fn audit(entry: &Entry) -> Key {
-    Key::new(of_month(AUDIT, &month(entry.at)), place_in_trail(entry))
+    Key::new(shard_of_month(AUDIT, &month(entry.at), shard(entry)), place_in_trail(entry))
 }
 
-/// Index: `AUDIT#TENANT#<tenant>#<month>` / `<at>#<entry>`, when the entry has a tenant.
+/// Index: `AUDIT#TENANT#<tenant>#<month>#<shard>` / `<at>#<entry>`, when the entry has a tenant.
 pub fn audit_of_tenant(entry: &Entry) -> Option<Key> {
-    let tenant = entry.tenant.as_ref()?;
-    Some(Key::new(of_month(&trail_of_tenant(tenant), &month(entry.at)), place_in_trail(entry)))
+    let trail = trail_of_tenant(entry.tenant.as_ref()?);
+    Some(Key::new(shard_of_month(&trail, &month(entry.at), shard(entry)), place_in_trail(entry)))
 }
 
-/// `AUDIT#ACTOR#<hash of the actor>#<month>` / `<at>#<entry>`
+/// `AUDIT#ACTOR#<hash of the actor>#<month>#<shard>` / `<at>#<entry>`
 pub fn audit_of_actor(entry: &Entry) -> Key {
-    Key::new(of_month(&trail_of_actor(&entry.actor), &month(entry.at)), place_in_trail(entry))
+    let trail = trail_of_actor(&entry.actor);
+    Key::new(shard_of_month(&trail, &month(entry.at), shard(entry)), place_in_trail(entry))
 }
 
 pub const AUDIT: &str = "AUDIT";
@@ -394,14 +404,26 @@ pub fn trail_of_actor(actor: &str) -> String {
     format!("{AUDIT}#ACTOR#{}", digest(actor))
 }
 
-/// The partition of one month of a trail.
+/// What versions wrote all of a month to that did not divide it.
 pub fn of_month(trail: &str, month: &str) -> String {
     format!("{trail}#{month}")
+}
+
+/// The partition of one part of a month of a trail.
+pub fn shard_of_month(trail: &str, month: &str, shard: u8) -> String {
+    format!("{}#{shard}", of_month(trail, month))
 }
 
 /// The month of a time, UTC: `2026-01`.
 pub fn month(time: Timestamp) -> String {
     sortable(time).chars().take("2026-01".len()).collect()
+}
+
+/// Which part of its month an entry is in. It follows from the entry's id and nothing else: one that is written again, or is
+/// counted again, is the same item.
+fn shard(entry: &Entry) -> u8 {
+    let digest: [u8; 32] = Sha256::digest(entry.id.as_bytes()).into();
+    digest[0] % AUDIT_SHARDS
 }
 
 fn place_in_trail(entry: &Entry) -> String {

@@ -17,5 +17,6 @@ mod sessions;
 mod support;
 mod tenants;
 mod tokens;
+mod transfer;
 mod users;
 mod watch;

@@ -10,6 +10,7 @@ mod kills;
 mod long_logs;
 mod many_readers;
 mod migrating;
+mod moving;
 mod once;
 mod paging;
 mod quick_start;

@@ -9,8 +9,12 @@
 //! with an item of the outbox, in one conditional transaction; then it is published from there, and then
 //! the outbox forgets it. So each thing is announced once: what a sweep leaves when it dies, the next one
 //! continues, and only one that dies between publishing and forgetting has it published again, with the same
-//! id. Nothing depends on a sweep coming to its end: the next one begins again, and passes quickly over what
-//! was announced.
+//! id. Nothing depends on a sweep coming to its end.
+//!
+//! What cannot wait comes first and is looked at by each sweep from its beginning: the flush, the outbox, operations,
+//! environments, the ring. Of API keys and tokens there may be more than one sweep has time for. They come last, and each sweep
+//! goes on where the one before stopped. What was noted of that is behind nothing that was not looked at: a sweep that died
+//! has some of it looked at again, which passes quickly over what was announced.
 //!
 //! That a token or key has ended follows from the clock, and the table itself forgets what is old enough.
 //! Old signing keys leave the ring when a new one is published.
@@ -19,6 +23,7 @@ mod drift_checks;
 mod due;
 mod listing;
 mod operations;
+mod round;
 mod sharing;
 mod sweep;
 #[cfg(test)]
@@ -29,6 +34,6 @@ pub use self::{
     listing::{ListOperationsError, ListingProgress, RememberListing, list_unlisted},
     sharing::{FillInError, fill_in_sharing},
     sweep::{Report, Settings, SweepError, SweepStore, sweep},
-    watch::{Announce, Marks, Outbox, Publish, PublishError, Subject, Watch, Watched},
+    watch::{Announce, Marks, Outbox, Publish, PublishError, RememberRound, Round, Subject, Watch, Watched},
 };
 pub use crate::announcement::{Announcement, News};

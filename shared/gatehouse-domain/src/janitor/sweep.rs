@@ -10,7 +10,7 @@ use crate::{
     clock::System,
     janitor::{
         due::{self, Due},
-        watch::{Announce, Marks, Outbox, Publish, PublishError, Subject, Watch},
+        watch::{Announce, Marks, Outbox, Publish, PublishError, RememberRound, Round, Subject, Watch},
     },
     operations::{
         FindOperation, SaveOperation,
@@ -24,7 +24,7 @@ use crate::{
     store::StoreError,
 };
 
-/// How much is looked at between two looks at the clock.
+/// How much of a list is read at once whose things take calls of their own.
 const PAGE: u8 = 25;
 
 /// What a sweep reads and writes.
@@ -35,6 +35,7 @@ pub trait SweepStore:
     + FindService
     + DriftSchedules
     + Watch
+    + RememberRound
     + Announce
     + Outbox
     + PendingFlush
@@ -48,6 +49,7 @@ impl<T> SweepStore for T where
         + FindService
         + DriftSchedules
         + Watch
+        + RememberRound
         + Announce
         + Outbox
         + PendingFlush
@@ -86,7 +88,10 @@ pub struct Report {
     pub published: usize,
     /// Whether a flush was pending, and was made.
     pub flushed: bool,
-    /// Whether everything was looked at before the deadline.
+    /// Whether it went on with API keys or tokens where the sweep before stopped.
+    pub resumed: bool,
+    /// Whether it came to the end of everything before the deadline. With `resumed` the sweeps before have looked at the first
+    /// of the API keys and tokens.
     pub finished: bool,
     /// What went wrong. One thing that does keeps no other from being done.
     #[serde(skip)]
@@ -115,8 +120,8 @@ pub enum SweepError {
     Publish(#[from] PublishError),
 }
 
-/// Looks at everything once, or at as much as there is time for. What fails is in the report, and keeps nothing
-/// else from being done.
+/// Looks at everything, or at as much as there is time for, and the next sweep goes on. What fails is in the report, and
+/// keeps nothing else from being done.
 ///
 /// Several sweeps may overlap: each thing that one does is a conditional write, which only one of them wins.
 pub async fn sweep<S: SweepStore>(
@@ -138,6 +143,7 @@ pub async fn sweep<S: SweepStore>(
         has_news: true,
         publishes: true,
         unanswered: 0,
+        round: Round::default(),
     };
     // First, since it takes away access that somebody was promised to have lost.
     let flushed = sweep.flush_pending().await;
@@ -150,9 +156,9 @@ pub async fn sweep<S: SweepStore>(
     // Behind what is deprovisioned, which need not be looked at any more.
     let drift_checks = sweep.drift_checks().await;
     let ring = sweep.key_ring().await;
-    let keys = sweep.api_keys().await;
-    let tokens = sweep.tokens().await;
-    let outcomes = [operations, environments, drift_checks, ring, keys, tokens];
+    // Last, since they take what time there is.
+    let round = sweep.go_round().await;
+    let outcomes = [operations, environments, drift_checks, ring, round];
     sweep.report.finished = outcomes.iter().all(|outcome| matches!(outcome, Ok(true)));
     for outcome in outcomes {
         sweep.note(outcome.map(drop));
@@ -168,7 +174,7 @@ pub(super) struct Sweep<'a, S> {
     publish: &'a dyn Publish,
     flush: &'a dyn FlushAuthorizer,
     pub(super) system: &'a dyn System,
-    settings: &'a Settings,
+    pub(super) settings: &'a Settings,
     pub(super) report: Report,
     /// Whether the outbox may hold something.
     has_news: bool,
@@ -176,6 +182,8 @@ pub(super) struct Sweep<'a, S> {
     publishes: bool,
     /// How often the workflow engine was called and did not answer.
     pub(super) unanswered: usize,
+    /// How far the round had come when that was last read or noted.
+    pub(super) round: Round,
 }
 
 impl<S: SweepStore> Sweep<'_, S> {
@@ -206,46 +214,6 @@ impl<S: SweepStore> Sweep<'_, S> {
         self.decide(&Subject::KeyRing, &ring.marks, due).await?;
         self.publish_news().await;
         Ok(true)
-    }
-
-    /// Looks at API keys, a page at a time. Returns whether there was time for all.
-    async fn api_keys(&mut self) -> Result<bool, SweepError> {
-        let mut request = first_page();
-        while !self.is_late() {
-            let page = self.store.watched_api_keys(&request).await?;
-            let now = self.system.now();
-            for key in &page.items {
-                let due = due::of_api_key(key, now);
-                self.decide(&Subject::ApiKey(key.thing.id.clone()), &key.marks, due).await?;
-            }
-            self.report.api_keys += page.items.len();
-            self.publish_news().await;
-            request.cursor = page.next;
-            if request.cursor.is_none() {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
-    /// Looks at service tokens, a page at a time. Returns whether there was time for all.
-    async fn tokens(&mut self) -> Result<bool, SweepError> {
-        let mut request = first_page();
-        while !self.is_late() {
-            let page = self.store.watched_tokens(&request).await?;
-            let now = self.system.now();
-            for token in &page.items {
-                let due = due::of_token(token, self.settings.unused_days, now);
-                self.decide(&Subject::Token(token.thing.jti.clone()), &token.marks, due).await?;
-            }
-            self.report.tokens += page.items.len();
-            self.publish_news().await;
-            request.cursor = page.next;
-            if request.cursor.is_none() {
-                return Ok(true);
-            }
-        }
-        Ok(false)
     }
 
     /// Writes down what is due, if anything is.

@@ -1,4 +1,4 @@
-//! What is watched, what was announced of it, and where announcements go.
+//! What is watched, how far, what was announced of it, and where announcements go.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -10,7 +10,7 @@ use crate::{
     catalog::EnvironmentState,
     id::{KeyId, ServiceId, TokenId},
     name::EnvironmentName,
-    paging::{ListError, Page, PageRequest},
+    paging::{Cursor, ListError, Page, PageRequest},
     revision::EditOutcome,
     signing::KeyRing,
     store::StoreError,
@@ -71,6 +71,26 @@ pub trait Watch: Send + Sync {
 
     /// The ring of signing keys, once there is one.
     async fn watched_key_ring(&self) -> Result<Option<Watched<KeyRing>>, StoreError>;
+}
+
+/// How far the round through all API keys and service tokens has come.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Round {
+    /// Where the next sweep goes on; at the first key without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api_keys: Option<Cursor>,
+    /// The same of tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens: Option<Cursor>,
+}
+
+/// Remembers it from one sweep to the next. Needs `dynamodb:GetItem` and `dynamodb:PutItem`.
+#[async_trait]
+pub trait RememberRound: Send + Sync {
+    /// The beginning, where nothing was noted.
+    async fn round(&self) -> Result<Round, StoreError>;
+
+    async fn note_round(&self, round: &Round) -> Result<(), StoreError>;
 }
 
 /// Decides that something is announced. Needs `dynamodb:UpdateItem` and `dynamodb:PutItem`.

@@ -1,5 +1,6 @@
 mod drift_checks;
 mod operations;
+mod round;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -26,7 +27,7 @@ use crate::{
         BeginOutcome, Effects, FindOperation, Operation, SaveOperation, drift_check::DriftSchedules,
         reconcile::ListOpenOperations, tests::support::Site,
     },
-    paging::{Cursor, ListError, Page, PageRequest},
+    paging::{Cursor, InvalidCursor, ListError, Page, PageRequest},
     revision::{EditOutcome, Revision},
     revocation::{FlushAuthorizer, FlushError, PendingFlush},
     signing::{KeyRing, ROTATE_AFTER, SigningKey},
@@ -70,6 +71,14 @@ struct State {
     flushes: usize,
     /// What was announced of environments, by service and name.
     environments: BTreeMap<String, Marks>,
+    round: Round,
+    /// How often that was noted.
+    noted: usize,
+    notes_nothing: bool,
+    /// A cursor that is refused once.
+    void_cursor: Option<Cursor>,
+    /// Its page cannot be read.
+    unreadable_token: Option<TokenId>,
 }
 
 fn at(seconds: i64) -> Timestamp {
@@ -274,7 +283,15 @@ impl DriftSchedules for World {
 #[async_trait]
 impl Watch for World {
     async fn watched_tokens(&self, page: &PageRequest) -> Result<Page<Watched<ServiceToken>>, ListError> {
-        Ok(paged(&self.state().tokens, page))
+        let mut state = self.state();
+        if page.cursor.is_some() && state.void_cursor == page.cursor {
+            state.void_cursor = None;
+            return Err(InvalidCursor.into());
+        }
+        let page = paged(&state.tokens, page);
+        let unreadable =
+            |token: &Watched<ServiceToken>| Some(&token.thing.jti) == state.unreadable_token.as_ref();
+        if page.items.iter().any(unreadable) { Err(broken().into()) } else { Ok(page) }
     }
 
     async fn watched_api_keys(&self, page: &PageRequest) -> Result<Page<Watched<ApiKey>>, ListError> {
@@ -297,6 +314,23 @@ impl Watch for World {
 
     async fn watched_key_ring(&self) -> Result<Option<Watched<KeyRing>>, StoreError> {
         Ok(self.state().ring.clone())
+    }
+}
+
+#[async_trait]
+impl RememberRound for World {
+    async fn round(&self) -> Result<Round, StoreError> {
+        Ok(self.state().round.clone())
+    }
+
+    async fn note_round(&self, round: &Round) -> Result<(), StoreError> {
+        let mut state = self.state();
+        if state.notes_nothing {
+            return Err(broken());
+        }
+        state.round = round.clone();
+        state.noted += 1;
+        Ok(())
     }
 }
 

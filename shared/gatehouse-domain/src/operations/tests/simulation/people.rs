@@ -9,8 +9,8 @@ use crate::{
     catalog::{DriftScheduleEdits, EnvironmentSpec, EnvironmentState},
     id::{OperationId, ServiceId},
     janitor::{
-        Announce, Announcement, Marks, Outbox, Publish, PublishError, Settings, Subject, Watch, Watched,
-        sweep,
+        Announce, Announcement, Marks, Outbox, Publish, PublishError, RememberRound, Round, Settings,
+        Subject, Watch, Watched, sweep,
     },
     json::Object,
     name::EnvironmentName,
@@ -333,6 +333,17 @@ impl Watch for World {
 
     async fn watched_key_ring(&self) -> Result<Option<Watched<KeyRing>>, StoreError> {
         Ok(None)
+    }
+}
+
+#[async_trait]
+impl RememberRound for World {
+    async fn round(&self) -> Result<Round, StoreError> {
+        Ok(Round::default())
+    }
+
+    async fn note_round(&self, _round: &Round) -> Result<(), StoreError> {
+        Ok(())
     }
 }
 

@@ -1,0 +1,73 @@
+//! `export`: reads everything, and writes it as one file.
+
+use std::{fs, path::PathBuf};
+
+use clap::Args;
+use gatehouse_domain::json::{Json, Object};
+
+use super::{
+    document::Document,
+    kind::{Kind, members},
+};
+use crate::{client::Client, context::Context, exit::Exit, failure::Failure, output::text_at};
+
+/// What is exported, and where to.
+#[derive(Debug, Args)]
+pub struct ExportArgs {
+    /// Write it to this file; without it, to standard output.
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Only these, separated by commas.
+    #[arg(long, value_delimiter = ',', value_name = "KIND")]
+    only: Vec<Kind>,
+}
+
+/// Everything is read before anything is written: an export that fails leaves no half of a file.
+pub(crate) async fn export(
+    context: &mut Context<'_, '_>,
+    client: &Client,
+    args: ExportArgs,
+) -> Result<Exit, Failure> {
+    let mut document = Document::default();
+    for kind in Kind::chosen(&args.only) {
+        let mut entries = Vec::new();
+        for shown in kind.read(client).await? {
+            let mut entry = members(&kind.kept(&shown));
+            if kind == Kind::Services {
+                let provisioned = provisioned(client, &shown).await?;
+                if !provisioned.is_empty() {
+                    entry.insert("infrastructure".to_owned(), Json::Object(provisioned));
+                }
+            }
+            entries.push(Json::Object(entry));
+        }
+        context.output.note(&format!("{}: {}", kind.member().replace('_', " "), entries.len()))?;
+        document.insert(kind, entries);
+    }
+    let text = document.text().map_err(|error| Failure::Nonsense(error.to_string()))?;
+    match args.output {
+        None => context.output.raw(&text)?,
+        Some(path) => fs::write(&path, text)
+            .map_err(|error| Failure::Usage(format!("{} cannot be written: {error}", path.display())))?,
+    }
+    Ok(Exit::Done)
+}
+
+/// The environments of a service in which something is provisioned, each with what is known of that. It is not imported:
+/// Terraform's state has it, and knows where it is.
+async fn provisioned(client: &Client, service: &Json) -> Result<Object, Failure> {
+    if service["environments"].as_array().unwrap_or_default().is_empty() {
+        return Ok(Object::new());
+    }
+    let status = match client.get(&["services", text_at(service, "/id"), "actions", "status"]).await {
+        // It was deleted since it was listed.
+        Err(Failure::Problem(problem)) if problem.status == 404 => return Ok(Object::new()),
+        status => status?.body,
+    };
+    let environments = status["environments"].as_array().unwrap_or_default();
+    let states = environments
+        .iter()
+        .map(|environment| (text_at(environment, "/name"), text_at(environment, "/infrastructure/state")));
+    let present = states.filter(|(_, state)| !matches!(*state, "" | "absent"));
+    Ok(present.map(|(name, state)| (name.to_owned(), state.into())).collect())
+}
