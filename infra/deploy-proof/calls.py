@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from emulators import Failure
 from iam import Call
+from rollout import ALIAS
 
 # What a secret's ARN ends with, after its name. Of a secret that is not there, nobody knows more than the name.
 SUFFIX = "-a1B2c3"
@@ -167,7 +168,10 @@ def of_machine(definition, entered):
     for name in entered:
         state = definition["States"][name]
         if state["Type"] == "Task" and ":lambda:invoke" in state["Resource"]:
-            yield Call("lambda:InvokeFunction", state["Parameters"]["FunctionName"])
+            function = state["Parameters"]["FunctionName"]
+            # Executions that began before there were aliases go on, and call without one.
+            for called in dict.fromkeys((function, function.removesuffix(f":{ALIAS}"))):
+                yield Call("lambda:InvokeFunction", called)
 
 
 def of_task(cluster, task_definition, roles):

@@ -8,6 +8,7 @@ import boto3
 
 from checks import equal, until
 from emulators import Failure
+from rollout import ALIAS
 
 TENANT = "example"
 ENDINGS = ("succeeded", "failed", "cancelled", "rejected", "timed_out")
@@ -54,7 +55,7 @@ class Catalog:
 
     def sweep(self):
         """Calls the janitor, as the schedule does; returns its report."""
-        answer = self.functions.invoke(FunctionName=self.outputs["JanitorFunctionName"], Payload=b"{}")
+        answer = self.functions.invoke(FunctionName=self.outputs["JanitorFunctionName"], Qualifier=ALIAS, Payload=b"{}")
         report = json.loads(answer["Payload"].read())
         if "errorMessage" in report:
             raise Failure(f"the sweep failed: {report}")

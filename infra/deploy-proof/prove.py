@@ -19,6 +19,7 @@ from pathlib import Path
 
 import boto3
 
+import rollout
 import stack
 import story
 from api import PROBLEM, Api
@@ -80,6 +81,7 @@ def deploy(stage, endpoint, recorded, cluster, wanted="CREATE_COMPLETE"):
         "StageName": "proof",
         "AwsEndpointUrl": recorded,
         "AuthorizerCacheSeconds": "2",
+        "Dashboard": "true",
         "ProvisionerClusterArn": cluster.arn,
         "ProvisionerTaskDefinitionArn": cluster.task_definition,
         "ProvisionerTaskRoleArn": cluster.task_role,
@@ -92,11 +94,12 @@ def deploy(stage, endpoint, recorded, cluster, wanted="CREATE_COMPLETE"):
 
 
 def redeploy_one(stage, outputs, endpoint, api):
-    """The code of one function by `cargo lambda deploy`, as docs/OPERATIONS.md has it for people."""
+    """The code of one function by `cargo lambda deploy`, as docs/OPERATIONS.md has it for people: published as a version, to
+    which the alias then points. Without `--alias` nobody would call it."""
     section("One function alone")
     function, name = "meta", outputs["MetaFunctionName"]
     functions = boto3.client("lambda", endpoint_url=endpoint)
-    before = functions.get_function_configuration(FunctionName=name)
+    before = functions.get_function_configuration(FunctionName=name, Qualifier=rollout.ALIAS)
     # Other code: the same program with a byte behind it, which nothing reads.
     folder = WORK / "redeployed" / function
     folder.mkdir(parents=True)
@@ -105,9 +108,9 @@ def redeploy_one(stage, outputs, endpoint, api):
         program.write(b"\n")
     with check("cargo lambda deploy"):
         command = ["cargo", "lambda", "deploy", "--lambda-dir", folder.parent, "--endpoint-url", endpoint]
-        run(*command, "--binary-name", function, name)
-    with check("the function has other code, and all else as the template says"):
-        after = functions.get_function_configuration(FunctionName=name)
+        run(*command, "--alias", rollout.ALIAS, "--binary-name", function, name)
+    with check("whoever calls the function gets other code, and all else as the template says"):
+        after = functions.get_function_configuration(FunctionName=name, Qualifier=rollout.ALIAS)
         if after["CodeSha256"] == before["CodeSha256"]:
             raise Failure("the code is what it was")
         for what in ("Architectures", "Environment", "Handler", "LoggingConfig", "MemorySize", "Role", "Runtime", "Timeout"):
@@ -158,6 +161,10 @@ def check_resources(outputs, endpoint):
         dynamodb = boto3.client("dynamodb", endpoint_url=endpoint)
         table = dynamodb.describe_table(TableName=outputs["TableName"])["Table"]
         equal([index["IndexName"] for index in table["GlobalSecondaryIndexes"]], ["gsi1"], "indexes")
+    with check("the dashboard is one that CloudWatch can read"):
+        dashboard = boto3.client("cloudwatch", endpoint_url=endpoint).get_dashboard(DashboardName=f"{STACK}-proof")
+        widgets = json.loads(dashboard["DashboardBody"])["widgets"]
+        equal({widget["type"] for widget in widgets}, {"alarm", "log", "metric"}, "the kinds of widgets")
     with check("every log group forgets"):
         logs = boto3.client("logs", endpoint_url=endpoint)
         groups = logs.describe_log_groups(logGroupNamePrefix=f"/gatehouse/{STACK}/")["logGroups"]
@@ -309,11 +316,11 @@ def drive_janitor(api, outputs, endpoint):
         events = boto3.client("events", endpoint_url=endpoint)
         scheduled = [rule for rule in events.list_rules()["Rules"] if rule.get("ScheduleExpression")]
         targets = [
-            target["Arn"].rsplit(":", 1)[-1]
+            target["Arn"].split(":function:")[-1]
             for rule in scheduled
             for target in events.list_targets_by_rule(Rule=rule["Name"])["Targets"]
         ]
-        equal(targets, [outputs["JanitorFunctionName"]], "what is called on schedule")
+        equal(targets, [f"{outputs['JanitorFunctionName']}:{rollout.ALIAS}"], "what is called on schedule")
         # From here on it is called by the proof alone, which counts what it does.
         for rule in scheduled:
             events.disable_rule(Name=rule["Name"])
@@ -333,7 +340,7 @@ def drive_janitor(api, outputs, endpoint):
 def sweep(outputs, endpoint):
     """Calls the deployed janitor, as the schedule does; returns its report."""
     functions = boto3.client("lambda", endpoint_url=endpoint)
-    answer = functions.invoke(FunctionName=outputs["JanitorFunctionName"], Payload=b"{}")
+    answer = functions.invoke(FunctionName=outputs["JanitorFunctionName"], Qualifier=rollout.ALIAS, Payload=b"{}")
     return json.loads(answer["Payload"].read())
 
 
@@ -516,10 +523,17 @@ def prove(stage, released, ministack_program, gatehouse):
             asks, decides = make_developers(api.with_key(admin), "proof-asks", "proof-decides")
             # Choosing a password has ended sessions.
             forget_owed_flush(outputs, aws.url)
+            aliases = rollout.Aliases(outputs, aws.url)
+            before, changed = aliases.versions(), "MetaFunctionName"
+            rollout.change_code(stage, "meta")
             rights = Rights(STACK, outputs, aws.url)
             catalog = Catalog(outputs, aws.url, cluster, rights, api, api.with_key(admin), asks, decides)
             use_session_again(catalog, "proof-asks")
             drive_workflows(catalog, lambda: deploy(stage, aws.url, recorded, cluster, "UPDATE_COMPLETE"))
+            section("What the update rolled out")
+            old, new = rollout.follow_update(aliases, before, changed)
+            event = Path("events/meta/show-health.json").read_bytes()
+            rollout.go_back_and_forth(aliases, changed, old, new, event, api)
             drive_providers(api.with_key(admin), outputs)
             drive_recovery(api.with_key(admin), outputs, STACK, WORK)
             environment = stack.variables(outputs, STACK, "proof")
@@ -529,6 +543,9 @@ def prove(stage, released, ministack_program, gatehouse):
             redeploy_one(stage, outputs, aws.url, api)
             # Last: another tenant closes providers of which nobody has said who may use them.
             drive_moving(gatehouse, api.url, admin, WORK / "moving")
+            rollout.delete_stack(STACK, aws.url)
+            with check("and the secrets that the functions have made"):
+                equal({name.split("/")[0] for name in secrets(outputs)}, {"signing-key"}, "the kinds of secrets")
         except Exception:
             save_function_logs(aws.url)
             raise

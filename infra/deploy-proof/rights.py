@@ -8,6 +8,7 @@ import boto3
 
 from checks import equal
 from iam import is_allowed, read_policy
+from rollout import ALIAS
 
 ANSWERS = {"states:SendTaskFailure", "states:SendTaskHeartbeat", "states:SendTaskSuccess"}
 IN_THE_EMULATOR = "answers-in-the-emulator"
@@ -83,8 +84,10 @@ class Rights:
         for logical_id, name in self.functions().items():
             function = self._functions.get_function_configuration(FunctionName=name)
             versions = self._functions.list_versions_by_function(FunctionName=name)["Versions"]
-            for arn in {function["FunctionArn"], *(version["FunctionArn"] for version in versions)}:
-                seed = f"{arn}:{function['Role']}"
+            arn = function["FunctionArn"]
+            # Each version has another, and so has who is called by the alias itself.
+            for called in {arn, f"{arn}:{ALIAS}", *(version["FunctionArn"] for version in versions)}:
+                seed = f"{called}:{function['Role']}"
                 ids[f"ASIA{hashlib.sha256(seed.encode()).hexdigest()[:16].upper()}"] = logical_id
         return ids
 

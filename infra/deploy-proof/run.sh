@@ -32,6 +32,7 @@ template() {
   sam validate --lint
   python3 "$here/transform.py" template.yaml
   python3 "$here/network.py" template.yaml
+  python3 "$here/aliases.py" template.yaml
   # How the stack's rights are judged.
   python3 -m unittest discover --start-directory "$here"
 }

@@ -125,11 +125,12 @@ class Others(unittest.TestCase):
     def test_state_machines(self):
         lambdas = {"Type": "Task", "Resource": "arn:aws:states:::lambda:invoke.waitForTaskToken"}
         states = {
-            "A": lambdas | {"Parameters": {"FunctionName": "arn:a"}},
+            "A": lambdas | {"Parameters": {"FunctionName": "arn:a:live"}},
             "B": lambdas | {"Parameters": {"FunctionName": "arn:b"}},
             "C": {"Type": "Wait"},
         }
-        self.assertEqual(list(of_machine({"States": states}, ["A", "C"])), [Call("lambda:InvokeFunction", "arn:a")])
+        made = list(of_machine({"States": states}, ["A", "C"]))
+        self.assertEqual(made, [Call("lambda:InvokeFunction", function) for function in ("arn:a:live", "arn:a")])
         run, passed = of_task("cluster", "family:2", ["role"])
         self.assertEqual((run.resource, run.keys), ("family:2", {"ecs:cluster": "cluster"}))
         self.assertEqual((passed.resource, passed.keys), ("role", {"iam:PassedToService": "ecs-tasks.amazonaws.com"}))

@@ -126,7 +126,7 @@ fn what_goes_wrong_has_an_alarm() {
         .values()
         .map(|alarm| {
             let properties = &alarm["Properties"];
-            let of = properties["Dimensions"][0]["Value"]["Ref"].as_str().unwrap_or_default();
+            let of = resource_of(&document, &properties["Dimensions"][0]["Value"]);
             (properties["MetricName"].as_str().expect("a metric").to_owned(), of.to_owned())
         })
         .collect();
@@ -155,6 +155,19 @@ fn what_goes_wrong_has_an_alarm() {
     let silent = &alarms["JanitorSilentAlarm"]["Properties"];
     assert_eq!(silent["TreatMissingData"], "breaching", "a function that is not called has no data");
     assert_eq!(silent["ComparisonOperator"], "LessThanThreshold");
+}
+
+/// Which resource a dimension names: by a reference, or a state machine by the name that its ARN ends with.
+pub fn resource_of<'a>(document: &'a Value, dimension: &'a Value) -> &'a str {
+    let Some(arn) = dimension["Fn::Sub"].as_str() else {
+        return dimension["Ref"].as_str().unwrap_or_default();
+    };
+    let named = |machine: &Value| {
+        let name = machine["Properties"]["Name"]["Fn::Sub"].as_str().expect("a name");
+        arn.ends_with(&format!(":stateMachine:{name}"))
+    };
+    let machines = of_type(document, "AWS::Serverless::StateMachine");
+    machines.into_iter().find_map(|(id, machine)| named(machine).then_some(id)).unwrap_or_default()
 }
 
 #[test]
@@ -241,6 +254,7 @@ fn the_boundary_leaves_room_for_every_right_of_the_template_and_no_other() {
     let quoted = text.split('"').skip(1).step_by(2);
     let services = [
         "apigateway",
+        "cloudwatch",
         "dynamodb",
         "ec2",
         "ecs",
@@ -250,6 +264,7 @@ fn the_boundary_leaves_room_for_every_right_of_the_template_and_no_other() {
         "logs",
         "secretsmanager",
         "states",
+        "xray",
     ];
     let is_action = |text: &&str| {
         text.split_once(':').is_some_and(|(service, name)| {

@@ -4,6 +4,7 @@
 mod cloud;
 mod limits;
 mod network;
+mod rollout;
 mod sam_local;
 mod story;
 mod table;

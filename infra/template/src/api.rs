@@ -193,7 +193,11 @@ fn function_of(arn: &Value) -> Option<&str> {
     match (&arn["Fn::GetAtt"], &arn["Fn::Sub"]) {
         (Value::Array(parts), _) if parts.get(1)? == "Arn" => parts.first()?.as_str(),
         (Value::String(path), _) => path.strip_suffix(".Arn"),
-        (_, Value::String(text)) => text.strip_prefix("${")?.strip_suffix(".Arn}"),
+        (_, Value::String(text)) => {
+            // With or without an alias: the local stack has one version of a function.
+            let (name, qualifier) = text.strip_prefix("${")?.split_once(".Arn}")?;
+            (qualifier.is_empty() || qualifier.starts_with(':')).then_some(name)
+        }
         _ => None,
     }
 }

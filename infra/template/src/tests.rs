@@ -110,6 +110,9 @@ fn the_api_brings_its_authorizer_and_gateway_responses() {
     assert_eq!((api.stage.as_str(), api.default_authorizer.as_deref()), ("dev", Some("Caller")));
     let caller = &api.authorizers["Caller"];
     assert_eq!((caller.function.as_str(), caller.ttl), ("authorizer", Duration::from_mins(2)));
+    let by_alias =
+        TEMPLATE.replace("!GetAtt AuthorizerFunction.Arn", "!Sub \"${AuthorizerFunction.Arn}:live\"");
+    assert_eq!(parse(&by_alias, &[]).unwrap().api.authorizers["Caller"].function, "authorizer");
     assert_eq!(caller.headers, ["Authorization"]);
     let unauthorized = &api.gateway_responses["UNAUTHORIZED"];
     assert_eq!(unauthorized.status, Some(401));

@@ -232,7 +232,7 @@ data "aws_iam_policy_document" "stack" {
     condition {
       test     = "StringEquals"
       variable = "iam:PassedToService"
-      values   = ["apigateway.amazonaws.com", "lambda.amazonaws.com", "states.amazonaws.com"]
+      values   = ["apigateway.amazonaws.com", "codedeploy.amazonaws.com", "lambda.amazonaws.com", "states.amazonaws.com"]
     }
   }
 

@@ -62,6 +62,31 @@ data "aws_iam_policy_document" "stack_boundary" {
     resources = ["arn:${local.partition}:lambda:${var.region}:${local.account}:function:${local.name}-*"]
   }
 
+  # What CodeDeploy does with a new version.
+  statement {
+    sid       = "RollOut"
+    actions   = ["lambda:GetAlias", "lambda:GetProvisionedConcurrencyConfig", "lambda:UpdateAlias"]
+    resources = ["arn:${local.partition}:lambda:${var.region}:${local.account}:function:${local.name}-*"]
+  }
+
+  statement {
+    sid       = "LookAtAlarms"
+    actions   = ["cloudwatch:DescribeAlarms"]
+    resources = ["*"]
+  }
+
+  # X-Ray knows no resources here.
+  statement {
+    sid = "Trace"
+    actions = [
+      "xray:GetSamplingRules",
+      "xray:GetSamplingTargets",
+      "xray:PutTelemetryRecords",
+      "xray:PutTraceSegments",
+    ]
+    resources = ["*"]
+  }
+
   statement {
     sid       = "Workers"
     actions   = ["ecs:RunTask"]

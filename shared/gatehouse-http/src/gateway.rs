@@ -37,6 +37,20 @@ pub fn request_id(extensions: &http::Extensions) -> Option<String> {
     context(extensions)?.request_id.clone()
 }
 
+/// The trace that the request belongs to, as X-Ray names it: the root of what Lambda says of it. Part of that comes from
+/// whoever calls, so nothing is taken but `1-<8 hex digits>-<24 hex digits>`.
+pub(crate) fn trace_id(extensions: &http::Extensions) -> Option<String> {
+    let said = extensions.get::<Context>()?.xray_trace_id.as_deref()?;
+    let root = said.split(';').find_map(|field| field.strip_prefix("Root="))?;
+    is_trace_id(root).then(|| root.to_owned())
+}
+
+fn is_trace_id(text: &str) -> bool {
+    let hex = |part: &str, digits| part.len() == digits && part.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let parts: Vec<_> = text.split('-').collect();
+    matches!(parts[..], ["1", time, number] if hex(time, 8) && hex(number, 24))
+}
+
 /// Who is calling, from the context that the authorizer attached. `None` when it attached none, or one
 /// that makes no sense: then nobody is.
 pub fn caller(extensions: &http::Extensions) -> Option<Caller> {
@@ -184,6 +198,38 @@ mod tests {
             let restored = restored("/v1/jobs/{job_id}", &json!({ "job_id": id }));
             assert_eq!(restored, (path.to_owned(), None), "{id}");
         }
+    }
+
+    #[test]
+    fn a_trace_is_named_by_its_root_and_by_nothing_else_that_somebody_says() {
+        let named = |said: Option<&str>| {
+            let mut context = Context::default();
+            context.xray_trace_id = said.map(str::to_owned);
+            let mut extensions = http::Extensions::new();
+            extensions.insert(context);
+            trace_id(&extensions)
+        };
+        let root = "1-5759e988-bd862e3fe1be46a994272793";
+        for said in [
+            format!("Root={root}"),
+            format!("Root={root};Parent=53995c3f42cd8ad8;Sampled=1"),
+            format!("Self=1-67891234-12456789abcdef012345678;Root={root}"),
+        ] {
+            assert_eq!(named(Some(&said)).as_deref(), Some(root), "{said}");
+        }
+        for said in [
+            None,
+            Some(""),
+            Some(root),
+            Some("Root="),
+            Some("Root=2-5759e988-bd862e3fe1be46a994272793"),
+            Some("Root=1-5759e988-bd862e3fe1be46a99427279"),
+            Some("Root=1-5759e988-bd862e3fe1be46a99427279g"),
+            Some("Root=1-5759e988-bd862e3fe1be46a994272793-1"),
+        ] {
+            assert_eq!(named(said), None, "{said:?}");
+        }
+        assert_eq!(trace_id(&http::Extensions::new()), None);
     }
 
     #[test]

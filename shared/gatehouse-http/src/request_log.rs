@@ -20,6 +20,7 @@ pub(crate) async fn log(request: Request, next: Next) -> Response {
     let begun = Instant::now();
     let method = request.method().clone();
     let request_id = gateway::request_id(request.extensions());
+    let trace_id = gateway::trace_id(request.extensions());
     let caller = gateway::caller(request.extensions()).map(|caller| caller.actor());
     let mut response = next.run(request).await;
     let problem = response.extensions_mut().remove::<Problem>();
@@ -34,6 +35,7 @@ pub(crate) async fn log(request: Request, next: Next) -> Response {
         operation: endpoint.unwrap_or("none"),
         caller: caller.as_deref().unwrap_or("nobody"),
         request_id: request_id.as_deref().unwrap_or("none"),
+        trace_id: trace_id.as_deref(),
         duration_ms: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
         problem: problem.as_ref().map(Problem::slug),
         cause: problem.as_ref().and_then(Problem::cause),
@@ -65,6 +67,7 @@ struct Line<'a> {
     operation: &'a str,
     caller: &'a str,
     request_id: &'a str,
+    trace_id: Option<&'a str>,
     duration_ms: u64,
     problem: Option<&'static str>,
     cause: Option<String>,
@@ -73,7 +76,7 @@ struct Line<'a> {
 impl Line<'_> {
     /// Level from the status: what is our fault, or our dependency's, is an error.
     fn write(&self, status: StatusCode) {
-        let Self { method, operation, caller, request_id, duration_ms, problem, cause } = self;
+        let Self { method, operation, caller, request_id, trace_id, duration_ms, problem, cause } = self;
         let (status_code, cause) = (status.as_u16(), cause.as_deref());
         if status.is_server_error() {
             tracing::error!(
@@ -82,6 +85,7 @@ impl Line<'_> {
                 status = status_code,
                 caller,
                 request_id,
+                trace_id,
                 duration_ms,
                 problem,
                 cause,
@@ -94,11 +98,87 @@ impl Line<'_> {
                 status = status_code,
                 caller,
                 request_id,
+                trace_id,
                 duration_ms,
                 problem,
                 cause,
                 "{operation} answered {status_code}"
             );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        fmt,
+        sync::{Arc, Mutex},
+    };
+
+    use tracing::{
+        Event, Metadata, Subscriber,
+        field::{Field, Visit},
+        span,
+    };
+
+    use super::*;
+
+    /// The fields of what is logged.
+    #[derive(Clone, Default)]
+    struct Fields(Arc<Mutex<Vec<(&'static str, String)>>>);
+
+    impl Visit for Fields {
+        fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+            self.0.lock().unwrap().push((field.name(), format!("{value:?}")));
+        }
+    }
+
+    impl Subscriber for Fields {
+        fn enabled(&self, _metadata: &Metadata<'_>) -> bool {
+            true
+        }
+
+        fn new_span(&self, _span: &span::Attributes<'_>) -> span::Id {
+            span::Id::from_u64(1)
+        }
+
+        fn record(&self, _span: &span::Id, _values: &span::Record<'_>) {}
+
+        fn record_follows_from(&self, _span: &span::Id, _follows: &span::Id) {}
+
+        fn event(&self, event: &Event<'_>) {
+            event.record(&mut self.clone());
+        }
+
+        fn enter(&self, _span: &span::Id) {}
+
+        fn exit(&self, _span: &span::Id) {}
+    }
+
+    /// What the line says of the trace.
+    fn said(trace_id: Option<&str>, status: StatusCode) -> Vec<String> {
+        let line = Line {
+            method: "GET",
+            operation: "list_jobs",
+            caller: "nobody",
+            request_id: "none",
+            trace_id,
+            duration_ms: 1,
+            problem: None,
+            cause: None,
+        };
+        let fields = Fields::default();
+        tracing::subscriber::with_default(fields.clone(), || line.write(status));
+        let fields = fields.0.lock().unwrap();
+        fields.iter().filter(|(name, _)| *name == "trace_id").map(|(_, value)| value.clone()).collect()
+    }
+
+    #[test]
+    fn the_line_names_the_trace_where_there_is_one() {
+        let trace = "1-5759e988-bd862e3fe1be46a994272793";
+        for status in [StatusCode::OK, StatusCode::BAD_GATEWAY] {
+            assert_eq!(said(Some(trace), status), [format!("{trace:?}")]);
+            assert_eq!(said(None, status), Vec::<String>::new());
         }
     }
 }

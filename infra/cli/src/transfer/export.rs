@@ -65,9 +65,9 @@ async fn provisioned(client: &Client, service: &Json) -> Result<Object, Failure>
         status => status?.body,
     };
     let environments = status["environments"].as_array().unwrap_or_default();
-    let states = environments
+    let present = environments
         .iter()
-        .map(|environment| (text_at(environment, "/name"), text_at(environment, "/infrastructure/state")));
-    let present = states.filter(|(_, state)| !matches!(*state, "" | "absent"));
+        .map(|environment| (text_at(environment, "/name"), text_at(environment, "/infrastructure/state")))
+        .filter(|(_, state)| !matches!(*state, "" | "absent"));
     Ok(present.map(|(name, state)| (name.to_owned(), state.into())).collect())
 }
