@@ -545,7 +545,7 @@ def prove(stage, released, ministack_program, gatehouse):
             drive_moving(gatehouse, api.url, admin, WORK / "moving")
             rollout.delete_stack(STACK, aws.url)
             with check("and the secrets that the functions have made"):
-                equal({name.split("/")[0] for name in secrets(outputs)}, {"signing-key"}, "the kinds of secrets")
+                equal({name.split("/")[0] for name in secrets(outputs)}, {"provider", "signing-key"}, "the kinds of secrets")
         except Exception:
             save_function_logs(aws.url)
             raise
