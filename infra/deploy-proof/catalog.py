@@ -8,7 +8,6 @@ import boto3
 
 from checks import equal, until
 from emulators import Failure
-from rights import Rights
 from rollout import ALIAS
 
 TENANT = "example"
@@ -18,14 +17,13 @@ ENDINGS = ("succeeded", "failed", "cancelled", "rejected", "timed_out")
 class Catalog:
     """The API for those who ask and those who decide, and a look behind it."""
 
-    def __init__(self, outputs, endpoint, cluster, api, creates, asks, decides):
-        self.outputs, self.cluster = outputs, cluster
+    def __init__(self, outputs, endpoint, cluster, rights, api, creates, asks, decides):
+        self.outputs, self.cluster, self.rights = outputs, cluster, rights
         self.api, self.creates, self.asks, self.decides = api, creates, asks, decides
         self.dynamodb = boto3.client("dynamodb", endpoint_url=endpoint)
         self.states = boto3.client("stepfunctions", endpoint_url=endpoint)
         self.functions = boto3.client("lambda", endpoint_url=endpoint)
         self.secrets = boto3.client("secretsmanager", endpoint_url=endpoint)
-        self.rights = Rights(outputs, endpoint)
 
     def create(self, name, environments):
         """Makes a service with these environments, each given as what it has besides a name."""

@@ -27,7 +27,10 @@ from catalog import Catalog
 from checks import check, equal, passed, run, section, until
 from emulators import ConcourseTwin, Failure, Lambda, MiniStack, Process, free_port
 from moving import drive_moving
+from recorder import Recorder
 from recovery import drive_recovery
+from rights import Rights
+from seen import Seen
 from workers import Cluster
 from workflows import drive_workflows
 
@@ -36,8 +39,6 @@ WORK = Path("target/deploy-proof/run")
 EMULATOR = {
     # Every call is checked against the policies of its role, item by item in transactions.
     "AUTH": "true",
-    # And is written down.
-    "CLOUDTRAIL_RECORDING": "1",
     # Waits of state machines and pauses before their retries pass fifty times as fast.
     "SFN_WAIT_SCALE": "0.02",
 }
@@ -73,10 +74,12 @@ def weigh_package(stage, name):
     print(f"  {name}: {bootstrap.stat().st_size / 1e6:.2f} MB, {package.stat().st_size / 1e6:.2f} MB zipped")
 
 
-def deploy(stage, endpoint, cluster, wanted="CREATE_COMPLETE"):
-    """Deploys the template as it is, or updates its stack; returns the stack's outputs."""
+def deploy(stage, endpoint, recorded, cluster, wanted="CREATE_COMPLETE"):
+    """Deploys the template as it is, or updates its stack; returns the stack's outputs. The functions find AWS where their
+    calls are `recorded`."""
     parameters = {
         "StageName": "proof",
+        "AwsEndpointUrl": recorded,
         "AuthorizerCacheSeconds": "2",
         "Dashboard": "true",
         "ProvisionerClusterArn": cluster.arn,
@@ -267,6 +270,28 @@ def make_developers(api, *names):
     return [api.with_key(session) for session in sessions]
 
 
+def use_session_again(catalog, name):
+    """A session that was last used a while ago is used, which the authorizer writes down."""
+    with check("that a session is used after a while is written down"):
+        sessions = lambda: catalog.item(f"USER#{name}", "USER")["sessions"]["M"]  # noqa: E731
+        then = str(int((time.time() - 600) * 1000))
+        for session in sessions():
+            catalog.dynamodb.update_item(
+                TableName=catalog.outputs["TableName"],
+                Key={"pk": {"S": f"USER#{name}"}, "sk": {"S": "USER"}},
+                UpdateExpression="SET sessions.#session.last_used_at = :then",
+                ExpressionAttributeNames={"#session": session},
+                ExpressionAttributeValues={":then": {"N": then}},
+            )
+
+        def is_written_down():
+            catalog.asks.get("/auth/me").expect(200)
+            return any(session["M"]["last_used_at"]["N"] != then for session in sessions().values())
+
+        # Not before API Gateway has forgotten what the authorizer answered last.
+        until("its use being written down", is_written_down)
+
+
 def log_in(api, name, password):
     login = api.with_key(None).post("/auth/login", {"username": name, "password": password})
     return login.expect(200).json()["token"]
@@ -330,6 +355,9 @@ def drive_jobs(api, concourse):
             raise Failure("the password came back")
     with check("PUT the tenant of the jobs"):
         api.put("/v1/tenants/example", {"display_name": "Example"}).expect(200)
+    with check("PUT a project, and DELETE it while it has nothing"):
+        made = api.put("/v1/projects/passing", {"tenant": "example"}).expect(201)
+        api.call("DELETE", "/v1/projects/passing", None, {"If-Match": made.headers["etag"]}).expect(204, None)
     with check("import jobs.yaml, which makes the project"):
         yaml = {"Content-Type": "application/yaml"}
         answer = api.post("/v1/jobs/import", JOBS_YAML, yaml, tenant="example").expect(200)
@@ -393,6 +421,17 @@ def drive_runs(api, reader, outputs):
     with check("the Concourse's token is kept for all functions"):
         kept = [name for name in secrets(outputs) if name.startswith("provider/")]
         equal(kept, ["provider/concourse/credentials", "provider/concourse/token"], "the secrets")
+    with check("who watches logs in where nobody else has, and writes down how a run ended"):
+        client = boto3.client("secretsmanager", endpoint_url=os.environ["AWS_ENDPOINT_URL"])
+        token = f"{outputs['SecretPrefix']}/provider/concourse/token"
+        client.delete_secret(SecretId=token, ForceDeleteWithoutRecovery=True)
+        watched = trigger(api, "job_hello", "proof-watched").json()["run"]["run_id"]
+        # It ends while the first reads, and the second finds it so.
+        for _ in range(2):
+            events = api.get(f"/v1/runs/{watched}/events").expect(200, "text/event-stream").text
+            if "event: end" not in events:
+                raise Failure(f"no end: {events[-1000:]}")
+        equal("provider/concourse/token" in secrets(outputs), True, "whether the token is kept again")
     with check("it ends well"):
         until("the run's success", lambda: status(api, first["run_id"]) == "succeeded")
     with check("its log has text"):
@@ -412,6 +451,7 @@ def drive_runs(api, reader, outputs):
         until("its cancellation", lambda: status(api, slow) == "cancelled")
     with check("404 for a run that was never there"):
         api.get("/v1/runs/main:example-pipeline:hello-job:999999").expect_problem(404, "not-found")
+        api.get("/v1/runs/main:example-pipeline:hello-job:999999/events").expect_problem(404, "not-found")
     with check("a key for reading reads"):
         reader.get("/v1/jobs", project="example").expect(200)
     with check("and gets 403 for a trigger"):
@@ -422,16 +462,29 @@ def drive_runs(api, reader, outputs):
 # ── Events ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def tell_story(stage, environment, key, concourse):
+def tell_story(stage, environment, key, concourse, recorder):
     """Every sample event against its binary, in the order and with the answers of events/README.md."""
     section("The story of the sample events")
     with contextlib.ExitStack() as running:
         functions = {}
         for bootstrap in sorted(stage.glob("target/lambda/*/bootstrap")):
             name = bootstrap.parent.name
-            functions[name] = running.enter_context(Lambda(name, bootstrap, WORK / "logs", environment))
+            recorded = {"AWS_ENDPOINT_URL": recorder.listen(f"{name.capitalize()}Function")}
+            functions[name] = running.enter_context(Lambda(name, bootstrap, WORK / "logs", environment | recorded))
         known = story.known_at_first(key, (concourse.url, concourse.password))
         story.tell(lambda function, event: functions[function].invoke(event), known, check)
+
+
+def compare_rights(catalog, recorder):
+    """What each function and state machine may do is what it has done, by the policies that stand there."""
+    section("The rights, and what was done with them")
+    seen = Seen(catalog, recorder)
+    with check("every policy allows each call that was made, down to the resource and the keys") as line:
+        line.append(f"{seen.insist_on_allowed()} calls")
+    with check("and nothing that no call needed, but for what is accounted for") as line:
+        line.append(f"{seen.insist_on_needed()} rights")
+    with check("and none of the calls that somebody else may make, or nobody") as line:
+        line.append(f"{seen.insist_on_refused()} calls")
 
 
 # ── The proof ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -447,9 +500,11 @@ def prove(stage, released, ministack_program, gatehouse):
             aws = running.enter_context(MiniStack(ministack_program, work, WORK / "logs", EMULATOR))
         # From here on every tool, the `gatehouse` binary and the functions find AWS at the emulator.
         os.environ["AWS_ENDPOINT_URL"] = aws.url
+        recorder = running.enter_context(Recorder(aws.url))
+        recorded = recorder.listen()
         with check("sam deploy"):
             cluster = Cluster(aws.url)
-            outputs = deploy(stage, aws.url, cluster)
+            outputs = deploy(stage, aws.url, recorded, cluster)
         check_resources(outputs, aws.url)
         with check("start a Concourse"):
             concourse = running.enter_context(ConcourseTwin(gatehouse, WORK / "logs"))
@@ -471,10 +526,10 @@ def prove(stage, released, ministack_program, gatehouse):
             aliases = rollout.Aliases(outputs, aws.url)
             before, changed = aliases.versions(), "MetaFunctionName"
             rollout.change_code(stage, "meta")
-            drive_workflows(
-                Catalog(outputs, aws.url, cluster, api, api.with_key(admin), asks, decides),
-                lambda: deploy(stage, aws.url, cluster, "UPDATE_COMPLETE"),
-            )
+            rights = Rights(STACK, outputs, aws.url)
+            catalog = Catalog(outputs, aws.url, cluster, rights, api, api.with_key(admin), asks, decides)
+            use_session_again(catalog, "proof-asks")
+            drive_workflows(catalog, lambda: deploy(stage, aws.url, recorded, cluster, "UPDATE_COMPLETE"))
             section("What the update rolled out")
             old, new = rollout.follow_update(aliases, before, changed)
             event = Path("events/meta/show-health.json").read_bytes()
@@ -482,14 +537,15 @@ def prove(stage, released, ministack_program, gatehouse):
             drive_providers(api.with_key(admin), outputs)
             drive_recovery(api.with_key(admin), outputs, STACK, WORK)
             environment = stack.variables(outputs, STACK, "proof")
-            tell_story(stage, environment, admin_key, concourse)
+            tell_story(stage, environment, admin_key, concourse, recorder)
+            compare_rights(catalog, recorder)
             drive_watch(stage, environment)
             redeploy_one(stage, outputs, aws.url, api)
             # Last: another tenant closes providers of which nobody has said who may use them.
             drive_moving(gatehouse, api.url, admin, WORK / "moving")
             rollout.delete_stack(STACK, aws.url)
             with check("and the secrets that the functions have made"):
-                equal({name.split("/")[0] for name in secrets(outputs)}, {"signing-key"}, "the kinds of secrets")
+                equal({name.split("/")[0] for name in secrets(outputs)}, {"provider", "signing-key"}, "the kinds of secrets")
         except Exception:
             save_function_logs(aws.url)
             raise

@@ -7,28 +7,33 @@ import json
 import boto3
 
 from checks import equal
+from iam import is_allowed, read_policy
 from rollout import ALIAS
 
 ANSWERS = {"states:SendTaskFailure", "states:SendTaskHeartbeat", "states:SendTaskSuccess"}
+IN_THE_EMULATOR = "answers-in-the-emulator"
+DENIED = "denied-by-the-proof"
 
-# What a part of a transaction needs the right for.
-PARTS = {
-    "dynamodb:ConditionCheckItem": "ConditionCheck",
-    "dynamodb:DeleteItem": "Delete",
-    "dynamodb:PutItem": "Put",
-    "dynamodb:UpdateItem": "Update",
-}
+# What SAM gives every function: the right to write its log, which Lambda does for it.
+OF_EVERY_FUNCTION = ["AWSLambdaBasicExecutionRole"]
+# What it gives those that may be in a VPC. The emulator carries the transforms out in such an order that they have it without
+# one as well.
+IN_A_VPC = "AWSLambdaVPCAccessExecutionRole"
+WHO_MAY_BE = {"DeployerFunction", "JanitorFunction", "JobsFunction", "RunsFunction", "StreamsFunction"}
 
 
 class Rights:
     """What the stack's roles may do."""
 
-    def __init__(self, outputs, endpoint):
+    def __init__(self, stack, outputs, endpoint):
         self._outputs = outputs
         self._iam = boto3.client("iam", endpoint_url=endpoint)
         self._functions = boto3.client("lambda", endpoint_url=endpoint)
         self._states = boto3.client("stepfunctions", endpoint_url=endpoint)
-        self._trail = boto3.client("cloudtrail", endpoint_url=endpoint)
+        pages = boto3.client("cloudformation", endpoint_url=endpoint).get_paginator("list_stack_resources")
+        self._resources = [
+            resource for page in pages.paginate(StackName=stack) for resource in page["StackResourceSummaries"]
+        ]
 
     def let_answers_pass(self):
         """Gives each function the right to answer tasks of any state machine, where it may answer those of ours.
@@ -38,96 +43,69 @@ class Rights:
         """
         for output in ("CallbacksFunctionName", "CatalogFunctionName", "JanitorFunctionName"):
             role = self._role_of(self._outputs[output])
-            actions = sorted(ANSWERS & self._actions(role))
-            self._put(role, "answers-in-the-emulator", "Allow", actions)
+            given = {action for statement in self._statements(role) for action in statement.actions}
+            self._put(role, IN_THE_EMULATOR, "Allow", sorted(ANSWERS & given))
 
     @contextlib.contextmanager
     def denied(self, function, *actions):
         """Takes rights away from a function for as long as the `with` block lasts."""
-        role, name = self._role_of(function), "denied-by-the-proof"
-        self._put(role, name, "Deny", actions)
+        role = self._role_of(function)
+        self._put(role, DENIED, "Deny", actions)
         try:
             yield
         finally:
-            self._iam.delete_role_policy(RoleName=role, PolicyName=name)
+            self._iam.delete_role_policy(RoleName=role, PolicyName=DENIED)
 
-    def insist_on_machines(self, cluster):
-        """The state machines may invoke their functions and run the provisioner, and no more: the emulator does not
-        check what they do, so what they may do is read."""
-        # By their aliases, and without one, as executions call them that began before there were any.
-        callbacks, deployer = (
-            {("lambda:InvokeFunction", arn), ("lambda:InvokeFunction", f"{arn}:{ALIAS}")}
-            for arn in (
-                self._functions.get_function_configuration(FunctionName=self._outputs[name])["FunctionArn"]
-                for name in ("CallbacksFunctionName", "DeployerFunctionName")
-            )
-        )
-        wanted = {
-            "ProvisionStateMachineArn": {
-                *callbacks,
-                # Executions that are under way go on with an older revision.
-                ("ecs:RunTask", f"{cluster.task_definition.rsplit(':', 1)[0]}:*"),
-                ("iam:PassRole", cluster.task_role),
-                ("iam:PassRole", cluster.execution_role),
-            },
-            "DeployStateMachineArn": callbacks | deployer,
-        }
-        for output, rights in wanted.items():
-            machine = self._states.describe_state_machine(stateMachineArn=self._outputs[output])
-            equal(self._rights(name_of(machine["roleArn"])), rights, f"the rights of {machine['name']}")
-        machine = self._states.describe_state_machine(stateMachineArn=self._outputs["ProvisionStateMachineArn"])
-        conditions = [
-            statement.get("Condition")
-            for statement in self._statements(name_of(machine["roleArn"]))
-            if "ecs:RunTask" in as_list(statement["Action"])
+    def insist_on_calls(self, machine, calls):
+        """A state machine may make these calls."""
+        statements = self.policies()[machine]
+        refused = [str(call) for call in calls if not is_allowed(call, statements)]
+        equal(refused, [], f"what {machine} may not do")
+
+    def policies(self):
+        """What each function and each state machine may do by the template: its statements, by its logical id."""
+        roles = {name: self._role_of(function) for name, function in self.functions().items()}
+        for name, arn in self._of_type("AWS::StepFunctions::StateMachine"):
+            roles[name] = name_of(self._states.describe_state_machine(stateMachineArn=arn)["roleArn"])
+        for name, role in roles.items():
+            attached = self._iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"]
+            names = {policy["PolicyName"] for policy in attached} - ({IN_A_VPC} if name in WHO_MAY_BE else set())
+            wanted = OF_EVERY_FUNCTION if name in self.functions() else []
+            equal(sorted(names), wanted, f"the policies of AWS that {name} has")
+        return {name: self._statements(role) for name, role in roles.items()}
+
+    def functions(self):
+        """The names of the functions, by their logical ids."""
+        return dict(self._of_type("AWS::Lambda::Function"))
+
+    def key_ids(self):
+        """The ids of the access keys that the emulator gives to functions, with whose they are."""
+        ids = {}
+        for logical_id, name in self.functions().items():
+            function = self._functions.get_function_configuration(FunctionName=name)
+            versions = self._functions.list_versions_by_function(FunctionName=name)["Versions"]
+            arn = function["FunctionArn"]
+            # Each version has another, and so has who is called by the alias itself.
+            for called in {arn, f"{arn}:{ALIAS}", *(version["FunctionArn"] for version in versions)}:
+                seed = f"{called}:{function['Role']}"
+                ids[f"ASIA{hashlib.sha256(seed.encode()).hexdigest()[:16].upper()}"] = logical_id
+        return ids
+
+    def _of_type(self, kind):
+        return [
+            (resource["LogicalResourceId"], resource["PhysicalResourceId"])
+            for resource in self._resources
+            if resource["ResourceType"] == kind
         ]
-        equal(conditions, [{"ArnEquals": {"ecs:cluster": cluster.arn}}], "where workers may be run")
-
-    def insist_on_use(self, function, spared=frozenset()):
-        """A function has used each of its rights by now, but perhaps for those that the proof need not give it a
-        reason to use."""
-        configuration = self._functions.get_function_configuration(FunctionName=self._outputs[function])
-        versions = self._functions.list_versions_by_function(FunctionName=self._outputs[function])["Versions"]
-        # The emulator has another key for each version, and for whom is called by the alias itself.
-        called = [version["FunctionArn"] for version in versions] + [f"{configuration['FunctionArn']}:{ALIAS}"]
-        keys = [access_key(function, configuration["Role"]) for function in called]
-        calls = lambda name: [call for key in keys for call in self._calls(key, name)]  # noqa: E731
-        transactions = [part for call in calls("TransactWriteItems") for part in call["TransactItems"]]
-
-        def used(action):
-            in_transaction = any(PARTS.get(action) in part for part in transactions)
-            return in_transaction or bool(calls(action.split(":")[1]))
-
-        actions = self._actions(name_of(configuration["Role"]))
-        unused = {action for action in actions - spared if not used(action)}
-        equal(unused, set(), f"rights that {function} did not use")
-
-    def _calls(self, key, name):
-        """The parameters of the last calls of an action that were made with an access key."""
-        attributes = [
-            {"AttributeKey": "EventName", "AttributeValue": name},
-            {"AttributeKey": "AccessKeyId", "AttributeValue": key},
-        ]
-        events = self._trail.lookup_events(LookupAttributes=attributes)["Events"]
-        return [json.loads(event["CloudTrailEvent"])["requestParameters"] for event in events]
-
-    def _actions(self, role):
-        """The actions that a role's own policies allow."""
-        return {action for action, _ in self._rights(role)}
-
-    def _rights(self, role):
-        return {
-            (action, resource)
-            for statement in self._statements(role)
-            for action in as_list(statement["Action"])
-            for resource in as_list(statement["Resource"])
-        }
 
     def _statements(self, role):
+        """The statements that the template has given a role."""
+        names = self._iam.list_role_policies(RoleName=role)["PolicyNames"]
         return [
             statement
-            for name in self._iam.list_role_policies(RoleName=role)["PolicyNames"]
-            for statement in self._iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]["Statement"]
+            for name in names
+            if name not in (IN_THE_EMULATOR, DENIED)
+            for statement in read_policy(self._iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"])
         ]
 
     def _role_of(self, function):
@@ -137,15 +115,6 @@ class Rights:
         statement = {"Effect": effect, "Action": list(actions), "Resource": "*"}
         document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
         self._iam.put_role_policy(RoleName=role, PolicyName=name, PolicyDocument=document)
-
-
-def access_key(function, role):
-    """The access key that the emulator makes for a function, as it is called, and its role."""
-    return f"ASIA{hashlib.sha256(f'{function}:{role}'.encode()).hexdigest()[:16].upper()}"
-
-
-def as_list(value):
-    return value if isinstance(value, list) else [value]
 
 
 def name_of(arn):

@@ -33,6 +33,8 @@ template() {
   python3 "$here/transform.py" template.yaml
   python3 "$here/network.py" template.yaml
   python3 "$here/aliases.py" template.yaml
+  # How the stack's rights are judged.
+  python3 -m unittest discover --start-directory "$here"
 }
 
 # Beside the folder that a real deploy takes its binaries from, so that the two never mix.

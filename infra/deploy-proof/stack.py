@@ -34,10 +34,19 @@ def deploy(folder, endpoint, name, parameters, log, wanted="CREATE_COMPLETE"):
     return {output["OutputKey"]: output["OutputValue"] for output in stacks[0]["Outputs"]}
 
 
+# State machines that do not exist, by the outputs with those in whose place they are named.
+NOBODY = {"ProvisionStateMachineArn": "nobody-provisions", "DeployStateMachineArn": "nobody-deploys"}
+
+
+def stand_in(outputs, machine):
+    """The ARN of the state machine that does not exist in place of one that does."""
+    # A stack without a provisioner has one state machine only.
+    return f"{outputs['DeployStateMachineArn'].rpartition(':')[0]}:{NOBODY[machine]}"
+
+
 def variables(outputs, name, stage):
     """The variables of a stack's functions, for those that run outside of it. Their state machines do not exist: who tells
     the story of the sample events does what those would do, and a real one would be in its way."""
-    machines = outputs["DeployStateMachineArn"].rpartition(":")[0]
     return {
         "GATEHOUSE_TABLE": outputs["TableName"],
         "GATEHOUSE_SECRET_PREFIX": outputs["SecretPrefix"],
@@ -50,6 +59,6 @@ def variables(outputs, name, stage):
         "GATEHOUSE_UNUSED_DAYS": "90",
         "GATEHOUSE_LOOPBACK_PROVIDERS": "allowed",
         "GATEHOUSE_CALLBACK_URL": outputs["ApiUrl"],
-        "STEP_FUNCTION_ARN": f"{machines}:nobody-provisions",
-        "DEPLOY_STEP_FUNCTION_ARN": f"{machines}:nobody-deploys",
+        "STEP_FUNCTION_ARN": stand_in(outputs, "ProvisionStateMachineArn"),
+        "DEPLOY_STEP_FUNCTION_ARN": stand_in(outputs, "DeployStateMachineArn"),
     }

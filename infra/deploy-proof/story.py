@@ -26,6 +26,10 @@ PAGE = EVENTS / "README.md"
 # What is known from the start, as the page says.
 KEY, KEY_ID = "dev-key-12345", "key_0123456789abcdef0123"
 CONCOURSE, CONCOURSE_PASSWORD = "https://ci.example.test", "not-a-real-password"
+# Where the requests of the events came in.
+API, STAGE = "api0example", "dev"
+# Of a task that no state machine asks to be done.
+TASK_TOKEN = "AQCEAAAAKgAAAAMAAAAAAAAAAaLm6tOqtoUkUmSEE0wbmQ"
 PROVED_AT = "2026-09-01T09:55:00Z"
 
 

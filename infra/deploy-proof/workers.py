@@ -16,12 +16,12 @@ CLUSTER = "provisioner"
 class Cluster:
     """The ECS cluster that workers are started in. Without Docker the emulator starts none, and lists the task."""
 
-    # Nobody takes them on here.
-    task_role = "arn:aws:iam::000000000000:role/provisioner"
-    execution_role = "arn:aws:iam::000000000000:role/provisioner-execution"
-
     def __init__(self, endpoint):
         self._ecs = boto3.client("ecs", endpoint_url=endpoint)
+        # Nobody takes them on here.
+        self.task_role, self.execution_role = (make_role(endpoint, name) for name in ("provisioner", "provisioner-execution"))
+        # The clusters and revisions of tasks that were run.
+        self.run = set()
         self.arn = self._ecs.create_cluster(clusterName=CLUSTER)["cluster"]["clusterArn"]
         self.register(1)
 
@@ -34,6 +34,8 @@ class Cluster:
             networkMode="awsvpc",
             cpu="512",
             memory="1024",
+            taskRoleArn=self.task_role,
+            executionRoleArn=self.execution_role,
             containerDefinitions=[container],
         )
         self.task_definition = registered["taskDefinition"]["taskDefinitionArn"]
@@ -44,6 +46,11 @@ class Cluster:
         wanted = task_definition or self.task_definition
         return Worker(api, until(what, lambda: self._find(operation, str(attempt), wanted), 90))
 
+    def roles(self, task_definition):
+        """The roles that a revision of the task definition is run with."""
+        described = self._ecs.describe_task_definition(taskDefinition=task_definition)["taskDefinition"]
+        return [described["taskRoleArn"], described["executionRoleArn"]]
+
     def _find(self, operation, attempt, task_definition):
         arns = self._ecs.list_tasks(cluster=CLUSTER)["taskArns"]
         tasks = self._ecs.describe_tasks(cluster=CLUSTER, tasks=arns)["tasks"] if arns else []
@@ -52,10 +59,19 @@ class Cluster:
             equal(override["name"], "provisioner", "the container")
             given = {variable["name"]: variable["value"] for variable in override["environment"]}
             if (given["GATEHOUSE_OPERATION_ID"], given["GATEHOUSE_ATTEMPT"]) == (operation, attempt):
+                self.run.add((task["clusterArn"], task["taskDefinitionArn"]))
                 equal(task["taskDefinitionArn"], task_definition, "what was run")
                 self._ecs.stop_task(cluster=CLUSTER, task=task["taskArn"], reason="played by the proof")
                 return given
         return None
+
+
+def make_role(endpoint, name):
+    """Makes a role with which ECS runs tasks; returns its ARN."""
+    trusted = {"Effect": "Allow", "Principal": {"Service": "ecs-tasks.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [trusted]})
+    iam = boto3.client("iam", endpoint_url=endpoint)
+    return iam.create_role(RoleName=name, AssumeRolePolicyDocument=policy)["Role"]["Arn"]
 
 
 class Reporter:

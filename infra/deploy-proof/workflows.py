@@ -1,10 +1,12 @@
 """Takes the deployed workflows along each of their paths, and insists that each ends in a recorded outcome."""
 
 import contextlib
+import itertools
 import json
 
 import boto3
 
+from calls import of_task
 from checks import check, equal, section, side_by_side, until
 from emulators import Failure
 from workers import WebhookReceiver
@@ -19,9 +21,6 @@ SHORT = 8
 def drive_workflows(catalog, update):
     """Every path of both state machines, those side by side that do not disturb each other. `update` deploys the stack
     once more."""
-    section("The rights of the workflows")
-    with check("the state machines may do what they have to, and no more"):
-        catalog.rights.insist_on_machines(catalog.cluster)
     catalog.rights.let_answers_pass()
     with WebhookReceiver() as webhook:
         section("Provisioning")
@@ -44,34 +43,15 @@ def drive_workflows(catalog, update):
         )
         section("Nobody answers")
         silence(provisioning, deploying, webhook)
-    section("The stack is updated")
-    update_under_way(provisioning, update)
-    section("What is lost on the way")
-    lose_start(provisioning)
-    lose_decision(provisioning)
-    lose_worker(provisioning)
-    lose_outcome(provisioning)
-    lose_time(provisioning)
-    section("Rights that were used")
-    insist_on_used_rights(catalog.rights)
-
-
-def insist_on_used_rights(rights):
-    with check("the callbacks function has used all of its rights"):
-        rights.insist_on_use("CallbacksFunctionName")
-    with check("so has the catalog function"):
-        rights.insist_on_use("CatalogFunctionName")
-    # Whoever asked about a run before has logged in and written down how it ended; and no run was given a version.
-    spared = {f"dynamodb:{action}" for action in ("DeleteItem", "PutItem", "UpdateItem")}
-    spared |= {"secretsmanager:CreateSecret", "secretsmanager:PutSecretValue"}
-    with check("so has the streams function, but for what others did before it"):
-        rights.insist_on_use("StreamsFunctionName", spared)
-    with check("so has the deployer, but for looking for a run whose answer was lost"):
-        rights.insist_on_use("DeployerFunctionName", {"dynamodb:BatchGetItem", "dynamodb:Query"})
-    # Pins are left by a request that dies between two calls to the CI system, which nobody does here.
-    settling_pins = {f"secretsmanager:{action}" for action in ("CreateSecret", "GetSecretValue", "PutSecretValue")}
-    with check("so has the janitor, but for a flush that the emulator does not know and for pins that were left"):
-        rights.insist_on_use("JanitorFunctionName", {"apigateway:DELETE"} | settling_pins)
+        section("The stack is updated")
+        update_under_way(provisioning, update)
+        section("What is lost on the way")
+        lose_start(provisioning)
+        lose_decision(provisioning)
+        lose_worker(provisioning)
+        lose_outcome(provisioning)
+        lose_time(provisioning)
+        lose_deploys(deploying, webhook)
 
 
 # ── Provisioning ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -393,7 +373,8 @@ def update_under_way(service, update):
         cluster.register(2)
         equal(update(), catalog.outputs, "the outputs")
     with check("the state machine may run the older revision as well"):
-        catalog.rights.insist_on_machines(cluster)
+        both = (of_task(cluster.arn, revision, cluster.roles(revision)) for revision in (older, cluster.task_definition))
+        catalog.rights.insist_on_calls("ProvisionStateMachine", itertools.chain(*both))
     with check("both operations go on with it"):
         planner.report("success", plan={"add": 1, "change": 0, "destroy": 0})
         working.worker(2, older).apply()
@@ -505,3 +486,44 @@ def lose_time(service):
         operation.worker(2).apply()
         operation.ended("succeeded")
         equal(service.environment("short-lived")["infrastructure"]["state"], "absent", "the environment")
+
+
+def lose_deploys(service, webhook):
+    """The same on the way to a deploy, which another state machine drives."""
+    catalog = service.catalog
+    with check("what was lost of a deploy is made up for as well: its start"):
+        with catalog.denied("CatalogFunctionName", "states:StartExecution"):
+            operation = service.ask("deploy", "webhook", version="4.0.0")
+        equal(catalog.sweep()["told"], 1, "workflows that were told")
+        webhook.reporter(catalog.api, operation.id).report("success")
+        operation.ended("succeeded")
+    with check("what was decided about it"):
+        for answer, action, ending in (
+            ("approve", "states:SendTaskSuccess", "succeeded"),
+            ("reject", "states:SendTaskFailure", "rejected"),
+        ):
+            operation = service.ask("deploy", "asked", version="4.0.1")
+            operation.reach("awaiting_approval")
+            # So long that the janitor asks whether its execution is still there.
+            operation.age("updated_at", minutes=61)
+            equal(catalog.sweep()["ended"], 0, "operations that were ended")
+            with catalog.denied("CatalogFunctionName", action):
+                operation.decide(answer)
+            equal(catalog.sweep()["told"], 1, "workflows that were told")
+            if ending == "succeeded":
+                webhook.reporter(catalog.api, operation.id).report("success")
+            operation.ended(ending)
+    with check("that it is cancelled before it began"):
+        with catalog.denied("CatalogFunctionName", "states:StartExecution"):
+            operation = service.ask("deploy", "webhook", version="4.0.2")
+        equal(operation.cancel()["status"], "cancelled", "the status")
+        operation.ended("cancelled", execution=None)
+    with check("and that its deployer does not work: the janitor ends it"):
+        operation = service.ask("deploy", "slow-job", version="4.0.3")
+        run = until("the run", lambda: operation.show().get("run_id"), 60)
+        with catalog.denied("DeployerFunctionName", "dynamodb:GetItem"):
+            operation.cancel()
+            operation.age("cancel.at", minutes=16)
+            equal(catalog.sweep()["ended"], 1, "operations that were ended")
+            operation.ended("cancelled", "did not answer", execution=("ABORTED", "Stopped"))
+        catalog.asks.post(f"/v1/runs/{run}/cancel").expect(202)
