@@ -54,7 +54,8 @@ def drive_recovery(api, outputs, stack, work):
     before = dynamodb.describe_table(TableName=table)["Table"]
     functions.put_function_concurrency(FunctionName=outputs["StreamsFunctionName"], ReservedConcurrentExecutions=3)
     with check("adopt what was restored"):
-        done("adopt", stack, "--credentials", "keep")
+        # Nothing else is invoked here.
+        done("adopt", stack, "--credentials", "keep", "--drain", "0")
     with check("what was deleted is there again"):
         equal(api.get("/v1/projects/recovered").expect(200).json()["project"]["description"], "as it was", "the project")
     with check("and what was revoked stays revoked"):

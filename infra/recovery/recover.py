@@ -17,7 +17,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 import boto3
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, WaiterError
 
 # What opens something, or says who may do what. A table that goes back in time would let revoked keys, passwords that were
 # replaced and people who have left in again.
@@ -26,6 +26,9 @@ CREDENTIALS = ("USER#", "PLATFORM_ADMINS", "APIKEY#", "TOKEN#", "SIGNING_KEYS")
 NAMED = ("TENANTS", "PROJECT", "PROVIDERS", "MODULES", "JOB", "ENTITY", "SERVICE", "OPERATION", *[kind.rstrip("#") for kind in CREDENTIALS])
 NAMES_SHOWN = 50
 PATIENCE_SECONDS = 6 * 3600
+# The longest that an invocation goes on which writes what must not be lost: the janitor's. Streams go on for longer, and write
+# only what a CI system says.
+DRAIN_SECONDS = 120
 
 
 class Trouble(Exception):
@@ -70,11 +73,17 @@ class Recovery:
 
     # ── Adoption ────────────────────────────────────────────────────────────────────────────────────────────────
 
-    def adopt(self, credentials, stop_executions):
+    def adopt(self, credentials, stop_executions, drain):
         """Puts the table beside in the place of the stack's, under the name that the stack knows."""
+        settled = self.notes.get("credentials", credentials)
+        if settled != credentials:
+            raise Trouble(f"this adoption has begun with `--credentials {settled}`: go on with that")
         self.once("settings", self.settings)
         self.insist_on_no_executions(stop_executions)
         self.pause()
+        # A key that is revoked by an invocation which goes on would be missed.
+        say(f"waiting {drain} s for what was invoked before")
+        time.sleep(drain)
         # One that began in between is not driven on: its functions are not invoked.
         self.insist_on_no_executions(stop_executions)
         if "restored" not in self.notes:
@@ -84,7 +93,7 @@ class Recovery:
             self.once("deleted", self.delete)
             self.once("restored", self.take_place)
         self.once("set", self.set_again)
-        self.resume()
+        self.end_pause()
         # What was done for this recovery is nothing that the next one may skip.
         self.file.rename(self.file.with_suffix(f".{datetime.now(timezone.utc):%Y%m%dT%H%M%SZ}.json"))
         say(f"done. The damaged table is kept as {self.notes['damaged']}; {self.beside} is not needed any more")
@@ -100,7 +109,23 @@ class Recovery:
             functions.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=0)
 
     def resume(self):
-        """Takes the pause back, whatever else was done."""
+        """Takes the pause back, whatever else was done. Where the damaged table is still there, it goes on from here, so what
+        was taken from it is taken anew by the next `adopt`: a key may be revoked meanwhile."""
+        if self.is_there():
+            for step in ("damaged", "credentials", "good"):
+                self.notes.pop(step, None)
+            self.write_notes()
+        self.end_pause()
+
+    def is_there(self):
+        """Whether the damaged table is not deleted yet."""
+        try:
+            status = self.dynamodb.describe_table(TableName=self.table)["Table"]["TableStatus"]
+        except self.dynamodb.exceptions.ResourceNotFoundException:
+            return False
+        return status != "DELETING" and "deleted" not in self.notes
+
+    def end_pause(self):
         functions = boto3.client("lambda")
         for name, reserved in self.notes.get("concurrency", {}).items():
             if reserved is None:
@@ -177,8 +202,9 @@ class Recovery:
     def delete(self):
         """Takes the damaged table away, of which there is a backup."""
         try:
-            self.dynamodb.update_table(TableName=self.table, DeletionProtectionEnabled=False)
-            self.wait_for(self.table)
+            if self.dynamodb.describe_table(TableName=self.table)["Table"].get("DeletionProtectionEnabled"):
+                self.dynamodb.update_table(TableName=self.table, DeletionProtectionEnabled=False)
+                self.wait_for(self.table)
             self.dynamodb.delete_table(TableName=self.table)
         except self.dynamodb.exceptions.ResourceNotFoundException:
             pass  # An earlier try came so far.
@@ -255,6 +281,12 @@ def say(text):
     print(text, flush=True)
 
 
+def moment(text):
+    """A moment of RFC 3339, in UTC where it does not say otherwise."""
+    read = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    return read if read.tzinfo else read.replace(tzinfo=timezone.utc)
+
+
 def until(what, look):
     """Looks again and again; a restore takes from minutes to hours."""
     end, pause = time.monotonic() + PATIENCE_SECONDS, 1
@@ -279,7 +311,7 @@ def main(arguments=None):
     parsers = {name: commands.add_parser(name, help=text) for name, text in about.items()}
     for command in parsers.values():
         command.add_argument("stack", help="the name of the stack")
-    parsers["restore"].add_argument("--to", help="the moment, RFC 3339; the latest that there is without it")
+    parsers["restore"].add_argument("--to", type=moment, help="the moment, RFC 3339, in UTC; the latest that there is without it")
     parsers["adopt"].add_argument(
         "--credentials",
         choices=("keep", "end"),
@@ -287,19 +319,22 @@ def main(arguments=None):
         help="keep: people, keys and tokens stay as they are now. end: none is left; make the first platform admin anew",
     )
     parsers["adopt"].add_argument("--stop-executions", action="store_true", help="stop operations that go on")
+    parsers["adopt"].add_argument(
+        "--drain", type=int, default=DRAIN_SECONDS, metavar="SECONDS", help="how long to wait for what was invoked before"
+    )
     given = parser.parse_args(arguments)
     recovery = Recovery(given.stack, given.notes)
     try:
         match given.command:
             case "restore":
-                recovery.restore(given.to and datetime.fromisoformat(given.to.replace("Z", "+00:00")))
+                recovery.restore(given.to)
             case "compare":
                 recovery.compare()
             case "adopt":
-                recovery.adopt(given.credentials, given.stop_executions)
+                recovery.adopt(given.credentials, given.stop_executions, given.drain)
             case "resume":
                 recovery.resume()
-    except (Trouble, ClientError) as trouble:
+    except (Trouble, ClientError, WaiterError) as trouble:
         sys.exit(f"recover.py: {trouble}")
 
 
