@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from calls import SUFFIX
 from iam import Call
+from stack import ALIAS, CALL_OUTWARD
 
 
 @dataclass(frozen=True)
@@ -46,20 +47,19 @@ SPARED = [
 ]
 
 # Who may do what with the secrets of the stage: everybody else is refused.
-FUNCTIONS_OF_PROVIDERS = {"DeployerFunction", "JanitorFunction", "JobsFunction", "RunsFunction", "StreamsFunction"}
 WHO_FLUSH = {"IdentityFunction", "JanitorFunction", "TokensFunction"}
 WHO_SIGN = {"IdentityFunction", "TokensFunction"}
 SECRETS = {
     "provider/concourse/credentials": {
-        "GetSecretValue": FUNCTIONS_OF_PROVIDERS,
+        "GetSecretValue": CALL_OUTWARD,
         "CreateSecret": {"JobsFunction"},
         "PutSecretValue": {"JobsFunction"},
         "DeleteSecret": {"JobsFunction"},
     },
     "provider/concourse/token": {
-        "GetSecretValue": FUNCTIONS_OF_PROVIDERS,
-        "CreateSecret": FUNCTIONS_OF_PROVIDERS,
-        "PutSecretValue": FUNCTIONS_OF_PROVIDERS,
+        "GetSecretValue": CALL_OUTWARD,
+        "CreateSecret": CALL_OUTWARD,
+        "PutSecretValue": CALL_OUTWARD,
         "DeleteSecret": {"JobsFunction"},
     },
     "signing-key/sk_1": {"GetSecretValue": WHO_SIGN, "CreateSecret": WHO_SIGN, "PutSecretValue": WHO_SIGN},
@@ -152,9 +152,8 @@ def _of_one(account, catalog):
     family = cluster.task_definition.rpartition(":")[0]
     run = {"ecs:cluster": cluster.arn}
     to_ecs = {"iam:PassedToService": "ecs-tasks.amazonaws.com"}
-    functions = {
-        name: account.arn("lambda", f"function:{function}") for name, function in catalog.rights.functions().items()
-    }
+    arns = {name: account.arn("lambda", f"function:{function}") for name, function in catalog.rights.functions().items()}
+    invoked = [(name, called) for name, arn in arns.items() for called in (arn, f"{arn}:{ALIAS}")]
     return {
         "MetaFunction": everything,
         "AuthorizerFunction": [
@@ -186,15 +185,15 @@ def _of_one(account, catalog):
             Call("iam:PassRole", account.role("another"), to_ecs),
             Call("iam:PassRole", cluster.execution_role + "-2", to_ecs),
             Call("iam:PassRole", cluster.task_role),
-            *(Call("lambda:InvokeFunction", arn) for name, arn in functions.items() if name != "CallbacksFunction"),
+            *(Call("lambda:InvokeFunction", called) for name, called in invoked if name != "CallbacksFunction"),
         ],
         "DeployStateMachine": [
             *everything,
             Call("ecs:RunTask", f"{family}:1", run),
             Call("iam:PassRole", cluster.task_role, to_ecs),
             *(
-                Call("lambda:InvokeFunction", arn)
-                for name, arn in functions.items()
+                Call("lambda:InvokeFunction", called)
+                for name, called in invoked
                 if name not in ("CallbacksFunction", "DeployerFunction")
             ),
         ],

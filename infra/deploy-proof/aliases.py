@@ -6,12 +6,12 @@ import sys
 
 from samcli.yamlhelper import yaml_parse
 
-from transform import named, resources, template_text, translated
+from transform import of_type, resources, template_text, translated
 
 
 def versions(text, parameters):
     """The version of each function that a deployment with these parameters publishes, by the name that SAM gives it."""
-    return set(named(resources(text, parameters), "AWS::Lambda::Version"))
+    return set(of_type(resources(text, parameters), "AWS::Lambda::Version"))
 
 
 def version_fault(text):
@@ -28,11 +28,6 @@ def version_fault(text):
         if len(new) != published:
             return f"{name}={value} publishes {sorted(new)}"
     return None
-
-
-def of_type(made, kind):
-    """The resources of one type, with all that is said beside their properties."""
-    return {id: resource for id, resource in made.items() if resource["Type"] == kind}
 
 
 def rollout_fault(made, type):

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from emulators import Failure
 from iam import Call
-from rollout import ALIAS
+from stack import ALIAS
 
 # What a secret's ARN ends with, after its name. Of a secret that is not there, nobody knows more than the name.
 SUFFIX = "-a1B2c3"

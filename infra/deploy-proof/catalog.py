@@ -8,7 +8,7 @@ import boto3
 
 from checks import equal, until
 from emulators import Failure
-from rollout import ALIAS
+from stack import ALIAS
 
 TENANT = "example"
 ENDINGS = ("succeeded", "failed", "cancelled", "rejected", "timed_out")

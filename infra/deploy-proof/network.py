@@ -6,7 +6,8 @@ import sys
 
 from samcli.yamlhelper import yaml_parse
 
-from transform import named, resources, template_text, translated
+from stack import CALL_OUTWARD
+from transform import properties_of, resources, template_text, translated
 
 GIVEN = {
     "VpcSubnetIds": "subnet-0a1b2c3d,subnet-1a2b3c4d",
@@ -16,15 +17,14 @@ GIVEN = {
     "HostedZoneId": "Z0123456789ABCDEFGHIJ",
     "WebAclArn": "arn:aws:wafv2:eu-west-1:123456789012:regional/webacl/gatehouse/01234567-89ab-cdef-0123-456789abcdef",
 }
-INSIDE = {"DeployerFunction", "JanitorFunction", "JobsFunction", "RunsFunction", "StreamsFunction"}
 RIGHT = "AWSLambdaVPCAccessExecutionRole"
 
 
 def inside(made):
     """The functions that are in a VPC, and those whose roles have the right to its network interfaces."""
-    functions = named(made, "AWS::Lambda::Function")
+    functions = properties_of(made, "AWS::Lambda::Function")
     in_vpc = {name for name, properties in functions.items() if "VpcConfig" in properties}
-    roles = named(made, "AWS::IAM::Role")
+    roles = properties_of(made, "AWS::IAM::Role")
     with_right = {name for name in functions if any(RIGHT in str(arn) for arn in roles[f"{name}Role"]["ManagedPolicyArns"])}
     return in_vpc, with_right
 
@@ -38,27 +38,27 @@ def disabled(made):
 def faults(text):
     """What is not as it should be."""
     without, given = resources(text, {}), resources(text, GIVEN)
-    for made, wanted in ((without, set()), (given, INSIDE)):
+    for made, wanted in ((without, set()), (given, CALL_OUTWARD)):
         in_vpc, with_right = inside(made)
         if in_vpc != wanted:
             yield f"in a VPC: {sorted(in_vpc)}"
         if with_right != wanted:
             yield f"with the right to network interfaces: {sorted(with_right)}"
-    for name in INSIDE:
+    for name in CALL_OUTWARD:
         network = given[name]["Properties"].get("VpcConfig")
         if network != {"SubnetIds": ["subnet-0a1b2c3d", "subnet-1a2b3c4d"], "SecurityGroupIds": ["sg-0a1b2c3d"]}:
             yield f"{name} is in {network}"
     if (disabled(without), disabled(given)) != ([False], [True]):
         yield f"the stage's address is disabled: {disabled(without)} without a name, {disabled(given)} with one"
     # What is said of the API's address holds from its next deployment on.
-    if named(without, "AWS::ApiGateway::Deployment").keys() & named(given, "AWS::ApiGateway::Deployment").keys():
+    if properties_of(without, "AWS::ApiGateway::Deployment").keys() & properties_of(given, "AWS::ApiGateway::Deployment").keys():
         yield "a name of the API's own makes no new deployment"
 
 
 def waits(text):
     """What refers to the stage, and so comes after it. Not expanded first, which here, unlike at AWS, makes texts of such references."""
     made = translated(yaml_parse(text), dict(GIVEN))["Resources"]
-    (stage,) = named(made, "AWS::ApiGateway::Stage")
+    (stage,) = properties_of(made, "AWS::ApiGateway::Stage")
     reference = {"Ref": stage}
     mapping = made["DomainMapping"]["Properties"]["Stage"]
     if mapping != reference:
@@ -74,7 +74,7 @@ def main():
     found = [*faults(text), *waits(text)]
     if found:
         sys.exit("the parameters of the network:\n  " + "\n  ".join(found))
-    print(f"network: {len(INSIDE)} functions in a VPC, a name, a firewall")
+    print(f"network: {len(CALL_OUTWARD)} functions in a VPC, a name, a firewall")
 
 
 if __name__ == "__main__":

@@ -99,7 +99,7 @@ def redeploy_one(stage, outputs, endpoint, api):
     section("One function alone")
     function, name = "meta", outputs["MetaFunctionName"]
     functions = boto3.client("lambda", endpoint_url=endpoint)
-    before = functions.get_function_configuration(FunctionName=name, Qualifier=rollout.ALIAS)
+    before = functions.get_function_configuration(FunctionName=name, Qualifier=stack.ALIAS)
     # Other code: the same program with a byte behind it, which nothing reads.
     folder = WORK / "redeployed" / function
     folder.mkdir(parents=True)
@@ -108,9 +108,9 @@ def redeploy_one(stage, outputs, endpoint, api):
         program.write(b"\n")
     with check("cargo lambda deploy"):
         command = ["cargo", "lambda", "deploy", "--lambda-dir", folder.parent, "--endpoint-url", endpoint]
-        run(*command, "--alias", rollout.ALIAS, "--binary-name", function, name)
+        run(*command, "--alias", stack.ALIAS, "--binary-name", function, name)
     with check("whoever calls the function gets other code, and all else as the template says"):
-        after = functions.get_function_configuration(FunctionName=name, Qualifier=rollout.ALIAS)
+        after = functions.get_function_configuration(FunctionName=name, Qualifier=stack.ALIAS)
         if after["CodeSha256"] == before["CodeSha256"]:
             raise Failure("the code is what it was")
         for what in ("Architectures", "Environment", "Handler", "LoggingConfig", "MemorySize", "Role", "Runtime", "Timeout"):
@@ -320,7 +320,7 @@ def drive_janitor(api, outputs, endpoint):
             for rule in scheduled
             for target in events.list_targets_by_rule(Rule=rule["Name"])["Targets"]
         ]
-        equal(targets, [f"{outputs['JanitorFunctionName']}:{rollout.ALIAS}"], "what is called on schedule")
+        equal(targets, [f"{outputs['JanitorFunctionName']}:{stack.ALIAS}"], "what is called on schedule")
         # From here on it is called by the proof alone, which counts what it does.
         for rule in scheduled:
             events.disable_rule(Name=rule["Name"])
@@ -340,7 +340,7 @@ def drive_janitor(api, outputs, endpoint):
 def sweep(outputs, endpoint):
     """Calls the deployed janitor, as the schedule does; returns its report."""
     functions = boto3.client("lambda", endpoint_url=endpoint)
-    answer = functions.invoke(FunctionName=outputs["JanitorFunctionName"], Qualifier=rollout.ALIAS, Payload=b"{}")
+    answer = functions.invoke(FunctionName=outputs["JanitorFunctionName"], Qualifier=stack.ALIAS, Payload=b"{}")
     return json.loads(answer["Payload"].read())
 
 

@@ -6,20 +6,19 @@ import json
 
 import boto3
 
+from calls import ANSWERS
 from checks import equal
 from iam import is_allowed, read_policy
-from rollout import ALIAS
+from stack import ALIAS, CALL_OUTWARD
 
-ANSWERS = {"states:SendTaskFailure", "states:SendTaskHeartbeat", "states:SendTaskSuccess"}
 IN_THE_EMULATOR = "answers-in-the-emulator"
 DENIED = "denied-by-the-proof"
 
 # What SAM gives every function: the right to write its log, which Lambda does for it.
 OF_EVERY_FUNCTION = ["AWSLambdaBasicExecutionRole"]
-# What it gives those that may be in a VPC. The emulator carries the transforms out in such an order that they have it without
+# What it gives those that call outward, for these may be in a VPC. The emulator carries the transforms out in such an order that they have it without
 # one as well.
 IN_A_VPC = "AWSLambdaVPCAccessExecutionRole"
-WHO_MAY_BE = {"DeployerFunction", "JanitorFunction", "JobsFunction", "RunsFunction", "StreamsFunction"}
 
 
 class Rights:
@@ -44,7 +43,7 @@ class Rights:
         for output in ("CallbacksFunctionName", "CatalogFunctionName", "JanitorFunctionName"):
             role = self._role_of(self._outputs[output])
             given = {action for statement in self._statements(role) for action in statement.actions}
-            self._put(role, IN_THE_EMULATOR, "Allow", sorted(ANSWERS & given))
+            self._put(role, IN_THE_EMULATOR, "Allow", sorted(f"states:{name}" for name in ANSWERS if f"states:{name}" in given))
 
     @contextlib.contextmanager
     def denied(self, function, *actions):
@@ -69,7 +68,7 @@ class Rights:
             roles[name] = name_of(self._states.describe_state_machine(stateMachineArn=arn)["roleArn"])
         for name, role in roles.items():
             attached = self._iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"]
-            names = {policy["PolicyName"] for policy in attached} - ({IN_A_VPC} if name in WHO_MAY_BE else set())
+            names = {policy["PolicyName"] for policy in attached} - ({IN_A_VPC} if name in CALL_OUTWARD else set())
             wanted = OF_EVERY_FUNCTION if name in self.functions() else []
             equal(sorted(names), wanted, f"the policies of AWS that {name} has")
         return {name: self._statements(role) for name, role in roles.items()}

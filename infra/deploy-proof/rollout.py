@@ -7,9 +7,7 @@ from botocore.exceptions import ClientError
 
 from checks import check, equal, section, until
 from emulators import Failure
-
-# Whom the template makes for every function, and whom everybody calls.
-ALIAS = "live"
+from stack import ALIAS
 
 
 def change_code(stage, function):

@@ -9,6 +9,11 @@ import boto3
 
 from checks import equal
 
+# The alias that the template gives each function, and that everybody calls.
+ALIAS = "live"
+# The functions that call CI systems and webhooks: they may be in a VPC, and read what providers are called with.
+CALL_OUTWARD = {"DeployerFunction", "JanitorFunction", "JobsFunction", "RunsFunction", "StreamsFunction"}
+
 
 def deploy(folder, endpoint, name, parameters, log, wanted="CREATE_COMPLETE"):
     """Deploys the template of a folder, with the binaries beside it, as it is, or updates its stack; returns the stack's outputs."""

@@ -35,9 +35,14 @@ def resources(text, parameters):
     return translated(expanded, parameters)["Resources"]
 
 
-def named(made, kind):
-    """The resources of one type, by name."""
-    return {name: resource["Properties"] for name, resource in made.items() if resource["Type"] == kind}
+def of_type(made, kind):
+    """The resources of one type, by logical id."""
+    return {id: resource for id, resource in made.items() if resource["Type"] == kind}
+
+
+def properties_of(made, kind):
+    """Their properties alone."""
+    return {id: resource["Properties"] for id, resource in of_type(made, kind).items()}
 
 
 def operations(made):
@@ -75,7 +80,7 @@ def template_text(path):
 
 def statements(made):
     """How often API Gateway is let call each function; the authorizer is none of those that routes lead to."""
-    permissions = named(made, "AWS::Lambda::Permission").values()
+    permissions = properties_of(made, "AWS::Lambda::Permission").values()
     allowed = [it for it in permissions if it["Principal"] == "apigateway.amazonaws.com"]
     return Counter(json.dumps(it["FunctionName"]) for it in allowed)
 
@@ -91,7 +96,7 @@ def main():
         faults += [f"{function}: {many} statements" for function, many in statements(made).items() if many > 1]
         if faults:
             sys.exit(f"ResponseStreaming={switch}:\n  " + "\n  ".join(faults))
-        deployments += named(made, "AWS::ApiGateway::Deployment")
+        deployments += properties_of(made, "AWS::ApiGateway::Deployment")
         modes = [it["x-amazon-apigateway-integration"].get("responseTransferMode") for it in routes.values()]
         opened = sum(it["security"] == [{"NONE": []}] for it in routes.values())
         print(
