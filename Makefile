@@ -54,6 +54,8 @@ findings: ## what cfn-lint, checkov and zizmor find beyond .ci/accepted-findings
 validate: ## check template.yaml
 	$(WITH_TOOLS) AWS_DEFAULT_REGION=eu-west-1 SAM_CLI_TELEMETRY=0 sam validate --lint
 	$(WITH_TOOLS) AWS_DEFAULT_REGION=eu-west-1 python3 infra/deploy-proof/transform.py template.yaml
+	$(WITH_TOOLS) AWS_DEFAULT_REGION=eu-west-1 python3 infra/deploy-proof/network.py template.yaml
+	$(WITH_TOOLS) AWS_DEFAULT_REGION=eu-west-1 python3 infra/deploy-proof/aliases.py template.yaml
 	.ci/findings
 
 deploy-proof: ## deploy into an emulated AWS and drive what stands there
