@@ -159,7 +159,7 @@ fn check_integration(place: &str, integration: &Integration) -> Result<(), Templ
 fn called(place: &str, integration: &Integration) -> Result<(String, TransferMode), TemplateError> {
     let (version, function, call) = parts(&integration.uri).ok_or_else(|| {
         let message = "uri must be !Sub arn:${AWS::Partition}:apigateway:${AWS::Region}:lambda:path/<version>\
-                       /functions/${<Function>.Arn}/<call>";
+                       /functions/${<Function>.Arn}[:<alias>]/<call>";
         TemplateError::resource(place, message)
     })?;
     let mode = integration.response_transfer_mode.as_deref();
