@@ -37,6 +37,13 @@ def section(title):
     print(f"\n{title}", flush=True)
 
 
+def show(log):
+    """The end of a log."""
+    lines = log.read_text(errors="replace").splitlines()
+    print(f"\n--- {log}, the last of {len(lines)} lines")
+    print("\n".join(lines[-40:]))
+
+
 def equal(got, wanted, what):
     if got != wanted:
         raise Failure(f"{what}: wanted {wanted!r}, got {got!r}")

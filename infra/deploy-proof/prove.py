@@ -24,7 +24,7 @@ import stack
 import story
 from api import PROBLEM, Api
 from catalog import Catalog
-from checks import check, equal, passed, run, section, until
+from checks import check, equal, passed, run, section, show, until
 from emulators import ConcourseTwin, Failure, Lambda, MiniStack, Process, free_port
 from moving import drive_moving
 from recorder import Recorder
@@ -100,14 +100,11 @@ def redeploy_one(stage, outputs, endpoint, api):
     function, name = "meta", outputs["MetaFunctionName"]
     functions = boto3.client("lambda", endpoint_url=endpoint)
     before = functions.get_function_configuration(FunctionName=name, Qualifier=stack.ALIAS)
-    # Other code: the same program with a byte behind it, which nothing reads.
-    folder = WORK / "redeployed" / function
-    folder.mkdir(parents=True)
-    shutil.copy(stage / f"target/lambda/{function}/bootstrap", folder)
-    with (folder / "bootstrap").open("ab") as program:
-        program.write(b"\n")
+    folder = WORK / "redeployed"
+    shutil.copytree(stage / f"target/lambda/{function}", folder / f"target/lambda/{function}")
+    rollout.change_code(folder, function)
     with check("cargo lambda deploy"):
-        command = ["cargo", "lambda", "deploy", "--lambda-dir", folder.parent, "--endpoint-url", endpoint]
+        command = ["cargo", "lambda", "deploy", "--lambda-dir", folder / "target/lambda", "--endpoint-url", endpoint]
         run(*command, "--alias", stack.ALIAS, "--binary-name", function, name)
     with check("whoever calls the function gets other code, and all else as the template says"):
         after = functions.get_function_configuration(FunctionName=name, Qualifier=stack.ALIAS)
@@ -562,13 +559,6 @@ def save_function_logs(endpoint):
             file.write_text("".join(line["message"].rstrip() + "\n" for line in lines))
 
 
-def show_logs():
-    for file in sorted((WORK / "logs").glob("*.log")):
-        lines = file.read_text(errors="replace").splitlines()
-        print(f"\n--- {file}, the last of {len(lines)} lines")
-        print("\n".join(lines[-40:]))
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--stage", type=Path, required=True, help="folder with template.yaml and target/lambda")
@@ -586,7 +576,8 @@ def main():
     except Exception as error:
         if not isinstance(error, Failure):
             traceback.print_exc()
-        show_logs()
+        for log in sorted((WORK / "logs").glob("*.log")):
+            show(log)
         print(f"\nThe deploy proof failed after {passed()} checks.\n{passed()} passed, 1 failed")
         sys.exit(1)
     print(f"\nThe deploy proof holds, in {time.monotonic() - start:.0f} s.\n{passed()} passed, 0 failed")

@@ -4,14 +4,12 @@ MiniStack restores a table as it is, whatever moment is asked for; so what is re
 asked for, and what comes after is the damage.
 """
 
-import os
-import subprocess
 import sys
 from pathlib import Path
 
 import boto3
 
-from checks import check, equal, section
+from checks import check, equal, run, section
 from emulators import Failure
 
 PROGRAM = Path("infra/recovery/recover.py")
@@ -24,13 +22,7 @@ def drive_recovery(api, outputs, stack, work):
     table, notes = outputs["TableName"], work / "recovery.json"
 
     def recover(*arguments):
-        command = [sys.executable, PROGRAM, "--notes", notes, *arguments]
-        return subprocess.run(command, env=os.environ, capture_output=True, text=True, timeout=300, check=False)
-
-    def done(*arguments):
-        ran = recover(*arguments)
-        equal(ran.returncode, 0, f"the exit code, {ran.stdout}{ran.stderr}")
-        return ran.stdout
+        return run(sys.executable, PROGRAM, "--notes", notes, *arguments)
 
     with check("what is to come back, and what is not"):
         project = {"tenant": "example", "description": "as it was"}
@@ -39,13 +31,13 @@ def drive_recovery(api, outputs, stack, work):
         leaked = api.post("/v1/api-keys", leaked).expect(201).json()
         api.with_key(leaked["key"]).get("/v1/jobs").expect(200)
     with check("restore the table beside itself"):
-        done("restore", stack)
+        recover("restore", stack)
     with check("damage"):
         tag = api.get("/v1/projects/recovered").expect(200).headers["etag"]
         api.call("DELETE", "/v1/projects/recovered", None, {"If-Match": tag}).expect(204, None)
         api.post(f"/v1/api-keys/{leaked['api_key']['key_id']}/revoke", {"reason": "leaked"}).expect(200)
     with check("compare them"):
-        said = done("compare", stack)
+        said = recover("compare", stack)
         for wanted in ("PROJECT: 1 comes back", "PROJECT#recovered PROJECT", "APIKEY: 1 is as it was"):
             if wanted not in said:
                 raise Failure(f"not said: {wanted!r}\n{said}")
@@ -55,7 +47,7 @@ def drive_recovery(api, outputs, stack, work):
     functions.put_function_concurrency(FunctionName=outputs["StreamsFunctionName"], ReservedConcurrentExecutions=3)
     with check("adopt what was restored"):
         # Nothing else is invoked here.
-        done("adopt", stack, "--credentials", "keep", "--drain", "0")
+        recover("adopt", stack, "--credentials", "keep", "--drain", "0")
     with check("what was deleted is there again"):
         equal(api.get("/v1/projects/recovered").expect(200).json()["project"]["description"], "as it was", "the project")
     with check("and what was revoked stays revoked"):

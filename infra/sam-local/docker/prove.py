@@ -35,7 +35,7 @@ from samcli.local.docker.lambda_image import LambdaImage, Runtime  # noqa: E402
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "deploy-proof"))
 
 import story  # noqa: E402
-from checks import check, equal, passed, run, section, until  # noqa: E402
+from checks import check, equal, passed, run, section, show, until  # noqa: E402
 from emulators import ConcourseTwin, Failure, Process  # noqa: E402
 
 ARCHITECTURE = {"x86_64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}[platform.machine()]
@@ -328,19 +328,12 @@ def main():
     except Exception as error:
         if not isinstance(error, Failure):
             traceback.print_exc()
-        for log in ("table", "start-api", "dockerd"):
-            show(logs / f"{log}.log")
+        for log in sorted(logs.glob("*.log")):
+            show(log)
         print(f"\n{passed()} passed, 1 failed")
         sys.exit(1)
     else:
         print(f"\nsam local holds, in {time.monotonic() - start:.0f} s.\n{passed()} passed, 0 failed")
-
-
-def show(log):
-    if log.exists():
-        lines = log.read_text(errors="replace").splitlines()
-        print(f"\n--- {log}, the last of {len(lines)} lines")
-        print("\n".join(lines[-40:]))
 
 
 if __name__ == "__main__":
