@@ -91,7 +91,10 @@ fn code_in_a_vpc_touches_no_network_interface() {
     let outward = outward();
     let roles: Vec<_> = outward.iter().map(|id| json!({ "Ref": format!("{id}Role") })).collect();
     assert_eq!(policy["Properties"]["Roles"], json!(roles));
-    let functions: Vec<_> = outward.iter().map(|id| json!({ "Fn::GetAtt": [id, "Arn"] })).collect();
+    let forms = |id: &String| {
+        [json!({ "Fn::GetAtt": [id, "Arn"] }), json!({ "Fn::Sub": format!("${{{id}.Arn}}:*") })]
+    };
+    let functions: Vec<_> = outward.iter().flat_map(forms).collect();
     let statements = policy["Properties"]["PolicyDocument"]["Statement"].as_array().expect("statements");
     assert_eq!(statements.len(), 1);
     assert_eq!(statements[0]["Effect"], "Deny");

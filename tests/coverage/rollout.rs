@@ -51,6 +51,13 @@ fn the_authorizer_and_the_workflows_are_called_by_their_aliases() {
     let permission = &resources["AuthorizerPermission"]["Properties"];
     assert_eq!(permission["FunctionName"], json!({ "Ref": "AuthorizerFunction.Alias" }));
     assert_eq!(permission["Principal"], "apigateway.amazonaws.com");
+    // The routes name aliases by text, for which CloudFormation would not wait.
+    let awaited = references(&resources["Api"]["Metadata"]["After"]);
+    let template = template();
+    let serving = template.functions.iter().filter(|function| !function.routes.is_empty());
+    let mut aliases: BTreeSet<_> = serving.map(|function| format!("{}.Alias", function.logical_id)).collect();
+    aliases.insert("AuthorizerFunction.Alias".to_owned());
+    assert_eq!(awaited, aliases.iter().map(String::as_str).collect());
     for (id, machine) in of_type(&document, "AWS::Serverless::StateMachine") {
         let properties = &machine["Properties"];
         let called: BTreeSet<String> = properties["DefinitionSubstitutions"]

@@ -153,9 +153,11 @@ fn filled_in(name: &str) -> BTreeSet<&str> {
     let mut lines = rest.lines().skip_while(|line| line.trim() != "DefinitionSubstitutions:");
     let indentation = |line: &str| line.len() - line.trim_start().len();
     let outer = indentation(lines.next().expect("substitutions"));
-    let names =
-        lines.take_while(|line| indentation(line) > outer).filter_map(|line| line.trim().split_once(':'));
-    names.map(|(name, _)| name).collect()
+    let below: Vec<_> = lines.take_while(|line| indentation(line) > outer).collect();
+    let inner = below.first().map_or(outer, |line| indentation(line));
+    // What stands deeper belongs to a value.
+    let names = below.into_iter().filter(|line| indentation(line) == inner);
+    names.filter_map(|line| line.trim().split_once(':')).map(|(name, _)| name).collect()
 }
 
 #[test]

@@ -75,7 +75,7 @@ async fn fill(client: &Client) {
     let job = json!({
         "project": "web",
         "provider": { "kind": "concourse", "name": "ci", "ref": { "team": "main", "pipeline": "shop", "job": "deploy" } },
-        "parameters": [{ "name": "version", "type": "string" }],
+        "parameters": [{ "name": "version", "type": "string", "deliver": { "as": "instance_var", "name": "version" } }],
     });
     put("/v1/jobs/deploy-shop", job).await.expect(201);
     let entities = json!([

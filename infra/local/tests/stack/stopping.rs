@@ -33,8 +33,9 @@ async fn ctrl_c_ends_the_program_and_all_that_it_started() {
     let platform = binary.client(&Key::PLATFORM);
     let run = platform.run(&run).await;
     assert_eq!((&run["status"], &run["reason"]["code"]), (&"errored".into(), &"interrupted".into()));
-    // The shell may also say that the `sleep` under it was terminated.
-    assert_eq!(platform.log(run["run_id"].as_str().unwrap()).await.lines().last(), Some("cleaned"));
+    // The shell may say before that the `sleep` under it was terminated.
+    let log = platform.log(run["run_id"].as_str().unwrap()).await;
+    assert!(log.lines().any(|line| line == "cleaned"), "{log}");
     assert_eq!(binary.interrupt().await.status.code(), Some(0));
     nothing_is_left(directory).await;
 }
