@@ -84,14 +84,14 @@ impl Kind {
 
     /// An entry as the file has it.
     pub(super) fn kept(self, entry: &Json) -> Json {
-        let Shape { identity, decided, .. } = self.shape();
+        let Shape { identity, decided, .. } = *self.shape();
         let members = identity.iter().chain(decided).filter(|member| !entry[**member].is_null());
         Json::Object(members.map(|member| ((*member).to_owned(), entry[*member].clone())).collect())
     }
 
     /// All that the caller sees, as the API shows it.
     pub(super) async fn read(self, client: &Client) -> Result<Vec<Json>, Failure> {
-        let Shape { path, is_paged, member, .. } = self.shape();
+        let Shape { path, is_paged, member, .. } = *self.shape();
         let mut entries = if is_paged {
             client.all(path, &[], member).await?
         } else {
@@ -107,110 +107,113 @@ impl Kind {
         Ok(entries)
     }
 
-    fn shape(self) -> Shape {
-        match self {
-            Self::Tenants => Shape {
-                path: &["v1", "tenants"],
-                is_paged: false,
-                member: "tenants",
-                word: "tenant",
-                identity: &["tenant"],
-                decided: &["display_name", "require_second_factor", "default_project"],
-            },
-            Self::Projects => Shape {
-                path: &["v1", "projects"],
-                is_paged: true,
-                member: "projects",
-                word: "project",
-                identity: &["project"],
-                decided: &["tenant", "description", "accepted_services"],
-            },
-            Self::Users => Shape {
-                path: &["v1", "users"],
-                is_paged: true,
-                member: "users",
-                word: "user",
-                identity: &["user_name"],
-                decided: &["display_name", "roles", "state"],
-            },
-            Self::Providers => Shape {
-                path: &["v1", "providers"],
-                is_paged: false,
-                member: "providers",
-                word: "provider",
-                identity: &["name"],
-                decided: &["kind", "url", "auth", "ca_certificate", "scopes", "open_to_all"],
-            },
-            Self::Modules => Shape {
-                path: &["v1", "modules"],
-                is_paged: false,
-                member: "modules",
-                word: "module",
-                identity: &["name"],
-                decided: &["inputs", "outputs"],
-            },
-            Self::Jobs => Shape {
-                path: &["v1", "jobs"],
-                is_paged: true,
-                member: "jobs",
-                word: "job",
-                identity: &["job_id"],
-                decided: &[
-                    "tenant",
-                    "project",
-                    "display_name",
-                    "description",
-                    "environment",
-                    "provider",
-                    "parameters",
-                    "undeclared",
-                ],
-            },
-            Self::Entities => Shape {
-                path: &["v1", "catalog", "entities"],
-                is_paged: true,
-                member: "entities",
-                word: "entity",
-                identity: &["tenant", "ref"],
-                decided: &["apiVersion", "kind", "metadata", "spec"],
-            },
-            Self::Services => Shape {
-                path: &["services"],
-                is_paged: true,
-                member: "services",
-                word: "service",
-                identity: &["tenant", "name"],
-                decided: &[
-                    "project",
-                    "owner",
-                    "description",
-                    "repository",
-                    "lifecycle",
-                    "links",
-                    "environments",
-                    "build_job",
-                    "deploy",
-                ],
-            },
-            Self::ApiKeys => Shape {
-                path: &["v1", "api-keys"],
-                is_paged: true,
-                member: "api_keys",
-                word: "API key",
-                identity: &["name"],
-                decided: &["scopes", "tenants", "minted_by", "expires_at"],
-            },
-            Self::Tokens => Shape {
-                path: &["v1", "tokens"],
-                is_paged: true,
-                member: "tokens",
-                word: "token",
-                identity: &["project", "service"],
-                decided: &["tenant", "description"],
-            },
-        }
+    fn shape(self) -> &'static Shape {
+        &SHAPES[self as usize]
     }
 }
+
+/// In the order of the kinds.
+static SHAPES: [Shape; Kind::ALL.len()] = [
+    Shape {
+        path: &["v1", "tenants"],
+        is_paged: false,
+        member: "tenants",
+        word: "tenant",
+        identity: &["tenant"],
+        decided: &["display_name", "require_second_factor", "default_project"],
+    },
+    Shape {
+        path: &["v1", "projects"],
+        is_paged: true,
+        member: "projects",
+        word: "project",
+        identity: &["project"],
+        decided: &["tenant", "description", "accepted_services"],
+    },
+    Shape {
+        path: &["v1", "users"],
+        is_paged: true,
+        member: "users",
+        word: "user",
+        identity: &["user_name"],
+        decided: &["display_name", "roles", "state"],
+    },
+    Shape {
+        path: &["v1", "providers"],
+        is_paged: false,
+        member: "providers",
+        word: "provider",
+        identity: &["name"],
+        decided: &["kind", "url", "auth", "ca_certificate", "scopes", "open_to_all"],
+    },
+    Shape {
+        path: &["v1", "modules"],
+        is_paged: false,
+        member: "modules",
+        word: "module",
+        identity: &["name"],
+        decided: &["inputs", "outputs"],
+    },
+    Shape {
+        path: &["v1", "jobs"],
+        is_paged: true,
+        member: "jobs",
+        word: "job",
+        identity: &["job_id"],
+        decided: &[
+            "tenant",
+            "project",
+            "display_name",
+            "description",
+            "environment",
+            "provider",
+            "parameters",
+            "undeclared",
+        ],
+    },
+    Shape {
+        path: &["v1", "catalog", "entities"],
+        is_paged: true,
+        member: "entities",
+        word: "entity",
+        identity: &["tenant", "ref"],
+        decided: &["apiVersion", "kind", "metadata", "spec"],
+    },
+    Shape {
+        path: &["services"],
+        is_paged: true,
+        member: "services",
+        word: "service",
+        identity: &["tenant", "name"],
+        decided: &[
+            "project",
+            "owner",
+            "description",
+            "repository",
+            "lifecycle",
+            "links",
+            "environments",
+            "build_job",
+            "deploy",
+        ],
+    },
+    Shape {
+        path: &["v1", "api-keys"],
+        is_paged: true,
+        member: "api_keys",
+        word: "API key",
+        identity: &["name"],
+        decided: &["scopes", "tenants", "minted_by", "expires_at"],
+    },
+    Shape {
+        path: &["v1", "tokens"],
+        is_paged: true,
+        member: "tokens",
+        word: "token",
+        identity: &["project", "service"],
+        decided: &["tenant", "description"],
+    },
+];
 
 /// The members of an object; none of anything else.
 pub(super) fn members(entry: &Json) -> Object {
@@ -285,7 +288,7 @@ mod tests {
         for (kind, schema, left_out) in LEFT_OUT {
             let shown = api["components"]["schemas"][schema]["properties"].as_object().unwrap();
             let shown: BTreeSet<&str> = shown.keys().map(String::as_str).collect();
-            let Shape { identity, decided, .. } = kind.shape();
+            let Shape { identity, decided, .. } = *kind.shape();
             let said: BTreeSet<&str> = identity.iter().chain(decided).chain(left_out).copied().collect();
             assert_eq!(said, shown, "{schema}");
         }
