@@ -13,8 +13,10 @@ use std::{
 };
 
 use gatehouse_domain::{
+    audit::{self, AuditQuery},
     caller::Caller,
     catalog::{self, Service, ServiceQuery},
+    clock::Clock as _,
     jobs,
     operations::{self, OperationQuery, OperationStatus},
     paging::PageRequest,
@@ -168,6 +170,12 @@ async fn measure(table: &TestTable, services: &[Service]) -> Vec<Measured> {
     bench
         .page("operations of a service", async |store| listed(store).await.expect("a page").items.len())
         .await;
+    let acts_of = async |store: &Table, caller: &Caller| {
+        let query = AuditQuery { tenant: None, actor: None, until: table.system.now() };
+        audit::list(store, caller, query, page).await.expect("a page").items.len()
+    };
+    bench.page("the trail, all tenants", async |store| acts_of(store, &all).await).await;
+    bench.page("the trail, one tenant", async |store| acts_of(store, &one).await).await;
     bench
         .page("a service", async |store| usize::from(catalog::show(store, &all, &service.id).await.is_ok()))
         .await;

@@ -44,7 +44,7 @@ pub mod store;
 pub mod tenant;
 #[cfg(test)]
 mod test_support;
-mod text;
+pub mod text;
 pub mod tokens;
 pub mod trail;
 pub mod users;

@@ -48,7 +48,8 @@ macro_rules! checked_text {
 }
 
 pub(crate) use checked_text;
+
 /// The names as a sentence has them: `a`, `b`.
-pub(crate) fn quoted(names: &[String]) -> String {
-    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+pub fn quoted<S: AsRef<str>>(names: &[S]) -> String {
+    names.iter().map(|name| format!("`{}`", name.as_ref())).collect::<Vec<_>>().join(", ")
 }

@@ -7,6 +7,7 @@
 
 use std::fmt;
 
+use gatehouse_domain::text::quoted;
 use serde::{
     Deserializer,
     de::{
@@ -319,14 +320,10 @@ impl<'de> Deserializer<'de> for Written<'de> {
         }
         let members = self.members_of(name)?;
         if members.len() != 1 {
-            return Err(Error::custom(format!("must have one of {} and nothing else", in_words(variants))));
+            return Err(Error::custom(format!("must have one of {} and nothing else", quoted(variants))));
         }
         MapAccessDeserializer::new(Members::new(members)).deserialize_enum(name, variants, visitor)
     }
-}
-
-fn in_words(names: &[&str]) -> String {
-    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fs, io, path::Path};
 
 use gatehouse_domain::{
-    modules::{Input, Interface, Output},
+    modules::{Input, Interface, OWN, Output},
     name::{InvalidName, ModuleName},
 };
 
@@ -12,7 +12,7 @@ use super::{
     declared::declarations,
     files::{self, ConfigurationFile},
     is_module,
-    told::{OWN, tells},
+    told::tells,
     variables::{self, Variable},
 };
 

@@ -13,7 +13,7 @@ pub use self::{
     backends::ForeignBackend,
     files::{UnreadableModule, is_configuration},
     interface::{Folder, FolderError, modules_in},
-    told::{OWN, tells},
+    told::tells,
     variables::{Variable, Variables},
 };
 

@@ -1,7 +1,6 @@
 //! Which variables of a module Gatehouse fills by itself.
 
-/// The variable that says everything of the place. It is Gatehouse's own.
-pub const OWN: &str = "gatehouse";
+use gatehouse_domain::modules::OWN;
 
 /// Single parts of it, and the types that they fit.
 const PARTS: [(&str, &[&str]); 4] = [

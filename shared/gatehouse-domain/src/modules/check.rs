@@ -6,8 +6,8 @@ use crate::{
     validation::{FieldError, pointer_token},
 };
 
-/// The variable that Gatehouse fills by itself.
-const OWN: &str = "gatehouse";
+/// The variable in which Gatehouse tells a module everything of the place.
+pub const OWN: &str = "gatehouse";
 
 /// How deep the types of elements are looked at.
 const DEEPEST: usize = 8;

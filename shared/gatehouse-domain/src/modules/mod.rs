@@ -14,6 +14,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub use self::check::OWN;
 pub(crate) use self::check::{check_given, check_missing};
 pub use self::edit::{EditModuleError, MAX_MODULES, Published, publish, withdraw};
 use crate::{
