@@ -230,11 +230,15 @@ def drive_people(api, outputs, gatehouse):
     with check("the service is known"):
         equal(service.get("/auth/me").expect(200).json()["service"], "worker", "the service")
         service.get("/v1/jobs").expect(403, None)
+    with check("rotate its token: the first use of the new one ends the old one"):
+        rotated = admin.post(f"/v1/tokens/{minted['jti']}/rotate", {}).expect(201).json()
+        api.with_key(rotated["token"]).get("/auth/me").expect(200)
+        asked_again(api, minted["token"]).expect(401)
     with check("revoke it") as line:
-        revoked = admin.post(f"/v1/tokens/{minted['jti']}/revoke", {"reason": "proven"}).expect(200).json()
+        revoked = admin.post(f"/v1/tokens/{rotated['jti']}/revoke", {"reason": "proven"}).expect(200).json()
         line.append("flushed" if revoked["flushed"] else "not flushed, which this emulator may not know")
     with check("it is refused"):
-        asked_again(api, minted["token"]).expect(401)
+        asked_again(api, rotated["token"]).expect(401)
     with check("the trail has all of it"):
         entries = admin.get("/v1/audit", actor=f"user:{name}").expect(200).json()["entries"]
         done = [(entry["action"], entry["outcome"]) for entry in reversed(entries)]
@@ -242,6 +246,7 @@ def drive_people(api, outputs, gatehouse):
             ("session.login", "refused"),
             ("session.login", "done"),
             ("token.mint", "done"),
+            ("token.rotate", "done"),
             ("token.revoke", "done"),
         ]
         equal(done, wanted, "what was done")
