@@ -48,7 +48,7 @@ pub(super) async fn create(args: CreateAdminArgs) -> anyhow::Result<()> {
     let outcome = table.create_first_admin(&user, &entry).await;
     match outcome.with_context(|| format!("table {}", args.table))? {
         UserEditOutcome::Done => {
-            eprintln!("{} is a platform admin: log in with `gatehouse --url URL login`.", user.name);
+            eprintln!("{} is a platform admin: log in with `gatehouse login --url URL`.", user.name);
             Ok(())
         }
         UserEditOutcome::Conflict | UserEditOutcome::LastPlatformAdmin => {
