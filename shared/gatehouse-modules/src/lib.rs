@@ -9,6 +9,8 @@ mod variables;
 
 use std::path::Path;
 
+pub use gatehouse_domain::modules::OWN;
+
 pub use self::{
     backends::ForeignBackend,
     files::{UnreadableModule, is_configuration},

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use gatehouse_domain::json::{Json, Object};
 
 use super::{
+    document::Document,
     given::Given,
     kind::{Kind, members},
 };
@@ -20,6 +21,44 @@ impl Given {
         } else {
             wanted == present
         }
+    }
+
+    /// Whether a secret was given for an entry: nobody can see whether it is the one that is there.
+    pub(super) fn has_secrets_of(&self, kind: Kind, entry: &Json) -> bool {
+        match kind {
+            Kind::Providers => self.of_provider(text_at(entry, "/name")).is_some(),
+            Kind::Services => {
+                environments(entry).iter().any(|environment| !self.inputs_of(entry, environment).is_empty())
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether everything that was given is a secret of the file.
+    ///
+    /// # Errors
+    ///
+    /// What is none, by its name: it was misspelt, or would stand among the inputs that everybody sees.
+    pub(super) fn check(&self, document: &Document) -> Result<(), String> {
+        let providers = document.entries(Kind::Providers);
+        for name in self.providers() {
+            let has = |provider: &Json| text_at(provider, "/name") == name && !provider["auth"].is_null();
+            if !providers.iter().any(has) {
+                return Err(format!("`providers` `{name}`"));
+            }
+        }
+        for (service, environment, input) in self.inputs() {
+            let has = |entry: &Json| {
+                format!("{}/{}", text_at(entry, "/tenant"), text_at(entry, "/name")) == service
+                    && environments(entry).iter().any(|shown| {
+                        text_at(shown, "/name") == environment && secret_names(shown).contains(input)
+                    })
+            };
+            if !document.entries(Kind::Services).iter().any(has) {
+                return Err(format!("`secret_inputs` `{service}` `{environment}` `{input}`"));
+            }
+        }
+        Ok(())
     }
 
     /// An entry as the API takes it; `shown` is what it replaces.
@@ -67,9 +106,14 @@ impl Given {
         let environments = environments(service).iter().map(|environment| {
             let given = self.inputs_of(service, environment);
             let present = secret_names(environment_of(shown, environment));
-            let stays = |name: &&str| present.contains(name) && !given.contains_key(*name);
-            let kept: Vec<Json> =
-                secret_names(environment).into_iter().filter(stays).map(Json::from).collect();
+            // A file that says nothing of a secret, as one of before it was given, takes it from nobody.
+            let is_same_module = environment["module"] == environment_of(shown, environment)["module"];
+            let named = secret_names(environment);
+            let stays = |name: &&str| {
+                !given.contains_key(*name)
+                    && (named.contains(name) || (is_same_module && environment["inputs"][*name].is_null()))
+            };
+            let kept: Vec<Json> = present.into_iter().filter(stays).map(Json::from).collect();
             let mut arranged = members(environment);
             arranged.remove("secret_inputs");
             if !kept.is_empty() {

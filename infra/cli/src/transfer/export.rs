@@ -1,9 +1,14 @@
 //! `export`: reads everything, and writes it as one file.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+};
 
 use clap::Args;
 use gatehouse_domain::json::{Json, Object};
+use tempfile::NamedTempFile;
 
 use super::{
     document::Document,
@@ -14,7 +19,7 @@ use crate::{client::Client, context::Context, exit::Exit, failure::Failure, outp
 /// What is exported, and where to.
 #[derive(Debug, Args)]
 pub struct ExportArgs {
-    /// Write it to this file; without it, to standard output.
+    /// Write it to this file; without it, or with `-`, to standard output.
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
     /// Only these, separated by commas.
@@ -31,7 +36,12 @@ pub(crate) async fn export(
     let mut document = Document::default();
     for kind in Kind::chosen(&args.only) {
         let mut entries = Vec::new();
-        for shown in kind.read(client).await? {
+        let read = kind.read(client).await;
+        if read.is_err() {
+            let kind = kind.member().replace('_', " ");
+            context.output.warn(&format!("{kind} could not be read; `--only` takes what else there is"))?;
+        }
+        for shown in read? {
             let mut entry = members(&kind.kept(&shown));
             if kind == Kind::Services {
                 let provisioned = provisioned(client, &shown).await?;
@@ -46,16 +56,32 @@ pub(crate) async fn export(
     }
     let text = document.text().map_err(|error| Failure::Nonsense(error.to_string()))?;
     match args.output {
-        None => context.output.raw(&text)?,
-        Some(path) => fs::write(&path, text)
+        Some(path) if path.as_os_str() != "-" => write(&path, &text)
             .map_err(|error| Failure::Usage(format!("{} cannot be written: {error}", path.display())))?,
+        _ => context.output.raw(&text)?,
     }
     Ok(Exit::Done)
 }
 
+/// Puts a new file, which others cannot read, in the place of the one before, which stays where this fails. What is no
+/// file, such as a pipe, is written into.
+fn write(path: &Path, text: &str) -> io::Result<()> {
+    // Through a link, the file that it leads to.
+    let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    if path.exists() && !path.is_file() {
+        return fs::write(path, text);
+    }
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let mut file = NamedTempFile::new_in(directory.unwrap_or(Path::new(".")))?;
+    file.write_all(text.as_bytes())?;
+    file.as_file().sync_all()?;
+    file.persist(path)?;
+    Ok(())
+}
+
 /// The environments of a service in which something is provisioned, each with what is known of that. It is not imported:
 /// Terraform's state has it, and knows where it is.
-async fn provisioned(client: &Client, service: &Json) -> Result<Object, Failure> {
+pub(super) async fn provisioned(client: &Client, service: &Json) -> Result<Object, Failure> {
     if service["environments"].as_array().unwrap_or_default().is_empty() {
         return Ok(Object::new());
     }

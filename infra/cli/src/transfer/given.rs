@@ -37,11 +37,35 @@ impl Given {
         if given.providers.values().any(|secret| secret.as_str().is_none()) {
             return Err(said("each of `providers` is to be a text"));
         }
+        let is_deep = |service: &Json| {
+            service
+                .as_object()
+                .is_some_and(|environments| environments.values().all(|inputs| inputs.as_object().is_some()))
+        };
+        if !given.secret_inputs.values().all(is_deep) {
+            return Err(said("`secret_inputs` are to be `<tenant>/<service>`, environment and input"));
+        }
         if file.is_empty() {
             Ok(given)
         } else {
             Err(said("it has more than `providers` and `secret_inputs`"))
         }
+    }
+
+    /// The providers of which something was given.
+    pub(super) fn providers(&self) -> impl Iterator<Item = &str> {
+        self.providers.keys().map(String::as_str)
+    }
+
+    /// The secret inputs that were given: service, environment and name.
+    pub(super) fn inputs(&self) -> impl Iterator<Item = (&str, &str, &str)> {
+        self.secret_inputs.iter().flat_map(move |(service, environments)| {
+            let environments = environments.as_object().into_iter().flatten();
+            environments.flat_map(move |(environment, inputs)| {
+                let inputs = inputs.as_object().into_iter().flatten();
+                inputs.map(move |(input, _)| (service.as_str(), environment.as_str(), input.as_str()))
+            })
+        })
     }
 
     /// The secret of a provider.

@@ -3,12 +3,16 @@
 use std::{collections::BTreeMap, mem, path::PathBuf};
 
 use clap::Args;
-use gatehouse_domain::{clock::random_id, json::Json};
+use gatehouse_domain::{
+    clock::random_id,
+    json::{Json, Object},
+};
 use reqwest::Method;
 use serde_json::json;
 
 use super::{
     document::Document,
+    export::provisioned,
     given::Given,
     kind::{Kind, members},
     report::{Outcome, Report},
@@ -78,6 +82,9 @@ pub(crate) async fn import(
         None => Given::default(),
         Some(path) => Given::parse(&context.read(path)?, path)?,
     };
+    if let (Some(path), Err(why)) = (&args.secrets, given.check(&document)) {
+        return Err(Failure::Usage(format!("{} has a secret that nothing takes: {why}", path.display())));
+    }
     let mut importer = Importer {
         context,
         client,
@@ -115,16 +122,34 @@ impl Importer<'_, '_, '_> {
         self.complete_tenants().await
     }
 
-    /// What there is of a kind, by name.
-    async fn there(&self, kind: Kind) -> Result<BTreeMap<String, Json>, Failure> {
-        let shown = kind.read(self.client).await?;
-        Ok(shown.into_iter().map(|entry| (kind.name_of(&entry), entry)).collect())
+    /// What there is of a kind, by name. Who may not see that is refused each entry; the other kinds are tried.
+    async fn there(
+        &mut self,
+        kind: Kind,
+        entries: &[Json],
+    ) -> Result<Option<BTreeMap<String, Json>>, Failure> {
+        let shown = match kind.read(self.client).await {
+            Err(Failure::Problem(problem)) if problem.status == 403 && is_about_one(&problem) => {
+                for entry in entries {
+                    let why = format!("what is there may not be seen: {}", problem.reason());
+                    self.report.add(kind, &kind.name_of(entry), Outcome::Refused(why));
+                }
+                return Ok(None);
+            }
+            shown => shown?,
+        };
+        Ok(Some(shown.into_iter().map(|entry| (kind.name_of(&entry), entry)).collect()))
     }
 
     fn step(&self, kind: Kind, entry: &Json, shown: Option<&Json>) -> Step {
         match shown {
             None => Step::Create,
-            Some(shown) if self.given.is_same(kind, entry, shown) => Step::Nothing(Outcome::Unchanged),
+            Some(shown)
+                if self.given.is_same(kind, entry, shown)
+                    && !(self.overwrite && self.given.has_secrets_of(kind, entry)) =>
+            {
+                Step::Nothing(Outcome::Unchanged)
+            }
             Some(_) if self.overwrite => Step::Replace,
             Some(_) => Step::Nothing(Outcome::Refused(OTHERWISE.to_owned())),
         }
@@ -132,7 +157,7 @@ impl Importer<'_, '_, '_> {
 
     /// Everything whose entries are written one by one.
     async fn bring(&mut self, kind: Kind, entries: &[Json]) -> Result<(), Failure> {
-        let there = self.there(kind).await?;
+        let Some(there) = self.there(kind, entries).await? else { return Ok(()) };
         for entry in entries {
             let name = kind.name_of(entry);
             let shown = there.get(&name);
@@ -141,7 +166,7 @@ impl Importer<'_, '_, '_> {
                 (Step::Replace, Some(shown)) => self.replace(kind, entry, shown).await?,
                 (Step::Create | Step::Replace, _) => self.create(kind, entry).await?,
             };
-            self.name_what_is_missing(kind, entry, shown, &outcome);
+            self.name_what_is_missing(kind, entry, shown, &outcome).await?;
             self.report.add(kind, &name, outcome);
         }
         Ok(())
@@ -220,7 +245,7 @@ impl Importer<'_, '_, '_> {
     /// the middle. So that comes last.
     async fn bring_tenants(&mut self, tenants: &[Json]) -> Result<(), Failure> {
         let (client, kind) = (self.client, Kind::Tenants);
-        let there = self.there(kind).await?;
+        let Some(there) = self.there(kind, tenants).await? else { return Ok(()) };
         for tenant in tenants {
             let name = kind.name_of(tenant);
             let shown = there.get(&name);
@@ -265,7 +290,7 @@ impl Importer<'_, '_, '_> {
 
     async fn bring_entities(&mut self, entities: &[Json]) -> Result<(), Failure> {
         let kind = Kind::Entities;
-        let there = self.there(kind).await?;
+        let Some(there) = self.there(kind, entities).await? else { return Ok(()) };
         let mut wanted = BTreeMap::<&str, Vec<&Json>>::new();
         for entity in entities {
             let name = kind.name_of(entity);
@@ -309,13 +334,19 @@ impl Importer<'_, '_, '_> {
 
     // ── What is left to people ──────────────────────────────────────────────────────────────────────────────────
 
-    fn name_what_is_missing(&mut self, kind: Kind, entry: &Json, shown: Option<&Json>, outcome: &Outcome) {
+    async fn name_what_is_missing(
+        &mut self,
+        kind: Kind,
+        entry: &Json,
+        shown: Option<&Json>,
+        outcome: &Outcome,
+    ) -> Result<(), Failure> {
         let name = kind.name_of(entry);
         if matches!(outcome, Outcome::Refused(_)) {
             if kind == Kind::Providers && shown.is_none() && !self.given.completes_account(entry) {
                 self.report.by_hand(format!("provider {name}: the secret of its account"));
             }
-            return;
+            return Ok(());
         }
         match kind {
             Kind::Users => {
@@ -331,8 +362,13 @@ impl Importer<'_, '_, '_> {
                     self.report
                         .by_hand(format!("service {name}: the secret input `{input}` of `{environment}`"));
                 }
-                if matches!(outcome, Outcome::Created) {
-                    for (environment, state) in members(&entry["infrastructure"]) {
+                let there = members(&entry["infrastructure"]);
+                let here = match shown {
+                    Some(shown) if !there.is_empty() => provisioned(self.client, shown).await?,
+                    _ => Object::new(),
+                };
+                for (environment, state) in there {
+                    if !here.contains_key(&environment) {
                         let state = state.as_str().unwrap_or_default();
                         self.report.by_hand(format!(
                             "service {name}: `{environment}` is {state} where this was exported, and nothing of that \
@@ -343,6 +379,7 @@ impl Importer<'_, '_, '_> {
             }
             _ => {}
         }
+        Ok(())
     }
 
     /// Keys and tokens are made anew, by whoever is to hold them.
@@ -360,8 +397,8 @@ impl Importer<'_, '_, '_> {
         for entry in entries {
             let is_there = |shown: &Json| told_apart.iter().all(|member| shown[*member] == entry[*member]);
             if !there.iter().any(is_there) {
-                let of =
-                    entry["minted_by"].as_str().map(|person| format!(" of {person}")).unwrap_or_default();
+                let person = entry["minted_by"].as_str().filter(|minter| minter.starts_with("user:"));
+                let of = person.map(|person| format!(" of {person}")).unwrap_or_default();
                 let (word, name) = (kind.word(), kind.name_of(entry));
                 self.report.by_hand(format!("{word} {name}{of}: a new one, by `{how}`"));
             }
@@ -444,8 +481,12 @@ fn outcome_of(entry: &Json) -> Outcome {
         "unchanged" => Outcome::Unchanged,
         _ => {
             let errors = entry["errors"].as_array().unwrap_or_default().iter();
-            let errors = errors.map(|error| text_at(error, "/detail"));
-            Outcome::Refused(errors.chain(entry["reason"].as_str()).collect::<Vec<_>>().join("; "))
+            let errors = errors.map(|error| match text_at(error, "/pointer") {
+                "" => text_at(error, "/detail").to_owned(),
+                pointer => format!("{pointer}: {}", text_at(error, "/detail")),
+            });
+            let reason = entry["reason"].as_str().map(str::to_owned);
+            Outcome::Refused(errors.chain(reason).collect::<Vec<_>>().join("; "))
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use clap::ValueEnum;
 use gatehouse_domain::json::{Json, Object};
+use reqwest::Method;
 
 use crate::{client::Client, failure::Failure, output::text_at};
 
@@ -104,7 +105,7 @@ impl Kind {
             Self::ApiKeys | Self::Tokens => text_at(entry, "/state") == "active",
             _ => true,
         });
-        Ok(entries)
+        if self == Self::Entities { with_definitions(client, entries).await } else { Ok(entries) }
     }
 
     fn shape(self) -> &'static Shape {
@@ -214,6 +215,27 @@ static SHAPES: [Shape; Kind::ALL.len()] = [
         decided: &["tenant", "description"],
     },
 ];
+
+/// Entities with the definitions of APIs, which lists leave out.
+async fn with_definitions(client: &Client, listed: Vec<Json>) -> Result<Vec<Json>, Failure> {
+    let mut entities = Vec::with_capacity(listed.len());
+    for entity in listed {
+        let reference = text_at(&entity, "/ref");
+        let Some((namespace, name)) = reference.strip_prefix("api:").and_then(|rest| rest.split_once('/'))
+        else {
+            entities.push(entity);
+            continue;
+        };
+        let call = client.call(Method::GET, &["v1", "catalog", "entities", "api", namespace, name])?;
+        let tenant = Some(text_at(&entity, "/tenant").to_owned());
+        match call.query(&[("tenant", tenant)]).answer().await {
+            // It was deleted since it was listed.
+            Err(Failure::Problem(problem)) if problem.status == 404 => {}
+            shown => entities.push(shown?.body["entity"].clone()),
+        }
+    }
+    Ok(entities)
+}
 
 /// The members of an object; none of anything else.
 pub(super) fn members(entry: &Json) -> Object {

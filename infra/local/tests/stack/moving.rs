@@ -11,6 +11,9 @@ use crate::support::{Call, Client, Key, TestStack, stack::PROGRAM};
 const PROVIDER_SECRET: &str = "canary-secret-of-the-provider";
 const INPUT: &str = "canary-secret-input";
 
+/// Of an API, which lists of entities leave out.
+const DEFINITION: &str = "openapi: 3.1.0";
+
 /// Runs `gatehouse` as a platform admin of the stack.
 async fn gatehouse(stack: &TestStack, arguments: &[&str]) -> Output {
     let url = format!("http://{}", stack.stack().address());
@@ -87,6 +90,10 @@ async fn fill(client: &Client) {
             "apiVersion": "backstage.io/v1alpha1", "kind": "Component", "metadata": { "name": "shop", "tags": ["java"] },
             "spec": { "type": "service", "lifecycle": "production", "owner": "leads" },
         },
+        {
+            "apiVersion": "backstage.io/v1alpha1", "kind": "API", "metadata": { "name": "orders" },
+            "spec": { "type": "openapi", "lifecycle": "production", "owner": "leads", "definition": DEFINITION },
+        },
     ]);
     client.send(Call::post("/v1/catalog/import?tenant=acme").json(&entities)).await.expect(200);
     let service = json!({
@@ -113,6 +120,8 @@ async fn what_goes_from_one_stack_into_another_comes_out_as_it_went_in() {
     std::fs::write(&secrets, given.to_string()).expect("a file can be written");
 
     let exported = export(&from, &file).await;
+    let entities = exported["entities"].as_array().expect("a list");
+    assert!(entities.iter().any(|entity| entity["spec"]["definition"] == DEFINITION), "{entities:#?}");
     let empty = export(&to, &copy).await;
     let with_secrets = [path(&file), "--secrets", path(&secrets)];
     let (report, code) = import(&to, &[&with_secrets[..], &["--dry-run"]].concat()).await;

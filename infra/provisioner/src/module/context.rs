@@ -1,10 +1,7 @@
 //! What Gatehouse tells a module of the place that it is for, in the way that the module declares it.
 
-use gatehouse_domain::{
-    json::{Json, Object},
-    modules::OWN,
-};
-use gatehouse_modules::{Variables, tells};
+use gatehouse_domain::json::{Json, Object};
+use gatehouse_modules::{OWN, Variables, tells};
 use serde_json::json;
 
 use crate::work::WorkOrder;

@@ -1,7 +1,7 @@
 //! Comparing a work order's inputs with what the module declares, before Terraform runs.
 
-use gatehouse_domain::{json::Object, modules::OWN, text::quoted};
-use gatehouse_modules::Variables;
+use gatehouse_domain::json::Object;
+use gatehouse_modules::{OWN, Variables};
 
 /// Why the inputs do not fit the module. Values are never shown.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -10,7 +10,7 @@ pub enum InputError {
     #[error("the input `gatehouse` is Gatehouse's own")]
     Reserved,
     /// Inputs that nothing would read.
-    #[error("the module `{module}` has no input {}; it has: {}", quoted(unknown), quoted_or_none(known))]
+    #[error("the module `{module}` has no input {}; it has: {}", quoted(unknown), quoted(known))]
     Unknown {
         module: String,
         unknown: Vec<String>,
@@ -45,8 +45,11 @@ pub(crate) fn check(
     if missing.is_empty() { Ok(()) } else { Err(InputError::Missing { module, missing }) }
 }
 
-fn quoted_or_none(names: &[String]) -> String {
-    if names.is_empty() { "none".to_owned() } else { quoted(names) }
+fn quoted(names: &[String]) -> String {
+    match names {
+        [] => "none".to_owned(),
+        names => names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "),
+    }
 }
 
 #[cfg(test)]
