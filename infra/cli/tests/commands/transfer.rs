@@ -3,7 +3,7 @@ use std::fs;
 use gatehouse_cli::Exit;
 use serde_json::{Value, json};
 
-use crate::support::{Person, Ran, Reply, Server};
+use crate::support::{Asked, Person, Ran, Reply, Server};
 
 fn tenant() -> Value {
     json!({
@@ -80,6 +80,11 @@ async fn import(server: &Server, members: &Value, flags: &[&str]) -> Ran {
 /// What the server was asked to change.
 fn changes(server: &Server) -> Vec<String> {
     server.lines().into_iter().filter(|line| !line.starts_with("GET ")).collect()
+}
+
+/// What the server was asked to change last.
+fn last_change(server: &Server) -> Asked {
+    server.asked().into_iter().rfind(|asked| !asked.line.starts_with("GET ")).unwrap()
 }
 
 #[tokio::test]
@@ -308,6 +313,9 @@ async fn secret_inputs_are_named_given_and_kept() {
         json!({ "services": [kept] })
     };
     let server = Server::start().await;
+    let status = |state: &str| {
+        Reply::ok(&json!({ "environments": [{ "name": "dev", "infrastructure": { "state": state } }] }))
+    };
     let created = || Reply::json(201, &json!({ "service": service(&json!([])) }));
     server.on("GET /services", page("services", &json!([]))).on("POST /services", created());
     let ran = import(&server, &kept(), &[]).await.done();
@@ -321,15 +329,19 @@ async fn secret_inputs_are_named_given_and_kept() {
     assert_eq!(posted.get("infrastructure"), None);
 
     // The same again is as it was; what is missing is still named.
-    server.on("GET /services", page("services", &json!([service(&json!([]))])));
+    server
+        .on("GET /services", page("services", &json!([service(&json!([]))])))
+        .on("GET /services/svc_1/actions/status", status("absent"));
     let ran = import(&server, &kept(), &[]).await.done();
     assert!(ran.stderr.contains("the secret input `token`"), "{ran:?}");
+    assert!(ran.stderr.contains("`dev` is present where this was exported"), "{ran:?}");
     assert!(ran.stderr.ends_with("1 unchanged\n"), "{ran:?}");
 
     // One that is given is a change.
     let shown = Reply::ok(&json!({ "service": service(&json!([])) })).with("etag", "\"3\"");
     server
         .on("GET /services", page("services", &json!([service(&json!([]))])))
+        .on("GET /services/svc_1/actions/status", status("present"))
         .on("GET /services/svc_1", shown)
         .on("PUT /services/svc_1", created().status(200));
     let mut person = Person::with_token(&server);
@@ -339,22 +351,79 @@ async fn secret_inputs_are_named_given_and_kept() {
     let ran =
         person.run(&["import", "-", "--overwrite", "--secrets", secrets.to_str().unwrap()]).await.done();
     ran.never_says(&["canary-input"]);
-    let put = server.asked().pop().unwrap();
+    let put = last_change(&server);
     assert_eq!(put.header("if-match"), Some("\"3\""));
     assert_eq!(put.json()["environments"][0]["inputs"], json!({ "size": 1, "token": "canary-input" }));
 
-    // One that is there stays, with everything else that is replaced.
+    // One that is there stays, with everything else that is replaced, whether the file knows of it or not.
     let mut other = kept();
+    other["services"][0]["environments"][0]["secret_inputs"] = json!([]);
     other["services"][0]["owner"] = json!("group:others");
     let shown = Reply::ok(&json!({ "service": service(&json!(["token"])) })).with("etag", "\"4\"");
     server
         .on("GET /services", page("services", &json!([service(&json!(["token"]))])))
+        .on("GET /services/svc_1/actions/status", status("present"))
         .on("GET /services/svc_1", shown)
         .on("PUT /services/svc_1", created().status(200));
     let ran = import(&server, &other, &["--overwrite"]).await.done();
     assert!(!ran.stderr.contains("the secret input"), "{ran:?}");
-    let put = server.asked().pop().unwrap();
+    let put = last_change(&server);
     assert_eq!(put.json()["environments"][0]["secret_inputs"], json!(["token"]));
+}
+
+#[tokio::test]
+async fn a_secret_that_nothing_takes_is_refused_before_anything_is_asked() {
+    for (secrets, named) in [
+        ("providers: { cl: canary }", "`providers` `cl`"),
+        (
+            "secret_inputs: { acme/shop: { dev: { size: canary } } }",
+            "`secret_inputs` `acme/shop` `dev` `size`",
+        ),
+        ("secret_inputs: { acme/shop: canary }", "environment and input"),
+    ] {
+        let server = Server::start().await;
+        let mut person = Person::with_token(&server);
+        let path = person.home.path().join("secrets.yaml");
+        fs::write(&path, secrets).unwrap();
+        person.stdin = file(&json!({ "services": [service(&json!(["token"]))], "providers": [provider()] }));
+        let ran = person.run(&["import", "-", "--overwrite", "--secrets", path.to_str().unwrap()]).await;
+        assert_eq!(ran.exit, Exit::Usage, "{ran:?}");
+        assert!(ran.stderr.contains(named), "{ran:?}");
+        ran.never_says(&["canary"]);
+        assert!(server.lines().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn the_definition_of_an_api_is_exported_with_it() {
+    let api = |spec: Value| {
+        json!({
+            "tenant": "acme", "ref": "api:default/orders", "apiVersion": "backstage.io/v1alpha1", "kind": "API",
+            "metadata": { "name": "orders" }, "spec": spec,
+        })
+    };
+    let whole = api(json!({ "type": "openapi", "definition": "openapi: 3.1.0" }));
+    let server = Server::start().await;
+    server
+        .on("GET /v1/catalog/entities", page("entities", &json!([api(json!({ "type": "openapi" }))])))
+        .on("GET /v1/catalog/entities/api/default/orders", Reply::ok(&json!({ "entity": whole })));
+    let ran = Person::with_token(&server).run(&["export", "--only", "entities"]).await.done();
+    assert_eq!(ran.json()["entities"][0]["spec"]["definition"], "openapi: 3.1.0");
+    assert!(server.lines()[1].ends_with("/orders?tenant=acme"), "{:?}", server.lines());
+}
+
+#[tokio::test]
+async fn who_may_not_see_users_imports_the_rest() {
+    let server = Server::start().await;
+    server
+        .on("GET /v1/projects", page("projects", &json!([])))
+        .on("PUT /v1/projects/web", Reply::json(201, &json!({ "project": project("web") })))
+        .on("GET /v1/users", Reply::problem(403, "forbidden", "Forbidden", &json!({})));
+    let members = json!({ "projects": [project("web")], "users": [user("ada", "active")] });
+    let ran = import(&server, &members, &[]).await;
+    assert_eq!(ran.exit, Exit::Refused);
+    assert!(ran.stderr.contains("user ada: what is there may not be seen"), "{ran:?}");
+    assert_eq!(changes(&server), ["PUT /v1/projects/web"]);
 }
 
 #[tokio::test]
@@ -379,7 +448,7 @@ async fn entities_go_as_a_file_of_each_tenant() {
     assert_eq!(ran.exit, Exit::Refused);
     assert_eq!(
         ran.stderr,
-        "entity acme group:default/b: must be more\n0 changed, 1 created, 1 refused, 1 unchanged\n"
+        "entity acme group:default/b: /1/spec: must be more\n0 changed, 1 created, 1 refused, 1 unchanged\n"
     );
     let asked = server.asked();
     assert_eq!(asked[1].line, "POST /v1/catalog/import?tenant=acme");
