@@ -26,6 +26,8 @@ import yaml
 
 # SAM reads the template twice for each command, with PyYAML's parser in Python, in half of its time. This is the one in C.
 yaml.SafeLoader = yaml.CSafeLoader
+# It asks STS whose account this is, and nobody answers here; asking again and again would take most of the time.
+os.environ["AWS_MAX_ATTEMPTS"] = "1"
 
 # SAM CLI and all that it imports, once; each `sam local invoke` is a fork of this process.
 from samcli.cli.main import cli  # noqa: E402
