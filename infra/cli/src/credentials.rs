@@ -12,9 +12,8 @@ use std::{
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize, Serializer};
-use tempfile::NamedTempFile;
 
-use crate::{environment::Environment, server_url::ServerUrl};
+use crate::{environment::Environment, private_file, server_url::ServerUrl};
 
 #[derive(Debug, Clone)]
 pub(crate) struct CredentialsFile {
@@ -118,19 +117,12 @@ impl CredentialsFile {
         let lock = lock(directory).map_err(|source| self.unwritable(source))?;
         let mut content = self.read()?;
         change(&mut content);
-        self.replace(directory, &content).map_err(|source| self.unwritable(source))?;
+        private_file::replace(&self.path, |file| {
+            serde_json::to_writer_pretty(&mut *file, &content)?;
+            file.write_all(b"\n")
+        })
+        .map_err(|source| self.unwritable(source))?;
         drop(lock);
-        Ok(())
-    }
-
-    /// Puts a new file, which was never readable for others, in the place of the old one.
-    fn replace(&self, directory: &Path, content: &Content) -> io::Result<()> {
-        let mut file = NamedTempFile::new_in(directory)?;
-        file.as_file().set_permissions(Permissions::from_mode(0o600))?;
-        serde_json::to_writer_pretty(&mut file, content)?;
-        file.write_all(b"\n")?;
-        file.as_file().sync_all()?;
-        file.persist(&self.path)?;
         Ok(())
     }
 

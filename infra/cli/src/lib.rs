@@ -18,6 +18,7 @@ mod keys;
 mod modules;
 mod operations;
 mod output;
+mod private_file;
 mod process;
 mod providers;
 mod retry;

@@ -8,13 +8,12 @@ use std::{
 
 use clap::Args;
 use gatehouse_domain::json::{Json, Object};
-use tempfile::NamedTempFile;
 
 use super::{
     document::Document,
     kind::{Kind, members},
 };
-use crate::{client::Client, context::Context, exit::Exit, failure::Failure, output::text_at};
+use crate::{client::Client, context::Context, exit::Exit, failure::Failure, output::text_at, private_file};
 
 /// What is exported, and where to.
 #[derive(Debug, Args)]
@@ -71,12 +70,7 @@ fn write(path: &Path, text: &str) -> io::Result<()> {
     if path.exists() && !path.is_file() {
         return fs::write(path, text);
     }
-    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    let mut file = NamedTempFile::new_in(directory.unwrap_or(Path::new(".")))?;
-    file.write_all(text.as_bytes())?;
-    file.as_file().sync_all()?;
-    file.persist(path)?;
-    Ok(())
+    private_file::replace(&path, |file| file.write_all(text.as_bytes()))
 }
 
 /// The environments of a service in which something is provisioned, each with what is known of that. It is not imported:
